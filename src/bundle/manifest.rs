@@ -1,0 +1,77 @@
+//! `manifest.json`.
+
+use crate::{dataset::TimeUnit, features::FeatureSchema};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Everything a server must know about a bundle before it opens the other files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// [`Manifest::FORMAT`] of the writer; a reader refuses any other.
+    pub format: u32,
+    /// The model's name: lower-case letters, digits, `-`, `_`.
+    pub name: String,
+    /// Model family, such as `two-tower`.
+    pub family: String,
+    /// UTC time of writing and a short hash of the content: `20260131T120000Z-1a2b3c4d`; sorts by time.
+    pub version: String,
+    /// Length of query and item vectors.
+    pub dim: usize,
+    pub metric: Metric,
+    pub items: usize,
+    pub schema: FeatureSchema,
+    /// What the times of the training data mean: day-granular baskets or an order.
+    pub time_unit: TimeUnit,
+    pub index: IndexParameters,
+    /// The training configuration, whole.
+    pub training: serde_json::Value,
+    /// sha256 over the training data's content.
+    pub data_fingerprint: String,
+    /// Offline metrics of this bundle beside the baselines; empty when not evaluated.
+    pub metrics: Vec<MetricsRow>,
+    /// sha256 in hexadecimal of every other file, by path with `/`.
+    pub files: BTreeMap<String, String>,
+}
+
+impl Manifest {
+    pub const FORMAT: u32 = 1;
+}
+
+/// How vectors are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Metric {
+    /// Inner product of unit vectors.
+    Cosine,
+    /// Inner product.
+    Dot,
+}
+
+/// Parameters of the search graph (Malkov & Yashunin 2018, arXiv:1603.09320).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IndexParameters {
+    /// Links a node and layer (twice as many in layer 0).
+    pub m: usize,
+    /// Beam width while building.
+    pub ef_construction: usize,
+    /// Default beam width while searching; the search uses at least `k`.
+    pub ef_search: usize,
+}
+
+/// One row of an evaluation table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MetricsRow {
+    pub name: String,
+    pub kind: RowKind,
+    /// By metric name: `hr@10`, `ndcg@10`, `recall@12`, `map@12`, `mrr`, `hr@100`, `coverage@12`, …
+    pub metrics: BTreeMap<String, f64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RowKind {
+    Bundle,
+    Baseline,
+}

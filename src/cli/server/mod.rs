@@ -1,0 +1,22 @@
+//! `vitrine-server`: one file a command.
+
+use clap::{Parser, Subcommand};
+
+/// Answers recommendation requests over HTTP.
+#[derive(Parser)]
+#[command(name = "vitrine-server", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {}
+
+/// Parses the process's arguments and runs the command they name.
+///
+/// # Errors
+/// Whatever the command failed of; bad input is marked (see [`crate::cli::BadInput`]).
+pub fn run() -> anyhow::Result<()> {
+    match Arguments::parse().command {}
+}

@@ -1,0 +1,22 @@
+//! `vitrine-trainer`: one file a command.
+
+use clap::{Parser, Subcommand};
+
+/// Learns recommendation models from a shop's data and writes bundles.
+#[derive(Parser)]
+#[command(name = "vitrine-trainer", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {}
+
+/// Parses the process's arguments and runs the command they name.
+///
+/// # Errors
+/// Whatever the command failed of; bad input is marked (see [`crate::cli::BadInput`]).
+pub fn run() -> anyhow::Result<()> {
+    match Arguments::parse().command {}
+}

@@ -1,0 +1,13 @@
+//! A shop's articles, customers and purchases as columns in memory. Knows no models and no HTTP.
+//!
+//! [`Dataset`] is what every reader produces and everything after it consumes: two entity tables
+//! with dictionary-encoded attribute columns, and purchases as parallel columns (16 bytes each, 17 with the channel).
+//! Rows refer to articles and customers by their row number.
+
+mod data;
+mod histories;
+mod split;
+
+pub use data::{Column, Dataset, Entities, MISSING, Purchases, TimeUnit, Values};
+pub use histories::Histories;
+pub use split::{Case, Protocol, Split, SplitError};

@@ -1,0 +1,127 @@
+//! The feature schema: what goes into each tower, in which position.
+
+use serde::{Deserialize, Serialize};
+
+/// The inputs of both towers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FeatureSchema {
+    pub query: TowerSchema,
+    pub item: TowerSchema,
+}
+
+/// The features of one tower; a tower's first layer sees them concatenated in this order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TowerSchema {
+    pub features: Vec<Feature>,
+}
+
+/// One feature: where it comes from and how it is encoded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Feature {
+    /// Unique within the tower.
+    pub name: String,
+    /// An attribute's name, or one of the built-in `customer_id`, `article_id`, `at` (the moment of the query), `history`.
+    pub source: String,
+    #[serde(flatten)]
+    pub encoding: Encoding,
+}
+
+/// How a value becomes tower input. `vocabulary` names a file of the bundle's `vocabularies/`; a value that is
+/// not in it maps to the row after the last, the *unknown* row, so a table has `rows = len + 1`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "encoding", rename_all = "kebab-case")]
+pub enum Encoding {
+    /// A trained row of `rows × dim`. While training, a value is replaced by the unknown row with probability `dropout`.
+    Embedding { vocabulary: String, rows: usize, dim: usize, dropout: f32 },
+    /// One-hot of width `rows`.
+    OneHot { vocabulary: String, rows: usize },
+    /// Any number of values: their one-hots summed, unknown values dropped (`rows` = vocabulary length); fills `rows` numbers.
+    MultiHot { vocabulary: String, rows: usize },
+    /// The trained rows of the customer's last `length` articles, newest first, averaged with weights
+    /// `decay^position`; empty positions hold the unknown row and weigh nothing. Zeros for an empty history.
+    History { vocabulary: String, rows: usize, dim: usize, length: usize, decay: f32 },
+    /// `(x − mean) / std`; 0 where missing.
+    Number { mean: f32, std: f32 },
+    /// `sin, cos` of 2π(month − 1)/12, two numbers.
+    CyclicMonth,
+}
+
+/// Where a feature stands in the rows of inputs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Slot<'a> {
+    /// `indices[at]` picks a row of the trained table of feature `name`.
+    Embedding { name: &'a str, rows: usize, dim: usize, at: usize },
+    /// `indices[at]` picks the hot position.
+    OneHot { rows: usize, at: usize },
+    /// `indices[at..at + length]`: weighted mean of trained rows, the last row of the table being padding.
+    History { name: &'a str, rows: usize, dim: usize, at: usize, length: usize, decay: f32 },
+    /// `numbers[at..at + width]` as they are.
+    Numbers { at: usize, width: usize },
+}
+
+impl Slot<'_> {
+    /// How many columns of the first layer's input the slot fills.
+    pub fn width(&self) -> usize {
+        match *self {
+            Self::Embedding { dim, .. } | Self::History { dim, .. } => dim,
+            Self::OneHot { rows, .. } => rows,
+            Self::Numbers { width, .. } => width,
+        }
+    }
+}
+
+impl TowerSchema {
+    /// The positions of every feature, in order.
+    pub fn slots(&self) -> Vec<Slot<'_>> {
+        let (mut index, mut number) = (0, 0);
+        let mut slots = Vec::with_capacity(self.features.len());
+        for feature in &self.features {
+            let name = feature.name.as_str();
+            slots.push(match feature.encoding {
+                Encoding::Embedding { rows, dim, .. } => {
+                    index += 1;
+                    Slot::Embedding { name, rows, dim, at: index - 1 }
+                }
+                Encoding::OneHot { rows, .. } => {
+                    index += 1;
+                    Slot::OneHot { rows, at: index - 1 }
+                }
+                Encoding::History { rows, dim, length, decay, .. } => {
+                    index += length;
+                    Slot::History { name, rows, dim, at: index - length, length, decay }
+                }
+                Encoding::MultiHot { rows: width, .. } => {
+                    number += width;
+                    Slot::Numbers { at: number - width, width }
+                }
+                Encoding::Number { .. } => {
+                    number += 1;
+                    Slot::Numbers { at: number - 1, width: 1 }
+                }
+                Encoding::CyclicMonth => {
+                    number += 2;
+                    Slot::Numbers { at: number - 2, width: 2 }
+                }
+            });
+        }
+        slots
+    }
+
+    /// `(indices, numbers)` a row.
+    pub fn row_widths(&self) -> (usize, usize) {
+        let (mut indices, mut numbers) = (0, 0);
+        for slot in self.slots() {
+            match slot {
+                Slot::Embedding { .. } | Slot::OneHot { .. } => indices += 1,
+                Slot::History { length, .. } => indices += length,
+                Slot::Numbers { width, .. } => numbers += width,
+            }
+        }
+        (indices, numbers)
+    }
+
+    /// Columns of the first layer's input.
+    pub fn input_width(&self) -> usize {
+        self.slots().iter().map(Slot::width).sum()
+    }
+}

@@ -1,0 +1,44 @@
+//! Vitrine: neural recommendations for webshops.
+//!
+//! Read the modules in this order and you have walked the system from a shop's files to an answer:
+//!
+//! ```text
+//! domain → dataset → features → model → training → onnx → bundle → retrieval → recommend → serving → http
+//!                        evaluation ┘                                   store ──────────────────┘
+//! ```
+//!
+//! * [`domain`]: ids, times, scores; parsed once at the edge.
+//! * [`dataset`]: a shop's files as columns in memory; splits; the generator.
+//! * [`features`]: the only place where a feature is computed, for trainer and server alike.
+//! * `model`, `training`: the towers, losses, sparse optimiser, loop and checkpoints.
+//! * [`evaluation`]: metrics, protocols, baselines, reports.
+//! * [`onnx`]: writes ONNX graphs. [`bundle`]: the contract between trainer and server.
+//! * [`retrieval`]: exact scan and graph search behind one trait.
+//! * [`recommend`]: the pure pipeline: snapshot + customer + request → ranked items.
+//! * `serving`, `store`, `http`: snapshots and hot swap, the databases, the REST surface.
+//!
+//! `http` and `training` never meet: the features `server` and `trainer` build alone.
+
+pub mod bundle;
+pub mod dataset;
+pub mod domain;
+pub mod evaluation;
+pub mod features;
+pub mod onnx;
+pub mod progress;
+pub mod recommend;
+pub mod retrieval;
+
+#[cfg(feature = "trainer")]
+pub mod model;
+#[cfg(feature = "trainer")]
+pub mod training;
+
+#[cfg(feature = "server")]
+pub mod http;
+#[cfg(feature = "server")]
+pub mod serving;
+#[cfg(feature = "server")]
+pub mod store;
+
+pub mod cli;

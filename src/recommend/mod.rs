@@ -1,0 +1,1 @@
+//! The pure pipeline: snapshot + customer + request → ranked items with provenance. No clock, no I/O.

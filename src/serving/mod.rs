@@ -1,0 +1,1 @@
+//! Snapshots, hot swap, customer cache. Knows no axum.
