@@ -1,6 +1,6 @@
 //! Each customer's purchases in order.
 
-use super::Dataset;
+use super::{Dataset, TimeUnit};
 
 /// Purchase rows grouped by customer, each group oldest first. Ties in time are ordered by article id
 /// (as numbers where both ids are whole numbers, else as text), then by file order, so that "the last
@@ -46,6 +46,25 @@ impl Histories {
 
     pub fn customers(&self) -> usize {
         self.offsets.len() - 1
+    }
+
+    /// For every purchase, how many of its customer's earlier purchases were known just before it. Where times are
+    /// days, purchases of the same day are one basket and don't know each other.
+    pub fn known_before_purchases(&self, dataset: &Dataset) -> Vec<u32> {
+        let time = &dataset.purchases.time;
+        let mut known = vec![0; self.rows.len()];
+        for customer in 0..self.customers() as u32 {
+            let rows = self.of_customer(customer);
+            let mut basket = 0;
+            for (position, &row) in rows.iter().enumerate() {
+                let day = time[row as usize].day();
+                if dataset.time_unit != TimeUnit::Day || time[rows[basket] as usize].day() != day {
+                    basket = position;
+                }
+                known[row as usize] = basket as u32;
+            }
+        }
+        known
     }
 }
 

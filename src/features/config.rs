@@ -1,0 +1,204 @@
+//! The features a training configuration asks for.
+
+use serde::{Deserialize, Serialize};
+
+/// The `[features]` part of a training configuration: `[[features.query]]` and `[[features.item]]` entries.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeatureConfig {
+    /// What the query tower sees of a customer and the moment.
+    pub query: Vec<FeatureSpec>,
+    /// What the item tower sees of an article.
+    pub item: Vec<FeatureSpec>,
+}
+
+/// One feature as asked for. Encoded by name: `{ source = "age", encoding = "number" }`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Entry", into = "Entry")]
+pub struct FeatureSpec {
+    /// Unique within its tower; the source where the configuration gives none.
+    pub name: String,
+    /// A column of the data, or one of `customer_id`, `article_id`, `at`, `history`.
+    pub source: String,
+    pub encoding: EncodingSpec,
+}
+
+/// An [`super::Encoding`] before the data is known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum EncodingSpec {
+    /// `min_count`: values in fewer training purchases count as unknown.
+    Embedding {
+        dim: usize,
+        dropout: f32,
+        min_count: u32,
+    },
+    OneHot {
+        min_count: u32,
+    },
+    MultiHot {
+        min_count: u32,
+    },
+    History {
+        dim: usize,
+        length: usize,
+        decay: f32,
+    },
+    Number,
+    CyclicMonth,
+}
+
+/// The flat form in the file: serde can't deny unknown fields in a flattened enum.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    source: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    encoding: Kind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dim: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropout: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_count: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    length: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decay: Option<f32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Kind {
+    Embedding,
+    OneHot,
+    MultiHot,
+    History,
+    Number,
+    CyclicMonth,
+}
+
+impl Kind {
+    /// The keys an entry of this encoding may have.
+    fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Embedding => &["dim", "dropout", "min_count"],
+            Self::OneHot | Self::MultiHot => &["min_count"],
+            Self::History => &["dim", "length", "decay"],
+            Self::Number | Self::CyclicMonth => &[],
+        }
+    }
+}
+
+impl TryFrom<Entry> for FeatureSpec {
+    type Error = String;
+
+    fn try_from(entry: Entry) -> Result<Self, String> {
+        let Entry { source, name, encoding: kind, dim, dropout, min_count, length, decay } = entry;
+        let given = [
+            ("dim", dim.is_some()),
+            ("dropout", dropout.is_some()),
+            ("min_count", min_count.is_some()),
+            ("length", length.is_some()),
+            ("decay", decay.is_some()),
+        ];
+        if let Some((key, _)) = given.iter().find(|(key, given)| *given && !kind.keys().contains(key)) {
+            return Err(format!("feature `{source}`: its encoding takes no `{key}`"));
+        }
+        let needs = |key: &str, value: Option<usize>| value.ok_or(format!("feature `{source}`: `{key}` is missing"));
+        let min_count = min_count.unwrap_or(1);
+        let encoding = match kind {
+            Kind::Embedding => {
+                EncodingSpec::Embedding { dim: needs("dim", dim)?, dropout: dropout.unwrap_or(0.0), min_count }
+            }
+            Kind::OneHot => EncodingSpec::OneHot { min_count },
+            Kind::MultiHot => EncodingSpec::MultiHot { min_count },
+            Kind::History => EncodingSpec::History {
+                dim: needs("dim", dim)?,
+                length: needs("length", length)?,
+                decay: decay.unwrap_or(1.0),
+            },
+            Kind::Number => EncodingSpec::Number,
+            Kind::CyclicMonth => EncodingSpec::CyclicMonth,
+        };
+        Ok(Self { name: name.unwrap_or_else(|| source.clone()), source, encoding })
+    }
+}
+
+impl From<FeatureSpec> for Entry {
+    fn from(FeatureSpec { name, source, encoding }: FeatureSpec) -> Self {
+        let mut entry = Self {
+            name: (name != source).then_some(name),
+            source,
+            encoding: Kind::Number,
+            dim: None,
+            dropout: None,
+            min_count: None,
+            length: None,
+            decay: None,
+        };
+        match encoding {
+            EncodingSpec::Embedding { dim, dropout, min_count } => {
+                (entry.encoding, entry.dim, entry.dropout) = (Kind::Embedding, Some(dim), Some(dropout));
+                entry.min_count = Some(min_count);
+            }
+            EncodingSpec::OneHot { min_count } => (entry.encoding, entry.min_count) = (Kind::OneHot, Some(min_count)),
+            EncodingSpec::MultiHot { min_count } => {
+                (entry.encoding, entry.min_count) = (Kind::MultiHot, Some(min_count));
+            }
+            EncodingSpec::History { dim, length, decay } => {
+                (entry.encoding, entry.dim) = (Kind::History, Some(dim));
+                (entry.length, entry.decay) = (Some(length), Some(decay));
+            }
+            EncodingSpec::Number => {}
+            EncodingSpec::CyclicMonth => entry.encoding = Kind::CyclicMonth,
+        }
+        entry
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<FeatureConfig, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    #[test]
+    fn the_toml_form_is_read_and_survives_a_round_trip() {
+        let config = parse(
+            r#"
+            query = [
+                { source = "customer_id", encoding = "embedding", dim = 16, dropout = 0.1 },
+                { source = "age", encoding = "number" },
+                { source = "at", name = "month", encoding = "cyclic-month" },
+                { source = "history", encoding = "history", dim = 8, length = 20, decay = 0.9 },
+            ]
+            item = [
+                { source = "garment_group_name", encoding = "one-hot" },
+                { source = "class", encoding = "multi-hot", min_count = 3 },
+            ]"#,
+        )
+        .unwrap();
+        assert_eq!(config.query[0].encoding, EncodingSpec::Embedding { dim: 16, dropout: 0.1, min_count: 1 });
+        assert_eq!((config.query[0].name.as_str(), config.query[2].name.as_str()), ("customer_id", "month"));
+        assert_eq!(config.item[1].encoding, EncodingSpec::MultiHot { min_count: 3 });
+        let text = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<FeatureConfig>(&text).unwrap(), config);
+    }
+
+    #[test]
+    fn what_does_not_belong_is_refused_by_name() {
+        for (entry, part) in [
+            (r#"{ source = "a", encoding = "number", dim = 4 }"#, "takes no `dim`"),
+            (r#"{ source = "a", encoding = "embedding" }"#, "`dim` is missing"),
+            (r#"{ source = "a", encoding = "history", dim = 4 }"#, "`length` is missing"),
+            (r#"{ source = "a", encoding = "number", width = 4 }"#, "unknown field `width`"),
+            (r#"{ source = "a", encoding = "ordinal" }"#, "unknown variant `ordinal`"),
+        ] {
+            let error = parse(&format!("query = [{entry}]\nitem = []")).unwrap_err().to_string();
+            assert!(error.contains(part), "{entry}: {error}");
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! Turns a customer at a moment, or an article, into a row of tower inputs.
+
+use super::{Attributes, Encoding, Feature, FeatureError, FeatureSchema, TowerSchema, Vocabularies, source, validate};
+use crate::domain::{IdTable, Timestamp};
+use std::{f32::consts::TAU, sync::Arc};
+
+/// A customer at the moment of a query.
+#[derive(Clone, Copy)]
+pub struct CustomerView<'a> {
+    /// `None` for a guest.
+    pub id: Option<&'a str>,
+    pub attributes: &'a dyn Attributes,
+    pub at: Timestamp,
+    /// The articles bought so far as item rows ([`Encoder::item_row`]), newest first; unknown articles left out.
+    pub history: &'a [u32],
+}
+
+/// An article; `id` is `None` for one that has none yet.
+#[derive(Clone, Copy)]
+pub struct ArticleView<'a> {
+    pub id: Option<&'a str>,
+    pub attributes: &'a dyn Attributes,
+}
+
+/// Computes tower inputs by a schema. Immutable, shared by all threads; encoding allocates nothing.
+#[derive(Debug)]
+pub struct Encoder {
+    schema: FeatureSchema,
+    vocabularies: Vocabularies,
+    query: Plan,
+    item: Plan,
+    items: Arc<IdTable>,
+}
+
+impl Encoder {
+    /// # Errors
+    /// [`FeatureError`] when the schema is wrong in itself or doesn't fit the vocabularies. Any schema is survived.
+    pub fn new(schema: FeatureSchema, vocabularies: Vocabularies) -> Result<Self, FeatureError> {
+        validate::schema(&schema, &vocabularies)?;
+        let items = vocabularies.get(source::ARTICLE_ID).ok_or(FeatureError::NoArticles)?.clone();
+        let query = Plan::of(&schema.query, source::CUSTOMER_ID, &vocabularies);
+        let item = Plan::of(&schema.item, source::ARTICLE_ID, &vocabularies);
+        Ok(Self { schema, vocabularies, query, item, items })
+    }
+
+    pub fn schema(&self) -> &FeatureSchema {
+        &self.schema
+    }
+
+    pub fn vocabularies(&self) -> &Vocabularies {
+        &self.vocabularies
+    }
+
+    /// `(indices, numbers)` of a query row.
+    pub fn query_widths(&self) -> (usize, usize) {
+        self.query.widths
+    }
+
+    /// `(indices, numbers)` of an item row.
+    pub fn item_widths(&self) -> (usize, usize) {
+        self.item.widths
+    }
+
+    /// How many items there are: the articles of the vocabulary `article_id`.
+    pub fn items(&self) -> usize {
+        self.items.len()
+    }
+
+    /// The item of an article, if it was in the catalogue at training.
+    pub fn item_row(&self, article_id: &str) -> Option<u32> {
+        self.items.find(article_id)
+    }
+
+    /// The article of an item.
+    ///
+    /// # Panics
+    /// When `item >= items()`.
+    pub fn article_id(&self, item: u32) -> &str {
+        self.items.get(item)
+    }
+
+    /// Fills one row of query tower inputs.
+    ///
+    /// # Panics
+    /// When the slices haven't the lengths of [`Self::query_widths`].
+    pub fn encode_query(&self, customer: &CustomerView<'_>, indices: &mut [i64], numbers: &mut [f32]) {
+        self.query.encode_lasting(customer.id, customer.attributes, indices, numbers);
+        self.query.encode_moment(customer.at, customer.history.iter().copied(), indices, numbers);
+    }
+
+    /// Fills one row of item tower inputs.
+    ///
+    /// # Panics
+    /// When the slices haven't the lengths of [`Self::item_widths`].
+    pub fn encode_item(&self, article: &ArticleView<'_>, indices: &mut [i64], numbers: &mut [f32]) {
+        self.item.encode_lasting(article.id, article.attributes, indices, numbers);
+    }
+
+    pub(super) fn into_parts(self) -> (FeatureSchema, Vocabularies) {
+        (self.schema, self.vocabularies)
+    }
+
+    pub(super) fn query_plan(&self) -> &Plan {
+        &self.query
+    }
+
+    pub(super) fn item_plan(&self) -> &Plan {
+        &self.item
+    }
+}
+
+/// A tower's schema with positions and vocabularies looked up.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// What depends on the customer or article alone.
+    lasting: Vec<Step>,
+    /// What depends on the moment of the query.
+    moment: Vec<MomentStep>,
+    widths: (usize, usize),
+}
+
+/// `at` is the first position in `indices` of `Id` and `Category`, else in `numbers`.
+#[derive(Debug)]
+enum Step {
+    /// The row of the id, or the unknown row.
+    Id {
+        at: usize,
+        table: Arc<IdTable>,
+    },
+    /// The row of a column's text, or the unknown row.
+    Category {
+        at: usize,
+        table: Arc<IdTable>,
+        column: String,
+    },
+    Tags {
+        at: usize,
+        table: Arc<IdTable>,
+        column: String,
+    },
+    Number {
+        at: usize,
+        mean: f32,
+        std: f32,
+        column: String,
+    },
+}
+
+#[derive(Debug)]
+enum MomentStep {
+    Month { at: usize },
+    History { at: usize, length: usize, padding: u32 },
+}
+
+/// The positions a step fills.
+pub(super) enum Filled {
+    Index { at: usize },
+    Number { at: usize },
+    Tags { at: usize, width: usize },
+}
+
+impl Plan {
+    /// The schema must have passed validation; `id` is the source that means the tower's own id.
+    fn of(schema: &TowerSchema, id: &str, vocabularies: &Vocabularies) -> Self {
+        let (mut lasting, mut moment) = (Vec::new(), Vec::new());
+        let (mut index, mut number) = (0, 0);
+        for Feature { source, encoding, .. } in &schema.features {
+            let column = source.clone();
+            let table = |name: &str| vocabularies.get(name).expect("validated: the vocabulary is there").clone();
+            match encoding {
+                Encoding::Embedding { vocabulary, .. } | Encoding::OneHot { vocabulary, .. } => {
+                    let (at, table) = (index, table(vocabulary));
+                    lasting.push(if source == id {
+                        Step::Id { at, table }
+                    } else {
+                        Step::Category { at, table, column }
+                    });
+                    index += 1;
+                }
+                Encoding::MultiHot { vocabulary, rows } => {
+                    lasting.push(Step::Tags { at: number, table: table(vocabulary), column });
+                    number += rows;
+                }
+                &Encoding::Number { mean, std } => {
+                    lasting.push(Step::Number { at: number, mean, std, column });
+                    number += 1;
+                }
+                Encoding::CyclicMonth => {
+                    moment.push(MomentStep::Month { at: number });
+                    number += 2;
+                }
+                &Encoding::History { rows, length, .. } => {
+                    moment.push(MomentStep::History { at: index, length, padding: (rows - 1) as u32 });
+                    index += length;
+                }
+            }
+        }
+        debug_assert_eq!((index, number), schema.row_widths());
+        Self { lasting, moment, widths: (index, number) }
+    }
+
+    /// Fills what does not depend on the moment; sets every other number to 0.
+    pub(super) fn encode_lasting(
+        &self,
+        id: Option<&str>,
+        attributes: &dyn Attributes,
+        indices: &mut [i64],
+        numbers: &mut [f32],
+    ) {
+        assert_eq!((indices.len(), numbers.len()), self.widths, "row widths");
+        numbers.fill(0.0);
+        let row = |table: &IdTable, text: Option<&str>| {
+            text.and_then(|text| table.find(text)).map_or(table.len() as i64, i64::from)
+        };
+        for step in &self.lasting {
+            match step {
+                Step::Id { at, table } => indices[*at] = row(table, id),
+                Step::Category { at, table, column } => indices[*at] = row(table, attributes.text(column)),
+                Step::Tags { at, table, column } => attributes.for_each_tag(column, &mut |tag| {
+                    if let Some(row) = table.find(tag) {
+                        numbers[at + row as usize] += 1.0;
+                    }
+                }),
+                Step::Number { at, mean, std, column } => {
+                    let value = attributes.number(column).filter(|value| value.is_finite());
+                    numbers[*at] = value.map_or(0.0, |value| (value - mean) / std);
+                }
+            }
+        }
+    }
+
+    /// Fills what depends on the moment of the query; `history` yields item rows, newest first.
+    pub(super) fn encode_moment(
+        &self,
+        at: Timestamp,
+        history: impl Iterator<Item = u32> + Clone,
+        indices: &mut [i64],
+        numbers: &mut [f32],
+    ) {
+        for step in &self.moment {
+            match *step {
+                MomentStep::Month { at: position } => {
+                    let angle = TAU * f32::from(at.month() - 1) / 12.0;
+                    (numbers[position], numbers[position + 1]) = angle.sin_cos();
+                }
+                MomentStep::History { at, length, padding } => {
+                    let items = history.clone().filter(|&item| item < padding).chain(std::iter::repeat(padding));
+                    for (slot, item) in indices[at..at + length].iter_mut().zip(items) {
+                        *slot = i64::from(item);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn widths(&self) -> (usize, usize) {
+        self.widths
+    }
+
+    /// The positions that [`Self::encode_lasting`] fills.
+    pub(super) fn lasting(&self) -> impl Iterator<Item = Filled> {
+        self.lasting.iter().map(|step| match step {
+            Step::Id { at, .. } | Step::Category { at, .. } => Filled::Index { at: *at },
+            Step::Number { at, .. } => Filled::Number { at: *at },
+            Step::Tags { at, table, .. } => Filled::Tags { at: *at, width: table.len() },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        dataset::TimeUnit,
+        features::{NoAttributes, Slot, testing},
+    };
+    use proptest::prelude::*;
+
+    /// A server's record: any attribute as text.
+    struct Record(Vec<(&'static str, &'static str)>);
+
+    impl Attributes for Record {
+        fn text(&self, name: &str) -> Option<&str> {
+            self.0.iter().find(|(key, _)| *key == name).map(|(_, value)| *value)
+        }
+        fn number(&self, name: &str) -> Option<f32> {
+            self.text(name)?.trim().parse().ok()
+        }
+        fn for_each_tag(&self, name: &str, tag: &mut dyn FnMut(&str)) {
+            self.0.iter().filter(|(key, _)| *key == name).for_each(|(_, value)| tag(value));
+        }
+    }
+
+    /// Embedding of the id (3 known), age, month, history of 3 over 2 articles, city one-hot.
+    fn encoder() -> Encoder {
+        let mut vocabularies = Vocabularies::new();
+        vocabularies.insert("customer_id", ["x", "y", "z"].into_iter().collect());
+        vocabularies.insert("article_id", ["a", "b"].into_iter().collect());
+        vocabularies.insert("city", ["Lund"].into_iter().collect());
+        vocabularies.insert("tags", ["red", "wool"].into_iter().collect());
+        let feature = |source: &str, encoding| Feature { name: source.to_owned(), source: source.to_owned(), encoding };
+        let embedding =
+            |vocabulary: &str, rows| Encoding::Embedding { vocabulary: vocabulary.into(), rows, dim: 2, dropout: 0.5 };
+        let query = vec![
+            feature("age", Encoding::Number { mean: 30.0, std: 10.0 }),
+            feature("customer_id", embedding("customer_id", 4)),
+            feature("at", Encoding::CyclicMonth),
+            feature(
+                "history",
+                Encoding::History { vocabulary: "article_id".into(), rows: 3, dim: 2, length: 3, decay: 1.0 },
+            ),
+            feature("city", Encoding::OneHot { vocabulary: "city".into(), rows: 2 }),
+        ];
+        let item = vec![
+            feature("tags", Encoding::MultiHot { vocabulary: "tags".into(), rows: 2 }),
+            feature("article_id", embedding("article_id", 3)),
+        ];
+        let schema = FeatureSchema { query: TowerSchema { features: query }, item: TowerSchema { features: item } };
+        Encoder::new(schema, vocabularies).unwrap()
+    }
+
+    fn query(view: &CustomerView<'_>) -> (Vec<i64>, Vec<f32>) {
+        let encoder = encoder();
+        let (mut indices, mut numbers) = (vec![99; encoder.query_widths().0], vec![99.0; encoder.query_widths().1]);
+        encoder.encode_query(view, &mut indices, &mut numbers);
+        (indices, numbers)
+    }
+
+    #[test]
+    fn a_known_customer() {
+        let attributes = &Record(vec![("age", " 45 "), ("city", "Lund")]);
+        let at = Timestamp::parse("2020-04-15").unwrap();
+        let (indices, numbers) = query(&CustomerView { id: Some("z"), attributes, at, history: &[1, 1, 0, 0] });
+        assert_eq!(indices, [2, 1, 1, 0, 0]);
+        assert_eq!(numbers[0], 1.5);
+        assert!((numbers[1] - 1.0).abs() < 1e-6 && numbers[2].abs() < 1e-6, "April is a quarter of the year");
+    }
+
+    #[test]
+    fn nothing_known_gives_unknown_rows_and_zeros() {
+        let at = Timestamp::parse("2020-01-01").unwrap();
+        let (indices, numbers) = query(&CustomerView { id: None, attributes: &NoAttributes, at, history: &[] });
+        assert_eq!((indices, numbers), (vec![3, 2, 2, 2, 1], vec![0.0, 0.0, 1.0]));
+        let odd = &Record(vec![("age", "NaN"), ("city", "Paris")]);
+        let (indices, numbers) = query(&CustomerView { id: Some("w"), attributes: odd, at, history: &[7, 0] });
+        assert_eq!((indices, numbers), (vec![3, 0, 2, 2, 1], vec![0.0, 0.0, 1.0]));
+    }
+
+    #[test]
+    fn tags_are_summed_and_unknown_ones_dropped() {
+        let encoder = encoder();
+        let attributes = &Record(vec![("tags", "wool"), ("tags", "silk"), ("tags", "wool")]);
+        let (mut indices, mut numbers) = ([9], [9.0, 9.0]);
+        encoder.encode_item(&ArticleView { id: Some("b"), attributes }, &mut indices, &mut numbers);
+        assert_eq!((indices, numbers), ([1], [0.0, 2.0]));
+        assert_eq!((encoder.item_row("b"), encoder.item_row("c"), encoder.article_id(0)), (Some(1), None, "a"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn indices_stay_inside_their_tables(seed: u64, history in prop::collection::vec(any::<u32>(), 0..12)) {
+            let dataset = testing::shop(seed, 20, 20, 90, TimeUnit::Day);
+            let (schema, vocabularies) = testing::fitted(&dataset);
+            let encoder = Encoder::new(schema, vocabularies).unwrap();
+            let (mut indices, mut numbers) = (vec![-1; encoder.query_widths().0], vec![f32::NAN; encoder.query_widths().1]);
+            let view = CustomerView { id: Some("c3"), attributes: &NoAttributes, at: Timestamp(seed as u32), history: &history };
+            encoder.encode_query(&view, &mut indices, &mut numbers);
+            prop_assert!(numbers.iter().all(|n| n.is_finite()));
+            for slot in encoder.schema().query.slots() {
+                let (range, rows) = match slot {
+                    Slot::Embedding { rows, at, .. } | Slot::OneHot { rows, at } => (at..at + 1, rows),
+                    Slot::History { rows, at, length, .. } => (at..at + length, rows),
+                    Slot::Numbers { .. } => continue,
+                };
+                prop_assert!(indices[range].iter().all(|&index| (0..rows as i64).contains(&index)));
+            }
+        }
+    }
+}
