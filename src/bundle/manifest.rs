@@ -30,12 +30,33 @@ pub struct Manifest {
     pub data_fingerprint: String,
     /// Offline metrics of this bundle beside the baselines; empty when not evaluated.
     pub metrics: Vec<MetricsRow>,
-    /// sha256 in hexadecimal of every other file, by path with `/`.
-    pub files: BTreeMap<String, String>,
+    /// Every other file by its path inside the bundle, with `/`.
+    pub files: BTreeMap<String, FileEntry>,
+}
+
+/// What a file of the bundle must be like.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileEntry {
+    pub bytes: u64,
+    /// In lower-case hexadecimal.
+    pub sha256: String,
 }
 
 impl Manifest {
     pub const FORMAT: u32 = 1;
+
+    /// Whether `name` can be a model's name: 1 to 64 lower-case letters, digits, `-`, `_`.
+    pub fn is_name(name: &str) -> bool {
+        (1..=64).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+    }
+
+    /// Whether `version` can be a version: 1 to 64 letters, digits, `-`, `_`.
+    pub fn is_version(version: &str) -> bool {
+        (1..=64).contains(&version.len())
+            && version.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    }
 }
 
 /// How vectors are compared.

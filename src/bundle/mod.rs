@@ -3,13 +3,44 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `manifest.json` | [`Manifest`]: names, schema, index parameters, metrics, sha256 of every other file |
+//! | `manifest.json` | [`Manifest`]: names, schema, index parameters, metrics, size and sha256 of every other file |
 //! | `query_tower.onnx`, `item_tower.onnx` (+ `*.data` when large) | raw indices and numbers in, vector out |
 //! | `items.bin` | item vectors; `index.bin`: the search graph ([`crate::retrieval`] owns both formats) |
 //! | `vocabularies/<name>.txt` | one value a line, row 0 first |
 //! | `popularity.bin` | one little-endian f32 an item: purchases in the training window |
-//! | `golden.json` | requests with their expected vectors and top-k |
+//! | `golden.json` | [`Golden`]: requests with their expected vectors and top-k |
+//!
+//! [`write()`] prepares everything in a directory `.tmp-…` beside the target, flushes it to the disk, opens it as a
+//! server would and only then renames it. [`Bundle::open`] trusts nothing it reads: sizes and checksums first, then
+//! every part against the schema and the manifest, then the golden requests.
 
+mod error;
+mod files;
+mod golden;
+mod list;
 mod manifest;
+mod open;
+mod tower;
+mod vocabulary;
+mod write;
 
-pub use manifest::{IndexParameters, Manifest, Metric, MetricsRow, RowKind};
+pub use error::BundleError;
+pub use golden::{Golden, GoldenHit, GoldenItem, GoldenQuery};
+pub use list::{Listed, list};
+pub use manifest::{FileEntry, IndexParameters, Manifest, Metric, MetricsRow, RowKind};
+pub use open::Bundle;
+pub use tower::Tower;
+pub use write::{Contents, write};
+
+/// Names of the files every bundle has.
+mod file_names {
+    pub const MANIFEST: &str = "manifest.json";
+    pub const QUERY_TOWER: &str = "query_tower.onnx";
+    pub const ITEM_TOWER: &str = "item_tower.onnx";
+    pub const ITEMS: &str = "items.bin";
+    pub const INDEX: &str = "index.bin";
+    pub const POPULARITY: &str = "popularity.bin";
+    pub const GOLDEN: &str = "golden.json";
+    /// Directory of the vocabularies; a vocabulary is `<name>.txt` in it.
+    pub const VOCABULARIES: &str = "vocabularies";
+}

@@ -1,0 +1,242 @@
+//! A tower of a bundle, run by tract.
+
+use super::BundleError;
+use crate::features::{Slot, TowerSchema};
+use anyhow::{Context, bail, ensure};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+use tract_onnx::{
+    pb::{
+        GraphProto, TensorProto,
+        tensor_proto::{DataLocation, DataType},
+        tensor_shape_proto::dimension,
+        type_proto,
+    },
+    prelude::*,
+    tract_core::plan::SimpleState,
+};
+
+type Plan = Arc<TypedSimplePlan>;
+type State = SimpleState<TypedFact, Box<dyn TypedOp>>;
+
+/// Rows a batch is cut into, so that intermediate values stay in the cache and memory is bounded.
+const BATCH: usize = 256;
+
+/// A tower ready to run from any number of threads.
+///
+/// It holds two plans over the same tables: one made for a single row, where tract has resolved every shape, and one
+/// for any number of rows. States (tract's buffers of one run) are kept and reused.
+pub struct Tower {
+    path: PathBuf,
+    dim: usize,
+    widths: (usize, usize),
+    /// How many rows the table behind each column of `indices` has.
+    rows: Vec<i64>,
+    /// The inputs in the graph's order.
+    inputs: Vec<Source>,
+    one: States,
+    many: States,
+}
+
+/// An input of the graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Indices,
+    Numbers,
+}
+
+/// A plan and the idle states of its earlier runs.
+struct States {
+    plan: Plan,
+    idle: Mutex<Vec<State>>,
+}
+
+impl Tower {
+    /// Loads the graph at `path` and checks that it maps rows of `schema` to `dim` numbers.
+    ///
+    /// The bytes must be trusted to be those the trainer wrote (compare checksums before): the ONNX reader is not made
+    /// for hostile files. Should it panic all the same, that is an error too.
+    ///
+    /// # Errors
+    /// [`BundleError::Tower`] naming the file and the reason.
+    pub fn load(path: &Path, schema: &TowerSchema, dim: usize) -> Result<Self, BundleError> {
+        let fail = |reason: String| BundleError::Tower { path: path.to_owned(), reason };
+        let load = std::panic::AssertUnwindSafe(|| Self::load_unguarded(path, schema, dim));
+        match std::panic::catch_unwind(load) {
+            Ok(result) => result.map_err(|error| fail(format!("{error:#}"))),
+            Err(_) => Err(fail("the ONNX reader gave up on it".to_owned())),
+        }
+    }
+
+    fn load_unguarded(path: &Path, schema: &TowerSchema, dim: usize) -> TractResult<Self> {
+        let widths = schema.row_widths();
+        let onnx = tract_onnx::onnx();
+        let proto = onnx.proto_model_for_path(path)?;
+        let graph = proto.graph.as_ref().context("it holds no graph")?;
+        check_external(graph, path)?;
+        let inputs = sources(graph, widths)?;
+        let directory = path.parent().and_then(Path::to_str).context("its path is not valid UTF-8")?;
+        let parsed = onnx.parse(&proto, Some(directory))?;
+        drop(proto);
+        ensure!(parsed.unresolved_inputs.is_empty(), "it reads {:?}, which nothing computes", parsed.unresolved_inputs);
+        let model = parsed.model;
+        let one = plan(model.clone(), &inputs, widths, dim, Some(1))?;
+        let many = plan(model, &inputs, widths, dim, None)?;
+        Ok(Self { path: path.to_owned(), dim, widths, rows: rows(schema), inputs, one, many })
+    }
+
+    /// Length of a vector.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// `(indices, numbers)` a row.
+    pub fn widths(&self) -> (usize, usize) {
+        self.widths
+    }
+
+    /// Embeds `batch` rows of inputs (row-major) and leaves their vectors, `batch × dim`, in `out`; what `out` held
+    /// before is gone.
+    ///
+    /// # Errors
+    /// [`BundleError::TowerInput`] when the slices have other lengths, an index lies outside its table or a number is
+    /// not finite.
+    pub fn embed(&self, indices: &[i64], numbers: &[f32], batch: usize, out: &mut Vec<f32>) -> Result<(), BundleError> {
+        out.clear();
+        self.check(indices, numbers, batch)?;
+        out.reserve(batch * self.dim);
+        let mut start = 0;
+        while start < batch {
+            let rows = if batch == 1 { 1 } else { BATCH.min(batch - start) };
+            let (n, m) = self.widths;
+            let indices = &indices[start * n..(start + rows) * n];
+            let numbers = &numbers[start * m..(start + rows) * m];
+            self.run(indices, numbers, rows, out)
+                .map_err(|error| BundleError::Tower { path: self.path.clone(), reason: format!("{error:#}") })?;
+            start += rows;
+        }
+        Ok(())
+    }
+
+    fn run(&self, indices: &[i64], numbers: &[f32], rows: usize, out: &mut Vec<f32>) -> TractResult<()> {
+        let states = if rows == 1 { &self.one } else { &self.many };
+        let inputs = self.inputs.iter().map(|source| {
+            let tensor = match source {
+                Source::Indices => Tensor::from_shape(&[rows, self.widths.0], indices),
+                Source::Numbers => Tensor::from_shape(&[rows, self.widths.1], numbers),
+            };
+            tensor.map(Tensor::into_tvalue)
+        });
+        let inputs = inputs.collect::<TractResult<TVec<TValue>>>()?;
+        // A state that failed is dropped instead of returned to the idle ones.
+        let idle = states.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut state = idle.map_or_else(|| states.plan.spawn(), Ok)?;
+        let outputs = state.run(inputs)?;
+        states.idle.lock().unwrap_or_else(PoisonError::into_inner).push(state);
+        let vectors = outputs[0].try_as_plain_ram()?;
+        out.extend_from_slice(vectors.as_slice::<f32>()?);
+        Ok(())
+    }
+
+    fn check(&self, indices: &[i64], numbers: &[f32], batch: usize) -> Result<(), BundleError> {
+        let (n, m) = self.widths;
+        let wrong = |reason: String| Err(BundleError::TowerInput { path: self.path.clone(), reason });
+        if batch.checked_mul(n) != Some(indices.len()) || batch.checked_mul(m) != Some(numbers.len()) {
+            let found = (indices.len(), numbers.len());
+            return wrong(format!("{batch} rows of {n} indices and {m} numbers were announced, {found:?} given"));
+        }
+        for row in indices.chunks_exact(n.max(1)) {
+            if let Some(at) = row.iter().zip(&self.rows).position(|(&index, &rows)| index < 0 || index >= rows) {
+                return wrong(format!(
+                    "index {} in column {at} lies outside its table of {} rows",
+                    row[at], self.rows[at]
+                ));
+            }
+        }
+        if let Some(at) = numbers.iter().position(|number| !number.is_finite()) {
+            return wrong(format!("number {} in column {} is not finite", numbers[at], at % m));
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Tower {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Tower({} → {})", self.path.display(), self.dim)
+    }
+}
+
+/// Tables outside the graph may only lie in `<file name>.data`, whose checksum the manifest has.
+fn check_external(graph: &GraphProto, path: &Path) -> TractResult<()> {
+    let beside = path.file_name().and_then(|name| name.to_str()).map(|name| format!("{name}.data"));
+    let external = |tensor: &&TensorProto| tensor.data_location == Some(DataLocation::External as i32);
+    for tensor in graph.initializer.iter().filter(external) {
+        let location = tensor.external_data.iter().find(|entry| entry.key == "location").map(|entry| &entry.value);
+        ensure!(location == beside.as_ref(), "table `{}` lies in another file: {location:?}", tensor.name);
+    }
+    Ok(())
+}
+
+/// The inputs the graph declares, which must be rows of `widths`.
+fn sources(graph: &GraphProto, widths: (usize, usize)) -> TractResult<Vec<Source>> {
+    let mut sources = Vec::new();
+    for input in &graph.input {
+        let (source, datum, width) = match input.name.as_str() {
+            "indices" => (Source::Indices, DataType::Int64, widths.0),
+            "numbers" => (Source::Numbers, DataType::Float, widths.1),
+            other => bail!("it has an input `{other}`; towers read `indices` and `numbers`"),
+        };
+        let Some(type_proto::Value::TensorType(tensor)) = input.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
+            bail!("its input `{}` has no type", input.name);
+        };
+        let dims = tensor.shape.iter().flat_map(|shape| &shape.dim).map(|dim| dim.value.as_ref()).collect::<Vec<_>>();
+        let columns = match dims.as_slice() {
+            [_, Some(dimension::Value::DimValue(columns))] => *columns,
+            other => bail!("its input `{}` has the shape {other:?}, not [batch, {width}]", input.name),
+        };
+        ensure!(tensor.elem_type == datum as i32, "its input `{}` does not hold {}", input.name, datum.as_str_name());
+        ensure!(columns == width as i64, "its input `{}` has {columns} columns, the schema {width}", input.name);
+        ensure!(!sources.contains(&source), "it has the input `{}` twice", input.name);
+        sources.push(source);
+    }
+    Ok(sources)
+}
+
+/// Optimises the model for `rows` rows (`None`: any number) and checks what comes out.
+fn plan(
+    mut model: InferenceModel,
+    sources: &[Source],
+    widths: (usize, usize),
+    dim: usize,
+    rows: Option<usize>,
+) -> TractResult<States> {
+    let batch = rows.map_or_else(|| model.symbols.sym("batch").to_dim(), |rows| rows.to_dim());
+    for (i, source) in sources.iter().enumerate() {
+        let fact = match source {
+            Source::Indices => InferenceFact::dt_shape(i64::datum_type(), [batch.clone(), widths.0.to_dim()]),
+            Source::Numbers => InferenceFact::dt_shape(f32::datum_type(), [batch.clone(), widths.1.to_dim()]),
+        };
+        model.set_input_fact(i, fact)?;
+    }
+    let model = model.into_optimized()?;
+    ensure!(model.outputs.len() == 1, "it has {} outputs, not one", model.outputs.len());
+    let output = model.output_fact(0)?;
+    let right = output.datum_type == f32::datum_type() && output.shape.to_tvec()[..] == [batch, dim.to_dim()];
+    ensure!(right, "it yields {output:?}, not rows of {dim} numbers");
+    Ok(States { plan: model.into_runnable()?, idle: Mutex::new(Vec::new()) })
+}
+
+/// The number of rows behind each column of `indices`.
+fn rows(schema: &TowerSchema) -> Vec<i64> {
+    let mut bounds = Vec::new();
+    for slot in schema.slots() {
+        match slot {
+            Slot::Embedding { rows, .. } | Slot::OneHot { rows, .. } => bounds.push(rows as i64),
+            Slot::History { rows, length, .. } => bounds.extend(std::iter::repeat_n(rows as i64, length)),
+            Slot::Numbers { .. } => {}
+        }
+    }
+    bounds
+}

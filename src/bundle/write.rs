@@ -1,0 +1,226 @@
+//! Writing a bundle: whole or absent.
+
+use super::{
+    Bundle, BundleError, Golden, IndexParameters, Manifest, Metric, MetricsRow, file_names, files, vocabulary,
+};
+use crate::{
+    dataset::TimeUnit,
+    features::{FeatureSchema, Vocabularies},
+    onnx::{self, TowerGraph},
+};
+use sha2::{Digest, Sha256};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    path::{Path, PathBuf},
+};
+use time::{OffsetDateTime, macros::format_description};
+
+/// Prefix of directories a writer has not finished.
+const UNFINISHED: &str = ".tmp-";
+
+/// What a bundle is made of. The vectors' length is that of the towers' outputs, the number of items that of the
+/// vocabulary `article_id`.
+pub struct Contents<'a> {
+    pub name: &'a str,
+    /// Model family, such as `two-tower`.
+    pub family: &'a str,
+    pub metric: Metric,
+    pub schema: &'a FeatureSchema,
+    pub vocabularies: &'a Vocabularies,
+    pub time_unit: TimeUnit,
+    pub index: IndexParameters,
+    /// The training configuration, whole.
+    pub training: serde_json::Value,
+    /// sha256 over the training data's content.
+    pub data_fingerprint: &'a str,
+    pub metrics: &'a [MetricsRow],
+    pub query_tower: TowerGraph<'a>,
+    pub item_tower: TowerGraph<'a>,
+    /// `items × dim`, row-major.
+    pub items: &'a [f32],
+    /// Purchases in the training window, one number an item.
+    pub popularity: &'a [f32],
+    /// Inputs and vectors as the trainer's own forward pass has them; the top-k is filled in here.
+    pub golden: Golden,
+}
+
+/// Writes the bundle `<models>/<name>/<version>` and returns its path. It is prepared beside the target, flushed,
+/// opened as a server would open it, golden requests included, and renamed; whatever fails, no half bundle is left.
+/// Writers of one model take turns; what killed ones left behind is removed.
+///
+/// # Errors
+/// [`BundleError::Contents`] when the parts do not fit together, [`BundleError::Io`] when they cannot be written, and
+/// whatever [`Bundle::open`] finds.
+pub fn write(models: &Path, mut contents: Contents<'_>) -> Result<PathBuf, BundleError> {
+    let items = contents.check()?;
+    let parent = models.join(contents.name);
+    std::fs::create_dir_all(&parent).map_err(BundleError::io(&parent))?;
+    let lock_path = parent.join(".lock");
+    let lock = File::create(&lock_path).map_err(BundleError::io(&lock_path))?;
+    lock.lock().map_err(BundleError::io(&lock_path))?;
+    remove_unfinished(&parent)?;
+
+    let now = OffsetDateTime::now_utc();
+    let unfinished = Unfinished::create(parent.join(format!("{UNFINISHED}{}", std::process::id())))?;
+    let directory = unfinished.0.as_path();
+    contents.golden.rank(contents.items, contents.query_tower.dim());
+    contents.write_files(directory)?;
+    let mut manifest = contents.manifest(items, describe_files(directory)?);
+    manifest.version = version(now, &manifest)?;
+    write_json(&directory.join(file_names::MANIFEST), &manifest)?;
+    sync(&directory.join(file_names::VOCABULARIES))?;
+    sync(directory)?;
+    Bundle::open(directory)?;
+
+    let target = parent.join(&manifest.version);
+    std::fs::rename(directory, &target).map_err(BundleError::io(&target))?;
+    std::mem::forget(unfinished);
+    sync(&parent)?;
+    Ok(target)
+}
+
+impl Contents<'_> {
+    /// Checks what can be told before anything is written; the number of items.
+    fn check(&self) -> Result<usize, BundleError> {
+        let wrong = |reason: String| Err(BundleError::Contents { name: self.name.to_owned(), reason });
+        if !Manifest::is_name(self.name) {
+            return wrong("a name has 1 to 64 lower-case letters, digits, `-` and `_`".to_owned());
+        }
+        let dim = self.query_tower.dim();
+        if dim == 0 || self.item_tower.dim() != dim {
+            return wrong(format!("query vectors have {dim} numbers, item vectors {}", self.item_tower.dim()));
+        }
+        let items = self.vocabularies.get("article_id").map_or(0, |articles| articles.len());
+        if items == 0 {
+            return wrong("the vocabulary `article_id` is empty".to_owned());
+        }
+        if self.items.len() != items * dim {
+            return wrong(format!("{} numbers are not {items} items × {dim}", self.items.len()));
+        }
+        if let Some(at) = self.items.iter().position(|value| !value.is_finite()) {
+            return wrong(format!("the vector of item {} is not finite: the training diverged", at / dim));
+        }
+        if self.popularity.len() != items || self.popularity.iter().any(|&p| !(p.is_finite() && p >= 0.0)) {
+            return wrong(format!("popularity must be {items} finite numbers from 0 on, one an item"));
+        }
+        if self.golden.queries.is_empty() {
+            return wrong("there is no golden request".to_owned());
+        }
+        if self.golden.queries.iter().any(|query| query.vector.len() != dim) {
+            return wrong(format!("a golden request's vector has not {dim} numbers"));
+        }
+        Ok(items)
+    }
+
+    fn write_files(&self, directory: &Path) -> Result<(), BundleError> {
+        let at = |name: &str| directory.join(name);
+        onnx::write(&self.query_tower, &at(file_names::QUERY_TOWER), onnx::EXTERNAL_ABOVE)?;
+        onnx::write(&self.item_tower, &at(file_names::ITEM_TOWER), onnx::EXTERNAL_ABOVE)?;
+        let vocabularies = at(file_names::VOCABULARIES);
+        std::fs::create_dir(&vocabularies).map_err(BundleError::io(&vocabularies))?;
+        for (name, table) in self.vocabularies.iter() {
+            vocabulary::write(&vocabularies.join(format!("{name}.txt")), table)?;
+        }
+        let popularity: Vec<u8> = self.popularity.iter().flat_map(|p| p.to_le_bytes()).collect();
+        write_bytes(&at(file_names::POPULARITY), &popularity)?;
+        write_json(&at(file_names::GOLDEN), &self.golden)?;
+        let items: Vec<u8> = self.items.iter().flat_map(|p| p.to_le_bytes()).collect();
+        write_bytes(&at(file_names::ITEMS), &items)?;
+        write_bytes(&at(file_names::INDEX), &[])
+    }
+
+    /// The manifest, its version still open.
+    fn manifest(&self, items: usize, files: BTreeMap<String, super::FileEntry>) -> Manifest {
+        Manifest {
+            format: Manifest::FORMAT,
+            name: self.name.to_owned(),
+            family: self.family.to_owned(),
+            version: String::new(),
+            dim: self.query_tower.dim(),
+            metric: self.metric,
+            items,
+            schema: self.schema.clone(),
+            time_unit: self.time_unit,
+            index: self.index,
+            training: self.training.clone(),
+            data_fingerprint: self.data_fingerprint.to_owned(),
+            metrics: self.metrics.to_vec(),
+            files,
+        }
+    }
+}
+
+/// `20260131T120000Z-1a2b3c4d`: the moment and a hash over the manifest, which holds every file's checksum. The
+/// nanoseconds keep two writings of the same content in one second apart.
+fn version(now: OffsetDateTime, manifest: &Manifest) -> Result<String, BundleError> {
+    let invalid = |reason: String| BundleError::Contents { name: manifest.name.clone(), reason };
+    let time = now
+        .format(format_description!("[year][month][day]T[hour][minute][second]Z"))
+        .map_err(|error| invalid(error.to_string()))?;
+    let json = serde_json::to_vec(manifest).map_err(|error| invalid(error.to_string()))?;
+    let hash = Sha256::new().chain_update(json).chain_update(now.nanosecond().to_le_bytes()).finalize();
+    Ok(format!("{time}-{}", files::hex(&hash[..4])))
+}
+
+/// Size and checksum of every file, which is flushed to the disk on the way.
+fn describe_files(directory: &Path) -> Result<BTreeMap<String, super::FileEntry>, BundleError> {
+    let mut described = BTreeMap::new();
+    for (folder, prefix) in [(directory.to_owned(), ""), (directory.join(file_names::VOCABULARIES), "vocabularies/")] {
+        for entry in std::fs::read_dir(&folder).map_err(BundleError::io(&folder))? {
+            let path = entry.map_err(BundleError::io(&folder))?.path();
+            if let Some(name) = path.file_name().and_then(|name| name.to_str())
+                && path.is_file()
+            {
+                sync(&path)?;
+                described.insert(format!("{prefix}{name}"), files::describe(&path)?);
+            }
+        }
+    }
+    Ok(described)
+}
+
+/// A directory that is removed unless its writer comes to the end.
+struct Unfinished(PathBuf);
+
+impl Unfinished {
+    fn create(path: PathBuf) -> Result<Self, BundleError> {
+        std::fs::create_dir(&path).map_err(BundleError::io(&path))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // Best effort: the next writer removes what is left.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Removes what killed writers left; the caller holds the lock.
+fn remove_unfinished(parent: &Path) -> Result<(), BundleError> {
+    for entry in std::fs::read_dir(parent).map_err(BundleError::io(parent))? {
+        let entry = entry.map_err(BundleError::io(parent))?;
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            let path = entry.path();
+            std::fs::remove_dir_all(&path).map_err(BundleError::io(&path))?;
+        }
+    }
+    Ok(())
+}
+
+fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), BundleError> {
+    let json = serde_json::to_vec_pretty(value)
+        .map_err(|error| BundleError::Manifest { path: path.to_owned(), reason: error.to_string() })?;
+    write_bytes(path, &json)
+}
+
+fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), BundleError> {
+    std::fs::write(path, bytes).map_err(BundleError::io(path))?;
+    sync(path)
+}
+
+/// Flushes a file or a directory to the disk.
+fn sync(path: &Path) -> Result<(), BundleError> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(BundleError::io(path))
+}
