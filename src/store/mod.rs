@@ -1,64 +1,27 @@
 //! The database: catalogue, customers, purchases, model versions. The only module with sqlx; Postgres and
-//! SQLite behind [`Store`], one conformance suite over both.
+//! SQLite behind [`Store`], one conformance suite (`tests/store`) over both. Knows no HTTP.
+//!
+//! [`migrate`] makes or renews the schema, [`connect`] opens a migrated database, [`watch`] tells of changes
+//! made by any process. Connections that break are replaced on the next call; a database that comes back is
+//! used again without a restart.
 
-use crate::domain::{ArticleId, CustomerId, Timestamp};
+mod changes;
+mod error;
+mod migrations;
+mod options;
+mod postgres;
+mod records;
+mod sqlite;
+
+pub use changes::watch;
+pub use error::StoreError;
+pub use options::{DEFAULT_URL, StoreOptions};
+pub use records::{ArticleRecord, AttributeValue, Attributes, CustomerRecord, ModelVersion, PurchaseRecord, Revisions};
+
+use crate::domain::{ArticleId, CustomerId};
 use async_trait::async_trait;
-use std::collections::BTreeMap;
-
-/// A row of the catalogue. Attributes keep the shop's own column names, such as `garment_group_name`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ArticleRecord {
-    pub id: ArticleId,
-    pub available: bool,
-    /// In the shop's currency.
-    pub price: Option<f32>,
-    pub image_url: Option<String>,
-    pub attributes: BTreeMap<String, AttributeValue>,
-}
-
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(untagged)]
-pub enum AttributeValue {
-    Number(f64),
-    Text(String),
-    Tags(Vec<String>),
-}
-
-/// A customer with the latest purchases.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CustomerRecord {
-    pub id: CustomerId,
-    pub attributes: BTreeMap<String, AttributeValue>,
-    /// Newest first.
-    pub purchases: Vec<PurchaseRecord>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct PurchaseRecord {
-    pub article: ArticleId,
-    pub at: Timestamp,
-}
-
-/// A registered bundle.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModelVersion {
-    pub model: String,
-    pub version: String,
-    pub active: bool,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The database cannot be reached or gave no connection in time; worth trying again.
-    #[error("the database is not available: {0}")]
-    Unavailable(String),
-    #[error("the database refused: {0}")]
-    Refused(String),
-    #[error("the database has schema version {found}, this program needs {needed}: run `vitrine-server migrate`")]
-    NotMigrated { found: i64, needed: i64 },
-    #[error("{0}")]
-    NotFound(String),
-}
+use options::Address;
+use std::{sync::Arc, time::Duration};
 
 /// What the server asks of a database.
 #[async_trait]
@@ -66,13 +29,28 @@ pub trait Store: Send + Sync {
     /// One round trip.
     async fn ping(&self) -> Result<(), StoreError>;
 
+    /// The counters of changes. Read them *before* the data: what is read afterwards is at least that new.
+    async fn revisions(&self) -> Result<Revisions, StoreError>;
+    /// Returns early when a change is announced, else after `longest`. Announcements may be lost (a broken
+    /// connection, another process on SQLite), so the caller compares [`Store::revisions`]; see [`watch`].
+    async fn wait_for_change(&self, longest: Duration);
     /// A number that grows with every change of the catalogue.
-    async fn catalogue_version(&self) -> Result<i64, StoreError>;
-    /// The whole catalogue.
-    async fn catalogue(&self) -> Result<Vec<ArticleRecord>, StoreError>;
+    async fn catalogue_version(&self) -> Result<i64, StoreError> {
+        Ok(self.revisions().await?.catalogue)
+    }
+
+    /// Gives every article to `visit`, all as of one moment; holds only a page of them in memory.
+    async fn visit_catalogue(&self, visit: &mut (dyn FnMut(ArticleRecord) + Send)) -> Result<(), StoreError>;
+    /// The whole catalogue. Prefer [`Store::visit_catalogue`] where it is turned into something smaller.
+    async fn catalogue(&self) -> Result<Vec<ArticleRecord>, StoreError> {
+        let mut articles = Vec::new();
+        self.visit_catalogue(&mut |article| articles.push(article)).await?;
+        Ok(articles)
+    }
     /// Those of the ids that exist, in any order.
     async fn articles(&self, ids: &[ArticleId]) -> Result<Vec<ArticleRecord>, StoreError>;
-    /// Inserts or replaces.
+    /// Inserts or replaces, all or none; of two with one id the last counts. Articles equal to what is there
+    /// change nothing, the catalogue version included.
     async fn put_articles(&self, articles: &[ArticleRecord]) -> Result<(), StoreError>;
     /// Ids that do not exist are returned; the others are changed.
     async fn set_available(&self, ids: &[ArticleId], available: bool) -> Result<Vec<ArticleId>, StoreError>;
@@ -84,8 +62,66 @@ pub trait Store: Send + Sync {
     async fn register_model(&self, model: &str, version: &str) -> Result<(), StoreError>;
     /// All versions, newest first within a model.
     async fn models(&self) -> Result<Vec<ModelVersion>, StoreError>;
-    /// Makes a registered version the active one of its model; answers the one it replaces.
+    /// Makes a registered version the active one of its model; answers the one it replaces (`None` for the
+    /// first one, and when it is active already).
     async fn activate_model(&self, model: &str, version: &str) -> Result<Option<String>, StoreError>;
-    /// Makes the version that was active before the current one active again; answers it.
+    /// Makes the version that was active before the current one active again; answers it. Each rollback goes
+    /// one activation further back.
     async fn rollback_model(&self, model: &str) -> Result<String, StoreError>;
+}
+
+/// Opens a database: `postgres://…` or `sqlite:path`.
+///
+/// # Errors
+/// [`StoreError::NotMigrated`] unless its schema is the one this program was built for, `Unavailable` when it
+/// cannot be reached, `Refused` for a URL of neither kind.
+pub async fn connect(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(match Address::parse(url)? {
+        Address::Postgres(address) => Arc::new(postgres::Postgres::open(address, options).await?),
+        Address::Sqlite(address) => Arc::new(sqlite::Sqlite::open(address, options).await?),
+    })
+}
+
+/// Brings the schema up to date (SQLite: makes the file when it is missing). Answers the schema versions before
+/// and after.
+///
+/// # Errors
+/// [`StoreError::NotMigrated`] when the schema is newer than this program; otherwise as [`connect`].
+pub async fn migrate(url: &str, options: &StoreOptions) -> Result<(i64, i64), StoreError> {
+    match Address::parse(url)? {
+        Address::Postgres(address) => postgres::migrate(address, options).await,
+        Address::Sqlite(address) => sqlite::migrate(address, options).await,
+    }
+}
+
+/// Makes the schema of an SQLite database whose file is missing or empty, so that the embedded default needs no
+/// setup; leaves every other database alone. Answers whether it did.
+///
+/// # Errors
+/// As [`migrate`].
+pub async fn migrate_if_new(url: &str, options: &StoreOptions) -> Result<bool, StoreError> {
+    match Address::parse(url)? {
+        Address::Sqlite(address) if sqlite::is_new(&address) => {
+            sqlite::migrate(address, options).await?;
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// What the errors of model changes say on both databases.
+mod model_errors {
+    use super::StoreError;
+
+    pub(super) fn unknown(model: &str, version: &str) -> StoreError {
+        StoreError::NotFound(format!("model `{model}` has no version `{version}`; register it first"))
+    }
+
+    /// `active`: the only activation on the stack, if any.
+    pub(super) fn nothing_before(model: &str, active: Option<&str>) -> StoreError {
+        StoreError::NotFound(match active {
+            Some(version) => format!("model `{model}` had no active version before `{version}`"),
+            None => format!("model `{model}` has no active version"),
+        })
+    }
 }

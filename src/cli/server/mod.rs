@@ -1,5 +1,8 @@
 //! `vitrine-server`: one file a command.
 
+mod migrate;
+
+use crate::store;
 use clap::{Parser, Subcommand};
 
 /// Answers recommendation requests over HTTP.
@@ -11,12 +14,29 @@ struct Arguments {
 }
 
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    Migrate(migrate::Arguments),
+}
+
+/// Which database a command works on.
+#[derive(clap::Args)]
+struct DatabaseArguments {
+    /// `postgres://user@host/name`, or `sqlite:path` for the embedded database
+    #[arg(long, value_name = "URL", env = "VITRINE__DATABASE__URL", hide_env_values = true, default_value = store::DEFAULT_URL)]
+    database: String,
+}
 
 /// Parses the process's arguments and runs the command they name.
 ///
 /// # Errors
 /// Whatever the command failed of; bad input is marked (see [`crate::cli::BadInput`]).
 pub fn run() -> anyhow::Result<()> {
-    match Arguments::parse().command {}
+    match Arguments::parse().command {
+        Command::Migrate(arguments) => migrate::run(&arguments),
+    }
+}
+
+/// Runs one asynchronous command to its end.
+fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work))
 }

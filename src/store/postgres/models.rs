@@ -1,0 +1,70 @@
+//! Model versions on Postgres.
+
+use super::{Postgres, advance_revision, lock_revision};
+use crate::store::{ModelVersion, StoreError, model_errors};
+use sqlx::{PgConnection, PgPool};
+
+pub(super) async fn register(pool: &PgPool, model: &str, version: &str) -> Result<(), StoreError> {
+    let mut transaction = pool.begin().await?;
+    lock_revision(&mut transaction, "models").await?;
+    let insert = "INSERT INTO models (model, version) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    let added = sqlx::query(insert).bind(model).bind(version).execute(&mut *transaction).await?;
+    if added.rows_affected() > 0 {
+        advance_revision(&mut transaction, "models").await?;
+    }
+    Ok(transaction.commit().await?)
+}
+
+pub(super) async fn all(store: &Postgres) -> Result<Vec<ModelVersion>, StoreError> {
+    let query = sqlx::query_as("SELECT model, version, active FROM models ORDER BY model, key DESC");
+    let rows: Vec<(String, String, bool)> = store.within(query.fetch_all(&store.pool)).await?;
+    Ok(rows.into_iter().map(|(model, version, active)| ModelVersion { model, version, active }).collect())
+}
+
+pub(super) async fn activate(pool: &PgPool, model: &str, version: &str) -> Result<Option<String>, StoreError> {
+    let mut transaction = pool.begin().await?;
+    lock_revision(&mut transaction, "models").await?;
+    let wanted: Option<(i32, bool)> =
+        sqlx::query_as("SELECT key, active FROM models WHERE model = $1 AND version = $2")
+            .bind(model)
+            .bind(version)
+            .fetch_optional(&mut *transaction)
+            .await?;
+    let (key, active) = wanted.ok_or_else(|| model_errors::unknown(model, version))?;
+    if active {
+        return Ok(None);
+    }
+    let before = make_active(&mut transaction, model, key).await?;
+    sqlx::query("INSERT INTO model_activations (model_key) VALUES ($1)").bind(key).execute(&mut *transaction).await?;
+    advance_revision(&mut transaction, "models").await?;
+    transaction.commit().await?;
+    Ok(before)
+}
+
+/// Moves the flag; the one before loses it first, because the database allows one a model.
+async fn make_active(connection: &mut PgConnection, model: &str, key: i32) -> Result<Option<String>, sqlx::Error> {
+    let before = sqlx::query_scalar("UPDATE models SET active = false WHERE model = $1 AND active RETURNING version")
+        .bind(model)
+        .fetch_optional(&mut *connection)
+        .await?;
+    sqlx::query("UPDATE models SET active = true WHERE key = $1").bind(key).execute(connection).await?;
+    Ok(before)
+}
+
+pub(super) async fn rollback(pool: &PgPool, model: &str) -> Result<String, StoreError> {
+    const STACK: &str = "
+        SELECT a.key, m.key, m.version FROM model_activations a JOIN models m ON m.key = a.model_key
+        WHERE m.model = $1 AND a.withdrawn_at IS NULL ORDER BY a.key DESC LIMIT 2";
+    let mut transaction = pool.begin().await?;
+    lock_revision(&mut transaction, "models").await?;
+    let stack: Vec<(i32, i32, String)> = sqlx::query_as(STACK).bind(model).fetch_all(&mut *transaction).await?;
+    let [(current, ..), (_, key, version)] = &stack[..] else {
+        return Err(model_errors::nothing_before(model, stack.first().map(|top| top.2.as_str())));
+    };
+    let withdraw = "UPDATE model_activations SET withdrawn_at = now() WHERE key = $1";
+    sqlx::query(withdraw).bind(current).execute(&mut *transaction).await?;
+    make_active(&mut transaction, model, *key).await?;
+    advance_revision(&mut transaction, "models").await?;
+    transaction.commit().await?;
+    Ok(version.clone())
+}

@@ -1,0 +1,198 @@
+//! The store on SQLite: one file, many readers, one writer.
+
+mod catalogue;
+mod models;
+
+use super::{
+    ArticleRecord, CustomerRecord, ModelVersion, PurchaseRecord, Revisions, Store, StoreError, StoreOptions,
+    migrations,
+    records::{read_attributes, unreadable},
+};
+use crate::domain::{ArticleId, CustomerId, Timestamp};
+use async_trait::async_trait;
+use sqlx::{
+    ConnectOptions, Connection, Row, Sqlite as Driver, SqliteConnection, SqlitePool, Transaction,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+pub(super) struct Sqlite {
+    readers: SqlitePool,
+    /// One connection: writers stand in line here instead of at the file's lock.
+    writer: SqlitePool,
+    changed: Notify,
+}
+
+/// Write-ahead log: readers never wait for the writer. `NORMAL` may lose the last commits on a power cut, never
+/// the file. The busy time-out covers other processes, such as an import beside a running server.
+fn configure(address: SqliteConnectOptions, options: &StoreOptions) -> SqliteConnectOptions {
+    address
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal)
+        .busy_timeout(options.statement_timeout)
+        .foreign_keys(true)
+}
+
+/// Whether the database's file is missing or empty.
+pub(super) fn is_new(address: &SqliteConnectOptions) -> bool {
+    std::fs::metadata(address.get_filename()).map_or(true, |file| file.len() == 0)
+}
+
+/// Brings the schema up to date, making the file when it is missing; see [`super::migrate`].
+pub(super) async fn migrate(address: SqliteConnectOptions, options: &StoreOptions) -> Result<(i64, i64), StoreError> {
+    let file = address.get_filename().display().to_string();
+    let address = configure(address, options).create_if_missing(true);
+    let mut connection = address.connect().await.map_err(|error| cannot_open(&file, error))?;
+    let result = migrations::run(&migrations::sqlite(), &mut connection).await;
+    let _ = connection.close().await;
+    result
+}
+
+fn cannot_open(file: &str, error: impl Into<StoreError>) -> StoreError {
+    match error.into() {
+        StoreError::Fault(why) => StoreError::Fault(format!("`{file}` cannot be opened: {why}")),
+        other => other,
+    }
+}
+
+impl Sqlite {
+    pub(super) async fn open(address: SqliteConnectOptions, options: &StoreOptions) -> Result<Self, StoreError> {
+        if is_new(&address) {
+            // Opening it would make the file.
+            return Err(migrations::missing(&migrations::sqlite()));
+        }
+        let file = address.get_filename().display().to_string();
+        let address = configure(address, options);
+        let pool = |size| {
+            SqlitePoolOptions::new()
+                .max_connections(size)
+                .acquire_timeout(options.acquire_timeout)
+                // A file does not hang up: no round trip before each use, no renewal.
+                .test_before_acquire(false)
+                .max_lifetime(None)
+                .idle_timeout(None)
+        };
+        let readers = pool(options.max_connections).connect_lazy_with(address.clone().pragma("query_only", "ON"));
+        let writer = pool(1).connect_lazy_with(address);
+        let store = Self { readers, writer, changed: Notify::new() };
+        let found = store.schema_version().await.map_err(|error| cannot_open(&file, error))?;
+        migrations::check(found, &migrations::sqlite())?;
+        Ok(store)
+    }
+
+    async fn schema_version(&self) -> Result<i64, StoreError> {
+        let exists: bool = sqlx::query_scalar("SELECT count(*) > 0 FROM sqlite_schema WHERE name = '_sqlx_migrations'")
+            .fetch_one(&self.readers)
+            .await?;
+        if !exists {
+            return Ok(0);
+        }
+        let version: Option<i64> =
+            sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(&self.readers).await?;
+        Ok(version.unwrap_or(0))
+    }
+
+    /// Takes the file's write lock at once: a transaction that began by reading could not wait for it.
+    async fn begin(&self) -> Result<Transaction<'static, Driver>, StoreError> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    async fn commit(&self, transaction: Transaction<'static, Driver>) -> Result<(), StoreError> {
+        transaction.commit().await?;
+        // All who wait now, and the next one who would otherwise miss what happened before it waits.
+        self.changed.notify_waiters();
+        self.changed.notify_one();
+        Ok(())
+    }
+}
+
+/// Counts a change; takes effect with the commit.
+async fn advance_revision(connection: &mut SqliteConnection, name: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE revisions SET value = value + 1 WHERE name = $1").bind(name).execute(connection).await?;
+    Ok(())
+}
+
+/// A list of ids as one parameter for `json_each`, so that the statement text (and its plan) stays the same.
+fn json_ids(ids: &[ArticleId]) -> String {
+    serde_json::to_string(ids).expect("ids are plain text")
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn ping(&self) -> Result<(), StoreError> {
+        // Reads a page of the file, unlike `SELECT 1`.
+        sqlx::query("SELECT value FROM revisions LIMIT 1").execute(&self.readers).await?;
+        Ok(())
+    }
+
+    async fn revisions(&self) -> Result<Revisions, StoreError> {
+        let rows: Vec<(String, i64)> =
+            sqlx::query_as("SELECT name, value FROM revisions").fetch_all(&self.readers).await?;
+        let value = |name| rows.iter().find(|row| row.0 == name).map_or(0, |row| row.1);
+        Ok(Revisions { catalogue: value("catalogue"), models: value("models") })
+    }
+
+    async fn wait_for_change(&self, longest: Duration) {
+        let _ = tokio::time::timeout(longest, self.changed.notified()).await;
+    }
+
+    async fn visit_catalogue(&self, visit: &mut (dyn FnMut(ArticleRecord) + Send)) -> Result<(), StoreError> {
+        catalogue::visit(self, visit).await
+    }
+
+    async fn articles(&self, ids: &[ArticleId]) -> Result<Vec<ArticleRecord>, StoreError> {
+        catalogue::select(self, ids).await
+    }
+
+    async fn put_articles(&self, articles: &[ArticleRecord]) -> Result<(), StoreError> {
+        catalogue::put(self, articles).await
+    }
+
+    async fn set_available(&self, ids: &[ArticleId], available: bool) -> Result<Vec<ArticleId>, StoreError> {
+        catalogue::set_available(self, ids, available).await
+    }
+
+    async fn customer(&self, id: &CustomerId, purchases: usize) -> Result<Option<CustomerRecord>, StoreError> {
+        // One statement, so customer and purchases are of one moment: at least one row for a known customer.
+        const SELECT: &str = "
+            SELECT c.attributes, p.at, a.id
+            FROM customers c
+            LEFT JOIN (
+                SELECT at, article FROM purchases WHERE customer = (SELECT key FROM customers WHERE id = $1)
+                ORDER BY at DESC, article DESC LIMIT $2
+            ) p ON true
+            LEFT JOIN articles a ON a.key = p.article
+            WHERE c.id = $1
+            ORDER BY p.at DESC, p.article DESC";
+        let limit = i64::try_from(purchases).unwrap_or(i64::MAX);
+        let rows = sqlx::query(SELECT).bind(id.as_str()).bind(limit).fetch_all(&self.readers).await?;
+        let Some(first) = rows.first() else { return Ok(None) };
+        let what = || format!("customer `{id}`");
+        let attributes = read_attributes(first.try_get(0)?, what)?;
+        let mut purchases = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let (Some(at), Some(article)) = (row.try_get::<Option<i64>, _>(1)?, row.try_get(2)?) else { break };
+            let at = u32::try_from(at).map_err(|error| unreadable(&what(), &error))?;
+            let article = ArticleId::parse(article).map_err(|error| unreadable(&what(), &error))?;
+            purchases.push(PurchaseRecord { article, at: Timestamp(at) });
+        }
+        Ok(Some(CustomerRecord { id: id.clone(), attributes, purchases }))
+    }
+
+    async fn register_model(&self, model: &str, version: &str) -> Result<(), StoreError> {
+        models::register(self, model, version).await
+    }
+
+    async fn models(&self) -> Result<Vec<ModelVersion>, StoreError> {
+        models::all(self).await
+    }
+
+    async fn activate_model(&self, model: &str, version: &str) -> Result<Option<String>, StoreError> {
+        models::activate(self, model, version).await
+    }
+
+    async fn rollback_model(&self, model: &str) -> Result<String, StoreError> {
+        models::rollback(self, model).await
+    }
+}

@@ -1,0 +1,67 @@
+//! Model versions on SQLite. Every change holds the file's write lock, so changes stand in line.
+
+use super::{Sqlite, advance_revision};
+use crate::store::{ModelVersion, StoreError, model_errors};
+use sqlx::SqliteConnection;
+
+pub(super) async fn register(store: &Sqlite, model: &str, version: &str) -> Result<(), StoreError> {
+    let mut transaction = store.begin().await?;
+    let insert = "INSERT INTO models (model, version) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    let added = sqlx::query(insert).bind(model).bind(version).execute(&mut *transaction).await?;
+    if added.rows_affected() > 0 {
+        advance_revision(&mut transaction, "models").await?;
+    }
+    store.commit(transaction).await
+}
+
+pub(super) async fn all(store: &Sqlite) -> Result<Vec<ModelVersion>, StoreError> {
+    let query = sqlx::query_as("SELECT model, version, active FROM models ORDER BY model, key DESC");
+    let rows: Vec<(String, String, bool)> = query.fetch_all(&store.readers).await?;
+    Ok(rows.into_iter().map(|(model, version, active)| ModelVersion { model, version, active }).collect())
+}
+
+pub(super) async fn activate(store: &Sqlite, model: &str, version: &str) -> Result<Option<String>, StoreError> {
+    let mut transaction = store.begin().await?;
+    let wanted: Option<(i64, bool)> =
+        sqlx::query_as("SELECT key, active FROM models WHERE model = $1 AND version = $2")
+            .bind(model)
+            .bind(version)
+            .fetch_optional(&mut *transaction)
+            .await?;
+    let (key, active) = wanted.ok_or_else(|| model_errors::unknown(model, version))?;
+    if active {
+        return Ok(None);
+    }
+    let before = make_active(&mut transaction, model, key).await?;
+    sqlx::query("INSERT INTO model_activations (model_key) VALUES ($1)").bind(key).execute(&mut *transaction).await?;
+    advance_revision(&mut transaction, "models").await?;
+    store.commit(transaction).await?;
+    Ok(before)
+}
+
+/// Moves the flag; the one before loses it first, because the database allows one a model.
+async fn make_active(connection: &mut SqliteConnection, model: &str, key: i64) -> Result<Option<String>, sqlx::Error> {
+    let before = sqlx::query_scalar("UPDATE models SET active = 0 WHERE model = $1 AND active RETURNING version")
+        .bind(model)
+        .fetch_optional(&mut *connection)
+        .await?;
+    sqlx::query("UPDATE models SET active = 1 WHERE key = $1").bind(key).execute(connection).await?;
+    Ok(before)
+}
+
+pub(super) async fn rollback(store: &Sqlite, model: &str) -> Result<String, StoreError> {
+    const STACK: &str = "
+        SELECT a.key, m.key, m.version FROM model_activations a JOIN models m ON m.key = a.model_key
+        WHERE m.model = $1 AND a.withdrawn_at IS NULL ORDER BY a.key DESC LIMIT 2";
+    let mut transaction = store.begin().await?;
+    let stack: Vec<(i64, i64, String)> = sqlx::query_as(STACK).bind(model).fetch_all(&mut *transaction).await?;
+    let [(current, ..), (_, key, version)] = &stack[..] else {
+        return Err(model_errors::nothing_before(model, stack.first().map(|top| top.2.as_str())));
+    };
+    let withdraw = "UPDATE model_activations SET withdrawn_at = unixepoch() WHERE key = $1";
+    sqlx::query(withdraw).bind(current).execute(&mut *transaction).await?;
+    make_active(&mut transaction, model, *key).await?;
+    advance_revision(&mut transaction, "models").await?;
+    store.commit(transaction).await?;
+    Ok(version.clone())
+}

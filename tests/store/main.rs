@@ -1,0 +1,42 @@
+//! One conformance suite over both databases: every function of the modules below takes an empty migrated
+//! database and runs once on SQLite and once on Postgres.
+#![cfg(feature = "server")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod articles;
+mod customers;
+mod models;
+
+macro_rules! on_both_databases {
+    ($($module:ident: $($test:ident)+;)+) => {
+        mod sqlite {
+            $(mod $module { $(
+                #[tokio::test]
+                async fn $test() {
+                    crate::$module::$test(&crate::support::Database::sqlite().await).await;
+                }
+            )+ })+
+        }
+        mod postgres {
+            $(mod $module { $(
+                #[tokio::test]
+                async fn $test() {
+                    crate::$module::$test(&crate::support::Database::postgres().await).await;
+                }
+            )+ })+
+        }
+    };
+}
+
+on_both_databases! {
+    articles:
+        every_column_comes_back put_replaces_and_counts_only_changes unknown_ids_are_told
+        availability_changes_only_what_differs unusual_values_come_back a_bad_article_stores_none
+        of_two_with_one_id_the_last_counts twenty_thousand_at_once writers_at_once_lose_nothing;
+    customers: an_unknown_customer_is_none;
+    models:
+        versions_are_listed_newest_first activation_answers_what_it_replaces rollback_walks_back_one_at_a_time
+        errors_name_the_model one_is_active_whoever_races a_watcher_sees_changes;
+}
