@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+pub mod data;
 #[cfg(all(feature = "trainer", feature = "server"))]
 pub mod demo;
 #[cfg(feature = "server")]

@@ -6,8 +6,10 @@
 
 mod data;
 mod histories;
+mod import;
 mod split;
 
 pub use data::{Column, Dataset, Entities, MISSING, Purchases, TimeUnit, Values};
 pub use histories::Histories;
+pub use import::{DatasetError, FileReport, ImportReport, LoadOptions, Numbering, Reason, Reject, RejectGroup, load};
 pub use split::{Case, Protocol, Split, SplitError};

@@ -56,6 +56,11 @@ impl IdTable {
         self.ends.len()
     }
 
+    /// Bytes of all texts together.
+    pub fn text_len(&self) -> usize {
+        self.bytes.len()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }

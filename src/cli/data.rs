@@ -1,0 +1,48 @@
+//! The arguments by which every command is told of a shop's data.
+
+use super::OrBadInput;
+use crate::dataset::{self, Dataset, LoadOptions};
+use anyhow::Context;
+use std::path::PathBuf;
+
+/// Flatten these into a command's arguments and call [`DataArguments::load`].
+#[derive(Debug, Clone, clap::Args)]
+pub struct DataArguments {
+    /// Folder with the shop's files: described by a dataset.toml in it, or in the H&M schema, as RecBole
+    /// atomic files, or as sequences.
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// Description of the files, instead of the dataset.toml in the folder.
+    #[arg(long, value_name = "FILE")]
+    pub dataset: Option<PathBuf>,
+    /// Stop at the first row that cannot be used, instead of leaving it out.
+    #[arg(long)]
+    pub strict: bool,
+    /// Where rows that cannot be used are written, if there are any.
+    #[arg(long, value_name = "FILE", default_value = "vitrine-rejects.csv")]
+    pub rejects: PathBuf,
+}
+
+impl DataArguments {
+    /// Loads the dataset and prints the account of it on standard error.
+    ///
+    /// # Errors
+    /// Files that cannot be read; what is wrong with them is marked as bad input.
+    pub fn load(&self) -> anyhow::Result<Dataset> {
+        let options = LoadOptions {
+            dataset_file: self.dataset.clone(),
+            strict: self.strict,
+            rejects: Some(self.rejects.clone()),
+            progress: true,
+        };
+        let context = || format!("cannot load the data in {}", self.data.display());
+        match dataset::load(&self.data, &options) {
+            Ok((dataset, report)) => {
+                eprintln!("{report}");
+                Ok(dataset)
+            }
+            Err(error) if error.is_bad_input() => Err(error).with_context(context).or_bad_input(),
+            Err(error) => Err(error).with_context(context),
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What can be wrong with a shop's files: faults that end an import ([`DatasetError`]) and faults of
+//! one row ([`Reject`]), which are counted and kept unless the import is strict.
+
+use crate::domain::InvalidId;
+use std::{fmt, io, path::PathBuf, sync::Arc};
+
+/// Why nothing could be imported.
+#[derive(Debug, thiserror::Error)]
+pub enum DatasetError {
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("cannot write the rejected rows to {}: {source}; name another file with --rejects", path.display())]
+    RejectFile { path: PathBuf, source: io::Error },
+    #[error("{}: no shop data recognised; looked for {looked_for}", dir.display())]
+    NotRecognised { dir: PathBuf, looked_for: String },
+    #[error("{}: {detail}", dir.display())]
+    Ambiguous { dir: PathBuf, detail: String },
+    #[error("{}: no such file; {needed_for}", path.display())]
+    MissingFile { path: PathBuf, needed_for: String },
+    #[error("{file}, line 1, column `{column}`: no such column; the header has {found}")]
+    MissingColumn { file: FileName, column: String, found: String },
+    #[error("{file}, line 1, column `{column}`: {detail}")]
+    Header { file: FileName, column: String, detail: String },
+    #[error("{file}, line {line}: {detail}")]
+    Unreadable { file: FileName, line: u64, detail: String },
+    #[error("{file}: no usable row{detail}")]
+    NoRows { file: FileName, detail: String },
+    #[error("{}{place}: {detail}", path.display())]
+    Description { path: PathBuf, place: String, detail: String },
+    #[error("{0} (strict: an import without --strict leaves such rows out and counts them)")]
+    Row(Box<Reject>),
+    #[error("{file}: {what}")]
+    TooLarge { file: FileName, what: &'static str },
+}
+
+impl DatasetError {
+    /// Whether the user's input is at fault, not the machine.
+    pub fn is_bad_input(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory
+            ),
+            Self::RejectFile { .. } => false,
+            _ => true,
+        }
+    }
+}
+
+/// The path of a file as messages show it; cheap to copy.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FileName(Arc<str>);
+
+impl FileName {
+    /// The name without its folders.
+    pub fn last_part(&self) -> &str {
+        self.0.rsplit(['/', '\\']).next().unwrap_or(&self.0)
+    }
+}
+
+impl From<&std::path::Path> for FileName {
+    fn from(path: &std::path::Path) -> Self {
+        Self(path.display().to_string().into())
+    }
+}
+
+impl fmt::Display for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How the rows of a file are numbered in messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numbering {
+    /// Physical lines of a text file, the header being line 1.
+    Line,
+    /// Rows of a Parquet file, the first being row 1.
+    Row,
+}
+
+impl fmt::Display for Numbering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Line => "line",
+            Self::Row => "row",
+        })
+    }
+}
+
+/// A row that cannot be used, and why.
+#[derive(Debug, Clone)]
+pub struct Reject {
+    pub file: FileName,
+    pub numbering: Numbering,
+    /// Counted from 1.
+    pub number: u64,
+    /// The column at fault; empty when the row as a whole is.
+    pub column: String,
+    pub reason: Reason,
+    /// The row as the file has it, broken UTF-8 replaced, at most [`Reject::MAX_TEXT`] bytes.
+    pub text: String,
+}
+
+impl Reject {
+    pub const MAX_TEXT: usize = 4096;
+}
+
+impl fmt::Display for Reject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {} {}", self.file, self.numbering, self.number)?;
+        if !self.column.is_empty() {
+            write!(f, ", column `{}`", self.column)?;
+        }
+        write!(f, ": {}", self.reason)
+    }
+}
+
+/// Why a row cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    #[error("the text is not UTF-8")]
+    Encoding,
+    #[error("the row has {found} fields, the header {expected}")]
+    FieldCount { found: usize, expected: usize },
+    #[error(transparent)]
+    Id(InvalidId),
+    #[error("`{0}` is not unique: an earlier row has this id")]
+    Duplicate(String),
+    #[error("no article `{0}` is known")]
+    UnknownArticle(String),
+    #[error("no customer `{0}` is known")]
+    UnknownCustomer(String),
+    #[error("`{0}` is not a finite number")]
+    Number(String),
+    #[error("`{0}` is not a price: a finite number of at least 0")]
+    Price(String),
+    #[error("`{0}` is not a sales channel: a whole number from 0 to 255")]
+    Channel(String),
+    #[error("`{text}` is not {expected}")]
+    Time { text: String, expected: &'static str },
+    #[error("a line needs a customer and at least one article")]
+    NoItems,
+}
+
+/// A fault found in one row: the index of the column (`None`: the whole row) and the reason.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub column: Option<usize>,
+    pub reason: Reason,
+}
+
+impl Fault {
+    pub fn at(column: usize, reason: Reason) -> Self {
+        Self { column: Some(column), reason }
+    }
+
+    pub fn of_row(reason: Reason) -> Self {
+        Self { column: None, reason }
+    }
+}
+
+/// A cell as an error message shows it: at most 64 characters.
+pub(super) fn shown(cell: &str) -> String {
+    match cell.char_indices().nth(64) {
+        Some((end, _)) => format!("{}…", &cell[..end]),
+        None => cell.to_owned(),
+    }
+}

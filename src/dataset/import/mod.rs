@@ -1,0 +1,93 @@
+//! Import: a shop's files into a [`Dataset`].
+//!
+//! A preset or a `dataset.toml` becomes a [`plan::Plan`] of files and columns. Files are cut into blocks of whole
+//! records ([`block`]) on a thread that reads ahead; entities are read in file order, purchases in parallel
+//! against them. Only columns are kept, never the text of a file. Rows with a fault are rejected whole, counted
+//! and written to a file, or end a strict import.
+
+mod block;
+mod columns;
+mod entities;
+mod error;
+mod moment;
+mod order;
+mod plan;
+mod presets;
+mod purchases;
+mod report;
+mod sequences;
+mod session;
+mod text;
+
+pub use error::{DatasetError, FileName, Numbering, Reason, Reject};
+pub use report::{FileReport, ImportReport, RejectGroup};
+
+use super::{Dataset, TimeUnit};
+use columns::EntitiesBuilder;
+use plan::{EntityPlan, Plan};
+use presets::Preset;
+use purchases::{PurchaseReader, Side};
+use session::Session;
+use std::path::{Path, PathBuf};
+
+/// How a dataset is loaded.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// The description of the files, instead of the `dataset.toml` in the folder.
+    pub dataset_file: Option<PathBuf>,
+    /// Stop at the first row that cannot be used.
+    pub strict: bool,
+    /// Where rejected rows are written; the file is made at the first one. `None`: they are only counted.
+    pub rejects: Option<PathBuf>,
+    /// Show progress on standard error.
+    pub progress: bool,
+}
+
+/// Reads the shop data in `dir`: as `dataset.toml` describes it, else by the preset its files match.
+///
+/// # Errors
+/// Files or columns that are missing or unreadable, files without a usable row, and in a strict import the
+/// first row that cannot be used; each named with file, line and column.
+pub fn load(dir: &Path, options: &LoadOptions) -> Result<(Dataset, ImportReport), DatasetError> {
+    let mut session = Session::new(options);
+    let dataset = match Preset::detect(dir)? {
+        Preset::Hm => read_tables(presets::hm(dir)?, &mut session)?,
+        Preset::Recbole => read_tables(presets::recbole(dir)?, &mut session)?,
+        Preset::Sequences => {
+            let (file, attributes) = presets::sequences(dir)?;
+            session.report.kind = "sequences".to_owned();
+            sequences::read_sequences(&file, attributes.as_deref(), &mut session)?
+        }
+    };
+    session.report.articles = dataset.articles.len();
+    session.report.customers = dataset.customers.len();
+    session.report.purchases = dataset.purchases.len();
+    Ok((dataset, session.finish()?))
+}
+
+fn read_tables(plan: Plan, session: &mut Session) -> Result<Dataset, DatasetError> {
+    session.report.kind = plan.kind;
+    session.report.notes = plan.notes;
+    let mut side = |plan: Option<&EntityPlan>, unknown: fn(String) -> Reason| -> Result<Side, DatasetError> {
+        let table = plan.map_or(Ok(EntitiesBuilder::default()), |plan| entities::read_entities(plan, session))?;
+        Ok(Side { table, open: plan.is_none_or(|plan| plan.open), unknown })
+    };
+    let articles = side(plan.articles.as_ref(), Reason::UnknownArticle)?;
+    let customers = side(plan.customers.as_ref(), Reason::UnknownCustomer)?;
+    let known = (articles.table.ids.len(), customers.table.ids.len());
+    let mut reader = PurchaseReader::new(articles, customers);
+    reader.read(&plan.purchases, session)?;
+    let PurchaseReader { articles, customers, mut purchases, time_unit } = reader;
+    if time_unit == TimeUnit::Position {
+        order::count_positions(&mut purchases, customers.table.ids.len());
+    }
+    order::sort_by_time(&mut purchases);
+    session.report.added_articles = articles.table.ids.len() - known.0;
+    session.report.added_customers = customers.table.ids.len() - known.1;
+    let notes = &mut session.report.notes;
+    let (articles, customers) = (articles.table.finish(notes), customers.table.finish(notes));
+    Ok(Dataset { articles, customers, purchases, time_unit })
+}
+
+#[cfg(test)]
+mod tests;

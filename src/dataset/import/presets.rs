@@ -1,0 +1,199 @@
+//! The layouts that need no description: found by their files.
+
+use super::block::{BlockSource, Dialect};
+use super::columns::ColumnType;
+use super::error::DatasetError;
+use super::moment::TimeFormat;
+use super::plan::{Columns, EntityPlan, KeptColumn, Plan, PurchasePlan, TableFile};
+use super::text::TextFile;
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// A known layout of files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Preset {
+    /// The H&M schema: `articles.csv`, `customers.csv`, `transactions.csv` (or `transactions_train.csv`).
+    Hm,
+    /// RecBole atomic files: `NAME.inter`, and `NAME.item` and `NAME.user` where there are any.
+    Recbole,
+    /// `NAME.txt` with `customer article article …` a line, and perhaps `NAME_item2attributes.json`.
+    Sequences,
+}
+
+const LOOKED_FOR: &str = "dataset.toml; articles.csv, customers.csv and transactions.csv or transactions_train.csv \
+     (preset hm); NAME.inter (preset recbole); NAME.txt with `customer article article …` a line (preset sequences). \
+     Describe other files in a dataset.toml";
+
+impl Preset {
+    /// The preset whose files lie in a folder.
+    pub fn detect(dir: &Path) -> Result<Self, DatasetError> {
+        let hm = ["articles.csv", "transactions.csv", "transactions_train.csv"];
+        if hm.iter().any(|name| dir.join(name).is_file()) {
+            Ok(Self::Hm)
+        } else if !with_extension(dir, "inter")?.is_empty() {
+            Ok(Self::Recbole)
+        } else if !sequence_files(dir)?.is_empty() {
+            Ok(Self::Sequences)
+        } else {
+            Err(DatasetError::NotRecognised { dir: dir.to_owned(), looked_for: LOOKED_FOR.to_owned() })
+        }
+    }
+}
+
+/// The plan of the H&M schema.
+pub(super) fn hm(dir: &Path) -> Result<Plan, DatasetError> {
+    let needed = |names: &[&str]| -> Result<TableFile, DatasetError> {
+        let paths: Vec<PathBuf> = names.iter().map(|name| dir.join(name)).collect();
+        let mut there = paths.iter().filter(|path| path.is_file());
+        match (there.next(), there.next()) {
+            (Some(path), None) => Ok(TableFile::csv(path.clone())),
+            (Some(_), Some(_)) => Err(DatasetError::Ambiguous {
+                dir: dir.to_owned(),
+                detail: format!("both {} are there; keep one of them", names.join(" and ")),
+            }),
+            (None, _) => Err(DatasetError::MissingFile {
+                path: paths[0].clone(),
+                needed_for: format!("the preset hm reads {}", names.join(" or ")),
+            }),
+        }
+    };
+    let entity = |file: &str, id: &str, types| -> Result<EntityPlan, DatasetError> {
+        Ok(EntityPlan {
+            files: vec![needed(&[file])?],
+            id: id.to_owned(),
+            columns: Columns::All { types },
+            open: false,
+        })
+    };
+    Ok(Plan {
+        kind: "hm".to_owned(),
+        articles: Some(entity("articles.csv", "article_id", BTreeMap::new())?),
+        customers: Some(entity(
+            "customers.csv",
+            "customer_id",
+            BTreeMap::from([("age".to_owned(), ColumnType::Number)]),
+        )?),
+        purchases: PurchasePlan {
+            files: vec![needed(&["transactions.csv", "transactions_train.csv"])?],
+            article: "article_id".to_owned(),
+            customer: "customer_id".to_owned(),
+            time: Some(("t_dat".to_owned(), TimeFormat::Date)),
+            price: Some("price".to_owned()),
+            channel: Some("sales_channel_id".to_owned()),
+        },
+        notes: Vec::new(),
+    })
+}
+
+/// Atomic files are tab-separated and know no quotes.
+const ATOMIC: Dialect = Dialect { delimiter: b'\t', quoted: false };
+
+/// The plan of RecBole atomic files.
+pub(super) fn recbole(dir: &Path) -> Result<Plan, DatasetError> {
+    let inter = the_only(dir, with_extension(dir, "inter")?, "*.inter")?;
+    let mut notes = Vec::new();
+    let header = typed_header(&inter)?;
+    let column = |name: &str| header.iter().find(|c| c.name == name).map(|c| c.header.clone());
+    let needed = |name: &str| {
+        column(name).ok_or_else(|| DatasetError::MissingColumn {
+            file: inter.as_path().into(),
+            column: format!("{name}:token"),
+            found: header.iter().map(|c| c.header.as_str()).collect::<Vec<_>>().join(", "),
+        })
+    };
+    let purchases = PurchasePlan {
+        article: needed("item_id")?,
+        customer: needed("user_id")?,
+        time: column("timestamp").map(|column| (column, TimeFormat::UnixSeconds)),
+        price: column("price"),
+        channel: None,
+        files: vec![TableFile { path: inter.clone(), dialect: ATOMIC }],
+    };
+    let mut entity = |extension: &str, id: &str| -> Result<Option<EntityPlan>, DatasetError> {
+        let path = inter.with_extension(extension);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let (mut ids, attributes): (Vec<_>, Vec<_>) = typed_header(&path)?.into_iter().partition(|c| c.name == id);
+        let id = ids.pop().map_or_else(|| format!("{id}:token"), |c| c.header);
+        let (ignored, kept): (Vec<_>, Vec<_>) = attributes.into_iter().partition(|c| c.kind == ColumnType::Ignored);
+        notes.extend(ignored.iter().map(|c| format!("{}: column `{}` is left out", path.display(), c.header)));
+        let files = vec![TableFile { path, dialect: ATOMIC }];
+        Ok(Some(EntityPlan { files, id, columns: Columns::Listed(kept), open: true }))
+    };
+    let (articles, customers) = (entity("item", "item_id")?, entity("user", "user_id")?);
+    Ok(Plan { kind: "recbole".to_owned(), articles, customers, purchases, notes })
+}
+
+/// The columns of an atomic file: `name:type`.
+fn typed_header(path: &Path) -> Result<Vec<KeptColumn>, DatasetError> {
+    let file = TextFile::open(path, ATOMIC)?;
+    let typed = |column: &String| {
+        let fault = |detail: String| DatasetError::Header { file: path.into(), column: column.clone(), detail };
+        let (name, kind) =
+            column.rsplit_once(':').ok_or_else(|| fault("an atomic file names each column `name:type`".to_owned()))?;
+        let kind = match kind {
+            "token" if is_quantity(name) => ColumnType::MostlyNumber,
+            "token" => ColumnType::Category,
+            "token_seq" => ColumnType::Tags { separator: " ".to_owned() },
+            "float" => ColumnType::Number,
+            "float_seq" => ColumnType::Ignored,
+            other => return Err(fault(format!("`{other}` is not one of token, token_seq, float, float_seq"))),
+        };
+        Ok(KeptColumn { header: column.clone(), name: name.to_owned(), kind })
+    };
+    file.layout().columns.iter().map(typed).collect()
+}
+
+/// Atomic files often call a number a token; these are numbers by their meaning.
+fn is_quantity(name: &str) -> bool {
+    ["age", "year", "price"].iter().any(|word| name == *word || name.ends_with(&format!("_{word}")))
+}
+
+/// The file of sequences in a folder and the attributes beside it.
+pub(super) fn sequences(dir: &Path) -> Result<(PathBuf, Option<PathBuf>), DatasetError> {
+    let file = the_only(dir, sequence_files(dir)?, "*.txt")?;
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let attributes = file.with_file_name(format!("{stem}_item2attributes.json"));
+    Ok((file, Some(attributes).filter(|path| path.is_file())))
+}
+
+/// Text files that could hold sequences.
+fn sequence_files(dir: &Path) -> Result<Vec<PathBuf>, DatasetError> {
+    let prose = |path: &PathBuf| {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
+        ["readme", "license", "licence", "notes"].contains(&stem.as_str())
+    };
+    Ok(with_extension(dir, "txt")?.into_iter().filter(|path| !prose(path)).collect())
+}
+
+/// The files of a folder with an extension, sorted.
+fn with_extension(dir: &Path, extension: &str) -> Result<Vec<PathBuf>, DatasetError> {
+    let io = |source| DatasetError::Io { path: dir.to_owned(), source };
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).map_err(io)? {
+        let path = entry.map_err(io)?.path();
+        if path.extension().is_some_and(|e| e == extension) && path.is_file() {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn the_only(dir: &Path, mut files: Vec<PathBuf>, pattern: &str) -> Result<PathBuf, DatasetError> {
+    match (files.pop(), files.is_empty()) {
+        (Some(file), true) => Ok(file),
+        (Some(_), false) => Err(DatasetError::Ambiguous {
+            dir: dir.to_owned(),
+            detail: format!("several {pattern} are there; keep each data set in a folder of its own"),
+        }),
+        (None, _) => {
+            Err(DatasetError::MissingFile { path: dir.join(pattern), needed_for: "nothing to read".to_owned() })
+        }
+    }
+}
