@@ -5,6 +5,7 @@
 //! Rows refer to articles and customers by their row number.
 
 mod data;
+pub mod generate;
 mod histories;
 mod import;
 mod split;

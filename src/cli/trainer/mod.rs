@@ -1,5 +1,7 @@
 //! `vitrine-trainer`: one file a command.
 
+mod generate;
+
 use clap::{Parser, Subcommand};
 
 /// Learns recommendation models from a shop's data and writes bundles.
@@ -11,12 +13,16 @@ struct Arguments {
 }
 
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    Generate(generate::GenerateArguments),
+}
 
 /// Parses the process's arguments and runs the command they name.
 ///
 /// # Errors
 /// Whatever the command failed of; bad input is marked (see [`crate::cli::BadInput`]).
 pub fn run() -> anyhow::Result<()> {
-    match Arguments::parse().command {}
+    match Arguments::parse().command {
+        Command::Generate(arguments) => generate::run(&arguments),
+    }
 }
