@@ -22,13 +22,14 @@
 pub mod bundle;
 pub mod dataset;
 pub mod domain;
-pub mod evaluation;
 pub mod features;
 pub mod onnx;
 pub mod progress;
 pub mod recommend;
 pub mod retrieval;
 
+#[cfg(feature = "trainer")]
+pub mod evaluation;
 #[cfg(feature = "trainer")]
 pub mod model;
 #[cfg(feature = "trainer")]

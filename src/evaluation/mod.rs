@@ -1,9 +1,41 @@
 //! Metrics, protocols, baselines, reports: always over the full catalogue. Knows no HTTP.
+//!
+//! [`Evaluation`] asks a [`Ranker`] for a score of every article for each case, masks what the protocol masks, and
+//! averages the [`Metric`]s. A ranker is a baseline ([`baselines`]) or query vectors against item vectors
+//! ([`VectorRanker`]): a bundle, or a model in training.
 
-/// Something that ranks the whole catalogue for an evaluation case: a bundle or a baseline.
+pub mod baselines;
+mod metrics;
+mod run;
+mod top;
+mod vectors;
+
+pub use metrics::{METRICS, Metric, Outcome};
+pub use run::Evaluation;
+pub use top::TopSelector;
+pub use vectors::{QueryVectors, VectorRanker};
+
+use crate::{bundle::RowKind, dataset::Case};
+
+/// Something that ranks the whole catalogue for evaluation cases: a bundle or a baseline.
 pub trait Ranker: Sync {
     /// Name of the row in reports.
     fn name(&self) -> &str;
-    /// Writes one score per article of the dataset (higher is better; `-inf` = never) for the case.
-    fn score(&self, case: &crate::dataset::Case, scores: &mut [f32]);
+
+    fn kind(&self) -> RowKind;
+
+    /// Writes one score per case and article of the dataset (row-major `cases × articles`; higher is better, `-inf`
+    /// and not a number = never). Called from many threads with a few dozen cases at a time.
+    ///
+    /// # Errors
+    /// [`EvaluationError`] when a model can't be run.
+    fn score(&self, cases: &[Case], scores: &mut [f32]) -> Result<(), EvaluationError>;
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum EvaluationError {
+    #[error("there is nothing to evaluate: {0}")]
+    Nothing(&'static str),
+    #[error("`{ranker}` can't rank: {cause}")]
+    Ranker { ranker: String, cause: String },
 }
