@@ -14,7 +14,7 @@ const MIN_CANDIDATES: usize = 1024;
 /// Exact top-k by inner product. Two ways with the same answer: all allowed rows in f32, or a scan of eight-bit codes
 /// whose survivors (provably a superset of the answer, see [`super::quantised`]) are scored in f32.
 pub(super) struct Exact {
-    codes: CodeBlocks,
+    pub codes: CodeBlocks,
     pub kernels: &'static Kernels,
 }
 

@@ -9,6 +9,7 @@ mod exact_tests;
 mod file;
 #[cfg(test)]
 mod fixtures;
+mod graph;
 mod item_set;
 mod items;
 #[cfg(test)]
@@ -21,6 +22,9 @@ mod top_k;
 
 pub use error::{QueryError, RetrievalError};
 pub use exact::Oracle;
+pub use graph::Graph;
+#[cfg(feature = "trainer")]
+pub use graph::build::Insertion;
 pub use item_set::ItemSet;
 pub use items::{ItemVectors, MAX_DIM, MAX_ITEMS, write_items};
 pub use retriever::{Plan, Retriever};

@@ -59,7 +59,7 @@ impl Quantiser {
 
 /// All items' codes in blocks (see [`Scan`]).
 pub(super) struct CodeBlocks {
-    quantiser: Quantiser,
+    pub quantiser: Quantiser,
     blocks: Buffer<u8>,
     /// Upper bound of an item's length.
     max_norm: f64,

@@ -1,8 +1,9 @@
 //! The planner: for each query the cheapest way to its top k.
 
 use super::{
-    Hit, Index, ItemVectors, Query, QueryError, RetrievalError,
+    Graph, Hit, Index, ItemVectors, Query, QueryError, RetrievalError,
     exact::{Exact, Oracle},
+    graph::search::{GraphIndex, Target},
     scratch::Scratch,
 };
 use std::path::Path;
@@ -16,6 +17,8 @@ pub enum Plan {
     Gather,
     /// All items by eight-bit codes, the survivors in f32: exact.
     Scan,
+    /// The graph with a beam of `ef`; the scan steps in when it ends with fewer than `k` allowed items.
+    Graph { ef: usize },
 }
 
 impl Plan {
@@ -25,6 +28,7 @@ impl Plan {
             Self::Nothing => "nothing",
             Self::Gather => "gather",
             Self::Scan => "scan",
+            Self::Graph { .. } => "graph",
         }
     }
 }
@@ -34,6 +38,7 @@ impl Plan {
 pub struct Retriever {
     items: ItemVectors,
     exact: Exact,
+    graph: Option<GraphIndex>,
 }
 
 impl Retriever {
@@ -41,20 +46,38 @@ impl Retriever {
     ///
     /// # Errors
     /// When either is unreadable or invalid, or they do not belong together.
-    pub fn open(items_path: &Path, _index_path: &Path) -> Result<Self, RetrievalError> {
-        Self::without_graph(ItemVectors::open(items_path)?)
+    pub fn open(items_path: &Path, index_path: &Path) -> Result<Self, RetrievalError> {
+        let items = ItemVectors::open(items_path)?;
+        let graph = Graph::open(index_path, items.len(), items.dim())?;
+        Self::new(items, Some(graph))
     }
 
-    /// An index over vectors in memory that answers exactly, always.
+    /// An index over vectors in memory; without a graph it answers exactly, always.
     ///
     /// # Errors
-    /// When memory for the codes cannot be had.
-    pub fn without_graph(items: ItemVectors) -> Result<Self, RetrievalError> {
-        Ok(Self { exact: Exact::new(&items)?, items })
+    /// When the graph is over another table, or memory for the codes cannot be had.
+    pub fn new(items: ItemVectors, graph: Option<Graph>) -> Result<Self, RetrievalError> {
+        let exact = Exact::new(&items)?;
+        let graph = match graph {
+            Some(graph) if graph.len() != items.len() || graph.dim() != items.dim() => {
+                return Err(RetrievalError::Vectors(format!(
+                    "{items:?} do not belong to a graph over {} × {}",
+                    graph.len(),
+                    graph.dim()
+                )));
+            }
+            Some(graph) => Some(GraphIndex::new(graph, &items, &exact.codes.quantiser)?),
+            None => None,
+        };
+        Ok(Self { items, exact, graph })
     }
 
     pub fn items(&self) -> &ItemVectors {
         &self.items
+    }
+
+    pub fn graph(&self) -> Option<&Graph> {
+        self.graph.as_ref().map(GraphIndex::graph)
     }
 
     /// The same items searched by the plainest code: the oracle of tests and of golden answers.
@@ -68,11 +91,35 @@ impl Retriever {
     /// When the query does not fit the index.
     pub fn plan(&self, query: &Query<'_>) -> Result<Plan, QueryError> {
         query.check(self.items.len())?;
-        let allowed = query.allowed.map_or(self.items.len(), |allowed| allowed.count());
+        let len = self.items.len();
+        let allowed = query.allowed.map_or(len, |allowed| allowed.count());
         if query.k == 0 || allowed == 0 {
             return Ok(Plan::Nothing);
         }
-        Ok(if allowed * 8 < self.items.len() { Plan::Gather } else { Plan::Scan })
+        Ok(Costs::of(len, self.items.dim(), self.graph.as_ref().map(GraphIndex::ef)).plan(query.k, allowed))
+    }
+
+    /// Answers by a given plan rather than the cheapest: for benchmarks and explanations.
+    ///
+    /// # Errors
+    /// Those of [`Index::search`].
+    pub fn search_by(&self, query: &Query<'_>, plan: Plan) -> Result<Vec<Hit>, QueryError> {
+        query.check(self.items.len())?;
+        let Query { k, allowed, .. } = *query;
+        Scratch::with(|scratch| {
+            scratch.load(&self.items, query.vector)?;
+            Ok(match (plan, &self.graph) {
+                (Plan::Nothing, _) => Vec::new(),
+                (Plan::Gather, _) => self.exact.gather(&self.items, allowed, k, scratch),
+                (Plan::Graph { ef }, Some(graph)) => {
+                    let target = Target { k, ef: ef.max(1), allowed };
+                    let hits = graph.search(self.exact.kernels, &self.items, target, scratch);
+                    let possible = allowed.map_or(self.items.len(), |allowed| allowed.count()).min(k);
+                    if hits.len() < possible { self.exact.scan(&self.items, allowed, k, scratch) } else { hits }
+                }
+                (Plan::Scan | Plan::Graph { .. }, _) => self.exact.scan(&self.items, allowed, k, scratch),
+            })
+        })
     }
 }
 
@@ -86,14 +133,50 @@ impl Index for Retriever {
     }
 
     fn search(&self, query: &Query<'_>) -> Result<Vec<Hit>, QueryError> {
-        let plan = self.plan(query)?;
-        Scratch::with(|scratch| {
-            scratch.load(&self.items, query.vector)?;
-            Ok(match plan {
-                Plan::Nothing => Vec::new(),
-                Plan::Gather => self.exact.gather(&self.items, query.allowed, query.k, scratch),
-                Plan::Scan => self.exact.scan(&self.items, query.allowed, query.k, scratch),
-            })
-        })
+        self.search_by(query, self.plan(query)?)
+    }
+}
+
+/// The cost model. Times are in nanoseconds on a server core of 2024 with AVX-512; only their ratios matter.
+struct Costs {
+    len: f64,
+    /// Cache lines of an f32 row.
+    lines: f64,
+    /// Default beam width, when there is a graph.
+    ef: Option<usize>,
+}
+
+impl Costs {
+    fn of(len: usize, dim: usize, ef: Option<usize>) -> Self {
+        Self { len: len as f64, lines: dim.div_ceil(16) as f64, ef }
+    }
+
+    /// Allowed rows from all over memory, and their selection.
+    fn gather(&self, allowed: f64) -> f64 {
+        allowed * (6.0 + 2.0 * self.lines)
+    }
+
+    /// Codes of all rows in order (blocks without an allowed row are skipped), some 3k candidates in f32.
+    fn scan(&self, k: f64, allowed: f64) -> f64 {
+        let touched = 1.0 - (1.0 - allowed / self.len).powi(16);
+        2000.0 + self.len * (0.1 + touched * 0.4 * self.lines) + 3.0 * k * (15.0 + 3.0 * self.lines)
+    }
+
+    /// Some 16 new nodes scored for each of the beam's.
+    fn graph(&self, ef: f64) -> f64 {
+        1000.0 + ef * (300.0 + 15.0 * self.lines)
+    }
+
+    fn plan(&self, k: usize, allowed: usize) -> Plan {
+        let (wanted, allowed) = (k as f64, allowed as f64);
+        let (gather, scan) = (self.gather(allowed), self.scan(wanted, allowed));
+        if let Some(ef) = self.ef {
+            // The beam ends with the best items of all; of those the allowed share is left, and must be k.
+            let ef = (ef.max(k) as f64 * self.len / allowed).ceil();
+            if self.graph(ef) < gather.min(scan) {
+                return Plan::Graph { ef: ef as usize };
+            }
+        }
+        if gather < scan { Plan::Gather } else { Plan::Scan }
     }
 }

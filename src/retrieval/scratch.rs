@@ -1,6 +1,6 @@
 //! Working memory of a search, one a thread, so that a query allocates nothing but its result.
 
-use super::{ItemVectors, QueryError, items::MAX_NORM, top_k::Key};
+use super::{ItemVectors, QueryError, graph::search::Beam, items::MAX_NORM, top_k::Key};
 use std::cell::RefCell;
 
 #[derive(Default)]
@@ -13,6 +13,7 @@ pub(super) struct Scratch {
     /// Scan weights and their packed form.
     pub weights: Vec<i16>,
     pub packed: Vec<i32>,
+    pub beam: Beam,
 }
 
 impl Scratch {

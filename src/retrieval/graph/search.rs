@@ -1,0 +1,198 @@
+//! Beam search over eight-bit codes; the survivors are scored in f32.
+//!
+//! The beam is a sorted array of 64-bit entries: at the widths that recommendation needs (100 to 600) inserting by
+//! a short memmove beats two heaps. An entry is score, node and "already expanded" in one number.
+
+use super::Graph;
+use crate::retrieval::{
+    Hit, ItemSet, ItemVectors, RetrievalError,
+    buffer::Buffer,
+    exact::rescore,
+    kernel::{Kernels, prefetch},
+    quantised::Quantiser,
+    scratch::Scratch,
+};
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+/// A graph with the codes of its nodes, in node order.
+pub(in crate::retrieval) struct GraphIndex {
+    graph: Graph,
+    codes: Buffer<u8>,
+    stride: usize,
+    /// Of the quantiser: what a query number is multiplied with.
+    step: Vec<f32>,
+}
+
+/// Working memory of a graph search.
+#[derive(Default)]
+pub(in crate::retrieval) struct Beam {
+    weights: Vec<i8>,
+    /// One bit a node.
+    visited: Vec<u64>,
+    /// Every node visited, in order.
+    seen: Vec<u32>,
+    scores: Vec<i32>,
+    entries: Vec<Entry>,
+}
+
+/// Score (ordered bits), node, and whether it is still to be expanded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Entry(u64);
+
+impl Entry {
+    fn new(score: i32, node: u32) -> Self {
+        Self(u64::from(score as u32 ^ 1 << 31) << 32 | u64::from(node) << 1 | 1)
+    }
+
+    fn node(self) -> u32 {
+        self.0 as u32 >> 1
+    }
+
+    fn open(self) -> bool {
+        self.0 & 1 == 1
+    }
+}
+
+impl GraphIndex {
+    pub(in crate::retrieval) fn new(
+        graph: Graph,
+        items: &ItemVectors,
+        quantiser: &Quantiser,
+    ) -> Result<Self, RetrievalError> {
+        let stride = match items.dim() {
+            ..=16 => 16,
+            17..=32 => 32,
+            dim => dim.next_multiple_of(LINE),
+        };
+        let mut codes = Buffer::zeroed("the graph's codes", items.len() * stride)?;
+        for (row, &item) in codes.chunks_exact_mut(stride).zip(&graph.items) {
+            for (to, code) in row.iter_mut().zip(quantiser.encode(items.row(item))) {
+                *to = code;
+            }
+        }
+        Ok(Self { graph, codes, stride, step: quantiser.step.clone() })
+    }
+
+    /// Default beam width.
+    pub(in crate::retrieval) fn ef(&self) -> usize {
+        self.graph.parameters.ef_search
+    }
+
+    pub(in crate::retrieval) fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The best `k` allowed items among the `ef` nodes that a beam search for the scratch's query ends with: fewer
+    /// than `k` when fewer of those are allowed.
+    pub(in crate::retrieval) fn search(
+        &self,
+        kernels: &Kernels,
+        items: &ItemVectors,
+        target: Target<'_>,
+        scratch: &mut Scratch,
+    ) -> Vec<Hit> {
+        self.weigh(&scratch.query, &mut scratch.beam);
+        let entry = self.descend(kernels, &mut scratch.beam);
+        self.expand(kernels, entry, target.ef, &mut scratch.beam);
+        let found = scratch.beam.entries.iter().map(|entry| self.graph.items[entry.node() as usize]);
+        scratch.ids.clear();
+        match target.allowed {
+            Some(allowed) => scratch.ids.extend(found.filter(|&item| allowed.contains(item))),
+            None => scratch.ids.extend(found),
+        }
+        rescore(kernels, items, target.k, scratch)
+    }
+
+    /// Query weights in seven bits and a sign.
+    fn weigh(&self, query: &[f32], beam: &mut Beam) {
+        let products = || query.iter().zip(&self.step).map(|(q, step)| q * step);
+        let unit = products().fold(0f32, |unit, x| unit.max(x.abs())) / 127.0;
+        beam.weights.clear();
+        // A unit of 0 divides to NaN, which casts to 0.
+        beam.weights.extend(products().map(|x| (x / unit).round() as i8));
+        beam.weights.resize(self.stride, 0);
+    }
+
+    /// Greedy search through the upper layers: where layer 0 is entered, with its score.
+    fn descend(&self, kernels: &Kernels, beam: &mut Beam) -> (i32, u32) {
+        let Beam { weights, scores, .. } = beam;
+        let mut score_all = |nodes: &[u32]| {
+            scores.clear();
+            kernels.dot_codes(weights, &self.codes, nodes, scores);
+            scores.iter().zip(nodes).map(|(&score, &node)| (score, node)).max()
+        };
+        let mut best = score_all(&[0]).unwrap_or((i32::MIN, 0));
+        for layer in self.graph.upper.iter().rev() {
+            while let Some(next) = score_all(layer.of(best.1))
+                && next.0 > best.0
+            {
+                best = next;
+            }
+        }
+        best
+    }
+
+    fn expand(&self, kernels: &Kernels, entry: (i32, u32), ef: usize, beam: &mut Beam) {
+        let Beam { weights, visited, seen, scores, entries } = beam;
+        visited.resize(self.graph.len().div_ceil(64), 0);
+        seen.clear();
+        seen.push(entry.1);
+        visited[entry.1 as usize / 64] |= 1 << (entry.1 % 64);
+        entries.clear();
+        entries.push(Entry::new(entry.0, entry.1));
+        let mut cursor = 0;
+        while let Some(next) = entries.get_mut(cursor) {
+            if !next.open() {
+                cursor += 1;
+                continue;
+            }
+            next.0 &= !1;
+            let node = next.node();
+            let fresh = seen.len();
+            for &link in self.graph.links(node) {
+                let word = &mut visited[link as usize / 64];
+                if *word >> (link % 64) & 1 == 0 {
+                    *word |= 1 << (link % 64);
+                    seen.push(link);
+                    for line in 0..self.stride.div_ceil(LINE) {
+                        prefetch(&self.codes, link as usize * self.stride + line * LINE);
+                    }
+                }
+            }
+            scores.clear();
+            kernels.dot_codes(weights, &self.codes, &seen[fresh..], scores);
+            let mut first = cursor + 1;
+            for (&link, &score) in seen[fresh..].iter().zip(scores.iter()) {
+                let entry = Entry::new(score, link);
+                if entries.len() == ef {
+                    if entries.last().is_some_and(|worst| entry <= *worst) {
+                        continue;
+                    }
+                    entries.pop();
+                }
+                let place = entries.partition_point(|other| *other > entry);
+                entries.insert(place, entry);
+                prefetch(&self.graph.links, link as usize * self.graph.stride);
+                first = first.min(place);
+            }
+            cursor = first;
+        }
+        // Leave the bitmap clean, by whichever way touches less.
+        if seen.len() * 4 < visited.len() {
+            seen.iter().for_each(|&node| visited[node as usize / 64] = 0);
+        } else {
+            visited.fill(0);
+        }
+    }
+}
+
+/// What a graph search is to find.
+#[derive(Clone, Copy)]
+pub(in crate::retrieval) struct Target<'a> {
+    pub k: usize,
+    /// Beam width, at least 1.
+    pub ef: usize,
+    pub allowed: Option<&'a ItemSet>,
+}
