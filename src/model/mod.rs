@@ -1,1 +1,28 @@
-//! The burn modules of the model families and the kernels under them. Knows no HTTP and no files.
+//! The model families and the kernels under them. Knows no HTTP and no files.
+//!
+//! A two-tower model ([`TwoTower`]) is embedding tables plus two small dense towers. A training step runs outside
+//! autodiff: rows are gathered into one input matrix a tower ([`Assembly`]), the towers run forward ([`Tower`]), one fused
+//! kernel gives the softmax loss and its gradients ([`SoftmaxBatch`]), the towers run backward, and the gradients of the
+//! input matrix are scattered to the rows the batch touched ([`Table`], row-wise AdamW). [`burn_tower`] states the same
+//! tower as a burn module: it is the reference of the tests and computes what a bundle holds.
+//!
+//! Every kernel cuts its rows into as many fixed pieces as the thread pool has threads and adds partial results in order:
+//! the same seed and thread count give the same bits.
+
+pub mod burn_tower;
+
+mod adamw;
+mod assembly;
+mod matrix;
+mod simd;
+mod softmax;
+mod table;
+mod tower;
+mod two_tower;
+
+pub use adamw::{AdamW, Moments};
+pub use assembly::{Assembly, Inputs};
+pub use softmax::{SoftmaxBatch, SoftmaxWorkspace};
+pub use table::{Scatter, Table};
+pub use tower::{Dense, Gradients, Tower, TowerPass};
+pub use two_tower::{Side, StepBatch, TwoTower, TwoTowerConfig};

@@ -1,0 +1,147 @@
+//! Embedding tables and their row-wise ("lazy") AdamW: a step reads and writes only the rows the batch touched.
+
+use super::{
+    adamw::AdamW,
+    simd::{Simd, adamw, add_scaled},
+};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// A trained table with its optimiser state. The last row is the *unknown* row.
+///
+/// Every row counts its own steps, so bias correction and moments are those of plain Adam on the series of batches that
+/// touched the row: a row first met late in training starts as gently as one met at the beginning. (With one global
+/// count its first step would be √(1−β₂)⁻¹·(1−β₁) ≈ 3 times the learning rate.) Weight decay acts on touched rows only.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    pub dim: usize,
+    /// `rows × dim`.
+    pub weights: Vec<f32>,
+    /// Per row the first, then the second moments: `rows × 2·dim`.
+    pub moments: Vec<f32>,
+    /// Steps a row has taken.
+    pub steps: Vec<u32>,
+}
+
+impl Table {
+    /// Weights uniform in ±0.05; the unknown row is zero.
+    pub fn new(rows: usize, dim: usize, seed: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut weights: Vec<f32> = (0..rows * dim).map(|_| rng.random_range(-0.05f32..0.05)).collect();
+        weights[(rows.max(1) - 1) * dim..].fill(0.0);
+        Self { dim, weights, moments: vec![0.0; 2 * rows * dim], steps: vec![0; rows] }
+    }
+
+    pub fn rows(&self) -> usize {
+        self.steps.len()
+    }
+
+    pub fn row(&self, row: usize) -> &[f32] {
+        &self.weights[row * self.dim..(row + 1) * self.dim]
+    }
+
+    /// The weights a row stands for outside training: those of the unknown row where no step has touched its own,
+    /// which still hold what was drawn at the start and say nothing.
+    pub fn trained_row(&self, row: usize) -> &[f32] {
+        self.row(if self.steps[row] == 0 { self.rows() - 1 } else { row })
+    }
+
+    /// Every row as it stands outside training: `rows × dim`.
+    pub fn trained_weights(&self) -> Vec<f32> {
+        (0..self.rows()).flat_map(|row| self.trained_row(row)).copied().collect()
+    }
+
+    /// One step for every row the batch touched; leaves `touched` empty.
+    pub fn update(&mut self, touched: &mut Scatter, optimizer: &AdamW) {
+        let (simd, dim) = (Simd::detect(), self.dim);
+        for (&row, gradient) in touched.rows.iter().zip(touched.gradients.chunks_exact(dim)) {
+            let row = row as usize;
+            self.steps[row] = self.steps[row].saturating_add(1);
+            let (first, second) = self.moments[2 * row * dim..2 * (row + 1) * dim].split_at_mut(dim);
+            let weights = &mut self.weights[row * dim..(row + 1) * dim];
+            adamw(simd, weights, first, second, gradient, &optimizer.step(self.steps[row]));
+        }
+        touched.clear();
+    }
+}
+
+/// Gradients of a batch, summed by table row.
+#[derive(Debug, Clone)]
+pub struct Scatter {
+    dim: usize,
+    /// Position in `rows` of every table row, or [`NONE`].
+    slots: Vec<u32>,
+    rows: Vec<u32>,
+    gradients: Vec<f32>,
+}
+
+const NONE: u32 = u32::MAX;
+
+impl Scatter {
+    pub fn new(rows: usize, dim: usize) -> Self {
+        Self { dim, slots: vec![NONE; rows], rows: Vec::new(), gradients: Vec::new() }
+    }
+
+    /// Adds `weight · gradient` to a row.
+    ///
+    /// # Panics
+    /// When the row is not in the table or the gradient not of its width.
+    pub fn add(&mut self, row: usize, weight: f32, gradient: &[f32]) {
+        assert_eq!(gradient.len(), self.dim);
+        let slot = self.slots[row];
+        if slot == NONE {
+            self.slots[row] = self.rows.len() as u32;
+            self.rows.push(row as u32);
+            self.gradients.extend(gradient.iter().map(|g| weight * g));
+        } else {
+            let at = slot as usize * self.dim;
+            add_scaled(Simd::detect(), &mut self.gradients[at..at + self.dim], gradient, weight);
+        }
+    }
+
+    /// Rows and their summed gradients, in the order of first touch.
+    #[cfg(test)]
+    pub(super) fn sums(&self) -> Vec<(u32, Vec<f32>)> {
+        self.rows.iter().zip(self.gradients.chunks_exact(self.dim)).map(|(&row, g)| (row, g.to_vec())).collect()
+    }
+
+    fn clear(&mut self) {
+        for &row in &self.rows {
+            self.slots[row as usize] = NONE;
+        }
+        self.rows.clear();
+        self.gradients.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Moments;
+
+    #[test]
+    fn touched_rows_step_like_plain_adam_and_others_stay() {
+        let optimizer = AdamW { learning_rate: 0.05, weight_decay: 0.01, ..AdamW::default() };
+        let mut table = Table::new(6, 3, 1);
+        let before = table.clone();
+        let mut scatter = Scatter::new(6, 3);
+        let mut plain = Moments::zeros(3);
+        let mut want = table.row(4).to_vec();
+        for t in 1..=3 {
+            // Row 4 twice in a batch: its gradients add up. Row 1 comes in the second batch only.
+            scatter.add(4, 1.0, &[1.0, 2.0, 3.0]);
+            if t == 2 {
+                scatter.add(1, 1.0, &[1.0, 1.0, 1.0]);
+            }
+            scatter.add(4, 0.5, &[2.0, 2.0, -2.0]);
+            table.update(&mut scatter, &optimizer);
+            plain.update(&mut want, &[2.0, 3.0, 2.0], &optimizer, t);
+        }
+        assert_eq!(table.row(4), want);
+        assert_eq!(table.steps, [0, 1, 0, 0, 3, 0]);
+        for untouched in [0, 2, 3, 5] {
+            assert_eq!(table.row(untouched), before.row(untouched));
+        }
+        assert!(before.row(5).iter().all(|&w| w == 0.0));
+    }
+}
