@@ -1,1 +1,18 @@
-//! The training run: configuration, samples, optimiser, loop, checkpoints, and the bundle at its end.
+//! The training run: configuration, samples, loop, checkpoints, and the bundle at its end.
+//!
+//! [`TrainingConfig`] says what to learn; [`Trainer`] learns it ([`Samples`] makes its batches, [`checkpoint`] keeps it safe);
+
+
+pub mod checkpoint;
+mod config;
+mod error;
+mod fingerprint;
+mod metrics;
+mod run;
+mod samples;
+
+pub use config::{ConfigError, Family, LoopConfig, LossConfig, ModelConfig, Refit, TrainingConfig};
+pub use error::TrainingError;
+pub use fingerprint::fingerprint;
+pub use run::{Outcome, Trained, Trainer};
+pub use samples::Samples;

@@ -1,0 +1,315 @@
+//! The training configuration: a TOML file, changed by `--set key=value`, checked once.
+
+use crate::{
+    bundle::IndexParameters,
+    dataset::Protocol,
+    evaluation::METRICS,
+    features::FeatureConfig,
+    model::{AdamW, TwoTowerConfig},
+};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// A whole training run. Saved in checkpoints and in the bundle's manifest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingConfig {
+    pub model: ModelConfig,
+    /// `[[features.query]]` and `[[features.item]]` entries.
+    pub features: FeatureConfig,
+    #[serde(default)]
+    pub loss: LossConfig,
+    #[serde(default)]
+    pub optimizer: AdamW,
+    #[serde(default)]
+    pub training: LoopConfig,
+    /// What is held out; the last week for the test and the one before it for validation by default.
+    #[serde(default = "default_split")]
+    pub split: Protocol,
+    /// The search graph of the bundle.
+    #[serde(default = "default_index")]
+    pub index: IndexParameters,
+}
+
+/// `[model]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// The bundle's name: lower-case letters, digits, `-`, `_`.
+    pub name: String,
+    pub family: Family,
+    /// Length of query and item vectors.
+    pub dim: usize,
+    /// Widths of the hidden layers (ReLU) of the query tower; a last layer of width `dim` follows without ReLU.
+    #[serde(default)]
+    pub query_layers: Vec<usize>,
+    /// The same of the item tower.
+    #[serde(default)]
+    pub item_layers: Vec<usize>,
+    /// Vectors of unit length: compare by cosine instead of inner product.
+    #[serde(default)]
+    pub normalize: bool,
+}
+
+/// The model families.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Family {
+    TwoTower,
+}
+
+/// `[loss]`: softmax of each purchase over the items of its batch.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LossConfig {
+    /// Logits are divided by it; about 0.05 to 0.2 with `normalize`, 1 without.
+    pub temperature: f32,
+    /// Subtract the log of each item's chance to be in the batch (Yi et al. 2019), so that popular items are not
+    /// punished for being sampled often.
+    pub logq: bool,
+    /// Items drawn uniformly in addition to the batch's own; the size of the catalogue or more takes every item once,
+    /// which is the full softmax.
+    pub uniform_negatives: usize,
+}
+
+/// `[training]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LoopConfig {
+    /// Passes over the training purchases, at most.
+    pub epochs: u32,
+    /// Purchases a step.
+    pub batch_size: usize,
+    /// Of weights, shuffling, dropout and negatives.
+    pub seed: u64,
+    /// Worker threads; 0 takes one a core. The same seed and thread count give the same model.
+    pub threads: usize,
+    /// Stop when the metric has not risen for so many epochs; 0 never stops early. The best epoch is kept either way.
+    pub patience: u32,
+    /// Judges an epoch on the validation cases: one of [`crate::evaluation::METRICS`], such as `ndcg@10`, `recall@12`.
+    pub metric: String,
+    /// Train again from scratch for the best number of epochs, with the held-out purchases too.
+    pub refit: Refit,
+    /// Train only on the last so many days before what is held out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window_days: Option<u32>,
+    /// Judge an epoch by at most so many validation cases (evenly spaced customers).
+    pub validation_cases: usize,
+}
+
+/// What the final model is trained on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refit {
+    /// Training purchases only.
+    None,
+    /// And those held out for validation; the test remains a test.
+    Validation,
+}
+
+/// Why a configuration is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read the training configuration {}: {source}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("training configuration {}: {message}", path.display())]
+    Parse { path: PathBuf, message: String },
+    #[error("--set {assignment}: {problem}")]
+    Set { assignment: String, problem: String },
+    #[error("training configuration: `{key}` {problem}")]
+    Value { key: &'static str, problem: String },
+}
+
+impl Default for LossConfig {
+    fn default() -> Self {
+        Self { temperature: 1.0, logq: true, uniform_negatives: 0 }
+    }
+}
+
+impl Default for LoopConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 10,
+            batch_size: 2_048,
+            seed: 1,
+            threads: 0,
+            patience: 3,
+            metric: "ndcg@10".to_owned(),
+            refit: Refit::None,
+            window_days: None,
+            validation_cases: 20_000,
+        }
+    }
+}
+
+fn default_split() -> Protocol {
+    Protocol::Temporal { test_days: 7, validation_days: 7 }
+}
+
+fn default_index() -> IndexParameters {
+    IndexParameters { m: 16, ef_construction: 200, ef_search: 200 }
+}
+
+impl TrainingConfig {
+    /// Reads the file, applies `key=value` assignments in order, and checks the result.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the file, assignment or key.
+    pub fn load(path: &Path, assignments: &[String]) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        let parse = |message: String| ConfigError::Parse { path: path.into(), message };
+        if assignments.is_empty() {
+            // Straight from the text: errors then show the line.
+            let config: Self = toml::from_str(&text).map_err(|error| parse(error.to_string()))?;
+            return config.checked();
+        }
+        let mut table: toml::Table = toml::from_str(&text).map_err(|error| parse(error.to_string()))?;
+        for assignment in assignments {
+            let fail = |problem: String| ConfigError::Set { assignment: assignment.clone(), problem };
+            set(&mut table, assignment).map_err(fail)?;
+        }
+        let config: Self = toml::Value::Table(table).try_into().map_err(|error| parse(error.to_string()))?;
+        config.checked()
+    }
+
+    fn checked(self) -> Result<Self, ConfigError> {
+        let Self { model, loss, optimizer, training, index, .. } = &self;
+        let name = model.name.as_str();
+        let safe = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+        let fraction = |x: f32| (0.0..1.0).contains(&x);
+        let checks = [
+            ("model.name", !name.is_empty() && name.len() <= 64 && name.chars().all(safe), "needs 1 to 64 of a-z 0-9 - _"),
+            ("model.dim", (1..=4_096).contains(&model.dim), "must be 1 to 4096"),
+            ("model.query_layers", model.query_layers.iter().all(|&w| w > 0), "holds a layer of width 0"),
+            ("model.item_layers", model.item_layers.iter().all(|&w| w > 0), "holds a layer of width 0"),
+            ("features.query", !self.features.query.is_empty(), "names no feature"),
+            ("features.item", !self.features.item.is_empty(), "names no feature"),
+            ("loss.temperature", loss.temperature > 0.0 && loss.temperature.is_finite(), "must be above 0"),
+            ("optimizer.learning_rate", optimizer.learning_rate > 0.0 && optimizer.learning_rate.is_finite(), "must be above 0"),
+            ("optimizer.weight_decay", fraction(optimizer.weight_decay), "must be at least 0 and below 1"),
+            ("optimizer.beta1", fraction(optimizer.beta1), "must be at least 0 and below 1"),
+            ("optimizer.beta2", fraction(optimizer.beta2), "must be at least 0 and below 1"),
+            ("optimizer.epsilon", optimizer.epsilon > 0.0, "must be above 0"),
+            ("training.epochs", training.epochs > 0, "must be at least 1"),
+            ("training.batch_size", (1..=1 << 20).contains(&training.batch_size), "must be 1 to 1048576"),
+            ("training.threads", training.threads <= 1_024, "must be at most 1024"),
+            ("training.window_days", training.window_days != Some(0), "must be at least 1"),
+            ("training.validation_cases", training.validation_cases > 0, "must be at least 1"),
+            (
+                "training.metric",
+                METRICS.iter().any(|metric| metric.name() == training.metric),
+                "is no metric of the evaluation table, such as ndcg@10, recall@12, hr@100, map@12",
+            ),
+            // The graph builder ends the process above 256 links.
+            ("index.m", (2..=128).contains(&index.m), "must be 2 to 128"),
+            ("index.ef_construction", (1..=10_000).contains(&index.ef_construction), "must be 1 to 10000"),
+            ("index.ef_search", (1..=10_000).contains(&index.ef_search), "must be 1 to 10000"),
+        ];
+        match checks.into_iter().find(|(_, good, _)| !good) {
+            Some((key, _, problem)) => Err(ConfigError::Value { key, problem: problem.to_owned() }),
+            None => Ok(self),
+        }
+    }
+
+    /// The shape of the model.
+    pub fn two_tower(&self) -> TwoTowerConfig {
+        let ModelConfig { dim, query_layers, item_layers, normalize, .. } = self.model.clone();
+        TwoTowerConfig { dim, query_layers, item_layers, normalize, temperature: self.loss.temperature }
+    }
+}
+
+/// `a.b=value`; a part of the key that is a number picks an entry of an array. The value is TOML, or else a text.
+fn set(table: &mut toml::Table, assignment: &str) -> Result<(), String> {
+    let (key, text) = assignment.split_once('=').ok_or("is not of the form key=value, such as training.epochs=3")?;
+    let value = toml::from_str::<toml::Table>(&format!("value = {text}"))
+        .ok()
+        .and_then(|mut parsed| parsed.remove("value"))
+        .unwrap_or_else(|| toml::Value::String(text.to_owned()));
+    let (parents, last) = key.trim().rsplit_once('.').map_or((None, key.trim()), |(parents, last)| (Some(parents), last));
+    let mut parts = parents.into_iter().flat_map(|parents| parents.split('.'));
+    let Some(first) = parts.next() else {
+        table.insert(last.to_owned(), value);
+        return Ok(());
+    };
+    let mut place = table.entry(first).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+    for part in parts {
+        place = child(place, part)?;
+    }
+    *child(place, last)? = value;
+    Ok(())
+}
+
+fn child<'a>(value: &'a mut toml::Value, part: &str) -> Result<&'a mut toml::Value, String> {
+    match value {
+        toml::Value::Table(table) => {
+            Ok(table.entry(part).or_insert_with(|| toml::Value::Table(toml::Table::new())))
+        }
+        toml::Value::Array(entries) => {
+            let len = entries.len();
+            let entry = part.parse::<usize>().ok().and_then(|index| entries.get_mut(index));
+            entry.ok_or(format!("`{part}` is no entry of an array of {len}"))
+        }
+        _ => Err(format!("`{part}` lies under a value that has no keys")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = r#"
+        [model]
+        name = "small"
+        family = "two-tower"
+        dim = 8
+        [[features.query]]
+        source = "customer_id"
+        encoding = "embedding"
+        dim = 8
+        [[features.item]]
+        source = "article_id"
+        encoding = "embedding"
+        dim = 8
+    "#;
+
+    fn load(text: &str, sets: &[&str]) -> Result<TrainingConfig, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.toml");
+        std::fs::write(&path, text).unwrap();
+        let sets: Vec<String> = sets.iter().map(|s| (*s).to_owned()).collect();
+        TrainingConfig::load(&path, &sets).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn defaults_are_filled_and_assignments_win() {
+        let config = load(SMALL, &[]).unwrap();
+        assert_eq!((config.training, config.split), (LoopConfig::default(), default_split()));
+        let sets = ["training.epochs=3", "training.metric=hr@100", "features.query.0.dim=4", "model.query_layers=[16, 8]"];
+        let config = load(SMALL, &sets).unwrap();
+        assert_eq!((config.training.epochs, config.training.metric.as_str()), (3, "hr@100"));
+        assert_eq!(config.model.query_layers, [16, 8]);
+        assert!(matches!(config.features.query[0].encoding, crate::features::EncodingSpec::Embedding { dim: 4, .. }));
+        let json = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<TrainingConfig>(&json).unwrap(), config);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (sets, part) in [
+            (["training.epoch=3"], "unknown field `epoch`"),
+            (["training.epochs=0"], "`training.epochs` must be at least 1"),
+            (["training.epochs=many"], "invalid type"),
+            (["training.metric=auc"], "`training.metric` is no metric"),
+            (["features.query.7.dim=4"], "`7` is no entry"),
+            (["model.dim.x=4"], "has no keys"),
+            (["epochs"], "key=value"),
+            (["model.name=\"A b\""], "`model.name`"),
+            (["optimizer.learning_rate=nan"], "above 0"),
+            (["split={protocol=\"weekly\"}"], "unknown variant"),
+        ] {
+            let error = load(SMALL, &sets).unwrap_err();
+            assert!(error.contains(part), "{sets:?}: {error}");
+        }
+        assert!(load("[model", &[]).unwrap_err().contains("line 1"));
+    }
+}

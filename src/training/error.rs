@@ -1,0 +1,40 @@
+//! Why training failed.
+
+use super::checkpoint::CheckpointError;
+use crate::{evaluation::EvaluationError, features::FeatureError};
+use std::path::PathBuf;
+
+#[derive(Debug, thiserror::Error)]
+pub enum TrainingError {
+    #[error("features: {0}")]
+    Features(#[from] FeatureError),
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    #[error("validation: {0}")]
+    Evaluation(#[from] EvaluationError),
+    #[error("there is no checkpoint {} to resume from; train without --resume", .0.display())]
+    NothingToResume(PathBuf),
+    #[error("no purchase lies in the last {0} days before what is held out; raise `training.window_days`")]
+    EmptyWindow(u32),
+    #[error(
+        "the loss became {loss} at step {step} (epoch {epoch}, batch {batch}): lower `optimizer.learning_rate` or raise \
+         `loss.temperature`. The checkpoint of the last good epoch, if there was one, is kept in {}",
+        directory.display()
+    )]
+    Diverged { loss: f64, step: u32, epoch: u32, batch: u32, directory: PathBuf },
+    #[error("cannot write {}: {source}", path.display())]
+    Io { path: PathBuf, source: std::io::Error },
+    #[error("cannot start {threads} worker threads: {source}")]
+    Threads { threads: usize, source: rayon::ThreadPoolBuildError },
+}
+
+impl TrainingError {
+    /// Whether the user's configuration, data or call is at fault, and not the machine.
+    pub fn is_bad_input(&self) -> bool {
+        match self {
+            Self::Features(_) | Self::NothingToResume(_) | Self::EmptyWindow(_) => true,
+            Self::Checkpoint(error) => !matches!(error, CheckpointError::Io { .. }),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! The training loop.
+
+use super::{
+    TrainingError,
+    checkpoint::{self, Best, State},
+    config::{Refit, TrainingConfig},
+    metrics::MetricsFile,
+    samples::Samples,
+};
+use crate::{
+    bundle::MetricsRow,
+    dataset::{Case, Dataset, Histories, Split},
+    domain::Timestamp,
+    evaluation::{Evaluation, VectorRanker},
+    features::{Encoder, Moment, fit},
+    model::{StepBatch, TwoTower},
+    progress::Progress,
+};
+use serde_json::json;
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    time::Instant,
+};
+
+/// Batches made ahead of the step that uses them.
+const PREFETCH: usize = 3;
+
+/// Steps between two lines of the metrics file.
+const LOG_EVERY: u32 = 100;
+
+/// A training run on prepared data.
+pub struct Trainer<'a> {
+    pub config: &'a TrainingConfig,
+    pub dataset: &'a Dataset,
+    pub histories: &'a Histories,
+    pub split: &'a Split,
+    /// [`super::fingerprint`] of the dataset.
+    pub fingerprint: &'a str,
+    /// Where checkpoints and the metrics file go.
+    pub directory: PathBuf,
+    /// Set to end the run at the next step, with a checkpoint.
+    pub stop: &'a AtomicBool,
+}
+
+/// How a run ended.
+pub enum Outcome {
+    Finished(Box<Trained>),
+    /// Stopped from outside; the checkpoint continues it.
+    Interrupted(PathBuf),
+}
+
+/// A finished model.
+pub struct Trained {
+    pub encoder: Encoder,
+    pub model: TwoTower,
+    /// Epochs behind the model.
+    pub epochs: u32,
+    /// The best epoch's validation metric, where there were validation cases.
+    pub validation: Option<f64>,
+}
+
+/// One training of one model from its first weights.
+struct Stage<'a> {
+    rows: Vec<u32>,
+    /// Judge each epoch by these; none in a refit.
+    cases: Vec<&'a Case>,
+    epochs: u32,
+}
+
+impl Trainer<'_> {
+    /// Trains; with `resume` goes on from the last checkpoint.
+    ///
+    /// # Errors
+    /// [`TrainingError`]. Whatever goes wrong, the last checkpoint stays usable.
+    pub fn train(&self, resume: bool) -> Result<Outcome, TrainingError> {
+        let threads = self.config.training.threads;
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let pool = pool.map_err(|source| TrainingError::Threads { threads, source })?;
+        pool.install(|| self.stages(resume))
+    }
+
+    fn stages(&self, resume: bool) -> Result<Outcome, TrainingError> {
+        let io = |source| TrainingError::Io { path: self.directory.clone(), source };
+        std::fs::create_dir_all(&self.directory).map_err(io)?;
+        let mut state = if resume { self.resumed()? } else { self.fresh() };
+        let mut metrics = MetricsFile::open(&self.directory.join("metrics.jsonl"), resume)?;
+        let mut resume = resume;
+        if state.refit.is_none() {
+            let stage = self.search_stage()?;
+            let Some(mut trained) = self.stage(&stage, &mut state, resume, &mut metrics)? else {
+                return Ok(Outcome::Interrupted(self.last()));
+            };
+            let Some(best) = state.best else { return Ok(Outcome::Finished(Box::new(trained))) };
+            trained.validation = Some(best.metric());
+            if self.config.training.refit == Refit::None {
+                return Ok(Outcome::Finished(Box::new(trained)));
+            }
+            state = State { refit: Some(best.epoch), best: Some(best), ..self.fresh() };
+            resume = false;
+        }
+        let epochs = state.refit.unwrap_or(self.config.training.epochs);
+        let rows = self.window(self.split.train_and_validation())?;
+        let stage = Stage { rows, cases: Vec::new(), epochs };
+        let trained = self.stage(&stage, &mut state, resume, &mut metrics)?;
+        Ok(match trained {
+            Some(trained) => {
+                let validation = state.best.map(|best| best.metric());
+                Outcome::Finished(Box::new(Trained { validation, ..trained }))
+            }
+            None => Outcome::Interrupted(self.last()),
+        })
+    }
+
+    fn fresh(&self) -> State {
+        State {
+            config: json!(self.config),
+            data: self.fingerprint.to_owned(),
+            refit: None,
+            epoch: 0,
+            batch: 0,
+            steps: 0,
+            loss_bits: 0,
+            best: None,
+        }
+    }
+
+    fn resumed(&self) -> Result<State, TrainingError> {
+        let path = self.last();
+        if !path.exists() {
+            return Err(TrainingError::NothingToResume(path));
+        }
+        let state = checkpoint::read_state(&path)?;
+        let mut differences = checkpoint::differences(&state.config, &json!(self.config));
+        if state.data != self.fingerprint {
+            differences.push(format!("the data's fingerprint was {}, is now {}", state.data, self.fingerprint));
+        }
+        if differences.is_empty() {
+            return Ok(state);
+        }
+        Err(checkpoint::CheckpointError::Other { path, differences }.into())
+    }
+
+    fn last(&self) -> PathBuf {
+        self.directory.join("last.ckpt")
+    }
+
+    fn best(&self) -> PathBuf {
+        self.directory.join("best.ckpt")
+    }
+
+    fn search_stage(&self) -> Result<Stage<'_>, TrainingError> {
+        let all = &self.split.validation;
+        let most = self.config.training.validation_cases.min(all.len());
+        let cases = (0..most).map(|i| &all[i * all.len() / most]).collect();
+        Ok(Stage { rows: self.window(self.split.train.clone())?, cases, epochs: self.config.training.epochs })
+    }
+
+    /// The rows of the last `window_days` before what is held out; rows are in order of time.
+    fn window(&self, rows: Vec<u32>) -> Result<Vec<u32>, TrainingError> {
+        let Some(days) = self.config.training.window_days else { return Ok(rows) };
+        let time = |row: u32| self.dataset.purchases.time[row as usize];
+        let Some(&last) = rows.last() else { return Ok(rows) };
+        let from = Timestamp((time(last).day() + 1).saturating_sub(days).saturating_mul(Timestamp::DAY));
+        let first = rows.partition_point(|&row| time(row) < from);
+        let rows = rows[first..].to_vec();
+        if rows.is_empty() { Err(TrainingError::EmptyWindow(days)) } else { Ok(rows) }
+    }
+
+    /// Trains one stage to its end; `None` when stopped from outside.
+    fn stage(
+        &self,
+        stage: &Stage<'_>,
+        state: &mut State,
+        resume: bool,
+        metrics: &mut MetricsFile,
+    ) -> Result<Option<Trained>, TrainingError> {
+        let (schema, vocabularies) = fit(self.dataset, &stage.rows, &self.config.features)?;
+        let encoder = Encoder::new(schema, vocabularies)?;
+        let mut model = TwoTower::new(encoder.schema(), &self.config.two_tower(), self.config.training.seed);
+        if resume {
+            checkpoint::read(&self.last(), &mut model)?;
+        }
+        let samples = Samples::new(&encoder, self.dataset, self.histories, &stage.rows, self.config);
+        while state.epoch < stage.epochs && !self.out_of_patience(stage, state) {
+            let started = Instant::now();
+            let Some(loss) = self.epoch(stage, &samples, &mut model, state, metrics)? else {
+                return Ok(None);
+            };
+            let mut line = json!({
+                "stage": stage_name(state), "epoch": state.epoch, "step": state.steps, "loss": loss,
+                "seconds": started.elapsed().as_secs_f64(),
+            });
+            let row = self.validate(stage, &samples, &model)?;
+            let improved = row.as_ref().is_some_and(|row| self.improved(row, state));
+            if let (Some(row), Some(line)) = (&row, line.as_object_mut()) {
+                line.extend(row.metrics.iter().map(|(name, value)| (name.clone(), json!(value))));
+            }
+            metrics.line(&line)?;
+            self.report(state, loss, row.as_ref());
+            checkpoint::write(&self.last(), state, &mut model)?;
+            if improved {
+                self.keep_best()?;
+            }
+        }
+        let mut epochs = state.epoch;
+        if let Some(best) = state.best.filter(|best| !stage.cases.is_empty() && best.epoch != state.epoch) {
+            checkpoint::read(&self.best(), &mut model)?;
+            epochs = best.epoch;
+        }
+        drop(samples);
+        Ok(Some(Trained { encoder, model, epochs, validation: None }))
+    }
+
+    fn out_of_patience(&self, stage: &Stage<'_>, state: &State) -> bool {
+        let patience = self.config.training.patience;
+        let since_best = state.best.map_or(0, |best| state.epoch.saturating_sub(best.epoch));
+        !stage.cases.is_empty() && patience > 0 && since_best >= patience
+    }
+
+    /// One epoch, or the rest of one; its mean loss, or `None` when stopped from outside.
+    fn epoch(
+        &self,
+        stage: &Stage<'_>,
+        samples: &Samples<'_>,
+        model: &mut TwoTower,
+        state: &mut State,
+        metrics: &mut MetricsFile,
+    ) -> Result<Option<f64>, TrainingError> {
+        let (epoch, batches) = (state.epoch, samples.batches());
+        let order = samples.order(epoch);
+        let name = format!("{} epoch {}/{}", stage_name(state), epoch + 1, stage.epochs);
+        let progress = Progress::new(&name, batches as u64, "steps");
+        progress.add(u64::from(state.batch));
+        std::thread::scope(|scope| {
+            let (sender, receiver) = mpsc::sync_channel::<StepBatch>(PREFETCH);
+            let first = state.batch as usize;
+            let order = &order;
+            scope.spawn(move || {
+                // Ends early when the loop below has dropped its end.
+                (first..batches).all(|batch| sender.send(samples.batch(order, epoch, batch)).is_ok())
+            });
+            for batch in receiver {
+                if self.stop.load(Ordering::Relaxed) {
+                    checkpoint::write(&self.last(), state, model)?;
+                    return Ok(None);
+                }
+                let loss = model.step(&batch, &self.config.optimizer);
+                state.batch += 1;
+                if !loss.is_finite() {
+                    let (step, epoch, batch) = (state.steps + 1, epoch + 1, state.batch);
+                    return Err(TrainingError::Diverged { loss, step, epoch, batch, directory: self.directory.clone() });
+                }
+                state.steps = model.steps;
+                state.loss_bits = (f64::from_bits(state.loss_bits) + loss).to_bits();
+                progress.message(&format!("loss {loss:.4}"));
+                progress.add(1);
+                if state.steps.is_multiple_of(LOG_EVERY) {
+                    let stage = stage_name(state);
+                    metrics.line(&json!({"stage": stage, "epoch": epoch + 1, "step": state.steps, "loss": loss}))?;
+                }
+            }
+            let loss = f64::from_bits(state.loss_bits) / batches as f64;
+            progress.finish(&format!("loss {loss:.4}"));
+            (state.epoch, state.batch, state.loss_bits) = (epoch + 1, 0, 0);
+            Ok(Some(loss))
+        })
+    }
+
+    /// The stage's cases ranked over the full catalogue.
+    fn validate(
+        &self,
+        stage: &Stage<'_>,
+        samples: &Samples<'_>,
+        model: &TwoTower,
+    ) -> Result<Option<MetricsRow>, TrainingError> {
+        if stage.cases.is_empty() {
+            return Ok(None);
+        }
+        let cases: Vec<Case> = stage.cases.iter().map(|&case| case.clone()).collect();
+        let items = model.item.embed(&samples.all_items());
+        let queries = |cases: &[Case], out: &mut [f32]| {
+            out.copy_from_slice(&model.query.embed(&samples.query_rows(cases.iter().map(Moment::from))));
+            Ok::<(), String>(())
+        };
+        let ranker = VectorRanker::new("validation", queries, self.config.model.dim, &items);
+        let (dataset, histories, protocol) = (self.dataset, self.histories, self.split.protocol);
+        Ok(Some(Evaluation { dataset, histories, protocol, cases: &cases }.row(&ranker)?))
+    }
+
+    fn metric(&self, row: &MetricsRow) -> f64 {
+        row.metrics.get(&self.config.training.metric).copied().unwrap_or(0.0)
+    }
+
+    fn improved(&self, row: &MetricsRow, state: &mut State) -> bool {
+        let metric = self.metric(row);
+        let improved = state.best.is_none_or(|best| metric > best.metric());
+        if improved {
+            state.best = Some(Best { epoch: state.epoch, metric_bits: metric.to_bits() });
+        }
+        improved
+    }
+
+    fn report(&self, state: &State, loss: f64, row: Option<&MetricsRow>) {
+        let Some(row) = row else { return };
+        let (metric, name) = (self.metric(row), &self.config.training.metric);
+        let best = state.best.map_or(0, |best| best.epoch);
+        eprintln!("  epoch {}: loss {loss:.4}, validation {name} {metric:.4} (best: epoch {best})", state.epoch);
+    }
+
+    /// Makes the last checkpoint the best one too, without copying where the file system can link.
+    fn keep_best(&self) -> Result<(), TrainingError> {
+        let (last, best, next) = (self.last(), self.best(), self.directory.join("best.partial"));
+        let keep = || -> std::io::Result<()> {
+            let _ = std::fs::remove_file(&next);
+            std::fs::hard_link(&last, &next).or_else(|_| std::fs::copy(&last, &next).map(|_| ()))?;
+            std::fs::rename(&next, &best)
+        };
+        keep().map_err(|source| TrainingError::Io { path: best.clone(), source })
+    }
+
+    /// Removes the checkpoints of a run that is safely in a bundle; the metrics file stays.
+    pub fn remove_checkpoints(directory: &Path) {
+        for name in ["last.ckpt", "best.ckpt"] {
+            // They only cost disk space, so a failure to remove them is no failure of the run.
+            let _ = std::fs::remove_file(directory.join(name));
+        }
+    }
+}
+
+fn stage_name(state: &State) -> &'static str {
+    if state.refit.is_some() { "refit" } else { "search" }
+}

@@ -1,0 +1,232 @@
+//! Training purchases as batches: what the query tower sees, which item was bought, and the columns of the softmax.
+
+use super::config::TrainingConfig;
+use crate::{
+    dataset::{Dataset, Histories, TimeUnit},
+    features::{EncodedCustomers, EncodedItems, Encoder, Encoding, Moment, TowerSchema},
+    model::{Inputs, StepBatch},
+};
+use rand::{Rng, SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+
+/// The training purchases of a run and everything to make batches of them. Batch `b` of epoch `e` depends on the seed,
+/// `e` and `b` alone, so that a resumed run sees the same batches.
+pub struct Samples<'a> {
+    customers: EncodedCustomers<'a>,
+    items: EncodedItems,
+    dataset: &'a Dataset,
+    /// Purchase row and how many of the customer's purchases were known before it.
+    rows: Vec<(u32, u32)>,
+    query: Side,
+    item: Side,
+    /// Added to the logits of an item's column.
+    bias: Vec<f32>,
+    negatives: usize,
+    batch_size: usize,
+    seed: u64,
+}
+
+/// Widths of a tower's raw rows and its id dropouts: `(position, unknown row, probability)`.
+struct Side {
+    widths: (usize, usize),
+    dropouts: Vec<(usize, i64, f32)>,
+}
+
+impl<'a> Samples<'a> {
+    /// `rows`: the purchases to train on. An item's number is its row in `dataset.articles`.
+    pub fn new(
+        encoder: &'a Encoder,
+        dataset: &'a Dataset,
+        histories: &'a Histories,
+        rows: &[u32],
+        config: &TrainingConfig,
+    ) -> Self {
+        let items = dataset.articles.len();
+        let batch_size = config.training.batch_size.min(rows.len().max(1));
+        let mut counts = vec![0u32; items];
+        for &row in rows {
+            counts[dataset.purchases.article[row as usize] as usize] += 1;
+        }
+        let negatives = config.loss.uniform_negatives;
+        let full = negatives >= items;
+        let bias = |count: &u32| {
+            if full || !config.loss.logq {
+                return 0.0;
+            }
+            column_bias(f64::from(*count) / rows.len() as f64, batch_size, negatives, items)
+        };
+        Self {
+            customers: EncodedCustomers::new(encoder, dataset, histories),
+            items: EncodedItems::new(encoder, dataset),
+            dataset,
+            rows: known_before(dataset, histories, rows),
+            query: Side::of(&encoder.schema().query),
+            item: Side::of(&encoder.schema().item),
+            bias: counts.iter().map(bias).collect(),
+            negatives,
+            batch_size,
+            seed: config.training.seed,
+        }
+    }
+
+    /// Batches an epoch.
+    pub fn batches(&self) -> usize {
+        self.rows.len().div_ceil(self.batch_size)
+    }
+
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The shuffled order of an epoch.
+    pub fn order(&self, epoch: u32) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..self.rows.len() as u32).collect();
+        order.shuffle(&mut self.rng(epoch, 0));
+        order
+    }
+
+    /// Batch number `batch` of an epoch whose [`Self::order`] is given.
+    pub fn batch(&self, order: &[u32], epoch: u32, batch: usize) -> StepBatch {
+        let first = batch * self.batch_size;
+        let picked = &order[first..order.len().min(first + self.batch_size)];
+        let mut rng = self.rng(epoch, batch as u64 + 1);
+        let mut queries = self.query.rows(picked.len());
+        let bought = |sample: u32| self.dataset.purchases.article[self.rows[sample as usize].0 as usize];
+        for (i, &sample) in picked.iter().enumerate() {
+            let (row, known) = self.rows[sample as usize];
+            let purchases = &self.dataset.purchases;
+            let (customer, at) = (purchases.customer[row as usize], purchases.time[row as usize]);
+            let (indices, numbers) = self.query.row(&mut queries, i);
+            self.customers.fill(&Moment { customer, at, known }, indices, numbers);
+            self.query.drop_ids(indices, &mut rng);
+        }
+        let (columns, targets) = self.columns(picked.iter().map(|&sample| bought(sample)), &mut rng);
+        let mut items = self.item.rows(columns.len());
+        for (i, &item) in columns.iter().enumerate() {
+            let (indices, numbers) = self.item.row(&mut items, i);
+            self.items.fill(item, indices, numbers);
+            self.item.drop_ids(indices, &mut rng);
+        }
+        StepBatch { queries, items, targets, bias: columns.iter().map(|&item| self.bias[item as usize]).collect() }
+    }
+
+    /// Query rows of any moments.
+    pub fn query_rows(&self, moments: impl ExactSizeIterator<Item = Moment>) -> Inputs {
+        let mut queries = self.query.rows(moments.len());
+        for (i, moment) in moments.enumerate() {
+            let (indices, numbers) = self.query.row(&mut queries, i);
+            self.customers.fill(&moment, indices, numbers);
+        }
+        queries
+    }
+
+    /// Item rows of the whole catalogue, in order.
+    pub fn all_items(&self) -> Inputs {
+        let count = self.bias.len();
+        let mut items = self.item.rows(count);
+        for item in 0..count {
+            let (indices, numbers) = self.item.row(&mut items, item);
+            self.items.fill(item as u32, indices, numbers);
+        }
+        items
+    }
+
+    /// Each item once, and for each purchase the column of its item. An item bought by several customers of the batch is
+    /// one column, so it is never a negative of its own buyers ("accidental hit").
+    fn columns(&self, bought: impl Iterator<Item = u32>, rng: &mut ChaCha8Rng) -> (Vec<u32>, Vec<u32>) {
+        let items = self.bias.len();
+        if self.negatives >= items {
+            return ((0..items as u32).collect(), bought.collect());
+        }
+        let mut columns = Vec::new();
+        let mut column_of = hashbrown::HashMap::<u32, u32>::new();
+        let mut column = |item: u32| {
+            *column_of.entry(item).or_insert_with(|| {
+                columns.push(item);
+                columns.len() as u32 - 1
+            })
+        };
+        let targets = bought.map(&mut column).collect();
+        for _ in 0..self.negatives {
+            column(rng.random_range(0..items as u32));
+        }
+        (columns, targets)
+    }
+
+    fn rng(&self, epoch: u32, stream: u64) -> ChaCha8Rng {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed.wrapping_add(u64::from(epoch) << 32));
+        rng.set_stream(stream);
+        rng
+    }
+}
+
+impl Side {
+    fn of(schema: &TowerSchema) -> Self {
+        let mut at = 0;
+        let mut dropouts = Vec::new();
+        for feature in &schema.features {
+            match feature.encoding {
+                Encoding::Embedding { rows, dropout, .. } => {
+                    if dropout > 0.0 {
+                        dropouts.push((at, rows as i64 - 1, dropout));
+                    }
+                    at += 1;
+                }
+                Encoding::OneHot { .. } => at += 1,
+                Encoding::History { length, .. } => at += length,
+                Encoding::MultiHot { .. } | Encoding::Number { .. } | Encoding::CyclicMonth => {}
+            }
+        }
+        Self { widths: schema.row_widths(), dropouts }
+    }
+
+    fn rows(&self, rows: usize) -> Inputs {
+        Inputs { rows, indices: vec![0; rows * self.widths.0], numbers: vec![0.0; rows * self.widths.1] }
+    }
+
+    fn row<'a>(&self, inputs: &'a mut Inputs, row: usize) -> (&'a mut [i64], &'a mut [f32]) {
+        let (i, n) = self.widths;
+        (&mut inputs.indices[row * i..(row + 1) * i], &mut inputs.numbers[row * n..(row + 1) * n])
+    }
+
+    /// Puts the unknown row in the place of some ids, so that it learns to stand for any of them.
+    fn drop_ids(&self, indices: &mut [i64], rng: &mut ChaCha8Rng) {
+        for &(at, unknown, probability) in &self.dropouts {
+            if rng.random::<f32>() < probability {
+                indices[at] = unknown;
+            }
+        }
+    }
+}
+
+/// −log of the chance that an item is among the columns of a batch of `batch` purchases and `negatives` uniform draws,
+/// `share` being its part of the purchases. Each item is at most one column, so the chance of being there at all takes the
+/// place of the sampling probability of Yi et al. 2019; for rare items both differ by the constant log of the batch size.
+fn column_bias(share: f64, batch: usize, negatives: usize, items: usize) -> f32 {
+    let absent = batch as f64 * (-share).ln_1p() + negatives as f64 * (-1.0 / items as f64).ln_1p();
+    let present = -absent.exp_m1();
+    // Nothing but a purchase or a draw makes an item a column, so what is never present never asks for its bias.
+    if present > 0.0 { (-present.ln()) as f32 } else { 0.0 }
+}
+
+/// Purchases with the length of the history known before each: purchases of an earlier day where time is known by the
+/// day, all earlier ones otherwise.
+fn known_before(dataset: &Dataset, histories: &Histories, rows: &[u32]) -> Vec<(u32, u32)> {
+    let time = &dataset.purchases.time;
+    let mut position = vec![0u32; dataset.purchases.len()];
+    for customer in 0..histories.customers() as u32 {
+        let history = histories.of_customer(customer);
+        let mut basket = 0;
+        for (at, &row) in history.iter().enumerate() {
+            if dataset.time_unit != TimeUnit::Day || time[history[basket] as usize] != time[row as usize] {
+                basket = at;
+            }
+            position[row as usize] = basket as u32;
+        }
+    }
+    rows.iter().map(|&row| (row, position[row as usize])).collect()
+}
