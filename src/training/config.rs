@@ -93,8 +93,8 @@ pub struct LoopConfig {
     /// Train only on the last so many days before what is held out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window_days: Option<u32>,
-    /// Judge an epoch by at most so many validation cases (evenly spaced customers).
-    pub validation_cases: usize,
+    /// Judge an epoch, and the finished model, by at most so many cases, evenly spaced over the customers.
+    pub evaluation_cases: usize,
 }
 
 /// What the final model is trained on.
@@ -137,7 +137,7 @@ impl Default for LoopConfig {
             metric: "ndcg@10".to_owned(),
             refit: Refit::None,
             window_days: None,
-            validation_cases: 20_000,
+            evaluation_cases: 20_000,
         }
     }
 }
@@ -194,7 +194,7 @@ impl TrainingConfig {
             ("training.batch_size", (1..=1 << 20).contains(&training.batch_size), "must be 1 to 1048576"),
             ("training.threads", training.threads <= 1_024, "must be at most 1024"),
             ("training.window_days", training.window_days != Some(0), "must be at least 1"),
-            ("training.validation_cases", training.validation_cases > 0, "must be at least 1"),
+            ("training.evaluation_cases", training.evaluation_cases > 0, "must be at least 1"),
             (
                 "training.metric",
                 METRICS.iter().any(|metric| metric.name() == training.metric),

@@ -1,7 +1,7 @@
 //! Why training failed.
 
 use super::checkpoint::CheckpointError;
-use crate::{evaluation::EvaluationError, features::FeatureError};
+use crate::{bundle::BundleError, evaluation::EvaluationError, features::FeatureError};
 use std::path::PathBuf;
 
 #[derive(Debug, thiserror::Error)]
@@ -10,8 +10,10 @@ pub enum TrainingError {
     Features(#[from] FeatureError),
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    #[error("validation: {0}")]
+    #[error("evaluation: {0}")]
     Evaluation(#[from] EvaluationError),
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
     #[error("there is no checkpoint {} to resume from; train without --resume", .0.display())]
     NothingToResume(PathBuf),
     #[error("no purchase lies in the last {0} days before what is held out; raise `training.window_days`")]

@@ -6,6 +6,7 @@
 pub mod checkpoint;
 mod config;
 mod error;
+mod export;
 mod fingerprint;
 mod metrics;
 mod run;

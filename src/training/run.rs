@@ -59,15 +59,17 @@ pub struct Trained {
     pub model: TwoTower,
     /// Epochs behind the model.
     pub epochs: u32,
+    /// The purchases it was trained on, ascending.
+    pub rows: Vec<u32>,
     /// The best epoch's validation metric, where there were validation cases.
     pub validation: Option<f64>,
 }
 
 /// One training of one model from its first weights.
-struct Stage<'a> {
+struct Stage {
     rows: Vec<u32>,
     /// Judge each epoch by these; none in a refit.
-    cases: Vec<&'a Case>,
+    cases: Vec<Case>,
     epochs: u32,
 }
 
@@ -152,10 +154,8 @@ impl Trainer<'_> {
         self.directory.join("best.ckpt")
     }
 
-    fn search_stage(&self) -> Result<Stage<'_>, TrainingError> {
-        let all = &self.split.validation;
-        let most = self.config.training.validation_cases.min(all.len());
-        let cases = (0..most).map(|i| &all[i * all.len() / most]).collect();
+    fn search_stage(&self) -> Result<Stage, TrainingError> {
+        let cases = spaced(&self.split.validation, self.config.training.evaluation_cases);
         Ok(Stage { rows: self.window(self.split.train.clone())?, cases, epochs: self.config.training.epochs })
     }
 
@@ -173,7 +173,7 @@ impl Trainer<'_> {
     /// Trains one stage to its end; `None` when stopped from outside.
     fn stage(
         &self,
-        stage: &Stage<'_>,
+        stage: &Stage,
         state: &mut State,
         resume: bool,
         metrics: &mut MetricsFile,
@@ -212,10 +212,10 @@ impl Trainer<'_> {
             epochs = best.epoch;
         }
         drop(samples);
-        Ok(Some(Trained { encoder, model, epochs, validation: None }))
+        Ok(Some(Trained { encoder, model, epochs, rows: stage.rows.clone(), validation: None }))
     }
 
-    fn out_of_patience(&self, stage: &Stage<'_>, state: &State) -> bool {
+    fn out_of_patience(&self, stage: &Stage, state: &State) -> bool {
         let patience = self.config.training.patience;
         let since_best = state.best.map_or(0, |best| state.epoch.saturating_sub(best.epoch));
         !stage.cases.is_empty() && patience > 0 && since_best >= patience
@@ -224,7 +224,7 @@ impl Trainer<'_> {
     /// One epoch, or the rest of one; its mean loss, or `None` when stopped from outside.
     fn epoch(
         &self,
-        stage: &Stage<'_>,
+        stage: &Stage,
         samples: &Samples<'_>,
         model: &mut TwoTower,
         state: &mut State,
@@ -273,22 +273,45 @@ impl Trainer<'_> {
     /// The stage's cases ranked over the full catalogue.
     fn validate(
         &self,
-        stage: &Stage<'_>,
+        stage: &Stage,
         samples: &Samples<'_>,
         model: &TwoTower,
     ) -> Result<Option<MetricsRow>, TrainingError> {
         if stage.cases.is_empty() {
             return Ok(None);
         }
-        let cases: Vec<Case> = stage.cases.iter().map(|&case| case.clone()).collect();
+        Ok(Some(self.evaluate("validation", samples, model, &stage.cases)?))
+    }
+
+    /// Ranks the full catalogue for the test cases: a row of the metrics table, under the model's name.
+    ///
+    /// # Errors
+    /// [`TrainingError::Evaluation`] when there are no cases.
+    pub fn test(&self, trained: &Trained) -> Result<MetricsRow, TrainingError> {
+        let samples = Samples::new(&trained.encoder, self.dataset, self.histories, &trained.rows, self.config);
+        self.evaluate(&self.config.model.name, &samples, &trained.model, &self.test_cases())
+    }
+
+    /// The test cases that judge the finished model.
+    pub fn test_cases(&self) -> Vec<Case> {
+        spaced(&self.split.test, self.config.training.evaluation_cases)
+    }
+
+    fn evaluate(
+        &self,
+        name: &str,
+        samples: &Samples<'_>,
+        model: &TwoTower,
+        cases: &[Case],
+    ) -> Result<MetricsRow, TrainingError> {
         let items = model.item.embed(&samples.all_items());
         let queries = |cases: &[Case], out: &mut [f32]| {
             out.copy_from_slice(&model.query.embed(&samples.query_rows(cases.iter().map(Moment::from))));
             Ok::<(), String>(())
         };
-        let ranker = VectorRanker::new("validation", queries, self.config.model.dim, &items);
+        let ranker = VectorRanker::new(name, queries, self.config.model.dim, &items);
         let (dataset, histories, protocol) = (self.dataset, self.histories, self.split.protocol);
-        Ok(Some(Evaluation { dataset, histories, protocol, cases: &cases }.row(&ranker)?))
+        Ok(Evaluation { dataset, histories, protocol, cases }.row(&ranker)?)
     }
 
     fn metric(&self, row: &MetricsRow) -> f64 {
@@ -329,6 +352,12 @@ impl Trainer<'_> {
             let _ = std::fs::remove_file(directory.join(name));
         }
     }
+}
+
+/// At most `most` of the cases, evenly spaced.
+fn spaced(cases: &[Case], most: usize) -> Vec<Case> {
+    let count = most.min(cases.len());
+    (0..count).map(|i| cases[i * cases.len() / count].clone()).collect()
 }
 
 fn stage_name(state: &State) -> &'static str {

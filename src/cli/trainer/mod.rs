@@ -1,6 +1,7 @@
 //! `vitrine-trainer`: one file a command.
 
 mod generate;
+pub mod train;
 
 use clap::{Parser, Subcommand};
 
@@ -15,6 +16,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Generate(generate::GenerateArguments),
+    Train(train::TrainArguments),
 }
 
 /// Parses the process's arguments and runs the command they name.
@@ -24,5 +26,6 @@ enum Command {
 pub fn run() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Generate(arguments) => generate::run(&arguments),
+        Command::Train(arguments) => train::run(&arguments),
     }
 }
