@@ -71,7 +71,8 @@ pub fn write(path: &Path, state: &State, model: &mut TwoTower) -> Result<(), Che
     let fail = |source| CheckpointError::Io { path: path.to_owned(), source };
     let partial = path.with_extension("partial");
     let mut write = || -> std::io::Result<()> {
-        let mut out = Hashing { inner: BufWriter::with_capacity(1 << 20, File::create(&partial)?), hash: Sha256::new() };
+        let mut out =
+            Hashing { inner: BufWriter::with_capacity(1 << 20, File::create(&partial)?), hash: Sha256::new() };
         let header = serde_json::to_vec(state)?;
         out.write_all(MAGIC)?;
         out.write_all(&(header.len() as u64).to_le_bytes())?;
@@ -152,8 +153,15 @@ fn arrays(model: &mut TwoTower) -> impl Iterator<Item = &mut [u8]> {
             ]
         });
         let layers = tower.layers.iter_mut().zip(&mut tower.moments).flat_map(|(layer, (weight, bias))| {
-            [&mut layer.weight, &mut layer.bias, &mut weight.first, &mut weight.second, &mut bias.first, &mut bias.second]
-                .map(|array| bytemuck::cast_slice_mut(array))
+            [
+                &mut layer.weight,
+                &mut layer.bias,
+                &mut weight.first,
+                &mut weight.second,
+                &mut bias.first,
+                &mut bias.second,
+            ]
+            .map(|array| bytemuck::cast_slice_mut(array))
         });
         tables.chain(layers)
     })

@@ -84,7 +84,7 @@ pub struct LoopConfig {
     pub seed: u64,
     /// Worker threads; 0 takes one a core. The same seed and thread count give the same model.
     pub threads: usize,
-    /// Stop when the metric has not risen for so many epochs; 0 never stops early. The best epoch is kept either way.
+    /// Stop when the metric has not risen for so many epochs, and keep the best epoch; 0 trains all epochs and keeps the last.
     pub patience: u32,
     /// Judges an epoch on the validation cases: one of [`crate::evaluation::METRICS`], such as `ndcg@10`, `recall@12`.
     pub metric: String,
@@ -178,14 +178,22 @@ impl TrainingConfig {
         let safe = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
         let fraction = |x: f32| (0.0..1.0).contains(&x);
         let checks = [
-            ("model.name", !name.is_empty() && name.len() <= 64 && name.chars().all(safe), "needs 1 to 64 of a-z 0-9 - _"),
+            (
+                "model.name",
+                !name.is_empty() && name.len() <= 64 && name.chars().all(safe),
+                "needs 1 to 64 of a-z 0-9 - _",
+            ),
             ("model.dim", (1..=4_096).contains(&model.dim), "must be 1 to 4096"),
             ("model.query_layers", model.query_layers.iter().all(|&w| w > 0), "holds a layer of width 0"),
             ("model.item_layers", model.item_layers.iter().all(|&w| w > 0), "holds a layer of width 0"),
             ("features.query", !self.features.query.is_empty(), "names no feature"),
             ("features.item", !self.features.item.is_empty(), "names no feature"),
             ("loss.temperature", loss.temperature > 0.0 && loss.temperature.is_finite(), "must be above 0"),
-            ("optimizer.learning_rate", optimizer.learning_rate > 0.0 && optimizer.learning_rate.is_finite(), "must be above 0"),
+            (
+                "optimizer.learning_rate",
+                optimizer.learning_rate > 0.0 && optimizer.learning_rate.is_finite(),
+                "must be above 0",
+            ),
             ("optimizer.weight_decay", fraction(optimizer.weight_decay), "must be at least 0 and below 1"),
             ("optimizer.beta1", fraction(optimizer.beta1), "must be at least 0 and below 1"),
             ("optimizer.beta2", fraction(optimizer.beta2), "must be at least 0 and below 1"),
@@ -225,7 +233,8 @@ fn set(table: &mut toml::Table, assignment: &str) -> Result<(), String> {
         .ok()
         .and_then(|mut parsed| parsed.remove("value"))
         .unwrap_or_else(|| toml::Value::String(text.to_owned()));
-    let (parents, last) = key.trim().rsplit_once('.').map_or((None, key.trim()), |(parents, last)| (Some(parents), last));
+    let (parents, last) =
+        key.trim().rsplit_once('.').map_or((None, key.trim()), |(parents, last)| (Some(parents), last));
     let mut parts = parents.into_iter().flat_map(|parents| parents.split('.'));
     let Some(first) = parts.next() else {
         table.insert(last.to_owned(), value);
@@ -241,9 +250,7 @@ fn set(table: &mut toml::Table, assignment: &str) -> Result<(), String> {
 
 fn child<'a>(value: &'a mut toml::Value, part: &str) -> Result<&'a mut toml::Value, String> {
     match value {
-        toml::Value::Table(table) => {
-            Ok(table.entry(part).or_insert_with(|| toml::Value::Table(toml::Table::new())))
-        }
+        toml::Value::Table(table) => Ok(table.entry(part).or_insert_with(|| toml::Value::Table(toml::Table::new()))),
         toml::Value::Array(entries) => {
             let len = entries.len();
             let entry = part.parse::<usize>().ok().and_then(|index| entries.get_mut(index));
@@ -284,7 +291,8 @@ mod tests {
     fn defaults_are_filled_and_assignments_win() {
         let config = load(SMALL, &[]).unwrap();
         assert_eq!((config.training, config.split), (LoopConfig::default(), default_split()));
-        let sets = ["training.epochs=3", "training.metric=hr@100", "features.query.0.dim=4", "model.query_layers=[16, 8]"];
+        let sets =
+            ["training.epochs=3", "training.metric=hr@100", "features.query.0.dim=4", "model.query_layers=[16, 8]"];
         let config = load(SMALL, &sets).unwrap();
         assert_eq!((config.training.epochs, config.training.metric.as_str()), (3, "hr@100"));
         assert_eq!(config.model.query_layers, [16, 8]);

@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{
     bundle::{self, Contents, Golden, GoldenItem, GoldenQuery, Metric, MetricsRow},
-    features::{Slot, TowerSchema},
     features::Moment,
+    features::{Slot, TowerSchema},
     model::{Inputs, Side, burn_tower::BurnTower},
     onnx,
 };

@@ -2,7 +2,6 @@
 //!
 //! [`TrainingConfig`] says what to learn; [`Trainer`] learns it ([`Samples`] makes its batches, [`checkpoint`] keeps it safe);
 
-
 pub mod checkpoint;
 mod config;
 mod error;

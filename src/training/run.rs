@@ -101,7 +101,7 @@ impl Trainer<'_> {
             if self.config.training.refit == Refit::None {
                 return Ok(Outcome::Finished(Box::new(trained)));
             }
-            state = State { refit: Some(best.epoch), best: Some(best), ..self.fresh() };
+            state = State { refit: Some(trained.epochs), best: Some(best), ..self.fresh() };
             resume = false;
         }
         let epochs = state.refit.unwrap_or(self.config.training.epochs);
@@ -202,12 +202,14 @@ impl Trainer<'_> {
             metrics.line(&line)?;
             self.report(state, loss, row.as_ref());
             checkpoint::write(&self.last(), state, &mut model)?;
-            if improved {
+            if improved && self.config.training.patience > 0 {
                 self.keep_best()?;
             }
         }
         let mut epochs = state.epoch;
-        if let Some(best) = state.best.filter(|best| !stage.cases.is_empty() && best.epoch != state.epoch) {
+        // Without patience the last epoch counts, as in a run that was told exactly how long to train.
+        let wanted = !stage.cases.is_empty() && self.config.training.patience > 0;
+        if let Some(best) = state.best.filter(|best| wanted && best.epoch != state.epoch) {
             checkpoint::read(&self.best(), &mut model)?;
             epochs = best.epoch;
         }
@@ -252,7 +254,13 @@ impl Trainer<'_> {
                 state.batch += 1;
                 if !loss.is_finite() {
                     let (step, epoch, batch) = (state.steps + 1, epoch + 1, state.batch);
-                    return Err(TrainingError::Diverged { loss, step, epoch, batch, directory: self.directory.clone() });
+                    return Err(TrainingError::Diverged {
+                        loss,
+                        step,
+                        epoch,
+                        batch,
+                        directory: self.directory.clone(),
+                    });
                 }
                 state.steps = model.steps;
                 state.loss_bits = (f64::from_bits(state.loss_bits) + loss).to_bits();

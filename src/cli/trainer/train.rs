@@ -25,9 +25,11 @@ use std::{
 ///
 /// Checkpoints are written after every epoch and on Ctrl-C; --resume goes on from the last one.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  vitrine-trainer train --data shop --config models/configs/demo.toml --out models\n  \
+#[command(
+    after_help = "Example:\n  vitrine-trainer train --data shop --config models/configs/demo.toml --out models\n  \
                         vitrine-trainer train --data shop --config models/configs/demo.toml --out models \
-                        --set training.epochs=3 --set optimizer.learning_rate=0.002")]
+                        --set training.epochs=3 --set optimizer.learning_rate=0.002"
+)]
 pub struct TrainArguments {
     #[command(flatten)]
     data: DataArguments,
