@@ -30,8 +30,9 @@ pub enum BundleError {
     Tower { path: PathBuf, reason: String },
     #[error("input of {}: {reason}", path.display())]
     TowerInput { path: PathBuf, reason: String },
-    #[error("{}: {reason}; copy the bundle again or retrain", path.display())]
-    Index { path: PathBuf, reason: String },
+    /// The item vectors or the search graph.
+    #[error(transparent)]
+    Retrieval(#[from] crate::retrieval::RetrievalError),
     #[error("{}: {reason}; copy the bundle again or retrain", path.display())]
     Popularity { path: PathBuf, reason: String },
     /// Parts of the bundle that do not belong together.

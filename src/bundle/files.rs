@@ -7,6 +7,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::{ErrorKind, Read},
+    ops::Range,
     path::{Path, PathBuf},
 };
 
@@ -42,7 +43,35 @@ pub(super) fn read_manifest(directory: &Path) -> Result<Manifest, BundleError> {
     if !Manifest::is_name(&parsed.name) || !Manifest::is_version(&parsed.version) {
         return Err(manifest(format!("`{}` version `{}` is not a model's name", parsed.name, parsed.version)));
     }
-    Ok(parsed)
+    match blank_hash(&bytes, &parsed.version) {
+        Some((blank, _)) if parsed.version.ends_with(&short_hash(&blank)) => Ok(parsed),
+        _ => Err(manifest("it was changed since it was written: its hash is not the one in its version".to_owned())),
+    }
+}
+
+/// The bytes of `manifest.json` and the version they give it: `time` and a hash over the manifest itself, which holds
+/// the checksums of all other files. The hash is taken of the very bytes, with zeros in its own place.
+pub(super) fn seal(mut manifest: Manifest, time: &str) -> Result<(Vec<u8>, String), serde_json::Error> {
+    manifest.version = format!("{time}-00000000");
+    let mut bytes = serde_json::to_vec_pretty(&manifest)?;
+    let hash = short_hash(&bytes);
+    if let Some((_, at)) = blank_hash(&bytes, &manifest.version) {
+        bytes[at].copy_from_slice(hash.as_bytes());
+    }
+    Ok((bytes, format!("{time}-{hash}")))
+}
+
+/// The manifest with zeros for the hash in its version, and where that stands.
+fn blank_hash(bytes: &[u8], version: &str) -> Option<(Vec<u8>, Range<usize>)> {
+    let end = memchr::memmem::find(bytes, format!("\"{version}\"").as_bytes())? + 1 + version.len();
+    let at = end.checked_sub(8)?..end;
+    let mut blank = bytes.to_vec();
+    blank[at.clone()].fill(b'0');
+    Some((blank, at))
+}
+
+fn short_hash(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes)[..4])
 }
 
 /// Reads a regular file of bounded length.
@@ -128,7 +157,7 @@ pub(super) fn describe(path: &Path) -> Result<FileEntry, BundleError> {
 }
 
 /// Lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
+fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -2,6 +2,7 @@
 //! other answers has another model in its hands.
 
 use super::{BundleError, Tower};
+use crate::retrieval::{Hit, QueryError};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -87,15 +88,13 @@ impl Golden {
     pub(super) fn check_search(
         &self,
         path: &Path,
-        search: impl Fn(&[f32], usize) -> Vec<GoldenHit>,
+        search: impl Fn(&[f32], usize) -> Result<Vec<Hit>, QueryError>,
     ) -> Result<(), BundleError> {
         for (request, query) in self.queries.iter().enumerate() {
-            let found = search(&query.vector, query.top.len());
-            same_ranking(&query.top, &found).map_err(|reason| BundleError::Golden {
-                path: path.to_owned(),
-                request,
-                reason,
-            })?;
+            let fail = |reason: String| BundleError::Golden { path: path.to_owned(), request, reason };
+            let found = search(&query.vector, query.top.len()).map_err(|error| fail(error.to_string()))?;
+            let found: Vec<_> = found.iter().map(|hit| GoldenHit { item: hit.item, score: hit.score }).collect();
+            same_ranking(&query.top, &found).map_err(fail)?;
         }
         Ok(())
     }

@@ -1,7 +1,10 @@
 //! Opening a bundle of unknown origin.
 
 use super::{BundleError, Golden, Manifest, Tower, file_names, files, vocabulary};
-use crate::features::{Encoder, Vocabularies};
+use crate::{
+    features::{Encoder, Vocabularies, source},
+    retrieval::{Index, Query, Retriever},
+};
 use std::path::{Path, PathBuf};
 
 /// A bundle in memory, checked and ready to answer. Immutable; shared by all threads.
@@ -11,6 +14,7 @@ pub struct Bundle {
     encoder: Encoder,
     query_tower: Tower,
     item_tower: Tower,
+    retriever: Retriever,
     popularity: Vec<f32>,
     golden: Golden,
 }
@@ -54,7 +58,7 @@ impl Bundle {
         let popularity_path = listed(file_names::POPULARITY)?;
         let golden_path = listed(file_names::GOLDEN)?;
         let items_path = listed(file_names::ITEMS)?;
-        listed(file_names::INDEX)?;
+        let index_path = listed(file_names::INDEX)?;
         files::check(&directory, &manifest.files)?;
 
         let encoder = open_encoder(&directory, &manifest)?;
@@ -65,18 +69,25 @@ impl Bundle {
             found: found.to_string(),
         };
         if encoder.items() != manifest.items {
-            let path = directory.join(file_names::VOCABULARIES).join("article_id.txt");
+            let path = directory.join(file_names::VOCABULARIES).join(format!("{}.txt", source::ARTICLE_ID));
             return Err(mismatch(&path, "the number of articles", manifest.items, encoder.items()));
         }
         let query_tower = Tower::load(&query_path, &manifest.schema.query, manifest.dim)?;
         let item_tower = Tower::load(&item_path, &manifest.schema.item, manifest.dim)?;
         let popularity = read_popularity(&popularity_path, manifest.items)?;
-        let _ = items_path;
+        let retriever = Retriever::open(&items_path, &index_path)?;
+        if retriever.len() != manifest.items {
+            return Err(mismatch(&items_path, "the number of items", manifest.items, retriever.len()));
+        }
+        if retriever.dim() != manifest.dim {
+            return Err(mismatch(&items_path, "the length of a vector", manifest.dim, retriever.dim()));
+        }
 
         let golden: Golden = serde_json::from_slice(&files::read_json(&golden_path)?)
             .map_err(|error| BundleError::Manifest { path: golden_path.clone(), reason: error.to_string() })?;
         golden.check_towers(&golden_path, &query_tower, &item_tower)?;
-        Ok(Self { directory, manifest, encoder, query_tower, item_tower, popularity, golden })
+        golden.check_search(&golden_path, |vector, k| retriever.exact().search(&Query { vector, k, allowed: None }))?;
+        Ok(Self { directory, manifest, encoder, query_tower, item_tower, retriever, popularity, golden })
     }
 
     /// Where the bundle lies.
@@ -99,6 +110,11 @@ impl Bundle {
     /// Embeds articles, also such as were never seen in training.
     pub fn item_tower(&self) -> &Tower {
         &self.item_tower
+    }
+
+    /// Finds the items of highest inner product with a query vector.
+    pub fn retriever(&self) -> &Retriever {
+        &self.retriever
     }
 
     /// Purchases in the training window, one number an item; finite and not negative.

@@ -5,10 +5,10 @@ use super::{
 };
 use crate::{
     dataset::TimeUnit,
-    features::{FeatureSchema, Vocabularies},
+    features::{FeatureSchema, Vocabularies, source},
     onnx::{self, TowerGraph},
+    retrieval,
 };
-use sha2::{Digest, Sha256};
 use std::{
     collections::BTreeMap,
     fs::File,
@@ -61,19 +61,26 @@ pub fn write(models: &Path, mut contents: Contents<'_>) -> Result<PathBuf, Bundl
     lock.lock().map_err(BundleError::io(&lock_path))?;
     remove_unfinished(&parent)?;
 
-    let now = OffsetDateTime::now_utc();
     let unfinished = Unfinished::create(parent.join(format!("{UNFINISHED}{}", std::process::id())))?;
     let directory = unfinished.0.as_path();
     contents.golden.rank(contents.items, contents.query_tower.dim());
     contents.write_files(directory)?;
-    let mut manifest = contents.manifest(items, describe_files(directory)?);
-    manifest.version = version(now, &manifest)?;
-    write_json(&directory.join(file_names::MANIFEST), &manifest)?;
+    let invalid = |reason: String| BundleError::Contents { name: contents.name.to_owned(), reason };
+    let time = OffsetDateTime::now_utc()
+        .format(format_description!("[year][month][day]T[hour][minute][second]Z"))
+        .map_err(|error| invalid(error.to_string()))?;
+    let manifest = contents.manifest(items, describe_files(directory)?);
+    let (manifest, version) = files::seal(manifest, &time).map_err(|error| invalid(error.to_string()))?;
+    write_bytes(&directory.join(file_names::MANIFEST), &manifest)?;
     sync(&directory.join(file_names::VOCABULARIES))?;
     sync(directory)?;
     Bundle::open(directory)?;
 
-    let target = parent.join(&manifest.version);
+    let target = parent.join(version);
+    if target.exists() {
+        // The same content written twice within one second.
+        return Bundle::open(&target).map(|_| target);
+    }
     std::fs::rename(directory, &target).map_err(BundleError::io(&target))?;
     std::mem::forget(unfinished);
     sync(&parent)?;
@@ -91,15 +98,12 @@ impl Contents<'_> {
         if dim == 0 || self.item_tower.dim() != dim {
             return wrong(format!("query vectors have {dim} numbers, item vectors {}", self.item_tower.dim()));
         }
-        let items = self.vocabularies.get("article_id").map_or(0, |articles| articles.len());
+        let items = self.vocabularies.get(source::ARTICLE_ID).map_or(0, |articles| articles.len());
         if items == 0 {
             return wrong("the vocabulary `article_id` is empty".to_owned());
         }
         if self.items.len() != items * dim {
             return wrong(format!("{} numbers are not {items} items × {dim}", self.items.len()));
-        }
-        if let Some(at) = self.items.iter().position(|value| !value.is_finite()) {
-            return wrong(format!("the vector of item {} is not finite: the training diverged", at / dim));
         }
         if self.popularity.len() != items || self.popularity.iter().any(|&p| !(p.is_finite() && p >= 0.0)) {
             return wrong(format!("popularity must be {items} finite numbers from 0 on, one an item"));
@@ -125,8 +129,7 @@ impl Contents<'_> {
         let popularity: Vec<u8> = self.popularity.iter().flat_map(|p| p.to_le_bytes()).collect();
         write_bytes(&at(file_names::POPULARITY), &popularity)?;
         write_json(&at(file_names::GOLDEN), &self.golden)?;
-        let items: Vec<u8> = self.items.iter().flat_map(|p| p.to_le_bytes()).collect();
-        write_bytes(&at(file_names::ITEMS), &items)?;
+        retrieval::write_items(&at(file_names::ITEMS), self.query_tower.dim(), self.items)?;
         write_bytes(&at(file_names::INDEX), &[])
     }
 
@@ -149,18 +152,6 @@ impl Contents<'_> {
             files,
         }
     }
-}
-
-/// `20260131T120000Z-1a2b3c4d`: the moment and a hash over the manifest, which holds every file's checksum. The
-/// nanoseconds keep two writings of the same content in one second apart.
-fn version(now: OffsetDateTime, manifest: &Manifest) -> Result<String, BundleError> {
-    let invalid = |reason: String| BundleError::Contents { name: manifest.name.clone(), reason };
-    let time = now
-        .format(format_description!("[year][month][day]T[hour][minute][second]Z"))
-        .map_err(|error| invalid(error.to_string()))?;
-    let json = serde_json::to_vec(manifest).map_err(|error| invalid(error.to_string()))?;
-    let hash = Sha256::new().chain_update(json).chain_update(now.nanosecond().to_le_bytes()).finalize();
-    Ok(format!("{time}-{}", files::hex(&hash[..4])))
 }
 
 /// Size and checksum of every file, which is flushed to the disk on the way.

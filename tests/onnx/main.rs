@@ -1,9 +1,11 @@
 //! Towers computed three ways: by their definition in plain Rust, by tract and by ONNX Runtime.
 
 mod fixture;
+mod python;
 mod reference;
 
 use fixture::{Fixture, embedding, history, multi_hot, number, one_hot};
+use std::{path::Path, process::Command};
 use vitrine::{bundle::Tower, onnx};
 
 /// Every kind of input, alone and together.
@@ -64,4 +66,43 @@ fn tract_computes_what_the_towers_define() {
             }
         }
     }
+}
+
+/// Writes what `check.py` reads of one case.
+fn export(directory: &Path, fixture: &Fixture, batch: usize, external: bool) {
+    std::fs::create_dir(directory).unwrap();
+    let external_above = if external { 16 } else { onnx::EXTERNAL_ABOVE };
+    onnx::write(&fixture.tower(), &directory.join("tower.onnx"), external_above).unwrap();
+    let (indices, numbers) = fixture.rows(batch);
+    let (n, m) = fixture.schema.row_widths();
+    let mut inputs = serde_json::Map::new();
+    if n > 0 {
+        inputs.insert("indices".into(), serde_json::json!({ "shape": [batch, n], "values": indices }));
+    }
+    if m > 0 {
+        inputs.insert("numbers".into(), serde_json::json!({ "shape": [batch, m], "values": numbers }));
+    }
+    let case = serde_json::json!({
+        "inputs": inputs,
+        "dim": fixture.tower().dim(),
+        "expected": expected(fixture, &indices, &numbers, batch),
+        "external": external,
+    });
+    std::fs::write(directory.join("case.json"), case.to_string()).unwrap();
+}
+
+#[test]
+fn onnx_runtime_computes_what_the_towers_define() {
+    let directory = tempfile::tempdir().unwrap();
+    for fixture in fixtures() {
+        for (batch, external) in [(1, false), (32, false), (32, true)] {
+            let name = format!("{} batch {batch} external {external}", fixture.name);
+            export(&directory.path().join(name), &fixture, batch, external);
+        }
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/onnx/check.py");
+    let output = Command::new(python::interpreter()).arg(script).arg(directory.path()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("30 of 30 cases agree"), "{text}");
 }
