@@ -51,6 +51,7 @@ pub(super) fn read_manifest(directory: &Path) -> Result<Manifest, BundleError> {
 
 /// The bytes of `manifest.json` and the version they give it: `time` and a hash over the manifest itself, which holds
 /// the checksums of all other files. The hash is taken of the very bytes, with zeros in its own place.
+#[cfg(feature = "trainer")]
 pub(super) fn seal(mut manifest: Manifest, time: &str) -> Result<(Vec<u8>, String), serde_json::Error> {
     manifest.version = format!("{time}-00000000");
     let mut bytes = serde_json::to_vec_pretty(&manifest)?;

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// Largest difference of a number of a vector between the trainer's forward pass and the exported graph.
-pub(super) const TOLERANCE: f32 = 1e-4;
+const TOLERANCE: f32 = 1e-4;
 
 /// How many items the top-k of a golden query holds.
-pub(super) const TOP: usize = 20;
+#[cfg(feature = "trainer")]
+const TOP: usize = 20;
 
 /// `golden.json`
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -27,7 +28,7 @@ pub struct GoldenQuery {
     pub indices: Vec<i64>,
     pub numbers: Vec<f32>,
     pub vector: Vec<f32>,
-    /// Empty in what a trainer hands to [`super::write()`], which fills it.
+    /// Empty in what a trainer hands to the writer, which fills it.
     #[serde(default)]
     pub top: Vec<GoldenHit>,
 }
@@ -50,6 +51,7 @@ pub struct GoldenHit {
 
 impl Golden {
     /// Fills every query's top-k by comparing its vector with all `items` (`count × dim`).
+    #[cfg(feature = "trainer")]
     pub(super) fn rank(&mut self, items: &[f32], dim: usize) {
         for query in &mut self.queries {
             query.top = exact_top(&query.vector, items, dim);
@@ -63,6 +65,10 @@ impl Golden {
     pub(super) fn check_towers(&self, path: &Path, query: &Tower, item: &Tower) -> Result<(), BundleError> {
         let rows = self.queries.iter().map(|q| (query, &q.indices, &q.numbers, &q.vector));
         let rows = rows.chain(self.items.iter().map(|i| (item, &i.indices, &i.numbers, &i.vector)));
+        if self.queries.is_empty() {
+            let reason = "there is no request".to_owned();
+            return Err(BundleError::Golden { path: path.to_owned(), request: 0, reason });
+        }
         let mut found = Vec::new();
         for (request, (tower, indices, numbers, expected)) in rows.enumerate() {
             let fail = |reason: String| BundleError::Golden { path: path.to_owned(), request, reason };
@@ -101,6 +107,7 @@ impl Golden {
 }
 
 /// The items of highest inner product, best first, ties by rising item.
+#[cfg(feature = "trainer")]
 fn exact_top(vector: &[f32], items: &[f32], dim: usize) -> Vec<GoldenHit> {
     let score = |row: &[f32]| row.iter().zip(vector).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>() as f32;
     let mut hits: Vec<GoldenHit> =
@@ -139,7 +146,7 @@ fn same_ranking(expected: &[GoldenHit], found: &[GoldenHit]) -> Result<(), Strin
     Ok(())
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "trainer"))]
 mod tests {
     use super::*;
 

@@ -10,7 +10,7 @@
 //! | `popularity.bin` | one little-endian f32 an item: purchases in the training window |
 //! | `golden.json` | [`Golden`]: requests with their expected vectors and top-k |
 //!
-//! [`write()`] prepares everything in a directory `.tmp-…` beside the target, flushes it to the disk, opens it as a
+//! `write` prepares everything in a directory `.tmp-…` beside the target, flushes it to the disk, opens it as a
 //! server would and only then renames it. [`Bundle::open`] trusts nothing it reads: sizes and checksums first, then
 //! every part against the schema and the manifest, then the golden requests.
 
@@ -22,6 +22,7 @@ mod manifest;
 mod open;
 mod tower;
 mod vocabulary;
+#[cfg(feature = "trainer")]
 mod write;
 
 pub use error::BundleError;
@@ -30,6 +31,7 @@ pub use list::{Listed, list};
 pub use manifest::{FileEntry, IndexParameters, Manifest, Metric, MetricsRow, RowKind};
 pub use open::Bundle;
 pub use tower::Tower;
+#[cfg(feature = "trainer")]
 pub use write::{Contents, write};
 
 /// Names of the files every bundle has.

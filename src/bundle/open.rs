@@ -82,6 +82,7 @@ impl Bundle {
         if retriever.dim() != manifest.dim {
             return Err(mismatch(&items_path, "the length of a vector", manifest.dim, retriever.dim()));
         }
+        check_index(&index_path, &manifest, &retriever)?;
 
         let golden: Golden = serde_json::from_slice(&files::read_json(&golden_path)?)
             .map_err(|error| BundleError::Manifest { path: golden_path.clone(), reason: error.to_string() })?;
@@ -142,6 +143,20 @@ fn open_encoder(directory: &Path, manifest: &Manifest) -> Result<Encoder, Bundle
     }
     Encoder::new(manifest.schema.clone(), vocabularies)
         .map_err(|source| BundleError::Schema { directory: directory.to_owned(), source })
+}
+
+/// The graph must have been built as the manifest says.
+fn check_index(path: &Path, manifest: &Manifest, retriever: &Retriever) -> Result<(), BundleError> {
+    let found = retriever.graph().map(|graph| graph.parameters());
+    if found == Some(manifest.index) {
+        return Ok(());
+    }
+    Err(BundleError::Mismatch {
+        path: path.to_owned(),
+        what: "the set of graph parameters",
+        expected: format!("{:?}", manifest.index),
+        found: format!("{found:?}"),
+    })
 }
 
 fn read_popularity(path: &Path, items: usize) -> Result<Vec<f32>, BundleError> {

@@ -2,12 +2,7 @@
 
 use super::{BundleError, FileEntry, file_names};
 use crate::domain::IdTable;
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    io::{BufWriter, Write},
-    path::Path,
-};
+use std::{collections::BTreeMap, path::Path};
 
 /// Names of the vocabularies among the bundle's files.
 pub(super) fn names(files: &BTreeMap<String, FileEntry>) -> impl Iterator<Item = &str> {
@@ -42,8 +37,10 @@ pub(super) fn read(path: &Path) -> Result<IdTable, BundleError> {
 }
 
 /// Writes a vocabulary; the caller flushes it to the disk.
+#[cfg(feature = "trainer")]
 pub(super) fn write(path: &Path, table: &IdTable) -> Result<(), BundleError> {
-    let mut out = BufWriter::new(File::create(path).map_err(BundleError::io(path))?);
+    use std::io::Write;
+    let mut out = std::io::BufWriter::new(std::fs::File::create(path).map_err(BundleError::io(path))?);
     for (row, value) in table.iter().enumerate() {
         check(value).map_err(|reason| BundleError::Vocabulary { path: path.to_owned(), line: row + 1, reason })?;
         out.write_all(value.as_bytes()).and_then(|()| out.write_all(b"\n")).map_err(BundleError::io(path))?;
@@ -65,7 +62,7 @@ fn bytecount(bytes: &[u8]) -> usize {
     memchr::memchr_iter(b'\n', bytes).count()
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "trainer"))]
 mod tests {
     use super::*;
 

@@ -7,7 +7,7 @@ use crate::{
     dataset::TimeUnit,
     features::{FeatureSchema, Vocabularies, source},
     onnx::{self, TowerGraph},
-    retrieval,
+    retrieval::{self, Graph, Insertion, ItemVectors},
 };
 use std::{
     collections::BTreeMap,
@@ -130,7 +130,9 @@ impl Contents<'_> {
         write_bytes(&at(file_names::POPULARITY), &popularity)?;
         write_json(&at(file_names::GOLDEN), &self.golden)?;
         retrieval::write_items(&at(file_names::ITEMS), self.query_tower.dim(), self.items)?;
-        write_bytes(&at(file_names::INDEX), &[])
+        let items = ItemVectors::open(&at(file_names::ITEMS))?;
+        Graph::build(&items, self.index, Insertion::Parallel)?.write(&at(file_names::INDEX))?;
+        Ok(())
     }
 
     /// The manifest, its version still open.

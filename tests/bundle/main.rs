@@ -1,0 +1,10 @@
+//! Bundles written, opened, damaged and refused.
+
+#[path = "../onnx/fixture.rs"]
+#[allow(dead_code, reason = "shared with the ONNX tests")]
+mod fixture;
+#[path = "../onnx/reference.rs"]
+mod reference;
+mod sabotage;
+mod shop;
+mod writing;
