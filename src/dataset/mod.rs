@@ -6,6 +6,7 @@
 
 mod data;
 pub mod generate;
+mod fingerprint;
 mod histories;
 mod import;
 mod split;

@@ -8,6 +8,7 @@ use std::sync::{
     Arc,
     mpsc::{Receiver, sync_channel},
 };
+use std::thread::JoinHandle;
 
 /// How delimited text is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,11 +40,16 @@ pub(super) struct Block {
     pub layout: Arc<Layout>,
 }
 
+/// Closes each element of a cell that holds a list (U+001F, the unit separator).
+pub(super) const LIST_END: u8 = 0x1f;
+
 /// What all blocks of a file share.
 #[derive(Debug)]
 pub(super) struct Layout {
     pub file: FileName,
     pub columns: Vec<String>,
+    /// The columns whose cells hold lists; only typed files have any.
+    pub lists: Vec<usize>,
     pub dialect: Dialect,
     pub numbering: Numbering,
 }
@@ -51,11 +57,26 @@ pub(super) struct Layout {
 impl Layout {
     /// The index of a column.
     pub fn column(&self, name: &str) -> Result<usize, DatasetError> {
-        self.columns.iter().position(|c| c == name).ok_or_else(|| DatasetError::MissingColumn {
-            file: self.file.clone(),
-            column: name.to_owned(),
-            found: self.columns.join(", "),
-        })
+        self.columns.iter().position(|c| c == name).ok_or_else(|| self.missing(name))
+    }
+
+    /// The error for a column that is not there.
+    pub fn missing(&self, name: &str) -> DatasetError {
+        let (file, column, found) = (self.file.clone(), name.to_owned(), self.columns.join(", "));
+        DatasetError::MissingColumn { file, column, found }
+    }
+}
+
+/// Checks that no two columns have the same name; columns without a name are never read.
+pub(super) fn check_columns(columns: &[String], file: &FileName) -> Result<(), DatasetError> {
+    let twice = |(i, name): &(usize, &String)| !name.is_empty() && columns[..*i].contains(name);
+    match columns.iter().enumerate().find(twice) {
+        Some((_, name)) => Err(DatasetError::Header {
+            file: file.clone(),
+            column: name.clone(),
+            detail: "the header names this column twice".to_owned(),
+        }),
+        None => Ok(()),
     }
 }
 
@@ -73,14 +94,24 @@ pub(super) trait BlockSource: Send {
 
     fn expected(&self) -> Expected;
 
+    /// Tells which columns will be read, before the first block; the cells of others may then be empty.
+    fn want(&mut self, _columns: &[usize]) -> Result<(), DatasetError> {
+        Ok(())
+    }
+
     /// The next block, `None` at the end.
     fn next_block(&mut self) -> Result<Option<Block>, DatasetError>;
 }
 
-/// Reads a source on a thread of its own, a few blocks ahead of their use.
-pub(super) fn read_ahead(mut source: Box<dyn BlockSource>) -> Receiver<Result<Block, DatasetError>> {
-    let (sender, receiver) = sync_channel(2);
-    std::thread::spawn(move || {
+/// The blocks of a source, read on a thread of its own a little ahead of their use.
+pub(super) struct ReadAhead {
+    blocks: Receiver<Result<Block, DatasetError>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+pub(super) fn read_ahead(mut source: Box<dyn BlockSource>) -> ReadAhead {
+    let (sender, blocks) = sync_channel(2);
+    let thread = std::thread::spawn(move || {
         while let Some(block) = source.next_block().transpose() {
             let failed = block.is_err();
             if sender.send(block).is_err() || failed {
@@ -88,7 +119,22 @@ pub(super) fn read_ahead(mut source: Box<dyn BlockSource>) -> Receiver<Result<Bl
             }
         }
     });
-    receiver
+    ReadAhead { blocks, thread: Some(thread) }
+}
+
+impl Iterator for ReadAhead {
+    type Item = Result<Block, DatasetError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let block = self.blocks.recv().ok();
+        if block.is_none()
+            && let Some(Err(panic)) = self.thread.take().map(JoinHandle::join)
+        {
+            // Else a fault of the program would look like the end of the file.
+            std::panic::resume_unwind(panic);
+        }
+        block
+    }
 }
 
 /// One record of a block.

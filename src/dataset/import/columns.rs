@@ -1,5 +1,6 @@
 //! Builders of attribute columns and entity tables.
 
+use super::block::LIST_END;
 use super::error::{DatasetError, Fault, FileName, Reason, shown};
 use crate::{
     dataset::{Column, Entities, MISSING, Values},
@@ -17,6 +18,7 @@ pub(super) enum ColumnType {
     },
     /// A number if at least nine tenths of the values are numbers, the others then missing; else a category.
     MostlyNumber,
+    /// Nothing that an attribute can be.
     Ignored,
 }
 
@@ -54,10 +56,12 @@ impl ColumnBuilder {
                 codes.push(if cell.is_empty() { MISSING } else { dictionary.insert(cell) });
             }
             Values::Tags { offsets, codes, dictionary } => {
-                if let ColumnType::Tags { separator } = &self.kind {
-                    let tags = cell.split(separator.as_str()).map(str::trim).filter(|tag| !tag.is_empty());
-                    codes.extend(tags.map(|tag| dictionary.insert(tag)));
-                }
+                let separator = match &self.kind {
+                    ColumnType::Tags { separator } if !cell.contains(LIST_END as char) => separator,
+                    _ => &(LIST_END as char).to_string(),
+                };
+                let tags = cell.split(separator.as_str()).map(str::trim).filter(|tag| !tag.is_empty());
+                codes.extend(tags.map(|tag| dictionary.insert(tag)));
                 offsets.push(codes.len() as u32);
             }
         }

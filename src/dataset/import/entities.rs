@@ -3,7 +3,8 @@
 use super::block::{Layout, Row, read_ahead};
 use super::columns::{ColumnBuilder, ColumnType, EntitiesBuilder};
 use super::error::{DatasetError, Fault, Reason, shown};
-use super::plan::{Columns, EntityPlan, KeptColumn};
+use super::plan::{EntityPlan, Header};
+use super::presets;
 use super::session::Session;
 use crate::domain::ArticleId;
 
@@ -12,9 +13,9 @@ pub(super) fn read_entities(plan: &EntityPlan, session: &mut Session) -> Result<
     let mut table = EntitiesBuilder::default();
     let mut kept: Option<Vec<KeptColumn>> = None;
     for file in &plan.files {
-        let source = file.open()?;
+        let mut source = file.open(session.block)?;
         let layout = source.layout().clone();
-        let kept = kept.get_or_insert_with(|| resolve(plan, &layout));
+        let kept = kept.get_or_insert(resolve(plan, &layout, &mut session.report.notes)?);
         if table.columns.is_empty() {
             table.columns = kept.iter().map(|c| ColumnBuilder::new(&c.name, c.kind.clone())).collect();
         }
@@ -22,6 +23,7 @@ pub(super) fn read_entities(plan: &EntityPlan, session: &mut Session) -> Result<
             id: layout.column(&plan.id)?,
             attributes: kept.iter().map(|c| layout.column(&c.header)).collect::<Result<_, _>>()?,
         };
+        source.want(&[&[columns.id], &columns.attributes[..]].concat())?;
         let progress = session.progress(&layout.file, source.expected());
         let mut rows = 0;
         for block in read_ahead(source) {
@@ -48,16 +50,46 @@ struct ColumnIndices {
     attributes: Vec<usize>,
 }
 
-/// The attribute columns of a file.
-fn resolve(plan: &EntityPlan, layout: &Layout) -> Vec<KeptColumn> {
-    match &plan.columns {
-        Columns::Listed(columns) => columns.clone(),
-        Columns::All { types } => {
-            // A column without a name is a row number that a data frame wrote.
-            let named = layout.columns.iter().filter(|name| !name.is_empty() && **name != plan.id);
-            let kind = |name: &String| types.get(name).cloned().unwrap_or(ColumnType::Category);
-            named.map(|name| KeptColumn { header: name.clone(), name: name.clone(), kind: kind(name) }).collect()
+/// An attribute column that is kept.
+struct KeptColumn {
+    /// As the file has it.
+    header: String,
+    /// As the dataset has it.
+    name: String,
+    kind: ColumnType,
+}
+
+/// The attribute columns of a file that the plan keeps.
+fn resolve(plan: &EntityPlan, layout: &Layout, notes: &mut Vec<String>) -> Result<Vec<KeptColumn>, DatasetError> {
+    let mut columns = Vec::new();
+    for (index, header) in layout.columns.iter().enumerate() {
+        // A column without a name is a row number that a data frame wrote.
+        if *header == plan.id || header.is_empty() {
+            continue;
         }
+        let fault = |detail| DatasetError::Header { file: layout.file.clone(), column: header.clone(), detail };
+        let is_list = layout.lists.contains(&index);
+        let (name, kind) = match plan.header {
+            Header::Typed => presets::typed_column(header).map_err(fault)?,
+            Header::Plain if is_list => (header.as_str(), ColumnType::Tags { separator: ",".to_owned() }),
+            Header::Plain => (header.as_str(), ColumnType::Category),
+        };
+        if plan.keep.as_ref().is_some_and(|keep| !keep.iter().any(|kept| kept == name)) {
+            continue;
+        }
+        let kind = plan.types.get(name).cloned().unwrap_or(kind);
+        if is_list && !matches!(kind, ColumnType::Tags { .. }) {
+            return Err(fault("the column holds lists; its type can only be tags".to_owned()));
+        }
+        if kind == ColumnType::Ignored {
+            notes.push(format!("{}: column `{header}` is left out", layout.file));
+            continue;
+        }
+        columns.push(KeptColumn { header: header.clone(), name: name.to_owned(), kind });
+    }
+    match plan.needed.iter().chain(plan.keep.iter().flatten()).find(|name| columns.iter().all(|c| c.name != **name)) {
+        Some(missing) => Err(layout.missing(missing)),
+        None => Ok(columns),
     }
 }
 

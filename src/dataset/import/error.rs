@@ -11,6 +11,8 @@ pub enum DatasetError {
     Io { path: PathBuf, source: io::Error },
     #[error("cannot write the rejected rows to {}: {source}; name another file with --rejects", path.display())]
     RejectFile { path: PathBuf, source: io::Error },
+    #[error("{}: this file is part of the data; name another one for the rejected rows with --rejects", path.display())]
+    RejectsOverData { path: PathBuf },
     #[error("{}: no shop data recognised; looked for {looked_for}", dir.display())]
     NotRecognised { dir: PathBuf, looked_for: String },
     #[error("{}: {detail}", dir.display())]
@@ -23,6 +25,8 @@ pub enum DatasetError {
     Header { file: FileName, column: String, detail: String },
     #[error("{file}, line {line}: {detail}")]
     Unreadable { file: FileName, line: u64, detail: String },
+    #[error("{file}: the file is damaged: {detail}")]
+    Damaged { file: FileName, detail: String },
     #[error("{file}: no usable row{detail}")]
     NoRows { file: FileName, detail: String },
     #[error("{}{place}: {detail}", path.display())]

@@ -7,10 +7,12 @@
 
 mod block;
 mod columns;
+mod description;
 mod entities;
 mod error;
 mod moment;
 mod order;
+mod parquet_file;
 mod plan;
 mod presets;
 mod purchases;
@@ -24,6 +26,7 @@ pub use report::{FileReport, ImportReport, RejectGroup};
 
 use super::{Dataset, TimeUnit};
 use columns::EntitiesBuilder;
+use description::Description;
 use plan::{EntityPlan, Plan};
 use presets::Preset;
 use purchases::{PurchaseReader, Side};
@@ -49,12 +52,19 @@ pub struct LoadOptions {
 /// Files or columns that are missing or unreadable, files without a usable row, and in a strict import the
 /// first row that cannot be used; each named with file, line and column.
 pub fn load(dir: &Path, options: &LoadOptions) -> Result<(Dataset, ImportReport), DatasetError> {
-    let mut session = Session::new(options);
-    let dataset = match Preset::detect(dir)? {
-        Preset::Hm => read_tables(presets::hm(dir)?, &mut session)?,
-        Preset::Recbole => read_tables(presets::recbole(dir)?, &mut session)?,
-        Preset::Sequences => {
-            let (file, attributes) = presets::sequences(dir)?;
+    load_in_blocks(dir, options, 4 << 20)
+}
+
+/// Loads with blocks of about `block` bytes, which changes the speed and never the result.
+fn load_in_blocks(dir: &Path, options: &LoadOptions, block: usize) -> Result<(Dataset, ImportReport), DatasetError> {
+    let mut session = Session::new(options, block);
+    let input = Input::find(dir, options)?;
+    if let Some(rejects) = &options.rejects {
+        input.refuse_to_overwrite(rejects)?;
+    }
+    let dataset = match input {
+        Input::Tables(plan) => read_tables(*plan, &mut session)?,
+        Input::Sequences { file, attributes } => {
             session.report.kind = "sequences".to_owned();
             sequences::read_sequences(&file, attributes.as_deref(), &mut session)?
         }
@@ -65,9 +75,48 @@ pub fn load(dir: &Path, options: &LoadOptions) -> Result<(Dataset, ImportReport)
     Ok((dataset, session.finish()?))
 }
 
+/// What there is to read.
+enum Input {
+    Tables(Box<Plan>),
+    Sequences { file: PathBuf, attributes: Option<PathBuf> },
+}
+
+impl Input {
+    fn find(dir: &Path, options: &LoadOptions) -> Result<Self, DatasetError> {
+        let in_folder = dir.join("dataset.toml");
+        let path = options.dataset_file.clone().or_else(|| in_folder.is_file().then_some(in_folder));
+        let plan = match path {
+            Some(path) => match Description::read(&path)? {
+                description if description.is_preset(Preset::Sequences) => return Self::sequences(dir),
+                description => description.into_plan(dir, &path)?,
+            },
+            None => match Preset::detect(dir)? {
+                Preset::Hm => presets::hm(dir)?,
+                Preset::Recbole => presets::recbole(dir)?,
+                Preset::Sequences => return Self::sequences(dir),
+            },
+        };
+        Ok(Self::Tables(Box::new(plan)))
+    }
+
+    fn sequences(dir: &Path) -> Result<Self, DatasetError> {
+        let (file, attributes) = presets::sequences(dir)?;
+        Ok(Self::Sequences { file, attributes })
+    }
+
+    fn refuse_to_overwrite(&self, rejects: &Path) -> Result<(), DatasetError> {
+        let Ok(rejects) = rejects.canonicalize() else { return Ok(()) };
+        let same = |path: &PathBuf| path.canonicalize().is_ok_and(|path| path == rejects);
+        let is_input = match self {
+            Self::Tables(plan) => plan.files().any(|file| same(&file.path)),
+            Self::Sequences { file, attributes } => same(file) || attributes.as_ref().is_some_and(same),
+        };
+        if is_input { Err(DatasetError::RejectsOverData { path: rejects }) } else { Ok(()) }
+    }
+}
+
 fn read_tables(plan: Plan, session: &mut Session) -> Result<Dataset, DatasetError> {
     session.report.kind = plan.kind;
-    session.report.notes = plan.notes;
     let mut side = |plan: Option<&EntityPlan>, unknown: fn(String) -> Reason| -> Result<Side, DatasetError> {
         let table = plan.map_or(Ok(EntitiesBuilder::default()), |plan| entities::read_entities(plan, session))?;
         Ok(Side { table, open: plan.is_none_or(|plan| plan.open), unknown })

@@ -6,7 +6,7 @@ use crate::{dataset::TimeUnit, domain::Timestamp};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum TimeFormat {
-    /// `2020-09-22`
+    /// `2020-09-22`, or midnight of it: `2020-09-22 00:00:00`, `2020-09-22T00:00:00Z`.
     Date,
     /// `2020-09-22 10:00:00`, taken as UTC.
     DateTime,
@@ -19,7 +19,10 @@ pub(super) enum TimeFormat {
 impl TimeFormat {
     pub fn parse(self, text: &str) -> Option<Timestamp> {
         match self {
-            Self::Date => Timestamp::parse(text).ok().filter(|_| text.len() == 10),
+            Self::Date => {
+                let midnight = ["T00:00:00Z", " 00:00:00"].iter().find_map(|clock| text.strip_suffix(clock));
+                Timestamp::parse(midnight.unwrap_or(text)).ok().filter(|time| time.0 % Timestamp::DAY == 0)
+            }
             Self::DateTime => {
                 let (date, time) = text.split_once([' ', 'T']).filter(|(_, time)| !time.ends_with('Z'))?;
                 Timestamp::parse(&format!("{date}T{time}Z")).ok()
@@ -72,6 +75,8 @@ mod tests {
         let ten = Timestamp(midnight.0 + 36_000);
         for (format, text, expected) in [
             (TimeFormat::Date, "2020-09-22", Some(midnight)),
+            (TimeFormat::Date, "2020-09-22 00:00:00", Some(midnight)),
+            (TimeFormat::Date, "2020-09-22T00:00:00Z", Some(midnight)),
             (TimeFormat::Date, "2020-09-22T10:00:00Z", None),
             (TimeFormat::Date, "22.09.2020", None),
             (TimeFormat::DateTime, "2020-09-22 10:00:00", Some(ten)),

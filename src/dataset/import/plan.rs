@@ -4,6 +4,7 @@ use super::block::{BlockSource, Dialect};
 use super::columns::ColumnType;
 use super::error::DatasetError;
 use super::moment::TimeFormat;
+use super::parquet_file::ParquetFile;
 use super::text::TextFile;
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -15,12 +16,18 @@ pub(super) struct Plan {
     pub articles: Option<EntityPlan>,
     pub customers: Option<EntityPlan>,
     pub purchases: PurchasePlan,
-    /// Things the plan leaves out, for the report.
-    pub notes: Vec<String>,
+}
+
+impl Plan {
+    /// Every file that will be read.
+    pub fn files(&self) -> impl Iterator<Item = &TableFile> {
+        let entities = self.articles.iter().chain(&self.customers).flat_map(|table| &table.files);
+        entities.chain(&self.purchases.files)
+    }
 }
 
 /// A file of a table.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct TableFile {
     pub path: PathBuf,
     pub dialect: Dialect,
@@ -30,29 +37,26 @@ pub(super) struct TableFile {
 #[derive(Debug)]
 pub(super) struct EntityPlan {
     pub files: Vec<TableFile>,
-    /// The column that holds the id.
+    /// The header of the column that holds the id.
     pub id: String,
-    pub columns: Columns,
+    pub header: Header,
+    /// Types by column name, where they differ from what the file says.
+    pub types: BTreeMap<String, ColumnType>,
+    /// The attribute columns to keep, by name; `None`: all that have a name.
+    pub keep: Option<Vec<String>>,
+    /// Columns that must be there although `keep` does not name them.
+    pub needed: Vec<String>,
     /// Whether a purchase may name an entity that has no row here; otherwise such a purchase is rejected.
     pub open: bool,
 }
 
-/// Which attribute columns are kept.
-#[derive(Debug)]
-pub(super) enum Columns {
-    /// All named columns, as categories unless a type is given.
-    All { types: BTreeMap<String, ColumnType> },
-    /// These, in this order.
-    Listed(Vec<KeptColumn>),
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct KeptColumn {
-    /// As the header has it.
-    pub header: String,
-    /// As the dataset has it.
-    pub name: String,
-    pub kind: ColumnType,
+/// What a header says of its columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Header {
+    /// The name.
+    Plain,
+    /// `name:type`, as RecBole writes it.
+    Typed,
 }
 
 /// The files of purchases.
@@ -72,8 +76,11 @@ impl TableFile {
         Self { path, dialect: Dialect::CSV }
     }
 
-    /// Opens the file; its extension tells Parquet from text.
-    pub fn open(&self) -> Result<Box<dyn BlockSource>, DatasetError> {
-        Ok(Box::new(TextFile::open(&self.path, self.dialect)?))
+    /// Opens the file for blocks of about `block` bytes; its extension tells Parquet from text.
+    pub fn open(&self, block: usize) -> Result<Box<dyn BlockSource>, DatasetError> {
+        if self.path.extension().is_some_and(|extension| extension == "parquet") {
+            return Ok(Box::new(ParquetFile::open(&self.path, block)?));
+        }
+        Ok(Box::new(TextFile::open(&self.path, self.dialect, block)?))
     }
 }

@@ -4,7 +4,7 @@ use super::block::{BlockSource, Dialect};
 use super::columns::ColumnType;
 use super::error::DatasetError;
 use super::moment::TimeFormat;
-use super::plan::{Columns, EntityPlan, KeptColumn, Plan, PurchasePlan, TableFile};
+use super::plan::{EntityPlan, Header, Plan, PurchasePlan, TableFile};
 use super::text::TextFile;
 use std::{
     collections::BTreeMap,
@@ -65,7 +65,10 @@ pub(super) fn hm(dir: &Path) -> Result<Plan, DatasetError> {
         Ok(EntityPlan {
             files: vec![needed(&[file])?],
             id: id.to_owned(),
-            columns: Columns::All { types },
+            header: Header::Plain,
+            types,
+            keep: None,
+            needed: Vec::new(),
             open: false,
         })
     };
@@ -85,7 +88,6 @@ pub(super) fn hm(dir: &Path) -> Result<Plan, DatasetError> {
             price: Some("price".to_owned()),
             channel: Some("sales_channel_id".to_owned()),
         },
-        notes: Vec::new(),
     })
 }
 
@@ -95,58 +97,49 @@ const ATOMIC: Dialect = Dialect { delimiter: b'\t', quoted: false };
 /// The plan of RecBole atomic files.
 pub(super) fn recbole(dir: &Path) -> Result<Plan, DatasetError> {
     let inter = the_only(dir, with_extension(dir, "inter")?, "*.inter")?;
-    let mut notes = Vec::new();
-    let header = typed_header(&inter)?;
-    let column = |name: &str| header.iter().find(|c| c.name == name).map(|c| c.header.clone());
-    let needed = |name: &str| {
-        column(name).ok_or_else(|| DatasetError::MissingColumn {
-            file: inter.as_path().into(),
-            column: format!("{name}:token"),
-            found: header.iter().map(|c| c.header.as_str()).collect::<Vec<_>>().join(", "),
+    let header = TextFile::open(&inter, ATOMIC, 1 << 16)?.layout().columns.clone();
+    let optional = |column: &str| header.iter().find(|c| *c == column).cloned();
+    let table = |path: &Path| TableFile { path: path.to_owned(), dialect: ATOMIC };
+    let entity = |extension: &str, id: &str| {
+        let path = inter.with_extension(extension);
+        path.is_file().then(|| EntityPlan {
+            files: vec![table(&path)],
+            id: id.to_owned(),
+            header: Header::Typed,
+            types: BTreeMap::new(),
+            keep: None,
+            needed: Vec::new(),
+            open: true,
         })
     };
-    let purchases = PurchasePlan {
-        article: needed("item_id")?,
-        customer: needed("user_id")?,
-        time: column("timestamp").map(|column| (column, TimeFormat::UnixSeconds)),
-        price: column("price"),
-        channel: None,
-        files: vec![TableFile { path: inter.clone(), dialect: ATOMIC }],
-    };
-    let mut entity = |extension: &str, id: &str| -> Result<Option<EntityPlan>, DatasetError> {
-        let path = inter.with_extension(extension);
-        if !path.is_file() {
-            return Ok(None);
-        }
-        let (mut ids, attributes): (Vec<_>, Vec<_>) = typed_header(&path)?.into_iter().partition(|c| c.name == id);
-        let id = ids.pop().map_or_else(|| format!("{id}:token"), |c| c.header);
-        let (ignored, kept): (Vec<_>, Vec<_>) = attributes.into_iter().partition(|c| c.kind == ColumnType::Ignored);
-        notes.extend(ignored.iter().map(|c| format!("{}: column `{}` is left out", path.display(), c.header)));
-        let files = vec![TableFile { path, dialect: ATOMIC }];
-        Ok(Some(EntityPlan { files, id, columns: Columns::Listed(kept), open: true }))
-    };
-    let (articles, customers) = (entity("item", "item_id")?, entity("user", "user_id")?);
-    Ok(Plan { kind: "recbole".to_owned(), articles, customers, purchases, notes })
+    Ok(Plan {
+        kind: "recbole".to_owned(),
+        articles: entity("item", "item_id:token"),
+        customers: entity("user", "user_id:token"),
+        purchases: PurchasePlan {
+            files: vec![table(&inter)],
+            article: "item_id:token".to_owned(),
+            customer: "user_id:token".to_owned(),
+            time: optional("timestamp:float").map(|column| (column, TimeFormat::UnixSeconds)),
+            price: optional("price:float"),
+            channel: None,
+        },
+    })
 }
 
-/// The columns of an atomic file: `name:type`.
-fn typed_header(path: &Path) -> Result<Vec<KeptColumn>, DatasetError> {
-    let file = TextFile::open(path, ATOMIC)?;
-    let typed = |column: &String| {
-        let fault = |detail: String| DatasetError::Header { file: path.into(), column: column.clone(), detail };
-        let (name, kind) =
-            column.rsplit_once(':').ok_or_else(|| fault("an atomic file names each column `name:type`".to_owned()))?;
-        let kind = match kind {
-            "token" if is_quantity(name) => ColumnType::MostlyNumber,
-            "token" => ColumnType::Category,
-            "token_seq" => ColumnType::Tags { separator: " ".to_owned() },
-            "float" => ColumnType::Number,
-            "float_seq" => ColumnType::Ignored,
-            other => return Err(fault(format!("`{other}` is not one of token, token_seq, float, float_seq"))),
-        };
-        Ok(KeptColumn { header: column.clone(), name: name.to_owned(), kind })
+/// The name and type of an atomic file's column, `name:type`; what is wrong with it otherwise.
+pub(super) fn typed_column(header: &str) -> Result<(&str, ColumnType), String> {
+    let (name, kind) =
+        header.rsplit_once(':').ok_or_else(|| "an atomic file names each column `name:type`".to_owned())?;
+    let kind = match kind {
+        "token" if is_quantity(name) => ColumnType::MostlyNumber,
+        "token" => ColumnType::Category,
+        "token_seq" => ColumnType::Tags { separator: " ".to_owned() },
+        "float" => ColumnType::Number,
+        "float_seq" => ColumnType::Ignored,
+        other => return Err(format!("`{other}` is not one of token, token_seq, float, float_seq")),
     };
-    file.layout().columns.iter().map(typed).collect()
+    Ok((name, kind))
 }
 
 /// Atomic files often call a number a token; these are numbers by their meaning.

@@ -40,15 +40,16 @@ impl PurchaseReader {
             self.time_unit = format.unit();
         }
         for file in &plan.files {
-            let source = file.open()?;
+            let mut source = file.open(session.block)?;
             let layout = source.layout().clone();
             let columns = PurchaseColumns::find(plan, &layout)?;
+            source.want(&columns.indices())?;
             let expected = source.expected();
             let progress = session.progress(&layout.file, expected);
-            let blocks = read_ahead(source);
+            let mut blocks = read_ahead(source);
             let mut rows = 0;
             loop {
-                let round = blocks.iter().take(rayon::current_num_threads()).collect::<Result<Vec<Block>, _>>()?;
+                let round = blocks.by_ref().take(rayon::current_num_threads()).collect::<Result<Vec<Block>, _>>()?;
                 if round.is_empty() {
                     break;
                 }
@@ -56,7 +57,7 @@ impl PurchaseReader {
                 for (mut part, block) in parts.into_iter().zip(&round) {
                     session.reject_all(std::mem::take(&mut part.rejects))?;
                     if rows == 0 {
-                        self.purchases.reserve(estimate(expected, block.bytes.len(), part.rows));
+                        reserve(&mut self.purchases, estimate(expected, block.bytes.len(), part.rows));
                     }
                     rows += part.rows;
                     progress.advance(block.bytes.len(), part.rows);
@@ -92,15 +93,14 @@ impl PurchaseReader {
     }
 }
 
-impl Purchases {
-    fn reserve(&mut self, rows: usize) {
-        // Columns that stay empty only reserve addresses, not memory.
-        self.article.reserve(rows);
-        self.customer.reserve(rows);
-        self.time.reserve(rows);
-        self.price.reserve(rows);
-        self.channel.reserve(rows);
-    }
+/// Reserves room for rows; an estimate too high to be met is not worth an error. Columns that stay empty only
+/// take addresses, no memory.
+fn reserve(purchases: &mut Purchases, rows: usize) {
+    let _ = purchases.article.try_reserve(rows);
+    let _ = purchases.customer.try_reserve(rows);
+    let _ = purchases.time.try_reserve(rows);
+    let _ = purchases.price.try_reserve(rows);
+    let _ = purchases.channel.try_reserve(rows);
 }
 
 /// Rows to expect of a file, from its first block.
@@ -130,6 +130,11 @@ impl PurchaseColumns {
             price: optional(&plan.price)?,
             channel: optional(&plan.channel)?,
         })
+    }
+
+    fn indices(&self) -> Vec<usize> {
+        let optional = [self.time.map(|(column, _)| column), self.price, self.channel];
+        [self.article, self.customer].into_iter().chain(optional.into_iter().flatten()).collect()
     }
 }
 

@@ -9,14 +9,17 @@ use crate::progress::Progress;
 pub(super) struct Session {
     log: RejectLog,
     pub report: ImportReport,
+    /// Bytes that a block of a file aims at.
+    pub block: usize,
     progress: bool,
 }
 
 impl Session {
-    pub fn new(options: &LoadOptions) -> Self {
+    pub fn new(options: &LoadOptions, block: usize) -> Self {
         Self {
             log: RejectLog::new(options.strict, options.rejects.as_deref()),
             report: ImportReport::default(),
+            block,
             progress: options.progress,
         }
     }

@@ -1,6 +1,6 @@
 //! Delimited text files as blocks.
 
-use super::block::{Block, BlockSource, Dialect, Expected, Layout, last_record_end};
+use super::block::{Block, BlockSource, Dialect, Expected, Layout, check_columns, last_record_end};
 use super::error::{DatasetError, FileName, Numbering};
 use csv::ByteRecord;
 use memchr::memchr_iter;
@@ -11,8 +11,6 @@ use std::{
     sync::Arc,
 };
 
-/// Bytes a block aims at.
-const BLOCK: usize = 4 << 20;
 /// Longest record accepted, in bytes.
 const LONGEST_RECORD: usize = 16 << 20;
 
@@ -25,9 +23,9 @@ pub(super) struct TextFile {
 }
 
 impl TextFile {
-    /// Opens the file and reads its header.
-    pub fn open(path: &Path, dialect: Dialect) -> Result<Self, DatasetError> {
-        let mut input = Cutter::open(path, dialect, BLOCK)?;
+    /// Opens the file and reads its header. A block holds about `block` bytes, at least a whole record.
+    pub fn open(path: &Path, dialect: Dialect, block: usize) -> Result<Self, DatasetError> {
+        let mut input = Cutter::open(path, dialect, block)?;
         let (first, mut bytes) = input.next()?.ok_or_else(|| empty(&input.file))?;
         let mut reader = dialect.reader(&bytes);
         let mut header = ByteRecord::new();
@@ -39,16 +37,23 @@ impl TextFile {
         let lines = memchr_iter(b'\n', &bytes[..end]).count() as u64;
         drop(reader);
         bytes.drain(..end);
-        let layout = Arc::new(Layout { file: input.file.clone(), columns, dialect, numbering: Numbering::Line });
+        let layout = Arc::new(Layout {
+            file: input.file.clone(),
+            columns,
+            lists: Vec::new(),
+            dialect,
+            numbering: Numbering::Line,
+        });
         let rest = Block { bytes, first: first + lines, layout: layout.clone() };
         Ok(Self { input, rest: Some(rest), layout })
     }
 
     /// Opens a file without a header, such as one that holds a sequence a line.
-    pub fn open_lines(path: &Path) -> Result<Self, DatasetError> {
+    pub fn open_lines(path: &Path, block: usize) -> Result<Self, DatasetError> {
         let dialect = Dialect { delimiter: b' ', quoted: false };
-        let input = Cutter::open(path, dialect, BLOCK)?;
-        let layout = Layout { file: input.file.clone(), columns: Vec::new(), dialect, numbering: Numbering::Line };
+        let input = Cutter::open(path, dialect, block)?;
+        let (file, columns, lists) = (input.file.clone(), Vec::new(), Vec::new());
+        let layout = Layout { file, columns, lists, dialect, numbering: Numbering::Line };
         Ok(Self { input, rest: None, layout: Arc::new(layout) })
     }
 }
@@ -77,20 +82,16 @@ fn empty(file: &FileName) -> DatasetError {
 
 /// The names of a header, checked.
 fn columns_of(header: &ByteRecord, file: &FileName) -> Result<Vec<String>, DatasetError> {
-    let mut columns: Vec<String> = Vec::with_capacity(header.len());
-    for (i, name) in header.iter().enumerate() {
-        let fault = |column: String, detail: &str| DatasetError::Header {
+    let name = |(i, name): (usize, &[u8])| match std::str::from_utf8(name) {
+        Ok(name) => Ok(name.to_owned()),
+        Err(_) => Err(DatasetError::Header {
             file: file.clone(),
-            column,
-            detail: detail.to_owned(),
-        };
-        let name = std::str::from_utf8(name)
-            .map_err(|_| fault((i + 1).to_string(), "the name is not UTF-8; save the file as UTF-8"))?;
-        if !name.is_empty() && columns.iter().any(|c| c == name) {
-            return Err(fault(name.to_owned(), "the header names this column twice"));
-        }
-        columns.push(name.to_owned());
-    }
+            column: (i + 1).to_string(),
+            detail: "the name is not UTF-8; save the file as UTF-8".to_owned(),
+        }),
+    };
+    let columns = header.iter().enumerate().map(name).collect::<Result<Vec<_>, _>>()?;
+    check_columns(&columns, file)?;
     Ok(columns)
 }
 

@@ -1,5 +1,8 @@
 //! Tests of the import, a file a subject. Fixtures are written to temporary folders.
 
+mod described;
+mod faults;
+mod parallel;
 mod presets;
 mod real_data;
 
