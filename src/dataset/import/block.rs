@@ -1,7 +1,7 @@
 //! Blocks of whole records: what a file is cut into, so that its parts are parsed in parallel.
 
 use super::DatasetError;
-use super::error::{Fault, FileName, Numbering, Reason, Reject};
+use super::error::{Fault, FileName, Numbering, Reason, Reject, shortened};
 use csv::ByteRecord;
 use memchr::{memchr, memchr_iter, memrchr};
 use std::sync::{
@@ -62,7 +62,8 @@ impl Layout {
 
     /// The error for a column that is not there.
     pub fn missing(&self, name: &str) -> DatasetError {
-        let (file, column, found) = (self.file.clone(), name.to_owned(), self.columns.join(", "));
+        let (file, column) = (self.file.clone(), name.to_owned());
+        let found = shortened(&self.columns.join(", "), 600);
         DatasetError::MissingColumn { file, column, found }
     }
 }

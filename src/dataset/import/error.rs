@@ -166,8 +166,13 @@ impl Fault {
 
 /// A cell as an error message shows it: at most 64 characters.
 pub(super) fn shown(cell: &str) -> String {
-    match cell.char_indices().nth(64) {
-        Some((end, _)) => format!("{}…", &cell[..end]),
-        None => cell.to_owned(),
+    shortened(cell, 64)
+}
+
+/// At most so many characters of a text.
+pub(super) fn shortened(text: &str, characters: usize) -> String {
+    match text.char_indices().nth(characters) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }

@@ -121,7 +121,11 @@ fn wrong_descriptions_are_refused() {
         ("id = \"sku\"\n", "", "needs `files` and `id`"),
         ("time = \"at\"\n", "", "no `time` column"),
         ("\"products-1.csv\", \"products-2.csv\"", "", "names no files"),
-        ("[\"products-1.csv\"", "[\"orders.csv\"", "orders.csv, line 1, column `sku`"),
+        (
+            "[\"products-1.csv\"",
+            "[\"orders.csv\"",
+            "orders.csv, line 1, column `labels`: no such column; the header has client",
+        ),
     ];
     for (from, to, says) in changes {
         let text = SHOP.replace(from, to);

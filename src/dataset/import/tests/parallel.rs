@@ -1,6 +1,6 @@
 //! The parallel reader against a plain sequential one, and any bytes at all.
 
-use super::block::{Dialect, last_record_end};
+use super::block::{BlockSource, Dialect, last_record_end};
 use super::text::TextFile;
 use super::*;
 use proptest::prelude::*;
