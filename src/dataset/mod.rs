@@ -5,8 +5,8 @@
 //! Rows refer to articles and customers by their row number.
 
 mod data;
-pub mod generate;
 mod fingerprint;
+pub mod generate;
 mod histories;
 mod import;
 mod split;
