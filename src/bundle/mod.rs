@@ -21,6 +21,7 @@ mod list;
 mod manifest;
 mod open;
 mod tower;
+mod verify;
 mod vocabulary;
 #[cfg(feature = "trainer")]
 mod write;
@@ -31,6 +32,7 @@ pub use list::{Listed, list};
 pub use manifest::{FileEntry, IndexParameters, Manifest, Metric, MetricsRow, RowKind};
 pub use open::Bundle;
 pub use tower::Tower;
+pub use verify::IndexQuality;
 #[cfg(feature = "trainer")]
 pub use write::{Contents, write};
 

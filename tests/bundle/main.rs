@@ -7,4 +7,5 @@ mod fixture;
 mod reference;
 mod sabotage;
 mod shop;
+mod verify;
 mod writing;

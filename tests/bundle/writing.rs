@@ -140,3 +140,12 @@ fn contents_that_do_not_fit_together_are_refused() {
     wide.query_tower.layers[1].inputs += 1;
     refused(wide, "but 16 arrive");
 }
+
+#[test]
+fn the_index_is_compared_with_the_exact_scan() {
+    let models = tempfile::tempdir().unwrap();
+    let opened = Bundle::open(&Shop::new().write(models.path()).unwrap()).unwrap();
+    let quality = opened.index_quality(50, 1).unwrap();
+    assert_eq!((quality.queries, quality.k, quality.ef, quality.unreachable), (50, 100, 100, 0));
+    assert!(quality.recall > 0.95 && quality.worst <= quality.recall, "{quality:?}");
+}

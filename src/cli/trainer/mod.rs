@@ -2,6 +2,7 @@
 
 mod generate;
 pub mod train;
+mod verify;
 
 use clap::{Parser, Subcommand};
 
@@ -17,6 +18,7 @@ struct Arguments {
 enum Command {
     Generate(generate::GenerateArguments),
     Train(train::TrainArguments),
+    Verify(verify::VerifyArguments),
 }
 
 /// Parses the process's arguments and runs the command they name.
@@ -27,5 +29,6 @@ pub fn run() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
     }
 }
