@@ -47,7 +47,7 @@ pub enum SplitError {
     NothingToTrain(String),
     #[error("the test split is empty: {0}")]
     NothingToTest(String),
-    #[error("this data knows no dates, only an order: use `protocol = \"leave-one-out\"`")]
+    #[error("this data knows no dates, only an order: use the protocol `leave-one-out`")]
     NeedsDates,
 }
 

@@ -5,12 +5,16 @@
 //! ([`VectorRanker`]): a bundle, or a model in training.
 
 pub mod baselines;
+mod bundle;
 mod metrics;
+mod report;
 mod run;
 mod top;
 mod vectors;
 
+pub use bundle::bundle_ranker;
 pub use metrics::{METRICS, Metric, Outcome};
+pub use report::Report;
 pub use run::Evaluation;
 pub use top::TopSelector;
 pub use vectors::{QueryVectors, VectorRanker};

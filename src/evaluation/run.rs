@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 /// The length of lists whose coverage of the catalogue is reported.
 const COVERAGE: usize = 12;
+pub(super) const COVERAGE_NAME: &str = "coverage@12";
 
 /// Scores held by one thread at a time: 16 MiB.
 const BLOCK_SCORES: usize = 1 << 22;
@@ -68,7 +69,7 @@ impl Evaluation<'_> {
         let mut metrics: BTreeMap<String, f64> =
             METRICS.iter().zip(sums).map(|(metric, (sum, weight))| (metric.name(), sum / weight)).collect();
         let covered = shown.iter().filter(|&&shown| shown).count();
-        metrics.insert(format!("coverage@{COVERAGE}"), covered as f64 / articles as f64);
+        metrics.insert(COVERAGE_NAME.to_owned(), covered as f64 / articles as f64);
         Ok(MetricsRow { name: ranker.name().to_owned(), kind: ranker.kind(), metrics })
     }
 

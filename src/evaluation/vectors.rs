@@ -43,23 +43,25 @@ impl<'a, Q: QueryVectors> VectorRanker<'a, Q> {
         Self { name: name.to_owned(), query, dim, vectors: Cow::Borrowed(vectors), missing: Vec::new() }
     }
 
-    /// The vectors of `items` (rows of `dim`) put into the dataset's order: `item_row` gives the row of an article id.
+    /// Looks the vector of every article of the dataset up by its id; articles without one are never recommended.
     ///
     /// # Panics
-    /// When `item_row` answers a row that `items` hasn't.
-    pub fn of_items(
+    /// When a vector isn't `dim` long.
+    pub fn of_ids<'v>(
         name: &str,
         query: Q,
         dim: usize,
-        items: &[f32],
         dataset: &Dataset,
-        item_row: impl Fn(&str) -> Option<u32>,
+        vector: impl Fn(&str) -> Option<&'v [f32]>,
     ) -> Self {
         let mut vectors = Vec::with_capacity(dataset.articles.len() * dim);
         let mut missing = Vec::new();
         for (article, id) in dataset.articles.ids.iter().enumerate() {
-            match item_row(id) {
-                Some(row) => vectors.extend_from_slice(&items[row as usize * dim..][..dim]),
+            match vector(id) {
+                Some(vector) => {
+                    assert_eq!(vector.len(), dim, "length of a vector");
+                    vectors.extend_from_slice(vector);
+                }
                 None => {
                     vectors.extend(std::iter::repeat_n(0.0, dim));
                     missing.push(article as u32);
@@ -160,8 +162,12 @@ mod tests {
             vectors.copy_from_slice(&[1.0, 0.0, 0.0, 2.0]);
             Ok(())
         };
-        let item_row = |id: &str| ["a2", "a0"].iter().position(|known| *known == id).map(|row| row as u32);
-        let ranker = VectorRanker::of_items("model", embed, 2, &[1.0, 2.0, 3.0, 4.0], &dataset, item_row);
+        let vector = |id: &str| match id {
+            "a0" => Some(&[3.0, 4.0][..]),
+            "a2" => Some(&[1.0, 2.0][..]),
+            _ => None,
+        };
+        let ranker = VectorRanker::of_ids("model", embed, 2, &dataset, vector);
         let mut scores = [0.0; 6];
         ranker.score(&[case.clone(), case], &mut scores).unwrap();
         assert_eq!(scores, [3.0, f32::NEG_INFINITY, 1.0, 8.0, f32::NEG_INFINITY, 4.0]);

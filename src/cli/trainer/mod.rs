@@ -1,5 +1,6 @@
 //! `vitrine-trainer`: one file a command.
 
+mod evaluate;
 mod generate;
 pub mod train;
 mod verify;
@@ -16,6 +17,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Evaluate(evaluate::EvaluateArguments),
     Generate(generate::GenerateArguments),
     Train(train::TrainArguments),
     Verify(verify::VerifyArguments),
@@ -27,6 +29,7 @@ enum Command {
 /// Whatever the command failed of; bad input is marked (see [`crate::cli::BadInput`]).
 pub fn run() -> anyhow::Result<()> {
     match Arguments::parse().command {
+        Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
