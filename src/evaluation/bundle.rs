@@ -29,3 +29,76 @@ pub fn bundle_ranker<'a>(bundle: &'a Bundle, dataset: &'a Dataset, histories: &'
     let vector = |id: &str| bundle.encoder().item_row(id).map(|item| items.row(item));
     VectorRanker::of_ids(&bundle.manifest().name, embed, bundle.manifest().dim, dataset, vector)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        bundle::{self, Contents, Golden, GoldenQuery, IndexParameters, Metric},
+        dataset::TimeUnit,
+        domain::{IdTable, Timestamp},
+        features::{FeatureConfig, fit, testing},
+        onnx::{Dense, Input, TowerGraph},
+    };
+
+    /// A bundle over the articles a0 … a3 whose query vector is the vector of the last article bought.
+    fn last_article_bundle(models: &std::path::Path, vectors: &[f32]) -> Bundle {
+        let dataset = testing::shop(1, 4, 2, 9, TimeUnit::Second);
+        let config: FeatureConfig = toml::from_str(
+            r#"
+            query = [{ source = "history", encoding = "history", dim = 2, length = 1 }]
+            item = [{ source = "article_id", encoding = "embedding", dim = 2 }]"#,
+        )
+        .unwrap();
+        let (schema, vocabularies) = fit(&dataset, &[0], &config).unwrap();
+        let table: Vec<f32> = [vectors, &[9.0, 9.0]].concat();
+        let graph = |name, input| TowerGraph {
+            name,
+            widths: (1, 0),
+            inputs: vec![input],
+            layers: vec![Dense { weight: &[1.0, 0.0, 0.0, 1.0], bias: &[0.0, 0.0], inputs: 2, outputs: 2 }],
+            normalize: false,
+        };
+        let history = Input::History { name: "history", table: &table, rows: 5, dim: 2, at: 0, length: 1, decay: 1.0 };
+        let id = Input::Embedding { name: "article_id", table: &table, rows: 5, dim: 2, at: 0 };
+        let golden = GoldenQuery { indices: vec![0], numbers: vec![], vector: vectors[..2].to_vec(), top: vec![] };
+        let contents = Contents {
+            name: "last-article",
+            family: "two-tower",
+            metric: Metric::Dot,
+            schema: &schema,
+            vocabularies: &vocabularies,
+            time_unit: TimeUnit::Second,
+            index: IndexParameters { m: 8, ef_construction: 20, ef_search: 20 },
+            training: serde_json::Value::Null,
+            data_fingerprint: "",
+            metrics: &[],
+            query_tower: graph("query", history),
+            item_tower: graph("item", id),
+            items: vectors,
+            popularity: &[1.0; 4],
+            golden: Golden { queries: vec![golden], items: vec![] },
+        };
+        Bundle::open(&bundle::write(models, contents).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn scores_are_inner_products_in_the_order_of_the_data() {
+        let models = tempfile::tempdir().unwrap();
+        let bundle = last_article_bundle(models.path(), &[1.0, 2.0, 3.0, -1.0, 0.5, 0.5, 0.0, 2.0]);
+        let mut dataset = testing::shop(1, 4, 2, 3, TimeUnit::Second);
+        dataset.articles.ids = ["a3", "new", "a0", "a1"].into_iter().collect::<IdTable>();
+        dataset.purchases.customer = vec![0, 0, 1];
+        dataset.purchases.article = vec![0, 2, 1];
+        let histories = Histories::of(&dataset);
+        let ranker = bundle_ranker(&bundle, &dataset, &histories);
+        let case = |customer, known| Case { customer, at: Timestamp(0), known, relevant: vec![0] };
+        let mut scores = [f32::NAN; 16];
+        ranker.score(&[case(0, 2), case(0, 1), case(0, 0), case(1, 1)], &mut scores).unwrap();
+        let never = f32::NEG_INFINITY;
+        assert_eq!(scores[..4], [4.0, never, 5.0, 1.0], "a0 was bought last");
+        assert_eq!(scores[4..8], [4.0, never, 4.0, -2.0], "then a3 was");
+        assert_eq!(scores[8..], [0.0, never, 0.0, 0.0, 0.0, never, 0.0, 0.0], "nothing the bundle knows");
+        assert_eq!(ranker.name(), "last-article");
+    }
+}
