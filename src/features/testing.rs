@@ -8,7 +8,8 @@ use crate::{
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 /// A shop with the article columns `group` (category, with holes), `tags` (sets) and `price` (number, with holes) and
-/// the customer columns `age` (number, with holes), `size` (text that mostly reads as a number) and `city`.
+/// the customer columns `age` (number, with holes), `size` (text that mostly reads as a number) and `city`. The first
+/// purchase is customer 0's of article 0, who have every attribute, so that there is always something to fit.
 pub(crate) fn shop(seed: u64, articles: usize, customers: usize, purchases: usize, time_unit: TimeUnit) -> Dataset {
     let mut rng = StdRng::seed_from_u64(seed);
     let article_columns = vec![
@@ -29,7 +30,7 @@ pub(crate) fn shop(seed: u64, articles: usize, customers: usize, purchases: usiz
         })
         .collect();
     times.sort_unstable();
-    let purchases = Purchases {
+    let mut purchases = Purchases {
         customer: times.iter().map(|_| rng.random_range(0..customers as u32)).collect(),
         // Squared, so that some articles are popular and some are never bought.
         article: times.iter().map(|_| (rng.random::<f64>().powi(2) * articles as f64) as u32).collect(),
@@ -37,6 +38,9 @@ pub(crate) fn shop(seed: u64, articles: usize, customers: usize, purchases: usiz
         price: Vec::new(),
         channel: Vec::new(),
     };
+    if let (Some(customer), Some(article)) = (purchases.customer.first_mut(), purchases.article.first_mut()) {
+        (*customer, *article) = (0, 0);
+    }
     Dataset {
         articles: entities("a", articles, article_columns),
         customers: entities("c", customers, customer_columns),
@@ -79,8 +83,12 @@ fn entities(prefix: &str, len: usize, columns: Vec<Column>) -> Entities {
 }
 
 fn category(rng: &mut StdRng, name: &str, rows: usize, values: &[&str]) -> Column {
-    let mut code = || if rng.random_bool(0.2) { MISSING } else { rng.random_range(0..values.len() as u32) };
-    let codes = (0..rows).map(|_| code()).collect();
+    let mut code = |row| match row {
+        0 => 0,
+        _ if rng.random_bool(0.2) => MISSING,
+        _ => rng.random_range(0..values.len() as u32),
+    };
+    let codes = (0..rows).map(&mut code).collect();
     Column { name: name.into(), values: Values::Category { codes, dictionary: values.iter().copied().collect() } }
 }
 
@@ -94,6 +102,6 @@ fn tags(rng: &mut StdRng, name: &str, rows: usize, values: &[&str]) -> Column {
 }
 
 fn numbers(rng: &mut StdRng, name: &str, rows: usize) -> Column {
-    let mut value = || if rng.random_bool(0.2) { f32::NAN } else { rng.random_range(16.0..99.0) };
-    Column { name: name.into(), values: Values::Number((0..rows).map(|_| value()).collect()) }
+    let mut value = |row| if row > 0 && rng.random_bool(0.2) { f32::NAN } else { rng.random_range(16.0..99.0) };
+    Column { name: name.into(), values: Values::Number((0..rows).map(&mut value).collect()) }
 }
