@@ -72,20 +72,27 @@ impl Exact {
 
 /// The best `k` of the scratch's items by f32 score.
 pub(super) fn rescore(kernels: &Kernels, items: &ItemVectors, k: usize, scratch: &mut Scratch) -> Vec<Hit> {
-    let Scratch { query, ids, floats, keys, .. } = scratch;
     /// Rows asked for ahead of the one being scored.
     const AHEAD: usize = 64;
-    floats.clear();
+    let Scratch { query, ids, floats, keys, .. } = scratch;
+    let limit = MIN_CANDIDATES.max(2 * k);
+    let mut worst = Key::LEAST;
+    keys.clear();
     for batch in ids.chunks(AHEAD) {
         for &id in batch {
             for line in 0..query.len() / LANES {
                 prefetch(items.padded(), id as usize * query.len() + line * LANES);
             }
         }
+        floats.clear();
         kernels.dot_rows(query, items.padded(), batch, floats);
+        let scored = batch.iter().zip(floats.iter()).map(|(&id, &score)| Key::of_float(score, id));
+        keys.extend(scored.filter(|key| *key > worst));
+        if keys.len() >= limit && k > 0 {
+            worst = *keys.select_nth_unstable_by(k - 1, |a, b| b.cmp(a)).1;
+            keys.truncate(k);
+        }
     }
-    keys.clear();
-    keys.extend(ids.iter().zip(floats).map(|(&id, &mut score)| Key::of_float(score, id)));
     best_hits(keys, k)
 }
 

@@ -3,12 +3,7 @@
 //! Header fields: count, dim, stride, 0, 0. Then `count` rows of `stride` f32: the `dim` numbers and zeros up to the
 //! next multiple of 16, so that a row is whole cache lines and the kernels need no tail.
 
-use super::{
-    RetrievalError,
-    buffer::Buffer,
-    file::Format,
-    kernel::{Kernels, LANES},
-};
+use super::{RetrievalError, buffer::Buffer, file::Format, kernel::LANES};
 use std::{io::Read, path::Path};
 
 const FORMAT: Format = Format { magic: *b"VITRITEM", version: 1, what: "an item table" };
@@ -123,12 +118,6 @@ impl ItemVectors {
     /// f32 a padded row.
     pub(super) fn stride(&self) -> usize {
         stride(self.dim)
-    }
-
-    /// Inner product of a padded query and one item, as every index of this module reports it.
-    pub(super) fn score(&self, kernels: &Kernels, query: &[f32], item: u32) -> f32 {
-        let start = item as usize * self.stride();
-        kernels.dot(query, &self.rows[start..start + self.stride()])
     }
 }
 

@@ -85,6 +85,11 @@ impl Retriever {
         Oracle { items: &self.items, exact: &self.exact }
     }
 
+    /// The instruction set in use: `avx512`, `avx2` or `portable`.
+    pub fn instruction_set(&self) -> &'static str {
+        self.exact.kernels.name
+    }
+
     /// How [`Index::search`] would answer.
     ///
     /// # Errors
@@ -171,8 +176,9 @@ impl Costs {
         let (wanted, allowed) = (k as f64, allowed as f64);
         let (gather, scan) = (self.gather(allowed), self.scan(wanted, allowed));
         if let Some(ef) = self.ef {
-            // The beam ends with the best items of all; of those the allowed share is left, and must be k.
-            let ef = (ef.max(k) as f64 * self.len / allowed).ceil();
+            // The beam ends with the best items of all; of those the allowed share is left, and must be k. It ranks by
+            // codes, so some of the k best in f32 lie a little behind place k.
+            let ef = (ef.max(k + k / 8 + 8) as f64 * self.len / allowed).ceil();
             if self.graph(ef) < gather.min(scan) {
                 return Plan::Graph { ef: ef as usize };
             }

@@ -7,6 +7,9 @@ use super::Hit;
 pub(super) struct Key(u64);
 
 impl Key {
+    /// Below every score.
+    pub(super) const LEAST: Self = Self(0);
+
     /// `score` must not be NaN. −0 counts as 0.
     #[inline(always)]
     pub(super) fn of_float(score: f32, item: u32) -> Self {

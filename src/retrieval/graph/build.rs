@@ -16,7 +16,7 @@ use crate::{
 use anndists::dist::distances::Distance;
 use hnsw_rs::hnsw::Hnsw;
 use rayon::prelude::*;
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::HashMap};
 
 /// Layers hnsw_rs can hold.
 const MAX_LAYERS: usize = 16;
@@ -51,11 +51,12 @@ impl Graph {
     ) -> Result<Self, RetrievalError> {
         validate(&parameters)?;
         let kernels = Kernels::best();
-        let (units, width) = unit_vectors(items)?;
-        let unit = |item: u32| &units[item as usize * width..][..width];
-        let hnsw = Hnsw::new(parameters.m, items.len(), MAX_LAYERS, parameters.ef_construction, UnitDistance(kernels));
-        let ids: Vec<u32> = (0..items.len() as u32).collect();
-        let insert = |&item: &u32| hnsw.insert_slice((unit(item), item as usize));
+        let groups = equal_vectors(items);
+        let (units, width) = unit_vectors(items, &groups)?;
+        let unit = |group: u32| &units[group as usize * width..][..width];
+        let hnsw = Hnsw::new(parameters.m, groups.len(), MAX_LAYERS, parameters.ef_construction, UnitDistance(kernels));
+        let ids: Vec<u32> = (0..groups.len() as u32).collect();
+        let insert = |&group: &u32| hnsw.insert_slice((unit(group), group as usize));
         match insertion {
             Insertion::Serial => ids.iter().for_each(insert),
             Insertion::Parallel => {
@@ -65,26 +66,41 @@ impl Graph {
                 rest.par_iter().for_each(insert);
             }
         }
-        let mut read = ReadOut::new(&hnsw, items.len());
+        let mut read = ReadOut::new(&hnsw, groups.len());
         drop(hnsw);
         let closeness = |a: u32, b: u32| kernels.dot(unit(a), unit(b));
         connect::repair(&mut read.lists, read.entry, 2 * parameters.m, closeness);
-        read.lay_out(items.dim(), parameters)
+        read.lay_out(&groups, items.dim(), parameters)
     }
 }
 
-/// Padded unit vectors whose cosine order is the items' inner-product order for any query: each item divided by the
+/// The items, those with equal vectors together, in order of their first.
+fn equal_vectors(items: &ItemVectors) -> Vec<Vec<u32>> {
+    let mut groups: Vec<Vec<u32>> = Vec::new();
+    let mut known: HashMap<&[u8], usize> = HashMap::with_capacity(items.len());
+    for (item, row) in items.rows().enumerate() {
+        let group = *known.entry(bytemuck::cast_slice(row)).or_insert(groups.len());
+        if group == groups.len() {
+            groups.push(Vec::with_capacity(1));
+        }
+        groups[group].push(item as u32);
+    }
+    groups
+}
+
+/// Padded unit vectors, one a group, whose cosine order is the items' inner-product order for any query: each item divided by the
 /// greatest length M and given one more dimension √(1 − ‖x/M‖²) (Bachrach et al. 2014, *Speeding up the Xbox
 /// recommender system using a Euclidean transformation for inner-product spaces*). Answers the width of a row.
-fn unit_vectors(items: &ItemVectors) -> Result<(Buffer<f32>, usize), RetrievalError> {
+fn unit_vectors(items: &ItemVectors, groups: &[Vec<u32>]) -> Result<(Buffer<f32>, usize), RetrievalError> {
     let longest = items.rows().map(norm).fold(0.0, f64::max);
     let shortest = items.rows().map(norm).fold(f64::INFINITY, f64::min);
     // Equal lengths need no further dimension.
     let extended = shortest < 0.9999 * longest || longest == 0.0;
     let dim = items.dim();
     let width = (dim + usize::from(extended)).next_multiple_of(LANES);
-    let mut units = Buffer::zeroed("unit vectors", items.len() * width)?;
-    for (unit, row) in units.chunks_exact_mut(width).zip(items.rows()) {
+    let mut units = Buffer::zeroed("unit vectors", groups.len() * width)?;
+    for (unit, group) in units.chunks_exact_mut(width).zip(groups) {
+        let row = items.row(group[0]);
         let scale = if longest > 0.0 { 1.0 / if extended { longest } else { norm(row) } } else { 0.0 };
         for (unit, &x) in unit.iter_mut().zip(row) {
             *unit = (f64::from(x) * scale) as f32;
@@ -97,11 +113,11 @@ fn unit_vectors(items: &ItemVectors) -> Result<(Buffer<f32>, usize), RetrievalEr
     Ok((units, width))
 }
 
-/// hnsw_rs's graph by item.
+/// hnsw_rs's graph by group of equal items.
 struct ReadOut {
     /// Layer 0.
     lists: Vec<Vec<u32>>,
-    /// Layers 1.. of each item up to its level.
+    /// Layers 1.. of each group up to its level.
     upper: Vec<Vec<Vec<u32>>>,
     entry: u32,
 }
@@ -144,34 +160,40 @@ impl ReadOut {
         order
     }
 
-    fn lay_out(self, dim: usize, parameters: IndexParameters) -> Result<Graph, RetrievalError> {
-        let items = self.order();
-        let mut node_of = vec![0; items.len()];
-        for (node, &item) in items.iter().enumerate() {
-            node_of[item as usize] = node as u32;
+    fn lay_out(self, groups: &[Vec<u32>], dim: usize, parameters: IndexParameters) -> Result<Graph, RetrievalError> {
+        let order = self.order();
+        let mut node_of = vec![0; order.len()];
+        for (node, &group) in order.iter().enumerate() {
+            node_of[group as usize] = node as u32;
         }
         let stride = self.lists.iter().map(Vec::len).max().unwrap_or(0).max(2 * parameters.m).min(super::MAX_STRIDE);
-        let mut links = Buffer::zeroed("the search graph", items.len() * stride)?;
-        for (row, &item) in links.chunks_exact_mut(stride).zip(&items) {
+        let mut links = Buffer::zeroed("the search graph", order.len() * stride)?;
+        for (row, &group) in links.chunks_exact_mut(stride).zip(&order) {
             row.fill(EMPTY);
-            for (place, &link) in row.iter_mut().zip(&self.lists[item as usize]) {
+            for (place, &link) in row.iter_mut().zip(&self.lists[group as usize]) {
                 *place = node_of[link as usize];
             }
         }
         let top = self.upper[self.entry as usize].len();
         let upper = (0..top)
             .map(|layer| {
-                let nodes = items.iter().take_while(|&&item| self.upper[item as usize].len() > layer);
+                let nodes = order.iter().take_while(|&&group| self.upper[group as usize].len() > layer);
                 let mut flat = Layer { offsets: vec![0], links: Vec::new() };
-                for &item in nodes {
+                for &group in nodes {
                     let present = |&&link: &&u32| self.upper[link as usize].len() > layer;
-                    let list = &self.upper[item as usize][layer];
+                    let list = &self.upper[group as usize][layer];
                     flat.links.extend(list.iter().filter(present).map(|&link| node_of[link as usize]));
                     flat.offsets.push(flat.links.len() as u32);
                 }
                 flat
             })
             .collect();
-        Ok(Graph { items, links, stride, upper, dim, parameters })
+        let mut firsts = vec![0];
+        let mut items = Vec::new();
+        for &group in &order {
+            items.extend(&groups[group as usize]);
+            firsts.push(items.len() as u32);
+        }
+        Ok(Graph { items, firsts, links, stride, upper, dim, parameters })
     }
 }

@@ -1,23 +1,23 @@
 //! The search graph (HNSW: Malkov & Yashunin 2018, arXiv:1603.09320) in a flat layout, and its file `index.bin`.
 //!
 //! Nodes are numbered by falling level, so the nodes of layer l are `0..nodes(l)` and no layer needs a map; within a
-//! level in breadth-first order from the entry point, so that neighbours lie near each other in memory. `items` gives
-//! each node its item.
+//! level in breadth-first order from the entry point, so that neighbours lie near each other in memory. Items with equal
+//! vectors share a node: a crowd of duplicates would only link to itself and trap the search.
 //!
 //! ```text
-//! header   count · dim | stride << 32 · upper layers | words << 32 … (see FIELDS below)
-//! items    count × u32: a permutation
-//! links    count × stride × u32: layer 0; a row ends at its first EMPTY
+//! header   fields: items; dim, stride; upper layers, nodes; m, ef_construction; ef_search, 0
+//! items    items × u32, node after node: a permutation
+//! firsts   (nodes + 1) × u32: where each node's items begin
+//! links    nodes × stride × u32: layer 0; a row ends at its first EMPTY
 //! upper    for each layer 1..: nodes u32, nodes + 1 offsets u32, links u32
 //! ```
-//! Fields: count; dim, stride; upper layers, 0; m, ef_construction; ef_search, 0 (pairs are the low and high half).
-//! Everything is validated at load, so the search may trust ids.
+//! Pairs of fields are the low and the high half of a u64. Everything is validated at load, so the search may trust ids.
 
 #[cfg(feature = "trainer")]
 pub(super) mod build;
 mod connect;
 pub(super) mod search;
-#[cfg(test)]
+#[cfg(all(test, feature = "trainer"))]
 mod tests;
 
 use super::{MAX_DIM, RetrievalError, buffer::Buffer, file::Format};
@@ -43,6 +43,10 @@ struct Layer {
 }
 
 impl Layer {
+    fn nodes(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
     fn of(&self, node: u32) -> &[u32] {
         &self.links[self.offsets[node as usize] as usize..self.offsets[node as usize + 1] as usize]
     }
@@ -51,6 +55,7 @@ impl Layer {
 /// A search graph over the items of one table.
 pub struct Graph {
     items: Vec<u32>,
+    firsts: Vec<u32>,
     links: Buffer<u32>,
     stride: usize,
     upper: Vec<Layer>,
@@ -59,10 +64,15 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Number of nodes.
+    /// Number of items.
     #[allow(clippy::len_without_is_empty, reason = "there is no empty graph")]
     pub fn len(&self) -> usize {
         self.items.len()
+    }
+
+    /// Number of nodes: of different vectors.
+    pub fn nodes(&self) -> usize {
+        self.firsts.len() - 1
     }
 
     /// Length of the vectors it was built over.
@@ -75,22 +85,33 @@ impl Graph {
         self.parameters
     }
 
+    /// Items of a node.
+    fn items_of(&self, node: u32) -> &[u32] {
+        &self.items[self.firsts[node as usize] as usize..self.firsts[node as usize + 1] as usize]
+    }
+
     /// Links of a node in layer 0.
     fn links(&self, node: u32) -> &[u32] {
-        let row = &self.links[node as usize * self.stride..][..self.stride];
+        let row = self.row(node);
         &row[..row.iter().position(|&link| link == EMPTY).unwrap_or(row.len())]
     }
 
-    /// How many items the search cannot reach from the entry point, or cannot return from: 0 for a built graph.
+    /// The same with the EMPTY behind them.
+    #[inline(always)]
+    fn row(&self, node: u32) -> &[u32] {
+        &self.links[node as usize * self.stride..][..self.stride]
+    }
+
+    /// How many nodes the search cannot reach from the entry point, or cannot return from: 0 for a built graph.
     pub fn unreachable(&self) -> usize {
-        let forward = connect::reached(self.len(), 0, |node| self.links(node));
-        let mut back = vec![Vec::new(); self.len()];
-        for node in 0..self.len() as u32 {
+        let forward = connect::reached(self.nodes(), 0, |node| self.links(node));
+        let mut back = vec![Vec::new(); self.nodes()];
+        for node in 0..self.nodes() as u32 {
             for &link in self.links(node) {
                 back[link as usize].push(node);
             }
         }
-        let backward = connect::reached(self.len(), 0, |node| &back[node as usize]);
+        let backward = connect::reached(self.nodes(), 0, |node| &back[node as usize]);
         forward.iter().zip(backward).filter(|(forward, backward)| !(**forward && *backward)).count()
     }
 
@@ -103,12 +124,13 @@ impl Graph {
         let fields = [
             self.len() as u64,
             pair(self.dim, self.stride),
-            pair(self.upper.len(), 0),
+            pair(self.upper.len(), self.nodes()),
             pair(self.parameters.m, self.parameters.ef_construction),
             pair(self.parameters.ef_search, 0),
         ];
         FORMAT.write(path, fields, |out| {
             out.write_all(bytemuck::cast_slice(&self.items))?;
+            out.write_all(bytemuck::cast_slice(&self.firsts))?;
             out.write_all(bytemuck::cast_slice(&self.links))?;
             for layer in &self.upper {
                 out.write_all(&(layer.offsets.len() as u32 - 1).to_le_bytes())?;
@@ -134,22 +156,24 @@ impl Graph {
                 fields[0], shape[0]
             )));
         }
-        let [[upper, zero1], [ef_search, zero2]] = [layers, search];
+        let [[upper, nodes], [ef_search, zero]] = [layers, search];
         let parameters = IndexParameters { m: build[0], ef_construction: build[1], ef_search };
         validate(&parameters).map_err(|error| refuse(error.to_string()))?;
         let stride = shape[1];
-        if !(1..=MAX_STRIDE).contains(&stride) || upper > MAX_UPPER || zero1 != 0 || zero2 != 0 {
-            return Err(refuse(format!("{stride} links a node and {upper} upper layers are out of range")));
+        if !(1..=MAX_STRIDE).contains(&stride) || upper > MAX_UPPER || !(1..=len).contains(&nodes) || zero != 0 {
+            return Err(refuse(format!("{nodes} nodes, {stride} links each, {upper} upper layers are out of range")));
         }
-        // At most 2^31 × 4,097 × 4 bytes: no overflow.
-        let fixed = len as u64 * (stride as u64 + 1) * 4;
+        // At most 2^31 × 4,098 × 4 bytes: no overflow.
+        let fixed = (len as u64 + 1 + nodes as u64 * (stride as u64 + 1)) * 4;
         let Some(mut rest) = content.checked_sub(fixed) else {
             return Err(refuse(format!("{content} bytes hold less than {fixed} of items and links: truncated")));
         };
         let io = || RetrievalError::io(path);
         let mut items = vec![0; len];
         file.read_exact(bytemuck::cast_slice_mut(&mut items)).map_err(io())?;
-        let mut links = Buffer::zeroed("the search graph", len * stride)?;
+        let mut firsts = vec![0; nodes + 1];
+        file.read_exact(bytemuck::cast_slice_mut(&mut firsts)).map_err(io())?;
+        let mut links = Buffer::zeroed("the search graph", nodes * stride)?;
         file.read_exact(bytemuck::cast_slice_mut(&mut links)).map_err(io())?;
         // Lengths come from the file: nothing is reserved that the file does not hold.
         let mut words = |count: usize| -> Result<Vec<u32>, RetrievalError> {
@@ -169,13 +193,17 @@ impl Graph {
         if rest != 0 {
             return Err(refuse(format!("{rest} bytes too many")));
         }
-        let graph = Self { items, links, stride, upper: layers, dim, parameters };
+        let graph = Self { items, firsts, links, stride, upper: layers, dim, parameters };
         graph.validate().map_err(refuse)?;
         Ok(graph)
     }
 
     fn validate(&self) -> Result<(), String> {
         let len = self.len();
+        let rising = self.firsts.windows(2).all(|pair| pair[0] < pair[1]);
+        if self.firsts[0] != 0 || !rising || self.firsts[self.nodes()] as usize != len {
+            return Err("the nodes' items are out of range".into());
+        }
         let mut seen = vec![false; len];
         for &item in &self.items {
             match seen.get_mut(item as usize) {
@@ -185,11 +213,13 @@ impl Graph {
         }
         for (node, row) in self.links.chunks_exact(self.stride).enumerate() {
             let links = row.iter().take_while(|&&link| link != EMPTY).count();
-            if row[..links].iter().any(|&link| link as usize >= len) || row[links..].iter().any(|&link| link != EMPTY) {
+            if row[..links].iter().any(|&link| link as usize >= self.nodes())
+                || row[links..].iter().any(|&link| link != EMPTY)
+            {
                 return Err(format!("the links of node {node} are out of range"));
             }
         }
-        let mut below = len;
+        let mut below = self.nodes();
         for (layer, Layer { offsets, links }) in self.upper.iter().enumerate() {
             let nodes = offsets.len() - 1;
             let rising = offsets[0] == 0 && offsets.windows(2).all(|pair| pair[0] <= pair[1]);

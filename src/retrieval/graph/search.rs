@@ -3,7 +3,7 @@
 //! The beam is a sorted array of 64-bit entries: at the widths that recommendation needs (100 to 600) inserting by
 //! a short memmove beats two heaps. An entry is score, node and "already expanded" in one number.
 
-use super::Graph;
+use super::{EMPTY, Graph, Layer};
 use crate::retrieval::{
     Hit, ItemSet, ItemVectors, RetrievalError,
     buffer::Buffer,
@@ -15,6 +15,10 @@ use crate::retrieval::{
 
 /// Bytes of a cache line.
 const LINE: usize = 64;
+
+/// Nodes expanded at once: nearly every node of the beam is expanded in the end, and asking memory for the links and
+/// codes of several hides its latency.
+const WIDE: usize = 4;
 
 /// A graph with the codes of its nodes, in node order.
 pub(in crate::retrieval) struct GraphIndex {
@@ -66,8 +70,9 @@ impl GraphIndex {
             17..=32 => 32,
             dim => dim.next_multiple_of(LINE),
         };
-        let mut codes = Buffer::zeroed("the graph's codes", items.len() * stride)?;
-        for (row, &item) in codes.chunks_exact_mut(stride).zip(&graph.items) {
+        let mut codes = Buffer::zeroed("the graph's codes", graph.nodes() * stride)?;
+        for (row, &first) in codes.chunks_exact_mut(stride).zip(&graph.firsts) {
+            let item = graph.items[first as usize];
             for (to, code) in row.iter_mut().zip(quantiser.encode(items.row(item))) {
                 *to = code;
             }
@@ -96,7 +101,7 @@ impl GraphIndex {
         self.weigh(&scratch.query, &mut scratch.beam);
         let entry = self.descend(kernels, &mut scratch.beam);
         self.expand(kernels, entry, target.ef, &mut scratch.beam);
-        let found = scratch.beam.entries.iter().map(|entry| self.graph.items[entry.node() as usize]);
+        let found = scratch.beam.entries.iter().flat_map(|entry| self.graph.items_of(entry.node()).iter().copied());
         scratch.ids.clear();
         match target.allowed {
             Some(allowed) => scratch.ids.extend(found.filter(|&item| allowed.contains(item))),
@@ -115,17 +120,24 @@ impl GraphIndex {
         beam.weights.resize(self.stride, 0);
     }
 
-    /// Greedy search through the upper layers: where layer 0 is entered, with its score.
+    /// Where layer 0 is entered, with its score: the best of the highest layers' nodes, all of them scored because a
+    /// greedy walk among few nodes easily ends in the wrong region, then greedy through the larger layers below.
     fn descend(&self, kernels: &Kernels, beam: &mut Beam) -> (i32, u32) {
-        let Beam { weights, scores, .. } = beam;
-        let mut score_all = |nodes: &[u32]| {
+        /// Most nodes to score at once.
+        const STARTS: usize = 512;
+        let Beam { weights, scores, seen, .. } = beam;
+        let mut best_of = |nodes: &[u32]| {
             scores.clear();
             kernels.dot_codes(weights, &self.codes, nodes, scores);
             scores.iter().zip(nodes).map(|(&score, &node)| (score, node)).max()
         };
-        let mut best = score_all(&[0]).unwrap_or((i32::MIN, 0));
-        for layer in self.graph.upper.iter().rev() {
-            while let Some(next) = score_all(layer.of(best.1))
+        let walked = self.graph.upper.iter().take_while(|layer| layer.nodes() > STARTS).count();
+        let starts = self.graph.upper.get(walked).map_or(1, Layer::nodes);
+        seen.clear();
+        seen.extend(0..starts as u32);
+        let mut best = best_of(seen).unwrap_or((i32::MIN, 0));
+        for layer in self.graph.upper[..walked].iter().rev() {
+            while let Some(next) = best_of(layer.of(best.1))
                 && next.0 > best.0
             {
                 best = next;
@@ -136,34 +148,48 @@ impl GraphIndex {
 
     fn expand(&self, kernels: &Kernels, entry: (i32, u32), ef: usize, beam: &mut Beam) {
         let Beam { weights, visited, seen, scores, entries } = beam;
-        visited.resize(self.graph.len().div_ceil(64), 0);
+        visited.resize(self.graph.nodes().div_ceil(64), 0);
         seen.clear();
         seen.push(entry.1);
         visited[entry.1 as usize / 64] |= 1 << (entry.1 % 64);
         entries.clear();
         entries.push(Entry::new(entry.0, entry.1));
+        // Entries before the cursor are expanded.
         let mut cursor = 0;
-        while let Some(next) = entries.get_mut(cursor) {
-            if !next.open() {
-                cursor += 1;
-                continue;
-            }
-            next.0 &= !1;
-            let node = next.node();
+        loop {
             let fresh = seen.len();
-            for &link in self.graph.links(node) {
-                let word = &mut visited[link as usize / 64];
-                if *word >> (link % 64) & 1 == 0 {
-                    *word |= 1 << (link % 64);
-                    seen.push(link);
-                    for line in 0..self.stride.div_ceil(LINE) {
-                        prefetch(&self.codes, link as usize * self.stride + line * LINE);
+            let mut expanded = 0;
+            let mut resume = None;
+            for (place, next) in entries.iter_mut().enumerate().skip(cursor) {
+                if !next.open() {
+                    continue;
+                }
+                if expanded == WIDE {
+                    resume = Some(place);
+                    break;
+                }
+                expanded += 1;
+                next.0 &= !1;
+                for &link in self.graph.row(next.node()) {
+                    if link == EMPTY {
+                        break;
+                    }
+                    let word = &mut visited[link as usize / 64];
+                    if *word >> (link % 64) & 1 == 0 {
+                        *word |= 1 << (link % 64);
+                        seen.push(link);
+                        for line in 0..self.stride.div_ceil(LINE) {
+                            prefetch(&self.codes, link as usize * self.stride + line * LINE);
+                        }
                     }
                 }
             }
+            if expanded == 0 {
+                break;
+            }
             scores.clear();
             kernels.dot_codes(weights, &self.codes, &seen[fresh..], scores);
-            let mut first = cursor + 1;
+            cursor = resume.unwrap_or(entries.len());
             for (&link, &score) in seen[fresh..].iter().zip(scores.iter()) {
                 let entry = Entry::new(score, link);
                 if entries.len() == ef {
@@ -174,10 +200,11 @@ impl GraphIndex {
                 }
                 let place = entries.partition_point(|other| *other > entry);
                 entries.insert(place, entry);
-                prefetch(&self.graph.links, link as usize * self.graph.stride);
-                first = first.min(place);
+                let row = link as usize * self.graph.stride;
+                prefetch(&self.graph.links, row);
+                prefetch(&self.graph.links, row + LINE / 4);
+                cursor = cursor.min(place);
             }
-            cursor = first;
         }
         // Leave the bitmap clean, by whichever way touches less.
         if seen.len() * 4 < visited.len() {

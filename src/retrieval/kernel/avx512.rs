@@ -38,9 +38,7 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 
 #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 fn dot_rows(query: &[f32], rows: &[f32], ids: &[u32], out: &mut Vec<f32>) {
-    for &id in ids {
-        out.push(dot(query, &rows[id as usize * query.len()..][..query.len()]));
-    }
+    out.extend(ids.iter().map(|&id| dot(query, &rows[id as usize * query.len()..][..query.len()])));
 }
 
 #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
