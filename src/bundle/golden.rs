@@ -76,10 +76,7 @@ impl Golden {
             if found.len() != expected.len() {
                 return Err(fail(format!("a vector of {} numbers instead of {}", found.len(), expected.len())));
             }
-            // Written so that not-a-number fails.
-            let differs =
-                |at: &usize| !((found[*at] - expected[*at]).abs() <= TOLERANCE * expected[*at].abs().max(1.0));
-            if let Some(at) = (0..found.len()).find(differs) {
+            if let Some(at) = (0..found.len()).find(|&at| !close(expected[at], found[at])) {
                 return Err(fail(format!("number {at} of the vector is {} instead of {}", found[at], expected[at])));
             }
         }
@@ -121,11 +118,15 @@ fn exact_top(vector: &[f32], items: &[f32], dim: usize) -> Vec<GoldenHit> {
     hits
 }
 
+/// Within the tolerance; never for what is not a number.
+fn close(expected: f32, found: f32) -> bool {
+    (found - expected).abs() <= TOLERANCE * expected.abs().max(1.0)
+}
+
 fn same_ranking(expected: &[GoldenHit], found: &[GoldenHit]) -> Result<(), String> {
     if expected.len() != found.len() {
         return Err(format!("{} hits instead of {}", found.len(), expected.len()));
     }
-    let close = |a: f32, b: f32| (a - b).abs() <= TOLERANCE * a.abs().max(1.0);
     for (rank, (e, f)) in expected.iter().zip(found).enumerate() {
         if !close(e.score, f.score) {
             return Err(format!(
