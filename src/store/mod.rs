@@ -7,6 +7,7 @@
 
 mod changes;
 mod error;
+mod import;
 mod migrations;
 mod options;
 mod postgres;
@@ -15,6 +16,7 @@ mod sqlite;
 
 pub use changes::watch;
 pub use error::StoreError;
+pub use import::{Import, Outcome, Report, import};
 pub use options::{DEFAULT_URL, StoreOptions};
 pub use records::{ArticleRecord, AttributeValue, Attributes, CustomerRecord, ModelVersion, PurchaseRecord, Revisions};
 

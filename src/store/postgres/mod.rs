@@ -1,7 +1,10 @@
 //! The store on Postgres.
 
 mod catalogue;
+mod load;
 mod models;
+
+pub(super) use load::Loader;
 
 use super::{
     ArticleRecord, CustomerRecord, ModelVersion, PurchaseRecord, Revisions, Store, StoreError, StoreOptions,
@@ -58,25 +61,27 @@ impl Postgres {
             .connect_lazy_with(address);
         let patience = options.acquire_timeout + options.statement_timeout + Duration::from_secs(1);
         let store = Self { pool, patience, listener: Mutex::new(None) };
-        migrations::check(store.schema_version().await?, &migrations::postgres())?;
+        let version = async { schema_version(&mut *store.pool.acquire().await?).await };
+        migrations::check(store.within(version).await?, &migrations::postgres())?;
         Ok(store)
-    }
-
-    async fn schema_version(&self) -> Result<i64, StoreError> {
-        let exists: bool = self
-            .within(sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(&self.pool))
-            .await?;
-        if !exists {
-            return Ok(0);
-        }
-        let version: Option<i64> =
-            sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(&self.pool).await?;
-        Ok(version.unwrap_or(0))
     }
 
     async fn within<T>(&self, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
         Ok(timeout(self.patience, work).await.map_err(|_| no_answer())??)
     }
+}
+
+/// The newest migration applied; 0 for a database without any.
+async fn schema_version(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
+    let exists: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
+        .fetch_one(&mut *connection)
+        .await?;
+    if !exists {
+        return Ok(0);
+    }
+    let version: Option<i64> =
+        sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(connection).await?;
+    Ok(version.unwrap_or(0))
 }
 
 /// Locks a revision's row: whoever changes what it counts stands in line here, so the counts grow in the order

@@ -1,7 +1,10 @@
 //! The store on SQLite: one file, many readers, one writer.
 
 mod catalogue;
+mod load;
 mod models;
+
+pub(super) use load::Loader;
 
 use super::{
     ArticleRecord, CustomerRecord, ModelVersion, PurchaseRecord, Revisions, Store, StoreError, StoreOptions,
@@ -76,21 +79,10 @@ impl Sqlite {
         let readers = pool(options.max_connections).connect_lazy_with(address.clone().pragma("query_only", "ON"));
         let writer = pool(1).connect_lazy_with(address);
         let store = Self { readers, writer, changed: Notify::new() };
-        let found = store.schema_version().await.map_err(|error| cannot_open(&file, error))?;
+        let version = async { schema_version(&mut *store.readers.acquire().await?).await };
+        let found = version.await.map_err(|error: sqlx::Error| cannot_open(&file, error))?;
         migrations::check(found, &migrations::sqlite())?;
         Ok(store)
-    }
-
-    async fn schema_version(&self) -> Result<i64, StoreError> {
-        let exists: bool = sqlx::query_scalar("SELECT count(*) > 0 FROM sqlite_schema WHERE name = '_sqlx_migrations'")
-            .fetch_one(&self.readers)
-            .await?;
-        if !exists {
-            return Ok(0);
-        }
-        let version: Option<i64> =
-            sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(&self.readers).await?;
-        Ok(version.unwrap_or(0))
     }
 
     /// Takes the file's write lock at once: a transaction that began by reading could not wait for it.
@@ -105,6 +97,19 @@ impl Sqlite {
         self.changed.notify_one();
         Ok(())
     }
+}
+
+/// The newest migration applied; 0 for a database without any.
+async fn schema_version(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+    let exists: bool = sqlx::query_scalar("SELECT count(*) > 0 FROM sqlite_schema WHERE name = '_sqlx_migrations'")
+        .fetch_one(&mut *connection)
+        .await?;
+    if !exists {
+        return Ok(0);
+    }
+    let version: Option<i64> =
+        sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(connection).await?;
+    Ok(version.unwrap_or(0))
 }
 
 /// Counts a change; takes effect with the commit.

@@ -1,0 +1,200 @@
+//! Bulk loading into SQLite.
+
+use super::{advance_revision, cannot_open, catalogue, configure, is_new, schema_version};
+use crate::store::{
+    ArticleRecord, StoreError, StoreOptions,
+    import::{CustomerRow, Done, PurchaseRow, Step, Table, Target, another_import},
+    migrations,
+    records::check_article,
+};
+use async_trait::async_trait;
+use futures_util::TryStreamExt;
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, Executor, Row, SqlSafeStr, SqliteConnection, sqlite::SqliteConnectOptions,
+};
+
+/// Purchases a statement: past a few hundred rows the cost of a statement vanishes.
+const ROWS: usize = 500;
+
+pub(crate) struct Loader {
+    connection: SqliteConnection,
+    fingerprint: String,
+}
+
+impl Loader {
+    pub(crate) async fn open(address: SqliteConnectOptions, options: &StoreOptions) -> Result<Self, StoreError> {
+        if is_new(&address) {
+            return Err(migrations::missing(&migrations::sqlite()));
+        }
+        let file = address.get_filename().display().to_string();
+        let address = configure(address, options).pragma("cache_size", "-65536");
+        let mut connection = address.connect().await.map_err(|error| cannot_open(&file, error))?;
+        let found = schema_version(&mut connection).await.map_err(|error| cannot_open(&file, error))?;
+        migrations::check(found, &migrations::sqlite())?;
+        Ok(Self { connection, fingerprint: String::new() })
+    }
+}
+
+/// Advances the progress row, or finds that another import did.
+macro_rules! advance {
+    ($connection:expr, $fingerprint:expr, $column:literal, $step:expr) => {{
+        let update = concat!(
+            "UPDATE import_progress SET ", $column, " = $3 ",
+            "WHERE fingerprint = $1 AND ", $column, " = $2 AND finished_at IS NULL"
+        );
+        let (from, to) = ($step.from as i64, $step.to as i64);
+        let advanced = sqlx::query(update).bind($fingerprint).bind(from).bind(to).execute($connection).await?;
+        if advanced.rows_affected() == 0 {
+            return Err(another_import());
+        }
+    }};
+}
+
+#[async_trait]
+impl Target for Loader {
+    async fn begin(&mut self, fingerprint: &str) -> Result<Done, StoreError> {
+        const SELECT: &str = "
+            SELECT articles, customers, purchases, finished_at IS NOT NULL FROM import_progress
+            WHERE fingerprint = $1";
+        fingerprint.clone_into(&mut self.fingerprint);
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let found: Option<(i64, i64, i64, bool)> =
+            sqlx::query_as(SELECT).bind(fingerprint).fetch_optional(&mut *transaction).await?;
+        if let Some((articles, customers, purchases, finished)) = found {
+            let [articles, customers, purchases] = [articles, customers, purchases].map(|n| n as usize);
+            return Ok(Done { articles, customers, purchases, finished });
+        }
+        // The same columns as the table it will replace, whatever migrations have made of it.
+        let table: String = sqlx::query_scalar("SELECT sql FROM sqlite_schema WHERE name = 'purchases'")
+            .fetch_one(&mut *transaction)
+            .await?;
+        let columns = table.find('(').map_or("", |at| &table[at..]);
+        transaction.execute("DROP TABLE IF EXISTS purchases_incoming").await?;
+        let create = format!("CREATE TABLE purchases_incoming {columns}");
+        transaction.execute(AssertSqlSafe(create).into_sql_str()).await?;
+        transaction.execute("DELETE FROM import_progress").await?;
+        let insert = "INSERT INTO import_progress (fingerprint) VALUES ($1)";
+        sqlx::query(insert).bind(fingerprint).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(Done::default())
+    }
+
+    async fn put_articles(
+        &mut self,
+        pages: &mut (dyn Iterator<Item = Result<Vec<ArticleRecord>, StoreError>> + Send),
+        step: Step,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        advance!(&mut *transaction, &self.fingerprint, "articles", step);
+        let mut changed = 0;
+        for page in pages {
+            let page = page?;
+            page.iter().try_for_each(check_article)?;
+            changed += catalogue::write(&mut transaction, &page.iter().collect::<Vec<_>>(), true).await?;
+        }
+        if changed > 0 {
+            advance_revision(&mut transaction, "catalogue").await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    async fn put_customers(&mut self, rows: &[CustomerRow<'_>], step: Step) -> Result<(), StoreError> {
+        const WRITE: &str = "
+            INSERT INTO customers (id, attributes)
+            SELECT value ->> 0, value -> 1 FROM json_each($1) WHERE true ORDER BY key
+            ON CONFLICT (id) DO UPDATE SET attributes = excluded.attributes WHERE attributes <> excluded.attributes";
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        advance!(&mut *transaction, &self.fingerprint, "customers", step);
+        for page in rows.chunks(2_000) {
+            let mut json = String::from("[");
+            for row in page {
+                if json.len() > 1 {
+                    json.push(',');
+                }
+                let id = serde_json::to_string(row.id).expect("a text is plain JSON");
+                json.extend(["[", &id, ",", &row.attributes, "]"]);
+            }
+            json.push(']');
+            sqlx::query(WRITE).bind(json).execute(&mut *transaction).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    async fn keys(&mut self, table: Table, visit: &mut (dyn FnMut(&str, i32) + Send)) -> Result<(), StoreError> {
+        let mut rows = sqlx::query(match table {
+            Table::Articles => "SELECT id, key FROM articles",
+            Table::Customers => "SELECT id, key FROM customers",
+        })
+        .fetch(&mut self.connection);
+        while let Some(row) = rows.try_next().await? {
+            visit(row.try_get(0)?, row.try_get(1)?);
+        }
+        Ok(())
+    }
+
+    async fn put_purchases(&mut self, rows: &[PurchaseRow], step: Step) -> Result<(), StoreError> {
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        advance!(&mut *transaction, &self.fingerprint, "purchases", step);
+        let full = insert(ROWS);
+        let mut nth = Nth::default();
+        for page in rows.chunks(ROWS) {
+            let sql = if page.len() == ROWS { full.clone() } else { insert(page.len()) };
+            let mut query = sqlx::query(AssertSqlSafe(sql));
+            for row in page {
+                query = query
+                    .bind(row.customer)
+                    .bind(i64::from(row.at))
+                    .bind(row.article)
+                    .bind(nth.next(row))
+                    .bind(row.price.map(f64::from))
+                    .bind(row.channel.map(i32::from));
+            }
+            query.execute(&mut *transaction).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    async fn finish(&mut self) -> Result<(), StoreError> {
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let finished = sqlx::query(
+            "UPDATE import_progress SET finished_at = unixepoch() WHERE fingerprint = $1 AND finished_at IS NULL",
+        )
+        .bind(&self.fingerprint)
+        .execute(&mut *transaction)
+        .await?;
+        if finished.rows_affected() == 0 {
+            return Err(another_import());
+        }
+        transaction.execute("DROP TABLE purchases").await?;
+        transaction.execute("ALTER TABLE purchases_incoming RENAME TO purchases").await?;
+        transaction.commit().await?;
+        // Gives the log's space back; a reader in the way only puts it off.
+        self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").await?;
+        Ok(())
+    }
+}
+
+/// An INSERT of so many purchases; few distinct texts, so the prepared statement is found again.
+fn insert(rows: usize) -> String {
+    let mut sql = String::from("INSERT INTO purchases_incoming (customer, at, article, nth, price, channel) VALUES ");
+    for row in 0..rows {
+        sql.push_str(if row == 0 { "(?,?,?,?,?,?)" } else { ",(?,?,?,?,?,?)" });
+    }
+    sql
+}
+
+/// Numbers exact duplicates, which are neighbours in the order of rows.
+#[derive(Default)]
+struct Nth {
+    last: Option<(i32, u32, i32)>,
+    nth: i32,
+}
+
+impl Nth {
+    fn next(&mut self, row: &PurchaseRow) -> i32 {
+        let purchase = Some((row.customer, row.at, row.article));
+        self.nth = if purchase == self.last { self.nth + 1 } else { 0 };
+        self.last = purchase;
+        self.nth
+    }
+}
