@@ -68,8 +68,8 @@ impl Histories {
     }
 }
 
-/// Position of every article in the order of ids.
-fn article_ranks(dataset: &Dataset) -> Vec<u32> {
+/// Position of every article in the order of ids: as numbers where all are whole numbers, else as text.
+pub(crate) fn article_ranks(dataset: &Dataset) -> Vec<u32> {
     let ids = &dataset.articles.ids;
     let mut order: Vec<u32> = (0..ids.len() as u32).collect();
     let numbers: Option<Vec<u64>> = ids.iter().map(|id| id.parse().ok()).collect();

@@ -13,5 +13,7 @@ mod split;
 
 pub use data::{Column, Dataset, Entities, MISSING, Purchases, TimeUnit, Values};
 pub use histories::Histories;
+#[cfg(feature = "server")]
+pub(crate) use histories::article_ranks;
 pub use import::{DatasetError, FileReport, ImportReport, LoadOptions, Numbering, Reason, Reject, RejectGroup, load};
 pub use split::{Case, Protocol, Split, SplitError};

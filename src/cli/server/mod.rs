@@ -1,5 +1,6 @@
 //! `vitrine-server`: one file a command.
 
+mod import;
 mod migrate;
 
 use crate::store;
@@ -16,6 +17,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Migrate(migrate::Arguments),
+    Import(import::Arguments),
 }
 
 /// Which database a command works on.
@@ -33,6 +35,7 @@ struct DatabaseArguments {
 pub fn run() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Migrate(arguments) => migrate::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
     }
 }
 

@@ -96,6 +96,9 @@ pub(super) enum Table {
     Customers,
 }
 
+/// Takes an id and its key.
+pub(super) type KeyVisitor<'a> = &'a mut (dyn for<'id> FnMut(&'id str, i32) + Send);
+
 /// A database as the target of an import: one connection. Each `put` is one transaction.
 #[async_trait]
 pub(super) trait Target: Send {
@@ -109,7 +112,7 @@ pub(super) trait Target: Send {
     ) -> Result<(), StoreError>;
     async fn put_customers(&mut self, rows: &[CustomerRow<'_>], step: Step) -> Result<(), StoreError>;
     /// Visits every id of a table with its key.
-    async fn keys(&mut self, table: Table, visit: &mut (dyn FnMut(&str, i32) + Send)) -> Result<(), StoreError>;
+    async fn keys(&mut self, table: Table, visit: KeyVisitor<'_>) -> Result<(), StoreError>;
     /// Appends to the incoming purchases. Rows are ordered by customer, time and article, and a customer's come
     /// in one call.
     async fn put_purchases(&mut self, rows: &[PurchaseRow], step: Step) -> Result<(), StoreError>;

@@ -2,7 +2,7 @@
 
 use super::{CustomerRow, PurchaseRow, Table, Target};
 use crate::{
-    dataset::{Dataset, Entities, Values},
+    dataset::{Dataset, Entities, Values, article_ranks},
     domain::{ArticleId, IdTable},
     store::{
         ArticleRecord, AttributeValue, Attributes, StoreError,
@@ -19,7 +19,7 @@ const PAGE: usize = 2_000;
 pub(super) fn article_pages(
     dataset: &Dataset,
 ) -> impl Iterator<Item = Result<Vec<ArticleRecord>, StoreError>> + Send + '_ {
-    let ranks = dataset.article_ranks();
+    let ranks = article_ranks(dataset);
     let mut order: Vec<u32> = (0..ranks.len() as u32).collect();
     order.sort_unstable_by_key(|&row| ranks[row as usize]);
     let prices = latest_prices(dataset);

@@ -3,7 +3,7 @@
 use super::{advance_revision, catalogue, lock_revision, open_one, schema_version};
 use crate::store::{
     ArticleRecord, StoreError, StoreOptions,
-    import::{CustomerRow, Done, PurchaseRow, Step, Table, Target, another_import},
+    import::{CustomerRow, Done, KeyVisitor, PurchaseRow, Step, Table, Target, another_import},
     migrations,
     records::checked_articles,
 };
@@ -60,8 +60,12 @@ impl Loader {
 macro_rules! advance {
     ($connection:expr, $fingerprint:expr, $column:literal, $step:expr) => {{
         let update = concat!(
-            "UPDATE import_progress SET ", $column, " = $3 ",
-            "WHERE fingerprint = $1 AND ", $column, " = $2 AND finished_at IS NULL"
+            "UPDATE import_progress SET ",
+            $column,
+            " = $3 ",
+            "WHERE fingerprint = $1 AND ",
+            $column,
+            " = $2 AND finished_at IS NULL"
         );
         let (from, to) = ($step.from as i64, $step.to as i64);
         let advanced = sqlx::query(update).bind($fingerprint).bind(from).bind(to).execute($connection).await?;
@@ -134,14 +138,15 @@ impl Target for Loader {
         Ok(transaction.commit().await?)
     }
 
-    async fn keys(&mut self, table: Table, visit: &mut (dyn FnMut(&str, i32) + Send)) -> Result<(), StoreError> {
+    async fn keys(&mut self, table: Table, visit: KeyVisitor<'_>) -> Result<(), StoreError> {
         let mut rows = sqlx::query(match table {
             Table::Articles => "SELECT id, key FROM articles",
             Table::Customers => "SELECT id, key FROM customers",
         })
         .fetch(&mut self.connection);
         while let Some(row) = rows.try_next().await? {
-            visit(row.try_get(0)?, row.try_get(1)?);
+            let (id, key): (&str, i32) = (row.try_get(0)?, row.try_get(1)?);
+            visit(id, key);
         }
         Ok(())
     }

@@ -1,0 +1,53 @@
+//! `vitrine-server import`
+
+use super::DatabaseArguments;
+use crate::{
+    cli::{OrBadInput, data::DataArguments},
+    progress::human,
+    store::{self, Import, Outcome, StoreError, StoreOptions},
+};
+
+/// Loads a shop's articles, customers and purchases into the database.
+///
+/// An import that was interrupted goes on where it stopped; one that is complete changes nothing. Other data
+/// updates articles and customers and, at the end and at once, replaces all purchases.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  vitrine-server import --data shop --database postgres://vitrine@localhost/vitrine")]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    data: DataArguments,
+    #[command(flatten)]
+    database: DatabaseArguments,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let (url, options) = (&arguments.database.database, StoreOptions::default());
+    // First, so that a database out of reach is known before minutes of reading.
+    super::block_on(async {
+        store::migrate_if_new(url, &options).await?;
+        store::connect(url, &options).await?.ping().await
+    })??;
+    let dataset = arguments.data.load()?;
+    let fingerprint = dataset.fingerprint();
+    let import = Import::new(&dataset, &fingerprint);
+    let outcome = super::block_on(store::import(url, &options, &import))?;
+    match outcome {
+        Ok(Outcome::AlreadyComplete) => println!("this data is in the database already; nothing changed"),
+        Ok(Outcome::Complete(report)) => {
+            if report.resumed > 0 {
+                println!("went on after {} rows of an interrupted import", report.resumed);
+            }
+            let rate = report.purchases as f64 / report.purchases_took.as_secs_f64().max(1e-9);
+            println!(
+                "imported {} articles, {} customers and {} purchases (purchases in {}, {rate:.0} rows/s)",
+                report.articles,
+                report.customers,
+                report.purchases,
+                human(report.purchases_took)
+            );
+        }
+        Err(error @ StoreError::Refused(_)) => return Err(error).or_bad_input(),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
