@@ -1,5 +1,5 @@
 //! One conformance suite over both databases: every function of the modules below takes an empty migrated
-//! database and runs once on SQLite and once on Postgres.
+//! database and runs once on SQLite and once on Postgres. `faults` holds what differs or needs a server of its own.
 #![cfg(feature = "server")]
 
 #[path = "../support/mod.rs"]
@@ -7,6 +7,9 @@ mod support;
 
 mod articles;
 mod customers;
+mod faults;
+mod import;
+mod killed;
 mod models;
 
 macro_rules! on_both_databases {
@@ -36,6 +39,11 @@ on_both_databases! {
         availability_changes_only_what_differs unusual_values_come_back a_bad_article_stores_none
         of_two_with_one_id_the_last_counts twenty_thousand_at_once writers_at_once_lose_nothing;
     customers: an_unknown_customer_is_none;
+    import:
+        everything_arrives purchases_come_newest_first_up_to_the_limit a_customer_without_purchases_is_known
+        a_second_run_changes_nothing other_data_replaces_purchases_and_keeps_decisions
+        until_the_end_readers_see_the_old_purchases an_interrupted_import_goes_on of_two_imports_one_stops
+        empty_data_is_imported values_a_database_cannot_hold_are_refused;
     models:
         versions_are_listed_newest_first activation_answers_what_it_replaces rollback_walks_back_one_at_a_time
         errors_name_the_model one_is_active_whoever_races a_watcher_sees_changes;

@@ -3,6 +3,7 @@
 
 pub mod postgres;
 
+use sqlx::{Connection, Executor, PgConnection};
 use std::sync::Arc;
 use vitrine::store::{self, Store, StoreOptions};
 
@@ -37,4 +38,51 @@ impl Database {
 pub fn empty_sqlite() -> (String, tempfile::TempDir) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     (format!("sqlite:{}", directory.path().join("shop.sqlite").display()), directory)
+}
+
+/// Runs statements past the store, as an operator would.
+pub async fn execute(url: &str, statements: &str) {
+    try_execute(url, statements).await.expect("the statement runs");
+}
+
+pub async fn try_execute(url: &str, statements: &str) -> Result<(), sqlx::Error> {
+    let statements = sqlx::raw_sql(sqlx::AssertSqlSafe(statements.to_owned()));
+    if url.starts_with("sqlite:") {
+        statements.execute(&mut sqlx::SqliteConnection::connect(url).await?).await?;
+    } else {
+        statements.execute(&mut PgConnection::connect(url).await?).await?;
+    }
+    Ok(())
+}
+
+/// A Postgres session that holds a lock until it is dropped.
+pub async fn hold_lock(url: &str, statement: &'static str) -> PgConnection {
+    let mut connection = PgConnection::connect(url).await.expect("Postgres accepts connections");
+    for statement in ["BEGIN", statement] {
+        connection.execute(statement).await.expect("the lock is free");
+    }
+    connection
+}
+
+/// Returns once a session of this Postgres database waits for a lock.
+pub async fn until_blocked(url: &str) {
+    let mut connection = PgConnection::connect(url).await.expect("Postgres accepts connections");
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut connection).await.expect("the view is readable") == 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The texts of one column.
+pub async fn texts(url: &str, query: &str) -> Vec<String> {
+    let query = sqlx::AssertSqlSafe(query.to_owned());
+    let texts = if url.starts_with("sqlite:") {
+        let mut connection = sqlx::SqliteConnection::connect(url).await.expect("the file opens");
+        sqlx::query_scalar(query).fetch_all(&mut connection).await
+    } else {
+        let mut connection = PgConnection::connect(url).await.expect("Postgres accepts connections");
+        sqlx::query_scalar(query).fetch_all(&mut connection).await
+    };
+    texts.expect("the query runs")
 }

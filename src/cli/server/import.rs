@@ -2,9 +2,9 @@
 
 use super::DatabaseArguments;
 use crate::{
-    cli::{OrBadInput, data::DataArguments},
+    cli::data::DataArguments,
     progress::human,
-    store::{self, Import, Outcome, StoreError, StoreOptions},
+    store::{self, Import, Outcome, StoreOptions},
 };
 
 /// Loads a shop's articles, customers and purchases into the database.
@@ -23,17 +23,16 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (url, options) = (&arguments.database.database, StoreOptions::default());
     // First, so that a database out of reach is known before minutes of reading.
-    super::block_on(async {
+    super::user_error(super::block_on(async {
         store::migrate_if_new(url, &options).await?;
         store::connect(url, &options).await?.ping().await
-    })??;
+    })?)?;
     let dataset = arguments.data.load()?;
     let fingerprint = dataset.fingerprint();
     let import = Import::new(&dataset, &fingerprint);
-    let outcome = super::block_on(store::import(url, &options, &import))?;
-    match outcome {
-        Ok(Outcome::AlreadyComplete) => println!("this data is in the database already; nothing changed"),
-        Ok(Outcome::Complete(report)) => {
+    match super::user_error(super::block_on(store::import(url, &options, &import))?)? {
+        Outcome::AlreadyComplete => println!("this data is in the database already; nothing changed"),
+        Outcome::Complete(report) => {
             if report.resumed > 0 {
                 println!("went on after {} rows of an interrupted import", report.resumed);
             }
@@ -46,8 +45,6 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
                 human(report.purchases_took)
             );
         }
-        Err(error @ StoreError::Refused(_)) => return Err(error).or_bad_input(),
-        Err(error) => return Err(error.into()),
     }
     Ok(())
 }

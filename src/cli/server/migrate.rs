@@ -13,7 +13,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let options = store::StoreOptions::default();
-    let (before, after) = super::block_on(store::migrate(&arguments.database.database, &options))??;
+    let (before, after) = super::user_error(super::block_on(store::migrate(&arguments.database.database, &options))?)?;
     if before == after {
         println!("the schema is up to date (version {after})");
     } else {

@@ -3,7 +3,10 @@
 mod import;
 mod migrate;
 
-use crate::store;
+use crate::{
+    cli::OrBadInput,
+    store::{self, StoreError},
+};
 use clap::{Parser, Subcommand};
 
 /// Answers recommendation requests over HTTP.
@@ -36,6 +39,14 @@ pub fn run() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
+    }
+}
+
+/// Data or a URL that a database refuses are the user's to mend (exit code 2).
+fn user_error<T>(result: Result<T, StoreError>) -> anyhow::Result<T> {
+    match result {
+        Err(error @ (StoreError::Refused(_) | StoreError::NotMigrated { .. })) => Err(error).or_bad_input(),
+        other => Ok(other?),
     }
 }
 

@@ -1,0 +1,263 @@
+//! Bulk import: complete, repeated, interrupted, replaced.
+
+use crate::support::Database;
+use std::{collections::BTreeMap, pin::pin, task::Poll};
+use vitrine::{
+    dataset::{Column, Dataset, Entities, MISSING, Purchases, TimeUnit, Values},
+    domain::{ArticleId, CustomerId, Timestamp},
+    store::{self, AttributeValue, CustomerRecord, Import, Outcome, StoreError, StoreOptions},
+};
+
+const DAY: u32 = Timestamp::DAY;
+
+/// A small shop: articles named so that neither file order nor text order is the order of ids.
+fn shop(articles: u32, customers: u32, purchases: u32) -> Dataset {
+    let ids = |prefix: &str, n: u32| (0..n).rev().map(|i| format!("{prefix}{i}")).collect::<Vec<_>>();
+    let article_ids = ids("", articles);
+    let customer_ids = ids("c", customers);
+    let colours = ["red", "grün"];
+    let colour = Values::Category {
+        codes: (0..articles).map(|a| if a % 3 == 2 { MISSING } else { a % 3 }).collect(),
+        dictionary: colours.into_iter().collect(),
+    };
+    let size = Values::Number((0..articles).map(|a| if a % 2 == 0 { a as f32 + 0.1 } else { f32::NAN }).collect());
+    let tags = Values::Tags {
+        offsets: (0..=articles).map(|a| a.min(2)).collect(),
+        codes: vec![1, 0],
+        dictionary: ["new", "sale"].into_iter().collect(),
+    };
+    let age = Values::Number((0..customers).map(|c| 20.0 + c as f32).collect());
+    let column = |name: &str, values| Column { name: name.into(), values };
+    // A fixed walk through customers and articles, sorted by time; every fifth purchase repeats the one before.
+    let step = |n: u32| n - n % 5 / 4;
+    Dataset {
+        articles: Entities {
+            ids: article_ids.iter().map(String::as_str).collect(),
+            columns: vec![column("colour", colour), column("size", size), column("tags", tags)],
+        },
+        customers: Entities {
+            ids: customer_ids.iter().map(String::as_str).collect(),
+            columns: vec![column("age", age)],
+        },
+        purchases: Purchases {
+            customer: (0..purchases).map(|n| step(n) * 7 % customers).collect(),
+            article: (0..purchases).map(|n| step(n) * 11 % articles).collect(),
+            time: (0..purchases).map(|n| Timestamp(DAY * (18_000 + n / 20))).collect(),
+            price: (0..purchases).map(|n| if n % 4 == 3 { f32::NAN } else { n as f32 / 8.0 }).collect(),
+            channel: (0..purchases).map(|n| (n % 3) as u8).collect(),
+        },
+        time_unit: TimeUnit::Day,
+    }
+}
+
+/// What the database should answer: computed from the dataset the plain way.
+fn expected(dataset: &Dataset) -> BTreeMap<String, Vec<(String, u32)>> {
+    let mut histories: BTreeMap<String, Vec<(String, u32)>> =
+        dataset.customers.ids.iter().map(|id| (id.to_owned(), Vec::new())).collect();
+    for row in 0..dataset.purchases.len() {
+        let purchases = &dataset.purchases;
+        let customer = dataset.customers.ids.get(purchases.customer[row]);
+        let article = dataset.articles.ids.get(purchases.article[row]).to_owned();
+        histories.get_mut(customer).unwrap().push((article, purchases.time[row].0));
+    }
+    for history in histories.values_mut() {
+        // Newest first; within a moment the reverse of the order by id, which is by number here.
+        history.sort_by_key(|(article, at)| std::cmp::Reverse((*at, article.parse::<u64>().unwrap())));
+    }
+    histories
+}
+
+async fn customer(db: &Database, id: &str, limit: usize) -> CustomerRecord {
+    db.store.customer(&CustomerId::parse(id).unwrap(), limit).await.unwrap().expect("the customer is there")
+}
+
+async fn assert_holds(db: &Database, dataset: &Dataset) {
+    for (id, history) in expected(dataset) {
+        let found = customer(db, &id, usize::MAX).await;
+        let found: Vec<_> = found.purchases.iter().map(|p| (p.article.to_string(), p.at.0)).collect();
+        assert_eq!(found, history, "customer {id}");
+    }
+}
+
+async fn run(db: &Database, dataset: &Dataset, batch: usize) -> Result<Outcome, StoreError> {
+    let fingerprint = dataset.fingerprint();
+    let import = Import { dataset, fingerprint: &fingerprint, batch };
+    store::import(&db.url, &StoreOptions::default(), &import).await
+}
+
+async fn complete(db: &Database, dataset: &Dataset, batch: usize) -> store::Report {
+    match run(db, dataset, batch).await.unwrap() {
+        Outcome::Complete(report) => report,
+        Outcome::AlreadyComplete => panic!("the import had nothing to do"),
+    }
+}
+
+pub async fn everything_arrives(db: &Database) {
+    let dataset = shop(40, 17, 600);
+    let report = complete(db, &dataset, 100).await;
+    assert_eq!((report.articles, report.customers, report.purchases, report.resumed), (40, 17, 600, 0));
+    assert_holds(db, &dataset).await;
+
+    // Row 0 is article 39: colour 0, size 0.1, the tag `sale`; it was last sold for what its last row says.
+    let found = db.store.articles(&[ArticleId::parse("39").unwrap()]).await.unwrap().remove(0);
+    let purchases = &dataset.purchases;
+    let last = (0..600).rev().find(|&n| purchases.article[n] == 0 && !purchases.price[n].is_nan()).unwrap();
+    assert_eq!(found.price, Some(purchases.price[last]));
+    assert!(found.available);
+    let text = |text: &str| AttributeValue::Text(text.into());
+    let attributes = [
+        ("colour", text("red")),
+        ("size", AttributeValue::Number(0.1)),
+        ("tags", AttributeValue::Tags(vec!["sale".into()])),
+    ];
+    assert_eq!(found.attributes, attributes.map(|(name, value)| (name.to_owned(), value)).into());
+    // Row 5 misses all three.
+    let found = db.store.articles(&[ArticleId::parse("34").unwrap()]).await.unwrap().remove(0);
+    assert_eq!(found.attributes, BTreeMap::new());
+    assert_eq!(customer(db, "c16", 0).await.attributes["age"], AttributeValue::Number(20.0));
+}
+
+pub async fn purchases_come_newest_first_up_to_the_limit(db: &Database) {
+    let dataset = shop(40, 3, 600);
+    complete(db, &dataset, 1_000).await;
+    let all = customer(db, "c1", usize::MAX).await.purchases;
+    assert_eq!(all.len(), expected(&dataset)["c1"].len());
+    for limit in [0, 1, 2, 7, all.len() - 1, all.len(), all.len() + 1] {
+        assert_eq!(customer(db, "c1", limit).await.purchases, all[..limit.min(all.len())], "limit {limit}");
+    }
+}
+
+pub async fn a_customer_without_purchases_is_known(db: &Database) {
+    let mut dataset = shop(5, 3, 30);
+    dataset.purchases.customer.fill(0);
+    complete(db, &dataset, 10).await;
+    let found = customer(db, "c0", 10).await;
+    assert_eq!(found.purchases, []);
+    assert_eq!(found.attributes["age"], AttributeValue::Number(22.0));
+    assert_eq!(customer(db, "c2", 100).await.purchases.len(), 30);
+}
+
+pub async fn a_second_run_changes_nothing(db: &Database) {
+    let dataset = shop(20, 9, 200);
+    complete(db, &dataset, 50).await;
+    let revisions = db.store.revisions().await.unwrap();
+    assert_eq!(run(db, &dataset, 50).await.unwrap(), Outcome::AlreadyComplete);
+    assert_eq!(db.store.revisions().await.unwrap(), revisions);
+    assert_holds(db, &dataset).await;
+}
+
+pub async fn other_data_replaces_purchases_and_keeps_decisions(db: &Database) {
+    let first = shop(20, 9, 200);
+    complete(db, &first, 50).await;
+    let id = ArticleId::parse("7").unwrap();
+    db.store.set_available(std::slice::from_ref(&id), false).await.unwrap();
+    let mut kept = db.store.articles(std::slice::from_ref(&id)).await.unwrap().remove(0);
+    kept.image_url = Some("https://shop.example/7.jpg".into());
+    db.store.put_articles(std::slice::from_ref(&kept)).await.unwrap();
+    let version = db.store.catalogue_version().await.unwrap();
+
+    // More articles and customers, other purchases; nobody bought anything for a price.
+    let mut second = shop(25, 12, 90);
+    second.purchases.price = vec![f32::NAN; 90];
+    complete(db, &second, 50).await;
+    assert_holds(db, &second).await;
+    assert_eq!(db.store.catalogue().await.unwrap().len(), 25);
+    assert_eq!(db.store.catalogue_version().await.unwrap(), version + 1, "the catalogue changed once");
+    let found = db.store.articles(std::slice::from_ref(&id)).await.unwrap().remove(0);
+    assert_eq!((found.available, found.price, found.image_url), (false, kept.price, kept.image_url));
+
+    // And back again: the first data is no longer what the database holds.
+    complete(db, &first, 50).await;
+    assert_holds(db, &first).await;
+}
+
+pub async fn until_the_end_readers_see_the_old_purchases(db: &Database) {
+    let first = shop(20, 9, 200);
+    complete(db, &first, 50).await;
+    let second = shop(20, 9, 400);
+    let fingerprint = second.fingerprint();
+    let import = Import { dataset: &second, fingerprint: &fingerprint, batch: 10 };
+    let options = StoreOptions::default();
+    let mut importing = pin!(store::import(&db.url, &options, &import));
+    let (old, new) = (expected(&first)["c1"].len(), expected(&second)["c1"].len());
+    let mut seen = vec![];
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut importing => { done.unwrap(); break }
+            found = customer(db, "c1", usize::MAX) => seen.push(found.purchases.len()),
+        }
+    }
+    assert!(seen.len() > 3 && seen.iter().all(|&n| n == old || n == new), "{seen:?}");
+    assert!(seen.is_sorted(), "{seen:?}");
+    assert_holds(db, &second).await;
+}
+
+/// Drops the import after more and more polls, as a crash would end it, and starts it again.
+pub async fn an_interrupted_import_goes_on(db: &Database) {
+    let first = shop(10, 5, 60);
+    complete(db, &first, 1_000).await;
+    let dataset = shop(40, 17, 600);
+    let (mut interrupted, mut resumed) = (0, 0);
+    let report = loop {
+        let polls = 8 + interrupted * 5;
+        match for_polls(run(db, &dataset, 25), polls).await {
+            Some(done) => match done.unwrap() {
+                Outcome::Complete(report) => break report,
+                Outcome::AlreadyComplete => panic!("complete twice"),
+            },
+            None => interrupted += 1,
+        }
+        resumed += 1;
+        assert!(resumed < 500, "the import never ends");
+    };
+    assert!(interrupted >= 5, "{interrupted} interruptions test nothing");
+    assert!(report.resumed > 40, "{report:?}");
+    assert_holds(db, &dataset).await;
+    assert_eq!(run(db, &dataset, 25).await.unwrap(), Outcome::AlreadyComplete);
+}
+
+/// The future's result, or `None` when it was dropped after so many polls.
+async fn for_polls<F: Future>(future: F, polls: usize) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut left = polls;
+    std::future::poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        future.as_mut().poll(context).map(Some)
+    })
+    .await
+}
+
+pub async fn of_two_imports_one_stops(db: &Database) {
+    let dataset = shop(40, 17, 600);
+    let (one, other) = tokio::join!(run(db, &dataset, 20), run(db, &dataset, 20));
+    let ended: Vec<_> = [&one, &other].into_iter().filter(|outcome| outcome.is_ok()).collect();
+    assert!(!ended.is_empty(), "{one:?} {other:?}");
+    for outcome in [&one, &other] {
+        if let Err(error) = outcome {
+            let busy = matches!(error, StoreError::Refused(why) if why.contains("another import"));
+            assert!(busy || error.is_transient(), "{error}");
+        }
+    }
+    assert_holds(db, &dataset).await;
+}
+
+pub async fn empty_data_is_imported(db: &Database) {
+    complete(db, &shop(10, 4, 50), 10).await;
+    let mut dataset = shop(10, 4, 50);
+    dataset.purchases = Purchases::default();
+    complete(db, &dataset, 10).await;
+    assert_holds(db, &dataset).await;
+}
+
+pub async fn values_a_database_cannot_hold_are_refused(db: &Database) {
+    let mut dataset = shop(10, 4, 50);
+    let dictionary = ["a\0b"].into_iter().collect();
+    dataset.articles.columns[0].values = Values::Category { codes: vec![0; 10], dictionary };
+    let error = run(db, &dataset, 10).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Refused(why) if why.contains("`colour`")), "{error}");
+    assert_eq!(db.store.catalogue().await.unwrap(), []);
+}
