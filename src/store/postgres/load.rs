@@ -82,13 +82,15 @@ impl Target for Loader {
             SELECT articles, customers, purchases, finished_at IS NOT NULL FROM import_progress
             WHERE fingerprint = $1";
         fingerprint.clone_into(&mut self.fingerprint);
+        let mut transaction = self.connection.begin().await?;
+        // Of two imports that begin at once the second finds the row of the first.
+        transaction.execute("LOCK TABLE import_progress IN SHARE ROW EXCLUSIVE MODE").await?;
         let found: Option<(i64, i64, i64, bool)> =
-            sqlx::query_as(SELECT).bind(fingerprint).fetch_optional(&mut self.connection).await?;
+            sqlx::query_as(SELECT).bind(fingerprint).fetch_optional(&mut *transaction).await?;
         if let Some((articles, customers, purchases, finished)) = found {
             let [articles, customers, purchases] = [articles, customers, purchases].map(|n| n as usize);
             return Ok(Done { articles, customers, purchases, finished });
         }
-        let mut transaction = self.connection.begin().await?;
         transaction.execute("DROP TABLE IF EXISTS purchases_incoming").await?;
         transaction.execute("CREATE TABLE purchases_incoming (LIKE purchases INCLUDING ALL EXCLUDING INDEXES)").await?;
         transaction.execute("DELETE FROM import_progress").await?;
