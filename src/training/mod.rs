@@ -1,6 +1,7 @@
 //! The training run: configuration, samples, loop, checkpoints, and the bundle at its end.
 //!
-//! [`TrainingConfig`] says what to learn; [`Trainer`] learns it ([`Samples`] makes its batches, [`checkpoint`] keeps it safe);
+//! [`TrainingConfig`] says what to learn; [`Trainer`] learns it ([`Samples`] makes its batches, [`checkpoint`] keeps it
+//! safe) and writes the bundle.
 
 pub mod checkpoint;
 mod config;
@@ -10,6 +11,9 @@ mod fingerprint;
 mod metrics;
 mod run;
 mod samples;
+
+#[cfg(test)]
+mod tests;
 
 pub use config::{ConfigError, Family, LoopConfig, LossConfig, ModelConfig, Refit, TrainingConfig};
 pub use error::TrainingError;

@@ -19,10 +19,7 @@ use crate::{
 use serde_json::json;
 use std::{
     path::{Path, PathBuf},
-    sync::{
-        atomic::{AtomicBool, Ordering},
-        mpsc,
-    },
+    sync::mpsc,
     time::Instant,
 };
 
@@ -42,8 +39,8 @@ pub struct Trainer<'a> {
     pub fingerprint: &'a str,
     /// Where checkpoints and the metrics file go.
     pub directory: PathBuf,
-    /// Set to end the run at the next step, with a checkpoint.
-    pub stop: &'a AtomicBool,
+    /// Asked before every step; `true` ends the run there, with a checkpoint.
+    pub stop: &'a (dyn Fn() -> bool + Sync),
 }
 
 /// How a run ended.
@@ -246,7 +243,7 @@ impl Trainer<'_> {
                 (first..batches).all(|batch| sender.send(samples.batch(order, epoch, batch)).is_ok())
             });
             for batch in receiver {
-                if self.stop.load(Ordering::Relaxed) {
+                if (self.stop)() {
                     checkpoint::write(&self.last(), state, model)?;
                     return Ok(None);
                 }

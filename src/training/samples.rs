@@ -2,7 +2,7 @@
 
 use super::config::TrainingConfig;
 use crate::{
-    dataset::{Dataset, Histories, TimeUnit},
+    dataset::{Dataset, Histories},
     features::{EncodedCustomers, EncodedItems, Encoder, Encoding, Moment, TowerSchema},
     model::{Inputs, StepBatch},
 };
@@ -213,19 +213,13 @@ fn column_bias(share: f64, batch: usize, negatives: usize, items: usize) -> f32 
     if present > 0.0 { (-present.ln()) as f32 } else { 0.0 }
 }
 
-/// Purchases with the length of the history known before each: purchases of an earlier day where time is known by the
-/// day, all earlier ones otherwise.
+/// Purchases with their positions in their customers' histories; [`EncodedCustomers::fill`] leaves out what was bought at the
+/// same moment.
 fn known_before(dataset: &Dataset, histories: &Histories, rows: &[u32]) -> Vec<(u32, u32)> {
-    let time = &dataset.purchases.time;
     let mut position = vec![0u32; dataset.purchases.len()];
     for customer in 0..histories.customers() as u32 {
-        let history = histories.of_customer(customer);
-        let mut basket = 0;
-        for (at, &row) in history.iter().enumerate() {
-            if dataset.time_unit != TimeUnit::Day || time[history[basket] as usize] != time[row as usize] {
-                basket = at;
-            }
-            position[row as usize] = basket as u32;
+        for (at, &row) in histories.of_customer(customer).iter().enumerate() {
+            position[row as usize] = at as u32;
         }
     }
     rows.iter().map(|&row| (row, position[row as usize])).collect()

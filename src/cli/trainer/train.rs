@@ -86,7 +86,7 @@ pub fn train(
         fingerprint: &fingerprint(dataset),
         // No model name begins with a dot, so this is never taken for bundles.
         directory: out.join(".training").join(&config.model.name),
-        stop,
+        stop: &|| stop.load(Ordering::Relaxed),
     };
     let trained = match mark(trainer.train(resume))? {
         Outcome::Finished(trained) => trained,
