@@ -6,13 +6,16 @@ use vitrine::{
     onnx::{Dense, Input, TowerGraph},
 };
 
+/// Weight, bias, inputs, outputs.
+pub type Layer = (Vec<f32>, Vec<f32>, usize, usize);
+
 /// A tower with its parameters.
 pub struct Fixture {
     pub name: String,
     pub schema: TowerSchema,
     /// One table a slot; empty where the slot has none.
     tables: Vec<Vec<f32>>,
-    layers: Vec<(Vec<f32>, Vec<f32>, usize, usize)>,
+    layers: Vec<Layer>,
     normalize: bool,
 }
 
@@ -58,6 +61,17 @@ impl Fixture {
             inputs = outputs;
         }
         Self { name: name.to_owned(), schema, tables, layers, normalize }
+    }
+
+    /// The tower with other parameters: one table for each embedding and history, layers as (weight, bias, inputs,
+    /// outputs).
+    pub fn with_parameters(mut self, tables: Vec<Vec<f32>>, layers: Vec<Layer>) -> Self {
+        let mut tables = tables.into_iter();
+        for table in self.tables.iter_mut().filter(|table| !table.is_empty()) {
+            *table = tables.next().expect("a table for each slot that has one");
+        }
+        self.layers = layers;
+        self
     }
 
     pub fn tower(&self) -> TowerGraph<'_> {

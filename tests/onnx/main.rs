@@ -1,4 +1,5 @@
-//! Towers computed three ways: by their definition in plain Rust, by tract and by ONNX Runtime.
+//! Towers computed four ways: by their definition in plain Rust, by the trainer's burn module, by tract and by ONNX
+//! Runtime.
 
 mod fixture;
 mod python;
@@ -8,23 +9,26 @@ use fixture::{Fixture, embedding, history, multi_hot, number, one_hot};
 use std::{path::Path, process::Command};
 use vitrine::{
     bundle::Tower,
-    features::TowerSchema,
+    features::{Feature, FeatureSchema, TowerSchema},
+    model::{Inputs, TwoTower, TwoTowerConfig, burn_tower::BurnTower},
     onnx::{self, Input, TowerGraph},
 };
 
+/// Every kind of input.
+fn all() -> Vec<Feature> {
+    vec![
+        embedding("customer_id", 101, 16),
+        one_hot("club", 4),
+        number("age"),
+        multi_hot("tags", 9),
+        history("article_id", 51, 8, 10, 0.8),
+        number("postal code"),
+        one_hot("news/frequency", 3),
+    ]
+}
+
 /// Every kind of input, alone and together.
 fn fixtures() -> Vec<Fixture> {
-    let all = || {
-        vec![
-            embedding("customer_id", 101, 16),
-            one_hot("club", 4),
-            number("age"),
-            multi_hot("tags", 9),
-            history("article_id", 51, 8, 10, 0.8),
-            number("postal code"),
-            one_hot("news/frequency", 3),
-        ]
-    };
     vec![
         Fixture::new("embedding", vec![embedding("article_id", 11, 8)], &[8, 4], false),
         Fixture::new("embedding without layers", vec![embedding("article_id", 11, 8)], &[], false),
@@ -98,6 +102,55 @@ fn export(directory: &Path, fixture: &Fixture, batch: usize, external_above: Opt
         "external": external_above.is_some(),
     });
     std::fs::write(directory.join("case.json"), case.to_string()).unwrap();
+}
+
+/// A model as the trainer has it, and what its burn module answers to `fixture.rows(batch)`.
+fn trained(features: Vec<Feature>, hidden: &[usize], batch: usize) -> (Fixture, Vec<f32>) {
+    let dim = 12;
+    let mut widths = hidden.to_vec();
+    widths.push(dim);
+    let fixture = Fixture::new("trained", features, &widths, true);
+    let schema = FeatureSchema { query: fixture.schema.clone(), item: fixture.schema.clone() };
+    let config =
+        TwoTowerConfig { dim, query_layers: hidden.to_vec(), item_layers: vec![], normalize: true, temperature: 1.0 };
+    let mut side = TwoTower::new(&schema, &config, 3).query;
+    let mut x = 0.0f32;
+    let mut next = || {
+        x = (x + 0.618_034).fract();
+        x - 0.5
+    };
+    for table in &mut side.tables {
+        // Every row counts as trained.
+        table.steps.fill(1);
+        table.weights.fill_with(&mut next);
+    }
+    for layer in &mut side.tower.layers {
+        layer.bias.fill_with(&mut next);
+    }
+    let (indices, numbers) = fixture.rows(batch);
+    let mut input = Vec::new();
+    side.assemble(&Inputs { rows: batch, indices, numbers }, 0, batch, &mut input);
+    let expected = BurnTower::embed(&side.tower, input);
+    let layers = side.tower.layers.iter().map(|l| (l.weight.clone(), l.bias.clone(), l.inputs, l.outputs)).collect();
+    let tables = side.tables.iter().map(|table| table.trained_weights()).collect();
+    (fixture.with_parameters(tables, layers), expected)
+}
+
+#[test]
+fn tract_computes_what_the_trainer_computed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tower.onnx");
+    for (features, hidden) in [(all(), &[32, 16][..]), (all(), &[]), (vec![history("article_id", 31, 6, 8, 0.5)], &[8])]
+    {
+        let (fixture, by_burn) = trained(features, hidden, 32);
+        let (indices, numbers) = fixture.rows(32);
+        assert_close(&expected(&fixture, &indices, &numbers, 32), &by_burn, "burn and definition");
+        onnx::write(&fixture.tower(), &path, onnx::EXTERNAL_ABOVE).unwrap();
+        let mut found = Vec::new();
+        let tower = Tower::load(&path, &fixture.schema, fixture.tower().dim()).unwrap();
+        tower.embed(&indices, &numbers, 32, &mut found).unwrap();
+        assert_close(&found, &by_burn, "burn and tract");
+    }
 }
 
 #[test]
