@@ -1,1 +1,33 @@
-//! The pure pipeline: snapshot + customer + request → ranked items with provenance. No clock, no I/O.
+//! The pure pipeline: snapshot + customer + request → ranked articles with provenance.
+//!
+//! ```text
+//! plan ── who asks decides the query: the customer's vector, an article's vector, or none (popularity)
+//!   └ eligible ── available ∧ filter ∧ not excluded, as bitmaps over catalogue rows and index items
+//!       └ retrieve ── the index for the bundle's items, an exact scan for articles newer than the bundle
+//!           └ select ── `max_per`, then fill by popularity until k articles stand, if k are eligible
+//! ```
+//!
+//! Invariants: no I/O and no clock; the same request on the same [`Snapshot`] gets the same answer; an article that
+//! is unavailable or excluded is never answered, on any path; fewer than `k` only when fewer than `k` are eligible
+//! (under `max_per`: when no further eligible article fits). Knows neither HTTP nor databases.
+
+mod catalogue;
+mod filter;
+mod model;
+mod pipeline;
+mod request;
+mod select;
+mod snapshot;
+
+pub use catalogue::{Catalogue, CatalogueBuilder, Cell};
+pub use filter::{Filter, FilterError};
+pub use model::{Model, ModelError};
+pub use pipeline::{Plan, plan, recommend};
+pub use request::{
+    Answer, Counts, Customer, Exclude, Fallback, Ranked, Reason, RecommendError, Request, Source, Strategy, Subject,
+    Warning,
+};
+pub use snapshot::{Eligible, Snapshot};
+
+#[cfg(test)]
+mod tests;

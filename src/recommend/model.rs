@@ -1,0 +1,39 @@
+//! What the pipeline asks of a model.
+
+use crate::{
+    features::{CustomerView, EntityRow},
+    retrieval::Index,
+};
+
+/// A loaded model: towers, items and their index. A bundle in production.
+pub trait Model: Send + Sync {
+    fn name(&self) -> &str;
+    fn version(&self) -> &str;
+    /// Finds the model's items; items are numbered `0..index().len()`.
+    fn index(&self) -> &dyn Index;
+    /// The item of an article, if the model was trained with it in the catalogue.
+    fn item(&self, article_id: &str) -> Option<u32>;
+    /// The vector of an item, `index().dim()` numbers.
+    fn vector(&self, item: u32) -> &[f32];
+    /// Purchases in the training window, one number an item.
+    fn popularity(&self) -> &[f32];
+    /// Whether the customer has a trained row of their own.
+    fn knows_customer(&self, id: &str) -> bool;
+    /// Whether the query tower reads the customer's last articles.
+    fn reads_history(&self) -> bool;
+    /// Embeds a customer: writes `index().dim()` finite numbers.
+    ///
+    /// # Errors
+    /// When the tower fails.
+    fn embed_customer(&self, customer: &CustomerView<'_>, vector: &mut [f32]) -> Result<(), ModelError>;
+    /// Embeds articles by their attributes, whether the model has seen them or not: one vector after the other.
+    ///
+    /// # Errors
+    /// When the tower fails.
+    fn embed_articles(&self, articles: &[EntityRow<'_>]) -> Result<Vec<f32>, ModelError>;
+}
+
+/// A tower failed on input that the schema allows: the bundle is at fault.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the model could not embed: {0}")]
+pub struct ModelError(pub String);

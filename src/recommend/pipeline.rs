@@ -1,0 +1,250 @@
+//! The two steps of an answer: [`plan`] forms the query, [`recommend`] finds, picks and fills.
+
+use super::{
+    Answer, Counts, Customer, Eligible, Fallback, Ranked, Reason, RecommendError, Request, Snapshot, Source, Strategy,
+    Subject, Warning, select::Picks,
+};
+use crate::{
+    domain::{ArticleId, Timestamp},
+    features::CustomerView,
+    retrieval::Query,
+};
+use std::{borrow::Cow, sync::Arc};
+
+/// What a request comes to on a snapshot, before any search.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The query; `None` for popularity.
+    vector: Option<Vec<f32>>,
+    strategy: Strategy,
+    fallback: Option<Fallback>,
+    warnings: Vec<Warning>,
+    /// Catalogue rows of the visit (or of the article asked about), newest first.
+    seen: Vec<u32>,
+    /// Catalogue rows of the purchases, newest first.
+    purchased: Vec<u32>,
+}
+
+/// With `explain`, reasons look this far back.
+const REASONS_FROM: usize = 50;
+/// With `max_per`, rounds of retrieval, each four times as wide as the one before.
+const ROUNDS: u32 = 3;
+
+impl Plan {
+    fn popular(fallback: Option<Fallback>) -> Self {
+        Self {
+            vector: None,
+            strategy: Strategy::Popular,
+            fallback,
+            warnings: Vec::new(),
+            seen: Vec::new(),
+            purchased: Vec::new(),
+        }
+    }
+}
+
+/// Forms the query: whose vector, and what to say about it.
+///
+/// # Errors
+/// [`RecommendError::UnknownArticle`] for articles like one that the catalogue lacks; a failing tower.
+pub fn plan(snapshot: &Snapshot, request: &Request<'_>) -> Result<Plan, RecommendError> {
+    match &request.subject {
+        Subject::Everyone => Ok(Plan::popular(None)),
+        Subject::Article(id) => plan_article(snapshot, id),
+        Subject::Customer(customer) => plan_customer(snapshot, customer, request.at),
+    }
+}
+
+fn plan_article(snapshot: &Snapshot, id: &ArticleId) -> Result<Plan, RecommendError> {
+    let row = snapshot.catalogue().row(id.as_str()).ok_or_else(|| RecommendError::UnknownArticle(id.clone()))?;
+    let seen = vec![row];
+    Ok(match snapshot.vector(row) {
+        Some(vector) => {
+            Plan { vector: Some(vector.to_vec()), strategy: Strategy::Similar, seen, ..Plan::popular(None) }
+        }
+        None => Plan { seen, ..Plan::popular(Some(Fallback::NoVector)) },
+    })
+}
+
+fn plan_customer(snapshot: &Snapshot, customer: &Customer<'_>, at: Timestamp) -> Result<Plan, RecommendError> {
+    let model = snapshot.model();
+    let rows = |ids: &mut dyn Iterator<Item = &ArticleId>| -> Vec<u32> {
+        ids.filter_map(|id| snapshot.catalogue().row(id.as_str())).collect()
+    };
+    let seen = rows(&mut customer.session.iter().rev());
+    let purchased = rows(&mut customer.purchases.iter());
+    let mut warnings = Vec::new();
+    if seen.len() < customer.session.len() {
+        warnings.push(Warning::UnknownSessionArticles);
+    }
+    let has_row = customer.id.is_some_and(|id| model.knows_customer(id.as_str()));
+    let (vector, strategy, fallback) = if customer.id.is_some() && (has_row || customer.recorded) {
+        if !seen.is_empty() && !model.reads_history() {
+            warnings.push(Warning::SessionNotUsed);
+        }
+        let fallback = (!has_row).then_some(Fallback::UnknownToModel);
+        (Some(embed(snapshot, customer, at)?), Strategy::Personalised, fallback)
+    } else {
+        let fallback = customer.id.map(|_| Fallback::UnknownCustomer);
+        match session_vector(snapshot, customer, &seen, at)? {
+            Some(vector) => (Some(vector), Strategy::Session, fallback.map(|_| Fallback::UnknownToModel)),
+            None => (None, Strategy::Popular, fallback.or(Some(Fallback::Anonymous))),
+        }
+    };
+    Ok(Plan { vector, strategy, fallback, warnings, seen, purchased })
+}
+
+/// The query tower's vector of the customer with visit and purchases as the history.
+fn embed(snapshot: &Snapshot, customer: &Customer<'_>, at: Timestamp) -> Result<Vec<f32>, RecommendError> {
+    let model = snapshot.model();
+    let newest_first = customer.session.iter().rev().chain(customer.purchases);
+    let history: Vec<u32> = match model.reads_history() {
+        true => newest_first.filter_map(|id| model.item(id.as_str())).collect(),
+        false => Vec::new(),
+    };
+    let id = customer.id.map(|id| id.as_str());
+    let view = CustomerView { id, attributes: customer.attributes, at, history: &history };
+    let mut vector = vec![0.0; model.index().dim()];
+    model.embed_customer(&view, &mut vector)?;
+    Ok(vector)
+}
+
+/// The vector of a visit: by the query tower when it reads histories, else the mean direction of the articles.
+fn session_vector(
+    snapshot: &Snapshot,
+    customer: &Customer<'_>,
+    seen: &[u32],
+    at: Timestamp,
+) -> Result<Option<Vec<f32>>, RecommendError> {
+    let reads_any = snapshot.model().reads_history() && seen.iter().any(|&row| snapshot.item_of_row(row).is_some());
+    if reads_any {
+        return embed(snapshot, customer, at).map(Some);
+    }
+    let mut sum = vec![0.0; snapshot.model().index().dim()];
+    for vector in seen.iter().filter_map(|&row| snapshot.vector(row)) {
+        let norm = dot(vector, vector).sqrt();
+        if norm > 0.0 {
+            sum.iter_mut().zip(vector).for_each(|(sum, x)| *sum += x / norm);
+        }
+    }
+    let norm = dot(&sum, &sum).sqrt();
+    sum.iter_mut().for_each(|x| *x /= norm);
+    Ok((norm > 1e-6).then_some(sum))
+}
+
+/// Finds, picks and fills.
+///
+/// # Errors
+/// When filter or `max_per` do not fit the catalogue.
+pub fn recommend(snapshot: &Snapshot, request: &Request<'_>, plan: &Plan) -> Result<Answer, RecommendError> {
+    let allowed = snapshot.eligible(request.filter)?;
+    let eligible = without_excluded(snapshot, request, plan, &allowed);
+    let mut picks = Picks::new(snapshot, request.k.get(), request.max_per)?;
+    let retrieved = match &plan.vector {
+        Some(vector) => retrieve(snapshot, vector, &eligible, &mut picks),
+        None => 0,
+    };
+    let found = picks.items.len();
+    picks.fill(snapshot, &eligible.rows);
+    let mut items = picks.items;
+    let counts = Counts {
+        retrieved,
+        filtered: snapshot.catalogue().len() - eligible.rows.count(),
+        filled: if plan.vector.is_some() { items.len() - found } else { 0 },
+    };
+    if request.explain {
+        items.iter_mut().for_each(|item| item.reasons = reasons(snapshot, plan, item));
+    }
+    Ok(Answer { items, strategy: plan.strategy, fallback: plan.fallback, counts, warnings: plan.warnings.clone() })
+}
+
+/// Takes out what the request excludes; what was seen in the visit is never answered back.
+fn without_excluded<'a>(
+    snapshot: &Snapshot,
+    request: &Request<'_>,
+    plan: &Plan,
+    eligible: &'a Arc<Eligible>,
+) -> Cow<'a, Eligible> {
+    let named = request.exclude.article_ids.iter().filter_map(|id| snapshot.catalogue().row(id.as_str()));
+    let purchased = plan.purchased.iter().copied().filter(|_| request.exclude.purchased);
+    let mut excluded = named.chain(purchased).chain(plan.seen.iter().copied()).peekable();
+    if excluded.peek().is_none() {
+        return Cow::Borrowed(eligible);
+    }
+    let mut rest = Eligible::clone(eligible);
+    for row in excluded {
+        rest.rows.remove(row);
+        if let Some(item) = snapshot.item_of_row(row) {
+            rest.items.remove(item);
+        }
+    }
+    Cow::Owned(rest)
+}
+
+/// Offers the nearest articles; answers how many were found.
+fn retrieve(snapshot: &Snapshot, vector: &[f32], eligible: &Eligible, picks: &mut Picks<'_>) -> usize {
+    let fresh = nearest_fresh(snapshot, vector, eligible);
+    let index = snapshot.model().index();
+    let everything = eligible.items.count() == index.len();
+    let allowed = (!everything).then_some(&eligible.items);
+    let mut k = picks.k();
+    for round in 1..=ROUNDS {
+        let hits = index.search(&Query { vector, k, allowed });
+        let exhausted = hits.len() < k;
+        let indexed = hits.iter().filter_map(|hit| Some((hit.score, snapshot.row_of_item(hit.item)?)));
+        let found = merge(indexed, &fresh, k);
+        let count = found.len();
+        found.into_iter().for_each(|(score, row)| picks.offer(row, score, Source::Model));
+        if picks.is_full() || exhausted || !picks.has_quotas() || round == ROUNDS {
+            return count;
+        }
+        k = (k * 4).min(index.len().max(1));
+    }
+    0
+}
+
+/// The eligible articles newer than the model by falling score, ties by row.
+fn nearest_fresh(snapshot: &Snapshot, vector: &[f32], eligible: &Eligible) -> Vec<(f32, u32)> {
+    let allowed = snapshot.fresh().filter(|&(row, _)| eligible.rows.contains(row));
+    let mut found: Vec<(f32, u32)> = allowed.map(|(row, article)| (dot(vector, article), row)).collect();
+    found.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    found
+}
+
+/// The best `k` of two lists in order of falling score; the first list wins ties.
+fn merge(indexed: impl Iterator<Item = (f32, u32)>, fresh: &[(f32, u32)], k: usize) -> Vec<(f32, u32)> {
+    let (mut indexed, mut fresh) = (indexed.peekable(), fresh.iter().copied().peekable());
+    std::iter::from_fn(|| match (indexed.peek(), fresh.peek()) {
+        (Some(a), Some(b)) if b.0 > a.0 => fresh.next(),
+        (Some(_), _) => indexed.next(),
+        (None, _) => fresh.next(),
+    })
+    .take(k)
+    .collect()
+}
+
+fn reasons(snapshot: &Snapshot, plan: &Plan, item: &Ranked) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    if item.source == Source::Model {
+        let closest = |rows: &[u32]| {
+            let vector = snapshot.vector(item.row)?;
+            let known = rows.iter().take(REASONS_FROM).filter_map(|&row| Some((row, snapshot.vector(row)?)));
+            known.map(|(row, other)| (row, cosine(vector, other))).max_by(|a, b| a.1.total_cmp(&b.1))
+        };
+        reasons.extend(closest(&plan.seen).map(|(row, similarity)| Reason::LikeSeen { row, similarity }));
+        reasons.extend(closest(&plan.purchased).map(|(row, similarity)| Reason::LikePurchased { row, similarity }));
+    }
+    if snapshot.popularity(item.row) > 0.0 {
+        reasons.push(Reason::BestSeller { rank: snapshot.popularity_rank(item.row) as usize + 1 });
+    }
+    reasons
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f32 {
+    let norms = (dot(a, a) * dot(b, b)).sqrt();
+    if norms > 0.0 { dot(a, b) / norms } else { 0.0 }
+}

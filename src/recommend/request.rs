@@ -1,0 +1,159 @@
+//! Requests and answers of the pipeline.
+
+use super::{Filter, FilterError, ModelError};
+use crate::{
+    domain::{ArticleId, CustomerId, Timestamp, TopK},
+    features::Attributes,
+};
+
+/// What is asked of the pipeline.
+#[derive(Clone)]
+pub struct Request<'a> {
+    pub subject: Subject<'a>,
+    pub k: TopK,
+    /// The moment of the query.
+    pub at: Timestamp,
+    pub filter: &'a Filter,
+    pub exclude: Exclude<'a>,
+    /// At most so many articles that share a value of the attribute.
+    pub max_per: &'a [(String, usize)],
+    /// Give reasons with every article.
+    pub explain: bool,
+}
+
+/// For whom or what articles are sought.
+#[derive(Clone, Copy)]
+pub enum Subject<'a> {
+    Customer(Customer<'a>),
+    /// Articles like this one.
+    Article(&'a ArticleId),
+    /// What sells best.
+    Everyone,
+}
+
+/// A customer or guest, as far as known.
+#[derive(Clone, Copy)]
+pub struct Customer<'a> {
+    /// `None` for a guest.
+    pub id: Option<&'a CustomerId>,
+    /// Whether the shop has a record of the customer, which `attributes` and `purchases` come from.
+    pub recorded: bool,
+    pub attributes: &'a dyn Attributes,
+    /// Newest first.
+    pub purchases: &'a [ArticleId],
+    /// Articles looked at in this visit, oldest first.
+    pub session: &'a [ArticleId],
+}
+
+/// What must not be answered, besides what is unavailable.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Exclude<'a> {
+    pub article_ids: &'a [ArticleId],
+    /// The customer's purchases.
+    pub purchased: bool,
+}
+
+/// The ranked articles and how they came about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    pub items: Vec<Ranked>,
+    pub strategy: Strategy,
+    pub fallback: Option<Fallback>,
+    pub counts: Counts,
+    pub warnings: Vec<Warning>,
+}
+
+/// One ranked article.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ranked {
+    /// Row in the snapshot's catalogue.
+    pub row: u32,
+    /// Higher is better; comparable only between articles of the same source in the same answer.
+    pub score: f32,
+    pub source: Source,
+    pub reasons: Vec<Reason>,
+}
+
+/// Where an article in the answer comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Nearest to the query vector; the score is their inner product.
+    Model,
+    /// Sells well; the score is its purchases in the training window.
+    Popular,
+    /// Eligible, but without known sales; only after every other.
+    Catalogue,
+}
+
+/// How the query was formed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strategy {
+    /// By the query tower.
+    Personalised,
+    /// By the articles of the visit alone.
+    Session,
+    /// By an article.
+    Similar,
+    /// No query: by popularity.
+    Popular,
+}
+
+/// Why the answer is less than what was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fallback {
+    /// Nothing is known of the customer: popularity.
+    UnknownCustomer,
+    /// The model has no row of this customer: its unknown row, with attributes, purchases and visit as far as known.
+    UnknownToModel,
+    /// Neither a customer nor a visit was named: popularity.
+    Anonymous,
+    /// The model has no vector of the article: popularity.
+    NoVector,
+}
+
+/// Something the caller may want to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Warning {
+    /// The database did not answer: attributes and purchases of the customer are unknown.
+    CustomerDataUnavailable,
+    /// The database did not answer: attributes and purchases of the customer are those of an earlier moment.
+    CustomerDataStale,
+    /// Some articles of the visit are not in the catalogue.
+    UnknownSessionArticles,
+    /// The model reads no visits, so that of a known customer made no difference.
+    SessionNotUsed,
+}
+
+/// How many articles passed each stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Found by the model.
+    pub retrieved: usize,
+    /// Ruled out by availability, filter or exclusion, of the whole catalogue.
+    pub filtered: usize,
+    /// Added by popularity because the model found too few.
+    pub filled: usize,
+}
+
+/// Why an article is in the answer. Rows are those of the snapshot's catalogue.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Reason {
+    /// The closest of the customer's purchases.
+    LikePurchased { row: u32, similarity: f32 },
+    /// The closest of the articles looked at in this visit, or the article asked about.
+    LikeSeen { row: u32, similarity: f32 },
+    /// Position among all articles by sales, from 1.
+    BestSeller { rank: usize },
+}
+
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum RecommendError {
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    #[error("`max_per` on `{0}`: it holds several values an article; name an attribute with one")]
+    MaxPerTags(String),
+    #[error("the catalogue has no article `{0}`")]
+    UnknownArticle(ArticleId),
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}

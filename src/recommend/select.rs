@@ -1,0 +1,109 @@
+//! Picking articles in order until k stand, under `max_per`.
+
+use super::{Ranked, RecommendError, Snapshot, Source, filter::find_attribute};
+use crate::{
+    dataset::{MISSING, Values},
+    retrieval::ItemSet,
+};
+use hashbrown::{HashMap, HashSet};
+
+/// How many articles may share a value of one attribute. Articles without a value are not limited.
+struct Quota<'a> {
+    values: &'a Values,
+    limit: usize,
+    used: HashMap<u32, usize>,
+}
+
+/// The articles picked so far.
+pub(super) struct Picks<'a> {
+    k: usize,
+    quotas: Vec<Quota<'a>>,
+    picked: HashSet<u32>,
+    pub(super) items: Vec<Ranked>,
+}
+
+impl<'a> Picks<'a> {
+    /// # Errors
+    /// When `max_per` names an attribute that is unknown or holds several values.
+    pub(super) fn new(snapshot: &'a Snapshot, k: usize, max_per: &[(String, usize)]) -> Result<Self, RecommendError> {
+        let mut quotas = Vec::with_capacity(max_per.len());
+        for (name, limit) in max_per {
+            let catalogue = snapshot.catalogue();
+            let values = &catalogue.column(find_attribute(catalogue, name)?).values;
+            if matches!(values, Values::Tags { .. }) {
+                return Err(RecommendError::MaxPerTags(name.clone()));
+            }
+            quotas.push(Quota { values, limit: *limit, used: HashMap::new() });
+        }
+        Ok(Self { k, quotas, picked: HashSet::with_capacity(k), items: Vec::with_capacity(k) })
+    }
+
+    pub(super) fn k(&self) -> usize {
+        self.k
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.items.len() >= self.k
+    }
+
+    pub(super) fn has_quotas(&self) -> bool {
+        !self.quotas.is_empty()
+    }
+
+    /// Takes the article unless k stand, it is there already, or a quota is used up.
+    pub(super) fn offer(&mut self, row: u32, score: f32, source: Source) {
+        if self.is_full() || self.picked.contains(&row) || !self.quotas.iter().all(|quota| quota.admits(row)) {
+            return;
+        }
+        for quota in &mut self.quotas {
+            quota.take(row);
+        }
+        self.picked.insert(row);
+        self.items.push(Ranked { row, score, source, reasons: Vec::new() });
+    }
+
+    /// Offers the eligible articles by falling popularity.
+    pub(super) fn fill(&mut self, snapshot: &Snapshot, eligible: &ItemSet) {
+        if self.is_full() {
+            return;
+        }
+        // A selective filter is cheaper to sort than to look for along the whole popularity order.
+        if eligible.count() < snapshot.catalogue().len() / 64 {
+            let mut rows: Vec<u32> = eligible.iter().collect();
+            rows.sort_unstable_by_key(|&row| snapshot.popularity_rank(row));
+            self.fill_in_order(snapshot, rows.into_iter());
+        } else {
+            let rows = snapshot.popular().iter().copied().filter(|&row| eligible.contains(row));
+            self.fill_in_order(snapshot, rows);
+        }
+    }
+
+    fn fill_in_order(&mut self, snapshot: &Snapshot, rows: impl Iterator<Item = u32>) {
+        for row in rows {
+            if self.is_full() {
+                return;
+            }
+            let sales = snapshot.popularity(row);
+            self.offer(row, sales, if sales > 0.0 { Source::Popular } else { Source::Catalogue });
+        }
+    }
+}
+
+impl Quota<'_> {
+    fn key(&self, row: u32) -> Option<u32> {
+        match self.values {
+            Values::Category { codes, .. } => Some(codes[row as usize]).filter(|&code| code != MISSING),
+            values => values.number(row as usize).map(f32::to_bits),
+        }
+    }
+
+    fn admits(&self, row: u32) -> bool {
+        self.key(row).is_none_or(|key| self.used.get(&key).is_none_or(|&used| used < self.limit))
+    }
+
+    fn take(&mut self, row: u32) {
+        if let Some(key) = self.key(row) {
+            *self.used.entry(key).or_default() += 1;
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! The pipeline over a small exact model.
+
+use super::*;
+use crate::{
+    domain::{ArticleId, CustomerId, IdTable, Timestamp, TopK},
+    features::{CustomerView, EntityRow, NoAttributes},
+    retrieval::{Hit, Index, Query},
+};
+use std::sync::Arc;
+
+const DIM: usize = 4;
+const ARTICLES: usize = 12_000;
+
+/// Items `a0..` on a spiral; a customer `c<n>` looks in the direction of item `n`.
+struct Spiral {
+    ids: IdTable,
+    vectors: Vec<f32>,
+    popularity: Vec<f32>,
+    history: bool,
+}
+
+fn direction(n: usize) -> [f32; DIM] {
+    let x = n as f32;
+    let v = [(x * 0.37).sin(), (x * 0.37).cos(), (x * 0.011).sin(), (x * 0.011).cos()];
+    v.map(|x| x / 2f32.sqrt())
+}
+
+impl Spiral {
+    fn new(items: usize) -> Self {
+        let ids = (0..items).map(|n| format!("a{n}")).collect::<Vec<_>>();
+        Self {
+            ids: ids.iter().map(String::as_str).collect(),
+            vectors: (0..items).flat_map(direction).collect(),
+            popularity: (0..items).map(|n| ((n * 7919) % 1_000) as f32).collect(),
+            history: false,
+        }
+    }
+}
+
+impl Index for Spiral {
+    fn len(&self) -> usize {
+        self.ids.len()
+    }
+    fn dim(&self) -> usize {
+        DIM
+    }
+    fn search(&self, query: &Query<'_>) -> Vec<Hit> {
+        let allowed = (0..self.len() as u32).filter(|&item| query.allowed.is_none_or(|set| set.contains(item)));
+        let score = |item| self.vector(item).iter().zip(query.vector).map(|(a, b)| a * b).sum();
+        let mut hits: Vec<Hit> = allowed.map(|item| Hit { item, score: score(item) }).collect();
+        hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.item.cmp(&b.item)));
+        hits.truncate(query.k);
+        hits
+    }
+}
+
+impl Model for Spiral {
+    fn name(&self) -> &str {
+        "spiral"
+    }
+    fn version(&self) -> &str {
+        "1"
+    }
+    fn index(&self) -> &dyn Index {
+        self
+    }
+    fn item(&self, article_id: &str) -> Option<u32> {
+        self.ids.find(article_id)
+    }
+    fn vector(&self, item: u32) -> &[f32] {
+        &self.vectors[item as usize * DIM..][..DIM]
+    }
+    fn popularity(&self) -> &[f32] {
+        &self.popularity
+    }
+    fn knows_customer(&self, id: &str) -> bool {
+        id.starts_with('c')
+    }
+    fn reads_history(&self) -> bool {
+        self.history
+    }
+    fn embed_customer(&self, customer: &CustomerView<'_>, vector: &mut [f32]) -> Result<(), ModelError> {
+        let own = customer.id.and_then(|id| id.strip_prefix('c')?.parse().ok());
+        let last = customer.history.first().map(|&item| item as usize);
+        vector.copy_from_slice(&direction(own.or(last).unwrap_or(5)));
+        Ok(())
+    }
+    fn embed_articles(&self, articles: &[EntityRow<'_>]) -> Result<Vec<f32>, ModelError> {
+        Ok(articles.iter().flat_map(|_| direction(42)).collect())
+    }
+}
+
+/// Article `n` keeps `bucket` = the number of digits n has, `parity`, `code` = n / 2; every 10th is sold out.
+fn catalogue(extra: &[&str], lacking: &[usize]) -> Catalogue {
+    let mut builder = CatalogueBuilder::default();
+    for n in (0..ARTICLES).filter(|n| !lacking.contains(n)) {
+        let (id, code) = (format!("a{n}"), (n / 2).to_string());
+        let bucket = if n < 2 {
+            "one"
+        } else if n < 14 {
+            "ten"
+        } else if n < 130 {
+            "hundred"
+        } else {
+            "many"
+        };
+        let cells = [("bucket", Cell::Text(bucket)), ("code", Cell::Text(&code)), ("price", Cell::Number(n as f32))];
+        builder.push(&id, n % 10 != 0, cells);
+    }
+    for id in extra {
+        builder.push(id, true, [("bucket", Cell::Text("new"))]);
+    }
+    builder.finish(1)
+}
+
+fn snapshot() -> Snapshot {
+    Snapshot::new(Arc::new(Spiral::new(ARTICLES)), Arc::new(catalogue(&["new1", "new2"], &[]))).unwrap()
+}
+
+fn filter(json: &str) -> Filter {
+    Filter::parse(&serde_json::from_str(json).unwrap()).unwrap()
+}
+
+fn ids(texts: &[&str]) -> Vec<ArticleId> {
+    texts.iter().map(|text| ArticleId::parse(text).unwrap()).collect()
+}
+
+fn customer(id: Option<&CustomerId>) -> Customer<'_> {
+    Customer { id, recorded: false, attributes: &NoAttributes, purchases: &[], session: &[] }
+}
+
+fn request<'a>(subject: Subject<'a>, k: usize, filter: &'a Filter) -> Request<'a> {
+    let (k, at) = (TopK::new(k).unwrap(), Timestamp(1_600_000_000));
+    Request { subject, k, at, filter, exclude: Exclude::default(), max_per: &[], explain: false }
+}
+
+fn answer(snapshot: &Snapshot, request: &Request<'_>) -> Answer {
+    let plan = plan(snapshot, request).unwrap();
+    let answer = recommend(snapshot, request, &plan).unwrap();
+    assert_eq!(answer, recommend(snapshot, request, &plan).unwrap(), "same request, same snapshot, same answer");
+    for item in &answer.items {
+        assert!(snapshot.catalogue().available().contains(item.row), "available");
+    }
+    let rows: std::collections::HashSet<u32> = answer.items.iter().map(|item| item.row).collect();
+    assert_eq!(rows.len(), answer.items.len(), "no article twice");
+    answer
+}
+
+fn names<'a>(snapshot: &'a Snapshot, answer: &Answer) -> Vec<&'a str> {
+    answer.items.iter().map(|item| snapshot.catalogue().id(item.row)).collect()
+}
+
+#[test]
+fn k_articles_whenever_k_are_eligible_however_selective_the_filter() {
+    let snapshot = snapshot();
+    let id = CustomerId::parse("c77").unwrap();
+    let unknown = CustomerId::parse("nobody").unwrap();
+    for (json, eligible) in [
+        (r#"{"bucket": "one"}"#, 1),
+        (r#"{"bucket": "ten"}"#, 11),
+        (r#"{"bucket": "hundred"}"#, 105),
+        (r#"{"bucket": ["many", "new"]}"#, 10_685),
+        ("{}", 10_802),
+    ] {
+        let filter = filter(json);
+        assert_eq!(snapshot.eligible(&filter).unwrap().rows.count(), eligible, "{json}");
+        let article = ArticleId::parse("a5001").unwrap();
+        for subject in [
+            Subject::Customer(customer(Some(&id))),
+            Subject::Customer(customer(Some(&unknown))),
+            Subject::Customer(customer(None)),
+            Subject::Article(&article),
+            Subject::Everyone,
+        ] {
+            for k in [1, 12, 500] {
+                let answer = answer(&snapshot, &request(subject, k, &filter));
+                assert_eq!(answer.items.len(), k.min(eligible), "{json} k {k}");
+            }
+        }
+    }
+}
+
+#[test]
+fn who_asks_decides_strategy_and_fallback() {
+    let snapshot = snapshot();
+    let none = Filter::default();
+    let (known, unknown) = (CustomerId::parse("c77").unwrap(), CustomerId::parse("nobody").unwrap());
+    let session = ids(&["a300", "a301", "gone"]);
+    let told = |customer: Customer<'_>| {
+        let answer = answer(&snapshot, &request(Subject::Customer(customer), 5, &none));
+        (answer.strategy, answer.fallback, answer.items[0].source, answer.warnings)
+    };
+    assert_eq!(told(customer(Some(&known))), (Strategy::Personalised, None, Source::Model, vec![]));
+    assert_eq!(
+        told(customer(Some(&unknown))),
+        (Strategy::Popular, Some(Fallback::UnknownCustomer), Source::Popular, vec![])
+    );
+    assert_eq!(
+        told(Customer { recorded: true, ..customer(Some(&unknown)) }),
+        (Strategy::Personalised, Some(Fallback::UnknownToModel), Source::Model, vec![])
+    );
+    assert_eq!(told(customer(None)), (Strategy::Popular, Some(Fallback::Anonymous), Source::Popular, vec![]));
+    assert_eq!(
+        told(Customer { session: &session, ..customer(None) }),
+        (Strategy::Session, None, Source::Model, vec![Warning::UnknownSessionArticles])
+    );
+    assert_eq!(told(Customer { session: &session[..1], ..customer(Some(&known)) }).3, [Warning::SessionNotUsed],);
+}
+
+#[test]
+fn a_visit_feeds_the_history_of_a_model_that_reads_one() {
+    let model = Spiral { history: true, ..Spiral::new(ARTICLES) };
+    let snapshot = Snapshot::new(Arc::new(model), Arc::new(catalogue(&[], &[]))).unwrap();
+    let session = ids(&["a1", "a777"]);
+    let guest = Customer { session: &session, ..customer(None) };
+    let none = Filter::default();
+    let got = answer(&snapshot, &request(Subject::Customer(guest), 3, &none));
+    let same = Spiral::new(ARTICLES).search(&Query { vector: &direction(777), k: 9, allowed: None });
+    let best = same.iter().map(|hit| hit.item as usize).find(|n| n % 10 != 0 && *n != 777).unwrap();
+    assert_eq!((got.strategy, names(&snapshot, &got)[0]), (Strategy::Session, format!("a{best}").as_str()));
+    assert!(!names(&snapshot, &got).contains(&"a777"), "what was just seen is not answered back");
+}
+
+#[test]
+fn purchased_and_excluded_articles_never_appear() {
+    let snapshot = snapshot();
+    let (id, all) = (CustomerId::parse("c77").unwrap(), Filter::default());
+    let open = request(Subject::Customer(customer(Some(&id))), 10, &all);
+    let before: Vec<String> = names(&snapshot, &answer(&snapshot, &open)).into_iter().map(str::to_owned).collect();
+    let texts: Vec<&str> = before.iter().map(String::as_str).collect();
+    let (purchases, named) = (ids(&texts[..5]), ids(&texts[5..8]));
+    let buyer = Customer { purchases: &purchases, ..customer(Some(&id)) };
+    let exclude = Exclude { article_ids: &named, purchased: true };
+    let rest = answer(&snapshot, &Request { subject: Subject::Customer(buyer), exclude, ..open });
+    assert_eq!(names(&snapshot, &rest)[..2], texts[8..]);
+    assert_eq!((rest.items.len(), rest.counts.filtered), (10, 1_200 + 8));
+}
+
+#[test]
+fn articles_newer_than_the_model_are_found_and_older_ones_never_answered() {
+    let catalogue = catalogue(&["new1", "new2"], &[77, 78]);
+    let snapshot = Snapshot::new(Arc::new(Spiral::new(ARTICLES)), Arc::new(catalogue)).unwrap();
+    let none = Filter::default();
+    let id = CustomerId::parse("c42").unwrap();
+    let found = answer(&snapshot, &request(Subject::Customer(customer(Some(&id))), 4, &none));
+    assert_eq!(names(&snapshot, &found)[..3], ["a42", "new1", "new2"]);
+    let id = CustomerId::parse("c77").unwrap();
+    let found = answer(&snapshot, &request(Subject::Customer(customer(Some(&id))), 50, &none));
+    assert_eq!((found.items.len(), found.counts.filled), (50, 0));
+    let new = ArticleId::parse("new1").unwrap();
+    let like_new = answer(&snapshot, &request(Subject::Article(&new), 2, &none));
+    assert_eq!(names(&snapshot, &like_new), ["a42", "new2"]);
+    let gone = ArticleId::parse("a77").unwrap();
+    let error = plan(&snapshot, &request(Subject::Article(&gone), 2, &none)).unwrap_err();
+    assert_eq!(error, RecommendError::UnknownArticle(gone));
+}
+
+#[test]
+fn max_per_limits_each_value_and_still_fills() {
+    let snapshot = snapshot();
+    let (id, all) = (CustomerId::parse("c77").unwrap(), filter(r#"{"bucket": "ten"}"#));
+    let one_per_code = [("code".to_owned(), 1)];
+    let limited = Request { max_per: &one_per_code, ..request(Subject::Customer(customer(Some(&id))), 500, &all) };
+    let answer = answer(&snapshot, &limited);
+    // Articles 2..14 share a code in pairs: six codes.
+    assert_eq!(answer.items.len(), 6);
+    let unknown = [("colour".to_owned(), 1)];
+    let wrong = Request { max_per: &unknown, ..limited };
+    let plan = plan(&snapshot, &wrong).unwrap();
+    assert!(matches!(recommend(&snapshot, &wrong, &plan), Err(RecommendError::Filter(_))));
+}
+
+#[test]
+fn reasons_name_the_closest_known_articles() {
+    let snapshot = snapshot();
+    let (id, all) = (CustomerId::parse("c77").unwrap(), Filter::default());
+    let purchases = ids(&["a9000", "a78"]);
+    let buyer = Customer { purchases: &purchases, ..customer(Some(&id)) };
+    let asked = Request { explain: true, ..request(Subject::Customer(buyer), 1, &all) };
+    let answer = answer(&snapshot, &asked);
+    assert_eq!(names(&snapshot, &answer), ["a77"]);
+    let closest = snapshot.catalogue().row("a78").unwrap();
+    assert!(matches!(answer.items[0].reasons[0], Reason::LikePurchased { row, .. } if row == closest));
+    assert!(matches!(answer.items[0].reasons[1], Reason::BestSeller { rank } if rank > 1));
+}
+
+#[test]
+fn popular_articles_come_by_falling_sales() {
+    let snapshot = snapshot();
+    let none = Filter::default();
+    let answer = answer(&snapshot, &request(Subject::Everyone, 500, &none));
+    assert!(answer.items.windows(2).all(|pair| pair[0].score >= pair[1].score));
+    assert_eq!((answer.counts.filled, answer.counts.retrieved), (0, 0));
+}
