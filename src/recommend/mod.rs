@@ -11,6 +11,7 @@
 //! is unavailable or excluded is never answered, on any path; fewer than `k` only when fewer than `k` are eligible
 //! (under `max_per`: when no further eligible article fits). Knows neither HTTP nor databases.
 
+mod bundle;
 mod catalogue;
 mod filter;
 mod model;

@@ -2,7 +2,7 @@
 
 use crate::{
     features::{CustomerView, EntityRow},
-    retrieval::Index,
+    retrieval::{Index, Query},
 };
 
 /// A loaded model: towers, items and their index. A bundle in production.
@@ -11,6 +11,8 @@ pub trait Model: Send + Sync {
     fn version(&self) -> &str;
     /// Finds the model's items; items are numbered `0..index().len()`.
     fn index(&self) -> &dyn Index;
+    /// How the index would answer the query, for metrics.
+    fn search_plan(&self, query: &Query<'_>) -> &'static str;
     /// The item of an article, if the model was trained with it in the catalogue.
     fn item(&self, article_id: &str) -> Option<u32>;
     /// The vector of an item, `index().dim()` numbers.
@@ -21,11 +23,11 @@ pub trait Model: Send + Sync {
     fn knows_customer(&self, id: &str) -> bool;
     /// Whether the query tower reads the customer's last articles.
     fn reads_history(&self) -> bool;
-    /// Embeds a customer: writes `index().dim()` finite numbers.
+    /// Embeds a customer: leaves `index().dim()` finite numbers in `vector`, whatever it held before.
     ///
     /// # Errors
     /// When the tower fails.
-    fn embed_customer(&self, customer: &CustomerView<'_>, vector: &mut [f32]) -> Result<(), ModelError>;
+    fn embed_customer(&self, customer: &CustomerView<'_>, vector: &mut Vec<f32>) -> Result<(), ModelError>;
     /// Embeds articles by their attributes, whether the model has seen them or not: one vector after the other.
     ///
     /// # Errors

@@ -71,7 +71,7 @@ fn plan_customer(snapshot: &Snapshot, customer: &Customer<'_>, at: Timestamp) ->
     let rows = |ids: &mut dyn Iterator<Item = &ArticleId>| -> Vec<u32> {
         ids.filter_map(|id| snapshot.catalogue().row(id.as_str())).collect()
     };
-    let seen = rows(&mut customer.session.iter().rev());
+    let seen = rows(&mut customer.session.iter());
     let purchased = rows(&mut customer.purchases.iter());
     let mut warnings = Vec::new();
     if seen.len() < customer.session.len() {
@@ -97,14 +97,14 @@ fn plan_customer(snapshot: &Snapshot, customer: &Customer<'_>, at: Timestamp) ->
 /// The query tower's vector of the customer with visit and purchases as the history.
 fn embed(snapshot: &Snapshot, customer: &Customer<'_>, at: Timestamp) -> Result<Vec<f32>, RecommendError> {
     let model = snapshot.model();
-    let newest_first = customer.session.iter().rev().chain(customer.purchases);
+    let newest_first = customer.session.iter().chain(customer.purchases);
     let history: Vec<u32> = match model.reads_history() {
         true => newest_first.filter_map(|id| model.item(id.as_str())).collect(),
         false => Vec::new(),
     };
     let id = customer.id.map(|id| id.as_str());
     let view = CustomerView { id, attributes: customer.attributes, at, history: &history };
-    let mut vector = vec![0.0; model.index().dim()];
+    let mut vector = Vec::new();
     model.embed_customer(&view, &mut vector)?;
     Ok(vector)
 }
@@ -140,9 +140,9 @@ pub fn recommend(snapshot: &Snapshot, request: &Request<'_>, plan: &Plan) -> Res
     let allowed = snapshot.eligible(request.filter)?;
     let eligible = without_excluded(snapshot, request, plan, &allowed);
     let mut picks = Picks::new(snapshot, request.k.get(), request.max_per)?;
-    let retrieved = match &plan.vector {
-        Some(vector) => retrieve(snapshot, vector, &eligible, &mut picks),
-        None => 0,
+    let (retrieved, search) = match &plan.vector {
+        Some(vector) => retrieve(snapshot, vector, &eligible, &mut picks)?,
+        None => (0, None),
     };
     let found = picks.items.len();
     picks.fill(snapshot, &eligible.rows);
@@ -155,7 +155,7 @@ pub fn recommend(snapshot: &Snapshot, request: &Request<'_>, plan: &Plan) -> Res
     if request.explain {
         items.iter_mut().for_each(|item| item.reasons = reasons(snapshot, plan, item));
     }
-    Ok(Answer { items, strategy: plan.strategy, fallback: plan.fallback, counts, warnings: plan.warnings.clone() })
+    Ok(Answer { items, strategy: plan.strategy, fallback: plan.fallback, counts, warnings: plan.warnings.clone(), search })
 }
 
 /// Takes out what the request excludes; what was seen in the visit is never answered back.
@@ -181,26 +181,33 @@ fn without_excluded<'a>(
     Cow::Owned(rest)
 }
 
-/// Offers the nearest articles; answers how many were found.
-fn retrieve(snapshot: &Snapshot, vector: &[f32], eligible: &Eligible, picks: &mut Picks<'_>) -> usize {
+/// Offers the nearest articles; answers how many were found and how.
+fn retrieve(
+    snapshot: &Snapshot,
+    vector: &[f32],
+    eligible: &Eligible,
+    picks: &mut Picks<'_>,
+) -> Result<(usize, Option<&'static str>), RecommendError> {
     let fresh = nearest_fresh(snapshot, vector, eligible);
     let index = snapshot.model().index();
     let everything = eligible.items.count() == index.len();
     let allowed = (!everything).then_some(&eligible.items);
-    let mut k = picks.k();
-    for round in 1..=ROUNDS {
-        let hits = index.search(&Query { vector, k, allowed });
-        let exhausted = hits.len() < k;
+    let mut query = Query { vector, k: picks.k(), allowed };
+    let plan = snapshot.model().search_plan(&query);
+    let mut round = 1;
+    loop {
+        let hits = index.search(&query)?;
+        let exhausted = hits.len() < query.k;
         let indexed = hits.iter().filter_map(|hit| Some((hit.score, snapshot.row_of_item(hit.item)?)));
-        let found = merge(indexed, &fresh, k);
+        let found = merge(indexed, &fresh, query.k);
         let count = found.len();
         found.into_iter().for_each(|(score, row)| picks.offer(row, score, Source::Model));
         if picks.is_full() || exhausted || !picks.has_quotas() || round == ROUNDS {
-            return count;
+            return Ok((count, Some(plan)));
         }
-        k = (k * 4).min(index.len().max(1));
+        query.k = (query.k * 4).min(index.len());
+        round += 1;
     }
-    0
 }
 
 /// The eligible articles newer than the model by falling score, ties by row.

@@ -4,6 +4,7 @@ use super::{Filter, FilterError, ModelError};
 use crate::{
     domain::{ArticleId, CustomerId, Timestamp, TopK},
     features::Attributes,
+    retrieval::QueryError,
 };
 
 /// What is asked of the pipeline.
@@ -41,7 +42,7 @@ pub struct Customer<'a> {
     pub attributes: &'a dyn Attributes,
     /// Newest first.
     pub purchases: &'a [ArticleId],
-    /// Articles looked at in this visit, oldest first.
+    /// Articles looked at in this visit, newest first.
     pub session: &'a [ArticleId],
 }
 
@@ -61,6 +62,8 @@ pub struct Answer {
     pub fallback: Option<Fallback>,
     pub counts: Counts,
     pub warnings: Vec<Warning>,
+    /// How the index was searched; `None` when it was not.
+    pub search: Option<&'static str>,
 }
 
 /// One ranked article.
@@ -156,4 +159,7 @@ pub enum RecommendError {
     UnknownArticle(ArticleId),
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The model's vector does not fit its index: the bundle is at fault.
+    #[error(transparent)]
+    Search(#[from] QueryError),
 }

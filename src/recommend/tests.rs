@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     domain::{ArticleId, CustomerId, IdTable, Timestamp, TopK},
     features::{CustomerView, EntityRow, NoAttributes},
-    retrieval::{Hit, Index, Query},
+    retrieval::{Hit, Index, Query, QueryError},
 };
 use std::sync::Arc;
 
@@ -44,13 +44,13 @@ impl Index for Spiral {
     fn dim(&self) -> usize {
         DIM
     }
-    fn search(&self, query: &Query<'_>) -> Vec<Hit> {
+    fn search(&self, query: &Query<'_>) -> Result<Vec<Hit>, QueryError> {
         let allowed = (0..self.len() as u32).filter(|&item| query.allowed.is_none_or(|set| set.contains(item)));
         let score = |item| self.vector(item).iter().zip(query.vector).map(|(a, b)| a * b).sum();
         let mut hits: Vec<Hit> = allowed.map(|item| Hit { item, score: score(item) }).collect();
         hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.item.cmp(&b.item)));
         hits.truncate(query.k);
-        hits
+        Ok(hits)
     }
 }
 
@@ -63,6 +63,9 @@ impl Model for Spiral {
     }
     fn index(&self) -> &dyn Index {
         self
+    }
+    fn search_plan(&self, _query: &Query<'_>) -> &'static str {
+        "scan"
     }
     fn item(&self, article_id: &str) -> Option<u32> {
         self.ids.find(article_id)
@@ -79,10 +82,10 @@ impl Model for Spiral {
     fn reads_history(&self) -> bool {
         self.history
     }
-    fn embed_customer(&self, customer: &CustomerView<'_>, vector: &mut [f32]) -> Result<(), ModelError> {
+    fn embed_customer(&self, customer: &CustomerView<'_>, vector: &mut Vec<f32>) -> Result<(), ModelError> {
         let own = customer.id.and_then(|id| id.strip_prefix('c')?.parse().ok());
         let last = customer.history.first().map(|&item| item as usize);
-        vector.copy_from_slice(&direction(own.or(last).unwrap_or(5)));
+        *vector = direction(own.or(last).unwrap_or(5)).to_vec();
         Ok(())
     }
     fn embed_articles(&self, articles: &[EntityRow<'_>]) -> Result<Vec<f32>, ModelError> {
@@ -211,11 +214,11 @@ fn who_asks_decides_strategy_and_fallback() {
 fn a_visit_feeds_the_history_of_a_model_that_reads_one() {
     let model = Spiral { history: true, ..Spiral::new(ARTICLES) };
     let snapshot = Snapshot::new(Arc::new(model), Arc::new(catalogue(&[], &[]))).unwrap();
-    let session = ids(&["a1", "a777"]);
+    let session = ids(&["a777", "a1"]);
     let guest = Customer { session: &session, ..customer(None) };
     let none = Filter::default();
     let got = answer(&snapshot, &request(Subject::Customer(guest), 3, &none));
-    let same = Spiral::new(ARTICLES).search(&Query { vector: &direction(777), k: 9, allowed: None });
+    let same = Spiral::new(ARTICLES).search(&Query { vector: &direction(777), k: 9, allowed: None }).unwrap();
     let best = same.iter().map(|hit| hit.item as usize).find(|n| n % 10 != 0 && *n != 777).unwrap();
     assert_eq!((got.strategy, names(&snapshot, &got)[0]), (Strategy::Session, format!("a{best}").as_str()));
     assert!(!names(&snapshot, &got).contains(&"a777"), "what was just seen is not answered back");

@@ -1,1 +1,28 @@
-//! Snapshots, hot swap, customer cache. Knows no axum.
+//! What serves: snapshots and their hot swap, customers and their cache, and the database being away. Knows no axum.
+//!
+//! * [`Service::state`] is read once a request; what it holds is immutable and whole, so no answer mixes versions.
+//! * Changes (reload, activation, a new catalogue) are prepared beside it, one at a time, and become visible in one
+//!   pointer swap; whatever fails leaves the old state, is logged once, counted and told by [`Service::status`].
+//! * The active version of a model is a row in the database; every replica follows it.
+//! * The database is never waited for longer than its time-out, and not at all while it is known to be away.
+
+mod catalogue;
+mod config;
+mod customers;
+mod database;
+mod error;
+mod follow;
+mod metrics;
+mod models;
+mod secret;
+mod service;
+mod status;
+
+pub use config::{
+    AdminConfig, Config, ConfigError, CustomersConfig, DatabaseConfig, HttpConfig, LimitsConfig, ModelsConfig,
+};
+pub use error::ServeError;
+pub use metrics::{Metrics, RouteMetrics};
+pub use secret::Secret;
+pub use service::{Answered, Call, CallSubject, Service, State};
+pub use status::{CatalogueStatus, DatabaseStatus, ModelStatus, Refusal, Status};

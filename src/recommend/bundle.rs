@@ -1,0 +1,70 @@
+//! A bundle as the pipeline's model.
+
+use super::{Model, ModelError};
+use crate::{
+    bundle::Bundle,
+    features::{ArticleView, CustomerView, Encoding, EntityRow, source},
+    retrieval::{Index, Plan, Query},
+};
+
+impl Model for Bundle {
+    fn name(&self) -> &str {
+        &self.manifest().name
+    }
+
+    fn version(&self) -> &str {
+        &self.manifest().version
+    }
+
+    fn index(&self) -> &dyn Index {
+        self.retriever()
+    }
+
+    fn search_plan(&self, query: &Query<'_>) -> &'static str {
+        // A query that does not fit is refused by the search itself.
+        self.retriever().plan(query).map_or("nothing", Plan::name)
+    }
+
+    fn item(&self, article_id: &str) -> Option<u32> {
+        self.encoder().item_row(article_id)
+    }
+
+    fn vector(&self, item: u32) -> &[f32] {
+        self.retriever().items().row(item)
+    }
+
+    fn popularity(&self) -> &[f32] {
+        Bundle::popularity(self)
+    }
+
+    fn knows_customer(&self, id: &str) -> bool {
+        self.encoder().vocabularies().get(source::CUSTOMER_ID).is_some_and(|ids| ids.find(id).is_some())
+    }
+
+    fn reads_history(&self) -> bool {
+        let features = &self.manifest().schema.query.features;
+        features.iter().any(|feature| matches!(feature.encoding, Encoding::History { .. }))
+    }
+
+    fn embed_customer(&self, customer: &CustomerView<'_>, vector: &mut Vec<f32>) -> Result<(), ModelError> {
+        let (indices, numbers) = self.encoder().query_widths();
+        let (mut indices, mut numbers) = (vec![0; indices], vec![0.0; numbers]);
+        self.encoder().encode_query(customer, &mut indices, &mut numbers);
+        self.query_tower().embed(&indices, &numbers, 1, vector).map_err(|error| ModelError(error.to_string()))
+    }
+
+    fn embed_articles(&self, articles: &[EntityRow<'_>]) -> Result<Vec<f32>, ModelError> {
+        let (index_width, number_width) = self.encoder().item_widths();
+        let mut indices = vec![0; index_width * articles.len()];
+        let mut numbers = vec![0.0; number_width * articles.len()];
+        for (i, article) in articles.iter().enumerate() {
+            let view = ArticleView { id: Some(article.entities.ids.get(article.row as u32)), attributes: article };
+            let (index_row, number_row) = (i * index_width, i * number_width);
+            let indices = &mut indices[index_row..index_row + index_width];
+            self.encoder().encode_item(&view, indices, &mut numbers[number_row..number_row + number_width]);
+        }
+        let mut vectors = Vec::new();
+        let embedded = self.item_tower().embed(&indices, &numbers, articles.len(), &mut vectors);
+        embedded.map(|()| vectors).map_err(|error| ModelError(error.to_string()))
+    }
+}

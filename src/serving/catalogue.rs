@@ -1,0 +1,38 @@
+//! The catalogue of the database as the pipeline's view.
+
+use crate::{
+    recommend::{Catalogue, CatalogueBuilder, Cell},
+    store::{ArticleRecord, AttributeValue, Store, StoreError},
+};
+
+/// Names under which the typed columns of an article appear beside its attributes.
+pub(super) const PRICE: &str = "price";
+pub(super) const IMAGE_URL: &str = "image_url";
+
+/// Reads the whole catalogue; `version` is what the database called it before.
+///
+/// # Errors
+/// Those of the database.
+pub(super) async fn read(store: &dyn Store, version: i64) -> Result<Catalogue, StoreError> {
+    let mut builder = CatalogueBuilder::default();
+    store.visit_catalogue(&mut |article| add(&mut builder, &article)).await?;
+    Ok(builder.finish(version))
+}
+
+fn add(builder: &mut CatalogueBuilder, article: &ArticleRecord) {
+    let price = article.price.map(|price| (PRICE, Cell::Number(price)));
+    let image = article.image_url.as_deref().map(|url| (IMAGE_URL, Cell::Text(url)));
+    // A shop's own attribute of that name counts where the typed column is empty.
+    let attributes = article.attributes.iter().filter(|(name, _)| {
+        !(price.is_some() && name.as_str() == PRICE || image.is_some() && name.as_str() == IMAGE_URL)
+    });
+    let cells = attributes.map(|(name, value)| {
+        let cell = match value {
+            AttributeValue::Number(number) => Cell::Number(*number as f32),
+            AttributeValue::Text(text) => Cell::Text(text),
+            AttributeValue::Tags(tags) => Cell::Tags(tags),
+        };
+        (name.as_str(), cell)
+    });
+    builder.push(article.id.as_str(), article.available, price.into_iter().chain(image).chain(cells));
+}

@@ -1,0 +1,296 @@
+//! Changes: reload, activation, rollback, a new catalogue, and following what other processes do. One at a time;
+//! what is prepared becomes visible in one swap, what fails leaves everything as it was.
+
+use super::{Refusal, ServeError, Service, State, catalogue, models};
+use crate::{
+    bundle,
+    domain::{ArticleId, Timestamp},
+    recommend::{Catalogue, Model, Snapshot},
+    store::{self, ArticleRecord, ModelVersion, Revisions, Store},
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tokio::task::spawn_blocking;
+
+/// What a change must know of the changes before it; the lock around it is held while one is prepared.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Revision of the models whose active versions were last followed.
+    followed: Option<i64>,
+}
+
+/// How often recorded times are folded into histograms.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+impl Service {
+    /// Follows the database until the process ends: its changes, its absence, its return.
+    pub async fn run(self: Arc<Self>) {
+        let upkeep = async {
+            loop {
+                self.metrics().upkeep();
+                let available = if self.database.is_available() { 1.0 } else { 0.0 };
+                self.metrics().database_available.set(available);
+                tokio::time::sleep(UPKEEP).await;
+            }
+        };
+        tokio::join!(self.database.watch(self.poll), self.follow(), upkeep);
+    }
+
+    async fn follow(&self) {
+        let mut revisions = store::watch(self.database.store().clone(), Revisions::default(), self.poll);
+        let mut failing = false;
+        loop {
+            revisions.borrow_and_update();
+            let result = self.catch_up().await;
+            if let Err(error) = &result
+                && !failing
+            {
+                tracing::warn!(%error, "cannot follow the database; what is loaded stays in service");
+            }
+            failing = result.is_err();
+            if failing {
+                tokio::time::sleep(self.poll).await;
+            } else if revisions.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Makes what is served equal to what the database says: catalogue and active versions. A model without an active
+    /// version gets the newest bundle there is.
+    ///
+    /// # Errors
+    /// When the database cannot be read. A bundle that is refused is no error here: see [`Service::status`].
+    pub async fn catch_up(&self) -> Result<(), ServeError> {
+        let mut changes = self.changes.lock().await;
+        let store = self.database.store();
+        let revisions = store.revisions().await?;
+        let now = self.state();
+        let catalogue = match &now.catalogue {
+            Some(catalogue) if catalogue.version() == revisions.catalogue => catalogue.clone(),
+            _ => self.read_catalogue(revisions.catalogue).await?,
+        };
+        let mut wanted: BTreeMap<String, String> = BTreeMap::new();
+        if changes.followed != Some(revisions.models) {
+            wanted = self.active_versions().await?;
+        }
+        let mut next = BTreeMap::new();
+        for (name, snapshot) in &now.models {
+            if Arc::ptr_eq(snapshot.catalogue(), &catalogue) {
+                next.insert(name.clone(), snapshot.clone());
+            } else {
+                let joined = self.prepare(Source::Loaded(snapshot.model().clone()), &catalogue).await?;
+                next.insert(name.clone(), joined);
+            }
+        }
+        for (model, version) in wanted {
+            if next.get(&model).is_some_and(|snapshot| snapshot.model().version() == version) {
+                continue;
+            }
+            // A refused bundle is recorded; the version before it, if any, stays.
+            if let Ok(snapshot) = self.load(&model, &version, &catalogue).await {
+                next.insert(model, snapshot);
+            }
+        }
+        changes.followed = Some(revisions.models);
+        self.swap(catalogue, next);
+        Ok(())
+    }
+
+    /// Reads the bundle of the active version again.
+    ///
+    /// # Errors
+    /// [`ServeError::Refused`] with the reason; the loaded one stays in service.
+    pub async fn reload(&self, model: &str) -> Result<String, ServeError> {
+        let _changes = self.changes.lock().await;
+        let version = match self.active_versions().await {
+            Ok(mut active) => active.remove(model),
+            // Without the database the served version is the one to read again.
+            Err(_) => self.state().models.get(model).map(|snapshot| snapshot.model().version().to_owned()),
+        };
+        let version = version.ok_or_else(|| self.unknown_model(model))?;
+        self.load_and_swap(model, &version).await?;
+        Ok(version)
+    }
+
+    /// Loads a version, makes it the active one in the database and serves it. Answers the version before it.
+    ///
+    /// # Errors
+    /// When the bundle is refused or the database is away; then nothing has changed.
+    pub async fn activate(&self, model: &str, version: &str) -> Result<Option<String>, ServeError> {
+        let _changes = self.changes.lock().await;
+        let catalogue = self.current_catalogue().await?;
+        let snapshot = self.load(model, version, &catalogue).await?;
+        let store = self.database.store();
+        store.register_model(model, version).await?;
+        let previous = store.activate_model(model, version).await?;
+        self.swap_one(catalogue, snapshot);
+        Ok(previous)
+    }
+
+    /// Makes the version before the active one active again; answers it.
+    ///
+    /// # Errors
+    /// When there is none, its bundle is refused, or the database is away; then nothing has changed.
+    pub async fn rollback(&self, model: &str) -> Result<String, ServeError> {
+        let _changes = self.changes.lock().await;
+        let catalogue = self.current_catalogue().await?;
+        let store = self.database.store();
+        let active = store.models().await?.into_iter().find(|row| row.active && row.model == model);
+        let version = store.rollback_model(model).await?;
+        match self.load(model, &version, &catalogue).await {
+            Ok(snapshot) => self.swap_one(catalogue, snapshot),
+            Err(error) => {
+                if let Some(ModelVersion { version, .. }) = active {
+                    store.activate_model(model, &version).await?;
+                }
+                return Err(error);
+            }
+        }
+        Ok(version)
+    }
+
+    /// The versions the database knows and the bundles on disk, by model, newest first.
+    ///
+    /// # Errors
+    /// When neither can be read.
+    pub async fn versions(&self) -> Result<Vec<ModelVersion>, ServeError> {
+        let mut rows = self.database.store().models().await?;
+        for found in bundle::list(&self.models_directory)? {
+            if !rows.iter().any(|row| row.model == found.name && row.version == found.version) {
+                rows.push(ModelVersion { model: found.name, version: found.version, active: false });
+            }
+        }
+        rows.sort_by(|a, b| a.model.cmp(&b.model).then_with(|| b.version.cmp(&a.version)));
+        Ok(rows)
+    }
+
+    /// Inserts or replaces articles, all or none; they are served when this returns.
+    ///
+    /// # Errors
+    /// When the database refuses them or is away.
+    pub async fn put_articles(&self, articles: &[ArticleRecord]) -> Result<(), ServeError> {
+        self.database.store().put_articles(articles).await?;
+        self.catch_up().await
+    }
+
+    /// Makes articles available or not; it is so when this returns. Answers the ids that do not exist.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn set_available(&self, ids: &[ArticleId], available: bool) -> Result<Vec<ArticleId>, ServeError> {
+        let unknown = self.database.store().set_available(ids, available).await?;
+        self.catch_up().await?;
+        Ok(unknown)
+    }
+
+    /// By model: the active version, or the newest bundle, which is made active, where none is.
+    async fn active_versions(&self) -> Result<BTreeMap<String, String>, ServeError> {
+        let store = self.database.store();
+        let rows = store.models().await?.into_iter().filter(|row| row.active);
+        let mut active: BTreeMap<_, _> = rows.map(|row| (row.model, row.version)).collect();
+        for found in bundle::list(&self.models_directory)? {
+            if !active.contains_key(&found.name) {
+                store.register_model(&found.name, &found.version).await?;
+                store.activate_model(&found.name, &found.version).await?;
+                active.insert(found.name, found.version);
+            }
+        }
+        Ok(active)
+    }
+
+    async fn read_catalogue(&self, version: i64) -> Result<Arc<Catalogue>, ServeError> {
+        let catalogue = Arc::new(catalogue::read(&**self.database.store(), version).await?);
+        self.metrics().catalogue_refreshes.increment(1);
+        self.metrics().catalogue_articles.set(catalogue.len() as f64);
+        Ok(catalogue)
+    }
+
+    async fn current_catalogue(&self) -> Result<Arc<Catalogue>, ServeError> {
+        match &self.state().catalogue {
+            Some(catalogue) => Ok(catalogue.clone()),
+            None => self.read_catalogue(self.database.store().catalogue_version().await?).await,
+        }
+    }
+
+    async fn load_and_swap(&self, model: &str, version: &str) -> Result<(), ServeError> {
+        let catalogue = self.current_catalogue().await?;
+        let snapshot = self.load(model, version, &catalogue).await?;
+        self.swap_one(catalogue, snapshot);
+        Ok(())
+    }
+
+    /// Prepares a version from its files; a refusal is logged once, counted and recorded.
+    async fn load(
+        &self,
+        model: &str,
+        version: &str,
+        catalogue: &Arc<Catalogue>,
+    ) -> Result<Arc<Snapshot>, ServeError> {
+        let result = self.prepare(Source::Files(model.to_owned(), version.to_owned()), catalogue).await;
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        match &result {
+            Ok(_) => {
+                refusals.remove(model);
+                self.metrics().reloads.increment(1);
+                tracing::info!(model, version, "model loaded");
+            }
+            Err(error) => {
+                let reason = match error {
+                    ServeError::Refused { reason, .. } => reason.clone(),
+                    other => other.to_string(),
+                };
+                tracing::error!(model, version, reason, "bundle refused; what is loaded stays in service");
+                self.metrics().reload_failures.increment(1);
+                let (model, version) = (model.to_owned(), version.to_owned());
+                refusals.insert(model.clone(), Refusal { model, version, reason, at: now() });
+            }
+        }
+        result
+    }
+
+    async fn prepare(&self, source: Source, catalogue: &Arc<Catalogue>) -> Result<Arc<Snapshot>, ServeError> {
+        let (directory, catalogue) = (self.models_directory.clone(), catalogue.clone());
+        let work = spawn_blocking(move || {
+            let model = match source {
+                Source::Loaded(model) => model,
+                Source::Files(model, version) => models::load(&directory, &model, &version)?,
+            };
+            models::join(model, catalogue)
+        });
+        work.await.map_err(|error| ServeError::Internal(error.to_string()))?
+    }
+
+    fn swap_one(&self, catalogue: Arc<Catalogue>, snapshot: Arc<Snapshot>) {
+        let mut models = self.state().models.clone();
+        models.insert(snapshot.model().name().to_owned(), snapshot);
+        self.swap(catalogue, models);
+    }
+
+    fn swap(&self, catalogue: Arc<Catalogue>, models: BTreeMap<String, Arc<Snapshot>>) {
+        let versions = |models: &BTreeMap<String, Arc<Snapshot>>| -> Vec<_> {
+            models.values().map(|s| (s.model().name().to_owned(), s.model().version().to_owned())).collect()
+        };
+        self.metrics().set_versions(&versions(&self.state().models), &versions(&models));
+        let default = self.default_model.clone().or_else(|| models.keys().next().cloned());
+        self.publish(State { catalogue: Some(catalogue), models, default });
+    }
+
+    fn unknown_model(&self, name: &str) -> ServeError {
+        ServeError::UnknownModel { name: name.into(), loaded: self.state().models.keys().cloned().collect() }
+    }
+}
+
+/// Where the model of a new snapshot comes from.
+enum Source {
+    Loaded(Arc<dyn Model>),
+    Files(String, String),
+}
+
+fn now() -> Timestamp {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs());
+    Timestamp(u32::try_from(seconds).unwrap_or(u32::MAX))
+}
