@@ -6,7 +6,7 @@ use crate::{
     bundle,
     domain::{ArticleId, Timestamp},
     recommend::{Catalogue, Model, Snapshot},
-    store::{self, ArticleRecord, ModelVersion, Revisions, Store},
+    store::{self, ArticleRecord, ModelVersion, Revisions},
 };
 use std::{
     collections::BTreeMap,
