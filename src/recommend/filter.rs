@@ -96,7 +96,7 @@ impl Filter {
 ///
 /// # Errors
 /// [`FilterError::UnknownAttribute`], naming those that exist.
-pub(super) fn find_attribute(catalogue: &Catalogue, name: &str) -> Result<usize, FilterError> {
+pub fn find_attribute(catalogue: &Catalogue, name: &str) -> Result<usize, FilterError> {
     catalogue.attribute(name).ok_or_else(|| FilterError::UnknownAttribute {
         name: name.chars().take(64).collect(),
         known: catalogue.attribute_names().into_iter().map(str::to_owned).collect(),

@@ -20,8 +20,8 @@ mod request;
 mod select;
 mod snapshot;
 
-pub use catalogue::{Catalogue, CatalogueBuilder, Cell};
-pub use filter::{Filter, FilterError};
+pub use catalogue::{Attributes, Catalogue, CatalogueBuilder, Cell};
+pub use filter::{Filter, FilterError, find_attribute};
 pub use model::{Model, ModelError};
 pub use pipeline::{Plan, plan, recommend};
 pub use request::{

@@ -155,7 +155,14 @@ pub fn recommend(snapshot: &Snapshot, request: &Request<'_>, plan: &Plan) -> Res
     if request.explain {
         items.iter_mut().for_each(|item| item.reasons = reasons(snapshot, plan, item));
     }
-    Ok(Answer { items, strategy: plan.strategy, fallback: plan.fallback, counts, warnings: plan.warnings.clone(), search })
+    Ok(Answer {
+        items,
+        strategy: plan.strategy,
+        fallback: plan.fallback,
+        counts,
+        warnings: plan.warnings.clone(),
+        search,
+    })
 }
 
 /// Takes out what the request excludes; what was seen in the visit is never answered back.

@@ -78,7 +78,9 @@ pub struct Ranked {
 }
 
 /// Where an article in the answer comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
 pub enum Source {
     /// Nearest to the query vector; the score is their inner product.
     Model,
@@ -89,7 +91,9 @@ pub enum Source {
 }
 
 /// How the query was formed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
 pub enum Strategy {
     /// By the query tower.
     Personalised,
@@ -102,7 +106,9 @@ pub enum Strategy {
 }
 
 /// Why the answer is less than what was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
 pub enum Fallback {
     /// Nothing is known of the customer: popularity.
     UnknownCustomer,
@@ -115,7 +121,9 @@ pub enum Fallback {
 }
 
 /// Something the caller may want to know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
 pub enum Warning {
     /// The database did not answer: attributes and purchases of the customer are unknown.
     CustomerDataUnavailable,
@@ -128,7 +136,8 @@ pub enum Warning {
 }
 
 /// How many articles passed each stage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Counts {
     /// Found by the model.
     pub retrieved: usize,

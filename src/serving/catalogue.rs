@@ -6,8 +6,8 @@ use crate::{
 };
 
 /// Names under which the typed columns of an article appear beside its attributes.
-pub(super) const PRICE: &str = "price";
-pub(super) const IMAGE_URL: &str = "image_url";
+pub const PRICE: &str = "price";
+pub const IMAGE_URL: &str = "image_url";
 
 /// Reads the whole catalogue; `version` is what the database called it before.
 ///

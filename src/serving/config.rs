@@ -103,7 +103,7 @@ pub enum ConfigError {
 }
 
 macro_rules! raw {
-    ($(#[$meta:meta])* $name:ident { $($field:ident: $type:ty = $default:expr,)* }) => {
+    ($(#[$meta:meta])* $name:ident { $($field:ident: $type:ty = $default:expr),* $(,)? }) => {
         $(#[$meta])*
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields, default)]
@@ -154,8 +154,8 @@ raw!(RawCustomers {
     stale_seconds: u64 = 3_600,
     purchases: usize = 1_000,
 });
-raw!(RawLimits { concurrent_requests: usize = 512, queue_ms: u64 = 500, });
-raw!(RawLog { format: String = "text".into(), filter: String = "info".into(), });
+raw!(RawLimits { concurrent_requests: usize = 512, queue_ms: u64 = 500 });
+raw!(RawLog { format: String = "text".into(), filter: String = "info".into() });
 
 impl Default for Config {
     fn default() -> Self {
@@ -176,8 +176,8 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let mut figment = Figment::new();
         if let Some(path) = file {
-            let text = std::fs::read_to_string(path)
-                .map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
+            let text =
+                std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
             let source = figment::providers::Toml::string(&text);
             figment = figment.merge(source);
         }
@@ -302,7 +302,8 @@ mod tests {
     #[test]
     fn later_sources_win() {
         let toml = "[http]\nlisten = \"127.0.0.1:1\"\nbody_limit_bytes = 9\n[models]\ndirectory = \"a\"";
-        let environment = [("VITRINE__HTTP__LISTEN", "127.0.0.1:2"), ("VITRINE__MODELS__DIRECTORY", "b"), ("HOME", "/")];
+        let environment =
+            [("VITRINE__HTTP__LISTEN", "127.0.0.1:2"), ("VITRINE__MODELS__DIRECTORY", "b"), ("HOME", "/")];
         let config = load(toml, &environment, &[("http.listen", "127.0.0.1:3")]).unwrap();
         assert_eq!(config.http.listen.port(), 3);
         assert_eq!((config.http.body_limit, config.models.directory), (9, PathBuf::from("b")));
@@ -312,7 +313,11 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         let error = |toml| load(toml, &[], &[]).unwrap_err();
-        assert!(error("[http]\nlissten = 1").contains("unknown key `lissten` in `http`"), "{}", error("[http]\nlissten = 1"));
+        assert!(
+            error("[http]\nlissten = 1").contains("unknown key `lissten` in `http`"),
+            "{}",
+            error("[http]\nlissten = 1")
+        );
         assert!(error("[htp]").contains("unknown key `htp`"));
         assert!(error("[http]\nlisten = \"here\"").contains("`http.listen`"));
         assert!(error("[database]\ntimeout_ms = 0").contains("`database.timeout_ms`"));

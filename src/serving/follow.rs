@@ -224,12 +224,7 @@ impl Service {
     }
 
     /// Prepares a version from its files; a refusal is logged once, counted and recorded.
-    async fn load(
-        &self,
-        model: &str,
-        version: &str,
-        catalogue: &Arc<Catalogue>,
-    ) -> Result<Arc<Snapshot>, ServeError> {
+    async fn load(&self, model: &str, version: &str, catalogue: &Arc<Catalogue>) -> Result<Arc<Snapshot>, ServeError> {
         let result = self.prepare(Source::Files(model.to_owned(), version.to_owned()), catalogue).await;
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         match &result {

@@ -18,6 +18,7 @@ mod secret;
 mod service;
 mod status;
 
+pub use catalogue::{IMAGE_URL, PRICE};
 pub use config::{
     AdminConfig, Config, ConfigError, CustomersConfig, DatabaseConfig, HttpConfig, LimitsConfig, ModelsConfig,
 };

@@ -66,7 +66,10 @@ pub struct Call {
 #[derive(Debug, Clone)]
 pub enum CallSubject {
     /// `session`: newest first.
-    Customer { id: Option<CustomerId>, session: Vec<ArticleId> },
+    Customer {
+        id: Option<CustomerId>,
+        session: Vec<ArticleId>,
+    },
     Article(ArticleId),
     Everyone,
 }
@@ -128,6 +131,11 @@ impl Service {
 
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Whether the database answered last time.
+    pub fn database_available(&self) -> bool {
+        self.database.is_available()
     }
 
     /// What is served at this moment.

@@ -1,0 +1,34 @@
+//! The state of the server, for people and for Prometheus.
+
+use crate::{
+    http::{ApiError, App, answer::json},
+    serving::Status,
+};
+use axum::{
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(get_status)).routes(routes!(get_metrics))
+}
+
+/// What is served, what was refused and why, and whether the database answers
+#[utoipa::path(get, path = "/admin/v1/status", tag = "admin", security(("admin_key" = [])), responses(
+    (status = 200, body = Status),
+    (status = "4XX", body = super::super::Problem, content_type = "application/problem+json", description = "The key is missing or wrong"),
+))]
+async fn get_status(State(app): State<App>) -> Result<Response, ApiError> {
+    json(&app.service().status())
+}
+
+/// Metrics in the Prometheus text format
+#[utoipa::path(get, path = "/metrics", tag = "admin", security(("admin_key" = [])), responses(
+    (status = 200, body = String, content_type = "text/plain"),
+    (status = "4XX", body = super::super::Problem, content_type = "application/problem+json", description = "The key is missing or wrong"),
+))]
+async fn get_metrics(State(app): State<App>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.service().metrics().render()).into_response()
+}

@@ -1,0 +1,177 @@
+//! Errors of the API: a closed set of codes, one form.
+//!
+//! Use a 4xx code for what the caller can mend and say in `detail` how; use [`ApiError::internal`] for everything the
+//! caller can not: its text goes to the log, never into the answer. `edge` writes the problem document, because only it
+//! knows the request id.
+
+use crate::{
+    recommend::{FilterError, RecommendError},
+    serving::ServeError,
+    store::StoreError,
+};
+use axum::{
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// What went wrong, for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    InvalidJson,
+    InvalidRequest,
+    InvalidFilter,
+    UnknownAttribute,
+    Unauthorized,
+    NotFound,
+    UnknownArticle,
+    UnknownModel,
+    MethodNotAllowed,
+    NoPreviousVersion,
+    BundleRefused,
+    BodyTooLarge,
+    UnsupportedMediaType,
+    Internal,
+    Overloaded,
+    NotReady,
+    DatabaseUnavailable,
+    Timeout,
+}
+
+/// An RFC 9457 problem document.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(example = json!({
+    "type": "urn:vitrine:error:unknown_attribute",
+    "title": "Unknown attribute",
+    "status": 400,
+    "detail": "the catalogue has no attribute `color`; it has: colour_group_name, price",
+    "code": "unknown_attribute",
+    "request_id": "0198c0de-0000-7000-8000-000000000000"
+}))]
+pub struct Problem<'a> {
+    /// Names the kind of problem: `urn:vitrine:error:` and the code.
+    pub r#type: String,
+    /// The kind of problem in words.
+    pub title: &'static str,
+    pub status: u16,
+    /// What was wrong this time and what to do.
+    pub detail: &'a str,
+    pub code: ErrorCode,
+    pub request_id: &'a str,
+}
+
+/// An error on its way out.
+#[derive(Debug, Clone)]
+pub struct ApiError {
+    pub code: ErrorCode,
+    pub detail: String,
+    /// For the log alone.
+    pub cause: Option<String>,
+}
+
+impl ErrorCode {
+    /// `(status, title, name)`
+    pub(super) fn parts(self) -> (StatusCode, &'static str, &'static str) {
+        use StatusCode as S;
+        match self {
+            Self::InvalidJson => (S::BAD_REQUEST, "Invalid JSON", "invalid_json"),
+            Self::InvalidRequest => (S::BAD_REQUEST, "Invalid request", "invalid_request"),
+            Self::InvalidFilter => (S::BAD_REQUEST, "Invalid filter", "invalid_filter"),
+            Self::UnknownAttribute => (S::BAD_REQUEST, "Unknown attribute", "unknown_attribute"),
+            Self::Unauthorized => (S::UNAUTHORIZED, "Unauthorized", "unauthorized"),
+            Self::NotFound => (S::NOT_FOUND, "Not found", "not_found"),
+            Self::UnknownArticle => (S::NOT_FOUND, "Unknown article", "unknown_article"),
+            Self::UnknownModel => (S::NOT_FOUND, "Unknown model", "unknown_model"),
+            Self::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "Method not allowed", "method_not_allowed"),
+            Self::NoPreviousVersion => (S::CONFLICT, "No such version", "no_previous_version"),
+            Self::BundleRefused => (S::UNPROCESSABLE_ENTITY, "Bundle refused", "bundle_refused"),
+            Self::BodyTooLarge => (S::PAYLOAD_TOO_LARGE, "Body too large", "body_too_large"),
+            Self::UnsupportedMediaType => {
+                (S::UNSUPPORTED_MEDIA_TYPE, "Unsupported media type", "unsupported_media_type")
+            }
+            Self::Internal => (S::INTERNAL_SERVER_ERROR, "Internal error", "internal"),
+            Self::Overloaded => (S::SERVICE_UNAVAILABLE, "Overloaded", "overloaded"),
+            Self::NotReady => (S::SERVICE_UNAVAILABLE, "Not ready", "not_ready"),
+            Self::DatabaseUnavailable => (S::SERVICE_UNAVAILABLE, "Database unavailable", "database_unavailable"),
+            Self::Timeout => (S::SERVICE_UNAVAILABLE, "Timeout", "timeout"),
+        }
+    }
+}
+
+impl ApiError {
+    pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), cause: None }
+    }
+
+    /// A fault of the server; `cause` is logged and not told.
+    pub fn internal(cause: impl Into<String>) -> Self {
+        let detail = "something went wrong inside the server; the log has more under this request id".into();
+        Self { code: ErrorCode::Internal, detail, cause: Some(cause.into()) }
+    }
+
+    pub(super) fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(ErrorCode::InvalidRequest, detail)
+    }
+}
+
+impl IntoResponse for ApiError {
+    /// An empty response that carries the error; see `edge`.
+    fn into_response(self) -> Response {
+        let mut response = self.code.parts().0.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<FilterError> for ApiError {
+    fn from(error: FilterError) -> Self {
+        let code = match error {
+            FilterError::UnknownAttribute { .. } => ErrorCode::UnknownAttribute,
+            FilterError::Invalid { .. } => ErrorCode::InvalidFilter,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<RecommendError> for ApiError {
+    fn from(error: RecommendError) -> Self {
+        match error {
+            RecommendError::Filter(error) => error.into(),
+            RecommendError::MaxPerTags(_) => Self::invalid(error.to_string()),
+            RecommendError::UnknownArticle(_) => Self::new(ErrorCode::UnknownArticle, error.to_string()),
+            RecommendError::Model(_) | RecommendError::Search(_) => Self::internal(error.to_string()),
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(cause) => Self {
+                cause: Some(cause),
+                ..Self::new(ErrorCode::DatabaseUnavailable, "the database is not available; try again")
+            },
+            StoreError::Refused(_) => Self::invalid(error.to_string()),
+            StoreError::NotFound(_) => Self::new(ErrorCode::NoPreviousVersion, error.to_string()),
+            StoreError::NotMigrated { .. } | StoreError::Fault(_) => Self::internal(error.to_string()),
+        }
+    }
+}
+
+impl From<ServeError> for ApiError {
+    fn from(error: ServeError) -> Self {
+        let text = error.to_string();
+        match error {
+            ServeError::NotReady => Self::new(ErrorCode::NotReady, text),
+            ServeError::UnknownModel { .. } => Self::new(ErrorCode::UnknownModel, text),
+            ServeError::Overloaded => Self::new(ErrorCode::Overloaded, "the server is busy; try again"),
+            ServeError::Recommend(error) => error.into(),
+            ServeError::Store(error) => error.into(),
+            ServeError::Refused { .. } => Self::new(ErrorCode::BundleRefused, text),
+            ServeError::Bundles(_) | ServeError::Internal(_) => Self::internal(text),
+            ServeError::Id(_) => Self::invalid(text),
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Articles for a customer or guest, and what sells best.
+
+use super::{
+    ApiError, App,
+    answer::{RecommendationResponse, render},
+    edge::Context,
+    extract::{JsonBody, Params, PathVariable},
+};
+use crate::{
+    domain::{ArticleId, CustomerId, Timestamp, TopK},
+    recommend::Filter,
+    serving::{Call, CallSubject},
+};
+use axum::{Extension, extract::State, response::Response};
+use serde::Deserialize;
+use std::{
+    collections::BTreeMap,
+    time::{SystemTime, UNIX_EPOCH},
+};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(post_recommendations))
+        .routes(routes!(get_customer_recommendations))
+        .routes(routes!(get_popular))
+}
+
+/// Articles an answer holds when nothing else is asked for.
+const DEFAULT_K: usize = 12;
+const MAX_SESSION: usize = 200;
+const MAX_EXCLUDED: usize = 10_000;
+const MAX_FIELDS: usize = 64;
+
+/// What is wanted, for whom. Without customer and visit the answer is what sells best.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "customer_id": "00000dbacae5abe5e23885899a1fa44253a17956c6d1c3d25f88aa139fdfc657",
+    "k": 12,
+    "filter": {"index_group_name": "Ladieswear", "price": {"max": 30}},
+    "exclude": {"purchased": true},
+    "max_per": {"product_code": 1},
+    "fields": ["prod_name", "price"]
+}))]
+struct RecommendationRequest {
+    /// Unknown customers are no error: they get the cold-start answer, and `meta.fallback` says so.
+    #[schema(value_type = Option<String>, max_length = 128)]
+    customer_id: Option<CustomerId>,
+    #[serde(default)]
+    session: Session,
+    /// How many articles, 1 to 500.
+    #[serde(default = "default_k")]
+    #[schema(minimum = 1, maximum = 500, default = 12)]
+    k: usize,
+    /// The moment of the query, now by default: a date or RFC 3339.
+    #[schema(value_type = Option<String>, example = "2026-01-31T12:00:00Z")]
+    at: Option<Timestamp>,
+    /// The default model if not given.
+    model: Option<String>,
+    /// Conditions on attributes, all of which must hold: a value, a list of values, or `{"min": …, "max": …}`.
+    #[serde(default)]
+    #[schema(value_type = Object, example = json!({"colour_group_name": ["Black", "White"], "price": {"min": 5}}))]
+    filter: BTreeMap<String, serde_json::Value>,
+    #[serde(default)]
+    exclude: ExcludeBody,
+    /// At most so many articles that share a value of an attribute.
+    #[serde(default)]
+    #[schema(example = json!({"product_code": 1}))]
+    max_per: BTreeMap<String, u16>,
+    /// Attributes to return with every article.
+    #[serde(default)]
+    fields: Vec<String>,
+    /// Return reasons with every article.
+    #[serde(default)]
+    explain: bool,
+}
+
+/// The visit of a guest or customer.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Session {
+    /// Articles looked at, newest first, at most 200. They are not answered back.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, max_items = 200)]
+    article_ids: Vec<ArticleId>,
+}
+
+/// What must not be answered.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ExcludeBody {
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, max_items = 10_000)]
+    article_ids: Vec<ArticleId>,
+    /// The customer's purchases.
+    #[serde(default)]
+    purchased: bool,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct CustomerParams {
+    /// How many articles, 1 to 500; 12 if not given.
+    #[param(minimum = 1, maximum = 500)]
+    k: Option<usize>,
+    /// The default model if not given.
+    model: Option<String>,
+    /// Attributes to return, separated by commas.
+    fields: Option<String>,
+    /// A filter as JSON.
+    #[param(example = r#"{"index_group_name":"Ladieswear"}"#)]
+    filter: Option<String>,
+    /// Leave out the customer's purchases.
+    #[serde(default)]
+    exclude_purchased: bool,
+    /// Return reasons with every article.
+    #[serde(default)]
+    explain: bool,
+}
+
+/// Parameters of a list that is for nobody in particular.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListParams {
+    /// How many articles, 1 to 500; 12 if not given.
+    #[param(minimum = 1, maximum = 500)]
+    k: Option<usize>,
+    /// The default model if not given.
+    model: Option<String>,
+    /// Attributes to return, separated by commas.
+    fields: Option<String>,
+    /// A filter as JSON.
+    filter: Option<String>,
+    /// Return reasons with every article.
+    #[serde(default)]
+    explain: bool,
+}
+
+/// Recommend articles to a customer or guest
+#[utoipa::path(
+    post, path = "/v1/recommendations", tag = "recommendations", request_body = RecommendationRequest,
+    responses(
+        (status = 200, body = RecommendationResponse),
+        (status = "4XX", body = super::Problem, content_type = "application/problem+json", description = "The request is wrong"),
+        (status = "5XX", body = super::Problem, content_type = "application/problem+json", description = "Try again later"),
+    )
+)]
+async fn post_recommendations(
+    State(app): State<App>,
+    Extension(context): Extension<Context>,
+    JsonBody(body): JsonBody<RecommendationRequest>,
+) -> Result<Response, ApiError> {
+    let (call, fields) = body.into_call()?;
+    let answered = app.service().recommend(call).await?;
+    render(&answered, &fields, &context)
+}
+
+/// Recommend articles to a customer
+#[utoipa::path(
+    get, path = "/v1/customers/{id}/recommendations", tag = "recommendations",
+    params(("id" = String, Path, description = "The customer's id"), CustomerParams),
+    responses(
+        (status = 200, body = RecommendationResponse),
+        (status = "4XX", body = super::Problem, content_type = "application/problem+json", description = "The request is wrong"),
+        (status = "5XX", body = super::Problem, content_type = "application/problem+json", description = "Try again later"),
+    )
+)]
+async fn get_customer_recommendations(
+    State(app): State<App>,
+    Extension(context): Extension<Context>,
+    PathVariable(id): PathVariable<CustomerId>,
+    Params(params): Params<CustomerParams>,
+) -> Result<Response, ApiError> {
+    let CustomerParams { k, model, fields, filter, exclude_purchased, explain } = params;
+    let subject = CallSubject::Customer { id: Some(id), session: Vec::new() };
+    let (call, fields) = ListParams { k, model, fields, filter, explain }.into_call(subject)?;
+    let answered = app.service().recommend(Call { exclude_purchased, ..call }).await?;
+    render(&answered, &fields, &context)
+}
+
+/// What sells best
+#[utoipa::path(
+    get, path = "/v1/popular", tag = "recommendations", params(ListParams),
+    responses(
+        (status = 200, body = RecommendationResponse),
+        (status = "4XX", body = super::Problem, content_type = "application/problem+json", description = "The request is wrong"),
+        (status = "5XX", body = super::Problem, content_type = "application/problem+json", description = "Try again later"),
+    )
+)]
+async fn get_popular(
+    State(app): State<App>,
+    Extension(context): Extension<Context>,
+    Params(params): Params<ListParams>,
+) -> Result<Response, ApiError> {
+    let (call, fields) = params.into_call(CallSubject::Everyone)?;
+    let answered = app.service().recommend(call).await?;
+    render(&answered, &fields, &context)
+}
+
+impl RecommendationRequest {
+    /// The call and the attributes to return.
+    fn into_call(self) -> Result<(Call, Vec<String>), ApiError> {
+        at_most("session.article_ids", self.session.article_ids.len(), MAX_SESSION)?;
+        at_most("exclude.article_ids", self.exclude.article_ids.len(), MAX_EXCLUDED)?;
+        at_most("fields", self.fields.len(), MAX_FIELDS)?;
+        if let Some((name, _)) = self.max_per.iter().find(|(_, limit)| **limit == 0) {
+            return Err(ApiError::invalid(format!("`max_per.{name}` must be at least 1")));
+        }
+        let call = Call {
+            model: self.model,
+            subject: CallSubject::Customer { id: self.customer_id, session: self.session.article_ids },
+            k: top_k(self.k)?,
+            at: self.at.unwrap_or_else(now),
+            filter: Filter::parse(&self.filter)?,
+            exclude: self.exclude.article_ids,
+            exclude_purchased: self.exclude.purchased,
+            max_per: self.max_per.into_iter().map(|(name, limit)| (name, usize::from(limit))).collect(),
+            explain: self.explain,
+        };
+        Ok((call, self.fields))
+    }
+}
+
+impl ListParams {
+    /// The call and the attributes to return.
+    pub(super) fn into_call(self, subject: CallSubject) -> Result<(Call, Vec<String>), ApiError> {
+        let filter = self.filter.as_deref().unwrap_or("{}");
+        let filter = serde_json::from_str(filter).map_err(|error| ApiError::invalid(format!("`filter`: {error}")))?;
+        let fields: Vec<String> = self.fields.iter().flat_map(|text| text.split(',')).map(str::to_owned).collect();
+        at_most("fields", fields.len(), MAX_FIELDS)?;
+        let call = Call {
+            model: self.model,
+            subject,
+            k: top_k(self.k.unwrap_or(DEFAULT_K))?,
+            at: now(),
+            filter: Filter::parse(&filter)?,
+            exclude: Vec::new(),
+            exclude_purchased: false,
+            max_per: Vec::new(),
+            explain: self.explain,
+        };
+        Ok((call, fields))
+    }
+}
+
+fn default_k() -> usize {
+    DEFAULT_K
+}
+
+fn top_k(k: usize) -> Result<TopK, ApiError> {
+    TopK::new(k).ok_or_else(|| ApiError::invalid(format!("`k` must be 1 to {}, not {k}", TopK::MAX)))
+}
+
+fn at_most(what: &str, count: usize, max: usize) -> Result<(), ApiError> {
+    if count > max { Err(ApiError::invalid(format!("`{what}` holds at most {max}, not {count}"))) } else { Ok(()) }
+}
+
+fn now() -> Timestamp {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs());
+    Timestamp(u32::try_from(seconds).unwrap_or(u32::MAX))
+}
