@@ -2,6 +2,9 @@
 
 mod import;
 mod migrate;
+mod models;
+mod openapi;
+pub(super) mod serve;
 
 use crate::{
     cli::OrBadInput,
@@ -21,6 +24,9 @@ struct Arguments {
 enum Command {
     Migrate(migrate::Arguments),
     Import(import::Arguments),
+    Models(models::Arguments),
+    Openapi(openapi::Arguments),
+    Serve(serve::Arguments),
 }
 
 /// Which database a command works on.
@@ -39,6 +45,9 @@ pub fn run() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
+        Command::Models(arguments) => models::run(&arguments),
+        Command::Openapi(_) => openapi::run(),
+        Command::Serve(arguments) => serve::run(&arguments),
     }
 }
 
@@ -53,4 +62,9 @@ fn user_error<T>(result: Result<T, StoreError>) -> anyhow::Result<T> {
 /// Runs one asynchronous command to its end.
 fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work))
+}
+
+/// Runs the server on all processors.
+fn block_on_all<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work))
 }

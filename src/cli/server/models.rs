@@ -1,6 +1,6 @@
 //! `vitrine-server models`: what the database says of versions. Running servers follow it.
 
-use super::DatabaseArguments;
+use super::{DatabaseArguments, user_error};
 use crate::{
     bundle::{self, Bundle},
     cli::OrBadInput,
@@ -40,8 +40,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 async fn execute(arguments: &Arguments) -> anyhow::Result<()> {
     let url = &arguments.database.database;
     let options = StoreOptions::default();
-    store::migrate_if_new(url, &options).await.or_bad_input()?;
-    let store = store::connect(url, &options).await.or_bad_input()?;
+    user_error(store::migrate_if_new(url, &options).await)?;
+    let store = user_error(store::connect(url, &options).await)?;
     match &arguments.command {
         Command::List => list(&store, &arguments.models).await,
         Command::Activate { model, version } => {
@@ -53,7 +53,7 @@ async fn execute(arguments: &Arguments) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Rollback { model } => {
-            let version = store.rollback_model(model).await.or_bad_input()?;
+            let version = user_error(store.rollback_model(model).await)?;
             println!("{model} {version} is active");
             Ok(())
         }

@@ -1,6 +1,6 @@
 //! `vitrine-server serve`
 
-use super::block_on_all;
+use super::{block_on_all, user_error};
 use crate::{
     cli::OrBadInput,
     http::{Server, route_patterns},
@@ -9,7 +9,7 @@ use crate::{
 };
 use anyhow::Context;
 use std::{
-    io::Write,
+    io::{Read, Write},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -18,8 +18,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Answers requests until it is told to stop (Ctrl-C or SIGTERM).
 #[derive(clap::Args)]
-#[command(after_help = "Settings come from the defaults, then --config, then VITRINE__SECTION__KEY, then these flags.\n\n\
-    Example:\n  vitrine-server serve --config vitrine.toml --models models")]
+#[command(
+    after_help = "Settings come from the defaults, then --config, then VITRINE__SECTION__KEY, then these flags.\n\n\
+    Example:\n  vitrine-server serve --config vitrine.toml --models models"
+)]
 pub(super) struct Arguments {
     /// Settings in TOML; see docker/vitrine.toml for all keys
     #[arg(long, value_name = "FILE")]
@@ -66,7 +68,7 @@ async fn serve(config: Config, key: Secret) -> anyhow::Result<()> {
     let service = start(&config).await?;
     let server = Server::bind(service.clone(), &config, key).await?;
     let (public, admin) = server.addresses()?;
-    tracing::info!(%public, %admin, ready = service.state().is_ready(), "serving; try http://{public}/docs");
+    tracing::info!(%public, %admin, ready = service.state().is_ready(), "serving; the API is described at /docs");
     let follow = tokio::spawn(service.run());
     let result = server.run(stop_signal()?).await;
     follow.abort();
@@ -78,8 +80,8 @@ async fn serve(config: Config, key: Secret) -> anyhow::Result<()> {
 pub(in crate::cli) async fn start(config: &Config) -> anyhow::Result<Arc<Service>> {
     let url = config.database.url.reveal();
     let options = StoreOptions { max_connections: config.database.connections, ..StoreOptions::default() };
-    store::migrate_if_new(url, &options).await.or_bad_input()?;
-    let store = store::connect(url, &options).await.or_bad_input()?;
+    user_error(store::migrate_if_new(url, &options).await)?;
+    let store = user_error(store::connect(url, &options).await)?;
     let service = Arc::new(Service::new(store, config, &route_patterns())?);
     if let Err(error) = service.catch_up().await {
         tracing::warn!(%error, "nothing is loaded yet");
@@ -95,7 +97,9 @@ pub(in crate::cli) fn admin_key(config: &AdminConfig) -> anyhow::Result<Secret> 
     let path = &config.key_file;
     match std::fs::read_to_string(path) {
         Ok(text) if text.trim().len() >= 16 => Ok(Secret::new(text.trim().to_owned())),
-        Ok(_) => anyhow::bail!("the admin key in {} has fewer than 16 characters: delete it for a new one", path.display()),
+        Ok(_) => {
+            anyhow::bail!("the admin key in {} has fewer than 16 characters: delete it for a new one", path.display())
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => new_key(path),
         Err(error) => Err(error).with_context(|| format!("cannot read the admin key from {}", path.display())),
     }
@@ -103,7 +107,10 @@ pub(in crate::cli) fn admin_key(config: &AdminConfig) -> anyhow::Result<Secret> 
 
 fn new_key(path: &Path) -> anyhow::Result<Secret> {
     use std::os::unix::fs::OpenOptionsExt;
-    let bytes: [u8; 24] = rand::random();
+    let mut bytes = [0; 24];
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut random| random.read_exact(&mut bytes))
+        .context("no randomness")?;
     let key: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let mut file = std::fs::OpenOptions::new()
         .write(true)
@@ -119,7 +126,11 @@ fn new_key(path: &Path) -> anyhow::Result<Secret> {
 fn init_log(config: &Config) -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log_filter).context("`log.filter`").or_bad_input()?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr);
-    if config.log_json { builder.json().init() } else { builder.init() }
+    if config.log_json {
+        builder.json().init()
+    } else {
+        builder.init()
+    }
     Ok(())
 }
 
