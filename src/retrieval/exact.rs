@@ -115,7 +115,7 @@ impl Index for Oracle<'_> {
         query.check(self.items.len())?;
         Scratch::with(|scratch| {
             scratch.load(self.items, query.vector)?;
-            Ok(self.exact.gather(self.items, query.allowed, query.k, scratch))
+            Ok(self.exact.gather(self.items, query.allowed, query.k.min(self.items.len()), scratch))
         })
     }
 }

@@ -17,7 +17,8 @@ mod items_tests;
 mod kernel;
 mod quantised;
 mod retriever;
-#[cfg(all(test, feature = "trainer"))]
+#[cfg(test)]
+#[cfg(feature = "trainer")]
 mod retriever_tests;
 mod scratch;
 mod top_k;

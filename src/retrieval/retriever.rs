@@ -101,7 +101,7 @@ impl Retriever {
         if query.k == 0 || allowed == 0 {
             return Ok(Plan::Nothing);
         }
-        Ok(Costs::of(len, self.items.dim(), self.graph.as_ref().map(GraphIndex::ef)).plan(query.k, allowed))
+        Ok(Costs::of(len, self.items.dim(), self.graph.as_ref().map(GraphIndex::ef)).plan(query.k.min(len), allowed))
     }
 
     /// Answers by a given plan rather than the cheapest: for benchmarks and explanations.
@@ -111,13 +111,14 @@ impl Retriever {
     pub fn search_by(&self, query: &Query<'_>, plan: Plan) -> Result<Vec<Hit>, QueryError> {
         query.check(self.items.len())?;
         let Query { k, allowed, .. } = *query;
+        let k = k.min(self.items.len());
         Scratch::with(|scratch| {
             scratch.load(&self.items, query.vector)?;
             Ok(match (plan, &self.graph) {
                 (Plan::Nothing, _) => Vec::new(),
                 (Plan::Gather, _) => self.exact.gather(&self.items, allowed, k, scratch),
                 (Plan::Graph { ef }, Some(graph)) => {
-                    let target = Target { k, ef: ef.max(1), allowed };
+                    let target = Target { k, ef, allowed };
                     let hits = graph.search(self.exact.kernels, &self.items, target, scratch);
                     let possible = allowed.map_or(self.items.len(), |allowed| allowed.count()).min(k);
                     if hits.len() < possible { self.exact.scan(&self.items, allowed, k, scratch) } else { hits }
@@ -176,9 +177,8 @@ impl Costs {
         let (wanted, allowed) = (k as f64, allowed as f64);
         let (gather, scan) = (self.gather(allowed), self.scan(wanted, allowed));
         if let Some(ef) = self.ef {
-            // The beam ends with the best items of all; of those the allowed share is left, and must be k. It ranks by
-            // codes, so some of the k best in f32 lie a little behind place k.
-            let ef = (ef.max(k + k / 8 + 8) as f64 * self.len / allowed).ceil();
+            // The beam ends with the best items of all; of those the allowed share is left, and must be k.
+            let ef = (ef.max(k + k / 16 + 4) as f64 * self.len / allowed).ceil();
             if self.graph(ef) < gather.min(scan) {
                 return Plan::Graph { ef: ef as usize };
             }

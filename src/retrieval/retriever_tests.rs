@@ -68,7 +68,7 @@ fn every_k_and_dimension_is_answered() {
             let retriever = retriever(items);
             assert_eq!((retriever.len(), retriever.dim()), (600, dim));
             for vector in &queries {
-                for k in [0, 1, 12, 599, 600, 601, usize::MAX / 16] {
+                for k in [0, 1, 12, 599, 600, 601, usize::MAX] {
                     let query = Query { vector, k, allowed: None };
                     let hits = retriever.search(&query).unwrap();
                     assert_eq!(hits.len(), k.min(600), "{kind:?} × {dim}, k = {k}");

@@ -17,7 +17,8 @@
 pub(super) mod build;
 mod connect;
 pub(super) mod search;
-#[cfg(all(test, feature = "trainer"))]
+#[cfg(test)]
+#[cfg(feature = "trainer")]
 mod tests;
 
 use super::{MAX_DIM, RetrievalError, buffer::Buffer, file::Format};

@@ -100,7 +100,9 @@ impl GraphIndex {
     ) -> Vec<Hit> {
         self.weigh(&scratch.query, &mut scratch.beam);
         let entry = self.descend(kernels, &mut scratch.beam);
-        self.expand(kernels, entry, target.ef, &mut scratch.beam);
+        // The beam ranks by codes, so some of the k best in f32 lie a little behind place k.
+        let ef = target.ef.max(target.k.saturating_add(target.k / 16 + 4));
+        self.expand(kernels, entry, ef, &mut scratch.beam);
         let found = scratch.beam.entries.iter().flat_map(|entry| self.graph.items_of(entry.node()).iter().copied());
         scratch.ids.clear();
         match target.allowed {
@@ -219,7 +221,7 @@ impl GraphIndex {
 #[derive(Clone, Copy)]
 pub(in crate::retrieval) struct Target<'a> {
     pub k: usize,
-    /// Beam width, at least 1.
+    /// Beam width; a little more than `k` at least is used.
     pub ef: usize,
     pub allowed: Option<&'a ItemSet>,
 }

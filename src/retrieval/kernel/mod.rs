@@ -91,12 +91,15 @@ impl Scan<'_> {
     }
 }
 
+/// Appends the product of a query with each of the rows at some ids of a table.
+type Gather<Q, T, S> = unsafe fn(&[Q], &[T], &[u32], &mut Vec<S>);
+
 /// One instruction set's forms. The functions may only run on a processor that has it, which [`Kernels::all`] checks.
 pub(super) struct Kernels {
     pub name: &'static str,
     dot: unsafe fn(&[f32], &[f32]) -> f32,
-    dot_rows: unsafe fn(&[f32], &[f32], &[u32], &mut Vec<f32>),
-    dot_codes: unsafe fn(&[i8], &[u8], &[u32], &mut Vec<i32>),
+    dot_rows: Gather<f32, f32, f32>,
+    dot_codes: Gather<i8, u8, i32>,
     pack: fn(&[i16], &mut Vec<i32>),
     scan: unsafe fn(&Scan<'_>, usize, i32, &mut Vec<Key>, usize) -> usize,
 }
