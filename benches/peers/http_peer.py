@@ -6,7 +6,6 @@ H&M-schema directory: BUNDLE=models/retrieval/<version> DATA=../shared/data/hm-s
 import csv, datetime, json, math, os, pathlib
 import hnswlib, numpy, onnxruntime
 from fastapi import FastAPI
-from fastapi.responses import ORJSONResponse
 from pydantic import BaseModel
 
 bundle, data = pathlib.Path(os.environ["BUNDLE"]), pathlib.Path(os.environ["DATA"])
@@ -28,7 +27,9 @@ options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = 1
 query_tower = onnxruntime.InferenceSession(str(bundle / "query_tower.onnx"), options, providers=["CPUExecutionProvider"])
 input_names = {i.name for i in query_tower.get_inputs()}
-vectors = numpy.load(os.environ["VECTORS"])
+raw = (bundle / "items.bin").read_bytes()
+count, dim, stride = numpy.frombuffer(raw, "<u8", 3, 16).tolist()
+vectors = numpy.frombuffer(raw, "<f4", count * stride, 64).reshape(count, stride)[:, :dim]
 index = hnswlib.Index(space="ip", dim=vectors.shape[1])
 index.init_index(max_elements=len(vectors), ef_construction=128, M=16)
 index.add_items(vectors)
@@ -58,7 +59,7 @@ def encode(customer_id):
     return {name: value for name, value in inputs.items() if name in input_names}
 
 
-app = FastAPI(default_response_class=ORJSONResponse)
+app = FastAPI()
 
 
 @app.post("/v1/recommendations")
