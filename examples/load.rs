@@ -1,0 +1,241 @@
+//! A bounded load generator for a server on this machine, and a check of every answer.
+//!
+//! ```text
+//! cargo run --release --example load -- --url http://127.0.0.1:8080/v1/recommendations \
+//!     --customers customers.csv --connections 16 --seconds 30 --k 12
+//! ```
+//! Each connection keeps one request in flight (closed loop). An answer fails when its status is not 200, when it holds
+//! fewer than `k` items, names no model version, or differs from an earlier answer of the same version to the same
+//! request: one snapshot always answers alike, so a mixture of two versions is seen. Prints one JSON object.
+
+use anyhow::{Context, bail, ensure};
+use clap::Parser;
+use serde::Deserialize;
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::{DefaultHasher, Hash, Hasher},
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// Sends requests to a server on a loopback address and checks every answer.
+#[derive(Parser)]
+struct Arguments {
+    /// `http://<loopback address>:<port>/<path>`
+    #[arg(long, default_value = "http://127.0.0.1:8080/v1/recommendations")]
+    url: String,
+    /// A file whose lines begin with a customer id, with or without a header line `customer_id,…`.
+    #[arg(long, value_name = "FILE")]
+    customers: PathBuf,
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=512))]
+    connections: u16,
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+    #[arg(long, default_value_t = 12)]
+    k: usize,
+    /// The moment asked for, the same in every request.
+    #[arg(long, default_value = "2020-09-23T00:00:00Z")]
+    at: String,
+    /// A JSON object whose keys are added to every request, such as '{"filter":{"index_group_name":"Ladieswear"}}'.
+    #[arg(long)]
+    extra: Option<String>,
+    /// Do not compare answers of one version with each other (for servers whose customers change meanwhile).
+    #[arg(long)]
+    no_compare: bool,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    items: Vec<Item>,
+    meta: Meta,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    article_id: String,
+}
+
+#[derive(Deserialize)]
+struct Meta {
+    model: Model,
+    #[serde(default)]
+    fallback: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct Model {
+    version: String,
+}
+
+/// What the connections found out together.
+#[derive(Default)]
+struct Findings {
+    micros: Vec<u32>,
+    failures: BTreeMap<String, u64>,
+    versions: BTreeMap<String, u64>,
+    fallbacks: u64,
+    /// Hash of the items by version and request.
+    seen: HashMap<(String, usize), u64>,
+}
+
+struct Target {
+    address: SocketAddr,
+    requests: Vec<Vec<u8>>,
+    k: usize,
+    compare: bool,
+    until: Instant,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let rest = arguments.url.strip_prefix("http://").context("the URL must begin with http://")?;
+    let (host, path) = rest.split_once('/').context("the URL needs a path")?;
+    let address = tokio::net::lookup_host(host).await?.next().context("the host has no address")?;
+    ensure!(
+        address.ip().is_loopback(),
+        "{address} is not a loopback address: this tool only loads the machine it runs on"
+    );
+    let target = Arc::new(Target {
+        address,
+        requests: requests(&arguments, host, path)?,
+        k: arguments.k,
+        compare: !arguments.no_compare,
+        until: Instant::now() + Duration::from_secs(arguments.seconds),
+    });
+    let findings = Arc::new(Mutex::new(Findings::default()));
+    let started = Instant::now();
+    let connections: Vec<_> = (0..usize::from(arguments.connections))
+        .map(|lane| tokio::spawn(drive(target.clone(), findings.clone(), lane * 7919)))
+        .collect();
+    for connection in connections {
+        connection.await?;
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    let mut findings = findings.lock().map_err(|_| anyhow::anyhow!("a connection panicked"))?;
+    findings.micros.sort_unstable();
+    let answered = findings.micros.len();
+    ensure!(answered > 0 || !findings.failures.is_empty(), "no request was sent");
+    let quantile = |q: f64| findings.micros.get(((answered as f64 * q) as usize).min(answered.saturating_sub(1)));
+    let failed: u64 = findings.failures.values().sum();
+    println!(
+        "{}",
+        serde_json::json!({
+            "connections": arguments.connections, "seconds": seconds, "answers": answered,
+            "requests_per_second": answered as f64 / seconds,
+            "p50_us": quantile(0.5), "p90_us": quantile(0.9), "p99_us": quantile(0.99), "max_us": findings.micros.last(),
+            "failed": failed, "failures": findings.failures, "versions": findings.versions, "fallbacks": findings.fallbacks,
+        })
+    );
+    if failed > 0 {
+        bail!("{failed} requests failed");
+    }
+    Ok(())
+}
+
+/// The bytes of one request per customer.
+fn requests(arguments: &Arguments, host: &str, path: &str) -> anyhow::Result<Vec<Vec<u8>>> {
+    let extra: serde_json::Map<String, serde_json::Value> =
+        arguments.extra.as_deref().map_or(Ok(serde_json::Map::new()), serde_json::from_str).context("--extra")?;
+    let text = std::fs::read_to_string(&arguments.customers).context("--customers")?;
+    let ids = text
+        .lines()
+        .map(|line| line.split(',').next().unwrap_or(""))
+        .filter(|id| !id.is_empty() && *id != "customer_id");
+    let requests: Vec<Vec<u8>> = ids
+        .take(100_000)
+        .map(|id| {
+            let mut body = serde_json::json!({"customer_id": id, "k": arguments.k, "at": arguments.at});
+            if let Some(object) = body.as_object_mut() {
+                object.extend(extra.clone());
+            }
+            let body = body.to_string();
+            let length = body.len();
+            format!("POST /{path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
+                .into_bytes()
+        })
+        .collect();
+    ensure!(!requests.is_empty(), "{} holds no customer id", arguments.customers.display());
+    Ok(requests)
+}
+
+async fn drive(target: Arc<Target>, findings: Arc<Mutex<Findings>>, mut next: usize) {
+    let mut connection: Option<TcpStream> = None;
+    let mut buffer = Vec::with_capacity(16 * 1024);
+    while Instant::now() < target.until {
+        let request = next % target.requests.len();
+        next += 1;
+        let started = Instant::now();
+        let outcome = exchange(&target, &mut connection, request, &mut buffer).await;
+        let micros = started.elapsed().as_micros() as u32;
+        let Ok(mut findings) = findings.lock() else { return };
+        match outcome.and_then(|body| judge(&target, &mut findings, request, &buffer[body..])) {
+            Ok(()) => findings.micros.push(micros),
+            Err(problem) => {
+                connection = None;
+                *findings.failures.entry(format!("{problem:#}")).or_default() += 1;
+                drop(findings);
+                // A refused connection must not turn into a busy loop.
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        }
+    }
+}
+
+/// Sends one request and reads its answer into `buffer`; answers where the body begins.
+async fn exchange(
+    target: &Target,
+    connection: &mut Option<TcpStream>,
+    request: usize,
+    buffer: &mut Vec<u8>,
+) -> anyhow::Result<usize> {
+    if connection.is_none() {
+        let stream = TcpStream::connect(target.address).await.context("connect")?;
+        stream.set_nodelay(true)?;
+        *connection = Some(stream);
+    }
+    let Some(stream) = connection.as_mut() else { bail!("no connection") };
+    stream.write_all(&target.requests[request]).await.context("send")?;
+    buffer.clear();
+    let (body, length) = loop {
+        ensure!(stream.read_buf(buffer).await.context("receive")? > 0, "the server closed the connection");
+        if let Some(end) = buffer.windows(4).position(|w| w == b"\r\n\r\n") {
+            let head = std::str::from_utf8(&buffer[..end])?.to_ascii_lowercase();
+            let status = head.split_whitespace().nth(1).unwrap_or("?").to_owned();
+            let length = head.lines().find_map(|l| l.strip_prefix("content-length:")).context("no content-length")?;
+            let length: usize = length.trim().parse()?;
+            ensure!(status == "200", "status {status}");
+            break (end + 4, length);
+        }
+    };
+    while buffer.len() < body + length {
+        ensure!(stream.read_buf(buffer).await.context("receive")? > 0, "the server cut the answer short");
+    }
+    Ok(body)
+}
+
+fn judge(target: &Target, findings: &mut Findings, request: usize, body: &[u8]) -> anyhow::Result<()> {
+    let answer: Answer = serde_json::from_slice(body).context("the answer is no recommendation")?;
+    ensure!(answer.items.len() == target.k, "{} items instead of {}", answer.items.len(), target.k);
+    let fallback = answer.meta.fallback.is_some_and(|f| !f.is_null());
+    findings.fallbacks += u64::from(fallback);
+    let mut hasher = DefaultHasher::new();
+    for item in &answer.items {
+        item.article_id.hash(&mut hasher);
+    }
+    let version = answer.meta.model.version;
+    *findings.versions.entry(version.clone()).or_default() += 1;
+    // A degraded answer (the database away) may differ; it says so.
+    if target.compare && !fallback {
+        let hash = hasher.finish();
+        let first = *findings.seen.entry((version, request)).or_insert(hash);
+        ensure!(first == hash, "two answers of one version to one request differ");
+    }
+    Ok(())
+}
