@@ -174,16 +174,19 @@ async fn drive(target: Arc<Target>, findings: Arc<Mutex<Findings>>, mut next: us
         let started = Instant::now();
         let outcome = exchange(&target, &mut connection, request, &mut buffer).await;
         let micros = started.elapsed().as_micros() as u32;
-        let Ok(mut findings) = findings.lock() else { return };
-        match outcome.and_then(|body| judge(&target, &mut findings, request, &buffer[body..])) {
-            Ok(()) => findings.micros.push(micros),
-            Err(problem) => {
-                connection = None;
-                *findings.failures.entry(format!("{problem:#}")).or_default() += 1;
-                drop(findings);
-                // A refused connection must not turn into a busy loop.
-                tokio::time::sleep(Duration::from_millis(2)).await;
+        let failed = {
+            let Ok(mut findings) = findings.lock() else { return };
+            let judged = outcome.and_then(|body| judge(&target, &mut findings, request, &buffer[body..]));
+            match &judged {
+                Ok(()) => findings.micros.push(micros),
+                Err(problem) => *findings.failures.entry(format!("{problem:#}")).or_default() += 1,
             }
+            judged.is_err()
+        };
+        if failed {
+            connection = None;
+            // A refused connection must not turn into a busy loop.
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
 }
