@@ -31,6 +31,12 @@ impl Server {
         })
     }
 
+    /// Adds routes of its own to the public listener.
+    pub fn with_pages(mut self, pages: Router) -> Self {
+        self.public.1 = self.public.1.merge(pages);
+        self
+    }
+
     /// The addresses of the public and the admin listener.
     ///
     /// # Errors

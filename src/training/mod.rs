@@ -7,7 +7,6 @@ pub mod checkpoint;
 mod config;
 mod error;
 mod export;
-mod fingerprint;
 mod metrics;
 mod run;
 mod samples;
@@ -17,6 +16,5 @@ mod tests;
 
 pub use config::{ConfigError, Family, LoopConfig, LossConfig, ModelConfig, Refit, TrainingConfig};
 pub use error::TrainingError;
-pub use fingerprint::fingerprint;
 pub use run::{Outcome, Trained, Trainer};
 pub use samples::Samples;

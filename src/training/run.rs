@@ -35,7 +35,7 @@ pub struct Trainer<'a> {
     pub dataset: &'a Dataset,
     pub histories: &'a Histories,
     pub split: &'a Split,
-    /// [`super::fingerprint`] of the dataset.
+    /// [`Dataset::fingerprint`].
     pub fingerprint: &'a str,
     /// Where checkpoints and the metrics file go.
     pub directory: PathBuf,

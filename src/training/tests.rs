@@ -1,6 +1,6 @@
 //! The run as a whole, on small shops.
 
-use super::{Outcome, Trained, Trainer, TrainingConfig, TrainingError, fingerprint};
+use super::{Outcome, Trained, Trainer, TrainingConfig, TrainingError};
 use crate::{
     bundle::Bundle,
     dataset::{Dataset, Histories, Split, TimeUnit},
@@ -59,7 +59,7 @@ fn with_trainer<T>(
         dataset: &dataset,
         histories: &histories,
         split: &split,
-        fingerprint: &fingerprint(&dataset),
+        fingerprint: &dataset.fingerprint(),
         directory: directory.to_owned(),
         stop,
     })

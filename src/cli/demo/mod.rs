@@ -4,14 +4,14 @@ mod page;
 
 use crate::{
     bundle,
-    cli::{OrBadInput, data::DataArguments, trainer::train::train},
+    cli::{OrBadInput, data::DataArguments, server::serve, trainer::train::train},
     dataset::{
         Dataset, Histories,
         generate::{Generator, ShopSize},
     },
-    http::{Server, route_patterns},
+    http::Server,
     progress::human,
-    serving::{Config, Secret, Service},
+    serving::{Config, Secret},
     store::{self, Import, StoreOptions},
     training::TrainingConfig,
 };
@@ -20,7 +20,7 @@ use clap::Parser;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicBool},
+    sync::atomic::AtomicBool,
     time::Instant,
 };
 use tokio::{
@@ -30,6 +30,9 @@ use tokio::{
 
 /// The configuration the demo trains with.
 const CONFIG: &str = include_str!("../../../models/configs/demo.toml");
+
+/// Where the bundles lie in the demo's folder.
+const MODELS: &str = "models";
 
 /// Makes a shop, trains a model on it and serves it: everything Vitrine does, with one command.
 ///
@@ -83,13 +86,12 @@ pub fn run() -> anyhow::Result<()> {
     })?;
 
     step(3, "model");
-    let models = home.join("models");
-    trained(&dataset, &fingerprint, &models)?;
+    trained(&dataset, &fingerprint, &home)?;
 
     step(4, "server");
     let shop = page::Shop::of(&dataset, &Histories::of(&dataset));
     drop(dataset);
-    runtime.block_on(serve(&arguments, &url, &models, &shop, started))
+    runtime.block_on(serve(&arguments, url, &home, &shop, started))
 }
 
 fn step(number: usize, what: &str) {
@@ -108,11 +110,13 @@ fn generated(home: &Path) -> anyhow::Result<PathBuf> {
 }
 
 /// Trains a bundle unless one of this data and configuration is there.
-fn trained(dataset: &Dataset, fingerprint: &str, models: &Path) -> anyhow::Result<()> {
-    let config = TrainingConfig::parse(CONFIG, &[]).context("the demo's configuration")?;
+fn trained(dataset: &Dataset, fingerprint: &str, home: &Path) -> anyhow::Result<()> {
+    let (file, models) = (home.join("demo.toml"), home.join(MODELS));
+    std::fs::write(&file, CONFIG).with_context(|| format!("cannot write {}", file.display()))?;
+    let config = TrainingConfig::load(&file, &[])?;
     let wanted = serde_json::to_value(&config)?;
-    for found in bundle::list(models).unwrap_or_default() {
-        if let Ok(manifest) = bundle::Manifest::read(&found.path)
+    for found in bundle::list(&models)? {
+        if let Ok(manifest) = bundle::Bundle::open_metadata(&found.path)
             && manifest.data_fingerprint == fingerprint
             && manifest.training == wanted
         {
@@ -120,29 +124,29 @@ fn trained(dataset: &Dataset, fingerprint: &str, models: &Path) -> anyhow::Resul
             return Ok(());
         }
     }
-    train(dataset, &config, models, true, &AtomicBool::new(false))?.context("the training stopped")?;
+    train(dataset, &config, &models, true, &AtomicBool::new(false))?.context("the training stopped")?;
     Ok(())
 }
 
 async fn serve(
     arguments: &Arguments,
-    url: &str,
-    models: &Path,
+    url: String,
+    home: &Path,
     shop: &page::Shop,
     started: Instant,
 ) -> anyhow::Result<()> {
-    let store = store::connect(url, &StoreOptions::default()).await?;
     let mut config = Config::default();
-    config.models.directory = models.to_owned();
+    config.models.directory = home.join(MODELS);
+    config.database.url = Secret::new(url);
+    config.admin.key_file = home.join("admin.key");
     config.admin.listen = SocketAddr::new(arguments.listen.ip(), 0);
     config.http.listen = arguments.listen;
     if TcpStream::connect(arguments.listen).await.is_ok() {
         config.http.listen.set_port(0);
     }
-    let service = Arc::new(Service::new(store, &config, &route_patterns())?);
-    service.catch_up().await?;
-    let key = Secret::generate();
-    let server = Server::bind(service.clone(), &config, key.clone()).await?.with_page(page::router(shop));
+    let service = serve::start(&config).await?;
+    let key = serve::admin_key(&config.admin)?;
+    let server = Server::bind(service.clone(), &config, key).await?.with_pages(page::router(shop));
     let (public, admin) = server.addresses()?;
     tokio::spawn(service.run());
 
@@ -157,7 +161,7 @@ async fn serve(
         "Ask it yourself:\n  curl -s http://{public}/v1/recommendations -H 'content-type: application/json' -d '{body}'\n"
     );
     println!("Shop page   http://{public}/\nREST API    http://{public}/docs");
-    println!("Admin API   http://{admin}/admin/v1/status   (Authorization: Bearer {})", key.reveal());
+    println!("Admin API   http://{admin}/admin/v1/status   (key in {})", config.admin.key_file.display());
     if !arguments.once {
         println!("\nServing until Ctrl-C.");
         tokio::signal::ctrl_c().await.context("cannot listen for Ctrl-C")?;

@@ -9,7 +9,7 @@ use crate::{
         baselines::{self, Known},
     },
     progress::human,
-    training::{Outcome, Trained, Trainer, TrainingConfig, TrainingError, fingerprint},
+    training::{Outcome, Trained, Trainer, TrainingConfig, TrainingError},
 };
 use anyhow::Context;
 use std::{
@@ -83,7 +83,7 @@ pub fn train(
         dataset,
         histories: &histories,
         split: &split,
-        fingerprint: &fingerprint(dataset),
+        fingerprint: &dataset.fingerprint(),
         // No model name begins with a dot, so this is never taken for bundles.
         directory: out.join(".training").join(&config.model.name),
         stop: &|| stop.load(Ordering::Relaxed),
