@@ -17,7 +17,7 @@ impl Dataset {
     }
 
     fn write_content(&self, out: &mut impl Write) -> io::Result<()> {
-        write!(out, "vitrine dataset 1 {:?}\n", self.time_unit)?;
+        writeln!(out, "vitrine dataset 1 {:?}", self.time_unit)?;
         write_entities(out, &self.articles)?;
         write_entities(out, &self.customers)?;
         let purchases = &self.purchases;

@@ -237,14 +237,23 @@ pub(super) fn last_record_end(bytes: &[u8], dialect: Dialect) -> Cut {
             Some(before) => before == dialect.delimiter,
         };
         outside = quote + 1;
-        while opens {
-            let Some(p) = memchr(b'"', &bytes[outside..]) else { return Cut { end, open_quote: Some(quote) } };
-            outside += p + 1;
-            if bytes.get(outside) != Some(&b'"') {
-                break;
+        if opens {
+            match closing_quote(bytes, outside) {
+                Some(closing) => outside = closing + 1,
+                None => return Cut { end, open_quote: Some(quote) },
             }
-            outside += 1;
         }
     }
     Cut { end: line_end(outside, bytes.len()).unwrap_or(end), open_quote: None }
+}
+
+/// Where the quoted field that begins at `from` ends.
+fn closing_quote(bytes: &[u8], mut from: usize) -> Option<usize> {
+    loop {
+        let quote = from + memchr(b'"', &bytes[from..])?;
+        if bytes.get(quote + 1) != Some(&b'"') {
+            return Some(quote);
+        }
+        from = quote + 2;
+    }
 }

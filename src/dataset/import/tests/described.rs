@@ -281,3 +281,14 @@ channel = "channel"
         }
     }
 }
+
+#[test]
+fn the_documented_examples_are_valid() {
+    let document = include_str!("../../../../docs/datasets.md");
+    let blocks: Vec<&str> = document.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(blocks.len(), 2);
+    for block in blocks {
+        let dir = folder(&[("dataset.toml", block)]);
+        Description::read(&dir.path().join("dataset.toml")).unwrap();
+    }
+}
