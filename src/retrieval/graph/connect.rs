@@ -84,3 +84,42 @@ fn nearest(
         .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)))
         .map(|(_, node)| node)
 }
+
+#[cfg(test)]
+#[cfg(feature = "trainer")]
+mod tests {
+    use super::*;
+    use rand::{Rng, SeedableRng, rngs::StdRng};
+
+    fn strongly_connected(lists: &[Vec<u32>], entry: u32) -> bool {
+        let mut back = vec![Vec::new(); lists.len()];
+        for (node, list) in lists.iter().enumerate() {
+            list.iter().for_each(|&link| back[link as usize].push(node as u32));
+        }
+        let all = |links: &[Vec<u32>]| reached(lists.len(), entry, |node| &links[node as usize]).iter().all(|&x| x);
+        all(lists) && all(&back)
+    }
+
+    #[test]
+    fn lost_nodes_and_traps_are_mended() {
+        let near = |a: u32, b: u32| -(f64::from(a) - f64::from(b)).abs() as f32;
+        // Nodes 0 to 2 know each other; 3 is known by nobody; 4 and 5 are a trap whose lists are full.
+        let mut lists = vec![vec![1, 2], vec![0, 2], vec![0, 4], vec![0], vec![5, 5], vec![4, 4]];
+        assert!(!strongly_connected(&lists, 0));
+        assert_eq!(repair(&mut lists, 0, 2, near), 2);
+        assert!(strongly_connected(&lists, 0));
+        assert_eq!(repair(&mut lists, 0, 2, near), 0, "nothing is left to mend");
+        // A list grew only where its whole region was full.
+        assert!(lists.iter().filter(|list| list.len() > 2).count() <= 2, "{lists:?}");
+
+        let mut rng = StdRng::seed_from_u64(11);
+        for len in [1usize, 2, 7, 60] {
+            for degree in [0, 1, 3] {
+                let mut lists: Vec<Vec<u32>> =
+                    (0..len).map(|_| (0..degree).map(|_| rng.random_range(0..len as u32)).collect()).collect();
+                repair(&mut lists, len as u32 / 2, degree.max(1), near);
+                assert!(strongly_connected(&lists, len as u32 / 2), "{len} nodes of degree {degree}");
+            }
+        }
+    }
+}
