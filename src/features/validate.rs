@@ -151,7 +151,8 @@ mod tests {
             length,
             decay,
         };
-        let cases: Vec<(Box<dyn FnOnce(&mut FeatureSchema)>, &str)> = vec![
+        type Change = Box<dyn FnOnce(&mut FeatureSchema)>;
+        let cases: Vec<(Change, &str)> = vec![
             (Box::new(|s| s.item.features.clear()), "the item tower has no features"),
             (Box::new(|s| s.query.features[1].name = "customer_id".into()), "given twice"),
             (Box::new(|s| s.query.features = vec![s.query.features[1].clone(); 257]), "more than 256"),
