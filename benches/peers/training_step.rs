@@ -88,5 +88,5 @@ fn draw(rng: &mut StdRng, customers: usize, articles: usize, batch: usize) -> St
         }));
     }
     items.rows = columns.len();
-    StepBatch { queries, bias: vec![0.0; items.rows], items, targets }
+    StepBatch { queries, bias: vec![0.0; items.rows], items, targets, weights: None }
 }

@@ -67,6 +67,8 @@ pub struct StepBatch {
     pub targets: Vec<u32>,
     /// Added to each column's logits.
     pub bias: Vec<f32>,
+    /// How much each query counts; `None` counts all alike.
+    pub weights: Option<Vec<f32>>,
 }
 
 impl TwoTower {
@@ -90,7 +92,7 @@ impl TwoTower {
             items: item.tower.embedding(&item.work.pass),
             targets: &batch.targets,
             bias: &batch.bias,
-            weights: None,
+            weights: batch.weights.as_deref(),
             scale: 1.0 / self.temperature,
         };
         query.work.embedding_gradient.resize(loss.queries.len(), 0.0);

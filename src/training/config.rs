@@ -93,6 +93,10 @@ pub struct LoopConfig {
     /// Train only on the last so many days before what is held out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window_days: Option<u32>,
+    /// A purchase counts half as much as one so many days later, so that the model follows what sells now while it still
+    /// learns taste from older purchases; without it all count alike.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub half_life_days: Option<f32>,
     /// Judge an epoch, and the finished model, by at most so many cases, evenly spaced over the customers.
     pub evaluation_cases: usize,
 }
@@ -137,6 +141,7 @@ impl Default for LoopConfig {
             metric: "ndcg@10".to_owned(),
             refit: Refit::None,
             window_days: None,
+            half_life_days: None,
             evaluation_cases: 20_000,
         }
     }
@@ -202,6 +207,11 @@ impl TrainingConfig {
             ("training.batch_size", (1..=1 << 20).contains(&training.batch_size), "must be 1 to 1048576"),
             ("training.threads", training.threads <= 1_024, "must be at most 1024"),
             ("training.window_days", training.window_days != Some(0), "must be at least 1"),
+            (
+                "training.half_life_days",
+                training.half_life_days.is_none_or(|days| days > 0.0 && days.is_finite()),
+                "must be above 0",
+            ),
             ("training.evaluation_cases", training.evaluation_cases > 0, "must be at least 1"),
             (
                 "training.metric",
@@ -311,6 +321,7 @@ mod tests {
             (["features.query.7.dim=4"], "`7` is no entry"),
             (["model.dim.x=4"], "has no keys"),
             (["epochs"], "key=value"),
+            (["training.half_life_days=0"], "`training.half_life_days` must be above 0"),
             (["model.name=\"A b\""], "`model.name`"),
             (["optimizer.learning_rate=nan"], "above 0"),
             (["split={protocol=\"weekly\"}"], "unknown variant"),

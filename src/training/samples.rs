@@ -3,6 +3,7 @@
 use super::config::TrainingConfig;
 use crate::{
     dataset::{Dataset, Histories},
+    domain::Timestamp,
     features::{EncodedCustomers, EncodedItems, Encoder, Encoding, Moment, TowerSchema},
     model::{Inputs, StepBatch},
 };
@@ -21,6 +22,8 @@ pub struct Samples<'a> {
     item: Side,
     /// Added to the logits of an item's column.
     bias: Vec<f32>,
+    /// Days in which a purchase's weight halves, and the moment of the last one.
+    half_life: Option<(f32, Timestamp)>,
     negatives: usize,
     batch_size: usize,
     seed: u64,
@@ -47,6 +50,7 @@ impl<'a> Samples<'a> {
         for &row in rows {
             counts[dataset.purchases.article[row as usize] as usize] += 1;
         }
+        let last = rows.iter().map(|&row| dataset.purchases.time[row as usize]).max().unwrap_or_default();
         let negatives = config.loss.uniform_negatives;
         let full = negatives >= items;
         let bias = |count: &u32| {
@@ -63,6 +67,7 @@ impl<'a> Samples<'a> {
             query: Side::of(&encoder.schema().query),
             item: Side::of(&encoder.schema().item),
             bias: counts.iter().map(bias).collect(),
+            half_life: config.training.half_life_days.map(|days| (days, last)),
             negatives,
             batch_size,
             seed: config.training.seed,
@@ -111,7 +116,20 @@ impl<'a> Samples<'a> {
             self.items.fill(item, indices, numbers);
             self.item.drop_ids(indices, &mut rng);
         }
-        StepBatch { queries, items, targets, bias: columns.iter().map(|&item| self.bias[item as usize]).collect() }
+        let bias = columns.iter().map(|&item| self.bias[item as usize]).collect();
+        StepBatch { queries, items, targets, bias, weights: self.weights(picked) }
+    }
+
+    /// By age, oldest the lightest.
+    fn weights(&self, picked: &[u32]) -> Option<Vec<f32>> {
+        let (half_life, last) = self.half_life?;
+        let weight = |&sample: &u32| {
+            let time = self.dataset.purchases.time[self.rows[sample as usize].0 as usize];
+            let days = f64::from(last.0.saturating_sub(time.0)) / f64::from(Timestamp::DAY);
+            // A batch of nothing but ancient purchases must not weigh nothing.
+            (-days / f64::from(half_life)).exp2().max(1e-6) as f32
+        };
+        Some(picked.iter().map(weight).collect())
     }
 
     /// Query rows of any moments.

@@ -97,19 +97,20 @@ pub fn train(
     };
     eprintln!("trained {} epochs in {}", trained.epochs, human(started.elapsed()));
     let metrics = table(&trainer, &trained)?;
-    print_table(&metrics, split.test.len(), dataset.articles.len());
+    print_table(&metrics, trainer.test_cases().len(), dataset.articles.len());
     let bundle = mark(trainer.export(&trained, &metrics, out))?;
     Trainer::remove_checkpoints(&trainer.directory);
     Ok(Some(bundle))
 }
 
-/// The model's row, then the baselines', all on the test cases.
+/// The model's row, then the baselines' (which learn from everything before the test), all on the test cases.
 fn table(trainer: &Trainer<'_>, trained: &Trained) -> anyhow::Result<Vec<MetricsRow>> {
     let &Trainer { dataset, histories, .. } = trainer;
     let mut rows = vec![mark(trainer.test(trained))?];
     let cases = trainer.test_cases();
     let evaluation = Evaluation { dataset, histories, protocol: trainer.split.protocol, cases: &cases };
-    let known = Known { dataset, histories, train: &trained.rows };
+    let train = trainer.split.train_and_validation();
+    let known = Known { dataset, histories, train: &train };
     for name in baselines::NAMES {
         if let Some(baseline) = baselines::baseline(name, known) {
             rows.push(evaluation.row(&*baseline)?);
