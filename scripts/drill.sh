@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# Drills on a real server with the full catalogue, on loopback only:
+#   ./scripts/drill.sh reload [DATA]     60 s of load, a reload or activation every 5 s, damaged bundles among them
+#   ./scripts/drill.sh faults [DATA]     Postgres stopped and started again under load
+# DATA is a folder in the H&M schema (default ../shared/data/hm-sample). Prints what happened; fails when a request failed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+drill=${1:?reload or faults}
+data=$(realpath "${2:-../shared/data/hm-sample}")
+port=18080 admin=18081
+export VITRINE__ADMIN__KEY=drill-drill-drill-drill
+home=$(mktemp -d)
+server= postgres=
+finish() {
+    if [ -n "$server" ]; then kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; fi
+    if [ -n "$postgres" ]; then as_postgres "$bin/pg_ctl" -D "$home/pg" -m immediate stop >/dev/null 2>&1 || true; fi
+    rm -rf "$home"
+}
+trap finish EXIT
+
+cargo build --release --locked --quiet --bins --example load
+bin_dir=target/release
+models=$home/models
+# Two versions of system R, from two seeds.
+for seed in 1 2; do
+    "$bin_dir/vitrine-trainer" train --data "$data" --config models/configs/retrieval.toml --out "$models" \
+        --set training.seed=$seed --set training.epochs=2 2>"$home/train.log" || { cat "$home/train.log"; exit 1; }
+done
+mapfile -t versions < <(ls "$models/retrieval")
+
+as_postgres() { if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi; }
+database=sqlite:$home/vitrine.sqlite
+if [ "$drill" = faults ]; then
+    bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | tail -1 || dirname "$(command -v initdb)")
+    chmod 755 "$home"
+    mkdir "$home/pg"
+    if [ "$(id -u)" = 0 ]; then chown postgres "$home/pg"; fi
+    as_postgres "$bin/initdb" -D "$home/pg" -A trust -U vitrine >/dev/null
+    start_postgres() { as_postgres "$bin/pg_ctl" -D "$home/pg" -l "$home/pg/log" -w -o "-c listen_addresses=127.0.0.1 -p 15432 -k $home/pg" start >/dev/null; }
+    postgres=yes
+    start_postgres
+    as_postgres "$bin/createdb" -h 127.0.0.1 -p 15432 -U vitrine vitrine
+    database=postgres://vitrine@127.0.0.1:15432/vitrine
+fi
+export VITRINE__DATABASE__URL=$database
+"$bin_dir/vitrine-server" migrate >/dev/null
+"$bin_dir/vitrine-server" import --data "$data" --rejects "$home/rejects.csv" 2>/dev/null
+"$bin_dir/vitrine-server" serve --models "$models" --listen 127.0.0.1:$port --admin-listen 127.0.0.1:$admin 2>"$home/server.log" &
+server=$!
+for _ in $(seq 300); do curl -fs "http://127.0.0.1:$port/readyz" >/dev/null && break; sleep 0.2; done
+curl -fs "http://127.0.0.1:$port/readyz" >/dev/null || { cat "$home/server.log"; exit 1; }
+
+load() { "$bin_dir/examples/load" --url "http://127.0.0.1:$port/v1/recommendations" --customers "$data/customers.csv" "$@"; }
+admin() { # METHOD PATH [BODY]: status and the problem's detail
+    curl -s -o "$home/answer" -w '%{http_code} ' -X "$1" -H "authorization: Bearer $VITRINE__ADMIN__KEY" \
+        -H 'content-type: application/json' "http://127.0.0.1:$admin$2" ${3:+-d "$3"} || true
+    python3 -c 'import json,sys; a=json.load(open(sys.argv[1])); print(a.get("detail") or {k: a[k] for k in a if k in ("version", "previous")})' "$home/answer" 2>/dev/null || cat "$home/answer"
+}
+resident() { awk '/VmRSS/ {print int($2 / 1024) " MB"}' "/proc/$server/status"; }
+
+load --seconds 5 >/dev/null
+echo "steady:  $(load --seconds 15)"
+echo "resident before: $(resident)"
+if [ "$drill" = reload ]; then
+    load --seconds 60 >"$home/load.json" &
+    loader=$!
+    spoil() { # NAME COMMAND…: a copy of the first version with a fault, in a directory of its own
+        local copy=$models/retrieval/$1
+        cp -r "$models/retrieval/${versions[0]}" "$copy"
+        shift
+        (cd "$copy" && "$@")
+    }
+    spoil 20200101T000001Z-00000001 dd if=/dev/urandom of=items.bin bs=1 seek=5000 count=64 conv=notrunc status=none
+    spoil 20200101T000002Z-00000002 truncate -s 1000 index.bin
+    spoil 20200101T000003Z-00000003 sed -i 's/"dim": *16/"dim": 17/' manifest.json
+    for round in $(seq 11); do
+        sleep 4.9
+        case $round in
+            3) what="damaged" version=20200101T000001Z-00000001 ;;
+            5) what="truncated" version=20200101T000002Z-00000002 ;;
+            7) what="wrong dimension" version=20200101T000003Z-00000003 ;;
+            9) what="missing" version=20200101T000004Z-00000004 ;;
+            10) what="reload" version= ;;
+            *) what="activate" version=${versions[$((round % 2))]} ;;
+        esac
+        if [ -n "$version" ]; then
+            echo "$what: $(admin POST /admin/v1/models/retrieval/activate "{\"version\": \"$version\"}")"
+        else
+            echo "$what: $(admin POST /admin/v1/models/retrieval/reload)"
+        fi
+    done
+    wait "$loader" || failed=yes
+else
+    load --seconds 40 --no-compare >"$home/load.json" &
+    loader=$!
+    sleep 8
+    as_postgres "$bin/pg_ctl" -D "$home/pg" -m immediate stop >/dev/null
+    echo "database stopped"
+    sleep 10
+    echo "readyz:  $(curl -s "http://127.0.0.1:$port/readyz")"
+    start_postgres
+    echo "database started"
+    sleep 5
+    echo "readyz:  $(curl -s "http://127.0.0.1:$port/readyz")"
+    wait "$loader" || failed=yes
+fi
+echo "drill:   $(cat "$home/load.json")"
+sleep 2
+echo "resident after: $(resident)"
+echo "steady:  $(load --seconds 15)"
+[ -z "${failed:-}" ] || { tail -5 "$home/server.log"; echo "requests failed"; exit 1; }
