@@ -124,7 +124,7 @@ fn trained(dataset: &Dataset, fingerprint: &str, home: &Path) -> anyhow::Result<
             return Ok(());
         }
     }
-    train(dataset, &config, &models, true, &AtomicBool::new(false))?.context("the training stopped")?;
+    train(dataset, &config, &models, false, &AtomicBool::new(false))?.context("the training stopped")?;
     Ok(())
 }
 
