@@ -9,7 +9,7 @@ use crate::{
 };
 use anyhow::Context;
 use std::{
-    io::{Read, Write},
+    io::{IsTerminal, Read, Write},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -125,7 +125,11 @@ fn new_key(path: &Path) -> anyhow::Result<Secret> {
 
 fn init_log(config: &Config) -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log_filter).context("`log.filter`").or_bad_input()?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     if config.log_json {
         builder.json().init()
     } else {
