@@ -9,7 +9,7 @@ use crate::{
     store::{self, ArticleRecord, ModelVersion, Revisions},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     sync::{Arc, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -193,10 +193,10 @@ impl Service {
         let rows = store.models().await?.into_iter().filter(|row| row.active);
         let mut active: BTreeMap<_, _> = rows.map(|row| (row.model, row.version)).collect();
         for found in bundle::list(&self.models_directory)? {
-            if !active.contains_key(&found.name) {
-                store.register_model(&found.name, &found.version).await?;
-                store.activate_model(&found.name, &found.version).await?;
-                active.insert(found.name, found.version);
+            if let Entry::Vacant(vacant) = active.entry(found.name) {
+                store.register_model(vacant.key(), &found.version).await?;
+                store.activate_model(vacant.key(), &found.version).await?;
+                vacant.insert(found.version);
             }
         }
         Ok(active)
