@@ -72,12 +72,20 @@ impl Golden {
         let mut found = Vec::new();
         for (request, (tower, indices, numbers, expected)) in rows.enumerate() {
             let fail = |reason: String| BundleError::Golden { path: path.to_owned(), request, reason };
-            tower.embed(indices, numbers, 1, &mut found).map_err(|error| fail(error.to_string()))?;
-            if found.len() != expected.len() {
-                return Err(fail(format!("a vector of {} numbers instead of {}", found.len(), expected.len())));
-            }
-            if let Some(at) = (0..found.len()).find(|&at| !close(expected[at], found[at])) {
-                return Err(fail(format!("number {at} of the vector is {} instead of {}", found[at], expected[at])));
+            // A row alone and one of many take different plans of the tower.
+            for batch in [1, 2] {
+                tower
+                    .embed(&indices.repeat(batch), &numbers.repeat(batch), batch, &mut found)
+                    .map_err(|error| fail(error.to_string()))?;
+                let expected = expected.repeat(batch);
+                if found.len() != expected.len() {
+                    let reason = format!("a vector of {} numbers instead of {}", tower.dim(), expected.len() / batch);
+                    return Err(fail(reason));
+                }
+                if let Some(at) = (0..found.len()).find(|&at| !close(expected[at], found[at])) {
+                    let (at, found, expected) = (at % tower.dim(), found[at], expected[at]);
+                    return Err(fail(format!("number {at} of the vector is {found} instead of {expected}")));
+                }
             }
         }
         Ok(())

@@ -17,6 +17,7 @@
 mod error;
 mod files;
 mod golden;
+mod graph;
 mod list;
 mod manifest;
 mod open;

@@ -1,22 +1,16 @@
 //! A tower of a bundle, run by tract.
 
-use super::BundleError;
+use super::{
+    BundleError,
+    graph::{self, Source},
+};
 use crate::features::{Slot, TowerSchema};
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, ensure};
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
-use tract_onnx::{
-    pb::{
-        GraphProto, TensorProto,
-        tensor_proto::{DataLocation, DataType},
-        tensor_shape_proto::dimension,
-        type_proto,
-    },
-    prelude::*,
-    tract_core::plan::SimpleState,
-};
+use tract_onnx::{prelude::*, tract_core::plan::SimpleState};
 
 type Plan = Arc<TypedSimplePlan>;
 type State = SimpleState<TypedFact, Box<dyn TypedOp>>;
@@ -40,13 +34,6 @@ pub struct Tower {
     many: States,
 }
 
-/// An input of the graph.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Source {
-    Indices,
-    Numbers,
-}
-
 /// A plan and the idle states of its earlier runs.
 struct States {
     plan: Plan,
@@ -56,8 +43,8 @@ struct States {
 impl Tower {
     /// Loads the graph at `path` and checks that it maps rows of `schema` to `dim` numbers.
     ///
-    /// The bytes must be trusted to be those the trainer wrote (compare checksums before): the ONNX reader is not made
-    /// for hostile files. Should it panic all the same, that is an error too.
+    /// The ONNX reader is not made for hostile files, so compare checksums before. What a graph may hold is narrowed
+    /// down before it is read, and should the reader panic all the same, that is an error too.
     ///
     /// # Errors
     /// [`BundleError::Tower`] naming the file and the reason.
@@ -74,9 +61,7 @@ impl Tower {
         let widths = schema.row_widths();
         let onnx = tract_onnx::onnx();
         let proto = onnx.proto_model_for_path(path)?;
-        let graph = proto.graph.as_ref().context("it holds no graph")?;
-        check_external(graph, path)?;
-        let inputs = sources(graph, widths)?;
+        let inputs = graph::check(&proto, path, schema, dim)?;
         let directory = path.parent().and_then(Path::to_str).context("its path is not valid UTF-8")?;
         let parsed = onnx.parse(&proto, Some(directory))?;
         drop(proto);
@@ -130,10 +115,12 @@ impl Tower {
             tensor.map(Tensor::into_tvalue)
         });
         let inputs = inputs.collect::<TractResult<TVec<TValue>>>()?;
-        // A state that failed is dropped instead of returned to the idle ones.
         let idle = states.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut state = idle.map_or_else(|| states.plan.spawn(), Ok)?;
-        let outputs = state.run(inputs)?;
+        // A graph that is not the writer's can make tract panic, such as by an index outside its table. Whatever fails,
+        // its state is dropped instead of returned to the idle ones.
+        let run = std::panic::AssertUnwindSafe(move || state.run(inputs).map(|outputs| (outputs, state)));
+        let (outputs, state) = std::panic::catch_unwind(run).map_err(|_| anyhow!("running it failed"))??;
         states.idle.lock().unwrap_or_else(PoisonError::into_inner).push(state);
         let vectors = outputs[0].try_as_plain_ram()?;
         out.extend_from_slice(vectors.as_slice::<f32>()?);
@@ -166,42 +153,6 @@ impl std::fmt::Debug for Tower {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Tower({} → {})", self.path.display(), self.dim)
     }
-}
-
-/// Tables outside the graph may only lie in `<file name>.data`, whose checksum the manifest has.
-fn check_external(graph: &GraphProto, path: &Path) -> TractResult<()> {
-    let beside = path.file_name().and_then(|name| name.to_str()).map(|name| format!("{name}.data"));
-    let external = |tensor: &&TensorProto| tensor.data_location == Some(DataLocation::External as i32);
-    for tensor in graph.initializer.iter().filter(external) {
-        let location = tensor.external_data.iter().find(|entry| entry.key == "location").map(|entry| &entry.value);
-        ensure!(location == beside.as_ref(), "table `{}` lies in another file: {location:?}", tensor.name);
-    }
-    Ok(())
-}
-
-/// The inputs the graph declares, which must be rows of `widths`.
-fn sources(graph: &GraphProto, widths: (usize, usize)) -> TractResult<Vec<Source>> {
-    let mut sources = Vec::new();
-    for input in &graph.input {
-        let (source, datum, width) = match input.name.as_str() {
-            "indices" => (Source::Indices, DataType::Int64, widths.0),
-            "numbers" => (Source::Numbers, DataType::Float, widths.1),
-            other => bail!("it has an input `{other}`; towers read `indices` and `numbers`"),
-        };
-        let Some(type_proto::Value::TensorType(tensor)) = input.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
-            bail!("its input `{}` has no type", input.name);
-        };
-        let dims = tensor.shape.iter().flat_map(|shape| &shape.dim).map(|dim| dim.value.as_ref()).collect::<Vec<_>>();
-        let columns = match dims.as_slice() {
-            [_, Some(dimension::Value::DimValue(columns))] => *columns,
-            other => bail!("its input `{}` has the shape {other:?}, not [batch, {width}]", input.name),
-        };
-        ensure!(tensor.elem_type == datum as i32, "its input `{}` does not hold {}", input.name, datum.as_str_name());
-        ensure!(columns == width as i64, "its input `{}` has {columns} columns, the schema {width}", input.name);
-        ensure!(!sources.contains(&source), "it has the input `{}` twice", input.name);
-        sources.push(source);
-    }
-    Ok(sources)
 }
 
 /// Optimises the model for `rows` rows (`None`: any number) and checks what comes out.

@@ -2,8 +2,10 @@
 
 use crate::shop::{ITEMS, Original};
 use proptest::prelude::*;
+use prost::Message;
 use serde_json::{Value, json};
 use std::{fs, sync::LazyLock};
+use tract_onnx::pb::{GraphProto, ModelProto, TensorProto};
 use vitrine::bundle::{Bundle, BundleError};
 
 static ORIGINAL: LazyLock<Original> = LazyLock::new(Original::new);
@@ -141,6 +143,42 @@ fn parts_of_another_model_are_found_behind_right_checksums() {
     golden("/queries/3/top/2/score", json!(17.0));
     golden("/queries/0/top", json!([{ "item": 0, "score": 1.0 }]));
     golden("/queries", json!([]));
+}
+
+#[test]
+fn graphs_the_writer_does_not_write_are_refused() {
+    let changed = |change: fn(&mut GraphProto)| {
+        let copy = ORIGINAL.copy();
+        copy.edit("item_tower.onnx", |bytes| {
+            let mut model = ModelProto::decode(bytes.as_slice()).unwrap();
+            change(model.graph.as_mut().unwrap());
+            *bytes = model.encode_to_vec();
+        });
+        copy.reseal();
+        match copy.open() {
+            Err(BundleError::Tower { reason, .. } | BundleError::Golden { reason, .. }) => reason,
+            other => panic!("{other:?}"),
+        }
+    };
+    fn constant<'a>(graph: &'a mut GraphProto, name: &str) -> &'a mut TensorProto {
+        graph.initializer.iter_mut().find(|constant| constant.name == name).unwrap()
+    }
+    let refused = |change, word: &str| {
+        let reason = changed(change);
+        assert!(reason.contains(word), "{reason}");
+    };
+    // One that makes tract panic, and one that would have it reserve 16 GiB.
+    refused(|g| constant(g, "in_0_article_id_column").raw_data = 7i64.to_le_bytes().to_vec(), "running it failed");
+    refused(|g| constant(g, "in_1_one_hot_depth").raw_data = (1i64 << 32).to_le_bytes().to_vec(), "nothing above 301");
+    refused(|g| constant(g, "in_1_one_hot_depth").raw_data = 5i64.to_le_bytes().to_vec(), "");
+    refused(|g| constant(g, "in_1_one_hot_depth").raw_data.clear(), "");
+    refused(|g| constant(g, "layer_0_bias").data_type = 11, "it has the type 11");
+    refused(|g| constant(g, "layer_0_bias").raw_data.truncate(4), "");
+    refused(|g| g.node[0].op_type = "ConstantOfShape".to_owned(), "`ConstantOfShape`, which no tower has");
+    refused(|g| g.node[0].domain = "com.example".to_owned(), "operators of `com.example`");
+    refused(|g| g.input[0].name = "index".to_owned(), "an input `index`");
+    refused(|g| g.node.clear(), "");
+    refused(|g| g.output.clear(), "");
 }
 
 #[test]

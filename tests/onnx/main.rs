@@ -174,7 +174,7 @@ fn large_tables_lie_beside_the_graph() {
     assert!(Tower::load(&path, &fixture.schema, 16).is_err());
     std::fs::rename(&path, directory.path().join("other")).unwrap();
     let error = Tower::load(&directory.path().join("other"), &fixture.schema, 16).unwrap_err();
-    assert!(error.to_string().contains("lies in another file"), "{error}");
+    assert!(error.to_string().contains("it lies in another file"), "{error}");
 }
 
 #[test]
