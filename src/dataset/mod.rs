@@ -9,6 +9,7 @@ mod fingerprint;
 pub mod generate;
 mod histories;
 mod import;
+pub mod inspect;
 mod split;
 
 pub use data::{Column, Dataset, Entities, MISSING, Purchases, TimeUnit, Values};

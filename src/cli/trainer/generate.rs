@@ -12,7 +12,7 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  vitrine-trainer generate --out shop --articles 10000 --customers 20000 \
                         --transactions 400000\n\nThe size of the full H&M data:\n  vitrine-trainer generate --out full \
-                        --articles 105542 --customers 1371980 --transactions 31788324 --days 733")]
+                        --articles 105542 --customers 1371980 --transactions 31788324 --days 734")]
 pub struct GenerateArguments {
     /// Folder for the three files; made if missing.
     #[arg(long, value_name = "DIR")]

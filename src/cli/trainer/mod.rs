@@ -2,6 +2,7 @@
 
 mod evaluate;
 mod generate;
+mod inspect;
 pub mod train;
 mod verify;
 
@@ -19,6 +20,7 @@ struct Arguments {
 enum Command {
     Evaluate(evaluate::EvaluateArguments),
     Generate(generate::GenerateArguments),
+    Inspect(inspect::InspectArguments),
     Train(train::TrainArguments),
     Verify(verify::VerifyArguments),
 }
@@ -31,6 +33,7 @@ pub fn run() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
     }

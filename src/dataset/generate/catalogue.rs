@@ -8,7 +8,7 @@ use rand::Rng;
 use rayon::prelude::*;
 
 /// Dimensions of the hidden style that taste is about.
-pub(super) const STYLE: usize = 8;
+pub(super) const STYLE: usize = 6;
 pub(super) type Style = [f32; STYLE];
 
 /// A shelf of the shop: one garment group in one index, the unit of demand.
@@ -64,12 +64,22 @@ pub(super) struct Article {
     markdown: f32,
 }
 
+/// What taste weighs.
+#[derive(Debug)]
+pub(super) struct Look {
+    pub style: Style,
+    /// Row of [`COLOURS`].
+    pub colour: u32,
+}
+
 #[derive(Debug)]
 pub(super) struct Catalogue {
     pub buckets: Vec<Bucket>,
     pub products: Vec<Product>,
     /// Sorted by product code, then variant: the order of the article ids.
     pub articles: Vec<Article>,
+    /// What a customer sees of each article, close together in memory: most of the generator's time goes here.
+    pub looks: Vec<Look>,
 }
 
 impl Catalogue {
@@ -93,7 +103,10 @@ impl Catalogue {
         rows[0].launch = -52.0;
         rows[0].life = f32::INFINITY;
         rows[0].basic = true;
-        Self { buckets, products, articles: rows }
+        let look =
+            |article: &Article| Look { style: products[article.product as usize].style, colour: article.colour as u32 };
+        let looks = rows.iter().map(look).collect();
+        Self { buckets, products, articles: rows, looks }
     }
 
     pub(super) fn product(&self, article: u32) -> &Product {
@@ -130,6 +143,9 @@ const PRICE_POINTS: [u32; 22] = [
     99, 199, 299, 399, 499, 599, 699, 799, 899, 999, 1299, 1499, 1799, 1999, 2499, 2999, 3499, 3999, 4999, 5999, 7999,
     9999,
 ];
+
+/// The points that shops like best.
+const ROUND_PRICES: [u32; 4] = [999, 1499, 1999, 2999];
 
 fn buckets() -> Vec<Bucket> {
     let mut buckets: Vec<Bucket> = BUCKETS
@@ -186,7 +202,7 @@ fn products(seed: u64, articles: usize, weeks: f32, buckets: &[Bucket]) -> Vec<P
         let product_type = types[garment].0[types[garment].1.pick(&mut rng)];
         let centre = &section_styles[section];
         let style: Style = std::array::from_fn(|d| 0.6 * centre[d] + 0.8 * normal(&mut rng));
-        let price = GARMENTS[garment].5 * (0.42 * normal(&mut rng) + 0.12 * style[0]).exp();
+        let price = 0.85 * GARMENTS[garment].5 * (0.42 * normal(&mut rng) + 0.12 * style[0]).exp();
         let (launch, life, basic) = life(&mut rng, weeks, garment);
         let variants = variant_count(&mut rng).min(left);
         left -= variants;
@@ -213,7 +229,7 @@ fn products(seed: u64, articles: usize, weeks: f32, buckets: &[Bucket]) -> Vec<P
 fn life(rng: &mut impl Rng, weeks: f32, garment: usize) -> (f32, f32, bool) {
     let (_, _, role, season, best_month, _) = GARMENTS[garment];
     let basic = rng.random::<f32>() < if role == Role::Under { 0.3 } else { 0.12 };
-    let life = if basic { 40.0 + 120.0 * rng.random::<f32>() } else { 14.0 * (0.55 * normal(rng)).exp() + 3.0 };
+    let life = if basic { 40.0 + 120.0 * rng.random::<f32>() } else { 20.0 * (0.55 * normal(rng)).exp() + 3.0 };
     let mut launch = 0.0;
     for _ in 0..5 {
         launch = -life * 0.8 + rng.random::<f32>() * (weeks - 0.3 + life * 0.8);
@@ -237,7 +253,10 @@ fn variant_count(rng: &mut impl Rng) -> u32 {
 }
 
 fn nearest_price(price: f32) -> u32 {
-    let distance = |&&point: &&u32| ((point as f32 / 100.0).ln() - price.ln()).abs();
+    let distance = |&&point: &&u32| {
+        let far = ((point as f32 / 100.0).ln() - price.ln()).abs();
+        if ROUND_PRICES.contains(&point) { 0.6 * far } else { far }
+    };
     *PRICE_POINTS.iter().min_by(|a, b| distance(a).total_cmp(&distance(b))).expect("there are price points")
 }
 
@@ -265,7 +284,7 @@ fn variants(seed: u64, row: usize, product: &Product) -> Vec<Article> {
     let mut rng = stream(seed, Purpose::Article, row as u64);
     let mut weights: Vec<f32> = COLOURS.iter().map(|colour| f32::from(colour.6)).collect();
     let appearances = Picker::new(APPEARANCES.iter().map(|appearance| f32::from(appearance.2)));
-    let common = APPEAL_PRODUCT * normal(&mut rng) + if product.basic { 0.3 } else { 0.0 };
+    let common = APPEAL_PRODUCT * normal(&mut rng);
     let appearance = appearances.pick(&mut rng);
     let markdown = [1.0, 1.0, 0.7, 0.5][rng.random_range(0..4)];
     (0..product.variants)
@@ -273,7 +292,8 @@ fn variants(seed: u64, row: usize, product: &Product) -> Vec<Article> {
             let colour = Picker::new(weights.iter().copied()).pick(&mut rng);
             weights[colour] *= 0.15;
             let appearance = if rng.random::<f32>() < 0.85 { appearance } else { appearances.pick(&mut rng) };
-            let demand = f32::from(COLOURS[colour].7) / f32::from(COLOURS[colour].6);
+            // Above 1, because picking by style pulls the colours' shares together again.
+            let demand = (f32::from(COLOURS[colour].7) / f32::from(COLOURS[colour].6)).powf(2.2);
             let appeal = (common + APPEAL_ARTICLE * normal(&mut rng)).exp() * demand * 0.93f32.powi(variant as i32);
             let late =
                 if variant > 0 && rng.random::<f32>() < 0.3 { 0.3 * product.life * rng.random::<f32>() } else { 0.0 };
@@ -285,5 +305,5 @@ fn variants(seed: u64, row: usize, product: &Product) -> Vec<Article> {
 }
 
 /// Spread of the sales of products, and of the variants of one product (log).
-const APPEAL_PRODUCT: f32 = 0.85;
-const APPEAL_ARTICLE: f32 = 0.75;
+const APPEAL_PRODUCT: f32 = 0.55;
+const APPEAL_ARTICLE: f32 = 0.5;

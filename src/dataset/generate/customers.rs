@@ -1,7 +1,7 @@
 //! The shop's customers: what the shop knows about them, and the hidden taste that drives what they buy.
 
 use super::{
-    catalogue::{Catalogue, STYLE, Style},
+    catalogue::{Catalogue, Style},
     demand::mean_season,
     random::{Picker, Purpose, interpolate, normal, stream},
     vocabulary::{AGE_TASTE, COLOURS, GARMENTS},
@@ -11,12 +11,12 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 /// Number of taste clusters.
-const PERSONAS: usize = 64;
+const PERSONAS: usize = 48;
 /// Spread of the liking of garment groups and of index groups (log): of the clusters, and of a customer around its own.
-const GARMENT_SPREAD: (f32, f32) = (0.45, 0.75);
-const GROUP_SPREAD: (f32, f32) = (0.4, 0.45);
+const GARMENT_SPREAD: (f32, f32) = (1.0, 0.7);
+const GROUP_SPREAD: (f32, f32) = (0.4, 0.4);
 /// Share of the variance of a customer's style that the cluster explains.
-const CLUSTER_SHARE: f32 = 0.55;
+const CLUSTER_SHARE: f32 = 0.95;
 
 /// Share of customers up to an age: humps at 19–28 and 45–55, median 31.
 const AGES: [(f32, f32); 22] = [
@@ -171,7 +171,6 @@ impl Crowd {
         let persona = &self.personas[rng.random_range(0..PERSONAS)];
         let (shared, own) = (CLUSTER_SHARE.sqrt(), (1.0 - CLUSTER_SHARE).sqrt());
         let style: Style = std::array::from_fn(|d| shared * persona.style[d] + own * normal(&mut rng));
-        debug_assert_eq!(style.len(), STYLE);
         let band = AGE_TASTE.iter().rposition(|band| band.0 <= age).unwrap_or(0);
         let groups: [f32; 5] = std::array::from_fn(|g| {
             AGE_TASTE[band].1[g] * (persona.groups[g] + GROUP_SPREAD.1 * normal(&mut rng)).exp()

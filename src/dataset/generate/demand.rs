@@ -2,7 +2,7 @@
 
 use super::{
     catalogue::{Article, Bucket, Catalogue},
-    random::{Purpose, normal, pick_cumulative, stream},
+    random::{Purpose, normal, stream},
     vocabulary::GARMENTS,
 };
 use crate::domain::Timestamp;
@@ -17,8 +17,8 @@ const MONTHS: [f32; 12] = [1.05, 1.0, 1.1, 1.3, 1.45, 1.66, 1.6, 1.25, 1.12, 1.1
 const WEEKDAYS: [f32; 7] = [0.94, 0.86, 1.08, 1.08, 1.03, 1.06, 0.95];
 
 /// How strongly the luck of an article changes from week to week (log), and how much of it stays.
-const SHOCK: f32 = 0.55;
-const SHOCK_STAYS: f32 = 0.6;
+const SHOCK: f32 = 1.0;
+const SHOCK_STAYS: f32 = 0.3;
 
 /// One article on sale in one week and bucket.
 #[derive(Debug, Clone, Copy, Default)]
@@ -91,29 +91,24 @@ impl Demand {
         self.season[week * self.buckets + bucket]
     }
 
-    /// Draws an article on sale in the bucket by its popularity of the week; `None` where nothing is.
-    pub(super) fn draw(&self, week: usize, bucket: usize, rng: &mut impl Rng) -> Option<u32> {
+    /// `count` articles on sale in the bucket, spread evenly over its sales of the week from a random start: the more an
+    /// article sells, the more often it comes. None where nothing is on sale.
+    pub(super) fn display(&self, week: usize, bucket: usize, count: usize, start: f32) -> impl Iterator<Item = u32> {
         let offers = self.offers(week, bucket);
-        (!offers.is_empty()).then(|| offers[pick_cumulative(offers, rng, |offer| offer.sum)].article)
+        let step = offers.last().map_or(0.0, |offer| offer.sum / count as f32);
+        let mut from = 0;
+        (0..if offers.is_empty() { 0 } else { count }).map(move |place| {
+            let at = (place as f32 + start) * step;
+            from += offers[from..].partition_point(|offer| offer.sum <= at);
+            // Rounding may reach the end.
+            from = from.min(offers.len() - 1);
+            offers[from].article
+        })
     }
 
     /// Whether the article is on sale in the week.
     pub(super) fn sells(&self, week: usize, bucket: usize, article: u32) -> bool {
         self.offers(week, bucket).binary_search_by_key(&article, |offer| offer.article).is_ok()
-    }
-
-    /// The articles of a bucket and week with their shares of its sales, before taste.
-    #[cfg(test)]
-    pub(super) fn shares(&self, week: usize, bucket: usize) -> Vec<(u32, f32)> {
-        let offers = self.offers(week, bucket);
-        let total = offers.last().map_or(1.0, |offer| offer.sum);
-        let mut before = 0.0;
-        let share = |offer: &Offer| {
-            let share = (offer.sum - before) / total;
-            before = offer.sum;
-            (offer.article, share)
-        };
-        offers.iter().map(share).collect()
     }
 
     fn offers(&self, week: usize, bucket: usize) -> &[Offer] {
@@ -143,7 +138,7 @@ fn weekly(seed: u64, row: usize, article: &Article, weeks: u32) -> (u32, Vec<f32
         .map(|week| {
             luck = SHOCK_STAYS * luck + shock * normal(&mut rng);
             let age = (week as f32 + 0.5 - article.launch).max(0.0);
-            let fade = if article.basic { 0.35 } else { 2.2 * (-age / (0.3 * article.life)).exp() };
+            let fade = if article.basic { 0.12 } else { 2.2 * (-age / (0.6 * article.life)).exp() };
             article.appeal * fade * luck.exp()
         })
         .collect();

@@ -12,6 +12,8 @@ mod customers;
 mod demand;
 mod random;
 mod shopping;
+#[cfg(test)]
+mod tests;
 mod vocabulary;
 mod words;
 mod write;
@@ -39,12 +41,6 @@ impl Default for ShopSize {
     fn default() -> Self {
         Self { articles: 10_000, customers: 20_000, transactions: 400_000, days: 365, seed: 42 }
     }
-}
-
-impl ShopSize {
-    /// The size of the full H&M data.
-    pub const FULL: Self =
-        Self { articles: 105_542, customers: 1_371_980, transactions: 31_788_324, days: 733, seed: 42 };
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -49,15 +49,10 @@ impl Picker {
     }
 
     pub(super) fn pick(&self, rng: &mut impl Rng) -> usize {
-        pick_cumulative(&self.cumulative, rng, |&sum| sum)
+        let last = self.cumulative.len() - 1;
+        let at = rng.random::<f32>() * self.cumulative[last];
+        self.cumulative.partition_point(|&sum| sum <= at).min(last)
     }
-}
-
-/// Draws a position of a slice whose entries hold running sums of weights.
-pub(super) fn pick_cumulative<T>(entries: &[T], rng: &mut impl Rng, sum: impl Fn(&T) -> f32) -> usize {
-    let last = entries.len() - 1;
-    let at = rng.random::<f32>() * sum(&entries[last]);
-    entries.partition_point(|entry| sum(entry) <= at).min(last)
 }
 
 /// Reads a piecewise linear curve given by points with ascending first coordinate.

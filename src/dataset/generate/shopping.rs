@@ -15,9 +15,9 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 /// Chance that the next row of a basket repeats the one before exactly.
-const SECOND_PIECE: f32 = 0.135;
+const SECOND_PIECE: f32 = 0.13;
 /// Chance that a row is something the customer bought on an earlier day.
-const REBUY: f32 = 0.05;
+const REBUY: f32 = 0.06;
 /// Chance that a row is another colour of the product before.
 const OTHER_COLOUR: f32 = 0.05;
 /// Chance that the next row comes from the same shelf, or from one that goes with the row before.
@@ -26,17 +26,17 @@ const GOES_WITH: f32 = 0.2;
 /// Chance that a visit starts with something that goes with the last visit.
 const CONTINUES: f32 = 0.25;
 /// Articles looked at for each one taken.
-const LOOKS: usize = 10;
+const LOOKS: usize = 48;
 /// How strongly taste in style and colour decides among them (log odds a standard deviation).
-const STYLE_PULL: f32 = 2.2;
+const STYLE_PULL: f32 = 3.5;
 const COLOUR_PULL: f32 = 1.0;
 /// How much the last article's style counts for what goes with it, and how long a mood lasts.
 const MATCH_PULL: f32 = 0.6;
 const MOOD_STAYS: f32 = 0.7;
 /// Rows a basket (log-normal): median and spread.
-const BASKET: (f32, f32) = (2.45, 0.98);
+const BASKET: (f32, f32) = (2.5, 1.0);
 /// Shape of the gaps between visits (Weibull); below 1 visits come in bursts.
-const GAP_SHAPE: f32 = 0.62;
+const GAP_SHAPE: f32 = 0.95;
 
 /// One bought piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,12 +93,21 @@ impl Shop {
         }
     }
 
+    /// Articles a customer takes from the shelves in a week, drawn `draws` times: the true odds of the next purchase.
+    #[cfg(test)]
+    pub(super) fn wishes(&self, customer: usize, week: usize, draws: usize) -> Vec<u32> {
+        let (taste, rng) = self.crowd.taste(customer, &self.catalogue);
+        let mut rows = Vec::new();
+        let mut journey =
+            Journey { shop: self, taste, rng, mood: [0.0; STYLE], customer: 0, first: 0, rows: &mut rows };
+        (0..draws).map(|_| journey.fresh(week)).collect()
+    }
+
     /// Log liking of an article, as [`Journey::choose`] weighs it.
     fn liking(&self, style: &Style, taste: &Taste, article: u32) -> f32 {
-        let theirs = &self.catalogue.product(article).style;
-        let dot: f32 = style.iter().zip(theirs).map(|(a, b)| a * b).sum();
-        let colour = taste.colours[self.catalogue.articles[article as usize].colour];
-        STYLE_PULL / (STYLE as f32).sqrt() * dot + COLOUR_PULL * colour
+        let look = &self.catalogue.looks[article as usize];
+        let dot: f32 = style.iter().zip(&look.style).map(|(a, b)| a * b).sum();
+        STYLE_PULL / (STYLE as f32).sqrt() * dot + COLOUR_PULL * taste.colours[look.colour as usize]
     }
 }
 
@@ -131,8 +140,10 @@ impl Journey<'_> {
             let at = baskets.len() % days as usize;
             baskets[at] += last;
         }
-        let from = if self.rng.random::<f32>() < 0.6 { 0.0 } else { 0.9 * self.rng.random::<f32>() };
-        let to = if self.rng.random::<f32>() < 0.7 { 1.0 } else { from + (1.0 - from) * self.rng.random::<f32>() };
+        // Some customers are active for a part of the period only. Time is a circle here, for the visits of all
+        // customers together to follow the calendar.
+        let active = if self.rng.random::<f32>() < 0.6 { 1.0 } else { 0.2 + 0.8 * self.rng.random::<f32>() };
+        let start = self.rng.random::<f32>();
         let mut at = 0.0;
         let mut positions: Vec<f32> = (0..=baskets.len())
             .map(|_| {
@@ -141,12 +152,8 @@ impl Journey<'_> {
             })
             .collect();
         let end = positions.pop().unwrap_or(1.0).max(f32::MIN_POSITIVE);
-        // A random offset around the circle, so that no part of the window is preferred.
-        let turn = self.rng.random::<f32>();
-        let mut visits: Vec<u32> = positions
-            .iter()
-            .map(|position| self.shop.demand.day_at(from + (to - from) * ((position / end + turn) % 1.0)))
-            .collect();
+        let mut visits: Vec<u32> =
+            positions.iter().map(|position| self.shop.demand.day_at((start + active * position / end) % 1.0)).collect();
         visits.sort_unstable();
         spread(&mut visits, days);
         visits.into_iter().zip(baskets).collect()
@@ -156,7 +163,7 @@ impl Journey<'_> {
         let week = day as usize / 7;
         let online = self.rng.random::<f32>() < self.taste.online;
         for value in &mut self.mood {
-            *value = MOOD_STAYS * *value + 0.35 * normal(&mut self.rng);
+            *value = MOOD_STAYS * *value + 0.25 * normal(&mut self.rng);
         }
         let earlier = self.rows.len();
         for _ in 0..pieces {
@@ -245,7 +252,7 @@ impl Journey<'_> {
     /// Something from a shelf the customer likes and the season favours.
     fn fresh(&mut self, week: usize) -> u32 {
         let style = self.wish();
-        for _ in 0..32 {
+        for _ in 0..16 {
             let bucket = self.taste.buckets.pick(&mut self.rng);
             if self.rng.random::<f32>() < self.shop.demand.season(week, bucket)
                 && let Some(article) = self.choose(week, bucket, &style)
@@ -253,21 +260,30 @@ impl Journey<'_> {
                 return article;
             }
         }
-        // The catalogue's first article is always on sale.
-        0
+        // The customer has all there is: then once more, or the catalogue's first article, which is always on sale.
+        let bucket = self.taste.buckets.pick(&mut self.rng);
+        self.look(week, bucket, &style).unwrap_or(0)
     }
 
     fn wish(&self) -> Style {
         std::array::from_fn(|d| self.taste.style[d] + self.mood[d])
     }
 
-    /// Looks at some articles of a shelf and takes one by taste.
+    /// Takes an article of a shelf by taste, one the customer does not have.
     fn choose(&mut self, week: usize, bucket: usize, style: &Style) -> Option<u32> {
+        (0..2).find_map(|_| {
+            let article = self.look(week, bucket, style)?;
+            self.rows[self.first..].iter().all(|row| row.article != article).then_some(article)
+        })
+    }
+
+    /// Looks at some articles of a shelf and takes one by taste.
+    fn look(&mut self, week: usize, bucket: usize, style: &Style) -> Option<u32> {
+        let shop = self.shop;
         let mut sum = 0.0;
         let mut taken = None;
-        for _ in 0..LOOKS {
-            let article = self.shop.demand.draw(week, bucket, &mut self.rng)?;
-            let weight = self.shop.liking(style, &self.taste, article).exp();
+        for article in shop.demand.display(week, bucket, LOOKS, self.rng.random()) {
+            let weight = shop.liking(style, &self.taste, article).exp();
             sum += weight;
             // Each look replaces the choice with its share of all weights so far: one pass, the right odds.
             if self.rng.random::<f32>() * sum < weight {
