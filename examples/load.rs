@@ -65,7 +65,9 @@ struct Item {
 struct Meta {
     model: Model,
     #[serde(default)]
-    fallback: Option<serde_json::Value>,
+    fallback: Option<String>,
+    #[serde(default)]
+    warnings: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -80,6 +82,7 @@ struct Findings {
     failures: BTreeMap<String, u64>,
     versions: BTreeMap<String, u64>,
     fallbacks: u64,
+    warnings: BTreeMap<String, u64>,
     /// Hash of the items by version and request.
     seen: HashMap<(String, usize), u64>,
 }
@@ -130,7 +133,7 @@ async fn main() -> anyhow::Result<()> {
             "connections": arguments.connections, "seconds": seconds, "answers": answered,
             "requests_per_second": answered as f64 / seconds,
             "p50_us": quantile(0.5), "p90_us": quantile(0.9), "p99_us": quantile(0.99), "max_us": findings.micros.last(),
-            "failed": failed, "failures": findings.failures, "versions": findings.versions, "fallbacks": findings.fallbacks,
+            "failed": failed, "failures": findings.failures, "versions": findings.versions, "fallbacks": findings.fallbacks, "warnings": findings.warnings,
         })
     );
     if failed > 0 {
@@ -226,16 +229,18 @@ async fn exchange(
 fn judge(target: &Target, findings: &mut Findings, request: usize, body: &[u8]) -> anyhow::Result<()> {
     let answer: Answer = serde_json::from_slice(body).context("the answer is no recommendation")?;
     ensure!(answer.items.len() == target.k, "{} items instead of {}", answer.items.len(), target.k);
-    let fallback = answer.meta.fallback.is_some_and(|f| !f.is_null());
-    findings.fallbacks += u64::from(fallback);
+    findings.fallbacks += u64::from(answer.meta.fallback.is_some());
+    for warning in &answer.meta.warnings {
+        *findings.warnings.entry(warning.clone()).or_default() += 1;
+    }
     let mut hasher = DefaultHasher::new();
     for item in &answer.items {
         item.article_id.hash(&mut hasher);
     }
     let version = answer.meta.model.version;
     *findings.versions.entry(version.clone()).or_default() += 1;
-    // A degraded answer (the database away) may differ; it says so.
-    if target.compare && !fallback {
+    // A degraded answer (the database away or slow) may differ; it says so.
+    if target.compare && answer.meta.warnings.is_empty() {
         let hash = hasher.finish();
         let first = *findings.seen.entry((version, request)).or_insert(hash);
         ensure!(first == hash, "two answers of one version to one request differ");

@@ -7,7 +7,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 drill=${1:?reload or faults}
 data=$(realpath "${2:-../shared/data/hm-sample}")
-port=18080 admin=18081
+port=$((20000 + RANDOM % 20000))
+admin=$((port + 1)) database_port=$((port + 2))
 export VITRINE__ADMIN__KEY=drill-drill-drill-drill
 home=$(mktemp -d)
 server= postgres=
@@ -36,11 +37,11 @@ if [ "$drill" = faults ]; then
     mkdir "$home/pg"
     if [ "$(id -u)" = 0 ]; then chown postgres "$home/pg"; fi
     as_postgres "$bin/initdb" -D "$home/pg" -A trust -U vitrine >/dev/null
-    start_postgres() { as_postgres "$bin/pg_ctl" -D "$home/pg" -l "$home/pg/log" -w -o "-c listen_addresses=127.0.0.1 -p 15432 -k $home/pg" start >/dev/null; }
+    start_postgres() { as_postgres "$bin/pg_ctl" -D "$home/pg" -l "$home/pg/log" -w -o "-c listen_addresses=127.0.0.1 -p $database_port -k $home/pg" start >/dev/null; }
     postgres=yes
     start_postgres
-    as_postgres "$bin/createdb" -h 127.0.0.1 -p 15432 -U vitrine vitrine
-    database=postgres://vitrine@127.0.0.1:15432/vitrine
+    as_postgres "$bin/createdb" -h 127.0.0.1 -p $database_port -U vitrine vitrine
+    database=postgres://vitrine@127.0.0.1:$database_port/vitrine
 fi
 export VITRINE__DATABASE__URL=$database
 "$bin_dir/vitrine-server" migrate >/dev/null
@@ -48,7 +49,7 @@ export VITRINE__DATABASE__URL=$database
 "$bin_dir/vitrine-server" serve --models "$models" --listen 127.0.0.1:$port --admin-listen 127.0.0.1:$admin 2>"$home/server.log" &
 server=$!
 for _ in $(seq 300); do curl -fs "http://127.0.0.1:$port/readyz" >/dev/null && break; sleep 0.2; done
-curl -fs "http://127.0.0.1:$port/readyz" >/dev/null || { cat "$home/server.log"; exit 1; }
+kill -0 "$server" && curl -fs "http://127.0.0.1:$port/readyz" >/dev/null || { cat "$home/server.log"; exit 1; }
 
 load() { "$bin_dir/examples/load" --url "http://127.0.0.1:$port/v1/recommendations" --customers "$data/customers.csv" "$@"; }
 admin() { # METHOD PATH [BODY]: status and the problem's detail
