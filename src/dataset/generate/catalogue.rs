@@ -97,8 +97,12 @@ impl Catalogue {
             product.first = first;
             first += product.variants;
         }
-        let mut rows: Vec<Article> =
-            (0..products.len()).into_par_iter().flat_map_iter(|row| variants(seed, row, &products[row])).collect();
+        // On long shelves taste alone makes some articles sell far better; that leaves less to their general appeal.
+        let spread = (articles as f32 / 10_000.0).powf(-0.2).clamp(0.5, 1.2);
+        let mut rows: Vec<Article> = (0..products.len())
+            .into_par_iter()
+            .flat_map_iter(|row| variants(seed, row, &products[row], spread))
+            .collect();
         // The shop is never empty: its first article is a basic that was always there.
         rows[0].launch = -52.0;
         rows[0].life = f32::INFINITY;
@@ -280,11 +284,11 @@ fn types_of(garment: u16) -> (Vec<usize>, Picker) {
 }
 
 /// The colour variants of a product: colours mostly differ, later ones are launched later and sell less.
-fn variants(seed: u64, row: usize, product: &Product) -> Vec<Article> {
+fn variants(seed: u64, row: usize, product: &Product, spread: f32) -> Vec<Article> {
     let mut rng = stream(seed, Purpose::Article, row as u64);
     let mut weights: Vec<f32> = COLOURS.iter().map(|colour| f32::from(colour.6)).collect();
     let appearances = Picker::new(APPEARANCES.iter().map(|appearance| f32::from(appearance.2)));
-    let common = APPEAL_PRODUCT * normal(&mut rng);
+    let common = spread * APPEAL_PRODUCT * normal(&mut rng);
     let appearance = appearances.pick(&mut rng);
     let markdown = [1.0, 1.0, 0.7, 0.5][rng.random_range(0..4)];
     (0..product.variants)
@@ -293,8 +297,9 @@ fn variants(seed: u64, row: usize, product: &Product) -> Vec<Article> {
             weights[colour] *= 0.15;
             let appearance = if rng.random::<f32>() < 0.85 { appearance } else { appearances.pick(&mut rng) };
             // Above 1, because picking by style pulls the colours' shares together again.
-            let demand = (f32::from(COLOURS[colour].7) / f32::from(COLOURS[colour].6)).powf(2.2);
-            let appeal = (common + APPEAL_ARTICLE * normal(&mut rng)).exp() * demand * 0.93f32.powi(variant as i32);
+            let demand = (f32::from(COLOURS[colour].7) / f32::from(COLOURS[colour].6)).powf(1.9);
+            let appeal =
+                (common + spread * APPEAL_ARTICLE * normal(&mut rng)).exp() * demand * 0.93f32.powi(variant as i32);
             let late =
                 if variant > 0 && rng.random::<f32>() < 0.3 { 0.3 * product.life * rng.random::<f32>() } else { 0.0 };
             let launch = product.launch + late;

@@ -6,7 +6,6 @@ use super::{
     vocabulary::GARMENTS,
 };
 use crate::domain::Timestamp;
-use rand::Rng;
 use rayon::prelude::*;
 
 /// Last day of every generated shop: 2020-09-22.
