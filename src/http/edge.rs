@@ -156,3 +156,52 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
 fn text(value: &HeaderValue) -> &str {
     value.to_str().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{http::route_patterns, serving::Service, store};
+    use axum::routing::get;
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    async fn ask(path: &str) -> (StatusCode, HeaderMap, String) {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", directory.path().join("shop.sqlite").display());
+        let options = store::StoreOptions::default();
+        store::migrate(&url, &options).await.unwrap();
+        let store = store::connect(&url, &options).await.unwrap();
+        let mut config = Config::default();
+        config.http.request_timeout = Duration::from_millis(20);
+        let app = App::new(Arc::new(Service::new(store, &config, &route_patterns()).unwrap()));
+        let panics = || async {
+            if true {
+                panic!("the secret of row 7")
+            }
+        };
+        let router = Router::new()
+            .route("/panic", get(panics))
+            .route("/forever", get(std::future::pending::<()>))
+            .route("/foreign", get(|| async { (StatusCode::BAD_GATEWAY, "inner secret") }));
+        let router = around(router, &app, &config).with_state(app);
+        let response = router.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, headers, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn panics_timeouts_and_foreign_errors_become_opaque_problems() {
+        for (path, expected, code) in [
+            ("/panic", 500, "\"code\":\"internal\""),
+            ("/foreign", 500, "\"code\":\"internal\""),
+            ("/forever", 503, "\"code\":\"timeout\""),
+        ] {
+            let (status, headers, body) = ask(path).await;
+            assert_eq!(status.as_u16(), expected, "{path}");
+            assert_eq!(headers[header::CONTENT_TYPE], "application/problem+json");
+            assert!(body.contains(code) && !body.contains("secret"), "{body}");
+            assert!(body.contains(headers[REQUEST_ID].to_str().unwrap()), "{body}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Every path answers errors in the same form.
+
+use crate::harness::{Api, KEY, Reply, send};
+use axum::{
+    body::Body,
+    http::{Method, Request, header},
+};
+use serde_json::json;
+
+async fn raw(api: &Api, kind: &str, body: impl Into<Body>) -> Reply {
+    let request = Request::post("/v1/recommendations").header(header::CONTENT_TYPE, kind).body(body.into()).unwrap();
+    send(&api.public, request).await
+}
+
+#[tokio::test]
+async fn bad_bodies() {
+    let api = Api::start().await;
+    let detail = raw(&api, "application/json", "{\n  \"k\": }").await.problem(400, "invalid_json");
+    assert!(detail.contains("line 2 column"), "{detail}");
+    raw(&api, "application/json", "").await.problem(400, "invalid_json");
+    raw(&api, "application/json", &b"{\"customer_id\": \"\xff\"}"[..]).await.problem(400, "invalid_json");
+    raw(&api, "text/plain", "{}").await.problem(415, "unsupported_media_type");
+    assert_eq!(raw(&api, "application/json; charset=utf-8", "{}").await.status, 200);
+    let big = format!("{{\"customer_id\": \"{}\"}}", "x".repeat(api.config.http.body_limit));
+    raw(&api, "application/json", big).await.problem(413, "body_too_large");
+}
+
+#[tokio::test]
+async fn unknown_routes_and_methods() {
+    let api = Api::start().await;
+    for path in ["/", "/v1", "/v1/nothing", "/docs/nothing.js", "/admin/v1/status", "/metrics"] {
+        api.get(path).await.problem(404, "not_found");
+    }
+    let wrong = send(&api.public, Request::delete("/v1/recommendations").body(Body::empty()).unwrap()).await;
+    wrong.problem(405, "method_not_allowed");
+    assert_eq!(wrong.headers[header::ALLOW], "POST");
+    api.operate(Method::GET, "/admin/v1/nothing", None).await.problem(404, "not_found");
+    api.operate(Method::PUT, "/admin/v1/status", None).await.problem(405, "method_not_allowed");
+}
+
+#[tokio::test]
+async fn the_admin_listener_wants_its_key_on_every_path() {
+    let api = Api::start().await;
+    for path in ["/admin/v1/status", "/admin/v1/models", "/metrics", "/nothing"] {
+        for key in [None, Some("Bearer wrong".to_owned()), Some(KEY.to_owned()), Some(format!("Bearer {KEY} "))] {
+            let mut request = Request::get(path);
+            if let Some(key) = key {
+                request = request.header(header::AUTHORIZATION, key);
+            }
+            let reply = send(&api.admin, request.body(Body::empty()).unwrap()).await;
+            assert!(!reply.problem(401, "unauthorized").contains(KEY));
+            assert_eq!(reply.headers[header::WWW_AUTHENTICATE], "Bearer");
+        }
+    }
+}
+
+#[tokio::test]
+async fn request_ids_are_the_callers_if_sane_and_new_otherwise() {
+    let api = Api::start().await;
+    let ask = async |id: &str| {
+        let request = Request::get("/v1/popular").header("x-request-id", id).body(Body::empty()).unwrap();
+        send(&api.public, request).await
+    };
+    let kept = ask("checkout-7.b_2").await;
+    assert_eq!(
+        (&kept.headers["x-request-id"], &kept.meta()["request_id"]),
+        (&"checkout-7.b_2".parse().unwrap(), &json!("checkout-7.b_2"))
+    );
+    for odd in ["a b", "", &"x".repeat(129), "<script>"] {
+        let replaced = ask(odd).await.headers["x-request-id"].to_str().unwrap().to_owned();
+        assert_eq!((replaced.len(), replaced.as_bytes()[14]), (36, b'7'), "{odd}: {replaced}");
+    }
+}
+
+#[tokio::test]
+async fn a_busy_server_says_when_to_come_again() {
+    let api = Api::start_with(|config| config.limits.concurrent_requests = 1).await;
+    let replies = futures_util::future::join_all((0..20).map(|n| {
+        let body = json!({"customer_id": format!("c{n}"), "k": 500, "filter": {"price": {"max": n}}});
+        async {
+            let body = body;
+            api.post("/v1/recommendations", &body).await
+        }
+    }))
+    .await;
+    let (served, refused): (Vec<_>, Vec<_>) = replies.iter().partition(|reply| reply.status == 200);
+    assert!(!served.is_empty() && !refused.is_empty());
+    for reply in refused {
+        reply.problem(503, "overloaded");
+        assert_eq!(reply.headers[header::RETRY_AFTER], "1");
+    }
+    assert_eq!(api.get("/readyz").await.status, 200);
+}
+
+#[tokio::test]
+async fn browsers_may_call_only_where_it_is_configured() {
+    let ask = async |api: &Api| {
+        let request = Request::get("/v1/popular").header(header::ORIGIN, "https://shop.example");
+        send(&api.public, request.body(Body::empty()).unwrap()).await
+    };
+    let closed = ask(&Api::start().await).await;
+    assert!(!closed.headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN));
+    let open = Api::start_with(|config| config.http.cors_origins = vec!["https://shop.example".into()]).await;
+    assert_eq!(ask(&open).await.headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], "https://shop.example");
+}
+
+#[tokio::test]
+async fn large_answers_are_compressed_and_small_ones_not() {
+    let api = Api::start().await;
+    for (k, encoding) in [(3, None), (500, Some("gzip"))] {
+        let request = Request::get(format!("/v1/popular?k={k}")).header(header::ACCEPT_ENCODING, "gzip");
+        let reply = send(&api.public, request.body(Body::empty()).unwrap()).await;
+        assert_eq!(reply.headers.get(header::CONTENT_ENCODING).map(|e| e.to_str().unwrap()), encoding);
+    }
+}

@@ -1,0 +1,26 @@
+//! The HTTP surface, through the routers; the files mirror the URLs.
+
+#[path = "../onnx/fixture.rs"]
+#[allow(dead_code, reason = "shared with the ONNX tests")]
+mod fixture;
+#[path = "../onnx/reference.rs"]
+mod reference;
+#[path = "../bundle/shop.rs"]
+#[allow(dead_code, reason = "shared with the bundle tests")]
+mod shop;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod admin_articles;
+mod admin_models;
+mod articles;
+mod customers;
+mod errors;
+mod harness;
+mod health;
+mod openapi;
+mod outage;
+mod popular;
+mod recommendations;
+mod reload;
+mod socket;

@@ -1,0 +1,147 @@
+//! `POST /v1/recommendations`
+
+use crate::harness::{Api, MODEL};
+use serde_json::{Value, json};
+
+const PATH: &str = "/v1/recommendations";
+
+#[tokio::test]
+async fn a_known_customer_gets_personal_articles() {
+    let api = Api::start().await;
+    let reply = api.recommend(json!({"customer_id": "customer_id3"})).await;
+    let answer = reply.json();
+    assert_eq!(answer["items"].as_array().unwrap().len(), 12);
+    for (i, item) in answer["items"].as_array().unwrap().iter().enumerate() {
+        assert_eq!((item["rank"].as_u64(), item["source"].as_str()), (Some(i as u64 + 1), Some("model")));
+    }
+    let meta = &answer["meta"];
+    assert_eq!(meta["model"], json!({"name": MODEL, "version": api.versions[0]}));
+    assert_eq!(
+        (&meta["strategy"], &meta["fallback"], &meta["warnings"]),
+        (&json!("personalised"), &Value::Null, &json!([]))
+    );
+    assert_eq!(meta["counts"], json!({"retrieved": 12, "filtered": 50, "filled": 0}));
+    assert_eq!(meta["request_id"].as_str(), reply.headers["x-request-id"].to_str().ok());
+    let other = api.recommend(json!({"customer_id": "customer_id4"})).await;
+    assert_ne!(reply.article_ids(), other.article_ids());
+}
+
+#[tokio::test]
+async fn strangers_and_guests_are_answered_and_told_how() {
+    let api = Api::start().await;
+    for (body, strategy, fallback) in [
+        (json!({"customer_id": "customer_id15"}), "personalised", Value::Null),
+        (json!({"customer_id": "newcomer"}), "personalised", json!("unknown_to_model")),
+        (json!({"customer_id": "nobody"}), "popular", json!("unknown_customer")),
+        (json!({}), "popular", json!("anonymous")),
+        (json!({"session": {"article_ids": ["article_id7"]}}), "session", Value::Null),
+        (
+            json!({"customer_id": "nobody", "session": {"article_ids": ["article_id7"]}}),
+            "session",
+            json!("unknown_to_model"),
+        ),
+        (json!({"session": {"article_ids": ["new7"]}}), "session", Value::Null),
+        (json!({"session": {"article_ids": ["never heard of"]}}), "popular", json!("anonymous")),
+    ] {
+        let reply = api.recommend(body.clone()).await;
+        let meta = reply.meta();
+        assert_eq!((&meta["strategy"], &meta["fallback"]), (&json!(strategy), &fallback), "{body}");
+        assert_eq!(reply.article_ids().len(), 12, "{body}");
+    }
+    let popular = api.recommend(json!({"k": 2})).await;
+    assert_eq!(popular.article_ids(), ["article_id299", "article_id298"]);
+    let unknown = api.recommend(json!({"session": {"article_ids": ["never heard of"]}})).await;
+    assert_eq!(unknown.meta()["warnings"], json!(["unknown_session_articles"]));
+}
+
+#[tokio::test]
+async fn k_articles_whenever_k_are_eligible() {
+    let api = Api::start().await;
+    for (bucket, eligible) in [("one", 1), ("ten", 10), ("hundred", 100), ("many", 10_000)] {
+        for (customer, k) in [("customer_id3", 12), ("customer_id3", 500), ("nobody", 500)] {
+            let filter = json!({"bucket": bucket});
+            let reply =
+                api.recommend(json!({"customer_id": customer, "k": k, "filter": filter, "fields": ["bucket"]})).await;
+            let ids = reply.article_ids();
+            assert_eq!(ids.len(), eligible.min(k), "{bucket} {customer} {k}");
+            assert!(!ids.iter().any(|id| id.starts_with("gone")), "sold out: {ids:?}");
+            for item in reply.json()["items"].as_array().unwrap() {
+                assert_eq!(item["article"], json!({"bucket": bucket}));
+            }
+        }
+    }
+    let none = api.recommend(json!({"customer_id": "customer_id3", "filter": {"bucket": "none"}})).await;
+    assert_eq!((none.article_ids().len(), &none.meta()["counts"]["filtered"]), (0, &json!(10_161)));
+}
+
+#[tokio::test]
+async fn purchased_and_excluded_articles_do_not_appear() {
+    let api = Api::start().await;
+    // Customer 3 bought articles 9, 39, 69, 99 and 129.
+    let bought = ["article_id9", "article_id39", "article_id69", "article_id99", "article_id129"];
+    let filter = json!({"price": {"max": 1.3}});
+    let all = api.recommend(json!({"customer_id": "customer_id3", "k": 500, "filter": filter})).await.article_ids();
+    assert!(bought.iter().all(|id| all.iter().any(|other| other == id)));
+    let exclude = json!({"purchased": true, "article_ids": ["article_id1", "gone1", "never heard of"]});
+    let body = json!({"customer_id": "customer_id3", "k": 500, "filter": filter, "exclude": exclude});
+    let rest = api.recommend(body).await.article_ids();
+    assert_eq!(rest.len(), all.len() - 6);
+    assert!(!rest.iter().any(|id| bought.contains(&id.as_str()) || id == "article_id1"));
+}
+
+#[tokio::test]
+async fn max_per_fields_and_explain() {
+    let api = Api::start().await;
+    let body = json!({
+        "customer_id": "customer_id3", "k": 50, "filter": {"bucket": "hundred"}, "max_per": {"product_code": 1},
+        "fields": ["product_code", "price", "garment"], "explain": true
+    });
+    let answer = api.recommend(body).await.json();
+    let items = answer["items"].as_array().unwrap();
+    let mut codes: Vec<&str> = items.iter().map(|i| i["article"]["product_code"].as_str().unwrap()).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    assert_eq!((codes.len(), items.len()), (50, 50));
+    assert!(items.iter().all(|item| item["article"]["price"].is_number()));
+    let kinds: Vec<&str> =
+        items[0]["reasons"].as_array().unwrap().iter().map(|r| r["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["like_purchased", "best_seller"]);
+}
+
+#[tokio::test]
+async fn the_same_request_gets_the_same_answer() {
+    let api = Api::start().await;
+    let body = json!({"customer_id": "customer_id3", "k": 100, "at": "2026-01-31", "filter": {"bucket": "many"}});
+    let first = api.recommend(body.clone()).await.json();
+    for _ in 0..5 {
+        assert_eq!(api.recommend(body.clone()).await.json()["items"], first["items"]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said() {
+    let api = Api::start().await;
+    let long = "x".repeat(200);
+    for (body, code, told) in [
+        (json!({"k": 0}), "invalid_request", "1 to 500"),
+        (json!({"k": 501}), "invalid_request", "501"),
+        (json!({"k": -1}), "invalid_request", "line 1 column"),
+        (json!({"custommer_id": "1"}), "invalid_request", "custommer_id"),
+        (json!({"customer_id": ""}), "invalid_request", "empty"),
+        (json!({"customer_id": long}), "invalid_request", "128"),
+        (json!({"at": "yesterday"}), "invalid_request", "yesterday"),
+        (json!({"filter": {"color": "Black"}}), "unknown_attribute", "bucket, garment, price"),
+        (json!({"filter": {"bucket": {"min": 1}}}), "invalid_filter", "bucket"),
+        (json!({"filter": {"price": {"min": 2, "max": 1}}}), "invalid_filter", "above"),
+        (json!({"fields": ["colour"]}), "unknown_attribute", "colour"),
+        (json!({"max_per": {"colour": 1}}), "unknown_attribute", "colour"),
+        (json!({"max_per": {"bucket": 0}}), "invalid_request", "at least 1"),
+        (json!({"session": {"article_ids": vec!["a"; 201]}}), "invalid_request", "at most 200"),
+        (json!([]), "invalid_request", "line 1"),
+    ] {
+        let detail = api.post(PATH, &body).await.problem(400, code);
+        assert!(detail.contains(told), "{body}: {detail}");
+    }
+    let detail = api.post(PATH, &json!({"model": "other"})).await.problem(404, "unknown_model");
+    assert!(detail.contains("other") && detail.contains(MODEL), "{detail}");
+}
