@@ -7,14 +7,21 @@ use crate::{
 };
 use hashbrown::HashMap;
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use std::sync::Arc;
 
 /// An immutable view of the shop's articles. Rows are numbered in the order they were added.
 #[derive(Debug)]
 pub struct Catalogue {
-    entities: Entities,
-    by_name: HashMap<String, usize>,
+    articles: Arc<Articles>,
     available: ItemSet,
     version: i64,
+}
+
+/// What stays when only the availability changes.
+#[derive(Debug)]
+struct Articles {
+    entities: Entities,
+    by_name: HashMap<String, usize>,
 }
 
 /// One attribute value of one article.
@@ -31,25 +38,39 @@ impl Catalogue {
         self.version
     }
 
+    /// The same articles with another availability of some; ids it does not have are passed over.
+    pub fn with_availability<'a>(&self, version: i64, ids: impl Iterator<Item = &'a str>, available: bool) -> Self {
+        let mut set = self.available.clone();
+        for row in ids.filter_map(|id| self.row(id)) {
+            if available { set.insert(row) } else { set.remove(row) }
+        }
+        Self { articles: self.articles.clone(), available: set, version }
+    }
+
+    /// Whether the two differ in availability at most.
+    pub fn has_articles_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.articles, &other.articles)
+    }
+
     pub fn len(&self) -> usize {
-        self.entities.len()
+        self.articles.entities.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.entities.is_empty()
+        self.articles.entities.is_empty()
     }
 
     /// Ids and attribute columns.
     pub fn entities(&self) -> &Entities {
-        &self.entities
+        &self.articles.entities
     }
 
     pub fn row(&self, article_id: &str) -> Option<u32> {
-        self.entities.ids.find(article_id)
+        self.articles.entities.ids.find(article_id)
     }
 
     pub fn id(&self, row: u32) -> &str {
-        self.entities.ids.get(row)
+        self.articles.entities.ids.get(row)
     }
 
     /// The rows that may be sold.
@@ -59,16 +80,16 @@ impl Catalogue {
 
     /// The position of an attribute among the columns of [`Catalogue::entities`].
     pub fn attribute(&self, name: &str) -> Option<usize> {
-        self.by_name.get(name).copied()
+        self.articles.by_name.get(name).copied()
     }
 
     pub fn column(&self, attribute: usize) -> &Column {
-        &self.entities.columns[attribute]
+        &self.articles.entities.columns[attribute]
     }
 
     /// Names of the attributes, sorted.
     pub fn attribute_names(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = self.entities.columns.iter().map(|c| c.name.as_str()).collect();
+        let mut names: Vec<&str> = self.articles.entities.columns.iter().map(|c| c.name.as_str()).collect();
         names.sort_unstable();
         names
     }
@@ -95,7 +116,7 @@ pub struct Attributes<'a> {
 impl Serialize for Attributes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        let count = self.columns.map_or(self.catalogue.entities.columns.len(), <[usize]>::len);
+        let count = self.columns.map_or(self.catalogue.entities().columns.len(), <[usize]>::len);
         for i in 0..count {
             let column = self.catalogue.column(self.columns.map_or(i, |columns| columns[i]));
             match &column.values {
@@ -164,7 +185,7 @@ impl CatalogueBuilder {
             pad(&mut column.values, rows);
         }
         let entities = Entities { ids: self.ids, columns: self.columns };
-        Catalogue { entities, by_name: self.by_name, available, version }
+        Catalogue { articles: Arc::new(Articles { entities, by_name: self.by_name }), available, version }
     }
 }
 

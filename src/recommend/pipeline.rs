@@ -21,7 +21,7 @@ pub struct Plan {
     warnings: Vec<Warning>,
     /// Catalogue rows of the visit (or of the article asked about), newest first.
     seen: Vec<u32>,
-    /// Catalogue rows of the purchases, newest first.
+    /// Catalogue rows of the purchases, newest first; only where the request needs them.
     purchased: Vec<u32>,
 }
 
@@ -51,7 +51,7 @@ pub fn plan(snapshot: &Snapshot, request: &Request<'_>) -> Result<Plan, Recommen
     match &request.subject {
         Subject::Everyone => Ok(Plan::popular(None)),
         Subject::Article(id) => plan_article(snapshot, id),
-        Subject::Customer(customer) => plan_customer(snapshot, customer, request.at),
+        Subject::Customer(customer) => plan_customer(snapshot, customer, request),
     }
 }
 
@@ -66,13 +66,15 @@ fn plan_article(snapshot: &Snapshot, id: &ArticleId) -> Result<Plan, RecommendEr
     })
 }
 
-fn plan_customer(snapshot: &Snapshot, customer: &Customer<'_>, at: Timestamp) -> Result<Plan, RecommendError> {
+fn plan_customer(snapshot: &Snapshot, customer: &Customer<'_>, request: &Request<'_>) -> Result<Plan, RecommendError> {
     let model = snapshot.model();
     let rows = |ids: &mut dyn Iterator<Item = &ArticleId>| -> Vec<u32> {
         ids.filter_map(|id| snapshot.catalogue().row(id.as_str())).collect()
     };
     let seen = rows(&mut customer.session.iter());
-    let purchased = rows(&mut customer.purchases.iter());
+    let named = request.exclude.purchased || request.explain;
+    let purchased = if named { rows(&mut customer.purchases.iter()) } else { Vec::new() };
+    let at = request.at;
     let mut warnings = Vec::new();
     if seen.len() < customer.session.len() {
         warnings.push(Warning::UnknownSessionArticles);

@@ -9,6 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Snapshot {
     model: Arc<dyn Model>,
     catalogue: Arc<Catalogue>,
+    join: Arc<Join>,
+    available: Arc<Eligible>,
+    filtered: Mutex<HashMap<Box<str>, Arc<Eligible>>>,
+}
+
+/// What follows from the model and the articles, whatever is available.
+struct Join {
     /// Catalogue row of each item; [`NONE`] for items no longer in the catalogue.
     rows: Vec<u32>,
     /// Item of each catalogue row; [`NONE`] for articles newer than the model.
@@ -16,8 +23,6 @@ pub struct Snapshot {
     fresh: Fresh,
     popular: Vec<u32>,
     popularity_rank: Vec<u32>,
-    available: Arc<Eligible>,
-    filtered: Mutex<HashMap<Box<str>, Arc<Eligible>>>,
 }
 
 /// Articles newer than the model, embedded by its item tower.
@@ -69,19 +74,19 @@ impl Snapshot {
         for (rank, &row) in popular.iter().enumerate() {
             popularity_rank[row as usize] = rank as u32;
         }
-        let mut snapshot = Self {
-            available: Arc::new(Eligible { rows: ItemSet::empty(0), items: ItemSet::empty(0) }),
-            filtered: Mutex::default(),
-            model,
-            catalogue,
-            rows,
-            items,
-            fresh,
-            popular,
-            popularity_rank,
-        };
-        snapshot.available = Arc::new(snapshot.eligible_of(snapshot.catalogue.available().clone()));
-        Ok(snapshot)
+        let join = Join { rows, items, fresh, popular, popularity_rank };
+        Ok(Self::of(model, catalogue, Arc::new(join)))
+    }
+
+    fn of(model: Arc<dyn Model>, catalogue: Arc<Catalogue>, join: Arc<Join>) -> Self {
+        let available = Arc::new(join.eligible(catalogue.available().clone()));
+        Self { model, catalogue, join, available, filtered: Mutex::default() }
+    }
+
+    /// The same model over a catalogue that differs in availability at most; `None` if it differs in more.
+    pub fn with_availability(&self, catalogue: Arc<Catalogue>) -> Option<Self> {
+        let same = catalogue.has_articles_of(&self.catalogue);
+        same.then(|| Self::of(self.model.clone(), catalogue, self.join.clone()))
     }
 
     pub fn model(&self) -> &Arc<dyn Model> {
@@ -94,7 +99,7 @@ impl Snapshot {
 
     /// How many articles of the catalogue the model was not trained with.
     pub fn fresh_articles(&self) -> usize {
-        self.fresh.rows.len()
+        self.join.fresh.rows.len()
     }
 
     /// The available articles that pass the filter. Remembered: the next call with an equal filter is a look-up.
@@ -110,7 +115,7 @@ impl Snapshot {
         }
         let mut rows = self.catalogue.available().clone();
         filter.narrow(&self.catalogue, &mut rows)?;
-        let eligible = Arc::new(self.eligible_of(rows));
+        let eligible = Arc::new(self.join.eligible(rows));
         let mut remembered = self.remembered();
         if remembered.len() >= REMEMBERED_FILTERS {
             remembered.clear();
@@ -126,12 +131,12 @@ impl Snapshot {
 
     /// The catalogue row of an item; `None` when the catalogue no longer has it.
     pub fn row_of_item(&self, item: u32) -> Option<u32> {
-        Some(self.rows[item as usize]).filter(|&row| row != NONE)
+        Some(self.join.rows[item as usize]).filter(|&row| row != NONE)
     }
 
     /// The item of a catalogue row; `None` when the model was not trained with it.
     pub fn item_of_row(&self, row: u32) -> Option<u32> {
-        Some(self.items[row as usize]).filter(|&item| item != NONE)
+        Some(self.join.items[row as usize]).filter(|&item| item != NONE)
     }
 
     /// The vector of an article.
@@ -139,14 +144,14 @@ impl Snapshot {
         if let Some(item) = self.item_of_row(row) {
             return Some(self.model.vector(item));
         }
-        let at = self.fresh.rows.binary_search(&row).ok()?;
+        let at = self.join.fresh.rows.binary_search(&row).ok()?;
         let dim = self.model.index().dim();
-        self.fresh.vectors.get(at * dim..(at + 1) * dim)
+        self.join.fresh.vectors.get(at * dim..(at + 1) * dim)
     }
 
     /// The articles newer than the model with their vectors.
     pub(super) fn fresh(&self) -> impl Iterator<Item = (u32, &[f32])> {
-        self.fresh.rows.iter().copied().zip(self.fresh.vectors.chunks_exact(self.model.index().dim()))
+        self.join.fresh.rows.iter().copied().zip(self.join.fresh.vectors.chunks_exact(self.model.index().dim()))
     }
 
     /// Purchases of the article in the model's training window.
@@ -156,24 +161,26 @@ impl Snapshot {
 
     /// All catalogue rows by falling popularity.
     pub(super) fn popular(&self) -> &[u32] {
-        &self.popular
+        &self.join.popular
     }
 
     /// Position of a row among [`Snapshot::popular`].
     pub(super) fn popularity_rank(&self, row: u32) -> u32 {
-        self.popularity_rank[row as usize]
-    }
-
-    fn eligible_of(&self, rows: ItemSet) -> Eligible {
-        let mut items = ItemSet::empty(self.rows.len());
-        for item in rows.iter().filter_map(|row| self.item_of_row(row)) {
-            items.insert(item);
-        }
-        Eligible { rows, items }
+        self.join.popularity_rank[row as usize]
     }
 
     fn remembered(&self) -> std::sync::MutexGuard<'_, HashMap<Box<str>, Arc<Eligible>>> {
         self.filtered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Join {
+    fn eligible(&self, rows: ItemSet) -> Eligible {
+        let mut items = ItemSet::empty(self.rows.len());
+        for item in rows.iter().map(|row| self.items[row as usize]).filter(|&item| item != NONE) {
+            items.insert(item);
+        }
+        Eligible { rows, items }
     }
 }
 

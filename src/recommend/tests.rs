@@ -295,3 +295,19 @@ fn popular_articles_come_by_falling_sales() {
     assert!(answer.items.windows(2).all(|pair| pair[0].score >= pair[1].score));
     assert_eq!((answer.counts.filled, answer.counts.retrieved), (0, 0));
 }
+
+#[test]
+fn availability_changes_without_joining_anew() {
+    let snapshot = snapshot();
+    let sold_out = snapshot.catalogue().with_availability(2, ["a77", "a78", "gone"].into_iter(), false);
+    let later = snapshot.with_availability(Arc::new(sold_out)).unwrap();
+    let (id, none) = (CustomerId::parse("c77").unwrap(), Filter::default());
+    let asked = request(Subject::Customer(customer(Some(&id))), 3, &none);
+    assert_eq!(names(&snapshot, &answer(&snapshot, &asked))[0], "a77");
+    assert!(!names(&later, &answer(&later, &asked)).iter().any(|id| ["a77", "a78"].contains(id)));
+    assert_eq!(later.catalogue().version(), 2);
+    let back = Arc::new(later.catalogue().with_availability(3, ["a77", "a78"].into_iter(), true));
+    let back = later.with_availability(back).unwrap();
+    assert_eq!(answer(&back, &asked), answer(&snapshot, &asked));
+    assert!(snapshot.with_availability(Arc::new(catalogue(&[], &[]))).is_none());
+}

@@ -182,9 +182,44 @@ impl Service {
     /// # Errors
     /// When the database is away.
     pub async fn set_available(&self, ids: &[ArticleId], available: bool) -> Result<Vec<ArticleId>, ServeError> {
+        if let Some(unknown) = self.set_available_in_place(ids, available).await? {
+            return Ok(unknown);
+        }
         let unknown = self.database.store().set_available(ids, available).await?;
         self.catch_up().await?;
         Ok(unknown)
+    }
+
+    /// Changes the availability without reading the catalogue again; `None`, and nothing done, where the loaded one is
+    /// not the latest. If others changed it at the same time, following catches up with them.
+    async fn set_available_in_place(
+        &self,
+        ids: &[ArticleId],
+        available: bool,
+    ) -> Result<Option<Vec<ArticleId>>, ServeError> {
+        let _changes = self.changes.lock().await;
+        let store = self.database.store();
+        let (now, before) = (self.state(), store.catalogue_version().await?);
+        let Some(loaded) = now.catalogue.as_ref().filter(|loaded| loaded.version() == before) else {
+            return Ok(None);
+        };
+        let unknown = store.set_available(ids, available).await?;
+        let after = store.catalogue_version().await?;
+        let ids = || ids.iter().map(ArticleId::as_str);
+        let changed = loaded.with_availability(before, ids(), available).available() != loaded.available();
+        // More than our own change: keep the old number, so that the next look at the database reads everything.
+        let version = if after == before + i64::from(changed) { after } else { before };
+        let catalogue = Arc::new(loaded.with_availability(version, ids(), available));
+        let mut models = BTreeMap::new();
+        for (name, snapshot) in &now.models {
+            let revised = match snapshot.with_availability(catalogue.clone()) {
+                Some(snapshot) => Arc::new(snapshot),
+                None => self.prepare(Source::Loaded(snapshot.model().clone()), &catalogue).await?,
+            };
+            models.insert(name.clone(), revised);
+        }
+        self.swap(catalogue, models);
+        Ok(Some(unknown))
     }
 
     /// By model: the active version, or the newest bundle, which is made active, where none is.

@@ -46,7 +46,8 @@ static TEMPLATE: LazyLock<Template> = LazyLock::new(|| {
 });
 
 async fn template() -> Template {
-    let directory = tempfile::tempdir().unwrap();
+    // A static is never dropped: the directory stays, so it stays among the build's files.
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     fill(&format!("sqlite:{}", directory.path().join("shop.sqlite").display())).await;
     let models = directory.path().join("models");
     let shop = Shop::new();
