@@ -1,4 +1,5 @@
 //! The HTTP surface, through the routers; the files mirror the URLs.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 #[path = "../onnx/fixture.rs"]
 #[allow(dead_code, reason = "shared with the ONNX tests")]
