@@ -434,6 +434,7 @@ pub(super) const APPEARANCES: &[(i32, &str, u16)] = &[
 ];
 
 /// Code, name, perceived value (id, name), perceived master (id, name), share of articles and of sales (1/10,000).
+#[expect(clippy::type_complexity, reason = "a table reads best as a table")]
 pub(super) const COLOURS: &[(i32, &str, i32, &str, i32, &str, u16, u16)] = &[
     (9, "Black", 4, "Dark", 5, "Black", 2148, 3391),
     (73, "Dark Blue", 4, "Dark", 2, "Blue", 1153, 715),

@@ -158,7 +158,7 @@ fn article(shop: &Shop, seed: u64, row: u32) -> [String; 25] {
     // A department sells one garment group in one section.
     let department_no = 1_000 + product.section * GARMENTS.len() + bucket.garment;
     let mut name = words::name(seed, article.product, product);
-    if row > product.first && row % 29 == 0 {
+    if row > product.first && row.is_multiple_of(29) {
         name.push_str(" (1)");
     }
     [
