@@ -1,6 +1,8 @@
 //! Top-k over a catalogue of the size of H&M's: every plan, k of a page and of a candidate stage, and the filters
 //! between them. `cargo bench --bench retrieval`; building the graph takes half a minute first.
 
+#![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on stops")]
+
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::hint::black_box;

@@ -1,5 +1,7 @@
 //! Latency of towers run by tract, as the server runs them: `cargo bench --bench tower`.
 
+#![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on stops")]
+
 #[path = "../tests/onnx/fixture.rs"]
 #[allow(dead_code, reason = "shared with the tests")]
 mod fixture;

@@ -2,6 +2,8 @@
 //!
 //! The data may not be passed on, so it is looked for in `VITRINE_DATA` or `../shared/data`; without it there is
 //! nothing to compare with.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![cfg(feature = "trainer")]
 
 use std::path::PathBuf;
