@@ -206,7 +206,9 @@ fn describe(error: &figment::Error) -> String {
     let key = error.path.join(".");
     match &error.kind {
         Kind::UnknownField(field, known) => {
-            let place = if key.is_empty() { String::new() } else { format!(" in `{key}`") };
+            // The path ends with the unknown key itself.
+            let section = key.strip_suffix(field.as_str()).unwrap_or(&key).trim_end_matches('.');
+            let place = if section.is_empty() { String::new() } else { format!(" in `{section}`") };
             format!("unknown key `{field}`{place}; known: {}", known.join(", "))
         }
         Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => format!("`{key}`: expected {expected}"),
