@@ -15,7 +15,7 @@ pub struct Manifest {
     /// Model family, such as `two-tower`.
     pub family: String,
     /// UTC time of writing and the first 8 hexadecimal digits of the sha256 over this manifest (with zeros in their
-    /// place): `20260131T120000Z-1a2b3c4d`; sorts by time.
+    /// place): `20260131T120000000Z-1a2b3c4d`; sorts by time.
     pub version: String,
     /// Length of query and item vectors.
     pub dim: usize,

@@ -67,7 +67,7 @@ pub fn write(models: &Path, mut contents: Contents<'_>) -> Result<PathBuf, Bundl
     contents.write_files(directory)?;
     let invalid = |reason: String| BundleError::Contents { name: contents.name.to_owned(), reason };
     let time = OffsetDateTime::now_utc()
-        .format(format_description!("[year][month][day]T[hour][minute][second]Z"))
+        .format(format_description!("[year][month][day]T[hour][minute][second][subsecond digits:3]Z"))
         .map_err(|error| invalid(error.to_string()))?;
     let manifest = contents.manifest(items, describe_files(directory)?);
     let (manifest, version) = files::seal(manifest, &time).map_err(|error| invalid(error.to_string()))?;
@@ -78,7 +78,7 @@ pub fn write(models: &Path, mut contents: Contents<'_>) -> Result<PathBuf, Bundl
 
     let target = parent.join(version);
     if target.exists() {
-        // The same content written twice within one second.
+        // The same content written twice within one millisecond.
         return Bundle::open(&target).map(|_| target);
     }
     std::fs::rename(directory, &target).map_err(BundleError::io(&target))?;

@@ -69,7 +69,7 @@ struct Meta<'a> {
 struct ModelName<'a> {
     #[schema(example = "retrieval")]
     name: &'a str,
-    #[schema(example = "20260131T120000Z-1a2b3c4d")]
+    #[schema(example = "20260131T120000000Z-1a2b3c4d")]
     version: &'a str,
 }
 

@@ -12,7 +12,7 @@ use std::{path::PathBuf, sync::Arc};
 /// Lists, activates and rolls back versions of models; running servers follow within moments.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  vitrine-server models list\n  \
-    vitrine-server models activate retrieval 20260131T120000Z-1a2b3c4d\n  vitrine-server models rollback retrieval")]
+    vitrine-server models activate retrieval 20260131T120000000Z-1a2b3c4d\n  vitrine-server models rollback retrieval")]
 pub(super) struct Arguments {
     #[command(flatten)]
     database: DatabaseArguments,

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 /// Ranks the whole catalogue for held-out purchases and prints the metrics, a bundle's beside the baselines'.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  vitrine-trainer evaluate --data shop --bundle models/retrieval/20260131T120000Z-1a2b3c4d\n  \
+    after_help = "Examples:\n  vitrine-trainer evaluate --data shop --bundle models/retrieval/20260131T120000000Z-1a2b3c4d\n  \
                         vitrine-trainer evaluate --data ml-100k --baseline all --protocol leave-one-out --json"
 )]
 #[command(group = clap::ArgGroup::new("ranker").required(true))]

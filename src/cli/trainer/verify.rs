@@ -11,7 +11,7 @@ use std::path::PathBuf;
 ///
 /// Ends with status 2 and the reason when the bundle cannot be used.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  vitrine-trainer verify models/demo/20260131T120000Z-1a2b3c4d")]
+#[command(after_help = "Example:\n  vitrine-trainer verify models/demo/20260131T120000000Z-1a2b3c4d")]
 pub struct VerifyArguments {
     /// The bundle: `<models>/<name>/<version>`.
     #[arg(value_name = "DIR")]

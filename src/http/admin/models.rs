@@ -37,7 +37,7 @@ struct Version {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Activation {
-    #[schema(example = "20260131T120000Z-1a2b3c4d")]
+    #[schema(example = "20260131T120000000Z-1a2b3c4d")]
     version: String,
 }
 
