@@ -176,7 +176,7 @@ pub async fn until_the_end_readers_see_the_old_purchases(db: &Database) {
     complete(db, &first, 50).await;
     let second = shop(20, 9, 400);
     let fingerprint = second.fingerprint();
-    let import = Import { dataset: &second, fingerprint: &fingerprint, batch: 10 };
+    let import = Import { dataset: &second, fingerprint: &fingerprint, batch: 1 };
     let options = StoreOptions::default();
     let mut importing = pin!(store::import(&db.url, &options, &import));
     let (old, new) = (expected(&first)["c1"].len(), expected(&second)["c1"].len());
@@ -188,7 +188,7 @@ pub async fn until_the_end_readers_see_the_old_purchases(db: &Database) {
             found = customer(db, "c1", usize::MAX) => seen.push(found.purchases.len()),
         }
     }
-    assert!(seen.len() > 3 && seen.iter().all(|&n| n == old || n == new), "{seen:?}");
+    assert!(seen.contains(&old) && seen.iter().all(|&n| n == old || n == new), "{seen:?}");
     assert!(seen.is_sorted(), "{seen:?}");
     assert_holds(db, &second).await;
 }
@@ -200,13 +200,13 @@ pub async fn an_interrupted_import_goes_on(db: &Database) {
     let dataset = shop(40, 17, 600);
     let mut interrupted = 0;
     // The last drop may come between the commit of the end and its answer: then nothing is left to do.
-    while for_polls(run(db, &dataset, 25), 8 + interrupted * 5).await.map(Result::unwrap).is_none() {
+    while for_polls(run(db, &dataset, 5), 8 + interrupted * 2).await.map(Result::unwrap).is_none() {
         interrupted += 1;
         assert!(interrupted < 500, "the import never ends");
     }
     assert!(interrupted >= 5, "{interrupted} interruptions test nothing");
     assert_holds(db, &dataset).await;
-    assert_eq!(run(db, &dataset, 25).await.unwrap(), Outcome::AlreadyComplete);
+    assert_eq!(run(db, &dataset, 5).await.unwrap(), Outcome::AlreadyComplete);
 }
 
 /// The future's result, or `None` when it was dropped after so many polls.
