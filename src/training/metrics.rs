@@ -9,20 +9,30 @@ use std::{
 
 /// An open metrics file. Every line is an object with `stage` (`search` or `refit`), `epoch` and `step`, and `loss`;
 /// lines at the end of an epoch also have `seconds` and, where there are validation cases, the metrics by name.
-pub(super) struct MetricsFile {
+pub(super) struct MetricsFile<'a> {
     path: PathBuf,
     file: File,
+    /// Told of every line.
+    observe: &'a (dyn Fn(&serde_json::Value) + Sync),
 }
 
-impl MetricsFile {
+impl<'a> MetricsFile<'a> {
     /// A new file, or the end of the old one where a run goes on.
-    pub(super) fn open(path: &Path, resume: bool) -> Result<Self, TrainingError> {
+    pub(super) fn open(
+        path: &Path,
+        resume: bool,
+        observe: &'a (dyn Fn(&serde_json::Value) + Sync),
+    ) -> Result<Self, TrainingError> {
         let file = OpenOptions::new().create(true).write(true).append(resume).truncate(!resume).open(path);
         let file = file.map_err(|source| TrainingError::Io { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), file })
+        Ok(Self { path: path.to_owned(), file, observe })
     }
 
     pub(super) fn line(&mut self, line: &serde_json::Value) -> Result<(), TrainingError> {
-        writeln!(self.file, "{line}").map_err(|source| TrainingError::Io { path: self.path.clone(), source })
+        // In one write, so that a killed run leaves whole lines.
+        let written = self.file.write_all(format!("{line}\n").as_bytes());
+        written.map_err(|source| TrainingError::Io { path: self.path.clone(), source })?;
+        (self.observe)(line);
+        Ok(())
     }
 }

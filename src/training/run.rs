@@ -41,6 +41,8 @@ pub struct Trainer<'a> {
     pub directory: PathBuf,
     /// Asked before every step; `true` ends the run there, with a checkpoint.
     pub stop: &'a (dyn Fn() -> bool + Sync),
+    /// Told of every line of the metrics file as it is written.
+    pub observe: &'a (dyn Fn(&serde_json::Value) + Sync),
 }
 
 /// How a run ended.
@@ -86,7 +88,7 @@ impl Trainer<'_> {
         let io = |source| TrainingError::Io { path: self.directory.clone(), source };
         std::fs::create_dir_all(&self.directory).map_err(io)?;
         let mut state = if resume { self.resumed()? } else { self.fresh() };
-        let mut metrics = MetricsFile::open(&self.directory.join("metrics.jsonl"), resume)?;
+        let mut metrics = MetricsFile::open(&self.directory.join("metrics.jsonl"), resume, self.observe)?;
         let mut resume = resume;
         if state.refit.is_none() {
             let stage = self.search_stage()?;
@@ -173,7 +175,7 @@ impl Trainer<'_> {
         stage: &Stage,
         state: &mut State,
         resume: bool,
-        metrics: &mut MetricsFile,
+        metrics: &mut MetricsFile<'_>,
     ) -> Result<Option<Trained>, TrainingError> {
         let (schema, vocabularies) = fit(self.dataset, &stage.rows, &self.config.features)?;
         let encoder = Encoder::new(schema, vocabularies)?;
@@ -227,7 +229,7 @@ impl Trainer<'_> {
         samples: &Samples<'_>,
         model: &mut TwoTower,
         state: &mut State,
-        metrics: &mut MetricsFile,
+        metrics: &mut MetricsFile<'_>,
     ) -> Result<Option<f64>, TrainingError> {
         let (epoch, batches) = (state.epoch, samples.batches());
         let order = samples.order(epoch);

@@ -62,6 +62,7 @@ fn with_trainer<T>(
         fingerprint: &dataset.fingerprint(),
         directory: directory.to_owned(),
         stop,
+        observe: &|_| (),
     })
 }
 

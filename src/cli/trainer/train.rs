@@ -87,6 +87,7 @@ pub fn train(
         // No model name begins with a dot, so this is never taken for bundles.
         directory: out.join(".training").join(&config.model.name),
         stop: &|| stop.load(Ordering::Relaxed),
+        observe: &|_| (),
     };
     let trained = match mark(trainer.train(resume))? {
         Outcome::Finished(trained) => trained,
