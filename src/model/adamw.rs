@@ -1,11 +1,9 @@
 //! AdamW (Kingma & Ba 2015, arXiv:1412.6980; Loshchilov & Hutter 2019, arXiv:1711.05101).
 
 use super::simd::{AdamStep, Simd, adamw};
-use serde::{Deserialize, Serialize};
 
 /// Hyperparameters of the optimiser.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamW {
     pub learning_rate: f32,
     /// The share of a weight removed by each step that touches it: λ of the paper with η = 1, *not* multiplied by the

@@ -51,6 +51,15 @@ impl Table {
         (0..self.rows()).flat_map(|row| self.trained_row(row)).copied().collect()
     }
 
+    /// Weights, moments and steps as bytes, in a fixed order.
+    pub fn arrays(&mut self) -> [&mut [u8]; 3] {
+        [
+            bytemuck::cast_slice_mut(&mut self.weights),
+            bytemuck::cast_slice_mut(&mut self.moments),
+            bytemuck::cast_slice_mut(&mut self.steps),
+        ]
+    }
+
     /// One step for every row the batch touched; leaves `touched` empty.
     pub fn update(&mut self, touched: &mut Scatter, optimizer: &AdamW) {
         let (simd, dim) = (Simd::detect(), self.dim);

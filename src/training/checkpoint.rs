@@ -4,7 +4,7 @@
 //! machine's byte order, and the sha256 of all that. It is written beside its place, flushed and renamed: a crash leaves
 //! the checkpoint before.
 
-use crate::model::{Side, TwoTower};
+use super::learner::Learner;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{
@@ -67,7 +67,7 @@ impl Best {
 ///
 /// # Errors
 /// [`CheckpointError::Io`], such as a full disk; the checkpoint before is then still there.
-pub fn write(path: &Path, state: &State, model: &mut TwoTower) -> Result<(), CheckpointError> {
+pub fn write(path: &Path, state: &State, model: &mut impl Learner) -> Result<(), CheckpointError> {
     let fail = |source| CheckpointError::Io { path: path.to_owned(), source };
     let partial = path.with_extension("partial");
     let mut write = || -> std::io::Result<()> {
@@ -77,7 +77,7 @@ pub fn write(path: &Path, state: &State, model: &mut TwoTower) -> Result<(), Che
         out.write_all(MAGIC)?;
         out.write_all(&(header.len() as u64).to_le_bytes())?;
         out.write_all(&header)?;
-        for array in arrays(model) {
+        for array in model.arrays() {
             out.write_all(array)?;
         }
         let Hashing { mut inner, hash } = out;
@@ -108,10 +108,10 @@ pub fn read_state(path: &Path) -> Result<State, CheckpointError> {
 ///
 /// # Errors
 /// [`CheckpointError`] when the file is missing, cut short, changed, or of a model of another shape.
-pub fn read(path: &Path, model: &mut TwoTower) -> Result<State, CheckpointError> {
+pub fn read(path: &Path, model: &mut impl Learner) -> Result<State, CheckpointError> {
     let damaged = |problem: &str| CheckpointError::Damaged { path: path.to_owned(), problem: problem.to_owned() };
     let (state, mut input) = open(path)?;
-    for array in arrays(model) {
+    for array in model.arrays() {
         input.read_exact(array).map_err(|_| damaged("it ends early"))?;
     }
     let hash = input.hash.finalize_reset();
@@ -120,7 +120,7 @@ pub fn read(path: &Path, model: &mut TwoTower) -> Result<State, CheckpointError>
     if hash[..] != expected || input.inner.read(&mut [0]).is_ok_and(|n| n > 0) {
         return Err(damaged("its checksum or length is wrong"));
     }
-    model.steps = state.steps;
+    *model.steps() = state.steps;
     Ok(state)
 }
 
@@ -140,31 +140,6 @@ fn open(path: &Path) -> Result<(State, Hashing<BufReader<File>>), CheckpointErro
     input.read_exact(&mut header).map_err(|_| damaged("it ends early".into()))?;
     let state = serde_json::from_slice(&header).map_err(|error| damaged(format!("header: {error}")))?;
     Ok((state, input))
-}
-
-/// Every array of the model's state as bytes, in a fixed order.
-fn arrays(model: &mut TwoTower) -> impl Iterator<Item = &mut [u8]> {
-    [&mut model.query, &mut model.item].into_iter().flat_map(|Side { tables, tower, .. }| {
-        let tables = tables.iter_mut().flat_map(|table| {
-            [
-                bytemuck::cast_slice_mut(&mut table.weights),
-                bytemuck::cast_slice_mut(&mut table.moments),
-                bytemuck::cast_slice_mut(&mut table.steps),
-            ]
-        });
-        let layers = tower.layers.iter_mut().zip(&mut tower.moments).flat_map(|(layer, (weight, bias))| {
-            [
-                &mut layer.weight,
-                &mut layer.bias,
-                &mut weight.first,
-                &mut weight.second,
-                &mut bias.first,
-                &mut bias.second,
-            ]
-            .map(|array| bytemuck::cast_slice_mut(array))
-        });
-        tables.chain(layers)
-    })
 }
 
 /// Where a checkpoint's configuration differs from `now`: `key: was …, is now …`.

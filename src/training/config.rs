@@ -1,5 +1,6 @@
 //! The training configuration: a TOML file, changed by `--set key=value`, checked once.
 
+use super::learner::StepOptimizer;
 use crate::{
     bundle::IndexParameters,
     dataset::Protocol,
@@ -20,7 +21,7 @@ pub struct TrainingConfig {
     #[serde(default)]
     pub loss: LossConfig,
     #[serde(default)]
-    pub optimizer: AdamW,
+    pub optimizer: OptimizerConfig,
     #[serde(default)]
     pub training: LoopConfig,
     /// What is held out; the last week for the test and the one before it for validation by default.
@@ -70,6 +71,34 @@ pub struct LossConfig {
     /// Items drawn uniformly in addition to the batch's own; the size of the catalogue or more takes every item once,
     /// which is the full softmax.
     pub uniform_negatives: usize,
+}
+
+/// `[optimizer]`: AdamW and how its learning rate runs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OptimizerConfig {
+    pub learning_rate: f32,
+    /// The share of a weight removed by each step that touches it, not multiplied by the learning rate ([`AdamW`]).
+    pub weight_decay: f32,
+    pub beta1: f32,
+    pub beta2: f32,
+    pub epsilon: f32,
+    /// The learning rate rises in a line over so many steps.
+    pub warmup_steps: u32,
+    /// What it does afterwards.
+    pub schedule: Schedule,
+    /// Longest gradient over all parameters (its Euclidean length); longer ones are scaled down. Sequence models only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip: Option<f32>,
+}
+
+/// The learning rate after the warm-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    Constant,
+    /// Falls to 0 at the last of the planned epochs, along half a cosine (Loshchilov & Hutter 2017, arXiv:1608.03983).
+    Cosine,
 }
 
 /// `[training]`
@@ -127,6 +156,35 @@ pub enum ConfigError {
 impl Default for LossConfig {
     fn default() -> Self {
         Self { temperature: 1.0, logq: true, uniform_negatives: 0 }
+    }
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        let AdamW { learning_rate, weight_decay, beta1, beta2, epsilon } = AdamW::default();
+        let (warmup_steps, schedule, clip) = (0, Schedule::Constant, None);
+        Self { learning_rate, weight_decay, beta1, beta2, epsilon, warmup_steps, schedule, clip }
+    }
+}
+
+impl OptimizerConfig {
+    /// The optimiser of the step after `steps`, of `planned` in all.
+    pub(super) fn at(&self, steps: u32, planned: u32) -> StepOptimizer {
+        let Self { learning_rate, weight_decay, beta1, beta2, epsilon, warmup_steps, schedule, clip } = *self;
+        let factor = if steps < warmup_steps {
+            f64::from(steps + 1) / f64::from(warmup_steps)
+        } else {
+            match schedule {
+                Schedule::Constant => 1.0,
+                Schedule::Cosine => {
+                    let rest = planned.saturating_sub(warmup_steps).max(1);
+                    let done = f64::from(steps - warmup_steps) / f64::from(rest);
+                    0.5 * (1.0 + (std::f64::consts::PI * done.min(1.0)).cos())
+                }
+            }
+        };
+        let learning_rate = (f64::from(learning_rate) * factor) as f32;
+        StepOptimizer { adamw: AdamW { learning_rate, weight_decay, beta1, beta2, epsilon }, clip }
     }
 }
 
@@ -202,6 +260,11 @@ impl TrainingConfig {
             ("optimizer.weight_decay", fraction(optimizer.weight_decay), "must be at least 0 and below 1"),
             ("optimizer.beta1", fraction(optimizer.beta1), "must be at least 0 and below 1"),
             ("optimizer.beta2", fraction(optimizer.beta2), "must be at least 0 and below 1"),
+            (
+                "optimizer.clip",
+                optimizer.clip.is_none_or(|clip| clip > 0.0 && model.family != Family::TwoTower),
+                "must be above 0, and is for sequence models only",
+            ),
             ("optimizer.epsilon", optimizer.epsilon > 0.0, "must be above 0"),
             ("training.epochs", training.epochs > 0, "must be at least 1"),
             ("training.batch_size", (1..=1 << 20).contains(&training.batch_size), "must be 1 to 1048576"),
@@ -312,6 +375,19 @@ mod tests {
     }
 
     #[test]
+    fn the_learning_rate_rises_then_falls_as_told() {
+        let rate = |schedule, steps| {
+            let config =
+                OptimizerConfig { learning_rate: 1.0, warmup_steps: 4, schedule, ..OptimizerConfig::default() };
+            config.at(steps, 12).adamw.learning_rate
+        };
+        let rises: Vec<f32> = (0..5).map(|steps| rate(Schedule::Constant, steps)).collect();
+        assert_eq!(rises, [0.25, 0.5, 0.75, 1.0, 1.0]);
+        let falls: Vec<f32> = [4, 8, 12, 99].map(|steps| rate(Schedule::Cosine, steps)).to_vec();
+        assert!(falls.iter().zip([1.0, 0.5, 0.0, 0.0]).all(|(f, want)| (f - want).abs() < 1e-6), "{falls:?}");
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (sets, part) in [
             (["training.epoch=3"], "unknown field `epoch`"),
@@ -324,6 +400,7 @@ mod tests {
             (["training.half_life_days=0"], "`training.half_life_days` must be above 0"),
             (["model.name=\"A b\""], "`model.name`"),
             (["optimizer.learning_rate=nan"], "above 0"),
+            (["optimizer.clip=1"], "sequence models only"),
             (["split={protocol=\"weekly\"}"], "unknown variant"),
         ] {
             let error = load(SMALL, &sets).unwrap_err();

@@ -2,6 +2,7 @@
 
 use super::{
     TrainingError,
+    learner::Model,
     run::{Trained, Trainer},
     samples::Samples,
 };
@@ -28,6 +29,7 @@ impl Trainer<'_> {
     /// [`TrainingError::Bundle`].
     pub fn export(&self, trained: &Trained, metrics: &[MetricsRow], models: &Path) -> Result<PathBuf, TrainingError> {
         let Trained { encoder, model, rows, .. } = trained;
+        let Model::TwoTower(model) = model;
         let samples = Samples::new(encoder, self.dataset, self.histories, rows, self.config);
         let all_items = samples.all_items();
         let items = embed(&model.item, &all_items);
@@ -59,7 +61,7 @@ impl Trainer<'_> {
 
     /// Requests of customers at the end of the data, one of them with nothing known, and items, all evenly spaced.
     fn golden(&self, trained: &Trained, samples: &Samples<'_>, all_items: &Inputs, vectors: &[f32]) -> Golden {
-        let model = &trained.model;
+        let Model::TwoTower(model) = &trained.model;
         let at = self.dataset.purchases.time.last().copied().unwrap_or_default();
         let moments = spaced(self.dataset.customers.len()).enumerate().map(|(i, customer)| {
             let known = if i == 0 { 0 } else { self.histories.of_customer(customer as u32).len() as u32 };

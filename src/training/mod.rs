@@ -7,6 +7,7 @@ pub mod checkpoint;
 mod config;
 mod error;
 mod export;
+mod learner;
 mod metrics;
 mod run;
 mod samples;
@@ -14,7 +15,10 @@ mod samples;
 #[cfg(test)]
 mod tests;
 
-pub use config::{ConfigError, Family, LoopConfig, LossConfig, ModelConfig, Refit, TrainingConfig};
+pub use config::{
+    ConfigError, Family, LoopConfig, LossConfig, ModelConfig, OptimizerConfig, Refit, Schedule, TrainingConfig,
+};
 pub use error::TrainingError;
+pub use learner::Model;
 pub use run::{Outcome, Trained, Trainer};
 pub use samples::Samples;

@@ -3,9 +3,9 @@
 use super::{
     TrainingError,
     checkpoint::{self, Best, State},
-    config::{Refit, TrainingConfig},
+    config::{Family, Refit, TrainingConfig},
+    learner::{Batches, Learner, Model},
     metrics::MetricsFile,
-    samples::Samples,
 };
 use crate::{
     bundle::MetricsRow,
@@ -13,7 +13,7 @@ use crate::{
     domain::Timestamp,
     evaluation::{Evaluation, VectorRanker},
     features::{Encoder, Moment, fit},
-    model::{StepBatch, TwoTower},
+    model::TwoTower,
     progress::Progress,
 };
 use serde_json::json;
@@ -55,7 +55,7 @@ pub enum Outcome {
 /// A finished model.
 pub struct Trained {
     pub encoder: Encoder,
-    pub model: TwoTower,
+    pub model: Model,
     /// Epochs behind the model.
     pub epochs: u32,
     /// The purchases it was trained on, ascending.
@@ -81,10 +81,12 @@ impl Trainer<'_> {
         let threads = self.config.training.threads;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         let pool = pool.map_err(|source| TrainingError::Threads { threads, source })?;
-        pool.install(|| self.stages(resume))
+        pool.install(|| match self.config.model.family {
+            Family::TwoTower => self.stages::<TwoTower>(resume),
+        })
     }
 
-    fn stages(&self, resume: bool) -> Result<Outcome, TrainingError> {
+    fn stages<L: Learner>(&self, resume: bool) -> Result<Outcome, TrainingError> {
         let io = |source| TrainingError::Io { path: self.directory.clone(), source };
         std::fs::create_dir_all(&self.directory).map_err(io)?;
         let mut state = if resume { self.resumed()? } else { self.fresh() };
@@ -92,7 +94,7 @@ impl Trainer<'_> {
         let mut resume = resume;
         if state.refit.is_none() {
             let stage = self.search_stage()?;
-            let Some(mut trained) = self.stage(&stage, &mut state, resume, &mut metrics)? else {
+            let Some(mut trained) = self.stage::<L>(&stage, &mut state, resume, &mut metrics)? else {
                 return Ok(Outcome::Interrupted(self.last()));
             };
             let Some(best) = state.best else { return Ok(Outcome::Finished(Box::new(trained))) };
@@ -106,7 +108,7 @@ impl Trainer<'_> {
         let epochs = state.refit.unwrap_or(self.config.training.epochs);
         let rows = self.window(self.split.train_and_validation())?;
         let stage = Stage { rows, cases: Vec::new(), epochs };
-        let trained = self.stage(&stage, &mut state, resume, &mut metrics)?;
+        let trained = self.stage::<L>(&stage, &mut state, resume, &mut metrics)?;
         Ok(match trained {
             Some(trained) => {
                 let validation = state.best.map(|best| best.metric());
@@ -170,7 +172,7 @@ impl Trainer<'_> {
     }
 
     /// Trains one stage to its end; `None` when stopped from outside.
-    fn stage(
+    fn stage<L: Learner>(
         &self,
         stage: &Stage,
         state: &mut State,
@@ -179,11 +181,11 @@ impl Trainer<'_> {
     ) -> Result<Option<Trained>, TrainingError> {
         let (schema, vocabularies) = fit(self.dataset, &stage.rows, &self.config.features)?;
         let encoder = Encoder::new(schema, vocabularies)?;
-        let mut model = TwoTower::new(encoder.schema(), &self.config.two_tower(), self.config.training.seed);
+        let mut model = L::new(&encoder, self.config);
         if resume {
             checkpoint::read(&self.last(), &mut model)?;
         }
-        let samples = Samples::new(&encoder, self.dataset, self.histories, &stage.rows, self.config);
+        let samples = L::samples(&encoder, self.dataset, self.histories, &stage.rows, self.config);
         while state.epoch < stage.epochs && !self.out_of_patience(stage, state) {
             let started = Instant::now();
             let Some(loss) = self.epoch(stage, &samples, &mut model, state, metrics)? else {
@@ -213,7 +215,7 @@ impl Trainer<'_> {
             epochs = best.epoch;
         }
         drop(samples);
-        Ok(Some(Trained { encoder, model, epochs, rows: stage.rows.clone(), validation: None }))
+        Ok(Some(Trained { encoder, model: model.into_model(), epochs, rows: stage.rows.clone(), validation: None }))
     }
 
     fn out_of_patience(&self, stage: &Stage, state: &State) -> bool {
@@ -223,11 +225,11 @@ impl Trainer<'_> {
     }
 
     /// One epoch, or the rest of one; its mean loss, or `None` when stopped from outside.
-    fn epoch(
+    fn epoch<L: Learner>(
         &self,
         stage: &Stage,
-        samples: &Samples<'_>,
-        model: &mut TwoTower,
+        samples: &L::Samples<'_>,
+        model: &mut L,
         state: &mut State,
         metrics: &mut MetricsFile<'_>,
     ) -> Result<Option<f64>, TrainingError> {
@@ -237,7 +239,7 @@ impl Trainer<'_> {
         let progress = Progress::new(&name, batches as u64, "steps");
         progress.add(u64::from(state.batch));
         std::thread::scope(|scope| {
-            let (sender, receiver) = mpsc::sync_channel::<StepBatch>(PREFETCH);
+            let (sender, receiver) = mpsc::sync_channel::<L::Batch>(PREFETCH);
             let first = state.batch as usize;
             let order = &order;
             scope.spawn(move || {
@@ -249,7 +251,8 @@ impl Trainer<'_> {
                     checkpoint::write(&self.last(), state, model)?;
                     return Ok(None);
                 }
-                let loss = model.step(&batch, &self.config.optimizer);
+                let optimizer = self.config.optimizer.at(state.steps, stage.epochs.saturating_mul(batches as u32));
+                let loss = model.step(&batch, &optimizer);
                 state.batch += 1;
                 if !loss.is_finite() {
                     let (step, epoch, batch) = (state.steps + 1, epoch + 1, state.batch);
@@ -261,7 +264,7 @@ impl Trainer<'_> {
                         directory: self.directory.clone(),
                     });
                 }
-                state.steps = model.steps;
+                state.steps = *model.steps();
                 state.loss_bits = (f64::from_bits(state.loss_bits) + loss).to_bits();
                 progress.message(&format!("loss {loss:.4}"));
                 progress.add(1);
@@ -278,11 +281,11 @@ impl Trainer<'_> {
     }
 
     /// The stage's cases ranked over the full catalogue.
-    fn validate(
+    fn validate<L: Learner>(
         &self,
         stage: &Stage,
-        samples: &Samples<'_>,
-        model: &TwoTower,
+        samples: &L::Samples<'_>,
+        model: &L,
     ) -> Result<Option<MetricsRow>, TrainingError> {
         if stage.cases.is_empty() {
             return Ok(None);
@@ -295,8 +298,14 @@ impl Trainer<'_> {
     /// # Errors
     /// [`TrainingError::Evaluation`] when there are no cases.
     pub fn test(&self, trained: &Trained) -> Result<MetricsRow, TrainingError> {
-        let samples = Samples::new(&trained.encoder, self.dataset, self.histories, &trained.rows, self.config);
-        self.evaluate(&self.config.model.name, &samples, &trained.model, &self.test_cases())
+        match &trained.model {
+            Model::TwoTower(model) => self.test_model(trained, &**model),
+        }
+    }
+
+    fn test_model<L: Learner>(&self, trained: &Trained, model: &L) -> Result<MetricsRow, TrainingError> {
+        let samples = L::samples(&trained.encoder, self.dataset, self.histories, &trained.rows, self.config);
+        self.evaluate(&self.config.model.name, &samples, model, &self.test_cases())
     }
 
     /// The test cases that judge the finished model.
@@ -304,19 +313,19 @@ impl Trainer<'_> {
         spaced(&self.split.test, self.config.training.evaluation_cases)
     }
 
-    fn evaluate(
+    fn evaluate<L: Learner>(
         &self,
         name: &str,
-        samples: &Samples<'_>,
-        model: &TwoTower,
+        samples: &L::Samples<'_>,
+        model: &L,
         cases: &[Case],
     ) -> Result<MetricsRow, TrainingError> {
-        let items = model.item.embed(&samples.all_items());
+        let items = model.item_vectors(samples);
         let queries = |cases: &[Case], out: &mut [f32]| {
-            out.copy_from_slice(&model.query.embed(&samples.query_rows(cases.iter().map(Moment::from))));
+            out.copy_from_slice(&model.query_vectors(samples, cases.iter().map(Moment::from)));
             Ok::<(), String>(())
         };
-        let ranker = VectorRanker::new(name, queries, self.config.model.dim, &items);
+        let ranker = VectorRanker::new(name, queries, model.dim(), &items);
         let (dataset, histories, protocol) = (self.dataset, self.histories, self.split.protocol);
         Ok(Evaluation { dataset, histories, protocol, cases }.row(&ranker)?)
     }

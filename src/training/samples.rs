@@ -1,6 +1,6 @@
 //! Training purchases as batches: what the query tower sees, which item was bought, and the columns of the softmax.
 
-use super::config::TrainingConfig;
+use super::{config::TrainingConfig, learner::Batches};
 use crate::{
     dataset::{Dataset, Histories},
     domain::Timestamp,
@@ -10,8 +10,7 @@ use crate::{
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
-/// The training purchases of a run and everything to make batches of them. Batch `b` of epoch `e` depends on the seed,
-/// `e` and `b` alone, so that a resumed run sees the same batches.
+/// The training purchases of a run and everything to make batches of them.
 pub struct Samples<'a> {
     customers: EncodedCustomers<'a>,
     items: EncodedItems,
@@ -74,50 +73,12 @@ impl<'a> Samples<'a> {
         }
     }
 
-    /// Batches an epoch.
-    pub fn batches(&self) -> usize {
-        self.rows.len().div_ceil(self.batch_size)
-    }
-
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
-    }
-
-    /// The shuffled order of an epoch.
-    pub fn order(&self, epoch: u32) -> Vec<u32> {
-        let mut order: Vec<u32> = (0..self.rows.len() as u32).collect();
-        order.shuffle(&mut self.rng(epoch, 0));
-        order
-    }
-
-    /// Batch number `batch` of an epoch whose [`Self::order`] is given.
-    pub fn batch(&self, order: &[u32], epoch: u32, batch: usize) -> StepBatch {
-        let first = batch * self.batch_size;
-        let picked = &order[first..order.len().min(first + self.batch_size)];
-        let mut rng = self.rng(epoch, batch as u64 + 1);
-        let mut queries = self.query.rows(picked.len());
-        let bought = |sample: u32| self.dataset.purchases.article[self.rows[sample as usize].0 as usize];
-        for (i, &sample) in picked.iter().enumerate() {
-            let (row, known) = self.rows[sample as usize];
-            let purchases = &self.dataset.purchases;
-            let (customer, at) = (purchases.customer[row as usize], purchases.time[row as usize]);
-            let (indices, numbers) = self.query.row(&mut queries, i);
-            self.customers.fill(&Moment { customer, at, known }, indices, numbers);
-            self.query.drop_ids(indices, &mut rng);
-        }
-        let (columns, targets) = self.columns(picked.iter().map(|&sample| bought(sample)), &mut rng);
-        let mut items = self.item.rows(columns.len());
-        for (i, &item) in columns.iter().enumerate() {
-            let (indices, numbers) = self.item.row(&mut items, i);
-            self.items.fill(item, indices, numbers);
-            self.item.drop_ids(indices, &mut rng);
-        }
-        let bias = columns.iter().map(|&item| self.bias[item as usize]).collect();
-        StepBatch { queries, items, targets, bias, weights: self.weights(picked) }
     }
 
     /// By age, oldest the lightest.
@@ -179,6 +140,43 @@ impl<'a> Samples<'a> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed.wrapping_add(u64::from(epoch) << 32));
         rng.set_stream(stream);
         rng
+    }
+}
+
+impl Batches<StepBatch> for Samples<'_> {
+    fn batches(&self) -> usize {
+        self.rows.len().div_ceil(self.batch_size)
+    }
+
+    fn order(&self, epoch: u32) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..self.rows.len() as u32).collect();
+        order.shuffle(&mut self.rng(epoch, 0));
+        order
+    }
+
+    fn batch(&self, order: &[u32], epoch: u32, batch: usize) -> StepBatch {
+        let first = batch * self.batch_size;
+        let picked = &order[first..order.len().min(first + self.batch_size)];
+        let mut rng = self.rng(epoch, batch as u64 + 1);
+        let mut queries = self.query.rows(picked.len());
+        let bought = |sample: u32| self.dataset.purchases.article[self.rows[sample as usize].0 as usize];
+        for (i, &sample) in picked.iter().enumerate() {
+            let (row, known) = self.rows[sample as usize];
+            let purchases = &self.dataset.purchases;
+            let (customer, at) = (purchases.customer[row as usize], purchases.time[row as usize]);
+            let (indices, numbers) = self.query.row(&mut queries, i);
+            self.customers.fill(&Moment { customer, at, known }, indices, numbers);
+            self.query.drop_ids(indices, &mut rng);
+        }
+        let (columns, targets) = self.columns(picked.iter().map(|&sample| bought(sample)), &mut rng);
+        let mut items = self.item.rows(columns.len());
+        for (i, &item) in columns.iter().enumerate() {
+            let (indices, numbers) = self.item.row(&mut items, i);
+            self.items.fill(item, indices, numbers);
+            self.item.drop_ids(indices, &mut rng);
+        }
+        let bias = columns.iter().map(|&item| self.bias[item as usize]).collect();
+        StepBatch { queries, items, targets, bias, weights: self.weights(picked) }
     }
 }
 

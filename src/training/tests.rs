@@ -1,6 +1,6 @@
 //! The run as a whole, on small shops.
 
-use super::{Outcome, Trained, Trainer, TrainingConfig, TrainingError};
+use super::{Model, Outcome, Trained, Trainer, TrainingConfig, TrainingError};
 use crate::{
     bundle::Bundle,
     dataset::{Dataset, Histories, Split, TimeUnit},
@@ -76,8 +76,9 @@ fn finished(outcome: Result<Outcome, TrainingError>) -> Trained {
 
 #[track_caller]
 fn assert_same(a: &Trained, b: &Trained) {
-    assert_eq!((a.epochs, a.validation, a.model.steps), (b.epochs, b.validation, b.model.steps));
-    for (a, b) in [(&a.model.query, &b.model.query), (&a.model.item, &b.model.item)] {
+    let (Model::TwoTower(x), Model::TwoTower(y)) = (&a.model, &b.model);
+    assert_eq!((a.epochs, a.validation, x.steps), (b.epochs, b.validation, y.steps));
+    for (a, b) in [(&x.query, &y.query), (&x.item, &y.item)] {
         assert!(a.tables == b.tables && a.tower == b.tower, "the weights differ");
     }
 }

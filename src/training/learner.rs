@@ -1,0 +1,140 @@
+//! What the training loop asks of a model family. The loop itself knows none.
+
+use super::{config::TrainingConfig, samples::Samples};
+use crate::{
+    dataset::{Dataset, Histories},
+    features::{Encoder, Moment},
+    model::{AdamW, Inputs, Side, StepBatch, TwoTower},
+};
+
+/// A model that learns by steps over batches.
+pub trait Learner: Sized + Sync {
+    /// What one step sees.
+    type Batch: Send;
+    /// The training purchases of a run and everything to make batches of them.
+    type Samples<'a>: Batches<Self::Batch>;
+
+    /// A model with freshly drawn weights.
+    fn new(encoder: &Encoder, config: &TrainingConfig) -> Self;
+
+    /// Prepares the purchases `rows` for training, and the whole dataset for evaluation.
+    fn samples<'a>(
+        encoder: &'a Encoder,
+        dataset: &'a Dataset,
+        histories: &'a Histories,
+        rows: &[u32],
+        config: &TrainingConfig,
+    ) -> Self::Samples<'a>;
+
+    /// One optimiser step; the mean loss before it. A loss that is not finite changes nothing in the model.
+    fn step(&mut self, batch: &Self::Batch, optimizer: &StepOptimizer) -> f64;
+
+    /// Optimiser steps taken; a checkpoint sets it.
+    fn steps(&mut self) -> &mut u32;
+
+    /// Every array of the model's state as bytes, in a fixed order: what a checkpoint holds.
+    fn arrays(&mut self) -> Vec<&mut [u8]>;
+
+    /// Length of query and item vectors.
+    fn dim(&self) -> usize;
+
+    /// The vector of every item of the catalogue, in order.
+    fn item_vectors(&self, samples: &Self::Samples<'_>) -> Vec<f32>;
+
+    /// The vectors of customers at any moments.
+    fn query_vectors(&self, samples: &Self::Samples<'_>, moments: impl ExactSizeIterator<Item = Moment>) -> Vec<f32>;
+
+    /// Into what a finished run holds.
+    fn into_model(self) -> Model;
+}
+
+/// Makes the batches of an epoch. Batch `b` of epoch `e` depends on the seed, `e` and `b` alone, so that a resumed run sees
+/// the same batches.
+pub trait Batches<B>: Sync {
+    /// Batches an epoch.
+    fn batches(&self) -> usize;
+
+    /// The shuffled order of an epoch.
+    fn order(&self, epoch: u32) -> Vec<u32>;
+
+    /// Batch number `batch` of an epoch whose [`Self::order`] is given.
+    fn batch(&self, order: &[u32], epoch: u32, batch: usize) -> B;
+}
+
+/// The optimiser as one step uses it.
+#[derive(Debug, Clone, Copy)]
+pub struct StepOptimizer {
+    /// With the learning rate of this step.
+    pub adamw: AdamW,
+    /// Gradients longer than this, over all parameters, are scaled down to it.
+    pub clip: Option<f32>,
+}
+
+/// A trained model of any family.
+pub enum Model {
+    TwoTower(Box<TwoTower>),
+}
+
+impl Learner for TwoTower {
+    type Batch = StepBatch;
+    type Samples<'a> = Samples<'a>;
+
+    fn new(encoder: &Encoder, config: &TrainingConfig) -> Self {
+        Self::new(encoder.schema(), &config.two_tower(), config.training.seed)
+    }
+
+    fn samples<'a>(
+        encoder: &'a Encoder,
+        dataset: &'a Dataset,
+        histories: &'a Histories,
+        rows: &[u32],
+        config: &TrainingConfig,
+    ) -> Samples<'a> {
+        Samples::new(encoder, dataset, histories, rows, config)
+    }
+
+    fn step(&mut self, batch: &StepBatch, optimizer: &StepOptimizer) -> f64 {
+        self.step(batch, &optimizer.adamw)
+    }
+
+    fn steps(&mut self) -> &mut u32 {
+        &mut self.steps
+    }
+
+    fn arrays(&mut self) -> Vec<&mut [u8]> {
+        let Self { query, item, .. } = self;
+        let mut arrays = Vec::new();
+        for Side { tables, tower, .. } in [query, item] {
+            arrays.extend(tables.iter_mut().flat_map(|table| table.arrays()));
+            for (layer, (weight, bias)) in tower.layers.iter_mut().zip(&mut tower.moments) {
+                let parts = [
+                    &mut layer.weight,
+                    &mut layer.bias,
+                    &mut weight.first,
+                    &mut weight.second,
+                    &mut bias.first,
+                    &mut bias.second,
+                ];
+                arrays.extend(parts.map(|array| bytemuck::cast_slice_mut(array)));
+            }
+        }
+        arrays
+    }
+
+    fn dim(&self) -> usize {
+        self.query.tower.dim()
+    }
+
+    fn item_vectors(&self, samples: &Samples<'_>) -> Vec<f32> {
+        self.item.embed(&samples.all_items())
+    }
+
+    fn query_vectors(&self, samples: &Samples<'_>, moments: impl ExactSizeIterator<Item = Moment>) -> Vec<f32> {
+        let queries: Inputs = samples.query_rows(moments);
+        self.query.embed(&queries)
+    }
+
+    fn into_model(self) -> Model {
+        Model::TwoTower(Box::new(self))
+    }
+}
