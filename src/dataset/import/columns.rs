@@ -96,7 +96,7 @@ impl ColumnBuilder {
 }
 
 /// A finite number; empty and `NaN` are missing.
-fn number(cell: &str) -> Option<f32> {
+pub(super) fn number(cell: &str) -> Option<f32> {
     if cell.is_empty() || cell.eq_ignore_ascii_case("nan") {
         return Some(f32::NAN);
     }

@@ -105,6 +105,7 @@ impl Description {
             Some(Preset::Hm) => self.refine(presets::hm(dir)?, &wrong),
             Some(Preset::Recbole) => self.refine(presets::recbole(dir)?, &wrong),
             Some(Preset::Sequences) => Err(wrong.because("the preset sequences takes no sections")),
+            Some(Preset::RentTheRunway) => Err(wrong.because("the preset rent-the-runway takes no sections")),
             None => self.map(dir, &wrong),
         }
     }

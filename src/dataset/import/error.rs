@@ -145,6 +145,12 @@ pub enum Reason {
     Time { text: String, expected: &'static str },
     #[error("a line needs a customer and at least one article")]
     NoItems,
+    #[error("not a JSON object, at character {column} of the line: {detail}")]
+    Json { column: usize, detail: String },
+    #[error("the key is missing or has no value")]
+    NoValue,
+    #[error("`{text}` is not {expected}")]
+    Form { text: String, expected: &'static str },
 }
 
 /// A fault found in one row: the index of the column (`None`: the whole row) and the reason.

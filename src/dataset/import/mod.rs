@@ -16,6 +16,7 @@ mod parquet_file;
 mod plan;
 mod presets;
 mod purchases;
+mod rentals;
 mod report;
 mod sequences;
 mod session;
@@ -68,6 +69,10 @@ fn load_in_blocks(dir: &Path, options: &LoadOptions, block: usize) -> Result<(Da
             session.report.kind = "sequences".to_owned();
             sequences::read_sequences(&file, attributes.as_deref(), &mut session)?
         }
+        Input::Rentals { file } => {
+            session.report.kind = "rent-the-runway".to_owned();
+            rentals::read_rentals(&file, &mut session)?
+        }
     };
     session.report.articles = dataset.articles.len();
     session.report.customers = dataset.customers.len();
@@ -79,6 +84,7 @@ fn load_in_blocks(dir: &Path, options: &LoadOptions, block: usize) -> Result<(Da
 enum Input {
     Tables(Box<Plan>),
     Sequences { file: PathBuf, attributes: Option<PathBuf> },
+    Rentals { file: PathBuf },
 }
 
 impl Input {
@@ -88,11 +94,13 @@ impl Input {
         let plan = match path {
             Some(path) => match Description::read(&path)? {
                 description if description.is_preset(Preset::Sequences) => return Self::sequences(dir),
+                description if description.is_preset(Preset::RentTheRunway) => return Self::rentals(dir),
                 description => description.into_plan(dir, &path)?,
             },
             None => match Preset::detect(dir)? {
                 Preset::Hm => presets::hm(dir)?,
                 Preset::Recbole => presets::recbole(dir)?,
+                Preset::RentTheRunway => return Self::rentals(dir),
                 Preset::Sequences => return Self::sequences(dir),
             },
         };
@@ -104,12 +112,17 @@ impl Input {
         Ok(Self::Sequences { file, attributes })
     }
 
+    fn rentals(dir: &Path) -> Result<Self, DatasetError> {
+        Ok(Self::Rentals { file: presets::rentals(dir)? })
+    }
+
     fn refuse_to_overwrite(&self, rejects: &Path) -> Result<(), DatasetError> {
         let Ok(rejects) = rejects.canonicalize() else { return Ok(()) };
         let same = |path: &PathBuf| path.canonicalize().is_ok_and(|path| path == rejects);
         let is_input = match self {
             Self::Tables(plan) => plan.files().any(|file| same(&file.path)),
             Self::Sequences { file, attributes } => same(file) || attributes.as_ref().is_some_and(same),
+            Self::Rentals { file } => same(file),
         };
         if is_input { Err(DatasetError::RejectsOverData { path: rejects }) } else { Ok(()) }
     }

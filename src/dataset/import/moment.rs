@@ -1,6 +1,7 @@
 //! How times of purchases are written.
 
 use crate::{dataset::TimeUnit, domain::Timestamp};
+use time::{Date, macros::format_description};
 
 /// The notation of a time column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
@@ -8,6 +9,8 @@ use crate::{dataset::TimeUnit, domain::Timestamp};
 pub(super) enum TimeFormat {
     /// `2020-09-22`, or midnight of it: `2020-09-22 00:00:00`, `2020-09-22T00:00:00Z`.
     Date,
+    /// `September 22, 2020`
+    LongDate,
     /// `2020-09-22 10:00:00`, taken as UTC.
     DateTime,
     /// `2020-09-22T10:00:00+02:00`
@@ -23,6 +26,11 @@ impl TimeFormat {
                 let midnight = ["T00:00:00Z", " 00:00:00"].iter().find_map(|clock| text.strip_suffix(clock));
                 Timestamp::parse(midnight.unwrap_or(text)).ok().filter(|time| time.0 % Timestamp::DAY == 0)
             }
+            Self::LongDate => {
+                let format = format_description!("[month repr:long] [day padding:none], [year]");
+                let midnight = Date::parse(text, format).ok()?.midnight().assume_utc();
+                u32::try_from(midnight.unix_timestamp()).ok().map(Timestamp)
+            }
             Self::DateTime => {
                 let (date, time) = text.split_once([' ', 'T']).filter(|(_, time)| !time.ends_with('Z'))?;
                 Timestamp::parse(&format!("{date}T{time}Z")).ok()
@@ -37,6 +45,7 @@ impl TimeFormat {
     pub fn expected(self) -> &'static str {
         match self {
             Self::Date => "a date (2020-09-22) between 1970 and 2106",
+            Self::LongDate => "a date (September 22, 2020) between 1970 and 2106",
             Self::DateTime => "a date and time (2020-09-22 10:00:00) between 1970 and 2106",
             Self::Rfc3339 => "a moment (2020-09-22T10:00:00Z) between 1970 and 2106",
             Self::UnixSeconds => "a moment between 1970 and 2106 in seconds since 1970",
@@ -46,7 +55,7 @@ impl TimeFormat {
 
     pub fn unit(self) -> TimeUnit {
         match self {
-            Self::Date => TimeUnit::Day,
+            Self::Date | Self::LongDate => TimeUnit::Day,
             _ => TimeUnit::Second,
         }
     }
@@ -79,6 +88,13 @@ mod tests {
             (TimeFormat::Date, "2020-09-22T00:00:00Z", Some(midnight)),
             (TimeFormat::Date, "2020-09-22T10:00:00Z", None),
             (TimeFormat::Date, "22.09.2020", None),
+            (TimeFormat::LongDate, "September 22, 2020", Some(midnight)),
+            (TimeFormat::LongDate, "January 1, 1970", Some(Timestamp(0))),
+            (TimeFormat::LongDate, "February 30, 2016", None),
+            (TimeFormat::LongDate, "April 20, 1969", None),
+            (TimeFormat::LongDate, "April 20, 2216", None),
+            (TimeFormat::LongDate, "Apr 20, 2016", None),
+            (TimeFormat::LongDate, "2020-09-22", None),
             (TimeFormat::DateTime, "2020-09-22 10:00:00", Some(ten)),
             (TimeFormat::DateTime, "2020-09-22", None),
             (TimeFormat::Rfc3339, "2020-09-22T12:00:00+02:00", Some(ten)),

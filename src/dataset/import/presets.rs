@@ -5,6 +5,7 @@ use super::columns::ColumnType;
 use super::error::DatasetError;
 use super::moment::TimeFormat;
 use super::plan::{EntityPlan, Header, Plan, PurchasePlan, TableFile};
+use super::rentals;
 use super::text::TextFile;
 use std::{
     collections::BTreeMap,
@@ -20,12 +21,15 @@ pub(super) enum Preset {
     Hm,
     /// RecBole atomic files: `NAME.inter`, and `NAME.item` and `NAME.user` where there are any.
     Recbole,
+    /// Rent the Runway's reviews: JSON lines, perhaps compressed with gzip.
+    RentTheRunway,
     /// `NAME.txt` with `customer article article …` a line, and perhaps `NAME_item2attributes.json`.
     Sequences,
 }
 
 const LOOKED_FOR: &str = "dataset.toml; articles.csv, customers.csv and transactions.csv or transactions_train.csv \
-     (preset hm); NAME.inter (preset recbole); NAME.txt with `customer article article …` a line (preset sequences). \
+     (preset hm); NAME.inter (preset recbole); NAME.json, .jsonl or .json.gz with `user_id`, `item_id` and `review_date` in each line \
+     (preset rent-the-runway); NAME.txt with `customer article article …` a line (preset sequences). \
      Describe other files in a dataset.toml";
 
 impl Preset {
@@ -36,6 +40,8 @@ impl Preset {
             Ok(Self::Hm)
         } else if !with_extension(dir, "inter")?.is_empty() {
             Ok(Self::Recbole)
+        } else if rental_files(dir)?.iter().any(|path| rentals::recognised(path)) {
+            Ok(Self::RentTheRunway)
         } else if !sequence_files(dir)?.is_empty() {
             Ok(Self::Sequences)
         } else {
@@ -145,6 +151,26 @@ pub(super) fn typed_column(header: &str) -> Result<(&str, ColumnType), String> {
 /// Atomic files often call a number a token; these are numbers by their meaning.
 fn is_quantity(name: &str) -> bool {
     ["age", "year", "price"].iter().any(|word| name == *word || name.ends_with(&format!("_{word}")))
+}
+
+/// The file of rentals in a folder: the only one that looks like it, else the only one that could be.
+pub(super) fn rentals(dir: &Path) -> Result<PathBuf, DatasetError> {
+    let files = rental_files(dir)?;
+    let recognised: Vec<PathBuf> = files.iter().filter(|path| rentals::recognised(path)).cloned().collect();
+    the_only(dir, if recognised.is_empty() { files } else { recognised }, "*.json")
+}
+
+/// Files that could hold JSON lines.
+fn rental_files(dir: &Path) -> Result<Vec<PathBuf>, DatasetError> {
+    let is_json = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        [".json", ".jsonl"].iter().any(|end| name.strip_suffix(".gz").unwrap_or(&name).ends_with(end))
+    };
+    let mut files = Vec::new();
+    for extension in ["json", "jsonl", "gz"] {
+        files.extend(with_extension(dir, extension)?.into_iter().filter(is_json));
+    }
+    Ok(files)
 }
 
 /// The file of sequences in a folder and the attributes beside it.

@@ -21,7 +21,7 @@ pub(super) fn read_sequences(
     session: &mut Session,
 ) -> Result<Dataset, DatasetError> {
     let mut dataset = Dataset { time_unit: TimeUnit::Position, ..Dataset::default() };
-    let source = Box::new(TextFile::open_lines(file, session.block)?);
+    let source = Box::new(TextFile::open_lines(file, Vec::new(), session.block)?);
     let name: FileName = file.into();
     let progress = session.progress(&name, source.expected());
     let mut rows = 0;

@@ -3,6 +3,7 @@
 use super::block::{Block, BlockSource, Dialect, Expected, Layout, check_columns, last_record_end};
 use super::error::{DatasetError, FileName, Numbering};
 use csv::ByteRecord;
+use flate2::read::MultiGzDecoder;
 use memchr::memchr_iter;
 use std::{
     fs::File,
@@ -48,11 +49,12 @@ impl TextFile {
         Ok(Self { input, rest: Some(rest), layout })
     }
 
-    /// Opens a file without a header, such as one that holds a sequence a line.
-    pub fn open_lines(path: &Path, block: usize) -> Result<Self, DatasetError> {
+    /// Opens a file without a header, such as one that holds a sequence a line. Faults name their column by
+    /// its index in `columns`.
+    pub fn open_lines(path: &Path, columns: Vec<String>, block: usize) -> Result<Self, DatasetError> {
         let dialect = Dialect { delimiter: b' ', quoted: false };
         let input = Cutter::open(path, dialect, block)?;
-        let (file, columns, lists) = (input.file.clone(), Vec::new(), Vec::new());
+        let (file, lists) = (input.file.clone(), Vec::new());
         let layout = Layout { file, columns, lists, dialect, numbering: Numbering::Line };
         Ok(Self { input, rest: None, layout: Arc::new(layout) })
     }
@@ -95,9 +97,19 @@ fn columns_of(header: &ByteRecord, file: &FileName) -> Result<Vec<String>, Datas
     Ok(columns)
 }
 
+/// A file for reading, decompressed when its name ends in `.gz`, and how many bytes it will give (0: unknown).
+pub(super) fn open(path: &Path) -> io::Result<(Box<dyn Read + Send>, u64)> {
+    let file = File::open(path)?;
+    if path.extension().is_some_and(|extension| extension == "gz") {
+        return Ok((Box::new(MultiGzDecoder::new(file)), 0));
+    }
+    let size = file.metadata().map_or(0, |metadata| metadata.len());
+    Ok((Box::new(file), size))
+}
+
 /// Reads a file and cuts it at line ends outside quotes.
 struct Cutter {
-    input: File,
+    input: Box<dyn Read + Send>,
     path: PathBuf,
     file: FileName,
     dialect: Dialect,
@@ -114,9 +126,9 @@ struct Cutter {
 
 impl Cutter {
     fn open(path: &Path, dialect: Dialect, block: usize) -> Result<Self, DatasetError> {
-        let input = File::open(path).map_err(|source| DatasetError::Io { path: path.to_owned(), source })?;
+        let (input, size) = open(path).map_err(|source| DatasetError::Io { path: path.to_owned(), source })?;
         Ok(Self {
-            size: input.metadata().map_or(0, |metadata| metadata.len()),
+            size,
             input,
             path: path.to_owned(),
             file: path.into(),
@@ -133,7 +145,7 @@ impl Cutter {
     fn next(&mut self) -> Result<Option<(u64, Vec<u8>)>, DatasetError> {
         let mut buffer = std::mem::take(&mut self.rest);
         loop {
-            self.fill(&mut buffer).map_err(|source| DatasetError::Io { path: self.path.clone(), source })?;
+            self.fill(&mut buffer).map_err(|source| self.unreadable(source))?;
             if std::mem::take(&mut self.at_start) {
                 self.strip_mark(&mut buffer)?;
             }
@@ -162,6 +174,17 @@ impl Cutter {
         let read = (&mut self.input).take(self.block as u64).read_to_end(buffer)?;
         self.at_end = read < self.block;
         Ok(())
+    }
+
+    fn unreadable(&self, source: io::Error) -> DatasetError {
+        use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+        match source.kind() {
+            // Only a decompressor says so.
+            InvalidData | InvalidInput | UnexpectedEof => {
+                DatasetError::Damaged { file: self.file.clone(), detail: source.to_string() }
+            }
+            _ => DatasetError::Io { path: self.path.clone(), source },
+        }
     }
 
     /// Removes a byte order mark.

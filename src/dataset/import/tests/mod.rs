@@ -5,6 +5,7 @@ mod faults;
 mod parallel;
 mod presets;
 mod real_data;
+mod rentals;
 
 use super::*;
 use tempfile::TempDir;
