@@ -6,10 +6,13 @@
 //! input matrix are scattered to the rows the batch touched ([`Table`], row-wise AdamW). [`burn_tower`] states the same
 //! tower as a burn module: it is the reference of the tests and computes what a bundle holds.
 //!
+//! The sequence encoders (decoder transformer, LSTM) are in [`sequence`].
+//!
 //! Every kernel cuts its rows into as many fixed pieces as the thread pool has threads and adds partial results in order:
 //! the same seed and thread count give the same bits.
 
 pub mod burn_tower;
+pub mod sequence;
 
 mod adamw;
 mod assembly;

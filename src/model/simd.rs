@@ -47,7 +47,7 @@ impl Simd {
 macro_rules! for_every_set {
     ($(#[$doc:meta])* fn $name:ident($($argument:ident: $kind:ty),*) $(-> $result:ty)? = $body:ident) => {
         $(#[$doc])*
-        pub(super) fn $name(simd: Simd, $($argument: $kind),*) $(-> $result)? {
+        pub(in crate::model) fn $name(simd: Simd, $($argument: $kind),*) $(-> $result)? {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512dq")]
             fn avx512($($argument: $kind),*) $(-> $result)? {
@@ -70,6 +70,7 @@ macro_rules! for_every_set {
         }
     };
 }
+pub(super) use for_every_set;
 
 /// What a softmax over one row of logits comes to.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -122,7 +123,7 @@ fn softmax_row_body(row: &mut [f32], bias: &[f32], target: usize) -> RowSoftmax 
 ///
 /// 2^(x·log₂e) split into a whole power and a fraction in ±½; polynomial of Cephes' `exp2f`.
 #[inline(always)]
-fn exp_of_negative(x: f32) -> f32 {
+pub(super) fn exp_of_negative(x: f32) -> f32 {
     const SHIFT: f32 = 12_582_912.0; // 1.5·2²³: adding it rounds to a whole number and leaves it in the low bits
     let y = x * std::f32::consts::LOG2_E;
     let shifted = y + SHIFT;

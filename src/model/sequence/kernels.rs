@@ -1,0 +1,315 @@
+//! The element-wise inner loops of the sequence encoders, in the way of [`super::super::simd`]: written once over 16 lanes,
+//! compiled for every instruction set, the same bits from each.
+
+use super::config::Activation;
+use crate::model::simd::{Simd, exp_of_negative, for_every_set};
+
+const LANES: usize = 16;
+
+/// Σ f(a, b) over two slices of one length: lane by lane, then across the lanes.
+#[inline(always)]
+fn sum_over(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut lanes = [0f32; LANES];
+    let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let tail = a.remainder().iter().zip(b.remainder());
+    for (sum, (a, b)) in lanes.iter_mut().zip(tail) {
+        *sum += f(*a, *b);
+    }
+    for (a, b) in a.zip(b) {
+        for l in 0..LANES {
+            lanes[l] += f(a[l], b[l]);
+        }
+    }
+    lanes.iter().sum()
+}
+
+for_every_set! {
+    /// `out += Σ rows of x`; rows are as long as `out`.
+    fn add_rows(out: &mut [f32], x: &[f32]) = add_rows_body
+}
+
+#[inline(always)]
+fn add_rows_body(out: &mut [f32], x: &[f32]) {
+    for row in x.chunks_exact(out.len()) {
+        for (o, x) in out.iter_mut().zip(row) {
+            *o += x;
+        }
+    }
+}
+
+/// Added to the variance of a LayerNorm.
+pub(super) const NORM_EPSILON: f32 = 1e-5;
+
+for_every_set! {
+    /// Rows scaled to mean 0 and variance 1: `x̂ = (x − mean)·r` with `r = 1 / √(variance + ε)`, one `r` a row.
+    fn normalize_rows(x: &[f32], normed: &mut [f32], scales: &mut [f32]) = normalize_rows_body
+}
+
+#[inline(always)]
+fn normalize_rows_body(x: &[f32], normed: &mut [f32], scales: &mut [f32]) {
+    let width = x.len() / scales.len();
+    let share = 1.0 / width as f32;
+    for ((x, y), scale) in x.chunks_exact(width).zip(normed.chunks_exact_mut(width)).zip(scales) {
+        let mean = sum_over(x, x, |x, _| x) * share;
+        let variance = sum_over(x, x, |x, _| (x - mean) * (x - mean)) * share;
+        *scale = 1.0 / (variance + NORM_EPSILON).sqrt();
+        for (y, x) in y.iter_mut().zip(x) {
+            *y = (x - mean) * *scale;
+        }
+    }
+}
+
+for_every_set! {
+    /// `out = x̂·gamma + beta`, row by row.
+    fn affine_rows(normed: &[f32], gamma: &[f32], beta: &[f32], out: &mut [f32]) = affine_rows_body
+}
+
+#[inline(always)]
+fn affine_rows_body(normed: &[f32], gamma: &[f32], beta: &[f32], out: &mut [f32]) {
+    let width = gamma.len();
+    for (x, y) in normed.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+        for (((y, x), g), b) in y.iter_mut().zip(x).zip(gamma).zip(beta) {
+            *y = x * g + b;
+        }
+    }
+}
+
+for_every_set! {
+    /// Adds to `by_input` the gradient through [`normalize_rows`] and the scaling by gamma. `by_normed` is working space.
+    fn normalize_rows_backward(
+        by_output: &[f32], normed: &[f32], scales: &[f32], gamma: &[f32], by_normed: &mut [f32], by_input: &mut [f32]
+    ) = normalize_rows_backward_body
+}
+
+/// With `g = by_output·gamma`: `by_input += r·(g − mean(g) − x̂·mean(g·x̂))`.
+#[inline(always)]
+fn normalize_rows_backward_body(
+    by_output: &[f32],
+    normed: &[f32],
+    scales: &[f32],
+    gamma: &[f32],
+    by_normed: &mut [f32],
+    by_input: &mut [f32],
+) {
+    let width = gamma.len();
+    let share = 1.0 / width as f32;
+    let g = &mut by_normed[..width];
+    let rows = by_output.chunks_exact(width).zip(normed.chunks_exact(width)).zip(scales);
+    for (((by_output, normed), scale), by_input) in rows.zip(by_input.chunks_exact_mut(width)) {
+        for ((g, y), gamma) in g.iter_mut().zip(by_output).zip(gamma) {
+            *g = y * gamma;
+        }
+        let mean = sum_over(g, g, |g, _| g) * share;
+        let along = sum_over(g, normed, |g, x| g * x) * share;
+        for ((out, g), x) in by_input.iter_mut().zip(g.iter()).zip(normed) {
+            *out += scale * (g - mean - x * along);
+        }
+    }
+}
+
+for_every_set! {
+    /// The gradients by gamma and beta: `by_gamma += Σ by_output·x̂`, `by_beta += Σ by_output`, over rows.
+    fn affine_rows_backward(by_output: &[f32], normed: &[f32], by_gamma: &mut [f32], by_beta: &mut [f32])
+        = affine_rows_backward_body
+}
+
+#[inline(always)]
+fn affine_rows_backward_body(by_output: &[f32], normed: &[f32], by_gamma: &mut [f32], by_beta: &mut [f32]) {
+    let width = by_gamma.len();
+    for (g, x) in by_output.chunks_exact(width).zip(normed.chunks_exact(width)) {
+        for (((by_gamma, by_beta), g), x) in by_gamma.iter_mut().zip(by_beta.iter_mut()).zip(g).zip(x) {
+            *by_gamma += g * x;
+            *by_beta += g;
+        }
+    }
+}
+
+for_every_set! {
+    /// `pre ← pre + bias`, `out ← activation(pre)`, row by row.
+    fn activate(activation: Activation, pre: &mut [f32], bias: &[f32], out: &mut [f32]) = activate_body
+}
+
+#[inline(always)]
+fn activate_body(activation: Activation, pre: &mut [f32], bias: &[f32], out: &mut [f32]) {
+    match activation {
+        Activation::Relu => activate_with(pre, bias, out, |x| relu(x).0),
+        Activation::Gelu => activate_with(pre, bias, out, |x| gelu(x).0),
+        Activation::Elu => activate_with(pre, bias, out, |x| elu(x).0),
+    }
+}
+
+#[inline(always)]
+fn activate_with(pre: &mut [f32], bias: &[f32], out: &mut [f32], f: impl Fn(f32) -> f32) {
+    for (pre, out) in pre.chunks_exact_mut(bias.len()).zip(out.chunks_exact_mut(bias.len())) {
+        for ((pre, out), bias) in pre.iter_mut().zip(out).zip(bias) {
+            *pre += bias;
+            *out = f(*pre);
+        }
+    }
+}
+
+for_every_set! {
+    /// `out ← activation(pre)` and `gradient ← gradient·activation′(pre)`.
+    fn activate_backward(activation: Activation, pre: &[f32], out: &mut [f32], gradient: &mut [f32])
+        = activate_backward_body
+}
+
+#[inline(always)]
+fn activate_backward_body(activation: Activation, pre: &[f32], out: &mut [f32], gradient: &mut [f32]) {
+    match activation {
+        Activation::Relu => activate_backward_with(pre, out, gradient, relu),
+        Activation::Gelu => activate_backward_with(pre, out, gradient, gelu),
+        Activation::Elu => activate_backward_with(pre, out, gradient, elu),
+    }
+}
+
+#[inline(always)]
+fn activate_backward_with(pre: &[f32], out: &mut [f32], gradient: &mut [f32], f: impl Fn(f32) -> (f32, f32)) {
+    for ((pre, out), gradient) in pre.iter().zip(out).zip(gradient) {
+        let (value, slope) = f(*pre);
+        *out = value;
+        *gradient *= slope;
+    }
+}
+
+/// An activation and its derivative.
+#[inline(always)]
+fn relu(x: f32) -> (f32, f32) {
+    // Not `max`: NaN must stay to be seen.
+    if x < 0.0 { (0.0, 0.0) } else { (x, if x > 0.0 { 1.0 } else { 0.0 }) }
+}
+
+#[inline(always)]
+fn elu(x: f32) -> (f32, f32) {
+    let e = exp_of_negative(if x > 0.0 { 0.0 } else { x });
+    if x > 0.0 { (x, 1.0) } else { (e - 1.0, e) }
+}
+
+/// `x·Φ(x)` by Abramowitz & Stegun 7.1.26 (error below 1.5e-7): `1 − Φ(|x|) = ½·poly(t)·exp(−x²/2)`,
+/// `t = 1 / (1 + p·|x|/√2)`.
+#[inline(always)]
+fn gelu(x: f32) -> (f32, f32) {
+    const P: f32 = 0.327_591_1 * std::f32::consts::FRAC_1_SQRT_2;
+    const DENSITY_AT_ZERO: f32 = 0.398_942_3;
+    let e = exp_of_negative(-0.5 * x * x);
+    let t = 1.0 / (1.0 + P * x.abs());
+    let poly = 1.061_405_4;
+    let poly = poly * t - 1.453_152;
+    let poly = poly * t + 1.421_413_7;
+    let poly = poly * t - 0.284_496_74;
+    let poly = poly * t + 0.254_829_6;
+    let tail = 0.5 * poly * t * e;
+    let phi = if x < 0.0 { tail } else { 1.0 - tail };
+    (x * phi, phi + x * DENSITY_AT_ZERO * e)
+}
+
+/// The random pattern of one dropout: element `i` of a matrix is dropped or kept by a hash of `i` and the key, so that the
+/// backward pass can draw the same pattern again and pieces of the matrix do not depend on how it is cut.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Dropout {
+    key: u32,
+    /// Elements whose hash is below are dropped.
+    threshold: u32,
+    /// What is kept is multiplied by this, 1 / (1 − share).
+    scale: f32,
+}
+
+impl Dropout {
+    /// Drops `share` of the elements; `site` tells the dropouts of one step apart. `None` where nothing is dropped.
+    pub(super) fn new(share: f32, seed: u64, site: usize) -> Option<Self> {
+        // SplitMix64: steps count their seeds up.
+        let mut key = seed.wrapping_add((site as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        key = (key ^ (key >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        key = (key ^ (key >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let threshold = (f64::from(share) * 2f64.powi(32)) as u32;
+        (share > 0.0).then_some(Self { key: (key >> 32) as u32, threshold, scale: 1.0 / (1.0 - share) })
+    }
+
+    /// Applies the pattern to elements `first..` of the matrix.
+    pub(super) fn apply(self, simd: Simd, first: usize, x: &mut [f32]) {
+        drop_elements(simd, self, first as u32, x);
+    }
+}
+
+for_every_set! {
+    fn drop_elements(dropout: Dropout, first: u32, x: &mut [f32]) = drop_elements_body
+}
+
+#[inline(always)]
+fn drop_elements_body(dropout: Dropout, first: u32, x: &mut [f32]) {
+    let Dropout { key, threshold, scale } = dropout;
+    for (i, x) in x.iter_mut().enumerate() {
+        let mut hash = first.wrapping_add(i as u32).wrapping_mul(0x9e37_79b1) ^ key;
+        hash = (hash ^ (hash >> 16)).wrapping_mul(0x7feb_352d);
+        hash = (hash ^ (hash >> 15)).wrapping_mul(0x846c_a68b);
+        hash ^= hash >> 16;
+        *x = if hash < threshold { 0.0 } else { *x * scale };
+    }
+}
+
+for_every_set! {
+    /// Causal softmax of a square matrix of scores with rows `stride` apart: row `i` over columns `0..=i`, the others 0.
+    fn causal_softmax(scores: &mut [f32], stride: usize) = causal_softmax_body
+}
+
+#[inline(always)]
+fn causal_softmax_body(scores: &mut [f32], stride: usize) {
+    for (i, row) in scores.chunks_exact_mut(stride).enumerate() {
+        let padded = (i + 1).next_multiple_of(LANES);
+        row[i + 1..padded].fill(f32::NEG_INFINITY);
+        row[padded..].fill(0.0);
+        let row = &mut row[..padded];
+        let mut lanes = [f32::NEG_INFINITY; LANES];
+        for chunk in row.chunks_exact(LANES) {
+            for l in 0..LANES {
+                lanes[l] = if chunk[l] > lanes[l] { chunk[l] } else { lanes[l] };
+            }
+        }
+        let max = lanes.iter().fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a });
+        let mut lanes = [0f32; LANES];
+        for chunk in row.chunks_exact_mut(LANES) {
+            for l in 0..LANES {
+                chunk[l] = exp_of_negative(chunk[l] - max);
+                lanes[l] += chunk[l];
+            }
+        }
+        let share = 1.0 / lanes.iter().sum::<f32>();
+        row.iter_mut().for_each(|p| *p *= share);
+    }
+}
+
+for_every_set! {
+    /// The gradient through [`causal_softmax`], times `factor`: `g ← factor·p·(g − Σ g·p)`, row by row; 0 beyond the
+    /// diagonal, whatever stood there.
+    fn causal_softmax_backward(probabilities: &[f32], gradient: &mut [f32], stride: usize, factor: f32)
+        = causal_softmax_backward_body
+}
+
+#[inline(always)]
+fn causal_softmax_backward_body(probabilities: &[f32], gradient: &mut [f32], stride: usize, factor: f32) {
+    for (i, (p, g)) in probabilities.chunks_exact(stride).zip(gradient.chunks_exact_mut(stride)).enumerate() {
+        let padded = (i + 1).next_multiple_of(LANES);
+        g[i + 1..].fill(0.0);
+        let (p, g) = (&p[..padded], &mut g[..padded]);
+        let along = sum_over(p, g, |p, g| p * g);
+        for (g, p) in g.iter_mut().zip(p) {
+            *g = factor * p * (*g - along);
+        }
+    }
+}
+
+for_every_set! {
+    /// Rotates dimension pairs `(k, k + half)` of one head's row: `cosines` and `sines` have `half` entries each.
+    /// The inverse rotation takes the sines negated, by `sign = −1`.
+    fn rotate(row: &mut [f32], cosines: &[f32], sines: &[f32], sign: f32) = rotate_body
+}
+
+#[inline(always)]
+fn rotate_body(row: &mut [f32], cosines: &[f32], sines: &[f32], sign: f32) {
+    let (low, high) = row.split_at_mut(cosines.len());
+    for (((a, b), cos), sin) in low.iter_mut().zip(high).zip(cosines).zip(sines) {
+        let (x, y, sin) = (*a, *b, sign * sin);
+        *a = x * cos - y * sin;
+        *b = x * sin + y * cos;
+    }
+}
