@@ -1,7 +1,7 @@
 //! Bulk import: complete, repeated, interrupted, replaced.
 
-use crate::support::Database;
-use std::{collections::BTreeMap, pin::pin, task::Poll};
+use crate::support::{self, Database};
+use std::{collections::BTreeMap, pin::pin};
 use vitrine::{
     dataset::{Column, Dataset, Entities, MISSING, Purchases, TimeUnit, Values},
     domain::{ArticleId, CustomerId, Timestamp},
@@ -171,16 +171,14 @@ pub async fn other_data_replaces_purchases_and_keeps_decisions(db: &Database) {
     assert_holds(db, &first).await;
 }
 
-pub async fn until_the_end_readers_see_the_old_purchases(db: &Database) {
+/// Whoever reads while an import runs sees the purchases of before or of after, never some of both.
+pub async fn readers_see_all_or_nothing_of_an_import(db: &Database) {
     let first = shop(20, 9, 200);
     complete(db, &first, 50).await;
     let second = shop(20, 9, 400);
-    let fingerprint = second.fingerprint();
-    let import = Import { dataset: &second, fingerprint: &fingerprint, batch: 1 };
-    let options = StoreOptions::default();
-    let mut importing = pin!(store::import(&db.url, &options, &import));
     let (old, new) = (expected(&first)["c1"].len(), expected(&second)["c1"].len());
-    let mut seen = vec![];
+    let mut importing = pin!(run(db, &second, 1));
+    let mut seen = vec![customer(db, "c1", usize::MAX).await.purchases.len()];
     loop {
         tokio::select! {
             biased;
@@ -188,39 +186,46 @@ pub async fn until_the_end_readers_see_the_old_purchases(db: &Database) {
             found = customer(db, "c1", usize::MAX) => seen.push(found.purchases.len()),
         }
     }
-    assert!(seen.contains(&old) && seen.iter().all(|&n| n == old || n == new), "{seen:?}");
-    assert!(seen.is_sorted(), "{seen:?}");
+    seen.push(customer(db, "c1", usize::MAX).await.purchases.len());
+    assert!(seen.is_sorted() && seen[0] == old && seen.iter().all(|&n| n == old || n == new), "{seen:?}");
     assert_holds(db, &second).await;
 }
 
-/// Drops the import after more and more polls, as a crash would end it, and starts it again.
+/// An import that fails at one point after the other goes on where it stood, and until its end readers see the old data.
 pub async fn an_interrupted_import_goes_on(db: &Database) {
     let first = shop(10, 5, 60);
     complete(db, &first, 1_000).await;
+    let old = customer(db, "c1", usize::MAX).await.purchases;
     let dataset = shop(40, 17, 600);
-    let mut interrupted = 0;
-    // The last drop may come between the commit of the end and its answer: then nothing is left to do.
-    while for_polls(run(db, &dataset, 5), 8 + interrupted * 2).await.map(Result::unwrap).is_none() {
-        interrupted += 1;
-        assert!(interrupted < 500, "the import never ends");
+    for failing in ["articles > 0", "customers > 4", "purchases > 0", "purchases > 200", "purchases > 550"] {
+        fail_when(db, failing).await;
+        assert!(run(db, &dataset, 25).await.is_err(), "{failing}");
+        assert_eq!(customer(db, "c1", usize::MAX).await.purchases, old, "{failing}");
+        stop_failing(db).await;
     }
-    assert!(interrupted >= 5, "{interrupted} interruptions test nothing");
+    let Outcome::Complete(report) = run(db, &dataset, 25).await.unwrap() else { panic!("nothing was left to do") };
+    assert!(report.resumed > 550 && report.articles + report.customers == 0, "{report:?}");
     assert_holds(db, &dataset).await;
-    assert_eq!(run(db, &dataset, 5).await.unwrap(), Outcome::AlreadyComplete);
+    assert_eq!(run(db, &dataset, 25).await.unwrap(), Outcome::AlreadyComplete);
 }
 
-/// The future's result, or `None` when it was dropped after so many polls.
-async fn for_polls<F: Future>(future: F, polls: usize) -> Option<F::Output> {
-    let mut future = pin!(future);
-    let mut left = polls;
-    std::future::poll_fn(|context| {
-        if left == 0 {
-            return Poll::Ready(None);
-        }
-        left -= 1;
-        future.as_mut().poll(context).map(Some)
-    })
-    .await
+/// From now on the database refuses progress for which the condition holds.
+async fn fail_when(db: &Database, condition: &str) {
+    let statement = if db.url.starts_with("sqlite") {
+        format!(
+            "CREATE TRIGGER failing BEFORE UPDATE ON import_progress WHEN NEW.{condition}
+             BEGIN SELECT RAISE(ABORT, 'failing'); END"
+        )
+    } else {
+        format!("ALTER TABLE import_progress ADD CONSTRAINT failing CHECK (NOT ({condition})) NOT VALID")
+    };
+    support::execute(&db.url, &statement).await;
+}
+
+async fn stop_failing(db: &Database) {
+    let sqlite = db.url.starts_with("sqlite");
+    let statement = if sqlite { "DROP TRIGGER failing" } else { "ALTER TABLE import_progress DROP CONSTRAINT failing" };
+    support::execute(&db.url, statement).await;
 }
 
 pub async fn of_two_imports_one_stops(db: &Database) {

@@ -43,7 +43,7 @@ on_both_databases! {
     import:
         everything_arrives purchases_come_newest_first_up_to_the_limit a_customer_without_purchases_is_known
         a_second_run_changes_nothing other_data_replaces_purchases_and_keeps_decisions
-        until_the_end_readers_see_the_old_purchases an_interrupted_import_goes_on of_two_imports_one_stops
+        readers_see_all_or_nothing_of_an_import an_interrupted_import_goes_on of_two_imports_one_stops
         empty_data_is_imported values_a_database_cannot_hold_are_refused;
     models:
         versions_are_listed_newest_first activation_answers_what_it_replaces rollback_walks_back_one_at_a_time

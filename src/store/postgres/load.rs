@@ -17,6 +17,9 @@ pub(crate) struct Loader {
     fingerprint: String,
 }
 
+/// Held while an import begins and while one finishes: nothing but this keeps two apart that build the same index.
+const LOCK_KEY: i64 = i64::from_be_bytes(*b"vitrine\0");
+
 /// Bytes of COPY data sent at a time.
 const CHUNK: usize = 1 << 20;
 
@@ -84,7 +87,7 @@ impl Target for Loader {
         fingerprint.clone_into(&mut self.fingerprint);
         let mut transaction = self.connection.begin().await?;
         // Of two imports that begin at once the second finds the row of the first.
-        transaction.execute("LOCK TABLE import_progress IN SHARE ROW EXCLUSIVE MODE").await?;
+        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK_KEY).execute(&mut *transaction).await?;
         let found: Option<(i64, i64, i64, bool)> =
             sqlx::query_as(SELECT).bind(fingerprint).fetch_optional(&mut *transaction).await?;
         if let Some((articles, customers, purchases, finished)) = found {
@@ -174,6 +177,13 @@ impl Target for Loader {
     }
 
     async fn finish(&mut self) -> Result<(), StoreError> {
+        // Until the connection closes, so that whoever waits here finds all done.
+        sqlx::query("SELECT pg_advisory_lock($1)").bind(LOCK_KEY).execute(&mut self.connection).await?;
+        let unfinished = "SELECT FROM import_progress WHERE fingerprint = $1 AND finished_at IS NULL";
+        let unfinished = sqlx::query(unfinished).bind(&self.fingerprint).fetch_optional(&mut self.connection).await?;
+        if unfinished.is_none() {
+            return Err(another_import());
+        }
         // Each step by itself, so that none holds locks longer than it must; all can be repeated. NOT VALID and
         // VALIDATE, because adding a valid constraint would block writers of both tables while it looks.
         for statement in [
