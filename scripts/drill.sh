@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Drills on a real server with the full catalogue, on loopback only:
-#   ./scripts/drill.sh reload [DATA]     60 s of load, a reload or activation every 5 s, damaged bundles among them
+#   ./scripts/drill.sh reload [DATA]     60 s of load, another version every 5 s, damaged bundles between them
 #   ./scripts/drill.sh faults [DATA]     Postgres stopped and started again under load
 # DATA is a folder in the H&M schema (default ../shared/data/hm-sample). Prints what happened; fails when a request failed.
 set -euo pipefail
@@ -74,21 +74,24 @@ if [ "$drill" = reload ]; then
     spoil 20200101T000001Z-00000001 dd if=/dev/urandom of=items.bin bs=1 seek=5000 count=64 conv=notrunc status=none
     spoil 20200101T000002Z-00000002 truncate -s 1000 index.bin
     spoil 20200101T000003Z-00000003 sed -i 's/"dim": *16/"dim": 17/' manifest.json
+    activate() { admin POST /admin/v1/models/retrieval/activate "{\"version\": \"$1\"}"; }
+    refuse() { # WHAT VERSION: tried beside the swap of this round
+        local answer
+        answer=$(activate "$2")
+        echo "$1: $answer"
+        case $answer in 4*) ;; *) failed=yes ;; esac
+    }
+    # A server that starts without an active row takes the newest, so the first swap is to the older one.
     for round in $(seq 11); do
         sleep 4.9
         case $round in
-            3) what="damaged" version=20200101T000001Z-00000001 ;;
-            5) what="truncated" version=20200101T000002Z-00000002 ;;
-            7) what="wrong dimension" version=20200101T000003Z-00000003 ;;
-            9) what="missing" version=20200101T000004Z-00000004 ;;
-            10) what="reload" version= ;;
-            *) what="activate" version=${versions[$((round % 2))]} ;;
+            2) refuse "damaged" 20200101T000001Z-00000001 ;;
+            4) refuse "truncated" 20200101T000002Z-00000002 ;;
+            6) refuse "wrong dimension" 20200101T000003Z-00000003 ;;
+            8) refuse "missing" 20200101T000004Z-00000004 ;;
+            10) echo "reload: $(admin POST /admin/v1/models/retrieval/reload)" ;;
         esac
-        if [ -n "$version" ]; then
-            echo "$what: $(admin POST /admin/v1/models/retrieval/activate "{\"version\": \"$version\"}")"
-        else
-            echo "$what: $(admin POST /admin/v1/models/retrieval/reload)"
-        fi
+        echo "swap: $(activate "${versions[$(((round + 1) % 2))]}")"
     done
     wait "$loader" || failed=yes
 else
