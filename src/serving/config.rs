@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `http.listen` | `127.0.0.1:8080` | public address |
 //! | `http.request_timeout_ms` | 10000 | longest a request may take, its body included |
+//! | `http.idle_timeout_ms` | 60000 | a connection on which no whole request head came for so long is closed |
 //! | `http.body_limit_bytes` | 1048576 | largest request body |
 //! | `http.cors_origins` | `[]` | web origins that may call from a browser; `["*"]` for all |
 //! | `http.compress_above_bytes` | 8192 | answers smaller than this are never compressed |
@@ -23,6 +24,7 @@
 //! | `customers.fresh_seconds` | 30 | how long a remembered customer is not read again |
 //! | `customers.stale_seconds` | 3600 | how long one may stand in while the database is away |
 //! | `customers.purchases` | 1000 | latest purchases read of a customer |
+//! | `limits.connections` | 10000 | connections of a listener at most; more wait to be accepted |
 //! | `limits.concurrent_requests` | 512 | requests in progress at most; more get 503 |
 //! | `limits.queue_ms` | 500 | longest a heavy request waits for a processor before it gets 503 |
 //! | `log.format` | `text` | `text` or `json` |
@@ -51,6 +53,7 @@ pub struct Config {
 pub struct HttpConfig {
     pub listen: SocketAddr,
     pub request_timeout: Duration,
+    pub idle_timeout: Duration,
     pub body_limit: usize,
     pub cors_origins: Vec<String>,
     pub compress_above: u16,
@@ -90,6 +93,7 @@ pub struct CustomersConfig {
 
 #[derive(Debug, Clone)]
 pub struct LimitsConfig {
+    pub connections: usize,
     pub concurrent_requests: usize,
     pub queue: Duration,
 }
@@ -129,6 +133,7 @@ raw!(RawConfig {
 raw!(RawHttp {
     listen: String = "127.0.0.1:8080".into(),
     request_timeout_ms: u64 = 10_000,
+    idle_timeout_ms: u64 = 60_000,
     body_limit_bytes: usize = 1 << 20,
     cors_origins: Vec<String> = Vec::new(),
     compress_above_bytes: u16 = 8_192,
@@ -154,7 +159,7 @@ raw!(RawCustomers {
     stale_seconds: u64 = 3_600,
     purchases: usize = 1_000,
 });
-raw!(RawLimits { concurrent_requests: usize = 512, queue_ms: u64 = 500 });
+raw!(RawLimits { connections: u32 = 10_000, concurrent_requests: usize = 512, queue_ms: u64 = 500 });
 raw!(RawLog { format: String = "text".into(), filter: String = "info".into() });
 
 impl Default for Config {
@@ -237,6 +242,7 @@ impl RawConfig {
             http: HttpConfig {
                 listen: address("http.listen", &http.listen)?,
                 request_timeout: millis("http.request_timeout_ms", http.request_timeout_ms)?,
+                idle_timeout: millis("http.idle_timeout_ms", http.idle_timeout_ms)?,
                 body_limit: http.body_limit_bytes,
                 cors_origins: http.cors_origins,
                 compress_above: http.compress_above_bytes,
@@ -263,6 +269,7 @@ impl RawConfig {
                 purchases: customers.purchases,
             },
             limits: LimitsConfig {
+                connections: at_least_one("limits.connections", limits.connections)? as usize,
                 concurrent_requests: at_least_one("limits.concurrent_requests", limits.concurrent_requests)?,
                 queue: Duration::from_millis(limits.queue_ms),
             },

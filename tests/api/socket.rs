@@ -1,7 +1,7 @@
 //! Real sockets, and an orderly end.
 
 use crate::harness::{Api, KEY};
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -33,6 +33,30 @@ async fn connect(address: SocketAddr) -> TcpStream {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_a_request_holds_its_connection_for_a_while_only() {
+    let api = Api::start_with(|config| {
+        config.http.listen = ([127, 0, 0, 1], 0).into();
+        config.admin.listen = ([127, 0, 0, 1], 0).into();
+        config.http.idle_timeout = Duration::from_millis(50);
+    })
+    .await;
+    let server = Server::bind(api.service.clone(), &api.config, Secret::new(KEY.into())).await.unwrap();
+    let (public, _) = server.addresses().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let running = tokio::spawn(server.run(async {
+        let _ = stopped.await;
+    }));
+    let mut slow = connect(public).await;
+    slow.write_all(b"POST /v1/recommendations HTTP/1.1\r\nhost: t\r\n").await.unwrap();
+    // Ends only when the server closes the connection.
+    let mut answer = Vec::new();
+    slow.read_to_end(&mut answer).await.unwrap();
+    assert!(!answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+    stop.send(()).unwrap();
+    running.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_listeners_answer_and_stop_when_told() {
     let api = Api::start_with(|config| {
         config.http.listen = ([127, 0, 0, 1], 0).into();
@@ -61,7 +85,7 @@ async fn both_listeners_answer_and_stop_when_told() {
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(r#""ready":true"#), "{answer}");
 
     stop.send(()).unwrap();
-    running.await.unwrap().unwrap();
+    running.await.unwrap();
     assert!(TcpStream::connect(public).await.is_err() && TcpStream::connect(admin).await.is_err());
     assert_eq!(kept.read(&mut [0; 1]).await.unwrap_or(0), 0, "an idle connection is closed");
 }

@@ -167,7 +167,7 @@ async fn serve(
         tokio::signal::ctrl_c().await.context("cannot listen for Ctrl-C")?;
     }
     let _ = stop.send(());
-    running.await.context("the server ended badly")??;
+    running.await.context("the server ended badly")?;
     Ok(())
 }
 

@@ -70,9 +70,9 @@ async fn serve(config: Config, key: Secret) -> anyhow::Result<()> {
     let (public, admin) = server.addresses()?;
     tracing::info!(%public, %admin, ready = service.state().is_ready(), "serving; the API is described at /docs");
     let follow = tokio::spawn(service.run());
-    let result = server.run(stop_signal()?).await;
+    server.run(stop_signal()?).await;
     follow.abort();
-    Ok(result?)
+    Ok(())
 }
 
 /// Opens the database and loads what there is. A bundle that is refused does not keep the server from starting: it is
