@@ -11,7 +11,7 @@ use std::{
 };
 use vitrine::{
     features::{Encoding, Feature, FeatureSchema, TowerSchema},
-    model::{AdamW, Inputs, StepBatch, TwoTower, TwoTowerConfig},
+    model::{AdamW, Inputs, LossKind, StepBatch, TwoTower, TwoTowerConfig},
 };
 
 /// Batches kept ready; steps walk through them again and again.
@@ -30,7 +30,9 @@ fn main() -> anyhow::Result<()> {
         query_layers: vec![hidden],
         item_layers: vec![hidden],
         normalize: false,
+        loss: LossKind::Softmax,
         temperature: 1.0,
+        amsgrad: false,
     };
     let mut model = TwoTower::new(&schema(customers, articles, width), &config, 1);
     let mut rng = StdRng::seed_from_u64(1);
@@ -88,5 +90,5 @@ fn draw(rng: &mut StdRng, customers: usize, articles: usize, batch: usize) -> St
         }));
     }
     items.rows = columns.len();
-    StepBatch { queries, bias: vec![0.0; items.rows], items, targets, weights: None }
+    StepBatch { queries, bias: vec![0.0; items.rows], items, targets, negatives: vec![], weights: None }
 }

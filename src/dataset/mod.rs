@@ -10,6 +10,8 @@ pub mod generate;
 mod histories;
 mod import;
 pub mod inspect;
+#[cfg(feature = "trainer")]
+mod negatives;
 mod split;
 
 pub use data::{Column, Dataset, Entities, MISSING, Purchases, TimeUnit, Values};
@@ -17,4 +19,6 @@ pub use histories::Histories;
 #[cfg(feature = "server")]
 pub(crate) use histories::article_ranks;
 pub use import::{DatasetError, FileReport, ImportReport, LoadOptions, Numbering, Reason, Reject, RejectGroup, load};
+#[cfg(feature = "trainer")]
+pub use negatives::{NO_NEGATIVE, NegativeDraw, Negatives};
 pub use split::{Case, Protocol, Split, SplitError};

@@ -2,7 +2,7 @@
 //!
 //! A two-tower model ([`TwoTower`]) is embedding tables plus two small dense towers. A training step runs outside
 //! autodiff: rows are gathered into one input matrix a tower ([`Assembly`]), the towers run forward ([`Tower`]), one fused
-//! kernel gives the softmax loss and its gradients ([`SoftmaxBatch`]), the towers run backward, and the gradients of the
+//! kernel gives the loss and its gradients ([`SoftmaxBatch`], [`PairBatch`]), the towers run backward, and the gradients of the
 //! input matrix are scattered to the rows the batch touched ([`Table`], row-wise AdamW). [`burn_tower`] states the same
 //! tower as a burn module: it is the reference of the tests and computes what a bundle holds.
 //!
@@ -17,6 +17,7 @@ pub mod sequence;
 mod adamw;
 mod assembly;
 mod matrix;
+mod pairs;
 mod simd;
 mod softmax;
 mod table;
@@ -25,6 +26,7 @@ mod two_tower;
 
 pub use adamw::{AdamW, Moments};
 pub use assembly::{Assembly, Inputs};
+pub use pairs::{LossKind, PairBatch};
 pub use softmax::{SoftmaxBatch, SoftmaxWorkspace};
 pub use table::{Scatter, Table};
 pub use tower::{Dense, Gradients, Tower, TowerPass};

@@ -149,12 +149,14 @@ pub(super) struct AdamStep {
     /// `1 / √(1 − β₂ᵗ)`.
     pub root_scale: f32,
     pub epsilon: f32,
-    /// `1 − weight decay`.
+    /// `1 − ` the decoupled weight decay.
     pub keep: f32,
+    /// The coupled weight decay: this times the weight is added to the gradient.
+    pub l2: f32,
 }
 
 for_every_set! {
-    /// One AdamW step on parameters `w` with moments `m`, `v` and gradient `g`, all of one length.
+    /// One step of AdamW on parameters `w` with moments `m`, `v` and gradient `g`, all of one length.
     fn adamw(w: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], step: &AdamStep) = adamw_body
 }
 
@@ -163,10 +165,47 @@ fn adamw_body(w: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], step: &Ada
     let n = g.len();
     let (w, m, v) = (&mut w[..n], &mut m[..n], &mut v[..n]);
     for i in 0..n {
-        m[i] = step.beta1 * m[i] + (1.0 - step.beta1) * g[i];
-        v[i] = step.beta2 * v[i] + (1.0 - step.beta2) * g[i] * g[i];
+        let g = g[i] + step.l2 * w[i];
+        m[i] = step.beta1 * m[i] + (1.0 - step.beta1) * g;
+        v[i] = step.beta2 * v[i] + (1.0 - step.beta2) * g * g;
         w[i] = step.keep * w[i] - step.rate * m[i] / (v[i].sqrt() * step.root_scale + step.epsilon);
     }
+}
+
+for_every_set! {
+    /// [`adamw`] with the largest second moments so far in `x`.
+    fn amsgrad(w: &mut [f32], m: &mut [f32], v: &mut [f32], x: &mut [f32], g: &[f32], step: &AdamStep) = amsgrad_body
+}
+
+#[inline(always)]
+fn amsgrad_body(w: &mut [f32], m: &mut [f32], v: &mut [f32], x: &mut [f32], g: &[f32], step: &AdamStep) {
+    let n = g.len();
+    let (w, m, v, x) = (&mut w[..n], &mut m[..n], &mut v[..n], &mut x[..n]);
+    for i in 0..n {
+        let g = g[i] + step.l2 * w[i];
+        m[i] = step.beta1 * m[i] + (1.0 - step.beta1) * g;
+        v[i] = step.beta2 * v[i] + (1.0 - step.beta2) * g * g;
+        x[i] = if v[i] > x[i] { v[i] } else { x[i] };
+        w[i] = step.keep * w[i] - step.rate * m[i] / (x[i].sqrt() * step.root_scale + step.epsilon);
+    }
+}
+
+for_every_set! {
+    /// `Σ x[i] · y[i]`.
+    fn dot(x: &[f32], y: &[f32]) -> f32 = dot_body
+}
+
+#[inline(always)]
+fn dot_body(x: &[f32], y: &[f32]) -> f32 {
+    let mut lanes = [0f32; LANES];
+    let (x_chunks, y_chunks) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
+    let rest: f32 = x_chunks.remainder().iter().zip(y_chunks.remainder()).map(|(x, y)| x * y).sum();
+    for (x, y) in x_chunks.zip(y_chunks) {
+        for l in 0..LANES {
+            lanes[l] += x[l] * y[l];
+        }
+    }
+    lanes.iter().sum::<f32>() + rest
 }
 
 for_every_set! {
@@ -235,12 +274,16 @@ mod tests {
                 let mut row = values.clone();
                 let softmax = softmax_row(simd, &mut row, &bias, target);
                 let (mut w, mut m, mut v) = (values.clone(), bias.clone(), vec![0.5; 64]);
-                let step = AdamStep { beta1: 0.9, beta2: 0.99, rate: 0.1, root_scale: 1.5, epsilon: 1e-8, keep: 0.999 };
+                let step =
+                    AdamStep { beta1: 0.9, beta2: 0.99, rate: 0.1, root_scale: 1.5, epsilon: 1e-8, keep: 0.999, l2: 0.01 };
                 adamw(simd, &mut w, &mut m, &mut v, &row, &step);
+                let mut x = vec![0.75; 64];
+                amsgrad(simd, &mut w, &mut m, &mut v, &mut x, &row, &step);
+                let product = dot(simd, &w[..61], &m[..61]);
                 add_scaled(simd, &mut w, &m, 0.3);
                 bias_and_relu(simd, &mut w, &bias[..16], true);
                 relu_backward(simd, &mut m, &w);
-                (row, softmax.loss.to_bits(), softmax.sum.to_bits(), w, m, v)
+                (row, softmax.loss.to_bits(), softmax.sum.to_bits(), w, m, v, x, product)
             };
             let portable = run(Simd::Portable);
             for simd in Simd::available() {

@@ -2,7 +2,7 @@
 
 use super::{
     adamw::AdamW,
-    simd::{Simd, adamw, add_scaled},
+    simd::{Simd, adamw, add_scaled, amsgrad},
 };
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -19,6 +19,8 @@ pub struct Table {
     pub weights: Vec<f32>,
     /// Per row the first, then the second moments: `rows × 2·dim`.
     pub moments: Vec<f32>,
+    /// The largest second moments so far, `rows × dim`; empty without AMSGrad.
+    pub largest: Vec<f32>,
     /// Steps a row has taken.
     pub steps: Vec<u32>,
 }
@@ -29,7 +31,12 @@ impl Table {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut weights: Vec<f32> = (0..rows * dim).map(|_| rng.random_range(-0.05f32..0.05)).collect();
         weights[(rows.max(1) - 1) * dim..].fill(0.0);
-        Self { dim, weights, moments: vec![0.0; 2 * rows * dim], steps: vec![0; rows] }
+        Self { dim, weights, moments: vec![0.0; 2 * rows * dim], largest: Vec::new(), steps: vec![0; rows] }
+    }
+
+    /// Keeps the largest second moments from now on.
+    pub fn start_amsgrad(&mut self) {
+        self.largest = vec![0.0; self.weights.len()];
     }
 
     pub fn rows(&self) -> usize {
@@ -52,10 +59,11 @@ impl Table {
     }
 
     /// Weights, moments and steps as bytes, in a fixed order.
-    pub fn arrays(&mut self) -> [&mut [u8]; 3] {
+    pub fn arrays(&mut self) -> [&mut [u8]; 4] {
         [
             bytemuck::cast_slice_mut(&mut self.weights),
             bytemuck::cast_slice_mut(&mut self.moments),
+            bytemuck::cast_slice_mut(&mut self.largest),
             bytemuck::cast_slice_mut(&mut self.steps),
         ]
     }
@@ -68,7 +76,11 @@ impl Table {
             self.steps[row] = self.steps[row].saturating_add(1);
             let (first, second) = self.moments[2 * row * dim..2 * (row + 1) * dim].split_at_mut(dim);
             let weights = &mut self.weights[row * dim..(row + 1) * dim];
-            adamw(simd, weights, first, second, gradient, &optimizer.step(self.steps[row]));
+            let step = optimizer.step(self.steps[row]);
+            match self.largest.get_mut(row * dim..(row + 1) * dim) {
+                Some(largest) => amsgrad(simd, weights, first, second, largest, gradient, &step),
+                None => adamw(simd, weights, first, second, gradient, &step),
+            }
         }
         touched.clear();
     }
@@ -130,27 +142,36 @@ mod tests {
 
     #[test]
     fn touched_rows_step_like_plain_adam_and_others_stay() {
-        let optimizer = AdamW { learning_rate: 0.05, weight_decay: 0.01, ..AdamW::default() };
-        let mut table = Table::new(6, 3, 1);
-        let before = table.clone();
-        let mut scatter = Scatter::new(6, 3);
-        let mut plain = Moments::zeros(3);
-        let mut want = table.row(4).to_vec();
-        for t in 1..=3 {
-            // Row 4 twice in a batch: its gradients add up. Row 1 comes in the second batch only.
-            scatter.add(4, 1.0, &[1.0, 2.0, 3.0]);
-            if t == 2 {
-                scatter.add(1, 1.0, &[1.0, 1.0, 1.0]);
+        for (weight_decay, l2, amsgrad) in [(0.01, 0.0, false), (0.0, 0.01, true)] {
+            let optimizer = AdamW { learning_rate: 0.05, weight_decay, l2, ..AdamW::default() };
+            let mut table = Table::new(6, 3, 1);
+            let mut plain = Moments::zeros(3);
+            if amsgrad {
+                table.start_amsgrad();
+                plain.start_amsgrad();
             }
-            scatter.add(4, 0.5, &[2.0, 2.0, -2.0]);
-            table.update(&mut scatter, &optimizer);
-            plain.update(&mut want, &[2.0, 3.0, 2.0], &optimizer, t);
+            let before = table.clone();
+            let mut scatter = Scatter::new(6, 3);
+            let mut want = table.row(4).to_vec();
+            for t in 1..=3 {
+                // Row 4 twice in a batch: its gradients add up. Row 1 comes in the second batch only.
+                // Powers of two, so that sums are exact.
+                let size = 0.5f32.powi(t as i32);
+                scatter.add(4, size, &[1.0, 2.0, 3.0]);
+                if t == 2 {
+                    scatter.add(1, 1.0, &[1.0, 1.0, 1.0]);
+                }
+                scatter.add(4, 0.5 * size, &[2.0, 2.0, -2.0]);
+                table.update(&mut scatter, &optimizer);
+                plain.update(&mut want, &[2.0, 3.0, 2.0].map(|g| g * size), &optimizer, t);
+            }
+            assert_eq!(table.row(4), want);
+            assert_eq!(table.largest.get(12..15).unwrap_or_default(), plain.largest);
+            assert_eq!(table.steps, [0, 1, 0, 0, 3, 0]);
+            for untouched in [0, 2, 3, 5] {
+                assert_eq!(table.row(untouched), before.row(untouched));
+            }
+            assert!(before.row(5).iter().all(|&w| w == 0.0));
         }
-        assert_eq!(table.row(4), want);
-        assert_eq!(table.steps, [0, 1, 0, 0, 3, 0]);
-        for untouched in [0, 2, 3, 5] {
-            assert_eq!(table.row(untouched), before.row(untouched));
-        }
-        assert!(before.row(5).iter().all(|&w| w == 0.0));
     }
 }

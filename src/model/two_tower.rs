@@ -3,6 +3,7 @@
 use super::{
     adamw::AdamW,
     assembly::{Assembly, Inputs, Rows},
+    pairs::{LossKind, PairBatch},
     softmax::{SoftmaxBatch, SoftmaxWorkspace},
     table::{Scatter, Table},
     tower::{Gradients, Tower, TowerPass, piece_rows},
@@ -23,7 +24,10 @@ pub struct TwoTowerConfig {
     pub item_layers: Vec<usize>,
     /// Compare by cosine instead of inner product.
     pub normalize: bool,
+    pub loss: LossKind,
     pub temperature: f32,
+    /// Keep what AMSGrad needs.
+    pub amsgrad: bool,
 }
 
 /// One tower with its tables and optimiser state.
@@ -53,6 +57,7 @@ pub struct TwoTower {
     pub item: Side,
     /// Optimiser steps taken.
     pub steps: u32,
+    pub loss: LossKind,
     pub temperature: f32,
     softmax: SoftmaxWorkspace,
 }
@@ -61,11 +66,13 @@ pub struct TwoTower {
 #[derive(Debug, Clone, Default)]
 pub struct StepBatch {
     pub queries: Inputs,
-    /// The columns of the softmax: every item once.
+    /// The columns: every item once.
     pub items: Inputs,
     /// For each query the column of the item bought.
     pub targets: Vec<u32>,
-    /// Added to each column's logits.
+    /// For each query the column of its drawn negative or [`crate::dataset::NO_NEGATIVE`]; of the pairwise losses only.
+    pub negatives: Vec<u32>,
+    /// Added to each column's logits; of the softmax only.
     pub bias: Vec<f32>,
     /// How much each query counts; `None` counts all alike.
     pub weights: Option<Vec<f32>>,
@@ -74,38 +81,48 @@ pub struct StepBatch {
 impl TwoTower {
     /// A model with freshly drawn weights.
     pub fn new(schema: &FeatureSchema, config: &TwoTowerConfig, seed: u64) -> Self {
-        let TwoTowerConfig { dim, query_layers, item_layers, normalize, temperature } = config;
+        let &TwoTowerConfig { dim, normalize, loss, temperature, amsgrad, .. } = config;
         // Both sides need different draws even when their schemas are alike.
-        let query = Side::new(&schema.query, query_layers, *dim, *normalize, seed.wrapping_mul(2));
-        let item = Side::new(&schema.item, item_layers, *dim, *normalize, seed.wrapping_mul(2).wrapping_add(1));
-        Self { query, item, steps: 0, temperature: *temperature, softmax: SoftmaxWorkspace::default() }
+        let mut query = Side::new(&schema.query, &config.query_layers, dim, normalize, seed.wrapping_mul(2));
+        let seed = seed.wrapping_mul(2).wrapping_add(1);
+        let mut item = Side::new(&schema.item, &config.item_layers, dim, normalize, seed);
+        if amsgrad {
+            query.start_amsgrad();
+            item.start_amsgrad();
+        }
+        Self { query, item, steps: 0, loss, temperature, softmax: SoftmaxWorkspace::default() }
     }
 
-    /// One optimiser step; the mean loss before it. A loss that is not finite changes nothing in the model.
+    /// One optimiser step; the loss of the average purchase before it. A loss that is not finite changes nothing in the
+    /// model.
     pub fn step(&mut self, batch: &StepBatch, optimizer: &AdamW) -> f64 {
-        let Self { query, item, softmax, .. } = self;
-        query.forward(&batch.queries);
-        item.forward(&batch.items);
-        let loss = SoftmaxBatch {
-            dim: query.tower.dim(),
-            queries: query.tower.embedding(&query.work.pass),
-            items: item.tower.embedding(&item.work.pass),
-            targets: &batch.targets,
-            bias: &batch.bias,
-            weights: batch.weights.as_deref(),
-            scale: 1.0 / self.temperature,
-        };
-        query.work.embedding_gradient.resize(loss.queries.len(), 0.0);
-        item.work.embedding_gradient.resize(loss.items.len(), 0.0);
-        let (by_query, by_item) = (&mut query.work.embedding_gradient, &mut item.work.embedding_gradient);
-        let loss = loss.gradients(by_query, by_item, softmax);
+        self.query.forward(&batch.queries);
+        self.item.forward(&batch.items);
+        let loss = self.gradients(batch);
         if !loss.is_finite() {
             return loss;
         }
         self.steps = self.steps.saturating_add(1);
-        query.backward(&batch.queries, optimizer, self.steps);
-        item.backward(&batch.items, optimizer, self.steps);
+        self.query.backward(&batch.queries, optimizer, self.steps);
+        self.item.backward(&batch.items, optimizer, self.steps);
         loss
+    }
+
+    /// The loss of the last forward pass; leaves its gradients with the sides.
+    fn gradients(&mut self, batch: &StepBatch) -> f64 {
+        let Self { query, item, softmax, .. } = self;
+        let (dim, scale) = (query.tower.dim(), 1.0 / self.temperature);
+        let (queries, items) = (query.tower.embedding(&query.work.pass), item.tower.embedding(&item.work.pass));
+        let (targets, weights) = (batch.targets.as_slice(), batch.weights.as_deref());
+        query.work.embedding_gradient.resize(queries.len(), 0.0);
+        item.work.embedding_gradient.resize(items.len(), 0.0);
+        let (by_query, by_item) = (&mut query.work.embedding_gradient, &mut item.work.embedding_gradient);
+        if self.loss == LossKind::Softmax {
+            let loss = SoftmaxBatch { dim, queries, items, targets, bias: &batch.bias, weights, scale };
+            return loss.gradients(by_query, by_item, softmax);
+        }
+        let loss = PairBatch { dim, queries, items, targets, negatives: &batch.negatives, weights, scale };
+        loss.gradients(self.loss, by_query, by_item)
     }
 }
 
@@ -118,6 +135,14 @@ impl Side {
         let tower = Tower::new(assembly.width(), hidden, dim, normalize, seed(0));
         let scatters = assembly.tables().iter().map(|&(_, rows, dim)| Scatter::new(rows, dim)).collect();
         Self { assembly, tables, tower, work: Work { scatters, ..Work::default() } }
+    }
+
+    fn start_amsgrad(&mut self) {
+        self.tables.iter_mut().for_each(Table::start_amsgrad);
+        for (weight, bias) in &mut self.tower.moments {
+            weight.start_amsgrad();
+            bias.start_amsgrad();
+        }
     }
 
     /// The input matrix, outside training, of the rows `first..first + rows`: `rows × width`.

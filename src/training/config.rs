@@ -6,7 +6,7 @@ use crate::{
     dataset::Protocol,
     evaluation::METRICS,
     features::FeatureConfig,
-    model::{AdamW, TwoTowerConfig},
+    model::{AdamW, LossKind, TwoTowerConfig},
 };
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -59,30 +59,35 @@ pub enum Family {
     TwoTower,
 }
 
-/// `[loss]`: softmax of each purchase over the items of its batch.
+/// `[loss]`
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LossConfig {
+    pub kind: LossKind,
     /// Logits are divided by it; about 0.05 to 0.2 with `normalize`, 1 without.
     pub temperature: f32,
     /// Subtract the log of each item's chance to be in the batch (Yi et al. 2019), so that popular items are not
-    /// punished for being sampled often.
+    /// punished for being sampled often; of the softmax only.
     pub logq: bool,
     /// Items drawn uniformly in addition to the batch's own; the size of the catalogue or more takes every item once,
-    /// which is the full softmax.
+    /// which is the full softmax; of the softmax only.
     pub uniform_negatives: usize,
 }
 
-/// `[optimizer]`: AdamW and how its learning rate runs.
+/// `[optimizer]`: Adam or AdamW and how the learning rate runs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerConfig {
+    pub kind: OptimizerKind,
     pub learning_rate: f32,
-    /// The share of a weight removed by each step that touches it, not multiplied by the learning rate ([`AdamW`]).
+    /// Decoupled or coupled, as the kind has it.
     pub weight_decay: f32,
     pub beta1: f32,
     pub beta2: f32,
     pub epsilon: f32,
+    /// Divide by the root of the largest second moment so far, not the present one ([`crate::model::Moments`]). Two-tower
+    /// only.
+    pub amsgrad: bool,
     /// The learning rate rises in a line over so many steps.
     pub warmup_steps: u32,
     /// What it does afterwards.
@@ -90,6 +95,17 @@ pub struct OptimizerConfig {
     /// Longest gradient over all parameters (its Euclidean length); longer ones are scaled down. Sequence models only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip: Option<f32>,
+}
+
+/// How weights decay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptimizerKind {
+    /// The share of a weight removed by each step that touches it, not multiplied by the learning rate
+    /// ([`AdamW::weight_decay`]).
+    Adamw,
+    /// A part of the gradient: L2 regularisation ([`AdamW::l2`]).
+    Adam,
 }
 
 /// The learning rate after the warm-up.
@@ -107,7 +123,7 @@ pub enum Schedule {
 pub struct LoopConfig {
     /// Passes over the training purchases, at most.
     pub epochs: u32,
-    /// Purchases a step.
+    /// Purchases a step; the pairwise losses count purchases and their negatives together.
     pub batch_size: usize,
     /// Of weights, shuffling, dropout and negatives.
     pub seed: u64,
@@ -155,22 +171,32 @@ pub enum ConfigError {
 
 impl Default for LossConfig {
     fn default() -> Self {
-        Self { temperature: 1.0, logq: true, uniform_negatives: 0 }
+        Self { kind: LossKind::Softmax, temperature: 1.0, logq: true, uniform_negatives: 0 }
     }
 }
 
 impl Default for OptimizerConfig {
     fn default() -> Self {
-        let AdamW { learning_rate, weight_decay, beta1, beta2, epsilon } = AdamW::default();
-        let (warmup_steps, schedule, clip) = (0, Schedule::Constant, None);
-        Self { learning_rate, weight_decay, beta1, beta2, epsilon, warmup_steps, schedule, clip }
+        let AdamW { learning_rate, weight_decay, beta1, beta2, epsilon, .. } = AdamW::default();
+        Self {
+            kind: OptimizerKind::Adamw,
+            learning_rate,
+            weight_decay,
+            beta1,
+            beta2,
+            epsilon,
+            amsgrad: false,
+            warmup_steps: 0,
+            schedule: Schedule::Constant,
+            clip: None,
+        }
     }
 }
 
 impl OptimizerConfig {
     /// The optimiser of the step after `steps`, of `planned` in all.
     pub(super) fn at(&self, steps: u32, planned: u32) -> StepOptimizer {
-        let Self { learning_rate, weight_decay, beta1, beta2, epsilon, warmup_steps, schedule, clip } = *self;
+        let Self { learning_rate, beta1, beta2, epsilon, warmup_steps, schedule, clip, .. } = *self;
         let factor = if steps < warmup_steps {
             f64::from(steps + 1) / f64::from(warmup_steps)
         } else {
@@ -184,7 +210,11 @@ impl OptimizerConfig {
             }
         };
         let learning_rate = (f64::from(learning_rate) * factor) as f32;
-        StepOptimizer { adamw: AdamW { learning_rate, weight_decay, beta1, beta2, epsilon }, clip }
+        let (weight_decay, l2) = match self.kind {
+            OptimizerKind::Adamw => (self.weight_decay, 0.0),
+            OptimizerKind::Adam => (0.0, self.weight_decay),
+        };
+        StepOptimizer { adamw: AdamW { learning_rate, weight_decay, l2, beta1, beta2, epsilon }, clip }
     }
 }
 
@@ -251,6 +281,11 @@ impl TrainingConfig {
             ("model.item_layers", model.item_layers.iter().all(|&w| w > 0), "holds a layer of width 0"),
             ("features.query", !self.features.query.is_empty(), "names no feature"),
             ("features.item", !self.features.item.is_empty(), "names no feature"),
+            (
+                "loss.kind",
+                loss.kind != LossKind::CosineCrossEntropy || model.normalize,
+                "cosine-cross-entropy compares by cosine: set `model.normalize = true`",
+            ),
             ("loss.temperature", loss.temperature > 0.0 && loss.temperature.is_finite(), "must be above 0"),
             (
                 "optimizer.learning_rate",
@@ -260,6 +295,11 @@ impl TrainingConfig {
             ("optimizer.weight_decay", fraction(optimizer.weight_decay), "must be at least 0 and below 1"),
             ("optimizer.beta1", fraction(optimizer.beta1), "must be at least 0 and below 1"),
             ("optimizer.beta2", fraction(optimizer.beta2), "must be at least 0 and below 1"),
+            (
+                "optimizer.amsgrad",
+                !optimizer.amsgrad || model.family == Family::TwoTower,
+                "is for the family two-tower only",
+            ),
             (
                 "optimizer.clip",
                 optimizer.clip.is_none_or(|clip| clip > 0.0 && model.family != Family::TwoTower),
@@ -295,7 +335,15 @@ impl TrainingConfig {
     /// The shape of the model.
     pub fn two_tower(&self) -> TwoTowerConfig {
         let ModelConfig { dim, query_layers, item_layers, normalize, .. } = self.model.clone();
-        TwoTowerConfig { dim, query_layers, item_layers, normalize, temperature: self.loss.temperature }
+        let LossConfig { kind: loss, temperature, .. } = self.loss;
+        let amsgrad = self.optimizer.amsgrad;
+        TwoTowerConfig { dim, query_layers, item_layers, normalize, loss, temperature, amsgrad }
+    }
+
+    /// A batch of a pairwise loss is half purchases, half negatives.
+    pub fn purchases_a_step(&self) -> usize {
+        let size = self.training.batch_size;
+        if self.loss.kind.is_pairwise() { size.div_ceil(2) } else { size }
     }
 }
 
@@ -388,6 +436,15 @@ mod tests {
     }
 
     #[test]
+    fn adam_couples_the_decay_and_adamw_does_not() {
+        let decays = |kind: &str| {
+            let adamw = load(SMALL, &["optimizer.weight_decay=0.5", kind]).unwrap().optimizer.at(0, 1).adamw;
+            (adamw.weight_decay, adamw.l2)
+        };
+        assert_eq!((decays("optimizer.kind=adamw"), decays("optimizer.kind=adam")), ((0.5, 0.0), (0.0, 0.5)));
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (sets, part) in [
             (["training.epoch=3"], "unknown field `epoch`"),
@@ -401,6 +458,7 @@ mod tests {
             (["model.name=\"A b\""], "`model.name`"),
             (["optimizer.learning_rate=nan"], "above 0"),
             (["optimizer.clip=1"], "sequence models only"),
+            (["loss.kind=cosine-cross-entropy"], "set `model.normalize = true`"),
             (["split={protocol=\"weekly\"}"], "unknown variant"),
         ] {
             let error = load(SMALL, &sets).unwrap_err();

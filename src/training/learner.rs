@@ -1,6 +1,6 @@
 //! What the training loop asks of a model family. The loop itself knows none.
 
-use super::{config::TrainingConfig, samples::Samples};
+use super::{config::TrainingConfig, run::Trainer, samples::Samples};
 use crate::{
     dataset::{Dataset, Histories},
     features::{Encoder, Moment},
@@ -25,6 +25,16 @@ pub trait Learner: Sized + Sync {
         rows: &[u32],
         config: &TrainingConfig,
     ) -> Self::Samples<'a>;
+
+    /// The same for the stage `stage` of a run, with whatever training needs beside the purchases.
+    fn training_samples<'a>(
+        trainer: &'a Trainer<'_>,
+        encoder: &'a Encoder,
+        rows: &[u32],
+        _stage: &str,
+    ) -> Self::Samples<'a> {
+        Self::samples(encoder, trainer.dataset, trainer.histories, rows, trainer.config)
+    }
 
     /// One optimiser step; the mean loss before it. A loss that is not finite changes nothing in the model.
     fn step(&mut self, batch: &Self::Batch, optimizer: &StepOptimizer) -> f64;
@@ -93,6 +103,15 @@ impl Learner for TwoTower {
         Samples::new(encoder, dataset, histories, rows, config)
     }
 
+    fn training_samples<'a>(trainer: &'a Trainer<'_>, encoder: &'a Encoder, rows: &[u32], stage: &str) -> Samples<'a> {
+        let samples = Samples::new(encoder, trainer.dataset, trainer.histories, rows, trainer.config);
+        if trainer.config.loss.kind.is_pairwise() {
+            samples.with_negatives(trainer.negatives(rows, stage))
+        } else {
+            samples
+        }
+    }
+
     fn step(&mut self, batch: &StepBatch, optimizer: &StepOptimizer) -> f64 {
         self.step(batch, &optimizer.adamw)
     }
@@ -112,8 +131,10 @@ impl Learner for TwoTower {
                     &mut layer.bias,
                     &mut weight.first,
                     &mut weight.second,
+                    &mut weight.largest,
                     &mut bias.first,
                     &mut bias.second,
+                    &mut bias.largest,
                 ];
                 arrays.extend(parts.map(|array| bytemuck::cast_slice_mut(array)));
             }

@@ -9,6 +9,7 @@ mod error;
 mod export;
 mod learner;
 mod metrics;
+mod negatives;
 mod run;
 mod samples;
 
@@ -16,7 +17,8 @@ mod samples;
 mod tests;
 
 pub use config::{
-    ConfigError, Family, LoopConfig, LossConfig, ModelConfig, OptimizerConfig, Refit, Schedule, TrainingConfig,
+    ConfigError, Family, LoopConfig, LossConfig, ModelConfig, OptimizerConfig, OptimizerKind, Refit, Schedule,
+    TrainingConfig,
 };
 pub use error::TrainingError;
 pub use learner::Model;

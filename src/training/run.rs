@@ -185,7 +185,7 @@ impl Trainer<'_> {
         if resume {
             checkpoint::read(&self.last(), &mut model)?;
         }
-        let samples = L::samples(&encoder, self.dataset, self.histories, &stage.rows, self.config);
+        let samples = L::training_samples(self, &encoder, &stage.rows, stage_name(state));
         while state.epoch < stage.epochs && !self.out_of_patience(stage, state) {
             let started = Instant::now();
             let Some(loss) = self.epoch(stage, &samples, &mut model, state, metrics)? else {

@@ -2,7 +2,7 @@
 
 use super::{config::TrainingConfig, learner::Batches};
 use crate::{
-    dataset::{Dataset, Histories},
+    dataset::{Dataset, Histories, NO_NEGATIVE},
     domain::Timestamp,
     features::{EncodedCustomers, EncodedItems, Encoder, Encoding, Moment, TowerSchema},
     model::{Inputs, StepBatch},
@@ -17,15 +17,24 @@ pub struct Samples<'a> {
     dataset: &'a Dataset,
     /// Purchase row and how many of the customer's purchases were known before it.
     rows: Vec<(u32, u32)>,
+    /// The article drawn for each row; of the pairwise losses only.
+    negatives: Option<Vec<u32>>,
     query: Side,
     item: Side,
     /// Added to the logits of an item's column.
     bias: Vec<f32>,
     /// Days in which a purchase's weight halves, and the moment of the last one.
     half_life: Option<(f32, Timestamp)>,
-    negatives: usize,
+    uniform_negatives: usize,
     batch_size: usize,
     seed: u64,
+}
+
+/// The items of a batch, each once, and the columns of what was bought and drawn.
+struct Columns {
+    columns: Vec<u32>,
+    targets: Vec<u32>,
+    negatives: Vec<u32>,
 }
 
 /// Widths of a tower's raw rows and its id dropouts: `(position, unknown row, probability)`.
@@ -44,33 +53,43 @@ impl<'a> Samples<'a> {
         config: &TrainingConfig,
     ) -> Self {
         let items = dataset.articles.len();
-        let batch_size = config.training.batch_size.min(rows.len().max(1));
+        let batch_size = config.purchases_a_step().min(rows.len().max(1));
         let mut counts = vec![0u32; items];
         for &row in rows {
             counts[dataset.purchases.article[row as usize] as usize] += 1;
         }
         let last = rows.iter().map(|&row| dataset.purchases.time[row as usize]).max().unwrap_or_default();
-        let negatives = config.loss.uniform_negatives;
-        let full = negatives >= items;
+        let uniform_negatives = config.loss.uniform_negatives;
+        let full = uniform_negatives >= items;
         let bias = |count: &u32| {
             if full || !config.loss.logq {
                 return 0.0;
             }
-            column_bias(f64::from(*count) / rows.len() as f64, batch_size, negatives, items)
+            column_bias(f64::from(*count) / rows.len() as f64, batch_size, uniform_negatives, items)
         };
         Self {
             customers: EncodedCustomers::new(encoder, dataset, histories),
             items: EncodedItems::new(encoder, dataset),
             dataset,
             rows: known_before(dataset, histories, rows),
+            negatives: None,
             query: Side::of(&encoder.schema().query),
             item: Side::of(&encoder.schema().item),
             bias: counts.iter().map(bias).collect(),
             half_life: config.training.half_life_days.map(|days| (days, last)),
-            negatives,
+            uniform_negatives,
             batch_size,
             seed: config.training.seed,
         }
+    }
+
+    /// With an article drawn for each row, or [`NO_NEGATIVE`], as the pairwise losses need them.
+    ///
+    /// # Panics
+    /// When they are not as many as the rows.
+    pub fn with_negatives(self, negatives: Vec<u32>) -> Self {
+        assert_eq!(negatives.len(), self.rows.len(), "one negative a purchase");
+        Self { negatives: Some(negatives), ..self }
     }
 
     pub fn len(&self) -> usize {
@@ -116,10 +135,11 @@ impl<'a> Samples<'a> {
 
     /// Each item once, and for each purchase the column of its item. An item bought by several customers of the batch is
     /// one column, so it is never a negative of its own buyers ("accidental hit").
-    fn columns(&self, bought: impl Iterator<Item = u32>, rng: &mut ChaCha8Rng) -> (Vec<u32>, Vec<u32>) {
+    fn columns(&self, picked: &[u32], bought: impl Fn(u32) -> u32, rng: &mut ChaCha8Rng) -> Columns {
         let items = self.bias.len();
-        if self.negatives >= items {
-            return ((0..items as u32).collect(), bought.collect());
+        let bought = picked.iter().map(|&sample| bought(sample));
+        if self.negatives.is_none() && self.uniform_negatives >= items {
+            return Columns { columns: (0..items as u32).collect(), targets: bought.collect(), negatives: Vec::new() };
         }
         let mut columns = Vec::new();
         let mut column_of = hashbrown::HashMap::<u32, u32>::new();
@@ -130,10 +150,16 @@ impl<'a> Samples<'a> {
             })
         };
         let targets = bought.map(&mut column).collect();
-        for _ in 0..self.negatives {
-            column(rng.random_range(0..items as u32));
+        let mut negatives = Vec::new();
+        if let Some(drawn) = &self.negatives {
+            let drawn = picked.iter().map(|&sample| drawn[sample as usize]);
+            negatives.extend(drawn.map(|item| if item == NO_NEGATIVE { item } else { column(item) }));
+        } else {
+            for _ in 0..self.uniform_negatives {
+                column(rng.random_range(0..items as u32));
+            }
         }
-        (columns, targets)
+        Columns { columns, targets, negatives }
     }
 
     fn rng(&self, epoch: u32, stream: u64) -> ChaCha8Rng {
@@ -168,7 +194,7 @@ impl Batches<StepBatch> for Samples<'_> {
             self.customers.fill(&Moment { customer, at, known }, indices, numbers);
             self.query.drop_ids(indices, &mut rng);
         }
-        let (columns, targets) = self.columns(picked.iter().map(|&sample| bought(sample)), &mut rng);
+        let Columns { columns, targets, negatives } = self.columns(picked, bought, &mut rng);
         let mut items = self.item.rows(columns.len());
         for (i, &item) in columns.iter().enumerate() {
             let (indices, numbers) = self.item.row(&mut items, i);
@@ -176,7 +202,7 @@ impl Batches<StepBatch> for Samples<'_> {
             self.item.drop_ids(indices, &mut rng);
         }
         let bias = columns.iter().map(|&item| self.bias[item as usize]).collect();
-        StepBatch { queries, items, targets, bias, weights: self.weights(picked) }
+        StepBatch { queries, items, targets, negatives, bias, weights: self.weights(picked) }
     }
 }
 

@@ -39,6 +39,9 @@ fn config(changes: &[&str]) -> TrainingConfig {
     TrainingConfig::load(&path, &changes).unwrap()
 }
 
+/// Holds weeks out, where a taste is half the catalogue: chance and popularity would find half of what is bought.
+const WEEK: &str = "split={protocol=\"temporal\", test_days=7, validation_days=7}";
+
 /// Trains in `directory`, stopping before step number `steps` of this call.
 fn train(config: &TrainingConfig, directory: &Path, resume: bool, steps: usize) -> Result<Outcome, TrainingError> {
     let taken = AtomicUsize::new(0);
@@ -89,6 +92,7 @@ fn a_resumed_run_ends_in_the_same_bits() {
     for (changes, stops) in [
         (&[][..], &[5, 34, 40][..]),
         (&["training.refit=validation", "training.patience=2", "training.epochs=3"], &[20, 60]),
+        (&["loss.kind=cosine-cross-entropy", "optimizer.kind=adam", "optimizer.amsgrad=true"], &[10, 50]),
     ] {
         let config = config(changes);
         let straight = tempfile::tempdir().unwrap();
@@ -152,15 +156,51 @@ fn a_diverging_run_names_the_step_and_keeps_its_last_checkpoint() {
 }
 
 #[test]
+fn drawn_negatives_are_kept_and_never_used_for_other_purchases() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("negatives-search.bin");
+    let pairs = |seed: &str| config(&["loss.kind=binary-cross-entropy", "training.epochs=1", seed]);
+    let run = |seed: &str| finished(train(&pairs(seed), directory.path(), false, usize::MAX));
+    let first = run("training.seed=1");
+    let file = std::fs::read(&path).unwrap();
+    assert_same(&run("training.seed=1"), &first);
+    // Of another seed: not used, and replaced.
+    run("training.seed=2");
+    assert_ne!(std::fs::read(&path).unwrap(), file);
+    assert_same(&run("training.seed=1"), &first);
+    std::fs::write(&path, &file[..file.len() / 2]).unwrap();
+    assert_same(&run("training.seed=1"), &first);
+    assert_eq!(std::fs::read(&path).unwrap(), file);
+}
+
+#[test]
+fn every_loss_learns_tastes() {
+    for kind in ["softmax", "cosine-cross-entropy", "binary-cross-entropy"] {
+        let kind = format!("loss.kind={kind}");
+        let config = config(&[&kind, "training.epochs=15", WEEK]);
+        let directory = tempfile::tempdir().unwrap();
+        with_trainer(&config, directory.path(), &|| false, |trainer| {
+            let trained = finished(trainer.train(false));
+            let lines = std::fs::read_to_string(directory.path().join("metrics.jsonl")).unwrap();
+            let losses: Vec<f64> = lines
+                .lines()
+                .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["loss"].as_f64().unwrap())
+                .collect();
+            assert!(losses[14] < 0.95 * losses[0], "{kind}: {losses:?}");
+            let row = trainer.test(&trained).unwrap();
+            assert!(row.metrics["recall@10"] > 0.9, "{kind}: {:?}", row.metrics);
+        });
+    }
+}
+
+#[test]
 fn tastes_are_learnt_and_the_bundle_holds_the_model() {
-    let week = "split={protocol=\"temporal\", test_days=7, validation_days=7}";
     let changes =
-        ["training.epochs=15", "training.patience=15", "training.refit=validation", "training.threads=2", week];
+        ["training.epochs=15", "training.patience=15", "training.refit=validation", "training.threads=2", WEEK];
     let config = config(&changes);
     let directory = tempfile::tempdir().unwrap();
     with_trainer(&config, directory.path(), &|| false, |trainer| {
         let trained = finished(trainer.train(false));
-        // A taste is half the catalogue, so chance and popularity would find half of what is bought.
         let row = trainer.test(&trained).unwrap();
         assert!(row.metrics["recall@10"] > 0.9, "{:?}", row.metrics);
         let bundle = trainer.export(&trained, &[row], directory.path()).unwrap();

@@ -12,7 +12,7 @@ use std::{path::Path, process::Command};
 use vitrine::{
     bundle::Tower,
     features::{Feature, FeatureSchema, TowerSchema},
-    model::{Inputs, TwoTower, TwoTowerConfig, burn_tower::BurnTower},
+    model::{Inputs, LossKind, TwoTower, TwoTowerConfig, burn_tower::BurnTower},
     onnx::{self, Input, TowerGraph},
 };
 
@@ -113,8 +113,15 @@ fn trained(features: Vec<Feature>, hidden: &[usize], batch: usize) -> (Fixture, 
     widths.push(dim);
     let fixture = Fixture::new("trained", features, &widths, true);
     let schema = FeatureSchema { query: fixture.schema.clone(), item: fixture.schema.clone() };
-    let config =
-        TwoTowerConfig { dim, query_layers: hidden.to_vec(), item_layers: vec![], normalize: true, temperature: 1.0 };
+    let config = TwoTowerConfig {
+        dim,
+        query_layers: hidden.to_vec(),
+        item_layers: vec![],
+        normalize: true,
+        loss: LossKind::Softmax,
+        temperature: 1.0,
+        amsgrad: false,
+    };
     let mut side = TwoTower::new(&schema, &config, 3).query;
     let mut x = 0.0f32;
     let mut next = || {

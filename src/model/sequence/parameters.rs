@@ -148,7 +148,7 @@ impl Parameters {
     }
 
     pub(super) fn all_mut(&mut self) -> Vec<ParameterMut<'_>> {
-        let Moments { first, second } = &mut self.moments;
+        let Moments { first, second, .. } = &mut self.moments;
         let (mut values, mut first, mut second) = (&mut self.values[..], &mut first[..], &mut second[..]);
         let mut statistics = &mut self.statistics[..];
         let mut all = Vec::with_capacity(self.entries.len());
