@@ -9,7 +9,7 @@ use crate::{
     store::{self, ArticleRecord, ModelVersion, Revisions},
 };
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::BTreeMap,
     sync::{Arc, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -24,6 +24,9 @@ pub struct Changes {
 
 /// How often recorded times are folded into histograms.
 const UPKEEP: Duration = Duration::from_secs(5);
+
+/// How many polls pass before a bundle that was refused is tried again: it may still be on its way to this machine.
+const PATIENCE: u32 = 30;
 
 impl Service {
     /// Follows the database until the process ends: its changes, its absence, its return.
@@ -51,20 +54,25 @@ impl Service {
                 tracing::warn!(%error, "cannot follow the database; what is loaded stays in service");
             }
             failing = result.is_err();
-            if failing {
-                tokio::time::sleep(self.poll).await;
-            } else if revisions.changed().await.is_err() {
-                return;
+            let again = match result {
+                Ok(true) => Duration::MAX,
+                Ok(false) => self.poll * PATIENCE,
+                Err(_) => self.poll,
+            };
+            tokio::select! {
+                changed = revisions.changed(), if !failing => if changed.is_err() { return },
+                () = tokio::time::sleep(again) => {}
             }
         }
     }
 
     /// Makes what is served equal to what the database says: catalogue and active versions. A model without an active
-    /// version gets the newest bundle there is.
+    /// version gets the newest bundle that is good, and that one is made active. Answers whether every model is served
+    /// as wanted; a bundle that is refused is no error here: see [`Service::status`].
     ///
     /// # Errors
-    /// When the database cannot be read. A bundle that is refused is no error here: see [`Service::status`].
-    pub async fn catch_up(&self) -> Result<(), ServeError> {
+    /// When the database cannot be read.
+    pub async fn catch_up(&self) -> Result<bool, ServeError> {
         let mut changes = self.changes.lock().await;
         let store = self.database.store();
         let revisions = store.revisions().await?;
@@ -73,9 +81,11 @@ impl Service {
             Some(catalogue) if catalogue.version() == revisions.catalogue => catalogue.clone(),
             _ => self.read_catalogue(revisions.catalogue).await?,
         };
-        let mut wanted: BTreeMap<String, String> = BTreeMap::new();
+        let (mut wanted, mut bundles) = (BTreeMap::new(), BTreeMap::new());
         if changes.followed != Some(revisions.models) {
             wanted = self.active_versions().await?;
+            bundles = self.bundles()?;
+            bundles.retain(|model, _| !wanted.contains_key(model) && !now.models.contains_key(model));
         }
         let mut next = BTreeMap::new();
         for (name, snapshot) in &now.models {
@@ -86,18 +96,30 @@ impl Service {
                 next.insert(name.clone(), joined);
             }
         }
-        for (model, version) in wanted {
-            if next.get(&model).is_some_and(|snapshot| snapshot.model().version() == version) {
+        let mut whole = true;
+        for (model, version) in &wanted {
+            if next.get(model).is_some_and(|snapshot| snapshot.model().version() == version) {
                 continue;
             }
-            // A refused bundle is recorded; the version before it, if any, stays.
-            if let Ok(snapshot) = self.load(&model, &version, &catalogue).await {
-                next.insert(model, snapshot);
+            match self.load(model, version, &catalogue).await {
+                Ok(snapshot) => next.insert(model.clone(), snapshot),
+                // The version before it, if any, stays.
+                Err(_) => {
+                    whole = false;
+                    continue;
+                }
+            };
+        }
+        for (model, versions) in bundles {
+            match self.adopt(&model, &versions, &catalogue).await? {
+                Ok(snapshot) => drop(next.insert(model, snapshot)),
+                Err(_) => whole = false,
             }
         }
-        changes.followed = Some(revisions.models);
+        // Looked at again although no revision changes.
+        changes.followed = whole.then_some(revisions.models);
         self.swap(catalogue, next);
-        Ok(())
+        Ok(whole)
     }
 
     /// Reads the bundle of the active version again.
@@ -106,13 +128,21 @@ impl Service {
     /// [`ServeError::Refused`] with the reason; the loaded one stays in service.
     pub async fn reload(&self, model: &str) -> Result<String, ServeError> {
         let _changes = self.changes.lock().await;
+        let catalogue = self.current_catalogue().await?;
         let version = match self.active_versions().await {
             Ok(mut active) => active.remove(model),
             // Without the database the served version is the one to read again.
             Err(_) => self.state().models.get(model).map(|snapshot| snapshot.model().version().to_owned()),
         };
-        let version = version.ok_or_else(|| self.unknown_model(model))?;
-        self.load_and_swap(model, &version).await?;
+        let snapshot = match version {
+            Some(version) => self.load(model, &version, &catalogue).await?,
+            None => {
+                let versions = self.bundles()?.remove(model).ok_or_else(|| self.unknown_model(model))?;
+                self.adopt(model, &versions, &catalogue).await??
+            }
+        };
+        let version = snapshot.model().version().to_owned();
+        self.swap_one(catalogue, snapshot);
         Ok(version)
     }
 
@@ -174,7 +204,7 @@ impl Service {
     /// When the database refuses them or is away.
     pub async fn put_articles(&self, articles: &[ArticleRecord]) -> Result<(), ServeError> {
         self.database.store().put_articles(articles).await?;
-        self.catch_up().await
+        self.catch_up().await.map(drop)
     }
 
     /// Makes articles available or not; it is so when this returns. Answers the ids that do not exist.
@@ -222,19 +252,41 @@ impl Service {
         Ok(Some(unknown))
     }
 
-    /// By model: the active version, or the newest bundle, which is made active, where none is.
+    /// By model: the version the database says is active.
     async fn active_versions(&self) -> Result<BTreeMap<String, String>, ServeError> {
-        let store = self.database.store();
-        let rows = store.models().await?.into_iter().filter(|row| row.active);
-        let mut active: BTreeMap<_, _> = rows.map(|row| (row.model, row.version)).collect();
+        let rows = self.database.store().models().await?.into_iter().filter(|row| row.active);
+        Ok(rows.map(|row| (row.model, row.version)).collect())
+    }
+
+    /// By model: the versions on disk, newest first.
+    fn bundles(&self) -> Result<BTreeMap<String, Vec<String>>, ServeError> {
+        let mut versions: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for found in bundle::list(&self.models_directory)? {
-            if let Entry::Vacant(vacant) = active.entry(found.name) {
-                store.register_model(vacant.key(), &found.version).await?;
-                store.activate_model(vacant.key(), &found.version).await?;
-                vacant.insert(found.version);
+            versions.entry(found.name).or_default().push(found.version);
+        }
+        Ok(versions)
+    }
+
+    /// Loads the first version that is good and makes it the active one; else why the first was refused.
+    async fn adopt(
+        &self,
+        model: &str,
+        versions: &[String],
+        catalogue: &Arc<Catalogue>,
+    ) -> Result<Result<Arc<Snapshot>, ServeError>, ServeError> {
+        let mut refused = None;
+        for version in versions {
+            match self.load(model, version, catalogue).await {
+                Ok(snapshot) => {
+                    let store = self.database.store();
+                    store.register_model(model, version).await?;
+                    store.activate_model(model, version).await?;
+                    return Ok(Ok(snapshot));
+                }
+                Err(error) => drop(refused.get_or_insert(error)),
             }
         }
-        Ok(active)
+        Ok(Err(refused.unwrap_or_else(|| self.unknown_model(model))))
     }
 
     async fn read_catalogue(&self, version: i64) -> Result<Arc<Catalogue>, ServeError> {
@@ -249,13 +301,6 @@ impl Service {
             Some(catalogue) => Ok(catalogue.clone()),
             None => self.read_catalogue(self.database.store().catalogue_version().await?).await,
         }
-    }
-
-    async fn load_and_swap(&self, model: &str, version: &str) -> Result<(), ServeError> {
-        let catalogue = self.current_catalogue().await?;
-        let snapshot = self.load(model, version, &catalogue).await?;
-        self.swap_one(catalogue, snapshot);
-        Ok(())
     }
 
     /// Prepares a version from its files; a refusal is logged once, counted and recorded.
@@ -273,8 +318,11 @@ impl Service {
                     ServeError::Refused { reason, .. } => reason.clone(),
                     other => other.to_string(),
                 };
-                tracing::error!(model, version, reason, "bundle refused; what is loaded stays in service");
                 self.metrics().reload_failures.increment(1);
+                let known = refusals.get(model).is_some_and(|old| old.version == version && old.reason == reason);
+                if !known {
+                    tracing::error!(model, version, reason, "bundle refused; what is loaded stays in service");
+                }
                 let (model, version) = (model.to_owned(), version.to_owned());
                 refusals.insert(model.clone(), Refusal { model, version, reason, at: now() });
             }
