@@ -11,7 +11,7 @@
 //! * [`dataset`]: a shop's files as columns in memory; splits; the generator.
 //! * [`features`]: the only place where a feature is computed, for trainer and server alike.
 //! * `model`, `training`: the towers, losses, sparse optimiser, loop and checkpoints.
-//! * [`evaluation`]: metrics, protocols, baselines, reports.
+//! * [`evaluation`]: metrics, protocols, baselines, reports. `experiments`: runs, comparisons, sweeps, maps.
 //! * [`onnx`]: writes ONNX graphs. [`bundle`]: the contract between trainer and server.
 //! * [`retrieval`]: exact scan and graph search behind one trait.
 //! * [`recommend`]: the pure pipeline: snapshot + customer + request → ranked items.
@@ -31,6 +31,8 @@ pub mod retrieval;
 #[cfg(feature = "trainer")]
 pub mod evaluation;
 #[cfg(feature = "trainer")]
+pub mod experiments;
+#[cfg(feature = "trainer")]
 pub mod model;
 #[cfg(feature = "trainer")]
 pub mod training;
@@ -43,3 +45,5 @@ pub mod serving;
 pub mod store;
 
 pub mod cli;
+#[cfg(feature = "trainer")]
+mod plots;

@@ -4,11 +4,12 @@ mod page;
 
 use crate::{
     bundle,
-    cli::{OrBadInput, data::DataArguments, server::serve, trainer::train::train},
+    cli::{OrBadInput, data::DataArguments, server::serve},
     dataset::{
         Dataset, Histories,
         generate::{Generator, ShopSize},
     },
+    experiments::{Data, Job, NewRun, Runs},
     http::Server,
     progress::human,
     serving::{Config, Secret},
@@ -20,7 +21,6 @@ use clap::Parser;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::atomic::AtomicBool,
     time::Instant,
 };
 use tokio::{
@@ -124,7 +124,9 @@ fn trained(dataset: &Dataset, fingerprint: &str, home: &Path) -> anyhow::Result<
             return Ok(());
         }
     }
-    train(dataset, &config, &models, false, &AtomicBool::new(false))?.context("the training stopped")?;
+    let data = Data::new(dataset, home);
+    let run = Runs::new(home.join("runs")).begin(NewRun::training(&config, &data))?;
+    Job { data: &data, config: &config, stop: &|| false, baselines: None }.train(run, &models, false)?;
     Ok(())
 }
 

@@ -3,9 +3,12 @@
 mod evaluate;
 mod generate;
 mod inspect;
-pub mod train;
+mod runs;
+mod train;
 mod verify;
 
+use super::OrBadInput;
+use crate::experiments::ExperimentError;
 use clap::{Parser, Subcommand};
 
 /// Learns recommendation models from a shop's data and writes bundles.
@@ -21,6 +24,7 @@ enum Command {
     Evaluate(evaluate::EvaluateArguments),
     Generate(generate::GenerateArguments),
     Inspect(inspect::InspectArguments),
+    Runs(runs::RunsArguments),
     Train(train::TrainArguments),
     Verify(verify::VerifyArguments),
 }
@@ -34,7 +38,16 @@ pub fn run() -> anyhow::Result<()> {
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Runs(arguments) => runs::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+    }
+}
+
+/// Marks what the user can mend as bad input.
+fn mark<T>(result: Result<T, ExperimentError>) -> anyhow::Result<T> {
+    match result {
+        Err(error) if error.is_bad_input() => Err(error).or_bad_input(),
+        result => Ok(result?),
     }
 }

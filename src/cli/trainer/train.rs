@@ -1,29 +1,24 @@
 //! `vitrine-trainer train`: from a shop's files to a bundle.
 
+use super::mark;
 use crate::{
-    bundle::MetricsRow,
     cli::{OrBadInput, data::DataArguments},
-    dataset::{Dataset, Histories, Split},
-    evaluation::{
-        Evaluation,
-        baselines::{self, Known},
-    },
-    progress::human,
-    training::{Outcome, Trained, Trainer, TrainingConfig, TrainingError},
+    experiments::{Data, Ended, Job, NewRun, Runs},
+    training::TrainingConfig,
 };
 use anyhow::Context;
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
 };
 
 /// Trains a model on a shop's data and writes it as a bundle.
 ///
-/// Checkpoints are written after every epoch and on Ctrl-C; --resume goes on from the last one.
+/// Checkpoints are written after every epoch and on Ctrl-C; --resume goes on from the last one. What was trained, on what
+/// and with which result stays in a folder of its own under --runs; `runs` reads it.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example:\n  vitrine-trainer train --data shop --config models/configs/demo.toml --out models\n  \
@@ -42,6 +37,9 @@ pub struct TrainArguments {
     /// Folder of bundles: the new one is <out>/<model name>/<version>.
     #[arg(long, value_name = "DIR", default_value = "models")]
     out: PathBuf,
+    /// Folder of runs: this one's is <runs>/<time>-<model name>.
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    runs: PathBuf,
     /// Go on from the last checkpoint of the same configuration and data.
     #[arg(long)]
     resume: bool,
@@ -53,93 +51,26 @@ pub fn run(arguments: &TrainArguments) -> anyhow::Result<()> {
     let config = TrainingConfig::load(&arguments.config, &arguments.set).or_bad_input()?;
     let stop = stop_on_interrupt()?;
     let dataset = arguments.data.load()?;
-    match train(&dataset, &config, &arguments.out, arguments.resume, &stop)? {
-        Some(bundle) => {
+    let data = Data::new(&dataset, &arguments.data.data);
+    let runs = Runs::new(&arguments.runs);
+    let run = mark(match arguments.resume {
+        true => runs.resume(&config.model.name),
+        false => runs.begin(NewRun::training(&config, &data)),
+    })?;
+    eprintln!("run {}", run.directory().display());
+    let job = Job { data: &data, config: &config, stop: &|| stop.load(Ordering::Relaxed), baselines: None };
+    match mark(job.train(run, &arguments.out, arguments.resume))? {
+        Ended::Bundle(bundle) => {
             println!("{}", bundle.display());
             eprintln!("\nServe it with\n  vitrine-server serve --models {}", arguments.out.display());
+            Ok(())
         }
-        None => anyhow::bail!("stopped; go on with the same command and --resume"),
-    }
-    Ok(())
-}
-
-/// Trains on loaded data and writes the bundle: its path, or `None` when `stop` was set and a checkpoint waits for
-/// `resume`.
-///
-/// # Errors
-/// As [`run`].
-pub fn train(
-    dataset: &Dataset,
-    config: &TrainingConfig,
-    out: &Path,
-    resume: bool,
-    stop: &AtomicBool,
-) -> anyhow::Result<Option<PathBuf>> {
-    let started = Instant::now();
-    let histories = Histories::of(dataset);
-    let split = Split::new(dataset, &histories, config.split).context("cannot split the data").or_bad_input()?;
-    let trainer = Trainer {
-        config,
-        dataset,
-        histories: &histories,
-        split: &split,
-        fingerprint: &dataset.fingerprint(),
-        // No model name begins with a dot, so this is never taken for bundles.
-        directory: out.join(".training").join(&config.model.name),
-        stop: &|| stop.load(Ordering::Relaxed),
-        observe: &|_| (),
-    };
-    let trained = match mark(trainer.train(resume))? {
-        Outcome::Finished(trained) => trained,
-        Outcome::Interrupted(checkpoint) => {
-            eprintln!("stopped; checkpoint {}", checkpoint.display());
-            return Ok(None);
-        }
-    };
-    eprintln!("trained {} epochs in {}", trained.epochs, human(started.elapsed()));
-    let metrics = table(&trainer, &trained)?;
-    print_table(&metrics, trainer.test_cases().len(), dataset.articles.len());
-    let bundle = mark(trainer.export(&trained, &metrics, out))?;
-    Trainer::remove_checkpoints(&trainer.directory);
-    Ok(Some(bundle))
-}
-
-/// The model's row, then the baselines' (which learn from everything before the test), all on the test cases.
-fn table(trainer: &Trainer<'_>, trained: &Trained) -> anyhow::Result<Vec<MetricsRow>> {
-    let &Trainer { dataset, histories, .. } = trainer;
-    let mut rows = vec![mark(trainer.test(trained))?];
-    let cases = trainer.test_cases();
-    let evaluation = Evaluation { dataset, histories, protocol: trainer.split.protocol, cases: &cases };
-    let train = trainer.split.train_and_validation();
-    let known = Known { dataset, histories, train: &train };
-    for name in baselines::NAMES {
-        if let Some(baseline) = baselines::baseline(name, known) {
-            rows.push(evaluation.row(&*baseline)?);
-        }
-    }
-    Ok(rows)
-}
-
-fn print_table(rows: &[MetricsRow], cases: usize, articles: usize) {
-    const SHOWN: [&str; 7] = ["hr@10", "ndcg@10", "recall@12", "map@12", "mrr", "hr@100", "coverage@12"];
-    eprintln!("\ntest: {cases} cases, {articles} articles ranked for each");
-    eprintln!("{:20}{}", "", SHOWN.map(|name| format!("{name:>12}")).concat());
-    for row in rows {
-        let value = |name| row.metrics.get(name).copied().unwrap_or(f64::NAN);
-        eprintln!("{:20}{}", row.name, SHOWN.map(|name| format!("{:12.4}", value(name))).concat());
-    }
-    eprintln!();
-}
-
-fn mark<T>(result: Result<T, TrainingError>) -> anyhow::Result<T> {
-    match result {
-        Err(error) if error.is_bad_input() => Err(error).or_bad_input(),
-        result => Ok(result?),
+        Ended::Interrupted(_) => anyhow::bail!("stopped, with a checkpoint; go on with the same command and --resume"),
     }
 }
 
 /// A flag that the first Ctrl-C sets; the second ends the program at once.
-fn stop_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
+pub(super) fn stop_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
     ctrlc::set_handler(move || {

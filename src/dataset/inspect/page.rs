@@ -1,55 +1,22 @@
 //! The inspection as one HTML page: plots as inline SVG, nothing loaded from elsewhere, light or dark as the reader has it.
 
 use super::{Category, Distribution, Inspection, Quantiles};
-use plotters::{coord::Shift, prelude::*};
+use crate::plots::{BLUE, GREY, ORANGE, PlotError, bars, escape, figure, head, lines};
 use std::fmt::Write;
-
-/// A plot that could not be drawn.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot draw the plot `{plot}`: {reason}")]
-pub struct PlotError {
-    plot: &'static str,
-    reason: String,
-}
-
-/// Size of a plot, in pixels of the drawing; the page scales it.
-const SIZE: (u32, u32) = (640, 260);
-/// Read well on white and on black.
-const BLUE: RGBColor = RGBColor(66, 133, 200);
-const ORANGE: RGBColor = RGBColor(214, 120, 44);
-const GREY: RGBColor = RGBColor(128, 128, 128);
-
-const STYLE: &str = "
-:root{color-scheme:light dark;--ink:#1c1e21;--soft:#6a7078;--line:#d8dbe0;--paper:#fff;--bar:#4285c8}
-@media(prefers-color-scheme:dark){:root{--ink:#e6e8eb;--soft:#9aa1aa;--line:#3a3e45;--paper:#16181c}}
-body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:1080px;margin:2rem auto;padding:0 1rem}
-h1{font-size:1.5rem}h2{font-size:1.1rem;margin:2rem 0 .5rem;border-bottom:1px solid var(--line)}
-.grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(340px,1fr));gap:1rem 2rem}
-figure{margin:0}figcaption,.soft{color:var(--soft);font-size:.9rem}
-svg{width:100%;height:auto}svg text{fill:var(--ink)}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums;width:100%}
-th,td{padding:.15rem .6rem;text-align:right;border-bottom:1px solid var(--line)}th:first-child,td:first-child{text-align:left}
-.wide{overflow-x:auto}.bar{background:linear-gradient(90deg,var(--bar) var(--part),transparent 0) no-repeat left 80%/100% 3px}
-.answer{border-left:4px solid var(--bar);padding:.3rem 1rem;font-size:1.05rem}
-";
 
 /// The whole page.
 ///
 /// # Errors
 /// [`PlotError`] when a plot cannot be drawn.
 pub fn page(inspection: &Inspection, title: &str) -> Result<String, PlotError> {
-    let mut html = format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
-         content=\"width=device-width\"><title>{0}</title><style>{STYLE}</style></head><body><h1>{0}</h1>",
-        escape(title)
-    );
+    let mut html = head(title);
     overview(&mut html, inspection);
     let mut plots = String::new();
     let popularity = &inspection.popularity;
     let diagonal = vec![(0.0, 0.0), (1.0, 1.0)];
     figure(
         &mut plots,
-        &lines("popularity", &[(&popularity.lorenz, BLUE), (&diagonal, GREY)], ((0.0, 1.0), (0.0, 1.0)))?,
+        &lines("popularity", &[(popularity.lorenz.as_slice(), BLUE), (&diagonal, GREY)], ((0.0, 1.0), (0.0, 1.0)))?,
         &format!(
             "Share of purchases (up) of the best-selling share of articles (right). Gini {:.2}; the best 1 % make \
              {:.0} %, the best 10 % {:.0} %.",
@@ -73,7 +40,7 @@ pub fn page(inspection: &Inspection, title: &str) -> Result<String, PlotError> {
             "Overlap (Jaccard) of the twelve best-sellers of each week with those of the week before; mean {:.2}.",
             drift.weekly_top_12_jaccard
         );
-        figure(&mut plots, &lines("drift", &[(&points, ORANGE)], ((0.0, weeks), (0.0, 1.0)))?, &caption);
+        figure(&mut plots, &lines("drift", &[(points.as_slice(), ORANGE)], ((0.0, weeks), (0.0, 1.0)))?, &caption);
     }
     if let Some(ages) = &inspection.ages {
         let caption = format!("Customers by age; {} without.", ages.missing);
@@ -211,10 +178,6 @@ fn columns(html: &mut String, inspection: &Inspection) {
     html.push_str("</table></div>");
 }
 
-fn figure(html: &mut String, svg: &str, caption: &str) {
-    let _ = write!(html, "<figure>{svg}<figcaption>{}</figcaption></figure>", escape(caption));
-}
-
 fn bins(distribution: &Distribution) -> Vec<(String, f64)> {
     distribution
         .bins
@@ -224,83 +187,4 @@ fn bins(distribution: &Distribution) -> Vec<(String, f64)> {
             (label, bin.count as f64)
         })
         .collect()
-}
-
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Drawn = Result<(), Box<dyn std::error::Error>>;
-
-fn draw(plot: &'static str, paint: impl FnOnce(&Area) -> Drawn) -> Result<String, PlotError> {
-    let mut svg = String::new();
-    let painted = {
-        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        paint(&area).and_then(|()| area.present().map_err(Into::into))
-    };
-    painted.map_err(|error| PlotError { plot, reason: error.to_string() })?;
-    Ok(svg)
-}
-
-/// Bars with a label under some of them.
-fn bars(plot: &'static str, values: &[(String, f64)]) -> Result<String, PlotError> {
-    let most = values.iter().map(|value| value.1).fold(1e-9, f64::max) * 1.05;
-    let count = values.len().max(1);
-    draw(plot, |area| {
-        let mut chart = ChartBuilder::on(area)
-            .margin(8)
-            .x_label_area_size(24)
-            .y_label_area_size(64)
-            .build_cartesian_2d(0.0..count as f64, 0.0..most)?;
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .bold_line_style(GREY.mix(0.3))
-            .light_line_style(TRANSPARENT)
-            .axis_style(GREY)
-            .label_style(("sans-serif", 15))
-            .x_labels(count.min(9) + 1)
-            .x_label_formatter(&|x| values.get((*x + 1e-6) as usize).map_or_else(String::new, |value| value.0.clone()))
-            .y_labels(5)
-            .y_label_formatter(&|y| if most < 10.0 { format!("{y:.2}") } else { format!("{y:.0}") })
-            .draw()?;
-        chart.draw_series(values.iter().enumerate().map(|(at, value)| {
-            let left = at as f64;
-            Rectangle::new([(left + 0.08, 0.0), (left + 0.92, value.1)], BLUE.filled())
-        }))?;
-        Ok(())
-    })
-}
-
-type Range = (f64, f64);
-
-/// Lines through points; `bounds` are those of x and y.
-fn lines(
-    plot: &'static str,
-    series: &[(&Vec<(f64, f64)>, RGBColor)],
-    (x, y): (Range, Range),
-) -> Result<String, PlotError> {
-    draw(plot, |area| {
-        let mut chart = ChartBuilder::on(area)
-            .margin(8)
-            .x_label_area_size(24)
-            .y_label_area_size(48)
-            .build_cartesian_2d(x.0..x.1, y.0..y.1)?;
-        chart
-            .configure_mesh()
-            .bold_line_style(GREY.mix(0.3))
-            .light_line_style(TRANSPARENT)
-            .axis_style(GREY)
-            .label_style(("sans-serif", 15))
-            .x_labels(6)
-            .y_labels(5)
-            .x_label_formatter(&|at| if x.1 > 2.0 { format!("{at:.0}") } else { format!("{at:.1}") })
-            .y_label_formatter(&|at| format!("{at:.1}"))
-            .draw()?;
-        for (points, colour) in series {
-            chart.draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)))?;
-        }
-        Ok(())
-    })
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
