@@ -5,12 +5,14 @@
 pub struct ItemSet {
     words: Vec<u64>,
     len: usize,
+    /// Asked for several times a request.
+    count: usize,
 }
 
 impl ItemSet {
     /// The empty set over items `0..len`.
     pub fn empty(len: usize) -> Self {
-        Self { words: vec![0; len.div_ceil(64)], len }
+        Self { words: vec![0; len.div_ceil(64)], len, count: 0 }
     }
 
     /// The set of all items `0..len`.
@@ -21,7 +23,7 @@ impl ItemSet {
         {
             *last = (1 << (len % 64)) - 1;
         }
-        Self { words, len }
+        Self { words, len, count: len }
     }
 
     /// Exclusive upper bound of the items.
@@ -31,7 +33,7 @@ impl ItemSet {
 
     /// How many items are in the set.
     pub fn count(&self) -> usize {
-        self.words.iter().map(|w| w.count_ones() as usize).sum()
+        self.count
     }
 
     pub fn contains(&self, item: u32) -> bool {
@@ -41,14 +43,16 @@ impl ItemSet {
 
     /// Items at or above the capacity are ignored.
     pub fn insert(&mut self, item: u32) {
-        if (item as usize) < self.len {
+        if (item as usize) < self.len && !self.contains(item) {
             self.words[item as usize / 64] |= 1 << (item % 64);
+            self.count += 1;
         }
     }
 
     pub fn remove(&mut self, item: u32) {
-        if (item as usize) < self.len {
+        if self.contains(item) {
             self.words[item as usize / 64] &= !(1 << (item % 64));
+            self.count -= 1;
         }
     }
 
@@ -58,6 +62,7 @@ impl ItemSet {
         for (a, b) in self.words.iter_mut().zip(&other.words) {
             *a &= b;
         }
+        self.count = self.words.iter().map(|w| w.count_ones() as usize).sum();
     }
 
     /// The bitmap, 64 items a word, lowest item in the lowest bit.

@@ -138,20 +138,37 @@ impl Api {
         copy(TEMPLATE.directory.path(), directory.path());
         let url = format!("sqlite:{}", directory.path().join("shop.sqlite").display());
         let store = store::connect(&url, &StoreOptions::default()).await.unwrap();
-        Self::over(store, directory, configure).await
+        Self::over(store, directory, true, configure).await
+    }
+
+    /// No version active yet; the newer bundle is damaged first.
+    pub async fn start_unused(damage: impl FnOnce(&Path)) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        copy(TEMPLATE.directory.path(), directory.path());
+        damage(&directory.path().join("models").join(MODEL).join(&TEMPLATE.versions[1]));
+        let url = format!("sqlite:{}", directory.path().join("shop.sqlite").display());
+        let store = store::connect(&url, &StoreOptions::default()).await.unwrap();
+        Self::over(store, directory, false, |_| {}).await
     }
 
     /// A server over any store.
     pub async fn over_store(store: Arc<dyn Store>, configure: impl FnOnce(&mut Config)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         copy(TEMPLATE.directory.path(), directory.path());
-        Self::over(store, directory, configure).await
+        Self::over(store, directory, true, configure).await
     }
 
-    async fn over(store: Arc<dyn Store>, directory: tempfile::TempDir, configure: impl FnOnce(&mut Config)) -> Self {
+    async fn over(
+        store: Arc<dyn Store>,
+        directory: tempfile::TempDir,
+        active: bool,
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
         let versions = TEMPLATE.versions.clone();
-        store.register_model(MODEL, &versions[0]).await.unwrap();
-        store.activate_model(MODEL, &versions[0]).await.unwrap();
+        if active {
+            store.register_model(MODEL, &versions[0]).await.unwrap();
+            store.activate_model(MODEL, &versions[0]).await.unwrap();
+        }
         let mut config = Config::default();
         config.models.directory = directory.path().join("models");
         config.database.poll = Duration::from_millis(20);

@@ -108,18 +108,52 @@ async fn replicas_follow_the_active_version_and_the_catalogue() {
     first.operate(Method::POST, &path, Some(json!({"version": first.versions[1]}))).await;
     let body = json!({"article_ids": ["article_id5"], "available": false});
     first.operate(Method::POST, "/admin/v1/articles/availability", Some(body)).await;
-    let followed = async {
-        loop {
-            let version = second.get("/v1/popular").await.meta()["model"]["version"].clone();
-            let available = second.get("/v1/articles/article_id5").await.json()["available"].clone();
-            if version == json!(first.versions[1]) && available == json!(false) {
-                return;
-            }
+    until(async || {
+        let version = second.get("/v1/popular").await.meta()["model"]["version"].clone();
+        let available = second.get("/v1/articles/article_id5").await.json()["available"].clone();
+        version == json!(first.versions[1]) && available == json!(false)
+    })
+    .await;
+    follower.abort();
+}
+
+/// Another replica activates what this one does not have yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bundle_that_arrives_late_is_served_without_being_asked_for() {
+    let first = Api::start().await;
+    let url = format!("sqlite:{}", first.bundle(0).ancestors().nth(3).unwrap().join("shop.sqlite").display());
+    let store = vitrine::store::connect(&url, &vitrine::store::StoreOptions::default()).await.unwrap();
+    let second = Api::over_store(store, |config| config.database.poll = std::time::Duration::from_millis(2)).await;
+    let elsewhere = second.bundle(1).with_file_name(".elsewhere");
+    fs::rename(second.bundle(1), &elsewhere).unwrap();
+    let follower = tokio::spawn(second.service.clone().run());
+    let path = format!("/admin/v1/models/{MODEL}/activate");
+    first.operate(Method::POST, &path, Some(json!({"version": first.versions[1]}))).await;
+    until(async || second.status().await["refusals"][0]["version"] == json!(first.versions[1])).await;
+    assert_eq!(second.get("/v1/popular").await.meta()["model"]["version"], json!(first.versions[0]));
+    fs::rename(&elsewhere, second.bundle(1)).unwrap();
+    until(async || second.get("/v1/popular").await.meta()["model"]["version"] == json!(first.versions[1])).await;
+    follower.abort();
+}
+
+#[tokio::test]
+async fn the_newest_good_bundle_is_taken_where_none_is_active() {
+    let api = Api::start_unused(|newer| flip(&newer.join("items.bin"))).await;
+    let [old, new] = &api.versions;
+    assert_eq!(api.get("/v1/popular").await.meta()["model"]["version"], json!(old));
+    let list = api.operate(Method::GET, "/admin/v1/models", None).await.json();
+    let active: Vec<_> =
+        list["models"].as_array().unwrap().iter().map(|row| (&row["version"], &row["active"])).collect();
+    assert_eq!(active, [(&json!(new), &json!(false)), (&json!(old), &json!(true))]);
+}
+
+async fn until(mut holds: impl AsyncFnMut() -> bool) {
+    let holds = async {
+        while !holds().await {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(60), followed).await.expect("the replica follows");
-    follower.abort();
+    tokio::time::timeout(std::time::Duration::from_secs(60), holds).await.expect("it comes to hold");
 }
 
 fn flip(path: &std::path::Path) {
