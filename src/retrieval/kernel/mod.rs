@@ -97,6 +97,7 @@ type Gather<Q, T, S> = unsafe fn(&[Q], &[T], &[u32], &mut Vec<S>);
 /// One instruction set's forms. The functions may only run on a processor that has it, which [`Kernels::all`] checks.
 pub(super) struct Kernels {
     pub name: &'static str,
+    #[cfg_attr(not(feature = "trainer"), allow(dead_code, reason = "only the building of a graph asks for it"))]
     dot: unsafe fn(&[f32], &[f32]) -> f32,
     dot_rows: Gather<f32, f32, f32>,
     dot_codes: Gather<i8, u8, i32>,
@@ -128,6 +129,7 @@ impl Kernels {
     }
 
     /// Inner product of two vectors of the same padded length.
+    #[cfg_attr(not(feature = "trainer"), allow(dead_code, reason = "only the building of a graph asks for it"))]
     #[inline]
     pub(super) fn dot(&self, a: &[f32], b: &[f32]) -> f32 {
         assert!(a.len() == b.len() && a.len().is_multiple_of(LANES));
