@@ -78,7 +78,7 @@ pub struct IndexParameters {
     pub m: usize,
     /// Beam width while building.
     pub ef_construction: usize,
-    /// Default beam width while searching; the search uses at least `k`.
+    /// Beam width of a search for 100 items; shorter lists take down to half of it, longer ones more than they ask for.
     pub ef_search: usize,
 }
 

@@ -148,7 +148,7 @@ struct Costs {
     len: f64,
     /// Cache lines of an f32 row.
     lines: f64,
-    /// Default beam width, when there is a graph.
+    /// Beam width for 100 items, when there is a graph.
     ef: Option<usize>,
 }
 
@@ -177,8 +177,10 @@ impl Costs {
         let (wanted, allowed) = (k as f64, allowed as f64);
         let (gather, scan) = (self.gather(allowed), self.scan(wanted, allowed));
         if let Some(ef) = self.ef {
+            // Short lists keep the recall of 100 items with less: down to half the beam.
+            let short = ef as f64 * (0.5 + wanted / 200.0).min(1.0);
             // The beam ends with the best items of all; of those the allowed share is left, and must be k.
-            let ef = (ef.max(k + k / 16 + 4) as f64 * self.len / allowed).ceil();
+            let ef = (short.max((k + k / 16 + 4) as f64) * self.len / allowed).ceil();
             if self.graph(ef) < gather.min(scan) {
                 return Plan::Graph { ef: ef as usize };
             }
