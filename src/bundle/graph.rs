@@ -93,7 +93,10 @@ fn check_constant(tensor: &TensorProto, path: &Path, bound: i64) -> Result<()> {
 fn largest(schema: &TowerSchema) -> usize {
     let (indices, numbers) = schema.row_widths();
     let rows = schema.slots().into_iter().map(|slot| match slot {
-        Slot::Embedding { rows, .. } | Slot::OneHot { rows, .. } | Slot::History { rows, .. } => rows,
+        Slot::Embedding { rows, .. }
+        | Slot::OneHot { rows, .. }
+        | Slot::History { rows, .. }
+        | Slot::Sequence { rows, .. } => rows,
         Slot::Numbers { .. } => 0,
     });
     rows.max().unwrap_or(0).max(indices).max(numbers)

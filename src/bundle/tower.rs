@@ -185,7 +185,9 @@ fn rows(schema: &TowerSchema) -> Vec<i64> {
     for slot in schema.slots() {
         match slot {
             Slot::Embedding { rows, .. } | Slot::OneHot { rows, .. } => bounds.push(rows as i64),
-            Slot::History { rows, length, .. } => bounds.extend(std::iter::repeat_n(rows as i64, length)),
+            Slot::History { rows, length, .. } | Slot::Sequence { rows, length, .. } => {
+                bounds.extend(std::iter::repeat_n(rows as i64, length));
+            }
             Slot::Numbers { .. } => {}
         }
     }

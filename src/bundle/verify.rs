@@ -75,7 +75,7 @@ fn random_queries(tower: &Tower, schema: &TowerSchema, queries: usize, seed: u64
                 Slot::Embedding { rows, .. } | Slot::OneHot { rows, .. } => {
                     indices.push(rng.random_range(0..rows as i64));
                 }
-                Slot::History { rows, length, .. } => {
+                Slot::History { rows, length, .. } | Slot::Sequence { rows, length, .. } => {
                     let padding = rows as i64 - 1;
                     let known = if padding == 0 { 0 } else { rng.random_range(0..=length) };
                     indices.extend((0..known).map(|_| rng.random_range(0..padding)));

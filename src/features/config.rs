@@ -43,6 +43,16 @@ pub enum EncodingSpec {
         length: usize,
         decay: f32,
     },
+    Sequence {
+        dim: usize,
+        length: usize,
+    },
+    /// `buckets`: classes of age.
+    SequenceDays {
+        dim: usize,
+        length: usize,
+        buckets: usize,
+    },
     Number,
     CyclicMonth,
 }
@@ -65,6 +75,8 @@ struct Entry {
     length: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     decay: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    buckets: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -74,6 +86,8 @@ enum Kind {
     OneHot,
     MultiHot,
     History,
+    Sequence,
+    SequenceDays,
     Number,
     CyclicMonth,
 }
@@ -85,6 +99,8 @@ impl Kind {
             Self::Embedding => &["dim", "dropout", "min_count"],
             Self::OneHot | Self::MultiHot => &["min_count"],
             Self::History => &["dim", "length", "decay"],
+            Self::Sequence => &["dim", "length"],
+            Self::SequenceDays => &["dim", "length", "buckets"],
             Self::Number | Self::CyclicMonth => &[],
         }
     }
@@ -94,13 +110,14 @@ impl TryFrom<Entry> for FeatureSpec {
     type Error = String;
 
     fn try_from(entry: Entry) -> Result<Self, String> {
-        let Entry { source, name, encoding: kind, dim, dropout, min_count, length, decay } = entry;
+        let Entry { source, name, encoding: kind, dim, dropout, min_count, length, decay, buckets } = entry;
         let given = [
             ("dim", dim.is_some()),
             ("dropout", dropout.is_some()),
             ("min_count", min_count.is_some()),
             ("length", length.is_some()),
             ("decay", decay.is_some()),
+            ("buckets", buckets.is_some()),
         ];
         if let Some((key, _)) = given.iter().find(|(key, given)| *given && !kind.keys().contains(key)) {
             return Err(format!("feature `{source}`: its encoding takes no `{key}`"));
@@ -117,6 +134,12 @@ impl TryFrom<Entry> for FeatureSpec {
                 dim: needs("dim", dim)?,
                 length: needs("length", length)?,
                 decay: decay.unwrap_or(1.0),
+            },
+            Kind::Sequence => EncodingSpec::Sequence { dim: needs("dim", dim)?, length: needs("length", length)? },
+            Kind::SequenceDays => EncodingSpec::SequenceDays {
+                dim: needs("dim", dim)?,
+                length: needs("length", length)?,
+                buckets: needs("buckets", buckets)?,
             },
             Kind::Number => EncodingSpec::Number,
             Kind::CyclicMonth => EncodingSpec::CyclicMonth,
@@ -136,6 +159,7 @@ impl From<FeatureSpec> for Entry {
             min_count: None,
             length: None,
             decay: None,
+            buckets: None,
         };
         match encoding {
             EncodingSpec::Embedding { dim, dropout, min_count } => {
@@ -149,6 +173,13 @@ impl From<FeatureSpec> for Entry {
             EncodingSpec::History { dim, length, decay } => {
                 (entry.encoding, entry.dim) = (Kind::History, Some(dim));
                 (entry.length, entry.decay) = (Some(length), Some(decay));
+            }
+            EncodingSpec::Sequence { dim, length } => {
+                (entry.encoding, entry.dim, entry.length) = (Kind::Sequence, Some(dim), Some(length));
+            }
+            EncodingSpec::SequenceDays { dim, length, buckets } => {
+                (entry.encoding, entry.dim) = (Kind::SequenceDays, Some(dim));
+                (entry.length, entry.buckets) = (Some(length), Some(buckets));
             }
             EncodingSpec::Number => {}
             EncodingSpec::CyclicMonth => entry.encoding = Kind::CyclicMonth,
@@ -174,6 +205,8 @@ mod tests {
                 { source = "age", encoding = "number" },
                 { source = "at", name = "month", encoding = "cyclic-month" },
                 { source = "history", encoding = "history", dim = 8, length = 20, decay = 0.9 },
+                { source = "history", name = "tokens", encoding = "sequence", dim = 8, length = 20 },
+                { source = "history", name = "ages", encoding = "sequence-days", dim = 2, length = 20, buckets = 9 },
             ]
             item = [
                 { source = "garment_group_name", encoding = "one-hot" },

@@ -55,8 +55,9 @@ impl<'a> EncodedCustomers<'a> {
             let same = |row: &u32| self.dataset.purchases.time[*row as usize] == moment.at;
             known = &known[..known.len() - known.iter().rev().take_while(|row| same(row)).count()];
         }
-        let history = known.iter().rev().map(|&row| self.items[self.dataset.purchases.article[row as usize] as usize]);
-        let history = history.filter(|&item| item != u32::MAX);
+        let purchases = &self.dataset.purchases;
+        let bought = |&row: &u32| (self.items[purchases.article[row as usize] as usize], purchases.time[row as usize]);
+        let history = known.iter().rev().map(bought).filter(|&(item, _)| item != u32::MAX);
         self.encoder.query_plan().encode_moment(moment.at, history, indices, numbers);
     }
 }
@@ -217,11 +218,13 @@ mod tests {
                     customers.fill(&Moment { customer, at, known: known as u32 }, &mut stored.0, &mut stored.1);
                     let article = |row: &u32| dataset.articles.ids.get(dataset.purchases.article[*row as usize]);
                     let history: Vec<u32> = rows[..known].iter().rev().filter_map(|row| encoder.item_row(article(row))).collect();
+                    let times: Vec<_> = rows[..known].iter().rev().map(|&row| dataset.purchases.time[row as usize]).collect();
                     let view = CustomerView {
                         id: Some(dataset.customers.ids.get(customer)),
                         attributes: &EntityRow { entities: &dataset.customers, row: customer as usize },
                         at,
                         history: &history,
+                        times: &times,
                     };
                     encoder.encode_query(&view, &mut direct.0, &mut direct.1);
                     prop_assert_eq!(&stored, &direct);

@@ -1,6 +1,6 @@
 //! Turns a customer at a moment, or an article, into a row of tower inputs.
 
-use super::{Attributes, Encoding, Feature, FeatureError, FeatureSchema, TowerSchema, Vocabularies, source, validate};
+use super::{AgeClasses, Attributes, Encoding, Feature, FeatureError, FeatureSchema, TowerSchema, Vocabularies, source, validate};
 use crate::domain::{IdTable, Timestamp};
 use std::{f32::consts::TAU, sync::Arc};
 
@@ -13,6 +13,8 @@ pub struct CustomerView<'a> {
     pub at: Timestamp,
     /// The articles bought so far as item rows ([`Encoder::item_row`]), newest first; unknown articles left out.
     pub history: &'a [u32],
+    /// When each of them was bought; those without an entry at the moment of the query.
+    pub times: &'a [Timestamp],
 }
 
 /// An article; `id` is `None` for one that has none yet.
@@ -85,7 +87,8 @@ impl Encoder {
     /// When the slices haven't the lengths of [`Self::query_widths`].
     pub fn encode_query(&self, customer: &CustomerView<'_>, indices: &mut [i64], numbers: &mut [f32]) {
         self.query.encode_lasting(customer.id, customer.attributes, indices, numbers);
-        self.query.encode_moment(customer.at, customer.history.iter().copied(), indices, numbers);
+        let times = customer.times.iter().copied().chain(std::iter::repeat(customer.at));
+        self.query.encode_moment(customer.at, customer.history.iter().copied().zip(times), indices, numbers);
     }
 
     /// Fills one row of item tower inputs.
@@ -150,6 +153,7 @@ enum Step {
 enum MomentStep {
     Month { at: usize },
     History { at: usize, length: usize, padding: u32 },
+    Ages { at: usize, length: usize, ages: AgeClasses, unknown: u32 },
 }
 
 /// The positions a step fills.
@@ -189,8 +193,13 @@ impl Plan {
                     moment.push(MomentStep::Month { at: number });
                     number += 2;
                 }
-                &Encoding::History { rows, length, .. } => {
+                &Encoding::History { rows, length, .. } | &Encoding::Sequence { rows, length, .. } => {
                     moment.push(MomentStep::History { at: index, length, padding: (rows - 1) as u32 });
+                    index += length;
+                }
+                &Encoding::SequenceDays { ages, length, .. } => {
+                    let unknown = vocabularies.get(source::ARTICLE_ID).map_or(0, |articles| articles.len() as u32);
+                    moment.push(MomentStep::Ages { at: index, length, ages, unknown });
                     index += length;
                 }
             }
@@ -229,11 +238,11 @@ impl Plan {
         }
     }
 
-    /// Fills what depends on the moment of the query; `history` yields item rows, newest first.
+    /// Fills what depends on the moment of the query; `history` yields item rows and when they were bought, newest first.
     pub(super) fn encode_moment(
         &self,
         at: Timestamp,
-        history: impl Iterator<Item = u32> + Clone,
+        history: impl Iterator<Item = (u32, Timestamp)> + Clone,
         indices: &mut [i64],
         numbers: &mut [f32],
     ) {
@@ -244,9 +253,17 @@ impl Plan {
                     (numbers[position], numbers[position + 1]) = angle.sin_cos();
                 }
                 MomentStep::History { at, length, padding } => {
-                    let items = history.clone().filter(|&item| item < padding).chain(std::iter::repeat(padding));
+                    let items = history.clone().map(|(item, _)| item).filter(|&item| item < padding);
+                    let items = items.chain(std::iter::repeat(padding));
                     for (slot, item) in indices[at..at + length].iter_mut().zip(items) {
                         *slot = i64::from(item);
+                    }
+                }
+                MomentStep::Ages { at, length, ages, unknown } => {
+                    let classes = history.clone().filter(|&(item, _)| item < unknown).map(|(_, at)| ages.class(at));
+                    let classes = classes.chain(std::iter::repeat(ages.classes));
+                    for (slot, class) in indices[at..at + length].iter_mut().zip(classes) {
+                        *slot = i64::from(class);
                     }
                 }
             }
@@ -330,7 +347,7 @@ mod tests {
     fn a_known_customer() {
         let attributes = &Record(vec![("age", " 45 "), ("city", "Lund")]);
         let at = Timestamp::parse("2020-04-15").unwrap();
-        let (indices, numbers) = query(&CustomerView { id: Some("z"), attributes, at, history: &[1, 1, 0, 0] });
+        let (indices, numbers) = query(&CustomerView { id: Some("z"), attributes, at, history: &[1, 1, 0, 0], times: &[] });
         assert_eq!(indices, [2, 1, 1, 0, 0]);
         assert_eq!(numbers[0], 1.5);
         assert!((numbers[1] - 1.0).abs() < 1e-6 && numbers[2].abs() < 1e-6, "April is a quarter of the year");
@@ -339,10 +356,10 @@ mod tests {
     #[test]
     fn nothing_known_gives_unknown_rows_and_zeros() {
         let at = Timestamp::parse("2020-01-01").unwrap();
-        let (indices, numbers) = query(&CustomerView { id: None, attributes: &NoAttributes, at, history: &[] });
+        let (indices, numbers) = query(&CustomerView { id: None, attributes: &NoAttributes, at, history: &[], times: &[] });
         assert_eq!((indices, numbers), (vec![3, 2, 2, 2, 1], vec![0.0, 0.0, 1.0]));
         let odd = &Record(vec![("age", "NaN"), ("city", "Paris")]);
-        let (indices, numbers) = query(&CustomerView { id: Some("w"), attributes: odd, at, history: &[7, 0] });
+        let (indices, numbers) = query(&CustomerView { id: Some("w"), attributes: odd, at, history: &[7, 0], times: &[] });
         assert_eq!((indices, numbers), (vec![3, 0, 2, 2, 1], vec![0.0, 0.0, 1.0]));
     }
 
@@ -365,13 +382,15 @@ mod tests {
             let (schema, vocabularies) = testing::fitted(&dataset);
             let encoder = Encoder::new(schema, vocabularies).unwrap();
             let (mut indices, mut numbers) = (vec![-1; encoder.query_widths().0], vec![f32::NAN; encoder.query_widths().1]);
-            let view = CustomerView { id: Some("c3"), attributes: &NoAttributes, at: Timestamp(seed as u32), history: &history };
+            let view = CustomerView { id: Some("c3"), attributes: &NoAttributes, at: Timestamp(seed as u32), history: &history, times: &[] };
             encoder.encode_query(&view, &mut indices, &mut numbers);
             prop_assert!(numbers.iter().all(|n| n.is_finite()));
             for slot in encoder.schema().query.slots() {
                 let (range, rows) = match slot {
                     Slot::Embedding { rows, at, .. } | Slot::OneHot { rows, at } => (at..at + 1, rows),
-                    Slot::History { rows, at, length, .. } => (at..at + length, rows),
+                    Slot::History { rows, at, length, .. } | Slot::Sequence { rows, at, length, .. } => {
+                        (at..at + length, rows)
+                    }
                     Slot::Numbers { .. } => continue,
                 };
                 prop_assert!(indices[range].iter().all(|&index| (0..rows as i64).contains(&index)));

@@ -3,12 +3,12 @@
 use super::attributes::Attributes;
 use super::vocabularies::is_value;
 use super::{
-    Encoder, Encoding, EncodingSpec, EntityRow, Feature, FeatureConfig, FeatureError, FeatureSchema, FeatureSpec,
+    AgeClasses, Encoder, Encoding, EncodingSpec, EntityRow, Feature, FeatureConfig, FeatureError, FeatureSchema, FeatureSpec,
     Tower, TowerSchema, Vocabularies, source,
 };
 use crate::{
     dataset::{Column, Dataset, Entities, MISSING, Values},
-    domain::IdTable,
+    domain::{IdTable, Timestamp},
 };
 
 /// Makes the schema that `config` asks for, with what the training purchases (rows of `dataset.purchases`) teach:
@@ -28,9 +28,11 @@ pub fn fit(
     let mut vocabularies = Vocabularies::new();
     vocabularies.insert(source::ARTICLE_ID, dataset.articles.ids.iter().collect());
     let purchases = &dataset.purchases;
-    let query = Fit::new(Tower::Query, &dataset.customers, &purchases.customer, train_rows)
+    let times = || train_rows.iter().map(|&row| purchases.time[row as usize]);
+    let span = (times().min().unwrap_or_default(), times().max().unwrap_or_default());
+    let query = Fit::new(Tower::Query, &dataset.customers, &purchases.customer, train_rows, span)
         .tower(&config.query, &mut vocabularies)?;
-    let item = Fit::new(Tower::Item, &dataset.articles, &purchases.article, train_rows)
+    let item = Fit::new(Tower::Item, &dataset.articles, &purchases.article, train_rows, span)
         .tower(&config.item, &mut vocabularies)?;
     // Building an encoder checks the rest: names, ranges, encodings that their source can't have.
     let encoder = Encoder::new(FeatureSchema { query, item }, vocabularies)?;
@@ -43,15 +45,23 @@ struct Fit<'a> {
     entities: &'a Entities,
     /// Training purchases of every entity.
     purchases: Vec<u32>,
+    /// Moments of the first and the last training purchase.
+    span: (Timestamp, Timestamp),
 }
 
 impl<'a> Fit<'a> {
-    fn new(tower: Tower, entities: &'a Entities, of_purchase: &[u32], train_rows: &[u32]) -> Self {
+    fn new(
+        tower: Tower,
+        entities: &'a Entities,
+        of_purchase: &[u32],
+        train_rows: &[u32],
+        span: (Timestamp, Timestamp),
+    ) -> Self {
         let mut purchases = vec![0; entities.len()];
         for &row in train_rows {
             purchases[of_purchase[row as usize] as usize] += 1;
         }
-        Self { tower, entities, purchases }
+        Self { tower, entities, purchases, span }
     }
 
     fn tower(&self, specs: &[FeatureSpec], vocabularies: &mut Vocabularies) -> Result<TowerSchema, FeatureError> {
@@ -82,6 +92,17 @@ impl<'a> Fit<'a> {
             EncodingSpec::History { dim, length, decay } => {
                 let rows = vocabularies.get(source::ARTICLE_ID).map_or(0, |articles| articles.len()) + 1;
                 Encoding::History { vocabulary: source::ARTICLE_ID.to_owned(), rows, dim, length, decay }
+            }
+            EncodingSpec::Sequence { dim, length } => {
+                let rows = vocabularies.get(source::ARTICLE_ID).map_or(0, |articles| articles.len()) + 1;
+                Encoding::Sequence { vocabulary: source::ARTICLE_ID.to_owned(), rows, dim, length }
+            }
+            EncodingSpec::SequenceDays { dim, length, buckets } => {
+                let (first, end) = self.span;
+                let days = end.day() - first.day() + 1;
+                let classes = u32::try_from(buckets).unwrap_or(u32::MAX);
+                let rows = buckets.saturating_add(1);
+                Encoding::SequenceDays { ages: AgeClasses { end, days, classes }, rows, dim, length }
             }
             EncodingSpec::Number => self.number(spec)?,
             EncodingSpec::CyclicMonth => Encoding::CyclicMonth,

@@ -1,5 +1,6 @@
 //! The feature schema: what goes into each tower, in which position.
 
+use crate::domain::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// The inputs of both towers.
@@ -40,10 +41,36 @@ pub enum Encoding {
     /// The trained rows of the customer's last `length` articles, newest first, averaged with weights
     /// `decay^position`; empty positions hold the unknown row and weigh nothing. Zeros for an empty history.
     History { vocabulary: String, rows: usize, dim: usize, length: usize, decay: f32 },
+    /// The customer's last `length` articles, newest first, each a token of its own: rows of a trained table of
+    /// `rows × dim`. Empty positions hold the unknown row.
+    Sequence { vocabulary: String, rows: usize, dim: usize, length: usize },
+    /// How long ago each article of the sequence was bought: a trained row for each class of age, the row after the last
+    /// where the position is empty.
+    SequenceDays { ages: AgeClasses, rows: usize, dim: usize, length: usize },
     /// `(x − mean) / std`; 0 where missing.
     Number { mean: f32, std: f32 },
     /// `sin, cos` of 2π(month − 1)/12, two numbers.
     CyclicMonth,
+}
+
+/// Days counted back from the end of the training data, in classes of equal width.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgeClasses {
+    /// Age 0: the last training purchase. What is later has age 0 too.
+    pub end: Timestamp,
+    /// Days the classes cover together; what is older falls into the last one.
+    pub days: u32,
+    pub classes: u32,
+}
+
+impl AgeClasses {
+    /// The class of a moment, below `classes`.
+    pub fn class(&self, at: Timestamp) -> u32 {
+        let age = self.end.day().saturating_sub(at.day());
+        let class = u64::from(age) * u64::from(self.classes) / u64::from(self.days.max(1));
+        class.min(u64::from(self.classes.saturating_sub(1))) as u32
+    }
 }
 
 /// Where a feature stands in the rows of inputs.
@@ -55,15 +82,18 @@ pub enum Slot<'a> {
     OneHot { rows: usize, at: usize },
     /// `indices[at..at + length]`: weighted mean of trained rows, the last row of the table being padding.
     History { name: &'a str, rows: usize, dim: usize, at: usize, length: usize, decay: f32 },
+    /// `indices[at..at + length]`: rows of the trained table of feature `name`, one a token, newest first; the last row of
+    /// the table is padding.
+    Sequence { name: &'a str, rows: usize, dim: usize, at: usize, length: usize },
     /// `numbers[at..at + width]` as they are.
     Numbers { at: usize, width: usize },
 }
 
 impl Slot<'_> {
-    /// How many columns of the first layer's input the slot fills.
+    /// How many columns of the first layer's input, or of a token, the slot fills.
     pub fn width(&self) -> usize {
         match *self {
-            Self::Embedding { dim, .. } | Self::History { dim, .. } => dim,
+            Self::Embedding { dim, .. } | Self::History { dim, .. } | Self::Sequence { dim, .. } => dim,
             Self::OneHot { rows, .. } => rows,
             Self::Numbers { width, .. } => width,
         }
@@ -90,6 +120,10 @@ impl TowerSchema {
                     index += length;
                     Slot::History { name, rows, dim, at: index - length, length, decay }
                 }
+                Encoding::Sequence { rows, dim, length, .. } | Encoding::SequenceDays { rows, dim, length, .. } => {
+                    index += length;
+                    Slot::Sequence { name, rows, dim, at: index - length, length }
+                }
                 Encoding::MultiHot { rows: width, .. } => {
                     number += width;
                     Slot::Numbers { at: number - width, width }
@@ -113,7 +147,7 @@ impl TowerSchema {
         for slot in self.slots() {
             match slot {
                 Slot::Embedding { .. } | Slot::OneHot { .. } => indices += 1,
-                Slot::History { length, .. } => indices += length,
+                Slot::History { length, .. } | Slot::Sequence { length, .. } => indices += length,
                 Slot::Numbers { width, .. } => numbers += width,
             }
         }

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 const MAX_FEATURES: usize = 256;
 const MAX_DIM: usize = 4_096;
 const MAX_LENGTH: usize = 1_024;
+const MAX_CLASSES: usize = 100_000;
 
 /// # Errors
 /// [`FeatureError`] naming the first feature that is wrong in itself or doesn't fit its vocabulary.
@@ -54,8 +55,12 @@ fn encoding_fits_source(tower: Tower, feature: &Feature) -> Result<(), String> {
         (Tower::Query, source::AT, E::CyclicMonth) => Ok(()),
         (Tower::Query, source::AT, _) => takes("`cyclic-month`"),
         (Tower::Query, source::HISTORY, E::History { vocabulary, .. }) if vocabulary == source::ARTICLE_ID => Ok(()),
-        (Tower::Query, source::HISTORY, E::History { .. }) => Err("a history needs the vocabulary `article_id`".into()),
-        (Tower::Query, source::HISTORY, _) => takes("`history`"),
+        (Tower::Query, source::HISTORY, E::Sequence { vocabulary, .. }) if vocabulary == source::ARTICLE_ID => Ok(()),
+        (Tower::Query, source::HISTORY, E::SequenceDays { .. }) => Ok(()),
+        (Tower::Query, source::HISTORY, E::History { .. } | E::Sequence { .. }) => {
+            Err("a history needs the vocabulary `article_id`".into())
+        }
+        (Tower::Query, source::HISTORY, _) => takes("`history`, `sequence` or `sequence-days`"),
         (Tower::Item, source::ARTICLE_ID, E::Embedding { vocabulary, .. } | E::OneHot { vocabulary, .. }) => {
             if vocabulary == source::ARTICLE_ID {
                 Ok(())
@@ -65,8 +70,8 @@ fn encoding_fits_source(tower: Tower, feature: &Feature) -> Result<(), String> {
         }
         (Tower::Item, source::ARTICLE_ID, _) => takes("`embedding` or `one-hot`"),
         (_, _, E::CyclicMonth) => Err("encoding `cyclic-month` takes the source `at` of the query tower only".into()),
-        (_, _, E::History { .. }) => {
-            Err("encoding `history` takes the source `history` of the query tower only".into())
+        (_, _, E::History { .. } | E::Sequence { .. } | E::SequenceDays { .. }) => {
+            Err("a history takes the source `history` of the query tower only".into())
         }
         _ => Ok(()),
     }
@@ -90,6 +95,18 @@ fn parameters(encoding: &Encoding) -> Result<(), String> {
                 return Err(format!("`decay` is {decay}, not above 0 and at most 1"));
             }
         }
+        Encoding::Sequence { dim, length, .. } => {
+            in_range("dim", dim, MAX_DIM)?;
+            in_range("length", length, MAX_LENGTH)?;
+        }
+        Encoding::SequenceDays { ages, rows, dim, length } => {
+            in_range("dim", dim, MAX_DIM)?;
+            in_range("length", length, MAX_LENGTH)?;
+            in_range("buckets", ages.classes as usize, MAX_CLASSES)?;
+            if rows != ages.classes as usize + 1 {
+                return Err(format!("{} classes of age make {} rows, not {rows}", ages.classes, ages.classes + 1));
+            }
+        }
         Encoding::Number { mean, std } => {
             if !(mean.is_finite() && std.is_finite() && std > 0.0) {
                 return Err(format!("mean {mean} and standard deviation {std} must be finite, the latter above 0"));
@@ -105,9 +122,10 @@ fn rows<'a>(encoding: &'a Encoding, vocabularies: &Vocabularies) -> Result<(), (
     let (vocabulary, rows, unknown) = match encoding {
         Encoding::Embedding { vocabulary, rows, .. }
         | Encoding::OneHot { vocabulary, rows }
-        | Encoding::History { vocabulary, rows, .. } => (vocabulary, *rows, 1),
+        | Encoding::History { vocabulary, rows, .. }
+        | Encoding::Sequence { vocabulary, rows, .. } => (vocabulary, *rows, 1),
         Encoding::MultiHot { vocabulary, rows } => (vocabulary, *rows, 0),
-        Encoding::Number { .. } | Encoding::CyclicMonth => return Ok(()),
+        Encoding::SequenceDays { .. } | Encoding::Number { .. } | Encoding::CyclicMonth => return Ok(()),
     };
     let Some(table) = vocabularies.get(vocabulary) else {
         return Err((vocabulary, "is missing".into()));

@@ -53,6 +53,7 @@ impl Assembly {
                     let weights = (0..length).map(|position| decay.powi(position as i32)).collect();
                     Part::History { table: tables.len() - 1, at, weights }
                 }
+                Slot::Sequence { .. } => unreachable!("a dense tower reads no sequences: the configuration is checked"),
                 Slot::OneHot { at, .. } => Part::OneHot { at },
                 Slot::Numbers { at, width } => Part::Numbers { at, width },
             };

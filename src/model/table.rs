@@ -126,7 +126,18 @@ impl Scatter {
         self.rows.iter().zip(self.gradients.chunks_exact(self.dim)).map(|(&row, g)| (row, g.to_vec())).collect()
     }
 
-    fn clear(&mut self) {
+    /// Sum of the squares of all gradients.
+    pub(super) fn squares(&self) -> f64 {
+        self.gradients.iter().map(|&g| f64::from(g) * f64::from(g)).sum()
+    }
+
+    /// Multiplies all gradients.
+    pub(super) fn scale(&mut self, factor: f32) {
+        self.gradients.iter_mut().for_each(|g| *g *= factor);
+    }
+
+    /// Forgets what was added.
+    pub(super) fn clear(&mut self) {
         for &row in &self.rows {
             self.slots[row as usize] = NONE;
         }

@@ -43,7 +43,7 @@ pub(super) fn join(model: Arc<dyn Model>, catalogue: Arc<Catalogue>) -> Result<A
 fn warm_up(snapshot: &Snapshot) -> Result<(), String> {
     const QUERIES: usize = 64;
     let model = snapshot.model();
-    let guest = CustomerView { id: None, attributes: &NoAttributes, at: Timestamp(0), history: &[] };
+    let guest = CustomerView { id: None, attributes: &NoAttributes, at: Timestamp(0), history: &[], times: &[] };
     let mut vector = Vec::new();
     model.embed_customer(&guest, &mut vector).map_err(|error| error.to_string())?;
     let items = model.index().len() as u32;

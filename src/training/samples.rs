@@ -219,7 +219,9 @@ impl Side {
                     at += 1;
                 }
                 Encoding::OneHot { .. } => at += 1,
-                Encoding::History { length, .. } => at += length,
+                Encoding::History { length, .. }
+                | Encoding::Sequence { length, .. }
+                | Encoding::SequenceDays { length, .. } => at += length,
                 Encoding::MultiHot { .. } | Encoding::Number { .. } | Encoding::CyclicMonth => {}
             }
         }

@@ -31,7 +31,7 @@ fn a_bundle_answers_as_its_model_does() {
     let (n, m) = encoder.query_widths();
     let (mut indices, mut numbers) = (vec![0; n], vec![0.0; m]);
     let at = Timestamp::parse("2026-02-01").unwrap();
-    let customer = CustomerView { id: Some("customer_id3"), attributes: &NoAttributes, at, history: &[5, 6] };
+    let customer = CustomerView { id: Some("customer_id3"), attributes: &NoAttributes, at, history: &[5, 6], times: &[] };
     encoder.encode_query(&customer, &mut indices, &mut numbers);
     let mut vector = Vec::new();
     opened.query_tower().embed(&indices, &numbers, 1, &mut vector).unwrap();

@@ -1,0 +1,309 @@
+//! A next-item model: `score(history, item) = (⟨encoder(history), v⟩ + b) / temperature`, the history a sequence of item
+//! tokens, the item a row of a table.
+//!
+//! The item table holds a row for every item and one more, the *boundary*: as an input it begins a sequence (`<sos>`, or all
+//! there is of an empty history), as a class it ends one (`<eos>`). There is no `<pad>`: sequences are packed.
+
+use super::{
+    adamw::AdamW,
+    assembly::Inputs,
+    sequence::{EncoderConfig, Mode, Packed, SequenceEncoder, SequenceError},
+    softmax::{SoftmaxBatch, SoftmaxWorkspace},
+    table::{Scatter, Table},
+};
+
+/// Sequences embedded at a time outside training, so that memory stays bounded.
+const EMBED_SEQUENCES: usize = 1_024;
+
+/// The shape of a model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SequenceModelConfig {
+    pub encoder: EncoderConfig,
+    pub items: usize,
+    /// Items of the past that the model reads, at most.
+    pub length: usize,
+    /// Width of an item's token.
+    pub item_dim: usize,
+    /// Tokens are rows of the item table; else of a table of their own.
+    pub tied: bool,
+    /// Every item has a bias, kept as the last number of its row; queries then end in a 1.
+    pub bias: bool,
+    /// Every sequence begins with the boundary token.
+    pub sos: bool,
+    /// Rows (classes and one for an empty position) and width of the ages that follow the item in a token.
+    pub ages: Option<(usize, usize)>,
+    pub temperature: f32,
+}
+
+/// A trained or training model.
+#[derive(Debug)]
+pub struct SequenceModel {
+    /// `(items + 1) × (dim + bias)`: what is predicted. The last row is the boundary.
+    pub items: Table,
+    /// `(items + 1) × item_dim`: what is read, where that is another table.
+    pub tokens: Option<Table>,
+    pub ages: Option<Table>,
+    pub encoder: SequenceEncoder,
+    /// Optimiser steps taken.
+    pub steps: u32,
+    config: SequenceModelConfig,
+    work: Work,
+}
+
+/// Buffers kept from step to step.
+#[derive(Debug, Default)]
+struct Work {
+    input: Vec<f32>,
+    by_input: Vec<f32>,
+    queries: Vec<f32>,
+    by_query: Vec<f32>,
+    columns: Vec<f32>,
+    by_column: Vec<f32>,
+    by_output: Vec<f32>,
+    row: Vec<f32>,
+    scatters: Scatters,
+    softmax: SoftmaxWorkspace,
+}
+
+#[derive(Debug, Default)]
+struct Scatters {
+    items: Option<Scatter>,
+    tokens: Option<Scatter>,
+    ages: Option<Scatter>,
+}
+
+/// Tokens of packed sequences, oldest first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Tokens {
+    pub packed: Packed,
+    /// Row of the item table, or of the table of tokens.
+    pub items: Vec<u32>,
+    /// Row of the table of ages; empty where the model has none.
+    pub ages: Vec<u32>,
+}
+
+/// The inputs of one training step.
+#[derive(Debug, Clone, Default)]
+pub struct SequenceBatch {
+    pub tokens: Tokens,
+    /// For each token the column of the item that came next.
+    pub targets: Vec<u32>,
+    /// The columns of the softmax: rows of the item table, each once.
+    pub columns: Vec<u32>,
+    /// Added to each column's logits.
+    pub bias: Vec<f32>,
+    /// How much each token's prediction counts; `None` counts all alike.
+    pub weights: Option<Vec<f32>>,
+    /// Of what is dropped at random.
+    pub seed: u64,
+}
+
+impl SequenceModel {
+    /// A model with freshly drawn weights.
+    ///
+    /// # Errors
+    /// Sizes of the encoder that do not fit together.
+    pub fn new(config: &SequenceModelConfig, seed: u64) -> Result<Self, SequenceError> {
+        let seed = |part: u64| seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(part);
+        let SequenceModelConfig { items, length, item_dim, tied, bias, sos, ages, .. } = *config;
+        let input = item_dim + ages.map_or(0, |(_, dim)| dim);
+        let encoder = SequenceEncoder::new(&config.encoder, input, length + usize::from(sos), seed(0))?;
+        let width = encoder.output_width() + usize::from(bias);
+        let mut table = Table::new(items + 1, width, seed(1));
+        if bias {
+            table.weights.iter_mut().skip(width - 1).step_by(width).for_each(|bias| *bias = 0.0);
+        }
+        let tokens = (!tied).then(|| Table::new(items + 1, item_dim, seed(2)));
+        let ages = ages.map(|(rows, dim)| Table::new(rows, dim, seed(3)));
+        let scatter = |table: &Table| Scatter::new(table.rows(), table.dim);
+        let scatters = Scatters {
+            items: Some(scatter(&table)),
+            tokens: tokens.as_ref().map(scatter),
+            ages: ages.as_ref().map(scatter),
+        };
+        let work = Work { scatters, ..Work::default() };
+        Ok(Self { items: table, tokens, ages, encoder, steps: 0, config: config.clone(), work })
+    }
+
+    pub fn config(&self) -> &SequenceModelConfig {
+        &self.config
+    }
+
+    /// Length of query and item vectors.
+    pub fn dim(&self) -> usize {
+        self.items.dim
+    }
+
+    /// One optimiser step, gradients longer than `clip` cut to it; the mean loss before it. A loss that is not finite changes
+    /// nothing in the model but running statistics.
+    pub fn step(&mut self, batch: &SequenceBatch, optimizer: &AdamW, clip: Option<f32>) -> f64 {
+        let mut work = std::mem::take(&mut self.work);
+        let loss = self.step_with(batch, optimizer, clip, &mut work);
+        self.work = work;
+        loss
+    }
+
+    fn step_with(&mut self, batch: &SequenceBatch, optimizer: &AdamW, clip: Option<f32>, work: &mut Work) -> f64 {
+        let (dim, packed) = (self.items.dim, &batch.tokens.packed);
+        self.gather(&batch.tokens, Table::row, &mut work.input);
+        let output = self.encoder.forward(packed, &work.input, Mode::Training { seed: batch.seed });
+        queries(output, self.config.bias, dim, &mut work.queries);
+        work.columns.clear();
+        batch.columns.iter().for_each(|&row| work.columns.extend_from_slice(self.items.row(row as usize)));
+        let loss = SoftmaxBatch {
+            dim,
+            queries: &work.queries,
+            items: &work.columns,
+            targets: &batch.targets,
+            bias: &batch.bias,
+            weights: batch.weights.as_deref(),
+            scale: 1.0 / self.config.temperature,
+        };
+        work.by_query.resize(work.queries.len(), 0.0);
+        work.by_column.resize(work.columns.len(), 0.0);
+        let loss = loss.gradients(&mut work.by_query, &mut work.by_column, &mut work.softmax);
+        if !loss.is_finite() {
+            return loss;
+        }
+        let by_output = if self.config.bias {
+            work.by_output.clear();
+            work.by_query.chunks_exact(dim).for_each(|row| work.by_output.extend_from_slice(&row[..dim - 1]));
+            &mut work.by_output
+        } else {
+            &mut work.by_query
+        };
+        self.encoder.backward(packed, by_output, &mut work.by_input);
+        self.scatter(batch, work);
+        let norm = clip.map(|_| self.gradient_norm(&work.scatters));
+        // A gradient may overflow where the loss did not.
+        if norm.is_some_and(|norm| !norm.is_finite()) {
+            work.scatters.all().for_each(Scatter::clear);
+            return f64::NAN;
+        }
+        if let (Some(norm), Some(clip)) = (norm, clip.map(f64::from))
+            && norm > clip
+        {
+            let factor = (clip / norm) as f32;
+            self.encoder.scale_gradients(factor);
+            work.scatters.all().for_each(|scatter| scatter.scale(factor));
+        }
+        self.steps = self.steps.saturating_add(1);
+        self.encoder.update(optimizer, self.steps);
+        let tables = [Some(&mut self.items), self.tokens.as_mut(), self.ages.as_mut()];
+        for (table, scatter) in tables.into_iter().flatten().zip(work.scatters.all()) {
+            table.update(scatter, optimizer);
+        }
+        loss
+    }
+
+    /// The input matrix of tokens: item rows, then ages.
+    fn gather<'a>(&'a self, tokens: &Tokens, row: impl Fn(&'a Table, usize) -> &'a [f32], out: &mut Vec<f32>) {
+        let (items, width) = (self.tokens.as_ref().unwrap_or(&self.items), self.config.item_dim);
+        out.clear();
+        for (at, &item) in tokens.items.iter().enumerate() {
+            out.extend_from_slice(&row(items, item as usize)[..width]);
+            if let Some(ages) = &self.ages {
+                out.extend_from_slice(row(ages, tokens.ages[at] as usize));
+            }
+        }
+    }
+
+    /// Sums the step's gradients by table row.
+    fn scatter(&self, batch: &SequenceBatch, work: &mut Work) {
+        let Work { by_input, by_column, row, scatters: Scatters { items, tokens, ages }, .. } = work;
+        let (dim, width) = (self.items.dim, self.config.item_dim);
+        if let Some(items) = items.as_mut() {
+            for (&item, gradient) in batch.columns.iter().zip(by_column.chunks_exact(dim)) {
+                items.add(item as usize, 1.0, gradient);
+            }
+        }
+        row.clear();
+        row.resize(dim, 0.0);
+        for (at, gradient) in by_input.chunks_exact(self.encoder.input_width()).enumerate() {
+            let item = batch.tokens.items[at] as usize;
+            match (tokens.as_mut(), items.as_mut()) {
+                (Some(tokens), _) => tokens.add(item, 1.0, &gradient[..width]),
+                // The bias at the end of a row is no part of a token.
+                (None, Some(items)) => {
+                    row[..width].copy_from_slice(&gradient[..width]);
+                    items.add(item, 1.0, row);
+                }
+                (None, None) => {}
+            }
+            if let Some(ages) = ages.as_mut() {
+                ages.add(batch.tokens.ages[at] as usize, 1.0, &gradient[width..]);
+            }
+        }
+    }
+
+    fn gradient_norm(&self, scatters: &Scatters) -> f64 {
+        let tables: f64 = scatters.each().map(Scatter::squares).sum();
+        (self.encoder.gradient_norm().powi(2) + tables).sqrt()
+    }
+
+    /// Vectors of histories encoded as a query row ([`crate::features`]: newest first, padded): `rows × dim`.
+    pub fn embed(&self, inputs: &Inputs) -> Vec<f32> {
+        let width = self.config.length * (1 + usize::from(self.ages.is_some()));
+        let (mut out, mut input, mut vectors) = (Vec::with_capacity(inputs.rows * self.items.dim), Vec::new(), Vec::new());
+        for rows in inputs.indices.chunks(EMBED_SEQUENCES * width) {
+            let tokens = self.tokens_of(rows.chunks_exact(width));
+            self.gather(&tokens, Table::trained_row, &mut input);
+            let embedded = self.encoder.embed(&tokens.packed, &input);
+            queries(&embedded, self.config.bias, self.items.dim, &mut vectors);
+            out.extend_from_slice(&vectors);
+        }
+        out
+    }
+
+    /// The input matrix of encoded histories, and how it is packed: what [`Self::embed`] gives to the encoder.
+    pub fn assemble(&self, inputs: &Inputs) -> (Packed, Vec<f32>) {
+        let width = self.config.length * (1 + usize::from(self.ages.is_some()));
+        let tokens = self.tokens_of(inputs.indices.chunks_exact(width));
+        let mut input = Vec::new();
+        self.gather(&tokens, Table::trained_row, &mut input);
+        (tokens.packed, input)
+    }
+
+    fn tokens_of<'a>(&self, rows: impl Iterator<Item = &'a [i64]>) -> Tokens {
+        let (boundary, length) = (self.config.items as u32, self.config.length);
+        let empty_age = self.ages.as_ref().map(|ages| ages.rows() as u32 - 1);
+        let mut tokens = Tokens::default();
+        for row in rows {
+            let (items, ages) = row.split_at(length);
+            let known = items.iter().take_while(|&&item| item as u32 != boundary).count();
+            let begin = usize::from(self.config.sos || known == 0);
+            tokens.packed.push(begin + known);
+            tokens.items.extend(std::iter::repeat_n(boundary, begin));
+            tokens.items.extend(items[..known].iter().rev().map(|&item| item as u32));
+            if let Some(empty) = empty_age {
+                tokens.ages.extend(std::iter::repeat_n(empty, begin));
+                tokens.ages.extend(ages[..known].iter().rev().map(|&age| age as u32));
+            }
+        }
+        tokens
+    }
+}
+
+/// Encoder outputs as query vectors: with a 1 at the end where items have a bias there.
+pub fn queries(output: &[f32], bias: bool, dim: usize, out: &mut Vec<f32>) {
+    out.clear();
+    if !bias {
+        out.extend_from_slice(output);
+        return;
+    }
+    for row in output.chunks_exact(dim - 1) {
+        out.extend_from_slice(row);
+        out.push(1.0);
+    }
+}
+
+impl Scatters {
+    fn each(&self) -> impl Iterator<Item = &Scatter> {
+        [&self.items, &self.tokens, &self.ages].into_iter().flatten()
+    }
+
+    /// In the order of the tables there are.
+    fn all(&mut self) -> impl Iterator<Item = &mut Scatter> {
+        [&mut self.items, &mut self.tokens, &mut self.ages].into_iter().flatten()
+    }
+}
