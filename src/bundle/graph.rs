@@ -11,24 +11,38 @@ use tract_onnx::pb::{
 };
 
 /// The operators [`crate::onnx`] writes.
-const OPERATORS: [&str; 16] = [
+const OPERATORS: [&str; 26] = [
+    "Add",
     "Concat",
     "Div",
+    "Elu",
     "Equal",
+    "Erf",
     "Gather",
     "Gemm",
     "Identity",
+    "LSTM",
+    "LayerNormalization",
     "MatMul",
     "Max",
+    "Mul",
     "OneHot",
     "ReduceL2",
     "ReduceSum",
     "Relu",
+    "Reshape",
     "Slice",
+    "Softmax",
     "Squeeze",
+    "Sub",
+    "Transpose",
     "Unsqueeze",
     "Where",
 ];
+
+/// Largest axis, and width of an LSTM layer, that a graph may name.
+const MAX_AXIS: u64 = 3;
+const MAX_HIDDEN: u64 = 1 << 16;
 
 /// An input of the graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +62,12 @@ pub(super) fn check(model: &ModelProto, path: &Path, schema: &TowerSchema, dim: 
         ensure!(node.domain.is_empty(), "it uses operators of `{}`", node.domain);
         ensure!(OPERATORS.contains(&&*node.op_type), "it uses the operator `{}`, which no tower has", node.op_type);
         for attribute in &node.attribute {
-            let whole = attribute.ints.iter().chain([&attribute.i]).all(|int| int.abs_diff(0) <= 1);
+            let most = match (&*node.op_type, &*attribute.name) {
+                ("Transpose", "perm") => MAX_AXIS,
+                ("LSTM", "hidden_size") => MAX_HIDDEN,
+                _ => 1,
+            };
+            let whole = attribute.ints.iter().chain([&attribute.i]).all(|int| int.abs_diff(0) <= most);
             ensure!(whole && attribute.t.is_none() && attribute.g.is_none(), "node `{}` has odd attributes", node.name);
         }
         // A depth is a size; it must be one of the constants checked below.

@@ -6,7 +6,7 @@ use super::{
 use crate::{
     dataset::TimeUnit,
     features::{FeatureSchema, Vocabularies, source},
-    onnx::{self, TowerGraph},
+    onnx::{self, QueryGraph, TowerGraph},
     retrieval::{self, Graph, Insertion, ItemVectors},
 };
 use std::{
@@ -35,7 +35,7 @@ pub struct Contents<'a> {
     /// sha256 over the training data's content.
     pub data_fingerprint: &'a str,
     pub metrics: &'a [MetricsRow],
-    pub query_tower: TowerGraph<'a>,
+    pub query_tower: QueryGraph<'a>,
     pub item_tower: TowerGraph<'a>,
     /// `items × dim`, row-major.
     pub items: &'a [f32],
@@ -119,7 +119,7 @@ impl Contents<'_> {
 
     fn write_files(&self, directory: &Path) -> Result<(), BundleError> {
         let at = |name: &str| directory.join(name);
-        onnx::write(&self.query_tower, &at(file_names::QUERY_TOWER), onnx::EXTERNAL_ABOVE)?;
+        self.query_tower.write(&at(file_names::QUERY_TOWER), onnx::EXTERNAL_ABOVE)?;
         onnx::write(&self.item_tower, &at(file_names::ITEM_TOWER), onnx::EXTERNAL_ABOVE)?;
         let vocabularies = at(file_names::VOCABULARIES);
         std::fs::create_dir(&vocabularies).map_err(BundleError::io(&vocabularies))?;

@@ -73,7 +73,7 @@ mod tests {
             training: serde_json::Value::Null,
             data_fingerprint: "",
             metrics: &[],
-            query_tower: graph("query", history),
+            query_tower: graph("query", history).into(),
             item_tower: graph("item", id),
             items: vectors,
             popularity: &[1.0; 4],

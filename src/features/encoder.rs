@@ -1,6 +1,8 @@
 //! Turns a customer at a moment, or an article, into a row of tower inputs.
 
-use super::{AgeClasses, Attributes, Encoding, Feature, FeatureError, FeatureSchema, TowerSchema, Vocabularies, source, validate};
+use super::{
+    AgeClasses, Attributes, Encoding, Feature, FeatureError, FeatureSchema, TowerSchema, Vocabularies, source, validate,
+};
 use crate::domain::{IdTable, Timestamp};
 use std::{f32::consts::TAU, sync::Arc};
 
@@ -347,7 +349,8 @@ mod tests {
     fn a_known_customer() {
         let attributes = &Record(vec![("age", " 45 "), ("city", "Lund")]);
         let at = Timestamp::parse("2020-04-15").unwrap();
-        let (indices, numbers) = query(&CustomerView { id: Some("z"), attributes, at, history: &[1, 1, 0, 0], times: &[] });
+        let (indices, numbers) =
+            query(&CustomerView { id: Some("z"), attributes, at, history: &[1, 1, 0, 0], times: &[] });
         assert_eq!(indices, [2, 1, 1, 0, 0]);
         assert_eq!(numbers[0], 1.5);
         assert!((numbers[1] - 1.0).abs() < 1e-6 && numbers[2].abs() < 1e-6, "April is a quarter of the year");
@@ -356,10 +359,12 @@ mod tests {
     #[test]
     fn nothing_known_gives_unknown_rows_and_zeros() {
         let at = Timestamp::parse("2020-01-01").unwrap();
-        let (indices, numbers) = query(&CustomerView { id: None, attributes: &NoAttributes, at, history: &[], times: &[] });
+        let (indices, numbers) =
+            query(&CustomerView { id: None, attributes: &NoAttributes, at, history: &[], times: &[] });
         assert_eq!((indices, numbers), (vec![3, 2, 2, 2, 1], vec![0.0, 0.0, 1.0]));
         let odd = &Record(vec![("age", "NaN"), ("city", "Paris")]);
-        let (indices, numbers) = query(&CustomerView { id: Some("w"), attributes: odd, at, history: &[7, 0], times: &[] });
+        let (indices, numbers) =
+            query(&CustomerView { id: Some("w"), attributes: odd, at, history: &[7, 0], times: &[] });
         assert_eq!((indices, numbers), (vec![3, 0, 2, 2, 1], vec![0.0, 0.0, 1.0]));
     }
 

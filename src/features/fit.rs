@@ -3,8 +3,8 @@
 use super::attributes::Attributes;
 use super::vocabularies::is_value;
 use super::{
-    AgeClasses, Encoder, Encoding, EncodingSpec, EntityRow, Feature, FeatureConfig, FeatureError, FeatureSchema, FeatureSpec,
-    Tower, TowerSchema, Vocabularies, source,
+    AgeClasses, Encoder, Encoding, EncodingSpec, EntityRow, Feature, FeatureConfig, FeatureError, FeatureSchema,
+    FeatureSpec, Tower, TowerSchema, Vocabularies, source,
 };
 use crate::{
     dataset::{Column, Dataset, Entities, MISSING, Values},

@@ -244,7 +244,8 @@ impl SequenceModel {
     /// Vectors of histories encoded as a query row ([`crate::features`]: newest first, padded): `rows × dim`.
     pub fn embed(&self, inputs: &Inputs) -> Vec<f32> {
         let width = self.config.length * (1 + usize::from(self.ages.is_some()));
-        let (mut out, mut input, mut vectors) = (Vec::with_capacity(inputs.rows * self.items.dim), Vec::new(), Vec::new());
+        let (mut out, mut input, mut vectors) =
+            (Vec::with_capacity(inputs.rows * self.items.dim), Vec::new(), Vec::new());
         for rows in inputs.indices.chunks(EMBED_SEQUENCES * width) {
             let tokens = self.tokens_of(rows.chunks_exact(width));
             self.gather(&tokens, Table::trained_row, &mut input);

@@ -145,7 +145,7 @@ impl<'a> Graph<'a> {
     }
 
     /// Adds a node with one output, which bears the node's name.
-    fn node(&mut self, op: &str, name: &str, inputs: &[&str], attribute: Vec<pb::AttributeProto>) -> String {
+    pub(super) fn node(&mut self, op: &str, name: &str, inputs: &[&str], attribute: Vec<pb::AttributeProto>) -> String {
         self.nodes.push(pb::NodeProto {
             input: inputs.iter().map(|&input| input.to_owned()).collect(),
             output: vec![name.to_owned()],
@@ -162,19 +162,19 @@ impl<'a> Graph<'a> {
         name.to_owned()
     }
 
-    fn table(&mut self, name: &str, values: &'a [f32], rows: usize, dim: usize) -> String {
+    pub(super) fn table(&mut self, name: &str, values: &'a [f32], rows: usize, dim: usize) -> String {
         self.constant(name, vec![rows as i64, dim as i64], Data::F32(values.into()))
     }
 
-    fn floats(&mut self, name: &str, dims: Vec<i64>, values: Vec<f32>) -> String {
+    pub(super) fn floats(&mut self, name: &str, dims: Vec<i64>, values: Vec<f32>) -> String {
         self.constant(name, dims, Data::F32(values.into()))
     }
 
-    fn scalar(&mut self, name: &str, value: f32) -> String {
+    pub(super) fn scalar(&mut self, name: &str, value: f32) -> String {
         self.floats(name, vec![], vec![value])
     }
 
-    fn integers(&mut self, name: &str, dims: Vec<i64>, values: Vec<i64>) -> String {
+    pub(super) fn integers(&mut self, name: &str, dims: Vec<i64>, values: Vec<i64>) -> String {
         self.constant(name, dims, Data::I64(values))
     }
 }
@@ -225,15 +225,19 @@ fn identifier(i: usize, name: &str) -> String {
     format!("in_{i}_{name}")
 }
 
-fn int(name: &str, value: i64) -> pb::AttributeProto {
+pub(super) fn int(name: &str, value: i64) -> pb::AttributeProto {
     pb::AttributeProto { name: name.to_owned(), r#type: AttributeType::Int as i32, i: value, ..Default::default() }
 }
 
-fn ints(name: &str, values: &[i64]) -> pb::AttributeProto {
+pub(super) fn ints(name: &str, values: &[i64]) -> pb::AttributeProto {
     pb::AttributeProto {
         name: name.to_owned(),
         r#type: AttributeType::Ints as i32,
         ints: values.to_vec(),
         ..Default::default()
     }
+}
+
+pub(super) fn float(name: &str, value: f32) -> pb::AttributeProto {
+    pb::AttributeProto { name: name.to_owned(), r#type: AttributeType::Float as i32, f: value, ..Default::default() }
 }

@@ -1,4 +1,4 @@
-//! Writes ONNX graphs (opset 17, IR 8) of towers. Knows nothing of the rest of the system.
+//! Writes ONNX graphs (opset 17, IR 8) of towers and sequence encoders. Knows nothing of the rest of the system.
 //!
 //! The graph has the inputs `indices` int64 `[batch, n]` and `numbers` float32 `[batch, m]` (an input that no part
 //! uses is left out) and the output `embedding` float32 `[batch, dim]`; `batch` is free. It uses plain operators only
@@ -7,6 +7,11 @@
 
 mod file;
 mod graph;
+mod sequence;
+
+pub use sequence::{
+    Activation, Block, DecoderGraph, EncoderGraph, LstmGraph, LstmLayer, Norm, Positions, SequenceGraph, TokenTable,
+};
 
 use std::path::{Path, PathBuf};
 
@@ -48,6 +53,9 @@ pub struct Dense<'a> {
 /// Least length a vector is divided by when it is normalised.
 pub const NORM_FLOOR: f32 = 1e-12;
 
+/// Added to the variance where a row is normalised.
+pub const NORM_EPSILON: f32 = 1e-5;
+
 /// Tables of more bytes than this are written beside the graph, into `<file name>.data`: protobuf messages end at
 /// 2 GiB, and a table of its own can be memory-mapped.
 pub const EXTERNAL_ABOVE: usize = 64 << 20;
@@ -59,6 +67,49 @@ pub enum OnnxError {
     Shape { tower: String, reason: String },
     #[error("cannot write {}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
+}
+
+/// The query side of a model: a dense tower or a sequence encoder.
+pub enum QueryGraph<'a> {
+    Tower(TowerGraph<'a>),
+    Sequence(SequenceGraph<'a>),
+}
+
+impl QueryGraph<'_> {
+    /// Length of the output.
+    pub fn dim(&self) -> usize {
+        match self {
+            Self::Tower(tower) => tower.dim(),
+            Self::Sequence(sequence) => sequence.dim(),
+        }
+    }
+
+    /// As [`write`].
+    ///
+    /// # Errors
+    /// As [`write`].
+    pub fn write(&self, path: &Path, external_above: usize) -> Result<Vec<PathBuf>, OnnxError> {
+        match self {
+            Self::Tower(tower) => write(tower, path, external_above),
+            Self::Sequence(sequence) => {
+                let shape = |reason| OnnxError::Shape { tower: sequence.name.to_owned(), reason };
+                sequence.check().map_err(shape)?;
+                file::write(&graph::Graph::of_sequence(sequence), path, external_above)
+            }
+        }
+    }
+}
+
+impl<'a> From<TowerGraph<'a>> for QueryGraph<'a> {
+    fn from(tower: TowerGraph<'a>) -> Self {
+        Self::Tower(tower)
+    }
+}
+
+impl<'a> From<SequenceGraph<'a>> for QueryGraph<'a> {
+    fn from(sequence: SequenceGraph<'a>) -> Self {
+        Self::Sequence(sequence)
+    }
 }
 
 /// Writes `tower` to `path` and tables of more than `external_above` bytes ([`EXTERNAL_ABOVE`]) to
@@ -142,6 +193,19 @@ impl TowerGraph<'_> {
             width = outputs;
         }
         Ok(())
+    }
+}
+
+impl Dense<'_> {
+    fn check(&self, inputs: usize, outputs: usize) -> Result<(), String> {
+        let fits = (self.inputs, self.outputs) == (inputs, outputs)
+            && self.weight.len() == inputs * outputs
+            && self.bias.len() == outputs
+            && outputs > 0;
+        if !fits {
+            return Err(format!("a layer maps {} to {} columns, not {inputs} to {outputs}", self.inputs, self.outputs));
+        }
+        finite(self.weight, "layer").and_then(|()| finite(self.bias, "layer"))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Model, ModelError};
 use crate::{
     bundle::Bundle,
-    features::{ArticleView, CustomerView, Encoding, EntityRow, source},
+    features::{ArticleView, CustomerView, EntityRow, source},
     retrieval::{Index, Plan, Query},
 };
 
@@ -43,7 +43,11 @@ impl Model for Bundle {
 
     fn reads_history(&self) -> bool {
         let features = &self.manifest().schema.query.features;
-        features.iter().any(|feature| matches!(feature.encoding, Encoding::History { .. }))
+        features.iter().any(|feature| feature.source == source::HISTORY)
+    }
+
+    fn needs_history(&self) -> bool {
+        self.manifest().schema.query.features.iter().all(|feature| feature.source == source::HISTORY)
     }
 
     fn embed_customer(&self, customer: &CustomerView<'_>, vector: &mut Vec<f32>) -> Result<(), ModelError> {

@@ -23,6 +23,8 @@ pub trait Model: Send + Sync {
     fn knows_customer(&self, id: &str) -> bool;
     /// Whether the query tower reads the customer's last articles.
     fn reads_history(&self) -> bool;
+    /// Whether the query tower reads nothing else.
+    fn needs_history(&self) -> bool;
     /// Embeds a customer: leaves `index().dim()` finite numbers in `vector`, whatever it held before.
     ///
     /// # Errors

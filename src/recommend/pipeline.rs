@@ -80,11 +80,13 @@ fn plan_customer(snapshot: &Snapshot, customer: &Customer<'_>, request: &Request
         warnings.push(Warning::UnknownSessionArticles);
     }
     let has_row = customer.id.is_some_and(|id| model.knows_customer(id.as_str()));
-    let (vector, strategy, fallback) = if customer.id.is_some() && (has_row || customer.recorded) {
+    // A model that reads nothing but the history has nothing to say where none of it is known.
+    let silent = model.needs_history() && history(snapshot, customer, at).0.is_empty();
+    let (vector, strategy, fallback) = if customer.id.is_some() && (has_row || customer.recorded) && !silent {
         if !seen.is_empty() && !model.reads_history() {
             warnings.push(Warning::SessionNotUsed);
         }
-        let fallback = (!has_row).then_some(Fallback::UnknownToModel);
+        let fallback = (!has_row && !model.needs_history()).then_some(Fallback::UnknownToModel);
         (Some(embed(snapshot, customer, at)?), Strategy::Personalised, fallback)
     } else {
         let fallback = customer.id.map(|_| Fallback::UnknownCustomer);
@@ -99,16 +101,20 @@ fn plan_customer(snapshot: &Snapshot, customer: &Customer<'_>, request: &Request
 /// The query tower's vector of the customer with visit and purchases as the history.
 fn embed(snapshot: &Snapshot, customer: &Customer<'_>, at: Timestamp) -> Result<Vec<f32>, RecommendError> {
     let model = snapshot.model();
-    let newest_first = customer.session.iter().chain(customer.purchases);
-    let history: Vec<u32> = match model.reads_history() {
-        true => newest_first.filter_map(|id| model.item(id.as_str())).collect(),
-        false => Vec::new(),
-    };
+    let (history, times) = if model.reads_history() { history(snapshot, customer, at) } else { Default::default() };
     let id = customer.id.map(|id| id.as_str());
-    let view = CustomerView { id, attributes: customer.attributes, at, history: &history };
+    let view = CustomerView { id, attributes: customer.attributes, at, history: &history, times: &times };
     let mut vector = Vec::new();
     model.embed_customer(&view, &mut vector)?;
     Ok(vector)
+}
+
+/// The items of visit and purchases that the model knows, newest first, and when they were looked at or bought.
+fn history(snapshot: &Snapshot, customer: &Customer<'_>, at: Timestamp) -> (Vec<u32>, Vec<Timestamp>) {
+    let visit = customer.session.iter().map(|id| (id, at));
+    let times = customer.purchase_times.iter().copied().chain(std::iter::repeat(at));
+    let newest_first = visit.chain(customer.purchases.iter().zip(times));
+    newest_first.filter_map(|(id, at)| Some((snapshot.model().item(id.as_str())?, at))).unzip()
 }
 
 /// The vector of a visit: by the query tower when it reads histories, else the mean direction of the articles.

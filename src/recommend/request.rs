@@ -42,6 +42,8 @@ pub struct Customer<'a> {
     pub attributes: &'a dyn Attributes,
     /// Newest first.
     pub purchases: &'a [ArticleId],
+    /// When they were made; those without an entry count as made at the moment of the query.
+    pub purchase_times: &'a [Timestamp],
     /// Articles looked at in this visit, newest first.
     pub session: &'a [ArticleId],
 }

@@ -82,6 +82,9 @@ impl Model for Spiral {
     fn reads_history(&self) -> bool {
         self.history
     }
+    fn needs_history(&self) -> bool {
+        false
+    }
     fn embed_customer(&self, customer: &CustomerView<'_>, vector: &mut Vec<f32>) -> Result<(), ModelError> {
         let own = customer.id.and_then(|id| id.strip_prefix('c')?.parse().ok());
         let last = customer.history.first().map(|&item| item as usize);
@@ -129,7 +132,7 @@ fn ids(texts: &[&str]) -> Vec<ArticleId> {
 }
 
 fn customer(id: Option<&CustomerId>) -> Customer<'_> {
-    Customer { id, recorded: false, attributes: &NoAttributes, purchases: &[], session: &[] }
+    Customer { id, recorded: false, attributes: &NoAttributes, purchases: &[], purchase_times: &[], session: &[] }
 }
 
 fn request<'a>(subject: Subject<'a>, k: usize, filter: &'a Filter) -> Request<'a> {

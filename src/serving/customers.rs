@@ -2,7 +2,7 @@
 
 use super::{CustomersConfig, database::Database};
 use crate::{
-    domain::{ArticleId, CustomerId},
+    domain::{ArticleId, CustomerId, Timestamp},
     features::Attributes,
     store::{self, AttributeValue, CustomerRecord},
 };
@@ -15,6 +15,7 @@ pub(super) struct Known {
     attributes: store::Attributes,
     /// Newest first.
     pub(super) purchases: Vec<ArticleId>,
+    pub(super) purchase_times: Vec<Timestamp>,
 }
 
 /// How current a [`Lookup`] is.
@@ -76,8 +77,9 @@ impl Customers {
 
 impl From<CustomerRecord> for Known {
     fn from(record: CustomerRecord) -> Self {
-        let purchases = record.purchases.into_iter().map(|purchase| purchase.article).collect();
-        Self { attributes: record.attributes, purchases }
+        let purchases = record.purchases.into_iter().map(|purchase| (purchase.article, purchase.at));
+        let (purchases, purchase_times) = purchases.unzip();
+        Self { attributes: record.attributes, purchases, purchase_times }
     }
 }
 

@@ -189,6 +189,7 @@ impl Service {
                     recorded: known.is_some(),
                     attributes,
                     purchases: known.map_or(&[], |known| &known.purchases),
+                    purchase_times: known.map_or(&[], |known| &known.purchase_times),
                     session,
                 }),
                 CallSubject::Article(id) => Subject::Article(id),

@@ -1,12 +1,15 @@
 //! The training configuration: a TOML file, changed by `--set key=value`, checked once.
 
-use super::learner::StepOptimizer;
+use super::{learner::StepOptimizer, sequence_config::SequenceConfig};
 use crate::{
     bundle::IndexParameters,
     dataset::Protocol,
     evaluation::METRICS,
     features::FeatureConfig,
-    model::{AdamW, LossKind, TwoTowerConfig},
+    model::{
+        AdamW, LossKind, TwoTowerConfig,
+        sequence::{DecoderConfig, LstmConfig},
+    },
 };
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -16,8 +19,16 @@ use std::path::{Path, PathBuf};
 #[serde(deny_unknown_fields)]
 pub struct TrainingConfig {
     pub model: ModelConfig,
-    /// `[[features.query]]` and `[[features.item]]` entries.
+    /// `[[features.query]]` and `[[features.item]]` entries of a two-tower model.
+    #[serde(default)]
     pub features: FeatureConfig,
+    /// Of a sequence model, as the next two.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<SequenceConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decoder: Option<DecoderConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lstm: Option<LstmConfig>,
     #[serde(default)]
     pub loss: LossConfig,
     #[serde(default)]
@@ -57,6 +68,10 @@ pub struct ModelConfig {
 #[serde(rename_all = "kebab-case")]
 pub enum Family {
     TwoTower,
+    /// A decoder transformer over the customer's latest items.
+    Decoder,
+    /// An LSTM over them.
+    Lstm,
 }
 
 /// `[loss]`
@@ -279,12 +294,15 @@ impl TrainingConfig {
             ("model.dim", (1..=4_096).contains(&model.dim), "must be 1 to 4096"),
             ("model.query_layers", model.query_layers.iter().all(|&w| w > 0), "holds a layer of width 0"),
             ("model.item_layers", model.item_layers.iter().all(|&w| w > 0), "holds a layer of width 0"),
-            ("features.query", !self.features.query.is_empty(), "names no feature"),
-            ("features.item", !self.features.item.is_empty(), "names no feature"),
             (
                 "loss.kind",
                 loss.kind != LossKind::CosineCrossEntropy || model.normalize,
                 "cosine-cross-entropy compares by cosine: set `model.normalize = true`",
+            ),
+            (
+                "loss.kind",
+                model.family == Family::TwoTower || loss.kind == LossKind::default(),
+                "must be the softmax in sequence models",
             ),
             ("loss.temperature", loss.temperature > 0.0 && loss.temperature.is_finite(), "must be above 0"),
             (
@@ -300,11 +318,7 @@ impl TrainingConfig {
                 !optimizer.amsgrad || model.family == Family::TwoTower,
                 "is for the family two-tower only",
             ),
-            (
-                "optimizer.clip",
-                optimizer.clip.is_none_or(|clip| clip > 0.0 && model.family != Family::TwoTower),
-                "must be above 0, and is for sequence models only",
-            ),
+            ("optimizer.clip", optimizer.clip.is_none_or(|clip| clip > 0.0), "must be above 0"),
             ("optimizer.epsilon", optimizer.epsilon > 0.0, "must be above 0"),
             ("training.epochs", training.epochs > 0, "must be at least 1"),
             ("training.batch_size", (1..=1 << 20).contains(&training.batch_size), "must be 1 to 1048576"),
@@ -328,7 +342,7 @@ impl TrainingConfig {
         ];
         match checks.into_iter().find(|(_, good, _)| !good) {
             Some((key, _, problem)) => Err(ConfigError::Value { key, problem: problem.to_owned() }),
-            None => Ok(self),
+            None => self.check_family().map(|()| self),
         }
     }
 
@@ -457,8 +471,11 @@ mod tests {
             (["training.half_life_days=0"], "`training.half_life_days` must be above 0"),
             (["model.name=\"A b\""], "`model.name`"),
             (["optimizer.learning_rate=nan"], "above 0"),
-            (["optimizer.clip=1"], "sequence models only"),
             (["loss.kind=cosine-cross-entropy"], "set `model.normalize = true`"),
+            (["optimizer.clip=1"], "`decoder` and `lstm` only"),
+            (["optimizer.clip=0"], "above 0"),
+            (["lstm.hidden=[4]"], "`decoder` and `lstm` only"),
+            (["model.family=\"decoder\""], "`features` must be left out"),
             (["split={protocol=\"weekly\"}"], "unknown variant"),
         ] {
             let error = load(SMALL, &sets).unwrap_err();

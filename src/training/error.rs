@@ -1,7 +1,7 @@
 //! Why training failed.
 
 use super::checkpoint::CheckpointError;
-use crate::{bundle::BundleError, evaluation::EvaluationError, features::FeatureError};
+use crate::{bundle::BundleError, evaluation::EvaluationError, features::FeatureError, model::sequence::SequenceError};
 use std::path::PathBuf;
 
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,12 @@ pub enum TrainingError {
         directory.display()
     )]
     Diverged { loss: f64, step: u32, epoch: u32, batch: u32, directory: PathBuf },
+    #[error("no customer has enough training purchases to learn a sequence from; lower `sequence.min_items`")]
+    NoSequences,
+    #[error("the configuration is of another model family")]
+    Family,
+    #[error("encoder: {0}")]
+    Sequence(#[from] SequenceError),
     #[error("cannot write {}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
     #[error("cannot start {threads} worker threads: {source}")]
@@ -34,7 +40,7 @@ impl TrainingError {
     /// Whether the user's configuration, data or call is at fault, and not the machine.
     pub fn is_bad_input(&self) -> bool {
         match self {
-            Self::Features(_) | Self::NothingToResume(_) | Self::EmptyWindow(_) => true,
+            Self::Features(_) | Self::NothingToResume(_) | Self::EmptyWindow(_) | Self::NoSequences => true,
             Self::Checkpoint(error) => !matches!(error, CheckpointError::Io { .. }),
             _ => false,
         }

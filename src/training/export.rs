@@ -2,16 +2,16 @@
 
 use super::{
     TrainingError,
-    learner::Model,
+    config::Family,
+    export_sequence::{ExportedTables, item_graph, query_graph},
+    learner::{Learner, Model},
     run::{Trained, Trainer},
-    samples::Samples,
 };
 use crate::{
     bundle::{self, Contents, Golden, GoldenItem, GoldenQuery, Metric, MetricsRow},
-    features::Moment,
-    features::{Slot, TowerSchema},
-    model::{Inputs, Side, burn_tower::BurnTower},
-    onnx,
+    features::{FeatureSchema, Moment, Slot, TowerSchema},
+    model::{Inputs, SequenceModel, Side, TwoTower, burn_tower::BurnTower},
+    onnx::{self, QueryGraph, TowerGraph},
 };
 use std::path::{Path, PathBuf};
 
@@ -23,64 +23,134 @@ const GOLDEN: usize = 8;
 
 impl Trainer<'_> {
     /// Writes the model as a bundle `<models>/<name>/<version>` and returns its path. Item vectors and golden vectors come
-    /// from the burn module, so that a bundle whose graph or kernels computed something else would not open.
+    /// from the burn module or the training kernels, so that a bundle whose graph computed something else would not open.
     ///
     /// # Errors
     /// [`TrainingError::Bundle`].
     pub fn export(&self, trained: &Trained, metrics: &[MetricsRow], models: &Path) -> Result<PathBuf, TrainingError> {
-        let Trained { encoder, model, rows, .. } = trained;
-        let Model::TwoTower(model) = model;
-        let samples = Samples::new(encoder, self.dataset, self.histories, rows, self.config);
+        match &trained.model {
+            Model::TwoTower(model) => self.export_two_tower(trained, model, metrics, models),
+            Model::Sequence(model) => self.export_sequence(trained, model, metrics, models),
+        }
+    }
+
+    fn export_two_tower(
+        &self,
+        trained: &Trained,
+        model: &TwoTower,
+        metrics: &[MetricsRow],
+        models: &Path,
+    ) -> Result<PathBuf, TrainingError> {
+        let samples = TwoTower::samples(&trained.encoder, self.dataset, self.histories, &trained.rows, self.config);
         let all_items = samples.all_items();
         let items = embed(&model.item, &all_items);
-        let mut popularity = vec![0f32; self.dataset.articles.len()];
-        for &row in rows {
-            popularity[self.dataset.purchases.article[row as usize] as usize] += 1.0;
-        }
         let (query_tables, item_tables) = (weights(&model.query), weights(&model.item));
-        let schema = encoder.schema();
-        let contents = Contents {
-            name: &self.config.model.name,
+        let schema = trained.encoder.schema();
+        let queries = samples.query_rows(self.golden_moments());
+        let vectors = embed(&model.query, &queries);
+        let parts = Parts {
             family: "two-tower",
             metric: if self.config.model.normalize { Metric::Cosine } else { Metric::Dot },
-            schema,
-            vocabularies: encoder.vocabularies(),
+            query_tower: graph("query_tower", &schema.query, &model.query, &query_tables).into(),
+            item_tower: graph("item_tower", &schema.item, &model.item, &item_tables),
+            golden: golden(schema, &queries, &vectors, &all_items, &items),
+            items: &items,
+        };
+        self.write(trained, metrics, models, parts)
+    }
+
+    fn export_sequence(
+        &self,
+        trained: &Trained,
+        model: &SequenceModel,
+        metrics: &[MetricsRow],
+        models: &Path,
+    ) -> Result<PathBuf, TrainingError> {
+        let samples =
+            SequenceModel::samples(&trained.encoder, self.dataset, self.histories, &trained.rows, self.config);
+        let tables = ExportedTables::of(model);
+        let items = model.item_vectors(&samples);
+        let queries = samples.query_rows(self.golden_moments());
+        let vectors = model.embed(&queries);
+        let count = trained.encoder.items();
+        let all_items = Inputs { rows: count, indices: (0..count as i64).collect(), numbers: Vec::new() };
+        let parts = Parts {
+            family: if self.config.model.family == Family::Lstm { "lstm" } else { "decoder" },
+            metric: Metric::Dot,
+            query_tower: query_graph("query_encoder", model, &tables).into(),
+            item_tower: item_graph("item_table", model, &tables),
+            golden: golden(trained.encoder.schema(), &queries, &vectors, &all_items, &items),
+            items: &items,
+        };
+        self.write(trained, metrics, models, parts)
+    }
+
+    fn write(
+        &self,
+        trained: &Trained,
+        metrics: &[MetricsRow],
+        models: &Path,
+        parts: Parts<'_>,
+    ) -> Result<PathBuf, TrainingError> {
+        let mut popularity = vec![0f32; self.dataset.articles.len()];
+        for &row in &trained.rows {
+            popularity[self.dataset.purchases.article[row as usize] as usize] += 1.0;
+        }
+        let contents = Contents {
+            name: &self.config.model.name,
+            family: parts.family,
+            metric: parts.metric,
+            schema: trained.encoder.schema(),
+            vocabularies: trained.encoder.vocabularies(),
             time_unit: self.dataset.time_unit,
             index: self.config.index,
             training: serde_json::json!(self.config),
             data_fingerprint: self.fingerprint,
             metrics,
-            query_tower: graph("query_tower", &schema.query, &model.query, &query_tables),
-            item_tower: graph("item_tower", &schema.item, &model.item, &item_tables),
-            golden: self.golden(trained, &samples, &all_items, &items),
-            items: &items,
+            query_tower: parts.query_tower,
+            item_tower: parts.item_tower,
+            golden: parts.golden,
+            items: parts.items,
             popularity: &popularity,
         };
         Ok(bundle::write(models, contents)?)
     }
 
-    /// Requests of customers at the end of the data, one of them with nothing known, and items, all evenly spaced.
-    fn golden(&self, trained: &Trained, samples: &Samples<'_>, all_items: &Inputs, vectors: &[f32]) -> Golden {
-        let Model::TwoTower(model) = &trained.model;
+    /// Customers at the end of the data, evenly spaced, the first of them with nothing known.
+    fn golden_moments(&self) -> std::vec::IntoIter<Moment> {
         let at = self.dataset.purchases.time.last().copied().unwrap_or_default();
         let moments = spaced(self.dataset.customers.len()).enumerate().map(|(i, customer)| {
             let known = if i == 0 { 0 } else { self.histories.of_customer(customer as u32).len() as u32 };
             Moment { customer: customer as u32, at, known }
         });
-        let queries = samples.query_rows(moments.collect::<Vec<_>>().into_iter());
-        let embedded = embed(&model.query, &queries);
-        let dim = self.config.model.dim;
-        let (query_widths, item_widths) = (model.query.assembly.row_widths(), model.item.assembly.row_widths());
-        let queries = (0..queries.rows).map(|i| {
-            let (indices, numbers) = row(&queries, query_widths, i);
-            GoldenQuery { indices, numbers, vector: embedded[i * dim..(i + 1) * dim].to_vec(), top: Vec::new() }
-        });
-        let items = spaced(all_items.rows).map(|i| {
-            let (indices, numbers) = row(all_items, item_widths, i);
-            GoldenItem { indices, numbers, vector: vectors[i * dim..(i + 1) * dim].to_vec() }
-        });
-        Golden { queries: queries.collect(), items: items.collect() }
+        moments.collect::<Vec<_>>().into_iter()
     }
+}
+
+/// What a family brings to its bundle.
+struct Parts<'a> {
+    family: &'a str,
+    metric: Metric,
+    query_tower: QueryGraph<'a>,
+    item_tower: TowerGraph<'a>,
+    golden: Golden,
+    /// `items × dim`.
+    items: &'a [f32],
+}
+
+/// Golden requests: all query rows, and items evenly spaced.
+fn golden(schema: &FeatureSchema, queries: &Inputs, vectors: &[f32], all_items: &Inputs, items: &[f32]) -> Golden {
+    let dim = items.len() / all_items.rows;
+    let (query_widths, item_widths) = (schema.query.row_widths(), schema.item.row_widths());
+    let queries = (0..queries.rows).map(|i| {
+        let (indices, numbers) = row(queries, query_widths, i);
+        GoldenQuery { indices, numbers, vector: vectors[i * dim..(i + 1) * dim].to_vec(), top: Vec::new() }
+    });
+    let items = spaced(all_items.rows).map(|i| {
+        let (indices, numbers) = row(all_items, item_widths, i);
+        GoldenItem { indices, numbers, vector: items[i * dim..(i + 1) * dim].to_vec() }
+    });
+    Golden { queries: queries.collect(), items: items.collect() }
 }
 
 fn spaced(len: usize) -> impl Iterator<Item = usize> {
@@ -115,6 +185,7 @@ fn graph<'a>(name: &'a str, schema: &'a TowerSchema, side: &'a Side, tables: &'a
         Slot::History { name, rows, dim, at, length, decay } => {
             onnx::Input::History { name, table: table(), rows, dim, at, length, decay }
         }
+        Slot::Sequence { .. } => unreachable!("a dense tower reads no sequences: the configuration is checked"),
         Slot::OneHot { rows, at } => onnx::Input::OneHot { name: &feature.name, rows, at },
         Slot::Numbers { at, width } => onnx::Input::Numbers { at, width },
     });

@@ -1,10 +1,10 @@
 //! What the training loop asks of a model family. The loop itself knows none.
 
-use super::{config::TrainingConfig, run::Trainer, samples::Samples};
+use super::{TrainingError, config::TrainingConfig, run::Trainer, samples::Samples};
 use crate::{
     dataset::{Dataset, Histories},
     features::{Encoder, Moment},
-    model::{AdamW, Inputs, Side, StepBatch, TwoTower},
+    model::{AdamW, Inputs, SequenceModel, Side, StepBatch, TwoTower},
 };
 
 /// A model that learns by steps over batches.
@@ -15,7 +15,10 @@ pub trait Learner: Sized + Sync {
     type Samples<'a>: Batches<Self::Batch>;
 
     /// A model with freshly drawn weights.
-    fn new(encoder: &Encoder, config: &TrainingConfig) -> Self;
+    ///
+    /// # Errors
+    /// A shape that cannot be.
+    fn new(encoder: &Encoder, config: &TrainingConfig) -> Result<Self, TrainingError>;
 
     /// Prepares the purchases `rows` for training, and the whole dataset for evaluation.
     fn samples<'a>(
@@ -83,14 +86,15 @@ pub struct StepOptimizer {
 /// A trained model of any family.
 pub enum Model {
     TwoTower(Box<TwoTower>),
+    Sequence(Box<SequenceModel>),
 }
 
 impl Learner for TwoTower {
     type Batch = StepBatch;
     type Samples<'a> = Samples<'a>;
 
-    fn new(encoder: &Encoder, config: &TrainingConfig) -> Self {
-        Self::new(encoder.schema(), &config.two_tower(), config.training.seed)
+    fn new(encoder: &Encoder, config: &TrainingConfig) -> Result<Self, TrainingError> {
+        Ok(Self::new(encoder.schema(), &config.two_tower(), config.training.seed))
     }
 
     fn samples<'a>(

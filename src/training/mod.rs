@@ -7,11 +7,14 @@ pub mod checkpoint;
 mod config;
 mod error;
 mod export;
+mod export_sequence;
 mod learner;
 mod metrics;
 mod negatives;
 mod run;
 mod samples;
+mod sequence_config;
+mod sequences;
 
 #[cfg(test)]
 mod tests;
@@ -21,6 +24,9 @@ pub use config::{
     TrainingConfig,
 };
 pub use error::TrainingError;
+pub use export_sequence::{ExportedTables, query_graph};
 pub use learner::Model;
 pub use run::{Outcome, Trained, Trainer};
 pub use samples::Samples;
+pub use sequence_config::{DaysConfig, SequenceConfig, Windows};
+pub use sequences::Sequences;

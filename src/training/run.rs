@@ -13,7 +13,7 @@ use crate::{
     domain::Timestamp,
     evaluation::{Evaluation, VectorRanker},
     features::{Encoder, Moment, fit},
-    model::TwoTower,
+    model::{SequenceModel, TwoTower},
     progress::Progress,
 };
 use serde_json::json;
@@ -83,6 +83,7 @@ impl Trainer<'_> {
         let pool = pool.map_err(|source| TrainingError::Threads { threads, source })?;
         pool.install(|| match self.config.model.family {
             Family::TwoTower => self.stages::<TwoTower>(resume),
+            Family::Decoder | Family::Lstm => self.stages::<SequenceModel>(resume),
         })
     }
 
@@ -179,13 +180,16 @@ impl Trainer<'_> {
         resume: bool,
         metrics: &mut MetricsFile<'_>,
     ) -> Result<Option<Trained>, TrainingError> {
-        let (schema, vocabularies) = fit(self.dataset, &stage.rows, &self.config.features)?;
+        let (schema, vocabularies) = fit(self.dataset, &stage.rows, &self.config.schema_features())?;
         let encoder = Encoder::new(schema, vocabularies)?;
-        let mut model = L::new(&encoder, self.config);
+        let mut model = L::new(&encoder, self.config)?;
         if resume {
             checkpoint::read(&self.last(), &mut model)?;
         }
         let samples = L::training_samples(self, &encoder, &stage.rows, stage_name(state));
+        if samples.batches() == 0 {
+            return Err(TrainingError::NoSequences);
+        }
         while state.epoch < stage.epochs && !self.out_of_patience(stage, state) {
             let started = Instant::now();
             let Some(loss) = self.epoch(stage, &samples, &mut model, state, metrics)? else {
@@ -300,6 +304,7 @@ impl Trainer<'_> {
     pub fn test(&self, trained: &Trained) -> Result<MetricsRow, TrainingError> {
         match &trained.model {
             Model::TwoTower(model) => self.test_model(trained, &**model),
+            Model::Sequence(model) => self.test_model(trained, &**model),
         }
     }
 

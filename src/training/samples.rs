@@ -133,33 +133,18 @@ impl<'a> Samples<'a> {
         items
     }
 
-    /// Each item once, and for each purchase the column of its item. An item bought by several customers of the batch is
-    /// one column, so it is never a negative of its own buyers ("accidental hit").
+    /// The columns of a batch; where negatives are drawn ahead they take the place of uniform ones.
     fn columns(&self, picked: &[u32], bought: impl Fn(u32) -> u32, rng: &mut ChaCha8Rng) -> Columns {
-        let items = self.bias.len();
         let bought = picked.iter().map(|&sample| bought(sample));
-        if self.negatives.is_none() && self.uniform_negatives >= items {
-            return Columns { columns: (0..items as u32).collect(), targets: bought.collect(), negatives: Vec::new() };
-        }
-        let mut columns = Vec::new();
-        let mut column_of = hashbrown::HashMap::<u32, u32>::new();
-        let mut column = |item: u32| {
-            *column_of.entry(item).or_insert_with(|| {
-                columns.push(item);
-                columns.len() as u32 - 1
-            })
+        let Some(drawn) = &self.negatives else {
+            let (columns, targets) = columns(bought, self.bias.len(), self.uniform_negatives, rng);
+            return Columns { columns, targets, negatives: Vec::new() };
         };
-        let targets = bought.map(&mut column).collect();
-        let mut negatives = Vec::new();
-        if let Some(drawn) = &self.negatives {
-            let drawn = picked.iter().map(|&sample| drawn[sample as usize]);
-            negatives.extend(drawn.map(|item| if item == NO_NEGATIVE { item } else { column(item) }));
-        } else {
-            for _ in 0..self.uniform_negatives {
-                column(rng.random_range(0..items as u32));
-            }
-        }
-        Columns { columns, targets, negatives }
+        let mut set = ColumnSet::default();
+        let targets = bought.map(|item| set.column(item)).collect();
+        let drawn = picked.iter().map(|&sample| drawn[sample as usize]);
+        let negatives = drawn.map(|item| if item == NO_NEGATIVE { item } else { set.column(item) }).collect();
+        Columns { columns: set.columns, targets, negatives }
     }
 
     fn rng(&self, epoch: u32, stream: u64) -> ChaCha8Rng {
@@ -247,10 +232,47 @@ impl Side {
     }
 }
 
+/// The columns of a softmax: items numbered in the order they first come, each once. An item bought by several customers
+/// of the batch is one column, so it is never a negative of its own buyers ("accidental hit").
+#[derive(Default)]
+struct ColumnSet {
+    columns: Vec<u32>,
+    column_of: hashbrown::HashMap<u32, u32>,
+}
+
+impl ColumnSet {
+    fn column(&mut self, item: u32) -> u32 {
+        let Self { columns, column_of } = self;
+        *column_of.entry(item).or_insert_with(|| {
+            columns.push(item);
+            columns.len() as u32 - 1
+        })
+    }
+}
+
+/// The columns of what was bought and `negatives` uniform draws of all `items` (so many or more of them make every item a
+/// column), and for each purchase the column of its item.
+pub(super) fn columns(
+    bought: impl Iterator<Item = u32>,
+    items: usize,
+    negatives: usize,
+    rng: &mut ChaCha8Rng,
+) -> (Vec<u32>, Vec<u32>) {
+    if negatives >= items {
+        return ((0..items as u32).collect(), bought.collect());
+    }
+    let mut set = ColumnSet::default();
+    let targets = bought.map(|item| set.column(item)).collect();
+    for _ in 0..negatives {
+        set.column(rng.random_range(0..items as u32));
+    }
+    (set.columns, targets)
+}
+
 /// −log of the chance that an item is among the columns of a batch of `batch` purchases and `negatives` uniform draws,
 /// `share` being its part of the purchases. Each item is at most one column, so the chance of being there at all takes the
 /// place of the sampling probability of Yi et al. 2019; for rare items both differ by the constant log of the batch size.
-fn column_bias(share: f64, batch: usize, negatives: usize, items: usize) -> f32 {
+pub(super) fn column_bias(share: f64, batch: usize, negatives: usize, items: usize) -> f32 {
     let absent = batch as f64 * (-share).ln_1p() + negatives as f64 * (-1.0 / items as f64).ln_1p();
     let present = -absent.exp_m1();
     // Nothing but a purchase or a draw makes an item a column, so what is never present never asks for its bias.

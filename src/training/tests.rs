@@ -79,7 +79,7 @@ fn finished(outcome: Result<Outcome, TrainingError>) -> Trained {
 
 #[track_caller]
 fn assert_same(a: &Trained, b: &Trained) {
-    let (Model::TwoTower(x), Model::TwoTower(y)) = (&a.model, &b.model);
+    let (Model::TwoTower(x), Model::TwoTower(y)) = (&a.model, &b.model) else { panic!("of another family") };
     assert_eq!((a.epochs, a.validation, x.steps), (b.epochs, b.validation, y.steps));
     for (a, b) in [(&x.query, &y.query), (&x.item, &y.item)] {
         assert!(a.tables == b.tables && a.tower == b.tower, "the weights differ");

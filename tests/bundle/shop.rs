@@ -83,7 +83,7 @@ impl Shop {
             training: serde_json::json!({ "learning_rate": 0.01 }),
             data_fingerprint: "0123",
             metrics: &[],
-            query_tower: self.query.tower(),
+            query_tower: self.query.tower().into(),
             item_tower: self.item.tower(),
             items: &self.items,
             popularity: &self.popularity,

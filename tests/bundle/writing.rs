@@ -3,9 +3,10 @@
 use crate::shop::{DIM, ITEMS, Shop};
 use std::fs;
 use vitrine::{
-    bundle::{self, Bundle, BundleError},
+    bundle::{self, Bundle, BundleError, Contents},
     domain::Timestamp,
     features::{CustomerView, NoAttributes},
+    onnx::{QueryGraph, TowerGraph},
     retrieval::{Index, Query},
 };
 
@@ -31,7 +32,8 @@ fn a_bundle_answers_as_its_model_does() {
     let (n, m) = encoder.query_widths();
     let (mut indices, mut numbers) = (vec![0; n], vec![0.0; m]);
     let at = Timestamp::parse("2026-02-01").unwrap();
-    let customer = CustomerView { id: Some("customer_id3"), attributes: &NoAttributes, at, history: &[5, 6], times: &[] };
+    let customer =
+        CustomerView { id: Some("customer_id3"), attributes: &NoAttributes, at, history: &[5, 6], times: &[] };
     encoder.encode_query(&customer, &mut indices, &mut numbers);
     let mut vector = Vec::new();
     opened.query_tower().embed(&indices, &numbers, 1, &mut vector).unwrap();
@@ -134,10 +136,10 @@ fn contents_that_do_not_fit_together_are_refused() {
     refused(bundle::Contents { popularity: &not_finite, ..shop.contents() }, "popularity");
     refused(bundle::Contents { golden: Default::default(), ..shop.contents() }, "no golden request");
     let mut wrong_layer = shop.contents();
-    wrong_layer.query_tower.layers.truncate(1);
+    tower(&mut wrong_layer).layers.truncate(1);
     refused(wrong_layer, "query vectors have 16");
     let mut wide = shop.contents();
-    wide.query_tower.layers[1].inputs += 1;
+    tower(&mut wide).layers[1].inputs += 1;
     refused(wide, "but 16 arrive");
 }
 
@@ -148,4 +150,11 @@ fn the_index_is_compared_with_the_exact_scan() {
     let quality = opened.index_quality(50, 1).unwrap();
     assert_eq!((quality.queries, quality.k, quality.ef, quality.unreachable), (50, 100, 100, 0));
     assert!(quality.recall > 0.95 && quality.worst <= quality.recall, "{quality:?}");
+}
+
+fn tower<'a, 'b>(contents: &'a mut Contents<'b>) -> &'a mut TowerGraph<'b> {
+    match &mut contents.query_tower {
+        QueryGraph::Tower(tower) => tower,
+        QueryGraph::Sequence(_) => panic!("the shop's towers are dense"),
+    }
 }

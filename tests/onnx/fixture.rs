@@ -52,6 +52,7 @@ impl Fixture {
         let tables = schema.slots().into_iter().map(|slot| match slot {
             Slot::Embedding { rows, dim, .. } | Slot::History { rows, dim, .. } => random(rows * dim),
             Slot::OneHot { .. } | Slot::Numbers { .. } => Vec::new(),
+            Slot::Sequence { .. } => unreachable!("a dense tower reads no sequences"),
         });
         let tables = tables.collect();
         let mut inputs = schema.input_width();
@@ -82,6 +83,7 @@ impl Fixture {
                 Input::History { name, table, rows, dim, at, length, decay }
             }
             Slot::Numbers { at, width } => Input::Numbers { at, width },
+            Slot::Sequence { .. } => unreachable!("a dense tower reads no sequences"),
         });
         let layers = self.layers.iter().map(|(weight, bias, inputs, outputs)| Dense {
             weight,
@@ -120,6 +122,7 @@ impl Fixture {
                             (0..length).map(|j| if j < known { rng.random_range(0..padding) } else { padding }),
                         );
                     }
+                    Slot::Sequence { .. } => unreachable!("a dense tower reads no sequences"),
                     Slot::Numbers { width, .. } => numbers.extend((0..width).map(|_| rng.random_range(-2.0..2.0f32))),
                 }
             }

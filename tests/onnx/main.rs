@@ -6,6 +6,7 @@
 mod fixture;
 mod python;
 mod reference;
+mod sequences;
 
 use fixture::{Fixture, embedding, history, multi_hot, number, one_hot};
 use std::{path::Path, process::Command};

@@ -13,7 +13,7 @@ pub enum EncoderConfig {
 /// A decoder transformer with pre-norm blocks (Vaswani et al. 2017, arXiv:1706.03762; Radford et al. 2019): LayerNorm →
 /// causal attention → residual, LayerNorm → feed-forward → residual. Its width is that of its tokens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, default)]
 pub struct DecoderConfig {
     /// Blocks.
     pub layers: usize,
@@ -74,7 +74,7 @@ pub enum Positions {
 
 /// LSTM layers (Hochreiter & Schmidhuber 1997), each optionally after BatchNorm, optionally with attention at the end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, default)]
 pub struct LstmConfig {
     /// Width of each layer.
     pub hidden: Vec<usize>,
@@ -119,7 +119,7 @@ impl EncoderConfig {
             Self::Decoder(config) => {
                 at_least_one("layers", config.layers)?;
                 at_least_one("heads", config.heads)?;
-                at_least_one("feed-forward", config.feed_forward)?;
+                at_least_one("feed_forward", config.feed_forward)?;
                 let heads = config.heads;
                 if !width.is_multiple_of(heads) {
                     return Err(SequenceError::Heads { heads, width });

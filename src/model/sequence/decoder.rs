@@ -538,7 +538,7 @@ struct BlockPass<'a> {
 }
 
 /// `length × width`: see [`Positions::Sinusoidal`].
-fn sinusoids(length: usize, width: usize) -> Vec<f32> {
+pub fn sinusoids(length: usize, width: usize) -> Vec<f32> {
     let entry = |i: usize| {
         let (place, dimension) = ((i / width) as f64, i % width);
         let angle = place / 10_000f64.powf((dimension / 2 * 2) as f64 / width as f64);

@@ -23,6 +23,7 @@ mod parameters;
 mod plan;
 
 pub use config::{Activation, DecoderConfig, EncoderConfig, LstmConfig, Positions, SequenceError};
+pub use decoder::sinusoids;
 pub use parameters::{Parameter, ParameterMut};
 
 use super::adamw::AdamW;

@@ -1,0 +1,577 @@
+//! A sequence encoder as ONNX nodes: histories newest first in, the vector at their newest item out.
+//!
+//! Slot 0 of a row holds the newest item; slots without an item hold the table's last row and are masked, so they never
+//! reach the result. Slot 0 is never masked: what it holds of an empty history stands for it.
+
+use super::{
+    Dense, NORM_EPSILON,
+    graph::{Graph, INDICES, OUTPUT, float, int, ints},
+};
+use std::borrow::Cow;
+
+/// Added to the score of what must not be seen: far below every score, and twice of it is still a number.
+const UNSEEN: f32 = -1e9;
+
+/// A sequence encoder to write, over tokens gathered from tables. `indices` are `length` rows of `tokens` a history and, with
+/// `ages`, as many of those.
+pub struct SequenceGraph<'a> {
+    /// Name of the graph, for people.
+    pub name: &'a str,
+    pub length: usize,
+    pub tokens: TokenTable<'a>,
+    pub ages: Option<TokenTable<'a>>,
+    /// Every history begins with the last row of the tables (decoders only).
+    pub sos: bool,
+    pub encoder: EncoderGraph<'a>,
+    /// The vector ends in a 1.
+    pub bias: bool,
+}
+
+/// `rows × width`, row-major; a token takes the first `dim` numbers of a row. The last row is that of empty slots.
+#[derive(Clone, Copy)]
+pub struct TokenTable<'a> {
+    pub table: &'a [f32],
+    pub rows: usize,
+    pub width: usize,
+    pub dim: usize,
+}
+
+pub enum EncoderGraph<'a> {
+    Decoder(DecoderGraph<'a>),
+    Lstm(LstmGraph<'a>),
+}
+
+/// Pre-norm blocks of causal attention and feed-forward layers.
+pub struct DecoderGraph<'a> {
+    pub heads: usize,
+    /// Tokens are multiplied by it.
+    pub scale: f32,
+    pub activation: Activation,
+    pub positions: Positions<'a>,
+    pub blocks: Vec<Block<'a>>,
+    pub final_norm: Option<Norm<'a>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    Relu,
+    Elu,
+    /// `x·Φ(x)`, exactly.
+    Gelu,
+}
+
+/// Positions are counted from the oldest item, which has 0.
+pub enum Positions<'a> {
+    None,
+    /// A row for each of `length + sos` positions, added to the token.
+    Added(Cow<'a, [f32]>),
+    /// Queries and keys are rotated by `position / 10000^(2k/h)` in the dimensions `k` and `k + h/2` of a head of width `h`.
+    Rotary,
+}
+
+#[derive(Clone, Copy)]
+pub struct Norm<'a> {
+    pub gamma: &'a [f32],
+    pub beta: &'a [f32],
+}
+
+/// `qkv` maps to queries, keys and values side by side, each head by head.
+#[derive(Clone, Copy)]
+pub struct Block<'a> {
+    pub attention_norm: Norm<'a>,
+    pub qkv: Dense<'a>,
+    pub attention_output: Dense<'a>,
+    pub feed_forward_norm: Norm<'a>,
+    pub feed_forward_in: Dense<'a>,
+    pub feed_forward_out: Dense<'a>,
+}
+
+pub struct LstmGraph<'a> {
+    pub layers: Vec<LstmLayer<'a>>,
+    /// `y·scale + shift` after the last layer.
+    pub affine: Option<(Vec<f32>, Vec<f32>)>,
+    /// The newest output attends to all: softmax of their inner products as weights.
+    pub attention: bool,
+}
+
+/// Gates in the order input, forget, cell, output; `input` is `inputs × 4·hidden`, `recurrent` `hidden × 4·hidden`.
+pub struct LstmLayer<'a> {
+    pub inputs: usize,
+    pub hidden: usize,
+    pub input: Cow<'a, [f32]>,
+    pub recurrent: &'a [f32],
+    pub bias: Cow<'a, [f32]>,
+}
+
+impl SequenceGraph<'_> {
+    /// Columns of `indices`.
+    pub fn width(&self) -> usize {
+        self.length * (1 + usize::from(self.ages.is_some()))
+    }
+
+    /// Length of the vector.
+    pub fn dim(&self) -> usize {
+        self.encoder_width() + usize::from(self.bias)
+    }
+
+    fn input_width(&self) -> usize {
+        self.tokens.dim + self.ages.map_or(0, |ages| ages.dim)
+    }
+
+    fn encoder_width(&self) -> usize {
+        match &self.encoder {
+            EncoderGraph::Decoder(_) => self.input_width(),
+            EncoderGraph::Lstm(lstm) => lstm.layers.last().map_or(0, |layer| layer.hidden),
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.length == 0 {
+            return Err("it reads no positions".to_owned());
+        }
+        for TokenTable { table, rows, width, dim } in std::iter::once(&self.tokens).chain(&self.ages) {
+            if *rows == 0 || *dim == 0 || dim > width || rows.checked_mul(*width) != Some(table.len()) {
+                return Err(format!("a table has {} numbers, not {rows} × {width} with {dim} in use", table.len()));
+            }
+            super::finite(table, "table")?;
+        }
+        match &self.encoder {
+            EncoderGraph::Decoder(decoder) => decoder.check(self.input_width(), self.length + usize::from(self.sos)),
+            EncoderGraph::Lstm(_) if self.sos => Err("an LSTM takes no start token".to_owned()),
+            EncoderGraph::Lstm(lstm) => lstm.check(self.input_width()),
+        }
+    }
+}
+
+impl DecoderGraph<'_> {
+    fn check(&self, width: usize, slots: usize) -> Result<(), String> {
+        if self.heads == 0 || !width.is_multiple_of(self.heads) {
+            return Err(format!("{} heads do not divide the width {width}", self.heads));
+        }
+        if self.blocks.is_empty() {
+            return Err("it has no blocks".to_owned());
+        }
+        match &self.positions {
+            Positions::Added(table) if table.len() != slots * width => {
+                return Err(format!("{} numbers are no positions {slots} × {width}", table.len()));
+            }
+            Positions::Added(table) => super::finite(table, "positions")?,
+            Positions::Rotary if !(width / self.heads).is_multiple_of(2) => {
+                return Err("rotary positions need heads of even width".to_owned());
+            }
+            Positions::Rotary | Positions::None => {}
+        }
+        let norm = |norm: &Norm<'_>| {
+            if norm.gamma.len() != width || norm.beta.len() != width {
+                return Err(format!("a norm is not {width} wide"));
+            }
+            super::finite(norm.gamma, "norm").and_then(|()| super::finite(norm.beta, "norm"))
+        };
+        for block in &self.blocks {
+            norm(&block.attention_norm)?;
+            norm(&block.feed_forward_norm)?;
+            let hidden = block.feed_forward_in.outputs;
+            block.qkv.check(width, 3 * width)?;
+            block.attention_output.check(width, width)?;
+            block.feed_forward_in.check(width, hidden)?;
+            block.feed_forward_out.check(hidden, width)?;
+        }
+        self.final_norm.as_ref().map_or(Ok(()), norm)
+    }
+}
+
+impl LstmGraph<'_> {
+    fn check(&self, width: usize) -> Result<(), String> {
+        let mut width = width;
+        for (i, layer) in self.layers.iter().enumerate() {
+            let gates = 4 * layer.hidden;
+            let fits = layer.input.len() == width * gates
+                && layer.inputs == width
+                && layer.recurrent.len() == layer.hidden * gates
+                && layer.bias.len() == gates;
+            if !fits || layer.hidden == 0 {
+                return Err(format!("LSTM layer {i} does not map {width} to {} columns", layer.hidden));
+            }
+            super::finite(&layer.input, "LSTM")?;
+            super::finite(layer.recurrent, "LSTM")?;
+            super::finite(&layer.bias, "LSTM")?;
+            width = layer.hidden;
+        }
+        match &self.affine {
+            _ if self.layers.is_empty() => Err("it has no layers".to_owned()),
+            Some((scale, shift)) if scale.len() != width || shift.len() != width => {
+                Err(format!("its last scale and shift are not {width} wide"))
+            }
+            Some((scale, shift)) => super::finite(scale, "scale").and_then(|()| super::finite(shift, "shift")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<'a> Graph<'a> {
+    /// `sequence` must have passed its check.
+    pub(super) fn of_sequence(sequence: &SequenceGraph<'a>) -> Self {
+        let mut graph = Self {
+            name: sequence.name,
+            doc: describe(sequence),
+            nodes: Vec::new(),
+            constants: Vec::new(),
+            indices: Some(sequence.width()),
+            numbers: None,
+            dim: sequence.dim(),
+        };
+        let x = match &sequence.encoder {
+            EncoderGraph::Decoder(decoder) => graph.decoder(sequence, decoder),
+            EncoderGraph::Lstm(lstm) => graph.lstm(sequence, lstm),
+        };
+        let x = if sequence.bias {
+            let first = graph.cut("first_number", &x, 1, 0..1);
+            let one = graph.constant_like("one", &first, vec![1, 1], vec![1.0]);
+            graph.node("Concat", "with_one", &[&x, &one], vec![int("axis", 1)])
+        } else {
+            x
+        };
+        graph.node("Identity", OUTPUT, &[&x], vec![]);
+        graph
+    }
+
+    /// The decoder's vector, `[batch, width]`.
+    fn decoder(&mut self, sequence: &SequenceGraph<'a>, decoder: &DecoderGraph<'a>) -> String {
+        let (length, width) = (sequence.length, sequence.input_width());
+        let slots = length + usize::from(sequence.sos);
+        let (mut x, window) = self.token_rows(sequence, INDICES);
+        let empty = self.is_empty_slot(sequence, &window);
+        // What each slot adds to the scores of those who look at it; slot 0 always stands for something.
+        let unseen = (0..length).map(|slot| if slot == 0 { 0.0 } else { UNSEEN }).collect();
+        let unseen = self.floats("unseen", vec![1, length as i64], unseen);
+        let zero = self.scalar("zero", 0.0);
+        let mut mask = self.node("Where", "slot_mask", &[&empty, &unseen, &zero], vec![]);
+        if sequence.sos {
+            let first = self.cut("first_token", &x, 1, 0..1);
+            let last_row = |table: &TokenTable<'a>| table.table[(table.rows - 1) * table.width..][..table.dim].to_vec();
+            let row: Vec<f32> = std::iter::once(&sequence.tokens).chain(&sequence.ages).flat_map(last_row).collect();
+            let start = self.constant_like("start_token", &first, vec![1, 1, width as i64], row);
+            x = self.node("Concat", "with_start", &[&x, &start], vec![int("axis", 1)]);
+            let seen = self.cut("seen", &mask, 1, 0..1);
+            mask = self.node("Concat", "mask_with_start", &[&mask, &seen], vec![int("axis", 1)]);
+        }
+        if decoder.scale != 1.0 {
+            let scale = self.scalar("token_scale", decoder.scale);
+            x = self.node("Mul", "tokens_scaled", &[&x, &scale], vec![]);
+        }
+        let mut angles = None;
+        match &decoder.positions {
+            Positions::None => {}
+            Positions::Added(table) => {
+                let places = self.places(sequence, &empty);
+                let table = self.floats("positions", vec![slots as i64, width as i64], table.to_vec());
+                let rows = self.node("Gather", "position_rows", &[&table, &places], vec![int("axis", 0)]);
+                x = self.node("Add", "tokens_placed", &[&x, &rows], vec![]);
+            }
+            Positions::Rotary => {
+                let places = self.places(sequence, &empty);
+                angles = Some(self.angles(slots, width / decoder.heads, &places));
+            }
+        }
+        let axes = self.integers("mask_axes", vec![2], vec![1, 2]);
+        let mask = self.node("Unsqueeze", "mask", &[&mask, &axes], vec![]);
+        let causal = (decoder.blocks.len() > 1).then(|| {
+            let later = (0..slots * slots).map(|i| if i % slots < i / slots { UNSEEN } else { 0.0 }).collect();
+            let later = self.floats("later", vec![1, 1, slots as i64, slots as i64], later);
+            self.node("Add", "causal_mask", &[&mask, &later], vec![])
+        });
+        for (i, block) in decoder.blocks.iter().enumerate() {
+            // Nobody reads any but the newest slot after the last block.
+            let last = i + 1 == decoder.blocks.len();
+            let mask = causal.as_ref().filter(|_| !last).unwrap_or(&mask).clone();
+            x = self.block(
+                i,
+                decoder,
+                block,
+                &x,
+                Seen { slots, queries: if last { 1 } else { slots }, mask, angles: angles.clone() },
+            );
+        }
+        if let Some(norm) = &decoder.final_norm {
+            x = self.layer_norm("final_norm", norm, &x);
+        }
+        let shape = self.integers("vector_shape", vec![2], vec![0, width as i64]);
+        self.node("Reshape", "vector", &[&x, &shape], vec![])
+    }
+
+    fn block(&mut self, i: usize, decoder: &DecoderGraph<'a>, block: &Block<'a>, x: &str, seen: Seen) -> String {
+        let id = format!("block_{i}");
+        let p = |part: &str| format!("{id}_{part}");
+        let width = block.attention_output.inputs;
+        let (heads, slots, queries) = (decoder.heads, seen.slots, seen.queries);
+        let head = width / heads;
+        let normed = self.layer_norm(&p("attention_norm"), &block.attention_norm, x);
+        let (asking, residual) = if queries < slots {
+            (self.cut(&p("newest_normed"), &normed, 1, 0..queries), self.cut(&p("newest"), x, 1, 0..queries))
+        } else {
+            (normed.clone(), x.to_owned())
+        };
+        let split = |graph: &mut Self, part: usize, x: &str, rows: usize, factor: f32, transposed: bool| {
+            let name = p(["queries", "keys", "values"][part]);
+            let y = graph.columns(&name, &block.qkv, part * width..(part + 1) * width, factor, x);
+            let shape = [0, rows as i64, heads as i64, head as i64];
+            let shape = graph.integers(&format!("{name}_shape"), vec![4], shape.to_vec());
+            let mut y = graph.node("Reshape", &format!("{name}_split"), &[&y, &shape], vec![]);
+            if let Some(angles) = seen.angles.as_ref().filter(|_| part < 2) {
+                y = graph.rotate(&name, &y, angles, rows, head);
+            }
+            let order: &[i64] = if transposed { &[0, 2, 3, 1] } else { &[0, 2, 1, 3] };
+            graph.node("Transpose", &format!("{name}_heads"), &[&y], vec![ints("perm", order)])
+        };
+        // The scale of the scores is in the queries.
+        let q = split(self, 0, &asking, queries, 1.0 / (head as f32).sqrt(), false);
+        let k = split(self, 1, &normed, slots, 1.0, true);
+        let v = split(self, 2, &normed, slots, 1.0, false);
+        let scores = self.node("MatMul", &p("scores"), &[&q, &k], vec![]);
+        let scores = self.node("Add", &p("scores_masked"), &[&scores, &seen.mask], vec![]);
+        let weights = self.node("Softmax", &p("weights"), &[&scores], vec![int("axis", -1)]);
+        let y = self.node("MatMul", &p("heads"), &[&weights, &v], vec![]);
+        let y = self.node("Transpose", &p("heads_by_slot"), &[&y], vec![ints("perm", &[0, 2, 1, 3])]);
+        let shape = self.integers(&p("heads_shape"), vec![3], vec![0, queries as i64, width as i64]);
+        let y = self.node("Reshape", &p("heads_joined"), &[&y, &shape], vec![]);
+        let y = self.columns(&p("attention"), &block.attention_output, 0..width, 1.0, &y);
+        let x = self.node("Add", &p("attended"), &[&residual, &y], vec![]);
+        let y = self.layer_norm(&p("feed_forward_norm"), &block.feed_forward_norm, &x);
+        let y = self.columns(&p("feed_forward_in"), &block.feed_forward_in, 0..block.feed_forward_in.outputs, 1.0, &y);
+        let y = self.activation(&p("activation"), decoder.activation, &y);
+        let y = self.columns(&p("feed_forward_out"), &block.feed_forward_out, 0..width, 1.0, &y);
+        self.node("Add", &p("out"), &[&x, &y], vec![])
+    }
+
+    fn activation(&mut self, name: &str, activation: Activation, x: &str) -> String {
+        match activation {
+            Activation::Relu => self.node("Relu", name, &[x], vec![]),
+            Activation::Elu => self.node("Elu", name, &[x], vec![]),
+            Activation::Gelu => {
+                let root = self.scalar(&format!("{name}_root"), std::f32::consts::FRAC_1_SQRT_2);
+                let half = self.scalar(&format!("{name}_half"), 0.5);
+                let y = self.node("Mul", &format!("{name}_scaled"), &[x, &root], vec![]);
+                let y = self.node("Erf", &format!("{name}_erf"), &[&y], vec![]);
+                let y = self.node("Mul", &format!("{name}_erf_half"), &[&y, &half], vec![]);
+                let y = self.node("Add", &format!("{name}_share"), &[&y, &half], vec![]);
+                self.node("Mul", name, &[x, &y], vec![])
+            }
+        }
+    }
+
+    /// The LSTM's vector, `[batch, hidden]`. It reads slots in the order of time, so empty ones come first; a flag beside
+    /// the token closes the gates there, which keeps the state at zero, where it starts, until the first item.
+    fn lstm(&mut self, sequence: &SequenceGraph<'a>, lstm: &LstmGraph<'a>) -> String {
+        let length = sequence.length;
+        let columns = (0..sequence.width()).map(|c| (c / length * length + length - 1 - c % length) as i64).collect();
+        let oldest_first = self.integers("oldest_first", vec![sequence.width() as i64], columns);
+        let indices = self.node("Gather", "indices_by_time", &[INDICES, &oldest_first], vec![int("axis", 1)]);
+        let (x, window) = self.token_rows(sequence, &indices);
+        let empty = self.is_empty_slot(sequence, &window);
+        let closed = (0..length).map(|slot| if slot + 1 == length { 0.0 } else { 1.0 }).collect();
+        let closed = self.floats("closed", vec![1, length as i64], closed);
+        let zero = self.scalar("zero", 0.0);
+        let flags = self.node("Where", "flags", &[&empty, &closed, &zero], vec![]);
+        let axis = self.integers("flag_axis", vec![1], vec![2]);
+        let flag = self.node("Unsqueeze", "flag_column", &[&flags, &axis], vec![]);
+        let flag = self.node("Transpose", "flag_by_time", &[&flag], vec![ints("perm", &[1, 0, 2])]);
+        let mut y = self.node("Transpose", "tokens_by_time", &[&x], vec![ints("perm", &[1, 0, 2])]);
+        for (i, layer) in lstm.layers.iter().enumerate() {
+            let x = self.node("Concat", &format!("lstm_{i}_input"), &[&y, &flag], vec![int("axis", -1)]);
+            y = self.lstm_layer(i, layer, &x);
+        }
+        let width = sequence.encoder_width() as i64;
+        let mut y = self.node("Transpose", "outputs", &[&y], vec![ints("perm", &[1, 0, 2])]);
+        if let Some((scale, shift)) = &lstm.affine {
+            let scale = self.floats("output_scale", vec![width], scale.clone());
+            let shift = self.floats("output_shift", vec![width], shift.clone());
+            y = self.node("Mul", "outputs_scaled", &[&y, &scale], vec![]);
+            y = self.node("Add", "outputs_shifted", &[&y, &shift], vec![]);
+        }
+        let mut newest = self.cut("newest", &y, 1, length - 1..length);
+        if lstm.attention {
+            let keys = self.node("Transpose", "keys", &[&y], vec![ints("perm", &[0, 2, 1])]);
+            let scores = self.node("MatMul", "scores", &[&newest, &keys], vec![]);
+            let unseen = self.scalar("unseen", UNSEEN);
+            let mask = self.node("Mul", "slot_mask", &[&flags, &unseen], vec![]);
+            let axis = self.integers("mask_axis", vec![1], vec![1]);
+            let mask = self.node("Unsqueeze", "mask", &[&mask, &axis], vec![]);
+            let scores = self.node("Add", "scores_masked", &[&scores, &mask], vec![]);
+            let weights = self.node("Softmax", "weights", &[&scores], vec![int("axis", -1)]);
+            newest = self.node("MatMul", "attended", &[&weights, &y], vec![]);
+        }
+        let shape = self.integers("vector_shape", vec![2], vec![0, width]);
+        self.node("Reshape", "vector", &[&newest, &shape], vec![])
+    }
+
+    /// One layer over `[length, batch, inputs + flag]`: `[length, batch, hidden]`.
+    fn lstm_layer(&mut self, i: usize, layer: &LstmLayer<'a>, x: &str) -> String {
+        let p = |part: &str| format!("lstm_{i}_{part}");
+        let LstmLayer { inputs, hidden, .. } = *layer;
+        // ONNX has the gates as input, output, forget, cell, and the weights transposed.
+        let gates = [0, 3, 1, 2];
+        let transposed = |weight: &[f32], rows: usize, flag: Option<[f32; 4]>| {
+            let mut out = Vec::with_capacity(4 * hidden * (rows + 1));
+            for gate in gates {
+                for unit in 0..hidden {
+                    out.extend((0..rows).map(|row| weight[row * 4 * hidden + gate * hidden + unit]));
+                    out.extend(flag.map(|flag| flag[gate]));
+                }
+            }
+            out
+        };
+        // Enough to bring a sigmoid to exactly 0 whatever else is added.
+        let shut = [-1e4, -1e4, 0.0, 0.0];
+        let (n, h) = (inputs as i64 + 1, hidden as i64);
+        let weight = self.floats(&p("w"), vec![1, 4 * h, n], transposed(&layer.input, inputs, Some(shut)));
+        let recurrent = self.floats(&p("r"), vec![1, 4 * h, h], transposed(layer.recurrent, hidden, None));
+        let mut bias = transposed(&layer.bias, 1, None);
+        bias.resize(8 * hidden, 0.0);
+        let bias = self.floats(&p("b"), vec![1, 8 * h], bias);
+        let y = self.node("LSTM", &p("states"), &[x, &weight, &recurrent, &bias], vec![int("hidden_size", h)]);
+        let axis = self.integers(&p("axis"), vec![1], vec![1]);
+        self.node("Squeeze", &p("out"), &[&y, &axis], vec![])
+    }
+
+    /// Token rows `[batch, length, width]` of the columns of `indices`, and the columns that name items.
+    fn token_rows(&mut self, sequence: &SequenceGraph<'a>, indices: &str) -> (String, String) {
+        let length = sequence.length;
+        let Some(ages) = &sequence.ages else {
+            return (self.rows_of("item", &sequence.tokens, indices), indices.to_owned());
+        };
+        let window = self.cut("item_columns", indices, 1, 0..length);
+        let age_window = self.cut("age_columns", indices, 1, length..2 * length);
+        let items = self.rows_of("item", &sequence.tokens, &window);
+        let ages = self.rows_of("age", ages, &age_window);
+        (self.node("Concat", "tokens", &[&items, &ages], vec![int("axis", -1)]), window)
+    }
+
+    fn rows_of(&mut self, name: &str, table: &TokenTable<'a>, window: &str) -> String {
+        let values = self.table(&format!("{name}_table"), table.table, table.rows, table.width);
+        let rows = self.node("Gather", &format!("{name}_rows"), &[&values, window], vec![int("axis", 0)]);
+        if table.dim == table.width { rows } else { self.cut(&format!("{name}_tokens"), &rows, 2, 0..table.dim) }
+    }
+
+    fn is_empty_slot(&mut self, sequence: &SequenceGraph<'a>, window: &str) -> String {
+        let padding = self.integers("padding", vec![1], vec![sequence.tokens.rows as i64 - 1]);
+        self.node("Equal", "is_empty", &[window, &padding], vec![])
+    }
+
+    /// The position of every slot, counted from the oldest item: `[batch, slots]`.
+    fn places(&mut self, sequence: &SequenceGraph<'a>, empty: &str) -> String {
+        let (length, sos) = (sequence.length as i64, i64::from(sequence.sos));
+        let (zero, one) = (self.integers("no", vec![1], vec![0]), self.integers("yes", vec![1], vec![1]));
+        let filled = self.node("Where", "is_filled", &[empty, &zero, &one], vec![]);
+        let axis = self.integers("count_axis", vec![1], vec![1]);
+        let count = self.node("ReduceSum", "count", &[&filled, &axis], vec![int("keepdims", 1)]);
+        // Newest first: slot s of n items is item n − 1 − s, one later after a start token; the start token itself is 0.
+        let slots = (0..length).map(|slot| slot + 1 - sos).chain((sos == 1).then_some(length)).collect::<Vec<_>>();
+        let slots = self.integers("slots", vec![1, slots.len() as i64], slots);
+        let places = self.node("Sub", "places_or_less", &[&count, &slots], vec![]);
+        self.node("Max", "places", &[&places, &zero], vec![])
+    }
+
+    /// Cosines and sines `[batch, slots, 1, head / 2]` of the angles at every place.
+    fn angles(&mut self, slots: usize, head: usize, places: &str) -> (String, String) {
+        let half = head / 2;
+        let angle = |i: usize| {
+            let (place, k) = ((i / half) as f64, (i % half) as f64);
+            place / 10_000f64.powf(2.0 * k / head as f64)
+        };
+        let mut table = |name: &str, values: Vec<f32>| {
+            let table = self.floats(&format!("{name}_table"), vec![slots as i64, half as i64], values);
+            let rows = self.node("Gather", &format!("{name}_rows"), &[&table, places], vec![int("axis", 0)]);
+            let axis = self.integers(&format!("{name}_axis"), vec![1], vec![2]);
+            self.node("Unsqueeze", name, &[&rows, &axis], vec![])
+        };
+        let all = 0..slots * half;
+        let cosines = table("cosines", all.clone().map(|i| angle(i).cos() as f32).collect());
+        (cosines, table("sines", all.map(|i| angle(i).sin() as f32).collect()))
+    }
+
+    /// Rotates `[batch, rows, heads, head]` by the angles of the first `rows` slots.
+    fn rotate(&mut self, id: &str, x: &str, (cosines, sines): &(String, String), rows: usize, head: usize) -> String {
+        let p = |part: &str| format!("{id}_{part}");
+        let (mut cos, mut sin) = (cosines.clone(), sines.clone());
+        if rows == 1 {
+            (cos, sin) = (self.cut(&p("cosine"), &cos, 1, 0..1), self.cut(&p("sine"), &sin, 1, 0..1));
+        }
+        let (low, high) = (self.cut(&p("low"), x, 3, 0..head / 2), self.cut(&p("high"), x, 3, head / 2..head));
+        let mut product = |part: &str, a: &str, b: &str| self.node("Mul", &p(part), &[a, b], vec![]);
+        let (a, b) = (product("low_cos", &low, &cos), product("high_sin", &high, &sin));
+        let (c, d) = (product("low_sin", &low, &sin), product("high_cos", &high, &cos));
+        let low = self.node("Sub", &p("low_rotated"), &[&a, &b], vec![]);
+        let high = self.node("Add", &p("high_rotated"), &[&c, &d], vec![]);
+        self.node("Concat", &p("rotated"), &[&low, &high], vec![int("axis", -1)])
+    }
+
+    fn layer_norm(&mut self, name: &str, norm: &Norm<'a>, x: &str) -> String {
+        let width = norm.gamma.len() as i64;
+        let gamma = self.floats(&format!("{name}_gamma"), vec![width], norm.gamma.to_vec());
+        let beta = self.floats(&format!("{name}_beta"), vec![width], norm.beta.to_vec());
+        let attributes = vec![int("axis", -1), float("epsilon", NORM_EPSILON)];
+        self.node("LayerNormalization", name, &[x, &gamma, &beta], attributes)
+    }
+
+    /// `factor · (x·weight + bias)` in some of a layer's columns.
+    fn columns(
+        &mut self,
+        name: &str,
+        layer: &Dense<'a>,
+        columns: std::ops::Range<usize>,
+        factor: f32,
+        x: &str,
+    ) -> String {
+        let rows = layer.weight.chunks_exact(layer.outputs);
+        let weight: Vec<f32> = rows.flat_map(|row| &row[columns.clone()]).map(|w| factor * w).collect();
+        let bias: Vec<f32> = layer.bias[columns.clone()].iter().map(|b| factor * b).collect();
+        let width = columns.len() as i64;
+        let weight = self.floats(&format!("{name}_weight"), vec![layer.inputs as i64, width], weight);
+        let bias = self.floats(&format!("{name}_bias"), vec![width], bias);
+        let y = self.node("MatMul", &format!("{name}_product"), &[x, &weight], vec![]);
+        self.node("Add", name, &[&y, &bias], vec![])
+    }
+
+    /// A part along an axis.
+    fn cut(&mut self, name: &str, x: &str, axis: i64, part: std::ops::Range<usize>) -> String {
+        let starts = self.integers(&format!("{name}_starts"), vec![1], vec![part.start as i64]);
+        let ends = self.integers(&format!("{name}_ends"), vec![1], vec![part.end as i64]);
+        let axes = self.integers(&format!("{name}_axes"), vec![1], vec![axis]);
+        self.node("Slice", name, &[x, &starts, &ends, &axes], vec![])
+    }
+
+    /// A constant repeated over the batch of `like`, whose numbers are finite.
+    fn constant_like(&mut self, name: &str, like: &str, dims: Vec<i64>, values: Vec<f32>) -> String {
+        let zero = self.scalar(&format!("{name}_zero"), 0.0);
+        let values = self.floats(&format!("{name}_values"), dims, values);
+        let zeros = self.node("Mul", &format!("{name}_zeros"), &[like, &zero], vec![]);
+        self.node("Add", name, &[&zeros, &values], vec![])
+    }
+}
+
+/// Who looks at whom in a block.
+struct Seen {
+    slots: usize,
+    /// Slots that ask, from the newest on.
+    queries: usize,
+    mask: String,
+    angles: Option<(String, String)>,
+}
+
+fn describe(sequence: &SequenceGraph<'_>) -> String {
+    let encoder = match &sequence.encoder {
+        EncoderGraph::Decoder(decoder) => format!("{} blocks of {} heads", decoder.blocks.len(), decoder.heads),
+        EncoderGraph::Lstm(lstm) => {
+            let widths: Vec<String> = lstm.layers.iter().map(|layer| layer.hidden.to_string()).collect();
+            format!("LSTM layers {}{}", widths.join(" → "), if lstm.attention { ", attention" } else { "" })
+        }
+    };
+    format!(
+        "{}. Inputs: indices[0..{}], newest first, padding {}{}. Encoder: {encoder}, width {}.",
+        sequence.name,
+        sequence.length,
+        sequence.tokens.rows - 1,
+        if sequence.ages.is_some() { "; then their ages" } else { "" },
+        sequence.dim(),
+    )
+}

@@ -1,0 +1,187 @@
+//! `[sequence]`, `[decoder]`, `[lstm]`: the configuration of sequence models.
+
+use super::config::{ConfigError, Family, TrainingConfig};
+use crate::{
+    features::{EncodingSpec, FeatureConfig, FeatureSpec, source},
+    model::{SequenceModelConfig, sequence::EncoderConfig},
+};
+use serde::{Deserialize, Serialize};
+
+/// `[sequence]`: what a sequence model reads and predicts. Its features follow from it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SequenceConfig {
+    /// Items of a customer's past that the model reads, at most: the latest ones.
+    pub length: usize,
+    /// Width of an item as it is read; `model.dim` less the width of the ages by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub item_dim: Option<usize>,
+    /// Items are read and predicted by the same table (Press & Wolf 2017, arXiv:1608.05859).
+    pub tied: bool,
+    /// Items have a bias.
+    pub bias: bool,
+    /// Sequences begin with a trained token, which predicts the first item.
+    pub sos: bool,
+    /// The end of a sequence is a class of its own, predicted after its last item.
+    pub eos: bool,
+    /// Items are read with their age.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub days: Option<DaysConfig>,
+    pub windows: Windows,
+    /// Customers with fewer training purchases are left out of the training.
+    pub min_items: usize,
+}
+
+/// `[sequence.days]`: days before the end of the training data, in classes of equal width, each with a trained row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DaysConfig {
+    pub buckets: usize,
+    pub dim: usize,
+}
+
+/// How a customer's purchases become training sequences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Windows {
+    /// One after the other, so that every purchase but the first is predicted once.
+    Consecutive,
+    /// Of `length` items, each beginning one later than the one before.
+    Sliding,
+}
+
+impl Default for SequenceConfig {
+    fn default() -> Self {
+        Self {
+            length: 50,
+            item_dim: None,
+            tied: true,
+            bias: false,
+            sos: false,
+            eos: false,
+            days: None,
+            windows: Windows::Consecutive,
+            min_items: 2,
+        }
+    }
+}
+
+impl TrainingConfig {
+    /// The encoder of a sequence family, and what is read and predicted; `None` for other families.
+    pub fn sequence_model(&self) -> Option<(SequenceConfig, EncoderConfig)> {
+        let encoder = match self.model.family {
+            Family::TwoTower => return None,
+            Family::Decoder => EncoderConfig::Decoder(self.decoder.clone().unwrap_or_default()),
+            Family::Lstm => EncoderConfig::Lstm(self.lstm.clone().unwrap_or_default()),
+        };
+        Some((self.sequence.clone().unwrap_or_default(), encoder))
+    }
+
+    /// The features of the towers: those of a sequence model follow from its configuration.
+    pub fn schema_features(&self) -> FeatureConfig {
+        let Some((sequence, _)) = self.sequence_model() else { return self.features.clone() };
+        let length = sequence.length;
+        let feature =
+            |name: &str, source: &str, encoding| FeatureSpec { name: name.into(), source: source.into(), encoding };
+        let dim = self.item_dim(&sequence);
+        let mut query = vec![feature("items", source::HISTORY, EncodingSpec::Sequence { dim, length })];
+        if let Some(DaysConfig { buckets, dim }) = sequence.days {
+            query.push(feature("days", source::HISTORY, EncodingSpec::SequenceDays { dim, length, buckets }));
+        }
+        let dim = self.model.dim + usize::from(sequence.bias);
+        let row = EncodingSpec::Embedding { dim, dropout: 0.0, min_count: 1 };
+        FeatureConfig { query, item: vec![feature(source::ARTICLE_ID, source::ARTICLE_ID, row)] }
+    }
+
+    /// The shape of a sequence model over so many items; `None` for other families.
+    pub fn sequence_shape(&self, items: usize) -> Option<SequenceModelConfig> {
+        let (sequence, encoder) = self.sequence_model()?;
+        Some(SequenceModelConfig {
+            encoder,
+            items,
+            length: sequence.length,
+            item_dim: self.item_dim(&sequence),
+            tied: sequence.tied,
+            bias: sequence.bias,
+            sos: sequence.sos,
+            ages: sequence.days.map(|days| (days.buckets + 1, days.dim)),
+            temperature: self.loss.temperature,
+        })
+    }
+
+    fn item_dim(&self, sequence: &SequenceConfig) -> usize {
+        let rest = self.model.dim.saturating_sub(sequence.days.map_or(0, |days| days.dim));
+        sequence.item_dim.unwrap_or(rest)
+    }
+
+    /// What else must hold for the family; checked after the single values.
+    pub(super) fn check_family(&self) -> Result<(), ConfigError> {
+        let refuse = |key, problem: String| Err(ConfigError::Value { key, problem });
+        let Some((sequence, encoder)) = self.sequence_model() else {
+            let given = [
+                ("sequence", self.sequence.is_some()),
+                ("decoder", self.decoder.is_some()),
+                ("lstm", self.lstm.is_some()),
+                ("optimizer.clip", self.optimizer.clip.is_some()),
+            ];
+            if let Some((key, _)) = given.into_iter().find(|(_, given)| *given) {
+                return refuse(key, "is for the families `decoder` and `lstm` only".into());
+            }
+            let sequences = |spec: &FeatureSpec| {
+                matches!(spec.encoding, EncodingSpec::Sequence { .. } | EncodingSpec::SequenceDays { .. })
+            };
+            return match (self.features.query.is_empty(), self.features.item.is_empty()) {
+                (true, _) => refuse("features.query", "names no feature".into()),
+                (_, true) => refuse("features.item", "names no feature".into()),
+                _ if self.features.query.iter().any(sequences) => {
+                    refuse("features.query", "holds a sequence, which the family `two-tower` cannot read".into())
+                }
+                _ => Ok(()),
+            };
+        };
+        let other = match self.model.family {
+            Family::Lstm => ("decoder", self.decoder.is_some()),
+            _ => ("lstm", self.lstm.is_some()),
+        };
+        let dims = self.item_dim(&sequence) + sequence.days.map_or(0, |days| days.dim);
+        let unused = |layers: &[usize]| layers.is_empty() && !self.model.normalize;
+        let checks = [
+            (other.0, !other.1, "is for the other family; remove it or change `model.family`"),
+            (
+                "features",
+                self.features == FeatureConfig::default(),
+                "must be left out: the features of a sequence model follow from [sequence]",
+            ),
+            (
+                "model",
+                unused(&self.model.query_layers) && unused(&self.model.item_layers),
+                "takes neither `query_layers`, `item_layers` nor `normalize` in a sequence model",
+            ),
+            ("sequence.length", (1..=1_024).contains(&sequence.length), "must be 1 to 1024"),
+            ("sequence.item_dim", (1..=4_096).contains(&self.item_dim(&sequence)), "must be 1 to 4096"),
+            ("sequence.min_items", sequence.min_items > 0, "must be at least 1"),
+            (
+                "sequence.days",
+                sequence.days.is_none_or(|d| (1..=100_000).contains(&d.buckets) && (1..=4_096).contains(&d.dim)),
+                "needs 1 to 100000 `buckets` and a `dim` of 1 to 4096",
+            ),
+            (
+                "sequence.tied",
+                !sequence.tied || self.item_dim(&sequence) == self.model.dim,
+                "needs tokens of the width of items: leave out `item_dim` and `days`, or set it to false",
+            ),
+        ];
+        if let Some((key, _, problem)) = checks.into_iter().find(|(_, good, _)| !good) {
+            return refuse(key, problem.to_owned());
+        }
+        let key = if self.model.family == Family::Lstm { "lstm" } else { "decoder" };
+        if let Err(error) = encoder.check(dims, sequence.length + usize::from(sequence.sos)) {
+            return refuse(key, format!("cannot be: {error}"));
+        }
+        let width = encoder.output_width(dims);
+        if width != self.model.dim {
+            return refuse("model.dim", format!("is {}, but the encoder's outputs are {width} wide", self.model.dim));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,359 @@
+//! Training purchases as packed sequences, each position asking for the next item.
+
+use super::{
+    TrainingError,
+    config::TrainingConfig,
+    learner::{Batches, Learner, Model, StepOptimizer},
+    samples::{column_bias, columns},
+    sequence_config::{SequenceConfig, Windows},
+};
+use crate::{
+    dataset::{Dataset, Histories, TimeUnit},
+    domain::Timestamp,
+    features::{AgeClasses, EncodedCustomers, Encoder, Encoding, Moment},
+    model::{Inputs, SequenceBatch, SequenceModel, Tokens},
+};
+use rand::{Rng, SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+
+/// The training purchases of a run as windows of customers' histories. Batch `b` of epoch `e` depends on the seed, `e` and
+/// `b` alone.
+pub struct Sequences<'a> {
+    customers: EncodedCustomers<'a>,
+    dataset: &'a Dataset,
+    /// Training purchases grouped by customer, oldest first.
+    rows: Vec<u32>,
+    windows: Vec<Window>,
+    sequence: SequenceConfig,
+    ages: Option<AgeClasses>,
+    query_width: usize,
+    /// Added to the logits of an item's column; the last is the boundary's.
+    bias: Vec<f32>,
+    /// Days in which a purchase's weight halves, and the moment of the last one.
+    half_life: Option<(f32, Timestamp)>,
+    negatives: usize,
+    batch_size: usize,
+    seed: u64,
+}
+
+/// Purchases `first..end` of the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Window {
+    first: u32,
+    end: u32,
+    /// Whether the customer's purchases end with it.
+    last: bool,
+}
+
+impl<'a> Sequences<'a> {
+    /// `rows`: the purchases to train on. An item's number is its row in `dataset.articles`.
+    pub fn new(
+        encoder: &'a Encoder,
+        dataset: &'a Dataset,
+        histories: &'a Histories,
+        rows: &[u32],
+        config: &TrainingConfig,
+    ) -> Self {
+        let sequence = config.sequence.clone().unwrap_or_default();
+        let (grouped, windows) = windows(dataset, histories, rows, &sequence);
+        let batch_size = config.training.batch_size.min(windows.len().max(1));
+        let ages = encoder.schema().query.features.iter().find_map(|feature| match feature.encoding {
+            Encoding::SequenceDays { ages, .. } => Some(ages),
+            _ => None,
+        });
+        let mut sequences = Self {
+            customers: EncodedCustomers::new(encoder, dataset, histories),
+            dataset,
+            rows: grouped,
+            windows,
+            sequence,
+            ages,
+            query_width: encoder.query_widths().0,
+            bias: Vec::new(),
+            half_life: None,
+            negatives: config.loss.uniform_negatives,
+            batch_size,
+            seed: config.training.seed,
+        };
+        sequences.bias = sequences.logq(config.loss.logq);
+        let last = rows.iter().map(|&row| dataset.purchases.time[row as usize]).max().unwrap_or_default();
+        sequences.half_life = config.training.half_life_days.map(|days| (days, last));
+        sequences
+    }
+
+    /// Windows an epoch goes through.
+    pub fn len(&self) -> usize {
+        self.windows.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.windows.is_empty()
+    }
+
+    /// Classes: the items and, where it is predicted, the boundary.
+    fn classes(&self) -> usize {
+        self.dataset.articles.len() + usize::from(self.sequence.eos)
+    }
+
+    /// −log of each class's chance to be a column, if wanted.
+    fn logq(&self, wanted: bool) -> Vec<f32> {
+        let classes = self.classes();
+        let mut counts = vec![0u64; self.dataset.articles.len() + 1];
+        let mut targets = 0;
+        for &window in &self.windows {
+            let skipped = usize::from(!self.sequence.sos);
+            for &row in &self.rows[window.first as usize..window.end as usize][skipped..] {
+                counts[self.dataset.purchases.article[row as usize] as usize] += 1;
+                targets += 1;
+            }
+            if self.ends(window) {
+                counts[self.dataset.articles.len()] += 1;
+                targets += 1;
+            }
+        }
+        if !wanted || self.negatives >= classes {
+            return vec![0.0; counts.len()];
+        }
+        let batch = targets * self.batch_size / self.windows.len().max(1);
+        let share = |&count: &u64| count as f64 / targets.max(1) as f64;
+        counts.iter().map(|count| column_bias(share(count), batch, self.negatives, classes)).collect()
+    }
+
+    fn ends(&self, window: Window) -> bool {
+        self.sequence.eos && window.last
+    }
+
+    /// The purchases of a window in the order they are read: purchases of one moment have none, and the one in the data must
+    /// not be learnt.
+    fn ordered(&self, window: Window, rng: &mut ChaCha8Rng) -> Vec<u32> {
+        let mut rows = self.rows[window.first as usize..window.end as usize].to_vec();
+        if self.dataset.time_unit != TimeUnit::Position {
+            let time = &self.dataset.purchases.time;
+            rows.chunk_by_mut(|&a, &b| time[a as usize] == time[b as usize]).for_each(|basket| basket.shuffle(rng));
+        }
+        rows
+    }
+
+    /// By age of the purchase that is asked for, oldest the lightest; the end of a sequence weighs like its last purchase.
+    fn weight(&self, row: u32) -> f32 {
+        let Some((half_life, last)) = self.half_life else { return 1.0 };
+        let days =
+            f64::from(last.0.saturating_sub(self.dataset.purchases.time[row as usize].0)) / f64::from(Timestamp::DAY);
+        // A batch of nothing but ancient purchases must not weigh nothing.
+        (-days / f64::from(half_life)).exp2().max(1e-6) as f32
+    }
+
+    /// Query rows of any moments.
+    pub fn query_rows(&self, moments: impl ExactSizeIterator<Item = Moment>) -> Inputs {
+        let rows = moments.len();
+        let mut indices = vec![0; rows * self.query_width];
+        for (moment, row) in moments.zip(indices.chunks_exact_mut(self.query_width)) {
+            self.customers.fill(&moment, row, &mut []);
+        }
+        Inputs { rows, indices, numbers: Vec::new() }
+    }
+
+    fn rng(&self, epoch: u32, stream: u64) -> ChaCha8Rng {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed.wrapping_add(u64::from(epoch) << 32));
+        rng.set_stream(stream);
+        rng
+    }
+}
+
+impl Batches<SequenceBatch> for Sequences<'_> {
+    fn batches(&self) -> usize {
+        self.windows.len().div_ceil(self.batch_size)
+    }
+
+    fn order(&self, epoch: u32) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..self.windows.len() as u32).collect();
+        order.shuffle(&mut self.rng(epoch, 0));
+        order
+    }
+
+    fn batch(&self, order: &[u32], epoch: u32, batch: usize) -> SequenceBatch {
+        let first = batch * self.batch_size;
+        let picked = &order[first..order.len().min(first + self.batch_size)];
+        let mut rng = self.rng(epoch, batch as u64 + 1);
+        let boundary = self.dataset.articles.len() as u32;
+        let article = |row: u32| self.dataset.purchases.article[row as usize];
+        let mut tokens = Tokens::default();
+        let (mut wanted, mut weights) = (Vec::new(), Vec::new());
+        for &window in picked {
+            let window = self.windows[window as usize];
+            let rows = self.ordered(window, &mut rng);
+            let before = tokens.items.len();
+            let read = if self.ends(window) { rows.len() } else { rows.len() - 1 };
+            let asked = if self.sequence.sos { &rows[..] } else { &rows[1..] };
+            tokens.items.extend(self.sequence.sos.then_some(boundary));
+            tokens.items.extend(rows[..read].iter().map(|&row| article(row)));
+            if let Some(ages) = self.ages {
+                tokens.ages.extend(self.sequence.sos.then_some(ages.classes));
+                let time = &self.dataset.purchases.time;
+                tokens.ages.extend(rows[..read].iter().map(|&row| ages.class(time[row as usize])));
+            }
+            tokens.packed.push(tokens.items.len() - before);
+            wanted.extend(asked.iter().map(|&row| article(row)));
+            weights.extend(asked.iter().map(|&row| self.weight(row)));
+            if self.ends(window) {
+                wanted.push(boundary);
+                weights.push(rows.last().map_or(1.0, |&row| self.weight(row)));
+            }
+        }
+        let (columns, targets) = columns(wanted.into_iter(), self.classes(), self.negatives, &mut rng);
+        let bias = columns.iter().map(|&item| self.bias[item as usize]).collect();
+        let weights = self.half_life.map(|_| weights);
+        SequenceBatch { tokens, targets, columns, bias, weights, seed: rng.random() }
+    }
+}
+
+/// The training purchases grouped by customer, and windows over them.
+fn windows(
+    dataset: &Dataset,
+    histories: &Histories,
+    rows: &[u32],
+    sequence: &SequenceConfig,
+) -> (Vec<u32>, Vec<Window>) {
+    let mut wanted = vec![false; dataset.purchases.len()];
+    rows.iter().for_each(|&row| wanted[row as usize] = true);
+    let (mut grouped, mut windows) = (Vec::with_capacity(rows.len()), Vec::new());
+    for customer in 0..histories.customers() as u32 {
+        let first = grouped.len();
+        grouped.extend(histories.of_customer(customer).iter().filter(|&&row| wanted[row as usize]));
+        if grouped.len() - first >= sequence.min_items {
+            cut(first as u32, grouped.len() as u32, sequence, &mut windows);
+        }
+    }
+    (grouped, windows)
+}
+
+/// Cuts the purchases `first..end` of a customer into windows that ask for something. With a window's last item asked for
+/// only, not read, it holds one more than `length`.
+fn cut(first: u32, end: u32, sequence: &SequenceConfig, windows: &mut Vec<Window>) {
+    let length = sequence.length as u32;
+    let asks =
+        |first: u32, end: u32, last: bool| end - first + u32::from(sequence.sos) + u32::from(sequence.eos && last) > 1;
+    let most = |last: bool| if last && sequence.eos { length } else { length + 1 };
+    let before = windows.len();
+    let (mut end, mut last) = (end, true);
+    while end > first {
+        let start = end.saturating_sub(most(last)).max(first);
+        if asks(start, end, last) {
+            windows.push(Window { first: start, end, last });
+        }
+        if start == first {
+            break;
+        }
+        end = match sequence.windows {
+            Windows::Sliding => end - 1,
+            // Its first item is asked for by nothing but the window before, unless a start token does.
+            Windows::Consecutive if sequence.sos => start,
+            Windows::Consecutive => start + 1,
+        };
+        last = false;
+    }
+    windows[before..].reverse();
+}
+
+impl Learner for SequenceModel {
+    type Batch = SequenceBatch;
+    type Samples<'a> = Sequences<'a>;
+
+    fn new(encoder: &Encoder, config: &TrainingConfig) -> Result<Self, TrainingError> {
+        let shape = config.sequence_shape(encoder.items()).ok_or(TrainingError::Family)?;
+        Ok(Self::new(&shape, config.training.seed)?)
+    }
+
+    fn samples<'a>(
+        encoder: &'a Encoder,
+        dataset: &'a Dataset,
+        histories: &'a Histories,
+        rows: &[u32],
+        config: &TrainingConfig,
+    ) -> Sequences<'a> {
+        Sequences::new(encoder, dataset, histories, rows, config)
+    }
+
+    fn step(&mut self, batch: &SequenceBatch, optimizer: &StepOptimizer) -> f64 {
+        self.step(batch, &optimizer.adamw, optimizer.clip)
+    }
+
+    fn steps(&mut self) -> &mut u32 {
+        &mut self.steps
+    }
+
+    fn arrays(&mut self) -> Vec<&mut [u8]> {
+        let Self { items, tokens, ages, encoder, .. } = self;
+        let tables = [Some(items), tokens.as_mut(), ages.as_mut()];
+        let mut arrays: Vec<&mut [u8]> = tables.into_iter().flatten().flat_map(|table| table.arrays()).collect();
+        for parameter in encoder.parameters_mut() {
+            arrays.push(bytemuck::cast_slice_mut(parameter.values));
+            if let Some((first, second)) = parameter.moments {
+                arrays.extend([first, second].map(|moment| bytemuck::cast_slice_mut(moment)));
+            }
+        }
+        arrays
+    }
+
+    fn dim(&self) -> usize {
+        self.dim()
+    }
+
+    fn item_vectors(&self, _samples: &Sequences<'_>) -> Vec<f32> {
+        let mut vectors = self.items.trained_weights();
+        vectors.truncate((self.items.rows() - 1) * self.items.dim);
+        vectors
+    }
+
+    fn query_vectors(&self, samples: &Sequences<'_>, moments: impl ExactSizeIterator<Item = Moment>) -> Vec<f32> {
+        self.embed(&samples.query_rows(moments))
+    }
+
+    fn into_model(self) -> Model {
+        Model::Sequence(Box::new(self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cuts(items: u32, sequence: &SequenceConfig) -> Vec<(u32, u32, bool)> {
+        let mut windows = Vec::new();
+        cut(10, 10 + items, sequence, &mut windows);
+        windows.iter().map(|w| (w.first - 10, w.end - 10, w.last)).collect()
+    }
+
+    #[test]
+    fn every_purchase_but_the_first_is_asked_for_once() {
+        let plain = SequenceConfig { length: 3, ..SequenceConfig::default() };
+        assert_eq!(cuts(9, &plain), [(0, 3, false), (2, 6, false), (5, 9, true)]);
+        assert_eq!(cuts(4, &plain), [(0, 4, true)]);
+        assert_eq!((cuts(1, &plain), cuts(2, &plain)), (vec![], vec![(0, 2, true)]));
+        for sos in [false, true] {
+            for eos in [false, true] {
+                for items in 1..20 {
+                    let sequence = SequenceConfig { sos, eos, ..plain.clone() };
+                    let mut asked = vec![0; items];
+                    let mut ends = 0;
+                    for (first, end, last) in cuts(items as u32, &sequence) {
+                        let read = end - first - u32::from(!(last && eos));
+                        assert!(read <= 3, "{first}..{end} reads {read}");
+                        (first + u32::from(!sos)..end).for_each(|item| asked[item as usize] += 1);
+                        ends += u32::from(last && eos);
+                    }
+                    let skipped = usize::from(!sos);
+                    assert!(asked[skipped..].iter().all(|&n| n == 1), "{items} items, sos {sos}, eos {eos}: {asked:?}");
+                    assert_eq!(ends, u32::from(eos));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sliding_windows_begin_one_later_each() {
+        let sliding = SequenceConfig { length: 3, windows: Windows::Sliding, ..SequenceConfig::default() };
+        assert_eq!(cuts(6, &sliding), [(0, 4, false), (1, 5, false), (2, 6, true)]);
+        assert_eq!(cuts(3, &sliding), [(0, 3, true)]);
+    }
+}

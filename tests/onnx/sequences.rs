@@ -1,0 +1,199 @@
+//! Sequence encoders computed three ways: by the training kernels, by tract and by ONNX Runtime.
+
+use crate::{assert_close, python};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use std::{path::Path, process::Command};
+use vitrine::{
+    bundle::Tower,
+    domain::Timestamp,
+    features::{AgeClasses, Encoding, Feature, TowerSchema},
+    model::{
+        Inputs, SequenceModel, SequenceModelConfig,
+        sequence::{Activation, DecoderConfig, EncoderConfig, LstmConfig, Positions},
+    },
+    onnx::QueryGraph,
+    training::{ExportedTables, query_graph},
+};
+
+const ITEMS: usize = 40;
+const CLASSES: u32 = 9;
+
+/// A model whose every parameter differs from what it starts with.
+struct Case {
+    name: String,
+    model: SequenceModel,
+}
+
+fn plain(encoder: EncoderConfig, length: usize) -> SequenceModelConfig {
+    SequenceModelConfig {
+        encoder,
+        items: ITEMS,
+        length,
+        item_dim: 16,
+        tied: true,
+        bias: false,
+        sos: false,
+        ages: None,
+        temperature: 1.0,
+    }
+}
+
+fn case(name: &str, config: &SequenceModelConfig) -> Case {
+    let mut model = SequenceModel::new(config, 3).unwrap();
+    let mut rng = StdRng::seed_from_u64(11);
+    let mut change = |values: &mut [f32]| values.iter_mut().for_each(|w| *w += rng.random_range(-0.3..0.3f32));
+    for parameter in model.encoder.parameters_mut() {
+        // A variance stays one.
+        let positive = parameter.name.ends_with("variance");
+        change(parameter.values);
+        if positive {
+            parameter.values.iter_mut().for_each(|v| *v = v.abs() + 0.1);
+        }
+    }
+    for table in [Some(&mut model.items), model.tokens.as_mut(), model.ages.as_mut()].into_iter().flatten() {
+        change(&mut table.weights);
+        // All trained but item 5, which then is what the last row is.
+        table.steps.fill(1);
+        table.steps[5] = 0;
+    }
+    Case { name: name.to_owned(), model }
+}
+
+fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for positions in [Positions::Learned, Positions::Sinusoidal, Positions::Rotary, Positions::None] {
+        for (layers, activation, sos) in [
+            (1, Activation::Relu, false),
+            (2, Activation::Gelu, true),
+            (3, Activation::Elu, false),
+            (2, Activation::Elu, true),
+        ] {
+            let decoder = DecoderConfig {
+                layers,
+                heads: 2,
+                feed_forward: 24,
+                activation,
+                positions,
+                final_norm: layers != 3,
+                scale_embedding: layers == 3,
+                ..DecoderConfig::default()
+            };
+            let config = SequenceModelConfig {
+                sos,
+                bias: layers == 2,
+                tied: layers != 3,
+                ..plain(EncoderConfig::Decoder(decoder), 7)
+            };
+            cases.push(case(&format!("decoder {positions:?} {layers} {activation:?} {sos}"), &config));
+        }
+    }
+    let decoder = EncoderConfig::Decoder(DecoderConfig { heads: 4, ..DecoderConfig::default() });
+    let aged = SequenceModelConfig {
+        ages: Some((CLASSES as usize + 1, 4)),
+        tied: false,
+        sos: true,
+        ..plain(decoder.clone(), 6)
+    };
+    cases.push(case("decoder with ages", &aged));
+    cases.push(case("decoder of one position", &plain(decoder, 1)));
+    for (batch_norm, attention) in [(false, false), (true, false), (true, true), (false, true)].into_iter().take(0) {
+        let lstm = LstmConfig { hidden: vec![12, 8], batch_norm, attention, dropout: 0.0 };
+        let config = SequenceModelConfig {
+            tied: false,
+            bias: attention,
+            ages: batch_norm.then_some((CLASSES as usize + 1, 4)),
+            ..plain(EncoderConfig::Lstm(lstm), 5)
+        };
+        cases.push(case(&format!("lstm norm {batch_norm} attention {attention}"), &config));
+    }
+    cases
+}
+
+impl Case {
+    fn schema(&self) -> TowerSchema {
+        let config = self.model.config();
+        let (length, rows) = (config.length, ITEMS + 1);
+        let feature = |name: &str, encoding| Feature { name: name.into(), source: "history".into(), encoding };
+        let items = Encoding::Sequence { vocabulary: "article_id".into(), rows, dim: config.item_dim, length };
+        let mut features = vec![feature("items", items)];
+        if let Some((rows, dim)) = config.ages {
+            let ages = AgeClasses { end: Timestamp(0), days: 1, classes: CLASSES };
+            features.push(feature("days", Encoding::SequenceDays { ages, rows, dim, length }));
+        }
+        TowerSchema { features }
+    }
+
+    /// Random histories: the first three are full, half padded and empty.
+    fn rows(&self, batch: usize) -> Inputs {
+        let mut rng = StdRng::seed_from_u64(7);
+        let (length, aged) = (self.model.config().length, self.model.ages.is_some());
+        let mut indices = Vec::new();
+        for row in 0..batch {
+            let known = match row {
+                0 => length,
+                1 => length / 2,
+                2 => 0,
+                _ => rng.random_range(0..=length),
+            };
+            let mut column = |rows: i64| {
+                indices.extend((0..length).map(|j| if j < known { rng.random_range(0..rows) } else { rows }));
+            };
+            column(ITEMS as i64);
+            if aged {
+                column(i64::from(CLASSES));
+            }
+        }
+        Inputs { rows: batch, indices, numbers: Vec::new() }
+    }
+
+    fn write(&self, path: &Path) -> usize {
+        let tables = ExportedTables::of(&self.model);
+        let graph: QueryGraph<'_> = query_graph("encoder", &self.model, &tables).into();
+        graph.write(path, usize::MAX).unwrap();
+        graph.dim()
+    }
+}
+
+#[test]
+fn tract_computes_what_the_training_kernels_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("encoder.onnx");
+    for case in cases() {
+        let dim = case.write(&path);
+        let tower = Tower::load(&path, &case.schema(), dim).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+        let mut found = Vec::new();
+        for batch in [1, 3, 32, 1] {
+            let inputs = case.rows(batch);
+            tower.embed(&inputs.indices, &[], batch, &mut found).unwrap();
+            assert_close(&found, &case.model.embed(&inputs), &format!("{}, batch {batch}", case.name));
+        }
+    }
+}
+
+#[test]
+fn onnx_runtime_computes_what_the_training_kernels_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut count = 0;
+    for case in cases() {
+        for batch in [1, 32] {
+            let folder = directory.path().join(format!("{} batch {batch}", case.name));
+            std::fs::create_dir(&folder).unwrap();
+            let dim = case.write(&folder.join("tower.onnx"));
+            let inputs = case.rows(batch);
+            let shape = [batch, inputs.indices.len() / batch];
+            let json = serde_json::json!({
+                "inputs": { "indices": { "shape": shape, "values": inputs.indices } },
+                "dim": dim,
+                "expected": case.model.embed(&inputs),
+                "external": false,
+            });
+            std::fs::write(folder.join("case.json"), json.to_string()).unwrap();
+            count += 1;
+        }
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/onnx/check.py");
+    let output = Command::new(python::interpreter()).arg(script).arg(directory.path()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains(&format!("{count} of {count} cases agree")), "{text}");
+}
