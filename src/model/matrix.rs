@@ -25,6 +25,17 @@ impl<'a> View<'a> {
         Self::strided(data, rows, columns, columns)
     }
 
+    pub(super) fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Some of the columns of a row-major matrix.
+    pub(super) fn slice_columns(self, columns: std::ops::Range<usize>) -> Self {
+        assert!(columns.end <= self.columns && self.column_stride == 1, "columns out of bounds");
+        let data = if self.rows == 0 { self.data } else { &self.data[columns.start..] };
+        Self { data, columns: columns.len(), ..self }
+    }
+
     pub(super) fn transposed(self) -> Self {
         let Self { data, rows, columns, row_stride, column_stride } = self;
         Self { data, rows: columns, columns: rows, row_stride: column_stride, column_stride: row_stride }

@@ -11,6 +11,7 @@
 //! Every kernel cuts its rows into as many fixed pieces as the thread pool has threads and adds partial results in order:
 //! the same seed and thread count give the same bits.
 
+pub mod burn_sequence;
 pub mod burn_tower;
 pub mod sequence;
 
@@ -29,7 +30,7 @@ pub use adamw::{AdamW, Moments};
 pub use assembly::{Assembly, Inputs};
 pub use pairs::{LossKind, PairBatch};
 pub use sequence_model::{SequenceBatch, SequenceModel, SequenceModelConfig, Tokens};
-pub use softmax::{SoftmaxBatch, SoftmaxWorkspace};
+pub use softmax::{OwnTargets, SoftmaxBatch, SoftmaxWorkspace};
 pub use table::{Scatter, Table};
 pub use tower::{Dense, Gradients, Tower, TowerPass};
 pub use two_tower::{Side, StepBatch, TwoTower, TwoTowerConfig};

@@ -1,12 +1,10 @@
 //! Causal dot-product attention of one head over one sequence.
 
 use super::{
-    super::{
-        matrix::{View, multiply},
-        simd::Simd,
-    },
+    super::simd::Simd,
     kernels::{causal_softmax, causal_softmax_backward},
     plan::score_stride,
+    product::{Part, Shape, Strided, small_product, transpose},
 };
 
 /// Queries, keys and values of one head over one sequence, as columns of one row-major matrix.
@@ -27,42 +25,11 @@ pub(super) struct Head<'a> {
     pub scale: f32,
 }
 
-impl Head<'_> {
-    fn columns(&self, first: usize) -> View<'_> {
-        View::strided(&self.rows[first..], self.len, self.dim, self.stride)
-    }
-
-    /// `out ← softmax(scale·QKᵀ)·V`, rows of `out` `out_stride` apart. The probabilities, `len × score_stride(len)`, are
-    /// kept for the backward pass.
-    pub(super) fn forward(&self, simd: Simd, probabilities: &mut [f32], out: &mut [f32], out_stride: usize) {
-        let stride = score_stride(self.len);
-        let (query, key) = (self.columns(self.query), self.columns(self.key));
-        multiply(probabilities, stride, false, self.scale, query, key.transposed());
-        causal_softmax(simd, probabilities, stride);
-        let p = View::strided(probabilities, self.len, self.len, stride);
-        multiply(out, out_stride, false, 1.0, p, self.columns(self.value));
-    }
-
-    /// Writes the gradients by queries, keys and values into columns `0..dim`, `dim..` and so on as `at` says of `out`,
-    /// whose rows are `out_stride` apart. `by_scores` is working space as large as the probabilities.
-    pub(super) fn backward(
-        &self,
-        simd: Simd,
-        probabilities: &[f32],
-        (by_output, by_stride): (&[f32], usize),
-        by_scores: &mut [f32],
-        out: &mut Gradient<'_>,
-    ) {
-        let (len, dim, stride) = (self.len, self.dim, score_stride(self.len));
-        let by_output = View::strided(by_output, len, dim, by_stride);
-        let p = View::strided(probabilities, len, len, stride);
-        multiply(&mut out.rows[out.value..], out.stride, false, 1.0, p.transposed(), by_output);
-        multiply(by_scores, stride, false, 1.0, by_output, self.columns(self.value).transposed());
-        causal_softmax_backward(simd, probabilities, by_scores, stride, self.scale);
-        let by_scores = View::strided(by_scores, len, len, stride);
-        multiply(&mut out.rows[out.query..], out.stride, false, 1.0, by_scores, self.columns(self.key));
-        multiply(&mut out.rows[out.key..], out.stride, false, 1.0, by_scores.transposed(), self.columns(self.query));
-    }
+/// Working space, kept from head to head.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Workspace {
+    transposed: Vec<f32>,
+    by_scores: Vec<f32>,
 }
 
 /// Where the gradients of a head go: columns of one row-major matrix.
@@ -73,4 +40,70 @@ pub(super) struct Gradient<'a> {
     pub query: usize,
     pub key: usize,
     pub value: usize,
+}
+
+impl Head<'_> {
+    /// `out ← softmax(scale·QKᵀ)·V`, rows of `out` `out_stride` apart. The probabilities, `len × score_stride(len)`, are
+    /// kept for the backward pass.
+    pub(super) fn forward(
+        &self,
+        simd: Simd,
+        probabilities: &mut [f32],
+        out: &mut [f32],
+        out_stride: usize,
+        workspace: &mut Workspace,
+    ) {
+        let stride = score_stride(self.len);
+        let query = Strided { data: &self.rows[self.query..], row: self.stride, column: 1 };
+        let keys = self.transposed(self.key, &mut workspace.transposed);
+        small_product(simd, probabilities, stride, self.scores(), query, keys, stride);
+        causal_softmax(simd, probabilities, stride, self.scale);
+        let p = Strided { data: probabilities, row: stride, column: 1 };
+        let value = &self.rows[self.value..];
+        small_product(simd, out, out_stride, self.mixture(Part::LowerFactor), p, value, self.stride);
+    }
+
+    /// Writes the gradients by queries, keys and values to where `out` says. Rows of `by_output` are `by_stride` apart.
+    pub(super) fn backward(
+        &self,
+        simd: Simd,
+        probabilities: &[f32],
+        (by_output, by_stride): (&[f32], usize),
+        out: &mut Gradient<'_>,
+        workspace: &mut Workspace,
+    ) {
+        let stride = score_stride(self.len);
+        let Workspace { transposed, by_scores } = workspace;
+        let (lower, upper) = (self.mixture(Part::LowerFactor), self.mixture(Part::UpperFactor));
+        let turned = Strided { data: probabilities, row: 1, column: stride };
+        small_product(simd, &mut out.rows[out.value..], out.stride, upper, turned, by_output, by_stride);
+        by_scores.resize(self.len * stride, 0.0);
+        let values = self.transposed(self.value, transposed);
+        let by_rows = Strided { data: by_output, row: by_stride, column: 1 };
+        small_product(simd, by_scores, stride, self.scores(), by_rows, values, stride);
+        causal_softmax_backward(simd, probabilities, by_scores, stride, self.scale);
+        let (straight, turned) =
+            (Strided { data: by_scores, row: stride, column: 1 }, Strided { data: by_scores, row: 1, column: stride });
+        let (query, key) = (&self.rows[self.query..], &self.rows[self.key..]);
+        small_product(simd, &mut out.rows[out.query..], out.stride, lower, straight, key, self.stride);
+        small_product(simd, &mut out.rows[out.key..], out.stride, upper, turned, query, self.stride);
+    }
+
+    /// The columns from `first` on as `dim × score_stride(len)`.
+    fn transposed<'a>(&self, first: usize, out: &'a mut Vec<f32>) -> &'a [f32] {
+        let stride = score_stride(self.len);
+        out.resize(self.dim * stride, 0.0);
+        transpose(&self.rows[first..], self.len, self.dim, self.stride, out, stride);
+        out
+    }
+
+    /// Rows against rows.
+    fn scores(&self) -> Shape {
+        Shape { rows: self.len, inner: self.dim, columns: score_stride(self.len), part: Part::LowerResult }
+    }
+
+    /// A triangle of scores against rows.
+    fn mixture(&self, part: Part) -> Shape {
+        Shape { rows: self.len, inner: self.len, columns: self.dim, part }
+    }
 }

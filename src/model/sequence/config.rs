@@ -102,8 +102,6 @@ pub enum SequenceError {
     Heads { heads: usize, width: usize },
     #[error("rotary positions need heads of even width; {width} / {heads} is odd")]
     OddHead { heads: usize, width: usize },
-    #[error("the LSTM is not there yet")]
-    Lstm,
     #[error("dropout = {0} is not in [0, 1)")]
     Dropout(f32),
 }

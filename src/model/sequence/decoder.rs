@@ -7,7 +7,7 @@
 use super::{
     super::simd::{Simd, add_scaled},
     Mode, Packed,
-    attention::{Gradient, Head},
+    attention::{Gradient, Head, Workspace},
     config::{DecoderConfig, Positions},
     kernels::{Dropout, activate, activate_backward, rotate},
     linear::Linear,
@@ -77,7 +77,7 @@ struct Scratch {
     hidden: Vec<f32>,
     by_hidden: Vec<f32>,
     by_qkv: Vec<f32>,
-    by_scores: Vec<f32>,
+    attention: Workspace,
 }
 
 impl Decoder {
@@ -219,14 +219,12 @@ impl Decoder {
             norm.reserve(final_norm, piece.rows);
         }
         let rows = piece.blocks.iter().map(|block| piece.block_rows(block).len()).max().unwrap_or(0);
-        let longest = piece.spans.iter().map(|span| span.len).max().unwrap_or(0);
         for (buffer, len) in [
             (&mut scratch.x, rows * width),
             (&mut scratch.y, rows * width),
             (&mut scratch.hidden, rows * hidden),
             (&mut scratch.by_hidden, rows * hidden),
             (&mut scratch.by_qkv, rows * 3 * width),
-            (&mut scratch.by_scores, longest * score_stride(longest)),
         ] {
             if buffer.len() < len {
                 buffer.resize(len, 0.0);
@@ -283,7 +281,8 @@ impl Decoder {
             let scores = self.scores(span, h);
             let start = (span.start - rows.start) * width + h * self.head_width();
             let head = self.head(qkv, span, rows.start, h);
-            head.forward(simd, &mut saved.probabilities[scores], &mut attended[start..], width);
+            let probabilities = &mut saved.probabilities[scores];
+            head.forward(simd, probabilities, &mut attended[start..], width, &mut scratch.attention);
         }
         layer.attention_output.forward(simd, values, attended, y);
         if let Some(dropout) = dropout {
@@ -511,8 +510,7 @@ impl Decoder {
                 value: head.value,
             };
             let by_attended = (&x[start * width + h * head.dim..], width);
-            let by_scores = &mut scratch.by_scores[..scores.len()];
-            head.backward(simd, &saved.probabilities[scores], by_attended, by_scores, &mut out);
+            head.backward(simd, &saved.probabilities[scores], by_attended, &mut out, &mut scratch.attention);
         }
         self.rotate(pass, by_qkv, -1.0);
         layer.attention_norm.output(simd, values, &saved.attention_normed, rows, x);

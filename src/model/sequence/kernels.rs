@@ -248,12 +248,13 @@ fn drop_elements_body(dropout: Dropout, first: u32, x: &mut [f32]) {
 }
 
 for_every_set! {
-    /// Causal softmax of a square matrix of scores with rows `stride` apart: row `i` over columns `0..=i`, the others 0.
-    fn causal_softmax(scores: &mut [f32], stride: usize) = causal_softmax_body
+    /// Causal softmax of `scale` (> 0) times a square matrix of scores with rows `stride` apart: row `i` over columns
+    /// `0..=i`, the others 0.
+    fn causal_softmax(scores: &mut [f32], stride: usize, scale: f32) = causal_softmax_body
 }
 
 #[inline(always)]
-fn causal_softmax_body(scores: &mut [f32], stride: usize) {
+fn causal_softmax_body(scores: &mut [f32], stride: usize, scale: f32) {
     for (i, row) in scores.chunks_exact_mut(stride).enumerate() {
         let padded = (i + 1).next_multiple_of(LANES);
         row[i + 1..padded].fill(f32::NEG_INFINITY);
@@ -269,7 +270,7 @@ fn causal_softmax_body(scores: &mut [f32], stride: usize) {
         let mut lanes = [0f32; LANES];
         for chunk in row.chunks_exact_mut(LANES) {
             for l in 0..LANES {
-                chunk[l] = exp_of_negative(chunk[l] - max);
+                chunk[l] = exp_of_negative(scale * (chunk[l] - max));
                 lanes[l] += chunk[l];
             }
         }
@@ -311,5 +312,239 @@ fn rotate_body(row: &mut [f32], cosines: &[f32], sines: &[f32], sign: f32) {
         let (x, y, sin) = (*a, *b, sign * sin);
         *a = x * cos - y * sin;
         *b = x * sin + y * cos;
+    }
+}
+
+/// `1 / (1 + e⁻ˣ)`.
+#[inline(always)]
+fn sigmoid(x: f32) -> f32 {
+    let e = exp_of_negative(-x.abs());
+    let share = 1.0 / (1.0 + e);
+    if x < 0.0 { e * share } else { share }
+}
+
+/// Cephes' `tanhf`: a polynomial near 0, where `1 − e` would cancel.
+#[inline(always)]
+fn tanh(x: f32) -> f32 {
+    let e = exp_of_negative(-2.0 * x.abs());
+    let far = ((1.0 - e) / (1.0 + e)).copysign(x);
+    let z = x * x;
+    let poly = -5.704_988_7e-3;
+    let poly = poly * z + 2.063_908_9e-2;
+    let poly = poly * z - 5.373_971_6e-2;
+    let poly = poly * z + 0.133_314_42;
+    let poly = poly * z - 0.333_332_82;
+    let near = poly * z * x + x;
+    if x.abs() < 0.625 { near } else { far }
+}
+
+for_every_set! {
+    /// One time step of LSTM cells. `gates` are rows of `4·width` pre-activations, in the order input, forget, cell,
+    /// output, and become activations; `previous` are the rows of cells before, empty at the first step. Writes
+    /// `cells = f·previous + i·g` and `hidden = o·tanh(cells)`.
+    fn lstm_cell(width: usize, gates: &mut [f32], previous: &[f32], cells: &mut [f32], hidden: &mut [f32])
+        = lstm_cell_body
+}
+
+#[inline(always)]
+fn lstm_cell_body(width: usize, gates: &mut [f32], previous: &[f32], cells: &mut [f32], hidden: &mut [f32]) {
+    let rows = gates.chunks_exact_mut(4 * width).zip(cells.chunks_exact_mut(width)).zip(hidden.chunks_exact_mut(width));
+    for (row, ((gates, cells), hidden)) in rows.enumerate() {
+        gates[..2 * width].iter_mut().for_each(|x| *x = sigmoid(*x));
+        gates[2 * width..3 * width].iter_mut().for_each(|x| *x = tanh(*x));
+        gates[3 * width..].iter_mut().for_each(|x| *x = sigmoid(*x));
+        let (i, f) = (&gates[..width], &gates[width..2 * width]);
+        let (g, o) = (&gates[2 * width..3 * width], &gates[3 * width..]);
+        if previous.is_empty() {
+            for ((c, i), g) in cells.iter_mut().zip(i).zip(g) {
+                *c = i * g;
+            }
+        } else {
+            let previous = &previous[row * width..(row + 1) * width];
+            for ((((c, i), g), f), p) in cells.iter_mut().zip(i).zip(g).zip(f).zip(previous) {
+                *c = f * p + i * g;
+            }
+        }
+        for ((h, o), c) in hidden.iter_mut().zip(o).zip(cells.iter()) {
+            *h = o * tanh(*c);
+        }
+    }
+}
+
+for_every_set! {
+    /// The gradients of one time step: `gates`, the activations, become the gradients by the pre-activations;
+    /// `by_cells`, what the next step left, becomes what the step before gets.
+    fn lstm_cell_backward(
+        width: usize, gates: &mut [f32], previous: &[f32], cells: &[f32], by_hidden: &[f32], by_cells: &mut [f32]
+    ) = lstm_cell_backward_body
+}
+
+#[inline(always)]
+fn lstm_cell_backward_body(
+    width: usize,
+    gates: &mut [f32],
+    previous: &[f32],
+    cells: &[f32],
+    by_hidden: &[f32],
+    by_cells: &mut [f32],
+) {
+    let rows = gates.chunks_exact_mut(4 * width).zip(cells.chunks_exact(width)).zip(by_hidden.chunks_exact(width));
+    for (row, (((gates, cells), by_hidden), by_cells)) in rows.zip(by_cells.chunks_exact_mut(width)).enumerate() {
+        let (i, rest) = gates.split_at_mut(width);
+        let (f, rest) = rest.split_at_mut(width);
+        let (g, o) = rest.split_at_mut(width);
+        for (((o, c), h), by_cell) in o.iter_mut().zip(cells).zip(by_hidden).zip(by_cells.iter_mut()) {
+            let t = tanh(*c);
+            *by_cell += h * *o * (1.0 - t * t);
+            *o = h * t * *o * (1.0 - *o);
+        }
+        for ((i, g), by_cell) in i.iter_mut().zip(g).zip(by_cells.iter()) {
+            let (input, cell) = (*i, *g);
+            *i = by_cell * cell * input * (1.0 - input);
+            *g = by_cell * input * (1.0 - cell * cell);
+        }
+        if previous.is_empty() {
+            f.fill(0.0);
+        } else {
+            let previous = &previous[row * width..(row + 1) * width];
+            for ((f, p), by_cell) in f.iter_mut().zip(previous).zip(by_cells.iter_mut()) {
+                let forget = *f;
+                *f = *by_cell * p * forget * (1.0 - forget);
+                *by_cell *= forget;
+            }
+        }
+    }
+}
+
+for_every_set! {
+    /// `out += Σ (x − mean)²` over rows, column by column.
+    fn add_squares(out: &mut [f32], x: &[f32], mean: &[f32]) = add_squares_body
+}
+
+#[inline(always)]
+fn add_squares_body(out: &mut [f32], x: &[f32], mean: &[f32]) {
+    for row in x.chunks_exact(out.len()) {
+        for ((o, x), mean) in out.iter_mut().zip(row).zip(mean) {
+            *o += (x - mean) * (x - mean);
+        }
+    }
+}
+
+for_every_set! {
+    /// Columns to mean 0 and variance 1: `x ← (x − mean)·scale`, row by row.
+    fn normalize_columns(x: &mut [f32], mean: &[f32], scale: &[f32]) = normalize_columns_body
+}
+
+#[inline(always)]
+fn normalize_columns_body(x: &mut [f32], mean: &[f32], scale: &[f32]) {
+    for row in x.chunks_exact_mut(mean.len()) {
+        for ((x, mean), scale) in row.iter_mut().zip(mean).zip(scale) {
+            *x = (*x - mean) * scale;
+        }
+    }
+}
+
+for_every_set! {
+    /// The gradient through [`normalize_columns`] with the batch's own statistics and the scaling by gamma:
+    /// `g ← factor·(g − by_beta − x̂·by_gamma)` with `factor = gamma·scale` and `by_beta`, `by_gamma` means over rows.
+    fn normalize_columns_backward(
+        gradient: &mut [f32], normed: &[f32], factor: &[f32], by_beta: &[f32], by_gamma: &[f32]
+    ) = normalize_columns_backward_body
+}
+
+#[inline(always)]
+fn normalize_columns_backward_body(
+    gradient: &mut [f32],
+    normed: &[f32],
+    factor: &[f32],
+    by_beta: &[f32],
+    by_gamma: &[f32],
+) {
+    let width = factor.len();
+    for (g, x) in gradient.chunks_exact_mut(width).zip(normed.chunks_exact(width)) {
+        for ((((g, x), factor), beta), gamma) in g.iter_mut().zip(x).zip(factor).zip(by_beta).zip(by_gamma) {
+            *g = factor * (*g - beta - x * gamma);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn activations_are_close_to_their_definitions() {
+        let close = |got: f32, want: f64| (f64::from(got) - want).abs() <= 1e-6 * (1.0 + want.abs());
+        for i in -4000..4000 {
+            let x = i as f32 * 0.01;
+            let wide = f64::from(x);
+            assert!(close(sigmoid(x), 1.0 / (1.0 + (-wide).exp())), "sigmoid({x})");
+            assert!(close(tanh(x), wide.tanh()), "tanh({x}) = {}", tanh(x));
+            assert!(close(elu(x).0, if x > 0.0 { wide } else { wide.exp_m1() }), "elu({x})");
+        }
+        for f in [|x| gelu(x).0, |x| gelu(x).1, |x| sigmoid(x), |x| tanh(x), |x| elu(x).0, |x| relu(x).0] {
+            assert!(f(f32::NAN).is_nan());
+        }
+        // Φ by its series, x·Φ(x) and its slope.
+        for i in -500..=500 {
+            let x = f64::from(i) * 0.01;
+            let (mut term, mut sum) = (x, x);
+            for n in 1..200 {
+                term *= x * x / f64::from(2 * n + 1);
+                sum += term;
+            }
+            let density = (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt();
+            let phi = 0.5 + density * sum;
+            let (value, slope) = gelu(x as f32);
+            assert!(close(value, x * phi) && close(slope, phi + x * density), "gelu({x}) = {value}, {slope}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_instruction_set_gives_the_same_bits(
+            values in prop::collection::vec(-6f32..6.0, 96), others in prop::collection::vec(-2f32..2.0, 96),
+            width in 1usize..24,
+        ) {
+            let rows = 96 / (4 * width);
+            prop_assume!(rows > 0);
+            let n = rows * width;
+            let run = |simd| {
+                let (mut a, mut b) = (values[..n].to_vec(), others[..n].to_vec());
+                let (mut c, mut scales) = (vec![0.0; n], vec![0.0; rows]);
+                normalize_rows(simd, &a, &mut c, &mut scales);
+                affine_rows(simd, &c, &others[..width], &values[..width], &mut b);
+                let (mut gamma, mut beta) = (vec![0.0; width], vec![0.0; width]);
+                affine_rows_backward(simd, &b, &c, &mut gamma, &mut beta);
+                normalize_rows_backward(simd, &b, &c, &scales, &gamma, &mut vec![0.0; width], &mut a);
+                for activation in [Activation::Relu, Activation::Gelu, Activation::Elu] {
+                    activate(simd, activation, &mut a, &beta, &mut b);
+                    activate_backward(simd, activation, &a, &mut c, &mut b);
+                }
+                Dropout::new(0.3, 5, 1).unwrap().apply(simd, 3, &mut b);
+                let mut gates = values[..4 * n].to_vec();
+                let (mut cells, mut hidden) = (vec![0.0; n], vec![0.0; n]);
+                lstm_cell(simd, width, &mut gates, &a, &mut cells, &mut hidden);
+                lstm_cell_backward(simd, width, &mut gates, &a, &cells, &hidden, &mut b);
+                let mut squares = vec![0.0; width];
+                add_squares(simd, &mut squares, &a, &beta);
+                add_rows(simd, &mut squares, &a);
+                normalize_columns(simd, &mut a, &beta, &gamma);
+                normalize_columns_backward(simd, &mut c, &a, &gamma, &beta, &squares);
+                let mut scores = values[..96].to_vec();
+                causal_softmax(simd, &mut scores, 16, 0.7);
+                let mut by_scores = others[..96].to_vec();
+                causal_softmax_backward(simd, &scores, &mut by_scores, 16, 0.5);
+                let mut rotated = others[..32].to_vec();
+                rotate(simd, &mut rotated, &values[..16], &values[16..32], -1.0);
+                let all = [a, b, c, scales, gamma, beta, gates, cells, hidden, squares, scores, by_scores, rotated];
+                all.concat().into_iter().map(f32::to_bits).collect::<Vec<_>>()
+            };
+            let portable = run(Simd::Portable);
+            for simd in Simd::available() {
+                prop_assert_eq!(&run(simd), &portable, "{:?}", simd);
+            }
+        }
     }
 }

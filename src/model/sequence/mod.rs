@@ -14,13 +14,17 @@
 //! Results are the same bits for the same seed and thread count, see [`super`].
 
 mod attention;
+mod batch_norm;
 mod config;
 mod decoder;
 mod kernels;
 mod linear;
+mod lstm;
 mod norm;
 mod parameters;
 mod plan;
+mod product;
+mod time_major;
 
 pub use config::{Activation, DecoderConfig, EncoderConfig, LstmConfig, Positions, SequenceError};
 pub use decoder::sinusoids;
@@ -28,6 +32,7 @@ pub use parameters::{Parameter, ParameterMut};
 
 use super::adamw::AdamW;
 use decoder::Decoder;
+use lstm::Lstm;
 use parameters::Parameters;
 
 /// Sequences laid end to end: tokens of sequence `s` are the rows `offsets[s]..offsets[s + 1]`, oldest first. None is
@@ -101,6 +106,7 @@ pub struct SequenceEncoder {
 #[derive(Debug, Clone)]
 enum Network {
     Decoder(Decoder),
+    Lstm(Lstm),
 }
 
 impl SequenceEncoder {
@@ -113,7 +119,7 @@ impl SequenceEncoder {
         let mut parameters = Parameters::new(seed);
         let network = match config {
             EncoderConfig::Decoder(decoder) => Network::Decoder(Decoder::new(decoder, input, length, &mut parameters)),
-            EncoderConfig::Lstm(_) => return Err(SequenceError::Lstm),
+            EncoderConfig::Lstm(lstm) => Network::Lstm(Lstm::new(lstm, input, length, &mut parameters)),
         };
         parameters.finish();
         Ok(Self { config: config.clone(), parameters, network, output: Vec::new() })
@@ -127,6 +133,7 @@ impl SequenceEncoder {
     pub fn input_width(&self) -> usize {
         match &self.network {
             Network::Decoder(decoder) => decoder.width,
+            Network::Lstm(lstm) => lstm.input,
         }
     }
 
@@ -134,6 +141,7 @@ impl SequenceEncoder {
     pub fn output_width(&self) -> usize {
         match &self.network {
             Network::Decoder(decoder) => decoder.width,
+            Network::Lstm(lstm) => lstm.width(),
         }
     }
 
@@ -141,6 +149,7 @@ impl SequenceEncoder {
     pub fn length(&self) -> usize {
         match &self.network {
             Network::Decoder(decoder) => decoder.length,
+            Network::Lstm(lstm) => lstm.length,
         }
     }
 
@@ -154,6 +163,7 @@ impl SequenceEncoder {
         let Self { parameters, network, output, .. } = self;
         match network {
             Network::Decoder(decoder) => decoder.forward(parameters, packed, tokens, mode, output),
+            Network::Lstm(lstm) => lstm.forward(parameters, packed, tokens, mode, output),
         }
         output
     }
@@ -168,6 +178,7 @@ impl SequenceEncoder {
         let mut out = vec![0.0; packed.sequences() * self.output_width()];
         match &self.network {
             Network::Decoder(decoder) => decoder.embed(&self.parameters, packed, tokens, &mut out),
+            Network::Lstm(lstm) => lstm.embed(&self.parameters, packed, tokens, &mut out),
         }
         out
     }
@@ -189,6 +200,7 @@ impl SequenceEncoder {
         by_tokens.resize(packed.tokens() * self.input_width(), 0.0);
         match &mut self.network {
             Network::Decoder(decoder) => decoder.backward(&mut self.parameters, by_output, by_tokens),
+            Network::Lstm(lstm) => lstm.backward(&mut self.parameters, by_output, by_tokens),
         }
     }
 
@@ -233,3 +245,6 @@ impl SequenceEncoder {
         self.parameters.gradients()
     }
 }
+
+#[cfg(test)]
+mod tests;
