@@ -35,6 +35,8 @@ pub enum ExperimentError {
     NothingToResume { runs: PathBuf, name: String },
     #[error("{0}")]
     Input(String),
+    #[error("a defect of the program stopped it; the message above says where")]
+    Panic,
     #[error(transparent)]
     Plot(#[from] PlotError),
 }
@@ -56,7 +58,9 @@ impl ExperimentError {
             | Self::Ambiguous { .. }
             | Self::NothingToResume { .. }
             | Self::Input(_) => true,
-            Self::Evaluation(_) | Self::Bundle(_) | Self::Io { .. } | Self::Busy(_) | Self::Plot(_) => false,
+            Self::Evaluation(_) | Self::Bundle(_) | Self::Io { .. } | Self::Busy(_) | Self::Plot(_) | Self::Panic => {
+                false
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::{
         baselines::{self, Known},
     },
     progress::human,
-    training::{self, Trained, Trainer, TrainingConfig},
+    training::{self, Trained, Trainer, TrainingConfig, TrainingError},
 };
 use std::{
     path::{Path, PathBuf},
@@ -96,6 +96,8 @@ impl Job<'_> {
                 Trainer::remove_checkpoints(run.directory());
             }
             Ok(Ended::Interrupted(_)) => outcome.status = Status::Interrupted,
+            // A checkpoint that is not this configuration's says nothing about the run it belongs to.
+            Err(ExperimentError::Training(TrainingError::Checkpoint(_))) if resume => return ended,
             Err(error) => {
                 outcome.status = Status::Failed;
                 outcome.reason = Some(error.to_string());

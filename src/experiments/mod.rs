@@ -12,19 +12,25 @@
 //! written last and whole, so a folder without one is of a run that was killed (or still runs: it holds a lock).
 //! Nothing here chooses anything by the test cases. Knows no HTTP server.
 
+mod comparison;
 mod curves;
 mod environment;
 mod error;
 mod importance;
 mod job;
+mod latency;
+pub mod map;
 pub mod report;
 mod runs;
+pub mod sweep;
 mod table;
 
+pub use comparison::{Comparison, Comparisons, Row, System};
 pub use curves::{Curves, Epoch};
 pub use environment::{Environment, Revision};
 pub use error::ExperimentError;
 pub use importance::{Importance, importances};
 pub use job::{Data, Ended, Job};
+pub use latency::milliseconds_a_request;
 pub use runs::{Broken, Kind, Member, NewRun, Outcome, Record, Recorder, Run, Runs, Status};
 pub use table::{Table, number};

@@ -1,9 +1,12 @@
 //! `vitrine-trainer`: one file a command.
 
+mod compare;
 mod evaluate;
 mod generate;
 mod inspect;
+mod map;
 mod runs;
+mod sweep;
 mod train;
 mod verify;
 
@@ -21,10 +24,13 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Compare(compare::CompareArguments),
     Evaluate(evaluate::EvaluateArguments),
     Generate(generate::GenerateArguments),
     Inspect(inspect::InspectArguments),
+    Map(map::MapArguments),
     Runs(runs::RunsArguments),
+    Sweep(sweep::SweepArguments),
     Train(train::TrainArguments),
     Verify(verify::VerifyArguments),
 }
@@ -35,10 +41,13 @@ enum Command {
 /// Whatever the command failed of; bad input is marked (see [`crate::cli::BadInput`]).
 pub fn run() -> anyhow::Result<()> {
     match Arguments::parse().command {
+        Command::Compare(arguments) => compare::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Map(arguments) => map::run(&arguments),
         Command::Runs(arguments) => runs::run(&arguments),
+        Command::Sweep(arguments) => sweep::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
     }

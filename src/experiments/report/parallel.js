@@ -7,7 +7,7 @@
     return parent.appendChild(node);
   };
   const column = (at) => rows.map((row) => (at < DATA.keys.length ? row.x[at] : row.y));
-  const short = (v) => (typeof v === "number" ? (v !== 0 && Math.abs(v) < 0.001 ? v.toExponential(1) : +v.toPrecision(3)) : v ?? "–");
+  const short = (v) => (typeof v === "number" ? (v !== 0 && Math.abs(v) < 0.001 ? v.toExponential(1) : +v.toPrecision(3)) : v === null ? "–" : typeof v === "object" ? JSON.stringify(v) : v);
   const axes = [...DATA.keys, DATA.metric].map((name, at) => {
     const values = column(at), numeric = values.every((v) => typeof v === "number");
     const axis = { name, at, range: null, x: SIDE + (at * (W - 2 * SIDE)) / DATA.keys.length, ticks: [] };

@@ -1,0 +1,49 @@
+//! What a request costs on a written bundle.
+
+use super::Data;
+use crate::{
+    bundle::Bundle,
+    dataset::Case,
+    features::{CustomerView, EntityRow},
+    recommend::{Model, ModelError},
+    retrieval::Query,
+};
+use std::time::Instant;
+
+/// Hits of a request.
+const K: usize = 12;
+/// Requests before the clock counts, and those it counts.
+const WARM_UP: usize = 20;
+const REQUESTS: usize = 200;
+/// Purchases of a customer that a request carries, at most.
+const HISTORY: usize = 100;
+
+/// Milliseconds a request, the median over customers of `cases`: features, query tower and index search for the 12
+/// nearest, one after the other on one thread, without HTTP and database.
+///
+/// # Errors
+/// When the tower or the search fails.
+pub fn milliseconds_a_request(bundle: &Bundle, data: &Data<'_>, cases: &[Case]) -> Result<f64, ModelError> {
+    let purchases = &data.dataset.purchases;
+    let mut times = Vec::with_capacity(REQUESTS);
+    let mut vector = Vec::new();
+    for (at, case) in cases.iter().cycle().take(if cases.is_empty() { 0 } else { WARM_UP + REQUESTS }).enumerate() {
+        let rows = data.histories.of_customer(case.customer);
+        let known = rows[..case.known as usize].iter().rev().take(HISTORY);
+        let articles: Vec<&str> =
+            known.map(|&row| data.dataset.articles.ids.get(purchases.article[row as usize])).collect();
+        let id = data.dataset.customers.ids.get(case.customer);
+        let attributes = EntityRow { entities: &data.dataset.customers, row: case.customer as usize };
+        let started = Instant::now();
+        let history: Vec<u32> = articles.iter().filter_map(|id| Model::item(bundle, id)).collect();
+        let customer = CustomerView { id: Some(id), attributes: &attributes, at: case.at, history: &history };
+        bundle.embed_customer(&customer, &mut vector)?;
+        let query = Query { vector: &vector, k: K.min(bundle.manifest().items), allowed: None };
+        bundle.index().search(&query).map_err(|error| ModelError(error.to_string()))?;
+        if at >= WARM_UP {
+            times.push(started.elapsed().as_secs_f64() * 1e3);
+        }
+    }
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().ok_or_else(|| ModelError("there is no customer to ask for".to_owned()))
+}
