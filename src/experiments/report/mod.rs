@@ -4,7 +4,7 @@ mod settings;
 
 pub use settings::Settings;
 
-use super::{Curves, ExperimentError, Run, importance::importances, table::number};
+use super::{Curves, ExperimentError, Kind, Run, Status, importance::importances, table::number};
 use crate::plots::{self, PlotError};
 use plotters::style::RGBColor;
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use std::fmt::Write;
 const CURVES: usize = 12;
 
 const STYLE: &str = "<style>
+td:first-child{white-space:nowrap}
 .key{display:inline-block;width:1.4rem;height:.25rem;margin-right:.4rem;vertical-align:middle}
 ul.legend{list-style:none;padding:0;columns:2;font-size:.9rem}
 #parallel{position:relative}#parallel svg{overflow:visible;user-select:none}
@@ -46,7 +47,7 @@ pub fn page(runs: &[Run], metric: Option<&str>) -> Result<String, ExperimentErro
             let best = curves.best(&metric);
             Entry { run, curves, best }
         })
-        .filter(|entry| !entry.curves.epochs.is_empty() || entry.run.outcome.is_some())
+        .filter(|entry| matches!(entry.run.record.kind, Kind::Train | Kind::Trial))
         .collect();
     entries.sort_by(|a, b| {
         let value = |entry: &Entry<'_>| entry.best.map_or(f64::NEG_INFINITY, |best| best.1);
@@ -106,6 +107,7 @@ fn overview(html: &mut String, entries: &[Entry<'_>], metric: &str) {
     html.push_str("</table></div>");
     let failures: Vec<_> = entries
         .iter()
+        .filter(|entry| entry.run.status == Status::Failed)
         .filter_map(|entry| Some((&entry.run.record.id, entry.run.outcome.as_ref()?.reason.as_ref()?)))
         .collect();
     for (id, reason) in failures {
