@@ -4,6 +4,7 @@ use super::Data;
 use crate::{
     bundle::Bundle,
     dataset::Case,
+    domain::Timestamp,
     features::{CustomerView, EntityRow},
     recommend::{Model, ModelError},
     retrieval::Query,
@@ -27,20 +28,25 @@ pub fn milliseconds_a_request(bundle: &Bundle, data: &Data<'_>, cases: &[Case]) 
     let purchases = &data.dataset.purchases;
     let mut times = Vec::with_capacity(REQUESTS);
     let mut vector = Vec::new();
-    for (at, case) in cases.iter().cycle().take(if cases.is_empty() { 0 } else { WARM_UP + REQUESTS }).enumerate() {
+    for (number, case) in cases.iter().cycle().take(if cases.is_empty() { 0 } else { WARM_UP + REQUESTS }).enumerate() {
         let rows = data.histories.of_customer(case.customer);
         let known = rows[..case.known as usize].iter().rev().take(HISTORY);
-        let articles: Vec<&str> =
-            known.map(|&row| data.dataset.articles.ids.get(purchases.article[row as usize])).collect();
+        let bought = |&row: &u32| {
+            let article = purchases.article[row as usize];
+            (data.dataset.articles.ids.get(article), purchases.time[row as usize])
+        };
+        let bought: Vec<(&str, Timestamp)> = known.map(bought).collect();
         let id = data.dataset.customers.ids.get(case.customer);
         let attributes = EntityRow { entities: &data.dataset.customers, row: case.customer as usize };
         let started = Instant::now();
-        let history: Vec<u32> = articles.iter().filter_map(|id| Model::item(bundle, id)).collect();
-        let customer = CustomerView { id: Some(id), attributes: &attributes, at: case.at, history: &history };
-        bundle.embed_customer(&customer, &mut vector)?;
+        let items = bought.iter().filter_map(|&(id, time)| Some((Model::item(bundle, id)?, time)));
+        let (history, times): (Vec<u32>, Vec<Timestamp>) = items.unzip();
+        let view =
+            CustomerView { id: Some(id), attributes: &attributes, at: case.at, history: &history, times: &times };
+        bundle.embed_customer(&view, &mut vector)?;
         let query = Query { vector: &vector, k: K.min(bundle.manifest().items), allowed: None };
         bundle.index().search(&query).map_err(|error| ModelError(error.to_string()))?;
-        if at >= WARM_UP {
+        if number >= WARM_UP {
             times.push(started.elapsed().as_secs_f64() * 1e3);
         }
     }
