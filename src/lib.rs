@@ -10,6 +10,7 @@
 //! * [`domain`]: ids, times, scores; parsed once at the edge.
 //! * [`dataset`]: a shop's files as columns in memory; splits; the generator.
 //! * [`features`]: the only place where a feature is computed, for trainer and server alike.
+//! * `text`: item texts as vectors, by a frozen text encoder.
 //! * `model`, `training`: the towers, losses, sparse optimiser, loop and checkpoints.
 //! * [`evaluation`]: metrics, protocols, baselines, reports. `experiments`: runs, comparisons, sweeps, maps.
 //! * [`onnx`]: writes ONNX graphs. [`bundle`]: the contract between trainer and server.
@@ -34,6 +35,8 @@ pub mod evaluation;
 pub mod experiments;
 #[cfg(feature = "trainer")]
 pub mod model;
+#[cfg(feature = "trainer")]
+pub mod text;
 #[cfg(feature = "trainer")]
 pub mod training;
 

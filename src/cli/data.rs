@@ -23,6 +23,22 @@ pub struct DataArguments {
     pub rejects: PathBuf,
 }
 
+#[cfg(feature = "trainer")]
+impl DataArguments {
+    /// [`DataArguments::load`], then the vectors of the articles' texts where a configuration asks for them.
+    ///
+    /// # Errors
+    /// As [`DataArguments::load`], and an encoder that is missing or damaged.
+    pub fn load_with_texts(&self, text: Option<&crate::text::TextConfig>) -> anyhow::Result<Dataset> {
+        let mut dataset = self.load()?;
+        match text.map(|text| crate::text::attach(&mut dataset, text)) {
+            Some(Err(error)) if error.is_bad_input() => Err(error).or_bad_input(),
+            Some(Err(error)) => Err(error.into()),
+            _ => Ok(dataset),
+        }
+    }
+}
+
 impl DataArguments {
     /// Loads the dataset and prints the account of it on standard error.
     ///

@@ -33,6 +33,18 @@ pub enum TimeUnit {
 pub struct Entities {
     pub ids: IdTable,
     pub columns: Vec<Column>,
+    /// What was computed of them, such as the vectors of their texts; no file has these.
+    pub vectors: Vec<Vectors>,
+}
+
+/// A computed vector for every row.
+#[derive(Debug)]
+pub struct Vectors {
+    /// Unlike that of any column.
+    pub name: String,
+    pub dim: usize,
+    /// Finite numbers, `dim` a row, one row after the other.
+    pub numbers: Vec<f32>,
 }
 
 #[derive(Debug)]
@@ -76,6 +88,20 @@ impl Entities {
 
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|c| c.name == name)
+    }
+
+    pub fn vectors(&self, name: &str) -> Option<&Vectors> {
+        self.vectors.iter().find(|v| v.name == name)
+    }
+}
+
+impl Vectors {
+    /// The vector of a row.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub fn row(&self, row: usize) -> &[f32] {
+        &self.numbers[row * self.dim..(row + 1) * self.dim]
     }
 }
 

@@ -48,7 +48,12 @@ fn write_entities(out: &mut impl Write, entities: &Entities) -> io::Result<()> {
     let mut columns: Vec<&Column> = entities.columns.iter().collect();
     columns.sort_by(|a, b| a.name.cmp(&b.name));
     write_length(out, columns.len())?;
-    columns.into_iter().try_for_each(|column| write_column(out, column))
+    columns.into_iter().try_for_each(|column| write_column(out, column))?;
+    entities.vectors.iter().try_for_each(|vectors| {
+        write_text(out, &vectors.name)?;
+        write_length(out, vectors.dim)?;
+        write_numbers(out, vectors.numbers.iter().map(|&number| bits(number)))
+    })
 }
 
 fn write_column(out: &mut impl Write, column: &Column) -> io::Result<()> {
@@ -134,8 +139,12 @@ mod tests {
         let colour = Column { name: "colour".into(), values: Values::Category { codes, dictionary } };
         let weight = Column { name: "weight".into(), values: Values::Number(vec![1.0, f32::NAN, -0.0]) };
         Dataset {
-            articles: Entities { ids: ["a", "b", "c"].into_iter().collect(), columns: vec![colour, weight] },
-            customers: Entities { ids: ["x"].into_iter().collect(), columns: vec![] },
+            articles: Entities {
+                ids: ["a", "b", "c"].into_iter().collect(),
+                columns: vec![colour, weight],
+                vectors: vec![],
+            },
+            customers: Entities { ids: ["x"].into_iter().collect(), columns: vec![], vectors: vec![] },
             purchases: Purchases {
                 customer: vec![0],
                 article: vec![2],

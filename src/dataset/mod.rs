@@ -14,7 +14,7 @@ pub mod inspect;
 mod negatives;
 mod split;
 
-pub use data::{Column, Dataset, Entities, MISSING, Purchases, TimeUnit, Values};
+pub use data::{Column, Dataset, Entities, MISSING, Purchases, TimeUnit, Values, Vectors};
 pub use histories::Histories;
 #[cfg(feature = "server")]
 pub(crate) use histories::article_ranks;

@@ -14,6 +14,10 @@ pub trait Attributes {
     fn number(&self, name: &str) -> Option<f32>;
     /// Calls `tag` with each value of the attribute.
     fn for_each_tag(&self, name: &str, tag: &mut dyn FnMut(&str));
+    /// The attribute's vector; only a dataset has any, where something computed them.
+    fn vector(&self, _name: &str) -> Option<&[f32]> {
+        None
+    }
 }
 
 /// Of somebody nothing is known of.
@@ -59,5 +63,9 @@ impl Attributes for EntityRow<'_> {
         if let Some(values) = self.values(name) {
             values.category(self.row).into_iter().chain(values.tags(self.row)).for_each(tag);
         }
+    }
+
+    fn vector(&self, name: &str) -> Option<&[f32]> {
+        self.entities.vectors(name).map(|vectors| vectors.row(self.row))
     }
 }

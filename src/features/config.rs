@@ -54,6 +54,7 @@ pub enum EncodingSpec {
         buckets: usize,
     },
     Number,
+    Vector,
     CyclicMonth,
 }
 
@@ -89,6 +90,7 @@ enum Kind {
     Sequence,
     SequenceDays,
     Number,
+    Vector,
     CyclicMonth,
 }
 
@@ -101,7 +103,7 @@ impl Kind {
             Self::History => &["dim", "length", "decay"],
             Self::Sequence => &["dim", "length"],
             Self::SequenceDays => &["dim", "length", "buckets"],
-            Self::Number | Self::CyclicMonth => &[],
+            Self::Number | Self::Vector | Self::CyclicMonth => &[],
         }
     }
 }
@@ -142,6 +144,7 @@ impl TryFrom<Entry> for FeatureSpec {
                 buckets: needs("buckets", buckets)?,
             },
             Kind::Number => EncodingSpec::Number,
+            Kind::Vector => EncodingSpec::Vector,
             Kind::CyclicMonth => EncodingSpec::CyclicMonth,
         };
         Ok(Self { name: name.unwrap_or_else(|| source.clone()), source, encoding })
@@ -182,6 +185,7 @@ impl From<FeatureSpec> for Entry {
                 (entry.length, entry.buckets) = (Some(length), Some(buckets));
             }
             EncodingSpec::Number => {}
+            EncodingSpec::Vector => entry.encoding = Kind::Vector,
             EncodingSpec::CyclicMonth => entry.encoding = Kind::CyclicMonth,
         }
         entry
@@ -211,6 +215,7 @@ mod tests {
             item = [
                 { source = "garment_group_name", encoding = "one-hot" },
                 { source = "class", encoding = "multi-hot", min_count = 3 },
+                { source = "text", encoding = "vector" },
             ]"#,
         )
         .unwrap();

@@ -100,6 +100,12 @@ enum Column {
         offsets: Vec<usize>,
         codes: Vec<u32>,
     },
+    /// `width` numbers a row.
+    Vector {
+        at: usize,
+        width: usize,
+        values: Vec<f32>,
+    },
 }
 
 /// Rows encoded by one task; bounds the memory of wide rows.
@@ -139,6 +145,9 @@ impl Columns {
             match column {
                 Column::Index { at, rows } => indices[*at] = i64::from(rows[row]),
                 Column::Number { at, values } => numbers[*at] = values[row],
+                Column::Vector { at, width, values } => {
+                    numbers[*at..at + width].copy_from_slice(&values[row * width..(row + 1) * width]);
+                }
                 Column::Tags { at, offsets, codes } => {
                     for &code in &codes[offsets[row]..offsets[row + 1]] {
                         numbers[at + code as usize] += 1.0;
@@ -155,6 +164,7 @@ fn empty(plan: &Plan) -> Vec<Column> {
             Filled::Index { at } => Column::Index { at, rows: Vec::new() },
             Filled::Number { at } => Column::Number { at, values: Vec::new() },
             Filled::Tags { at, .. } => Column::Tags { at, offsets: vec![0], codes: Vec::new() },
+            Filled::Vector { at, width } => Column::Vector { at, width, values: Vec::new() },
         })
         .collect()
 }
@@ -164,6 +174,7 @@ impl Column {
         match (self, filled) {
             (Self::Index { rows, .. }, &Filled::Index { at }) => rows.push(indices[at] as u32),
             (Self::Number { values, .. }, &Filled::Number { at }) => values.push(numbers[at]),
+            (Self::Vector { values, .. }, &Filled::Vector { at, width }) => values.extend(&numbers[at..at + width]),
             (Self::Tags { offsets, codes, .. }, &Filled::Tags { at, width }) => {
                 for (code, &count) in numbers[at..at + width].iter().enumerate() {
                     codes.extend(std::iter::repeat_n(code as u32, count as usize));
@@ -177,7 +188,8 @@ impl Column {
     fn append(&mut self, more: Self) {
         match (self, more) {
             (Self::Index { rows, .. }, Self::Index { rows: more, .. }) => rows.extend(more),
-            (Self::Number { values, .. }, Self::Number { values: more, .. }) => values.extend(more),
+            (Self::Number { values, .. }, Self::Number { values: more, .. })
+            | (Self::Vector { values, .. }, Self::Vector { values: more, .. }) => values.extend(more),
             (Self::Tags { offsets, codes, .. }, Self::Tags { offsets: ends, codes: more, .. }) => {
                 let start = codes.len();
                 offsets.extend(ends[1..].iter().map(|end| start + end));
@@ -241,6 +253,31 @@ mod tests {
                 prop_assert_eq!(&stored, &direct);
             }
         }
+    }
+
+    #[test]
+    fn computed_vectors_are_given_as_they_are() {
+        use crate::{dataset::Vectors, features::fit};
+        let mut dataset = testing::shop(1, 5, 3, 9, TimeUnit::Day);
+        let config = r#"query = [{ source = "customer_id", encoding = "embedding", dim = 2 }]
+            item = [{ source = "article_id", encoding = "one-hot" }, { source = "text", encoding = "vector" }]"#;
+        let config = toml::from_str(config).unwrap();
+        let error = fit(&dataset, &[0, 1], &config).unwrap_err().to_string();
+        assert_eq!(error, "item feature `text`: there are no vectors `text`; a section [text] makes `text`");
+
+        let numbers = (0..10).map(|n| n as f32).collect();
+        dataset.articles.vectors.push(Vectors { name: "text".to_owned(), dim: 2, numbers });
+        let (schema, vocabularies) = fit(&dataset, &[0, 1], &config).unwrap();
+        let encoder = Encoder::new(schema, vocabularies).unwrap();
+        assert_eq!((encoder.item_widths(), encoder.schema().item.input_width()), ((1, 2), 8));
+        let items = EncodedItems::new(&encoder, &dataset);
+        let (mut indices, mut numbers) = ([9], [9.0; 2]);
+        items.fill(3, &mut indices, &mut numbers);
+        assert_eq!((indices, numbers), ([3], [6.0, 7.0]));
+        // A server has no vectors: zeros.
+        let unknown = ArticleView { id: None, attributes: &crate::features::NoAttributes };
+        encoder.encode_item(&unknown, &mut indices, &mut numbers);
+        assert_eq!((indices, numbers), ([5], [0.0, 0.0]));
     }
 
     #[test]

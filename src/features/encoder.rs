@@ -149,6 +149,11 @@ enum Step {
         std: f32,
         column: String,
     },
+    Vector {
+        at: usize,
+        dim: usize,
+        column: String,
+    },
 }
 
 #[derive(Debug)]
@@ -163,6 +168,7 @@ pub(super) enum Filled {
     Index { at: usize },
     Number { at: usize },
     Tags { at: usize, width: usize },
+    Vector { at: usize, width: usize },
 }
 
 impl Plan {
@@ -190,6 +196,10 @@ impl Plan {
                 &Encoding::Number { mean, std } => {
                     lasting.push(Step::Number { at: number, mean, std, column });
                     number += 1;
+                }
+                &Encoding::Vector { dim } => {
+                    lasting.push(Step::Vector { at: number, dim, column });
+                    number += dim;
                 }
                 Encoding::CyclicMonth => {
                     moment.push(MomentStep::Month { at: number });
@@ -235,6 +245,11 @@ impl Plan {
                 Step::Number { at, mean, std, column } => {
                     let value = attributes.number(column).filter(|value| value.is_finite());
                     numbers[*at] = value.map_or(0.0, |value| (value - mean) / std);
+                }
+                Step::Vector { at, dim, column } => {
+                    if let Some(vector) = attributes.vector(column).filter(|vector| vector.len() == *dim) {
+                        numbers[*at..at + dim].copy_from_slice(vector);
+                    }
                 }
             }
         }
@@ -282,6 +297,7 @@ impl Plan {
             Step::Id { at, .. } | Step::Category { at, .. } => Filled::Index { at: *at },
             Step::Number { at, .. } => Filled::Number { at: *at },
             Step::Tags { at, table, .. } => Filled::Tags { at: *at, width: table.len() },
+            Step::Vector { at, dim, .. } => Filled::Vector { at: *at, width: *dim },
         })
     }
 }

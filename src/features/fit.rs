@@ -105,6 +105,13 @@ impl<'a> Fit<'a> {
                 Encoding::SequenceDays { ages: AgeClasses { end, days, classes }, rows, dim, length }
             }
             EncodingSpec::Number => self.number(spec)?,
+            EncodingSpec::Vector => match self.entities.vectors(&spec.source) {
+                Some(vectors) => Encoding::Vector { dim: vectors.dim },
+                None => {
+                    let problem = format!("there are no vectors `{}`; a section [text] makes `text`", spec.source);
+                    return Err(self.wrong(spec, problem));
+                }
+            },
             EncodingSpec::CyclicMonth => Encoding::CyclicMonth,
         })
     }

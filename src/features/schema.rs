@@ -49,6 +49,8 @@ pub enum Encoding {
     SequenceDays { ages: AgeClasses, rows: usize, dim: usize, length: usize },
     /// `(x − mean) / std`; 0 where missing.
     Number { mean: f32, std: f32 },
+    /// A computed vector of `dim` numbers as it is, such as that of an article's text; zeros where there is none.
+    Vector { dim: usize },
     /// `sin, cos` of 2π(month − 1)/12, two numbers.
     CyclicMonth,
 }
@@ -124,7 +126,7 @@ impl TowerSchema {
                     index += length;
                     Slot::Sequence { name, rows, dim, at: index - length, length }
                 }
-                Encoding::MultiHot { rows: width, .. } => {
+                Encoding::MultiHot { rows: width, .. } | Encoding::Vector { dim: width } => {
                     number += width;
                     Slot::Numbers { at: number - width, width }
                 }

@@ -79,7 +79,7 @@ fn entities(prefix: &str, len: usize, columns: Vec<Column>) -> Entities {
     for row in 0..len {
         ids.insert(&format!("{prefix}{row}"));
     }
-    Entities { ids, columns }
+    Entities { ids, columns, vectors: Vec::new() }
 }
 
 fn category(rng: &mut StdRng, name: &str, rows: usize, values: &[&str]) -> Column {

@@ -112,6 +112,7 @@ fn parameters(encoding: &Encoding) -> Result<(), String> {
                 return Err(format!("mean {mean} and standard deviation {std} must be finite, the latter above 0"));
             }
         }
+        Encoding::Vector { dim } => in_range("dim", dim, MAX_DIM)?,
         Encoding::OneHot { .. } | Encoding::MultiHot { .. } | Encoding::CyclicMonth => {}
     }
     Ok(())
@@ -125,7 +126,9 @@ fn rows<'a>(encoding: &'a Encoding, vocabularies: &Vocabularies) -> Result<(), (
         | Encoding::History { vocabulary, rows, .. }
         | Encoding::Sequence { vocabulary, rows, .. } => (vocabulary, *rows, 1),
         Encoding::MultiHot { vocabulary, rows } => (vocabulary, *rows, 0),
-        Encoding::SequenceDays { .. } | Encoding::Number { .. } | Encoding::CyclicMonth => return Ok(()),
+        Encoding::SequenceDays { .. } | Encoding::Number { .. } | Encoding::Vector { .. } | Encoding::CyclicMonth => {
+            return Ok(());
+        }
     };
     let Some(table) = vocabularies.get(vocabulary) else {
         return Err((vocabulary, "is missing".into()));

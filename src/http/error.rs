@@ -139,7 +139,7 @@ impl From<RecommendError> for ApiError {
     fn from(error: RecommendError) -> Self {
         match error {
             RecommendError::Filter(error) => error.into(),
-            RecommendError::MaxPerTags(_) => Self::invalid(error.to_string()),
+            RecommendError::MaxPerTags(_) | RecommendError::NoSequence(_) => Self::invalid(error.to_string()),
             RecommendError::UnknownArticle(_) => Self::new(ErrorCode::UnknownArticle, error.to_string()),
             RecommendError::Model(_) | RecommendError::Search(_) => Self::internal(error.to_string()),
         }

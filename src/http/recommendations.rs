@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     domain::{ArticleId, CustomerId, Timestamp, TopK},
-    recommend::Filter,
+    recommend::{Filter, Generation, Sampling},
     serving::{Call, CallSubject},
 };
 use axum::{Extension, extract::State, response::Response};
@@ -75,6 +75,50 @@ struct RecommendationRequest {
     /// Return reasons with every article.
     #[serde(default)]
     explain: bool,
+    /// How the list is made.
+    #[serde(default)]
+    strategy: ListStrategy,
+    /// How `generate` chooses; greedy if not given.
+    #[serde(default)]
+    generation: Option<GenerationBody>,
+}
+
+/// How a list is made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum ListStrategy {
+    /// The articles nearest to the customer, all at once.
+    #[default]
+    TopK,
+    /// Item by item, each continuing the history and the items before it; by a sequence model, with `k` at most 50.
+    Generate,
+}
+
+/// How an article of a generated list is chosen.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(tag = "method", rename_all = "snake_case", deny_unknown_fields)]
+enum GenerationBody {
+    /// The likeliest at every step.
+    Greedy {},
+    /// The likeliest list that a beam of this width finds.
+    Beam {
+        #[serde(default = "default_width")]
+        #[schema(minimum = 1, maximum = 8, default = 4)]
+        width: usize,
+    },
+    /// Drawn by probability; the same request with the same seed gets the same list.
+    Sample {
+        /// Below 1 the likely become likelier.
+        #[serde(default = "one")]
+        #[schema(minimum = 0.01, maximum = 10, default = 1)]
+        temperature: f32,
+        /// Draw from the fewest articles that have this much of the probability together.
+        #[serde(default = "one")]
+        #[schema(exclusive_minimum = 0, maximum = 1, default = 1)]
+        top_p: f32,
+        #[serde(default)]
+        seed: u64,
+    },
 }
 
 /// The visit of a guest or customer.
@@ -210,6 +254,7 @@ impl RecommendationRequest {
         if let Some((name, _)) = self.max_per.iter().find(|(_, limit)| **limit == 0) {
             return Err(ApiError::invalid(format!("`max_per.{name}` must be at least 1")));
         }
+        let generation = self.generation()?;
         let call = Call {
             model: self.model,
             subject: CallSubject::Customer { id: self.customer_id, session: self.session.article_ids },
@@ -220,8 +265,43 @@ impl RecommendationRequest {
             exclude_purchased: self.exclude.purchased,
             max_per: self.max_per.into_iter().map(|(name, limit)| (name, usize::from(limit))).collect(),
             explain: self.explain,
+            generation,
         };
         Ok((call, self.fields))
+    }
+}
+
+impl RecommendationRequest {
+    fn generation(&self) -> Result<Option<Generation>, ApiError> {
+        if self.strategy == ListStrategy::TopK {
+            return match self.generation {
+                Some(_) => Err(ApiError::invalid("`generation` needs `\"strategy\": \"generate\"`")),
+                None => Ok(None),
+            };
+        }
+        if self.k > Generation::MAX_K {
+            let (k, max) = (self.k, Generation::MAX_K);
+            return Err(ApiError::invalid(format!("`k` must be 1 to {max} with strategy `generate`, not {k}")));
+        }
+        let within = |name: &str, value: f32, least: f32, most: f32| match (least..=most).contains(&value) {
+            true => Ok(()),
+            false => Err(ApiError::invalid(format!("`generation.{name}` must be {least} to {most}, not {value}"))),
+        };
+        Ok(Some(match self.generation.unwrap_or(GenerationBody::Greedy {}) {
+            GenerationBody::Greedy {} => Generation::Greedy,
+            GenerationBody::Beam { width } => {
+                within("width", width as f32, 1.0, Generation::MAX_WIDTH as f32)?;
+                Generation::Beam { width }
+            }
+            GenerationBody::Sample { temperature, top_p, seed } => {
+                within("temperature", temperature, 0.01, 10.0)?;
+                if !(top_p > 0.0 && top_p <= 1.0) {
+                    let problem = format!("`generation.top_p` must be above 0 and at most 1, not {top_p}");
+                    return Err(ApiError::invalid(problem));
+                }
+                Generation::Sample(Sampling { temperature, top_p, seed })
+            }
+        }))
     }
 }
 
@@ -242,9 +322,18 @@ impl ListParams {
             exclude_purchased: false,
             max_per: Vec::new(),
             explain: self.explain,
+            generation: None,
         };
         Ok((call, fields))
     }
+}
+
+fn default_width() -> usize {
+    4
+}
+
+fn one() -> f32 {
+    1.0
 }
 
 fn default_k() -> usize {

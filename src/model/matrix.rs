@@ -2,7 +2,7 @@
 
 /// A matrix within a slice, row-major or the transpose of one.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct View<'a> {
+pub(crate) struct View<'a> {
     data: &'a [f32],
     rows: usize,
     columns: usize,
@@ -12,7 +12,7 @@ pub(super) struct View<'a> {
 
 impl<'a> View<'a> {
     /// `data` as `rows × columns`, row-major, rows `stride` apart.
-    pub(super) fn strided(data: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
+    pub(crate) fn strided(data: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
         assert!(
             columns <= stride && (rows == 0 || (rows - 1) * stride + columns <= data.len()),
             "a matrix out of bounds"
@@ -21,29 +21,29 @@ impl<'a> View<'a> {
     }
 
     /// `data` as `rows × columns`, row-major, without gaps.
-    pub(super) fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
+    pub(crate) fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
         Self::strided(data, rows, columns, columns)
     }
 
-    pub(super) fn columns(&self) -> usize {
+    pub(crate) fn columns(&self) -> usize {
         self.columns
     }
 
     /// Some of the columns of a row-major matrix.
-    pub(super) fn slice_columns(self, columns: std::ops::Range<usize>) -> Self {
+    pub(crate) fn slice_columns(self, columns: std::ops::Range<usize>) -> Self {
         assert!(columns.end <= self.columns && self.column_stride == 1, "columns out of bounds");
         let data = if self.rows == 0 { self.data } else { &self.data[columns.start..] };
         Self { data, columns: columns.len(), ..self }
     }
 
-    pub(super) fn transposed(self) -> Self {
+    pub(crate) fn transposed(self) -> Self {
         let Self { data, rows, columns, row_stride, column_stride } = self;
         Self { data, rows: columns, columns: rows, row_stride: column_stride, column_stride: row_stride }
     }
 }
 
 /// `out ← factor · a·b`, or `out ← out + factor · a·b` where `accumulate`; `out` is row-major with rows `stride` apart.
-pub(super) fn multiply(out: &mut [f32], stride: usize, accumulate: bool, factor: f32, a: View<'_>, b: View<'_>) {
+pub(crate) fn multiply(out: &mut [f32], stride: usize, accumulate: bool, factor: f32, a: View<'_>, b: View<'_>) {
     assert_eq!(a.columns, b.rows, "matrices that do not fit");
     let (rows, columns) = (a.rows, b.columns);
     assert!(columns <= stride && (rows == 0 || (rows - 1) * stride + columns <= out.len()), "a product out of bounds");

@@ -17,7 +17,7 @@ pub mod sequence;
 
 mod adamw;
 mod assembly;
-mod matrix;
+pub(crate) mod matrix;
 mod pairs;
 mod sequence_model;
 mod simd;

@@ -50,6 +50,10 @@ impl Model for Bundle {
         self.manifest().schema.query.features.iter().all(|feature| feature.source == source::HISTORY)
     }
 
+    fn reads_sequence(&self) -> bool {
+        false
+    }
+
     fn embed_customer(&self, customer: &CustomerView<'_>, vector: &mut Vec<f32>) -> Result<(), ModelError> {
         let (indices, numbers) = self.encoder().query_widths();
         let (mut indices, mut numbers) = (vec![0; indices], vec![0.0; numbers]);

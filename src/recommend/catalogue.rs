@@ -184,7 +184,7 @@ impl CatalogueBuilder {
         for column in &mut self.columns {
             pad(&mut column.values, rows);
         }
-        let entities = Entities { ids: self.ids, columns: self.columns };
+        let entities = Entities { ids: self.ids, columns: self.columns, vectors: Vec::new() };
         Catalogue { articles: Arc::new(Articles { entities, by_name: self.by_name }), available, version }
     }
 }

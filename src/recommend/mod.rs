@@ -3,7 +3,8 @@
 //! ```text
 //! plan ── who asks decides the query: the customer's vector, an article's vector, or none (popularity)
 //!   └ eligible ── available ∧ filter ∧ not excluded, as bitmaps over catalogue rows and index items
-//!       └ retrieve ── the index for the bundle's items, an exact scan for articles newer than the bundle
+//!       └ retrieve ── the index for the bundle's items, an exact scan for articles newer than the bundle;
+//!         or generate ── item by item, each continuing the history and the items before it
 //!           └ select ── `max_per`, then fill by popularity until k articles stand, if k are eligible
 //! ```
 //!
@@ -14,6 +15,7 @@
 mod bundle;
 mod catalogue;
 mod filter;
+mod generate;
 mod model;
 mod pipeline;
 mod request;
@@ -22,6 +24,7 @@ mod snapshot;
 
 pub use catalogue::{Attributes, Catalogue, CatalogueBuilder, Cell};
 pub use filter::{Filter, FilterError, find_attribute};
+pub use generate::{Generation, Sampling};
 pub use model::{Model, ModelError};
 pub use pipeline::{Plan, plan, recommend};
 pub use request::{

@@ -25,6 +25,8 @@ pub trait Model: Send + Sync {
     fn reads_history(&self) -> bool;
     /// Whether the query tower reads nothing else.
     fn needs_history(&self) -> bool;
+    /// Whether the query encoder reads them in their order, as a sequence that can be continued.
+    fn reads_sequence(&self) -> bool;
     /// Embeds a customer: leaves `index().dim()` finite numbers in `vector`, whatever it held before.
     ///
     /// # Errors

@@ -2,7 +2,9 @@
 
 use super::{
     Answer, Counts, Customer, Eligible, Fallback, Ranked, Reason, RecommendError, Request, Snapshot, Source, Strategy,
-    Subject, Warning, select::Picks,
+    Subject, Warning,
+    generate::{Task, generate},
+    select::Picks,
 };
 use crate::{
     domain::{ArticleId, Timestamp},
@@ -46,8 +48,12 @@ impl Plan {
 /// Forms the query: whose vector, and what to say about it.
 ///
 /// # Errors
-/// [`RecommendError::UnknownArticle`] for articles like one that the catalogue lacks; a failing tower.
+/// [`RecommendError::UnknownArticle`] for articles like one that the catalogue lacks; [`RecommendError::NoSequence`]; a
+/// failing tower.
 pub fn plan(snapshot: &Snapshot, request: &Request<'_>) -> Result<Plan, RecommendError> {
+    if request.generation.is_some() && !snapshot.model().reads_sequence() {
+        return Err(RecommendError::NoSequence(snapshot.model().name().to_owned()));
+    }
     match &request.subject {
         Subject::Everyone => Ok(Plan::popular(None)),
         Subject::Article(id) => plan_article(snapshot, id),
@@ -87,7 +93,7 @@ fn plan_customer(snapshot: &Snapshot, customer: &Customer<'_>, request: &Request
             warnings.push(Warning::SessionNotUsed);
         }
         let fallback = (!has_row && !model.needs_history()).then_some(Fallback::UnknownToModel);
-        (Some(embed(snapshot, customer, at)?), Strategy::Personalised, fallback)
+        (Some(embed(snapshot, customer, at, &[])?), Strategy::Personalised, fallback)
     } else {
         let fallback = customer.id.map(|_| Fallback::UnknownCustomer);
         match session_vector(snapshot, customer, &seen, at)? {
@@ -98,10 +104,23 @@ fn plan_customer(snapshot: &Snapshot, customer: &Customer<'_>, request: &Request
     Ok(Plan { vector, strategy, fallback, warnings, seen, purchased })
 }
 
-/// The query tower's vector of the customer with visit and purchases as the history.
-fn embed(snapshot: &Snapshot, customer: &Customer<'_>, at: Timestamp) -> Result<Vec<f32>, RecommendError> {
+/// The query tower's vector of the customer with generated items, visit and purchases as the history, newest first.
+pub(super) fn embed(
+    snapshot: &Snapshot,
+    customer: &Customer<'_>,
+    at: Timestamp,
+    generated: &[u32],
+) -> Result<Vec<f32>, RecommendError> {
     let model = snapshot.model();
-    let (history, times) = if model.reads_history() { history(snapshot, customer, at) } else { Default::default() };
+    let (history, times) = match model.reads_history() {
+        true => {
+            let (known, times) = history(snapshot, customer, at);
+            // What is generated is bought at the moment of the query.
+            let now = generated.iter().map(|_| at);
+            (generated.iter().copied().chain(known).collect(), now.chain(times).collect())
+        }
+        false => (Vec::new(), Vec::new()),
+    };
     let id = customer.id.map(|id| id.as_str());
     let view = CustomerView { id, attributes: customer.attributes, at, history: &history, times: &times };
     let mut vector = Vec::new();
@@ -126,7 +145,7 @@ fn session_vector(
 ) -> Result<Option<Vec<f32>>, RecommendError> {
     let reads_any = snapshot.model().reads_history() && seen.iter().any(|&row| snapshot.item_of_row(row).is_some());
     if reads_any {
-        return embed(snapshot, customer, at).map(Some);
+        return embed(snapshot, customer, at, &[]).map(Some);
     }
     let mut sum = vec![0.0; snapshot.model().index().dim()];
     for vector in seen.iter().filter_map(|&row| snapshot.vector(row)) {
@@ -148,9 +167,17 @@ pub fn recommend(snapshot: &Snapshot, request: &Request<'_>, plan: &Plan) -> Res
     let allowed = snapshot.eligible(request.filter)?;
     let eligible = without_excluded(snapshot, request, plan, &allowed);
     let mut picks = Picks::new(snapshot, request.k.get(), request.max_per)?;
-    let (retrieved, search) = match &plan.vector {
-        Some(vector) => retrieve(snapshot, vector, &eligible, &mut picks)?,
-        None => (0, None),
+    let mut strategy = plan.strategy;
+    let (retrieved, search) = match (&plan.vector, request.generation, &request.subject) {
+        (Some(first), Some(generation), Subject::Customer(customer)) => {
+            let task = Task { snapshot, request, customer, items: &eligible.items, first };
+            let search;
+            (picks, search) = generate(&task, generation, picks)?;
+            strategy = Strategy::Generated;
+            (picks.items.len(), Some(search))
+        }
+        (Some(vector), ..) => retrieve(snapshot, vector, &eligible, &mut picks)?,
+        (None, ..) => (0, None),
     };
     let found = picks.items.len();
     picks.fill(snapshot, &eligible.rows);
@@ -163,14 +190,7 @@ pub fn recommend(snapshot: &Snapshot, request: &Request<'_>, plan: &Plan) -> Res
     if request.explain {
         items.iter_mut().for_each(|item| item.reasons = reasons(snapshot, plan, item));
     }
-    Ok(Answer {
-        items,
-        strategy: plan.strategy,
-        fallback: plan.fallback,
-        counts,
-        warnings: plan.warnings.clone(),
-        search,
-    })
+    Ok(Answer { items, strategy, fallback: plan.fallback, counts, warnings: plan.warnings.clone(), search })
 }
 
 /// Takes out what the request excludes; what was seen in the visit is never answered back.
@@ -247,7 +267,7 @@ fn merge(indexed: impl Iterator<Item = (f32, u32)>, fresh: &[(f32, u32)], k: usi
 
 fn reasons(snapshot: &Snapshot, plan: &Plan, item: &Ranked) -> Vec<Reason> {
     let mut reasons = Vec::new();
-    if item.source == Source::Model {
+    if matches!(item.source, Source::Model | Source::Generated) {
         let closest = |rows: &[u32]| {
             let vector = snapshot.vector(item.row)?;
             let known = rows.iter().take(REASONS_FROM).filter_map(|&row| Some((row, snapshot.vector(row)?)));

@@ -1,6 +1,6 @@
 //! Requests and answers of the pipeline.
 
-use super::{Filter, FilterError, ModelError};
+use super::{Filter, FilterError, Generation, ModelError};
 use crate::{
     domain::{ArticleId, CustomerId, Timestamp, TopK},
     features::Attributes,
@@ -20,6 +20,9 @@ pub struct Request<'a> {
     pub max_per: &'a [(String, usize)],
     /// Give reasons with every article.
     pub explain: bool,
+    /// Write the list item by item, by a sequence model and for a customer only; `k` is then at most
+    /// [`Generation::MAX_K`]. `None`: the nearest articles at once.
+    pub generation: Option<Generation>,
 }
 
 /// For whom or what articles are sought.
@@ -86,6 +89,9 @@ pub struct Ranked {
 pub enum Source {
     /// Nearest to the query vector; the score is their inner product.
     Model,
+    /// Continues the customer's history and the articles before it in the list; the score is the log of its probability
+    /// among the likeliest next articles.
+    Generated,
     /// Sells well; the score is its purchases in the training window.
     Popular,
     /// Eligible, but without known sales; only after every other.
@@ -101,6 +107,8 @@ pub enum Strategy {
     Personalised,
     /// By the articles of the visit alone.
     Session,
+    /// Item by item, each continuing the history and the items before it.
+    Generated,
     /// By an article.
     Similar,
     /// No query: by popularity.
@@ -166,6 +174,10 @@ pub enum RecommendError {
     Filter(#[from] FilterError),
     #[error("`max_per` on `{0}`: it holds several values an article; name an attribute with one")]
     MaxPerTags(String),
+    #[error(
+        "the model `{0}` reads no sequences, so it cannot `generate`; name a sequence model in `model`, or leave `strategy` out"
+    )]
+    NoSequence(String),
     #[error("the catalogue has no article `{0}`")]
     UnknownArticle(ArticleId),
     #[error(transparent)]

@@ -8,6 +8,7 @@ use crate::{
 use hashbrown::{HashMap, HashSet};
 
 /// How many articles may share a value of one attribute. Articles without a value are not limited.
+#[derive(Clone)]
 struct Quota<'a> {
     values: &'a Values,
     limit: usize,
@@ -15,6 +16,7 @@ struct Quota<'a> {
 }
 
 /// The articles picked so far.
+#[derive(Clone)]
 pub(super) struct Picks<'a> {
     k: usize,
     quotas: Vec<Quota<'a>>,
@@ -50,9 +52,14 @@ impl<'a> Picks<'a> {
         !self.quotas.is_empty()
     }
 
+    /// Whether the article is new and no quota is used up.
+    pub(super) fn admits(&self, row: u32) -> bool {
+        !self.picked.contains(&row) && self.quotas.iter().all(|quota| quota.admits(row))
+    }
+
     /// Takes the article unless k stand, it is there already, or a quota is used up.
     pub(super) fn offer(&mut self, row: u32, score: f32, source: Source) {
-        if self.is_full() || self.picked.contains(&row) || !self.quotas.iter().all(|quota| quota.admits(row)) {
+        if self.is_full() || !self.admits(row) {
             return;
         }
         for quota in &mut self.quotas {

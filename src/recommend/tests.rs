@@ -8,6 +8,8 @@ use crate::{
 };
 use std::sync::Arc;
 
+mod generation;
+
 const DIM: usize = 4;
 const ARTICLES: usize = 12_000;
 
@@ -85,6 +87,9 @@ impl Model for Spiral {
     fn needs_history(&self) -> bool {
         false
     }
+    fn reads_sequence(&self) -> bool {
+        self.history
+    }
     fn embed_customer(&self, customer: &CustomerView<'_>, vector: &mut Vec<f32>) -> Result<(), ModelError> {
         let own = customer.id.and_then(|id| id.strip_prefix('c')?.parse().ok());
         let last = customer.history.first().map(|&item| item as usize);
@@ -137,7 +142,7 @@ fn customer(id: Option<&CustomerId>) -> Customer<'_> {
 
 fn request<'a>(subject: Subject<'a>, k: usize, filter: &'a Filter) -> Request<'a> {
     let (k, at) = (TopK::new(k).unwrap(), Timestamp(1_600_000_000));
-    Request { subject, k, at, filter, exclude: Exclude::default(), max_per: &[], explain: false }
+    Request { subject, k, at, filter, exclude: Exclude::default(), max_per: &[], explain: false, generation: None }
 }
 
 fn answer(snapshot: &Snapshot, request: &Request<'_>) -> Answer {

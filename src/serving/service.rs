@@ -10,7 +10,8 @@ use crate::{
     domain::{ArticleId, CustomerId, Timestamp, TopK},
     features::{Attributes, NoAttributes},
     recommend::{
-        Answer, Catalogue, Customer, Exclude, Filter, Request, Snapshot, Strategy, Subject, Warning, plan, recommend,
+        Answer, Catalogue, Customer, Exclude, Filter, Generation, Request, Snapshot, Strategy, Subject, Warning, plan,
+        recommend,
     },
     store::Store,
 };
@@ -61,6 +62,7 @@ pub struct Call {
     pub exclude_purchased: bool,
     pub max_per: Vec<(String, usize)>,
     pub explain: bool,
+    pub generation: Option<Generation>,
 }
 
 #[derive(Debug, Clone)]
@@ -201,6 +203,7 @@ impl Service {
             exclude: Exclude { article_ids: &call.exclude, purchased: call.exclude_purchased },
             max_per: &call.max_per,
             explain: call.explain,
+            generation: call.generation,
         };
         let started = Instant::now();
         let plan = plan(&snapshot, &request)?;
@@ -245,5 +248,10 @@ impl Service {
 /// Whether the call may keep a processor for more than about half a millisecond.
 fn is_heavy(snapshot: &Snapshot, call: &Call) -> bool {
     let scans_many = !call.filter.is_empty() && snapshot.catalogue().len() > 200_000;
-    call.k.get() > 100 || call.explain || !call.max_per.is_empty() || scans_many || !snapshot.remembers(&call.filter)
+    call.k.get() > 100
+        || call.generation.is_some()
+        || call.explain
+        || !call.max_per.is_empty()
+        || scans_many
+        || !snapshot.remembers(&call.filter)
 }

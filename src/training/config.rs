@@ -10,6 +10,7 @@ use crate::{
         AdamW, LossKind, TwoTowerConfig,
         sequence::{DecoderConfig, LstmConfig},
     },
+    text::TextConfig,
 };
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -29,6 +30,9 @@ pub struct TrainingConfig {
     pub decoder: Option<DecoderConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lstm: Option<LstmConfig>,
+    /// Embed the articles' texts with a frozen encoder, as the vectors `text`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<TextConfig>,
     #[serde(default)]
     pub loss: LossConfig,
     #[serde(default)]

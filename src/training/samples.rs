@@ -207,7 +207,10 @@ impl Side {
                 Encoding::History { length, .. }
                 | Encoding::Sequence { length, .. }
                 | Encoding::SequenceDays { length, .. } => at += length,
-                Encoding::MultiHot { .. } | Encoding::Number { .. } | Encoding::CyclicMonth => {}
+                Encoding::MultiHot { .. }
+                | Encoding::Number { .. }
+                | Encoding::Vector { .. }
+                | Encoding::CyclicMonth => {}
             }
         }
         Self { widths: schema.row_widths(), dropouts }

@@ -99,6 +99,7 @@ fn dataset() -> Dataset {
             category("product_code", rows.clone().map(|n| Some((n / 2).to_string()))),
             Column { name: "price".into(), values: Values::Number(rows.map(|n| n as f32 / 100.0).collect()) },
         ],
+        vectors: Vec::new(),
     };
     let names: Vec<String> = (0..10).map(|n| format!("customer_id{n}")).chain(["newcomer".to_owned()]).collect();
     let customers = Entities {
@@ -107,6 +108,7 @@ fn dataset() -> Dataset {
             name: "age".into(),
             values: Values::Number((0..11).map(|n| 20.0 + n as f32).collect()),
         }],
+        vectors: Vec::new(),
     };
     let mut purchases = Purchases::default();
     for n in 0..50u32 {

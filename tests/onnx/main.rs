@@ -7,6 +7,7 @@ mod fixture;
 mod python;
 mod reference;
 mod sequences;
+mod text;
 
 use fixture::{Fixture, embedding, history, multi_hot, number, one_hot};
 use std::{path::Path, process::Command};

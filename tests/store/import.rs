@@ -34,10 +34,12 @@ fn shop(articles: u32, customers: u32, purchases: u32) -> Dataset {
         articles: Entities {
             ids: article_ids.iter().map(String::as_str).collect(),
             columns: vec![column("colour", colour), column("size", size), column("tags", tags)],
+            vectors: Vec::new(),
         },
         customers: Entities {
             ids: customer_ids.iter().map(String::as_str).collect(),
             columns: vec![column("age", age)],
+            vectors: Vec::new(),
         },
         purchases: Purchases {
             customer: (0..purchases).map(|n| step(n) * 7 % customers).collect(),

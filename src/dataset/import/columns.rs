@@ -138,6 +138,7 @@ impl EntitiesBuilder {
     /// The table; rows that purchases added have missing attributes.
     pub fn finish(self, notes: &mut Vec<String>) -> Entities {
         let rows = self.ids.len();
-        Entities { columns: self.columns.into_iter().map(|column| column.finish(rows, notes)).collect(), ids: self.ids }
+        let columns = self.columns.into_iter().map(|column| column.finish(rows, notes)).collect();
+        Entities { ids: self.ids, columns, vectors: Vec::new() }
     }
 }

@@ -7,7 +7,7 @@ use crate::{
 };
 
 fn entities(ids: &[&str], columns: Vec<Column>) -> Entities {
-    Entities { ids: ids.iter().copied().collect(), columns }
+    Entities { ids: ids.iter().copied().collect(), columns, vectors: Vec::new() }
 }
 
 /// Customer a: x twice on day 0 (a duplicate), y on day 0, x again on day 7. Customer b: x on day 7. c buys nothing; z is

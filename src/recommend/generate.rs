@@ -1,0 +1,183 @@
+//! Lists written item by item: the customer's history is embedded, the next article is chosen and counts as the newest
+//! of the history, and so on.
+//!
+//! A step chooses among the [`CANDIDATES`] best eligible articles of the model; their inner products are logits, and a
+//! probability is one among them. Filters, exclusions, availability and `max_per` hold at every step, no article comes
+//! twice, and the same request with the same seed gets the same list.
+
+use super::{Customer, RecommendError, Request, Snapshot, Source, pipeline::embed, select::Picks};
+use crate::retrieval::{ItemSet, Query};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// How a list is generated.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Generation {
+    /// The likeliest article at every step.
+    Greedy,
+    /// The likeliest list of those found by keeping the `width` likeliest beginnings at every step.
+    Beam { width: usize },
+    /// Each article drawn by its probability.
+    Sample(Sampling),
+}
+
+/// How articles are drawn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sampling {
+    /// Logits are divided by it: below 1 the likely become likelier.
+    pub temperature: f32,
+    /// Draw from the fewest likeliest articles that have this much of the probability together (Holtzman et al. 2020,
+    /// arXiv:1904.09751); 1 draws from all candidates.
+    pub top_p: f32,
+    pub seed: u64,
+}
+
+impl Generation {
+    /// Longest list.
+    pub const MAX_K: usize = 50;
+    /// Widest beam.
+    pub const MAX_WIDTH: usize = 8;
+}
+
+/// Articles that a step chooses among.
+const CANDIDATES: usize = 128;
+
+/// What a list is generated for.
+pub(super) struct Task<'a> {
+    pub snapshot: &'a Snapshot,
+    pub request: &'a Request<'a>,
+    pub customer: &'a Customer<'a>,
+    /// Items of the model that may be answered.
+    pub items: &'a ItemSet,
+    /// The query vector before anything is generated.
+    pub first: &'a [f32],
+}
+
+/// A list under construction.
+#[derive(Clone)]
+struct Beginning<'a> {
+    picks: Picks<'a>,
+    /// Newest first, as histories are.
+    items: Vec<u32>,
+    /// Log of its probability.
+    score: f32,
+}
+
+/// A possible next article: the item and the log of its probability.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Next {
+    item: u32,
+    row: u32,
+    log_probability: f32,
+}
+
+/// Picks articles into `picks` until k stand or no further one fits; answers how many, and how the index was searched.
+///
+/// # Errors
+/// When the model or its index fails.
+pub(super) fn generate<'a>(
+    task: &Task<'_>,
+    generation: Generation,
+    picks: Picks<'a>,
+) -> Result<(Picks<'a>, &'static str), RecommendError> {
+    let plan =
+        task.snapshot.model().search_plan(&Query { vector: task.first, k: CANDIDATES, allowed: Some(task.items) });
+    let (width, seed) = match generation {
+        Generation::Greedy => (1, 0),
+        Generation::Beam { width } => (width, 0),
+        Generation::Sample(sampling) => (1, sampling.seed),
+    };
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut best = vec![Beginning { picks, items: Vec::new(), score: 0.0 }];
+    while !best[0].picks.is_full() {
+        let mut longer: Vec<(usize, Next)> = Vec::new();
+        for (i, beginning) in best.iter().enumerate() {
+            let candidates = task.candidates(beginning)?;
+            match generation {
+                Generation::Greedy | Generation::Beam { .. } => {
+                    longer.extend(candidates.into_iter().take(width).map(|next| (i, next)));
+                }
+                Generation::Sample(sampling) => {
+                    longer.extend(sampling.draw(&candidates, &mut rng).map(|next| (i, next)))
+                }
+            }
+        }
+        // A stable sort: among equals the likelier beginning, then the better candidate.
+        let score = |&(i, next): &(usize, Next)| best[i].score + next.log_probability;
+        longer.sort_by(|a, b| score(b).total_cmp(&score(a)));
+        longer.truncate(width);
+        if longer.is_empty() {
+            break;
+        }
+        best = longer.into_iter().map(|(i, next)| best[i].with(next)).collect();
+    }
+    Ok((best.swap_remove(0).picks, plan))
+}
+
+impl Task<'_> {
+    /// What may follow, the likeliest first.
+    fn candidates(&self, beginning: &Beginning<'_>) -> Result<Vec<Next>, RecommendError> {
+        let vector = match beginning.items.is_empty() {
+            true => self.first.to_vec(),
+            false => embed(self.snapshot, self.customer, self.request.at, &beginning.items)?,
+        };
+        let mut allowed = self.items.clone();
+        beginning.items.iter().for_each(|&item| allowed.remove(item));
+        let index = self.snapshot.model().index();
+        let mut k = CANDIDATES;
+        loop {
+            let hits = index.search(&Query { vector: &vector, k, allowed: Some(&allowed) })?;
+            let exhausted = hits.len() < k || k >= index.len();
+            let fitting = hits.iter().filter_map(|hit| {
+                let row = self.snapshot.row_of_item(hit.item)?;
+                beginning.picks.admits(row).then_some(Next { item: hit.item, row, log_probability: hit.score })
+            });
+            let mut next: Vec<Next> = fitting.take(CANDIDATES).collect();
+            // Under `max_per` the best may all be spent: look further.
+            if next.is_empty() && !exhausted {
+                k = (k * 8).min(index.len());
+                continue;
+            }
+            normalise(&mut next);
+            return Ok(next);
+        }
+    }
+}
+
+impl<'a> Beginning<'a> {
+    fn with(&self, next: Next) -> Self {
+        let mut longer = self.clone();
+        longer.picks.offer(next.row, next.log_probability, Source::Generated);
+        longer.items.insert(0, next.item);
+        longer.score += next.log_probability;
+        longer
+    }
+}
+
+impl Sampling {
+    /// Draws one of the candidates, which stand in falling order. Their probabilities stay those without temperature.
+    fn draw(&self, candidates: &[Next], rng: &mut ChaCha8Rng) -> Option<Next> {
+        let weight = |next: &Next| ((next.log_probability - candidates[0].log_probability) / self.temperature).exp();
+        let weights: Vec<f32> = candidates.iter().map(weight).collect();
+        let enough = weights.iter().sum::<f32>() * self.top_p;
+        let (mut count, mut sum) = (0, 0.0);
+        while count < weights.len() && (count == 0 || sum < enough) {
+            sum += weights[count];
+            count += 1;
+        }
+        let mut rest = rng.random::<f32>() * sum;
+        let drawn = weights[..count].iter().position(|weight| {
+            rest -= weight;
+            rest < 0.0
+        });
+        // Rounding may leave a rest behind the last.
+        candidates.get(drawn.unwrap_or(count.saturating_sub(1))).copied()
+    }
+}
+
+/// From logits in falling order to the logs of their softmax.
+fn normalise(next: &mut [Next]) {
+    let Some(most) = next.first().map(|next| next.log_probability) else { return };
+    let sum: f32 = next.iter().map(|next| (next.log_probability - most).exp()).sum();
+    next.iter_mut().for_each(|next| next.log_probability -= most + sum.ln());
+}
