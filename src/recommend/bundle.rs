@@ -3,7 +3,7 @@
 use super::{Model, ModelError};
 use crate::{
     bundle::Bundle,
-    features::{ArticleView, CustomerView, EntityRow, source},
+    features::{ArticleView, CustomerView, Encoding, EntityRow, Feature, source},
     retrieval::{Index, Plan, Query},
 };
 
@@ -51,7 +51,11 @@ impl Model for Bundle {
     }
 
     fn reads_sequence(&self) -> bool {
-        false
+        // A mean of the history has no order; every other way to read it has.
+        let ordered = |feature: &Feature| {
+            feature.source == source::HISTORY && !matches!(feature.encoding, Encoding::History { .. })
+        };
+        self.manifest().schema.query.features.iter().any(ordered)
     }
 
     fn embed_customer(&self, customer: &CustomerView<'_>, vector: &mut Vec<f32>) -> Result<(), ModelError> {
