@@ -40,9 +40,9 @@ pub fn milliseconds_a_request(bundle: &Bundle, data: &Data<'_>, cases: &[Case]) 
         let attributes = EntityRow { entities: &data.dataset.customers, row: case.customer as usize };
         let started = Instant::now();
         let items = bought.iter().filter_map(|&(id, time)| Some((Model::item(bundle, id)?, time)));
-        let (history, times): (Vec<u32>, Vec<Timestamp>) = items.unzip();
+        let (history, bought_at): (Vec<u32>, Vec<Timestamp>) = items.unzip();
         let view =
-            CustomerView { id: Some(id), attributes: &attributes, at: case.at, history: &history, times: &times };
+            CustomerView { id: Some(id), attributes: &attributes, at: case.at, history: &history, times: &bought_at };
         bundle.embed_customer(&view, &mut vector)?;
         let query = Query { vector: &vector, k: K.min(bundle.manifest().items), allowed: None };
         bundle.index().search(&query).map_err(|error| ModelError(error.to_string()))?;
