@@ -66,6 +66,10 @@ impl Model for Bundle {
     }
 
     fn embed_articles(&self, articles: &[EntityRow<'_>]) -> Result<Vec<f32>, ModelError> {
+        // The row of ids never seen stands for no article in particular.
+        if self.manifest().schema.item.features.iter().all(|feature| feature.source == source::ARTICLE_ID) {
+            return Ok(Vec::new());
+        }
         let (index_width, number_width) = self.encoder().item_widths();
         let mut indices = vec![0; index_width * articles.len()];
         let mut numbers = vec![0.0; number_width * articles.len()];

@@ -32,7 +32,8 @@ pub trait Model: Send + Sync {
     /// # Errors
     /// When the tower fails.
     fn embed_customer(&self, customer: &CustomerView<'_>, vector: &mut Vec<f32>) -> Result<(), ModelError>;
-    /// Embeds articles by their attributes, whether the model has seen them or not: one vector after the other.
+    /// Embeds articles by their attributes, whether the model has seen them or not: one vector after the other, or none at
+    /// all where the model knows articles by their id alone.
     ///
     /// # Errors
     /// When the tower fails.

@@ -17,6 +17,8 @@ mod sequence_config;
 mod sequences;
 
 #[cfg(test)]
+mod sequence_tests;
+#[cfg(test)]
 mod tests;
 
 pub use config::{

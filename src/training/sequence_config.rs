@@ -159,6 +159,11 @@ impl TrainingConfig {
             ),
             ("sequence.length", (1..=1_024).contains(&sequence.length), "must be 1 to 1024"),
             ("sequence.item_dim", (1..=4_096).contains(&self.item_dim(&sequence)), "must be 1 to 4096"),
+            (
+                "sequence.sos",
+                !(sequence.sos && self.model.family == Family::Lstm),
+                "is for the decoder: an LSTM begins from its zero state",
+            ),
             ("sequence.min_items", sequence.min_items > 0, "must be at least 1"),
             (
                 "sequence.days",

@@ -1,6 +1,6 @@
 //! The run as a whole, on small shops.
 
-use super::{Model, Outcome, Trained, Trainer, TrainingConfig, TrainingError};
+use super::{ConfigError, Model, Outcome, Trained, Trainer, TrainingConfig, TrainingError};
 use crate::{
     bundle::Bundle,
     dataset::{Dataset, Histories, Split, TimeUnit},
@@ -22,8 +22,6 @@ fn shop() -> Dataset {
 }
 
 fn config(changes: &[&str]) -> TrainingConfig {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("c.toml");
     let text = format!(
         "{}\n{}",
         "model = { name = \"small\", family = \"two-tower\", dim = 8, query_layers = [8], normalize = true }
@@ -34,21 +32,32 @@ fn config(changes: &[&str]) -> TrainingConfig {
         [features]",
         testing::FEATURES
     );
+    configure(&text, changes).unwrap()
+}
+
+pub(super) fn configure(text: &str, changes: &[&str]) -> Result<TrainingConfig, ConfigError> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("c.toml");
     std::fs::write(&path, text).unwrap();
     let changes: Vec<String> = changes.iter().map(|c| (*c).to_owned()).collect();
-    TrainingConfig::load(&path, &changes).unwrap()
+    TrainingConfig::load(&path, &changes)
 }
 
 /// Holds weeks out, where a taste is half the catalogue: chance and popularity would find half of what is bought.
 const WEEK: &str = "split={protocol=\"temporal\", test_days=7, validation_days=7}";
 
 /// Trains in `directory`, stopping before step number `steps` of this call.
-fn train(config: &TrainingConfig, directory: &Path, resume: bool, steps: usize) -> Result<Outcome, TrainingError> {
+pub(super) fn train(
+    config: &TrainingConfig,
+    directory: &Path,
+    resume: bool,
+    steps: usize,
+) -> Result<Outcome, TrainingError> {
     let taken = AtomicUsize::new(0);
     with_trainer(config, directory, &|| taken.fetch_add(1, Ordering::Relaxed) >= steps, |trainer| trainer.train(resume))
 }
 
-fn with_trainer<T>(
+pub(super) fn with_trainer<T>(
     config: &TrainingConfig,
     directory: &Path,
     stop: &(dyn Fn() -> bool + Sync),
@@ -70,7 +79,7 @@ fn with_trainer<T>(
 }
 
 #[track_caller]
-fn finished(outcome: Result<Outcome, TrainingError>) -> Trained {
+pub(super) fn finished(outcome: Result<Outcome, TrainingError>) -> Trained {
     match outcome.unwrap() {
         Outcome::Finished(trained) => *trained,
         Outcome::Interrupted(_) => panic!("the run was interrupted"),

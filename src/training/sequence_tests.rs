@@ -1,0 +1,169 @@
+//! Runs of sequence models on a small shop of two tastes.
+
+use super::{
+    Model, Outcome, Trained, TrainingConfig, TrainingError,
+    tests::{configure, finished, train, with_trainer},
+};
+use crate::{
+    bundle::Bundle,
+    domain::{ArticleId, Timestamp, TopK},
+    features::NoAttributes,
+    model::SequenceModel,
+    recommend::{CatalogueBuilder, Customer, Exclude, Filter, Request, Snapshot, Strategy, Subject, plan, recommend},
+};
+use std::sync::Arc;
+
+const DECODER: &str = "model = { name = \"small\", family = \"decoder\", dim = 8 }
+    sequence = { length = 6, sos = true, eos = true, bias = true }
+    decoder = { layers = 2, heads = 2, feed_forward = 16, dropout = 0.1 }
+    loss = { temperature = 1.0, uniform_negatives = 5 }
+    optimizer = { learning_rate = 0.02, warmup_steps = 3, schedule = \"cosine\", clip = 1.0 }
+    training = { epochs = 4, batch_size = 8, threads = 1, patience = 0 }
+    split = { protocol = \"leave-one-out\" }";
+
+const LSTM: &str = "model = { name = \"small\", family = \"lstm\", dim = 8 }
+    sequence = { length = 5, tied = false, bias = true, item_dim = 6, days = { buckets = 10, dim = 3 }, windows = \"sliding\", min_items = 3 }
+    lstm = { hidden = [12, 8] }
+    loss = { temperature = 1.0, uniform_negatives = 100 }
+    optimizer = { learning_rate = 0.02 }
+    training = { epochs = 4, batch_size = 32, threads = 1, patience = 0 }
+    split = { protocol = \"leave-one-out\" }";
+
+fn config(base: &str, changes: &[&str]) -> TrainingConfig {
+    configure(base, changes).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn sequence(trained: &Trained) -> &SequenceModel {
+    match &trained.model {
+        Model::Sequence(model) => model,
+        Model::TwoTower(_) => panic!("of another family"),
+    }
+}
+
+#[test]
+fn a_resumed_run_ends_in_the_same_bits() {
+    for (base, changes, stops) in [
+        (DECODER, &[][..], &[2, 9][..]),
+        (DECODER, &["training.refit=validation", "training.patience=2", "training.epochs=3"], &[5, 14]),
+        (LSTM, &[], &[5]),
+    ] {
+        let config = config(base, changes);
+        let straight = tempfile::tempdir().unwrap();
+        let straight = finished(train(&config, straight.path(), false, usize::MAX));
+        for &stop in stops {
+            let directory = tempfile::tempdir().unwrap();
+            let first = train(&config, directory.path(), false, stop).unwrap();
+            assert!(matches!(first, Outcome::Interrupted(path) if path.exists()), "{stop}");
+            let resumed = finished(train(&config, directory.path(), true, usize::MAX));
+            let (a, b) = (sequence(&resumed), sequence(&straight));
+            assert_eq!((resumed.epochs, resumed.validation, a.steps), (straight.epochs, straight.validation, b.steps));
+            assert!(a.items == b.items && a.tokens == b.tokens && a.ages == b.ages, "the tables differ");
+            assert!(a.encoder.parameters() == b.encoder.parameters(), "the encoders differ");
+        }
+    }
+}
+
+#[test]
+fn a_diverging_run_names_the_step_and_keeps_its_last_checkpoint() {
+    for base in [DECODER, LSTM] {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(matches!(train(&config(base, &[]), directory.path(), false, 3).unwrap(), Outcome::Interrupted(_)));
+        let before = std::fs::read(directory.path().join("last.ckpt")).unwrap();
+        let wild = config(base, &["optimizer.learning_rate=1e30", "optimizer.warmup_steps=0"]);
+        match train(&wild, directory.path(), false, usize::MAX) {
+            Err(TrainingError::Diverged { step, .. }) => assert!(step >= 1),
+            Err(error) => panic!("{error}"),
+            Ok(_) => panic!("did not diverge"),
+        }
+        assert_eq!(std::fs::read(directory.path().join("last.ckpt")).unwrap(), before);
+    }
+}
+
+#[test]
+fn a_guest_gets_articles_of_the_taste_of_the_visit() {
+    for base in [DECODER, LSTM] {
+        let config = config(base, &["training.epochs=20", "training.refit=validation", "training.threads=2"]);
+        let directory = tempfile::tempdir().unwrap();
+        with_trainer(&config, directory.path(), &|| false, |trainer| {
+            let trained = finished(trainer.train(false));
+            let row = trainer.test(&trained).unwrap();
+            let bundle = Bundle::open(&trainer.export(&trained, &[row], directory.path()).unwrap()).unwrap();
+            let manifest = bundle.manifest();
+            assert_eq!((manifest.dim, manifest.items), (9, 20), "the bias is one dimension more");
+            let snapshot = snapshot(bundle);
+            // Articles 0 to 9 are one taste, 10 to 19 the other; the model never saw a77, the shop never `gone`.
+            for (visit, tastes) in [(["a3", "a77", "gone", "a5"], 0..10), (["a13", "gone", "a77", "a15"], 10..20)] {
+                let (strategy, found) = answer(&snapshot, &visit, 4);
+                assert_eq!(strategy, Strategy::Session);
+                assert!(
+                    found.iter().all(|id| tastes.contains(&id[1..].parse::<u32>().unwrap())),
+                    "{visit:?}: {found:?}"
+                );
+            }
+            assert_eq!(answer(&snapshot, &["gone"], 4).0, Strategy::Popular, "nothing to go by");
+            assert_eq!(answer(&snapshot, &[], 4).0, Strategy::Popular);
+        });
+    }
+}
+
+fn snapshot(bundle: Bundle) -> Snapshot {
+    let mut catalogue = CatalogueBuilder::default();
+    (0..20).for_each(|n| catalogue.push(&format!("a{n}"), true, []));
+    catalogue.push("a77", true, []);
+    Snapshot::new(Arc::new(bundle), Arc::new(catalogue.finish(1))).unwrap()
+}
+
+/// How a guest after a visit is answered, and with which articles.
+fn answer(snapshot: &Snapshot, visit: &[&str], k: usize) -> (Strategy, Vec<String>) {
+    let session: Vec<ArticleId> = visit.iter().map(|id| ArticleId::parse(id).unwrap()).collect();
+    let guest = Customer {
+        id: None,
+        recorded: false,
+        attributes: &NoAttributes,
+        purchases: &[],
+        purchase_times: &[],
+        session: &session,
+    };
+    let filter = Filter::parse(&Default::default()).unwrap();
+    let request = Request {
+        subject: Subject::Customer(guest),
+        k: TopK::new(k).unwrap(),
+        at: Timestamp(1_600_000_000),
+        filter: &filter,
+        exclude: Exclude::default(),
+        max_per: &[],
+        explain: false,
+    };
+    let answer = recommend(snapshot, &request, &plan(snapshot, &request).unwrap()).unwrap();
+    (answer.strategy, answer.items.iter().map(|item| snapshot.catalogue().id(item.row).to_owned()).collect())
+}
+
+#[test]
+fn impossible_configurations_are_named() {
+    for (base, sets, part) in [
+        (DECODER, "sequence.item_dim=4", "`sequence.tied` needs tokens of the width of items"),
+        (DECODER, "decoder.heads=3", "heads = 3 does not divide the width 8"),
+        (DECODER, "sequence.length=0", "`sequence.length` must be 1 to 1024"),
+        (DECODER, "sequence.windows=all", "unknown variant `all`"),
+        (DECODER, "sequence.size=5", "unknown field `size`"),
+        (DECODER, "decoder.depth=5", "unknown field `depth`"),
+        (DECODER, "lstm.hidden=[4]", "`lstm` is for the other family"),
+        (DECODER, "model.normalize=true", "takes neither"),
+        (LSTM, "model.dim=4", "the encoder's outputs are 8 wide"),
+        (LSTM, "sequence.sos=true", "`sequence.sos` is for the decoder"),
+    ] {
+        let error = configure(base, &[sets]).unwrap_err().to_string();
+        assert!(error.contains(part), "{sets}: {error}");
+    }
+}
+
+#[test]
+fn customers_with_too_few_purchases_are_an_error_when_there_are_no_others() {
+    let config = config(DECODER, &["sequence.min_items=1000"]);
+    let directory = tempfile::tempdir().unwrap();
+    match train(&config, directory.path(), false, usize::MAX) {
+        Err(error @ TrainingError::NoSequences) => assert!(error.is_bad_input()),
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("trained on nothing"),
+    }
+}
