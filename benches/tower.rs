@@ -8,7 +8,16 @@ mod fixture;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use fixture::{Fixture, embedding, feature, history, number, one_hot};
-use vitrine::{bundle::Tower, features::Encoding, onnx};
+use vitrine::{
+    bundle::Tower,
+    features::{Encoding, TowerSchema},
+    model::{
+        SequenceModel, SequenceModelConfig,
+        sequence::{DecoderConfig, EncoderConfig},
+    },
+    onnx::{self, QueryGraph},
+    training::{ExportedTables, query_graph},
+};
 
 fn month() -> vitrine::features::Feature {
     feature("at", Encoding::CyclicMonth)
@@ -43,5 +52,38 @@ fn towers(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, towers);
+/// The decoder of the speed goal: 2 layers, width 64, length 50, full histories.
+fn decoder(criterion: &mut Criterion) {
+    let (items, length, dim) = (12_101, 50, 64);
+    let config = SequenceModelConfig {
+        encoder: EncoderConfig::Decoder(DecoderConfig::default()),
+        items,
+        length,
+        item_dim: dim,
+        tied: true,
+        bias: false,
+        sos: false,
+        ages: None,
+        temperature: 1.0,
+    };
+    let model = SequenceModel::new(&config, 1).expect("the shape can be");
+    let tables = ExportedTables::of(&model);
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let path = directory.path().join("decoder.onnx");
+    QueryGraph::from(query_graph("decoder", &model, &tables))
+        .write(&path, onnx::EXTERNAL_ABOVE)
+        .expect("it can be written");
+    let encoding = Encoding::Sequence { vocabulary: "article_id".into(), rows: items + 1, dim, length };
+    let schema = TowerSchema { features: vec![feature("history", encoding)] };
+    let tower = Tower::load(&path, &schema, dim).expect("the graph can be loaded");
+    let mut out = Vec::new();
+    for batch in [1, 32] {
+        let indices: Vec<i64> = (0..batch * length).map(|i| (i * 7_919 % items) as i64).collect();
+        criterion.bench_function(&format!("decoder 2 × 64, length 50, batch {batch}"), |bencher| {
+            bencher.iter(|| tower.embed(&indices, &[], batch, &mut out));
+        });
+    }
+}
+
+criterion_group!(benches, towers, decoder);
 criterion_main!(benches);

@@ -29,7 +29,7 @@ mod two_tower;
 pub use adamw::{AdamW, Moments};
 pub use assembly::{Assembly, Inputs};
 pub use pairs::{LossKind, PairBatch};
-pub use sequence_model::{SequenceBatch, SequenceModel, SequenceModelConfig, Tokens};
+pub use sequence_model::{SequenceBatch, SequenceModel, SequenceModelConfig, Tokens, queries};
 pub use softmax::{OwnTargets, SoftmaxBatch, SoftmaxWorkspace};
 pub use table::{Scatter, Table};
 pub use tower::{Dense, Gradients, Tower, TowerPass};

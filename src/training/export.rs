@@ -3,7 +3,7 @@
 use super::{
     TrainingError,
     config::Family,
-    export_sequence::{ExportedTables, item_graph, query_graph},
+    export_sequence::{ExportedTables, item_graph, query_graph, reference_vectors},
     learner::{Learner, Model},
     run::{Trained, Trainer},
 };
@@ -23,7 +23,7 @@ const GOLDEN: usize = 8;
 
 impl Trainer<'_> {
     /// Writes the model as a bundle `<models>/<name>/<version>` and returns its path. Item vectors and golden vectors come
-    /// from the burn module or the training kernels, so that a bundle whose graph computed something else would not open.
+    /// from the burn modules and the tables, so that a bundle whose graph computed something else would not open.
     ///
     /// # Errors
     /// [`TrainingError::Bundle`].
@@ -71,7 +71,7 @@ impl Trainer<'_> {
         let tables = ExportedTables::of(model);
         let items = model.item_vectors(&samples);
         let queries = samples.query_rows(self.golden_moments());
-        let vectors = model.embed(&queries);
+        let vectors = reference_vectors(model, &queries);
         let count = trained.encoder.items();
         let all_items = Inputs { rows: count, indices: (0..count as i64).collect(), numbers: Vec::new() };
         let parts = Parts {

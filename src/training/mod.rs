@@ -26,7 +26,7 @@ pub use config::{
     TrainingConfig,
 };
 pub use error::TrainingError;
-pub use export_sequence::{ExportedTables, query_graph};
+pub use export_sequence::{ExportedTables, query_graph, reference_vectors};
 pub use learner::Model;
 pub use run::{Outcome, Trained, Trainer};
 pub use samples::Samples;
