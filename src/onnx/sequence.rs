@@ -378,7 +378,7 @@ impl<'a> Graph<'a> {
         let mut y = self.node("Transpose", "tokens_by_time", &[&x], vec![ints("perm", &[1, 0, 2])]);
         for (i, layer) in lstm.layers.iter().enumerate() {
             let x = self.node("Concat", &format!("lstm_{i}_input"), &[&y, &flag], vec![int("axis", -1)]);
-            y = self.lstm_layer(i, layer, &x);
+            y = self.lstm_layer(i, layer, &x, &flag);
         }
         let width = sequence.encoder_width() as i64;
         let mut y = self.node("Transpose", "outputs", &[&y], vec![ints("perm", &[1, 0, 2])]);
@@ -404,8 +404,8 @@ impl<'a> Graph<'a> {
         self.node("Reshape", "vector", &[&newest, &shape], vec![])
     }
 
-    /// One layer over `[length, batch, inputs + flag]`: `[length, batch, hidden]`.
-    fn lstm_layer(&mut self, i: usize, layer: &LstmLayer<'a>, x: &str) -> String {
+    /// One layer over `[length, batch, inputs + flag]`: `[length, batch, hidden]`. `flag` is `[length, batch, 1]`.
+    fn lstm_layer(&mut self, i: usize, layer: &LstmLayer<'a>, x: &str, flag: &str) -> String {
         let p = |part: &str| format!("lstm_{i}_{part}");
         let LstmLayer { inputs, hidden, .. } = *layer;
         // ONNX has the gates as input, output, forget, cell, and the weights transposed.
@@ -428,7 +428,11 @@ impl<'a> Graph<'a> {
         let mut bias = transposed(&layer.bias, 1, None);
         bias.resize(8 * hidden, 0.0);
         let bias = self.floats(&p("b"), vec![1, 8 * h], bias);
-        let y = self.node("LSTM", &p("states"), &[x, &weight, &recurrent, &bias], vec![int("hidden_size", h)]);
+        // Said in full, because tract makes no zeros for a batch of any size.
+        let first = self.cut(&p("first"), flag, 0, 0..1);
+        let start = self.constant_like(&p("start"), &first, vec![1, 1, h], vec![0.0; hidden]);
+        let inputs = [x, &weight, &recurrent, &bias, "", &start, &start];
+        let y = self.node("LSTM", &p("states"), &inputs, vec![int("hidden_size", h)]);
         let axis = self.integers(&p("axis"), vec![1], vec![1]);
         self.node("Squeeze", &p("out"), &[&y, &axis], vec![])
     }
