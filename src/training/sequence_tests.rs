@@ -133,6 +133,7 @@ fn answer(snapshot: &Snapshot, visit: &[&str], k: usize) -> (Strategy, Vec<Strin
         exclude: Exclude::default(),
         max_per: &[],
         explain: false,
+        generation: None,
     };
     let answer = recommend(snapshot, &request, &plan(snapshot, &request).unwrap()).unwrap();
     (answer.strategy, answer.items.iter().map(|item| snapshot.catalogue().id(item.row).to_owned()).collect())
