@@ -332,7 +332,12 @@ impl Trainer<'_> {
         };
         let ranker = VectorRanker::new(name, queries, model.dim(), &items);
         let (dataset, histories, protocol) = (self.dataset, self.histories, self.split.protocol);
-        Ok(Evaluation { dataset, histories, protocol, cases }.row(&ranker)?)
+        let evaluation = Evaluation { dataset, histories, protocol, cases };
+        let mut row = evaluation.row(&ranker)?;
+        if let Some(tests) = self.config.pair_tests(evaluation) {
+            row.metrics.extend(tests.metrics(&ranker)?);
+        }
+        Ok(row)
     }
 
     fn metric(&self, row: &MetricsRow) -> f64 {
