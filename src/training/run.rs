@@ -39,6 +39,8 @@ pub struct Trainer<'a> {
     pub fingerprint: &'a str,
     /// Where checkpoints and the metrics file go.
     pub directory: PathBuf,
+    /// Where drawn negatives are kept, for this run and others.
+    pub cache: PathBuf,
     /// Asked before every step; `true` ends the run there, with a checkpoint.
     pub stop: &'a (dyn Fn() -> bool + Sync),
     /// Told of every line of the metrics file as it is written.
@@ -186,7 +188,7 @@ impl Trainer<'_> {
         if resume {
             checkpoint::read(&self.last(), &mut model)?;
         }
-        let samples = L::training_samples(self, &encoder, &stage.rows, stage_name(state));
+        let samples = L::training_samples(self, &encoder, &stage.rows);
         if samples.batches() == 0 {
             return Err(TrainingError::NoSequences);
         }

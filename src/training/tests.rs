@@ -5,6 +5,7 @@ use crate::{
     bundle::Bundle,
     dataset::{Dataset, Histories, Split, TimeUnit},
     features::testing,
+    model::TwoTower,
 };
 use std::{
     path::Path,
@@ -64,6 +65,7 @@ fn with_trainer<T>(
         split: &split,
         fingerprint: &dataset.fingerprint(),
         directory: directory.to_owned(),
+        cache: directory.join("cache"),
         stop,
         observe: &|_| (),
     })
@@ -158,16 +160,25 @@ fn a_diverging_run_names_the_step_and_keeps_its_last_checkpoint() {
 #[test]
 fn drawn_negatives_are_kept_and_never_used_for_other_purchases() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("negatives-search.bin");
     let pairs = |seed: &str| config(&["loss.kind=binary-cross-entropy", "training.epochs=1", seed]);
     let run = |seed: &str| finished(train(&pairs(seed), directory.path(), false, usize::MAX));
+    let files = || -> Vec<_> {
+        std::fs::read_dir(directory.path().join("cache")).unwrap().map(|entry| entry.unwrap().path()).collect()
+    };
     let first = run("training.seed=1");
+    let [path] = files().try_into().unwrap();
     let file = std::fs::read(&path).unwrap();
     assert_same(&run("training.seed=1"), &first);
-    // Of another seed: not used, and replaced.
     run("training.seed=2");
-    assert_ne!(std::fs::read(&path).unwrap(), file);
-    assert_same(&run("training.seed=1"), &first);
+    assert_eq!(files().len(), 2, "another seed draws others");
+    assert_eq!(std::fs::read(&path).unwrap(), file);
+    // What is in the file is what is learnt from.
+    let mut other = file[..file.len() - 32].to_vec();
+    other[40..].chunks_exact_mut(4).for_each(|article| article.copy_from_slice(&[0; 4]));
+    other.extend(<sha2::Sha256 as sha2::Digest>::digest(&other));
+    std::fs::write(&path, other).unwrap();
+    let (Model::TwoTower(other), Model::TwoTower(model)) = (run("training.seed=1").model, &first.model);
+    assert!(other.item.tables != model.item.tables);
     std::fs::write(&path, &file[..file.len() / 2]).unwrap();
     assert_same(&run("training.seed=1"), &first);
     assert_eq!(std::fs::read(&path).unwrap(), file);

@@ -43,6 +43,10 @@ pub struct TrainArguments {
     /// Go on from the last checkpoint of the same configuration and data.
     #[arg(long)]
     resume: bool,
+    /// Write the towers in parts as well, into the bundle's folder `split`: an encoder for each embedding, and two towers
+    /// over the concatenated features.
+    #[arg(long)]
+    split_encoders: bool,
 }
 
 /// # Errors
@@ -58,7 +62,13 @@ pub fn run(arguments: &TrainArguments) -> anyhow::Result<()> {
         false => runs.begin(NewRun::training(&config, &data)),
     })?;
     eprintln!("run {}", run.directory().display());
-    let job = Job { data: &data, config: &config, stop: &|| stop.load(Ordering::Relaxed), baselines: None };
+    let job = Job {
+        data: &data,
+        config: &config,
+        stop: &|| stop.load(Ordering::Relaxed),
+        baselines: None,
+        split_encoders: arguments.split_encoders,
+    };
     match mark(job.train(run, &arguments.out, arguments.resume))? {
         Ended::Bundle(bundle) => {
             println!("{}", bundle.display());
