@@ -265,7 +265,7 @@ mod tests {
             (r#"{ source = "a", encoding = "number", dim = 4 }"#, "takes no `dim`"),
             (r#"{ source = "a", encoding = "embedding" }"#, "`dim` is missing"),
             (r#"{ source = "a", encoding = "history", dim = 4 }"#, "`length` is missing"),
-            (r#"{ source = "a", encoding = "number", width = 4 }"#, "unknown field `width`"),
+            (r#"{ source = "a", encoding = "number", breadth = 4 }"#, "unknown field `breadth`"),
             (r#"{ source = "a", encoding = "bucket", min = 0 }"#, "`width` is missing"),
             (r#"{ source = "a", encoding = "ordinal" }"#, "unknown variant `ordinal`"),
         ] {

@@ -309,6 +309,11 @@ impl TrainingConfig {
             ("model.item_layers", model.item_layers.iter().all(|&w| w > 0), "holds a layer of width 0"),
             (
                 "loss.kind",
+                !loss.kind.is_pairwise() || model.family == Family::TwoTower,
+                "needs the family two-tower: drawn negatives are for pairs of a customer and an article",
+            ),
+            (
+                "loss.kind",
                 loss.kind != LossKind::CosineCrossEntropy || model.normalize,
                 "cosine-cross-entropy compares by cosine: set `model.normalize = true`",
             ),
