@@ -20,9 +20,9 @@ impl Trained {
     /// each table of the towers; the paths written. The folder appears whole or not at all.
     ///
     /// # Errors
-    /// When the folder is there already or can't be written.
+    /// When the model has no two towers, and when the folder is there already or can't be written.
     pub fn write_split_encoders(&self, directory: &Path) -> Result<Vec<PathBuf>, TrainingError> {
-        let Model::TwoTower(model) = &self.model;
+        let Model::TwoTower(model) = &self.model else { return Err(TrainingError::NoTowers) };
         let schema = self.encoder.schema();
         let partial = directory.with_extension("partial");
         let io = |source| TrainingError::Io { path: directory.to_owned(), source };

@@ -4,9 +4,9 @@ use super::mark;
 use crate::{
     cli::{OrBadInput, data::DataArguments},
     experiments::{Data, Ended, Job, NewRun, Runs},
-    training::TrainingConfig,
+    training::{Family, TrainingConfig},
 };
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use std::{
     path::PathBuf,
     sync::{
@@ -53,6 +53,9 @@ pub struct TrainArguments {
 /// Bad input: configuration, data, or a checkpoint of another run; else a fault of the machine.
 pub fn run(arguments: &TrainArguments) -> anyhow::Result<()> {
     let config = TrainingConfig::load(&arguments.config, &arguments.set).or_bad_input()?;
+    if arguments.split_encoders && config.model.family != Family::TwoTower {
+        return Err(anyhow!("--split-encoders is for the family `two-tower`")).or_bad_input();
+    }
     let stop = stop_on_interrupt()?;
     let dataset = arguments.data.load_with_texts(config.text.as_ref())?;
     let data = Data::new(&dataset, &arguments.data.data);
