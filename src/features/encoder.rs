@@ -454,7 +454,8 @@ mod tests {
             ("2019-01-07", "NaN", [1, 10]),
         ] {
             let attributes = &Record(vec![("age", age)]);
-            let view = CustomerView { id: None, attributes, at: Timestamp::parse(at).unwrap(), history: &[] };
+            let at = Timestamp::parse(at).unwrap();
+            let view = CustomerView { id: None, attributes, at, history: &[], times: &[] };
             let mut indices = [9, 9];
             encoder.encode_query(&view, &mut indices, &mut []);
             assert_eq!(indices, expected, "{at} {age}");
