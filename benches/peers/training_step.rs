@@ -64,7 +64,7 @@ fn schema(customers: usize, articles: usize, dim: usize) -> FeatureSchema {
     };
     let group = |i: usize| {
         let name = format!("group{i}");
-        feature(&name, Encoding::OneHot { vocabulary: name.clone(), rows: GROUPS[i] })
+        feature(&name, Encoding::OneHot { vocabulary: name.clone(), rows: GROUPS[i], dropout: 0.0 })
     };
     let age = feature("age", Encoding::Number { mean: 0.0, std: 1.0 });
     let query = vec![id("customer_id", customers), age, feature("at", Encoding::CyclicMonth)];

@@ -15,6 +15,20 @@ pub enum Protocol {
     LeaveOneOut,
 }
 
+impl Protocol {
+    /// The purchases, in order, that a case asks for.
+    pub fn held_out<'h>(self, dataset: &Dataset, histories: &'h Histories, case: &Case) -> &'h [u32] {
+        let after = &histories.of_customer(case.customer)[case.known as usize..];
+        let Self::Temporal { test_days, .. } = self else { return &after[..1] };
+        let time = &dataset.purchases.time;
+        let test = time.last().map_or(0, |last| (last.day() + 1).saturating_sub(test_days));
+        if case.at.day() >= test {
+            return after;
+        }
+        &after[..after.partition_point(|&row| time[row as usize].day() < test)]
+    }
+}
+
 /// One evaluation query: what is known about a customer, and what was bought next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
@@ -250,6 +264,7 @@ mod tests {
                     };
                     prop_assert!(past.iter().all(|&row| dataset.purchases.time[row as usize] <= case.at));
                     prop_assert!(past.iter().all(|row| split.train.binary_search(row).is_ok() || (held_out && split.validation_rows.binary_search(row).is_ok())));
+                    prop_assert_eq!(split.protocol.held_out(&dataset, &histories, case), taken);
                     let bought: std::collections::BTreeSet<u32> = taken.iter().map(|&row| dataset.purchases.article[row as usize]).collect();
                     let mut relevant = case.relevant.clone();
                     relevant.sort_unstable();

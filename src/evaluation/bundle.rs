@@ -1,6 +1,6 @@
 //! A bundle as a ranker: what the server would answer by exact search, over a whole dataset.
 
-use super::{Ranker, VectorRanker};
+use super::{QueryVectors, VectorRanker};
 use crate::{
     bundle::Bundle,
     dataset::{Case, Dataset, Histories},
@@ -9,7 +9,11 @@ use crate::{
 
 /// Ranks with the bundle's query tower and item vectors. Articles of the dataset that the bundle doesn't know are
 /// never recommended; customers it doesn't know go through the unknown row.
-pub fn bundle_ranker<'a>(bundle: &'a Bundle, dataset: &'a Dataset, histories: &'a Histories) -> impl Ranker + 'a {
+pub fn bundle_ranker<'a>(
+    bundle: &'a Bundle,
+    dataset: &'a Dataset,
+    histories: &'a Histories,
+) -> VectorRanker<'a, impl QueryVectors + 'a> {
     let customers = EncodedCustomers::new(bundle.encoder(), dataset, histories);
     let embed = move |cases: &[Case], vectors: &mut [f32]| {
         let tower = bundle.query_tower();
@@ -33,6 +37,7 @@ pub fn bundle_ranker<'a>(bundle: &'a Bundle, dataset: &'a Dataset, histories: &'
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluation::Ranker;
     use crate::{
         bundle::{self, Contents, Golden, GoldenQuery, IndexParameters, Metric},
         dataset::TimeUnit,

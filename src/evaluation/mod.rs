@@ -7,6 +7,7 @@
 pub mod baselines;
 mod bundle;
 mod metrics;
+mod pairs;
 mod report;
 mod run;
 mod top;
@@ -14,6 +15,7 @@ mod vectors;
 
 pub use bundle::bundle_ranker;
 pub use metrics::{METRICS, Metric, Outcome};
+pub use pairs::{PAIR_LOSS, PairTests, SIMILARITY_RECALL};
 pub use report::Report;
 pub use run::Evaluation;
 pub use top::TopSelector;

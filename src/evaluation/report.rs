@@ -1,6 +1,6 @@
 //! The table of an evaluation.
 
-use super::{Evaluation, METRICS, run::COVERAGE_NAME};
+use super::{Evaluation, METRICS, PAIR_LOSS, SIMILARITY_RECALL, run::COVERAGE_NAME};
 use crate::{bundle::MetricsRow, dataset::Protocol};
 use serde::Serialize;
 use std::fmt;
@@ -33,15 +33,18 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} users, {} items\n\n{:14}", self.protocol, self.users, self.items, "")?;
+        write!(f, "{}: {} users, {} items\n\n{:21}", self.protocol, self.users, self.items, "")?;
         let width = |row: &MetricsRow| row.name.chars().count().max(7) + 2;
         for row in &self.rows {
             write!(f, "{:>width$}", row.name, width = width(row))?;
         }
         // The order of the metrics' definition; by name, @10 would stand before @5.
-        let known = METRICS.iter().map(|metric| metric.name()).chain([COVERAGE_NAME.to_owned()]);
+        let known = METRICS
+            .iter()
+            .map(|metric| metric.name())
+            .chain([COVERAGE_NAME, SIMILARITY_RECALL, PAIR_LOSS].map(str::to_owned));
         for name in known.filter(|name| self.rows.iter().any(|row| row.metrics.contains_key(name))) {
-            write!(f, "\n{name:14}")?;
+            write!(f, "\n{name:21}")?;
             for row in &self.rows {
                 match row.metrics.get(&name) {
                     Some(value) => write!(f, "{value:>width$.4}", width = width(row))?,
@@ -70,9 +73,9 @@ mod tests {
         let lines = [
             "temporal: 3 users, 4 items",
             "",
-            "                two-tower-small      pop",
-            "hr@10                    0.5000   0.1250",
-            "mrr                      0.2500   0.2500",
+            "                       two-tower-small      pop",
+            "hr@10                           0.5000   0.1250",
+            "mrr                             0.2500   0.2500",
         ];
         assert_eq!(report.to_string(), lines.join("\n"));
         let json = serde_json::to_value(&report).unwrap();

@@ -72,6 +72,27 @@ impl<'a, Q: QueryVectors> VectorRanker<'a, Q> {
     }
 }
 
+impl<Q: QueryVectors> VectorRanker<'_, Q> {
+    /// Length of a vector.
+    pub(super) fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// The query vectors of cases: `cases × dim`.
+    pub(super) fn queries(&self, cases: &[Case]) -> Result<Vec<f32>, EvaluationError> {
+        let mut queries = vec![0.0; cases.len() * self.dim];
+        let embedded = self.query.embed(cases, &mut queries);
+        embedded.map_err(|cause| EvaluationError::Ranker { ranker: self.name.clone(), cause })?;
+        Ok(queries)
+    }
+
+    /// The vector of an article, where there is one.
+    pub(super) fn item(&self, article: u32) -> Option<&[f32]> {
+        let known = self.missing.binary_search(&article).is_err();
+        known.then(|| &self.vectors[article as usize * self.dim..][..self.dim])
+    }
+}
+
 impl<Q: QueryVectors> Ranker for VectorRanker<'_, Q> {
     fn name(&self) -> &str {
         &self.name
@@ -82,10 +103,7 @@ impl<Q: QueryVectors> Ranker for VectorRanker<'_, Q> {
     }
 
     fn score(&self, cases: &[Case], scores: &mut [f32]) -> Result<(), EvaluationError> {
-        let mut queries = vec![0.0; cases.len() * self.dim];
-        self.query
-            .embed(cases, &mut queries)
-            .map_err(|cause| EvaluationError::Ranker { ranker: self.name.clone(), cause })?;
+        let queries = self.queries(cases)?;
         inner_products(&queries, &self.vectors, self.dim, scores);
         for scores in scores.chunks_mut(self.vectors.len() / self.dim) {
             self.missing.iter().for_each(|&article| scores[article as usize] = f32::NEG_INFINITY);

@@ -140,7 +140,8 @@ impl Comparison<'_> {
     ) -> Result<Option<Row>, ExperimentError> {
         eprintln!("\n{name}");
         let started = Instant::now();
-        let job = Job { data: self.data, config, stop: self.stop, baselines: Some(baselines) };
+        let (data, stop, baselines) = (self.data, self.stop, Some(baselines));
+        let job = Job { data, config, stop, baselines, split_encoders: false };
         // Nothing of the job is used after a panic but its folder, which then has no outcome.
         let ended = catch_unwind(AssertUnwindSafe(|| job.train(run, self.models, false)));
         let ended = ended.unwrap_or_else(|_| Err(ExperimentError::Panic))?;

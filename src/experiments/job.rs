@@ -5,7 +5,7 @@ use crate::{
     bundle::MetricsRow,
     dataset::{Dataset, Histories, Split},
     evaluation::{
-        Evaluation,
+        Evaluation, PAIR_LOSS, SIMILARITY_RECALL,
         baselines::{self, Known},
     },
     progress::human,
@@ -33,6 +33,8 @@ pub struct Job<'a> {
     pub stop: &'a (dyn Fn() -> bool + Sync),
     /// Rows for the bundle's table beside the model's own; computed here when not given.
     pub baselines: Option<&'a [MetricsRow]>,
+    /// Write the towers in parts as well, into the bundle's folder `split`.
+    pub split_encoders: bool,
 }
 
 /// How a training ended that did not fail.
@@ -75,6 +77,7 @@ impl<'a> Data<'a> {
             split,
             fingerprint: &self.fingerprint,
             directory: directory.to_owned(),
+            cache: directory.parent().unwrap_or(directory).join(".cache"),
             stop,
             observe,
         }
@@ -128,7 +131,11 @@ impl Job<'_> {
         outcome.validation = trained.validation;
         outcome.test = self.table(&trainer, &trained)?;
         print_table(&outcome.test, trainer.test_cases().len(), self.data.dataset.articles.len());
-        Ok(Ended::Bundle(trainer.export(&trained, &outcome.test, models)?))
+        let bundle = trainer.export(&trained, &outcome.test, models)?;
+        if self.split_encoders {
+            trained.write_split_encoders(&bundle.join("split"))?;
+        }
+        Ok(Ended::Bundle(bundle))
     }
 
     /// The model's row, then the baselines', all on the test cases.
@@ -160,6 +167,11 @@ fn print_table(rows: &[MetricsRow], cases: usize, articles: usize) {
     for row in rows {
         let value = |name| row.metrics.get(name).copied().unwrap_or(f64::NAN);
         eprintln!("{:20}{}", row.name, SHOWN.map(|name| format!("{:12.4}", value(name))).concat());
+    }
+    for row in rows {
+        if let (Some(loss), Some(recall)) = (row.metrics.get(PAIR_LOSS), row.metrics.get(SIMILARITY_RECALL)) {
+            eprintln!("{}: {PAIR_LOSS} {loss:.4}, {SIMILARITY_RECALL} {recall:.4}", row.name);
+        }
     }
     eprintln!();
 }

@@ -295,6 +295,7 @@ impl Runs {
             .filter_map(Result::ok)
             .filter(|entry| entry.path().is_dir())
             .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .filter(|name| !name.starts_with('.'))
             .collect();
         ids.sort();
         let (mut runs, mut broken) = (Vec::new(), Vec::new());

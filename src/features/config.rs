@@ -21,6 +21,8 @@ pub struct FeatureSpec {
     /// A column of the data, or one of `customer_id`, `article_id`, `at`, `history`.
     pub source: String,
     pub encoding: EncodingSpec,
+    /// `false` leaves the feature out, so that a sweep can switch it.
+    pub enabled: bool,
 }
 
 /// An [`super::Encoding`] before the data is known.
@@ -34,6 +36,11 @@ pub enum EncodingSpec {
     },
     OneHot {
         min_count: u32,
+        dropout: f32,
+    },
+    Bucket {
+        min: f32,
+        width: f32,
     },
     MultiHot {
         min_count: u32,
@@ -78,6 +85,12 @@ struct Entry {
     decay: Option<f32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     buckets: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    width: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enabled: Option<bool>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -85,6 +98,7 @@ struct Entry {
 enum Kind {
     Embedding,
     OneHot,
+    Bucket,
     MultiHot,
     History,
     Sequence,
@@ -99,7 +113,9 @@ impl Kind {
     fn keys(self) -> &'static [&'static str] {
         match self {
             Self::Embedding => &["dim", "dropout", "min_count"],
-            Self::OneHot | Self::MultiHot => &["min_count"],
+            Self::OneHot => &["min_count", "dropout"],
+            Self::Bucket => &["min", "width"],
+            Self::MultiHot => &["min_count"],
             Self::History => &["dim", "length", "decay"],
             Self::Sequence => &["dim", "length"],
             Self::SequenceDays => &["dim", "length", "buckets"],
@@ -112,7 +128,8 @@ impl TryFrom<Entry> for FeatureSpec {
     type Error = String;
 
     fn try_from(entry: Entry) -> Result<Self, String> {
-        let Entry { source, name, encoding: kind, dim, dropout, min_count, length, decay, buckets } = entry;
+        let Entry { source, name, encoding: kind, dim, dropout, min_count, length, decay, .. } = entry;
+        let Entry { buckets, min, width, enabled, .. } = entry;
         let given = [
             ("dim", dim.is_some()),
             ("dropout", dropout.is_some()),
@@ -120,17 +137,22 @@ impl TryFrom<Entry> for FeatureSpec {
             ("length", length.is_some()),
             ("decay", decay.is_some()),
             ("buckets", buckets.is_some()),
+            ("min", min.is_some()),
+            ("width", width.is_some()),
         ];
         if let Some((key, _)) = given.iter().find(|(key, given)| *given && !kind.keys().contains(key)) {
             return Err(format!("feature `{source}`: its encoding takes no `{key}`"));
         }
-        let needs = |key: &str, value: Option<usize>| value.ok_or(format!("feature `{source}`: `{key}` is missing"));
-        let min_count = min_count.unwrap_or(1);
+        let missing = |key: &str| format!("feature `{source}`: `{key}` is missing");
+        let needs = |key: &str, value: Option<usize>| value.ok_or_else(|| missing(key));
+        let (min_count, dropout) = (min_count.unwrap_or(1), dropout.unwrap_or(0.0));
         let encoding = match kind {
-            Kind::Embedding => {
-                EncodingSpec::Embedding { dim: needs("dim", dim)?, dropout: dropout.unwrap_or(0.0), min_count }
-            }
-            Kind::OneHot => EncodingSpec::OneHot { min_count },
+            Kind::Embedding => EncodingSpec::Embedding { dim: needs("dim", dim)?, dropout, min_count },
+            Kind::OneHot => EncodingSpec::OneHot { min_count, dropout },
+            Kind::Bucket => EncodingSpec::Bucket {
+                min: min.ok_or_else(|| missing("min"))?,
+                width: width.ok_or_else(|| missing("width"))?,
+            },
             Kind::MultiHot => EncodingSpec::MultiHot { min_count },
             Kind::History => EncodingSpec::History {
                 dim: needs("dim", dim)?,
@@ -147,12 +169,12 @@ impl TryFrom<Entry> for FeatureSpec {
             Kind::Vector => EncodingSpec::Vector,
             Kind::CyclicMonth => EncodingSpec::CyclicMonth,
         };
-        Ok(Self { name: name.unwrap_or_else(|| source.clone()), source, encoding })
+        Ok(Self { name: name.unwrap_or_else(|| source.clone()), source, encoding, enabled: enabled.unwrap_or(true) })
     }
 }
 
 impl From<FeatureSpec> for Entry {
-    fn from(FeatureSpec { name, source, encoding }: FeatureSpec) -> Self {
+    fn from(FeatureSpec { name, source, encoding, enabled }: FeatureSpec) -> Self {
         let mut entry = Self {
             name: (name != source).then_some(name),
             source,
@@ -163,13 +185,21 @@ impl From<FeatureSpec> for Entry {
             length: None,
             decay: None,
             buckets: None,
+            min: None,
+            width: None,
+            enabled: (!enabled).then_some(false),
         };
         match encoding {
             EncodingSpec::Embedding { dim, dropout, min_count } => {
                 (entry.encoding, entry.dim, entry.dropout) = (Kind::Embedding, Some(dim), Some(dropout));
                 entry.min_count = Some(min_count);
             }
-            EncodingSpec::OneHot { min_count } => (entry.encoding, entry.min_count) = (Kind::OneHot, Some(min_count)),
+            EncodingSpec::OneHot { min_count, dropout } => {
+                (entry.encoding, entry.min_count, entry.dropout) = (Kind::OneHot, Some(min_count), Some(dropout));
+            }
+            EncodingSpec::Bucket { min, width } => {
+                (entry.encoding, entry.min, entry.width) = (Kind::Bucket, Some(min), Some(width));
+            }
             EncodingSpec::MultiHot { min_count } => {
                 (entry.encoding, entry.min_count) = (Kind::MultiHot, Some(min_count));
             }
@@ -211,9 +241,10 @@ mod tests {
                 { source = "history", encoding = "history", dim = 8, length = 20, decay = 0.9 },
                 { source = "history", name = "tokens", encoding = "sequence", dim = 8, length = 20 },
                 { source = "history", name = "ages", encoding = "sequence-days", dim = 2, length = 20, buckets = 9 },
+                { source = "age", name = "age_group", encoding = "bucket", min = 16, width = 10 },
             ]
             item = [
-                { source = "garment_group_name", encoding = "one-hot" },
+                { source = "garment_group_name", encoding = "one-hot", dropout = 0.1, enabled = false },
                 { source = "class", encoding = "multi-hot", min_count = 3 },
                 { source = "text", encoding = "vector" },
             ]"#,
@@ -221,6 +252,8 @@ mod tests {
         .unwrap();
         assert_eq!(config.query[0].encoding, EncodingSpec::Embedding { dim: 16, dropout: 0.1, min_count: 1 });
         assert_eq!((config.query[0].name.as_str(), config.query[2].name.as_str()), ("customer_id", "month"));
+        assert_eq!(config.query[4].encoding, EncodingSpec::Bucket { min: 16.0, width: 10.0 });
+        assert_eq!((config.item[0].enabled, config.item[1].enabled), (false, true));
         assert_eq!(config.item[1].encoding, EncodingSpec::MultiHot { min_count: 3 });
         let text = serde_json::to_string(&config).unwrap();
         assert_eq!(serde_json::from_str::<FeatureConfig>(&text).unwrap(), config);
@@ -232,7 +265,8 @@ mod tests {
             (r#"{ source = "a", encoding = "number", dim = 4 }"#, "takes no `dim`"),
             (r#"{ source = "a", encoding = "embedding" }"#, "`dim` is missing"),
             (r#"{ source = "a", encoding = "history", dim = 4 }"#, "`length` is missing"),
-            (r#"{ source = "a", encoding = "number", width = 4 }"#, "unknown field `width`"),
+            (r#"{ source = "a", encoding = "number", breadth = 4 }"#, "unknown field `breadth`"),
+            (r#"{ source = "a", encoding = "bucket", min = 0 }"#, "`width` is missing"),
             (r#"{ source = "a", encoding = "ordinal" }"#, "unknown variant `ordinal`"),
         ] {
             let error = parse(&format!("query = [{entry}]\nitem = []")).unwrap_err().to_string();

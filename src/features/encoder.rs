@@ -124,7 +124,7 @@ pub(super) struct Plan {
     widths: (usize, usize),
 }
 
-/// `at` is the first position in `indices` of `Id` and `Category`, else in `numbers`.
+/// `at` is the first position in `indices` of `Id`, `Category` and `Bucket`, else in `numbers`.
 #[derive(Debug)]
 enum Step {
     /// The row of the id, or the unknown row.
@@ -154,13 +154,45 @@ enum Step {
         dim: usize,
         column: String,
     },
+    Bucket {
+        at: usize,
+        min: f32,
+        width: f32,
+        rows: usize,
+        missing: usize,
+        column: String,
+    },
 }
 
 #[derive(Debug)]
 enum MomentStep {
-    Month { at: usize },
-    History { at: usize, length: usize, padding: u32 },
-    Ages { at: usize, length: usize, ages: AgeClasses, unknown: u32 },
+    Month {
+        at: usize,
+    },
+    /// Known days, ascending, with their rows.
+    Day {
+        at: usize,
+        days: Vec<(u32, u32)>,
+    },
+    History {
+        at: usize,
+        length: usize,
+        padding: u32,
+    },
+    Ages {
+        at: usize,
+        length: usize,
+        ages: AgeClasses,
+        unknown: u32,
+    },
+}
+
+/// The days of a validated vocabulary, ascending, with their rows.
+fn days(table: &IdTable) -> Vec<(u32, u32)> {
+    let day = |text| Timestamp::parse(text).expect("validated: every value is a date").day();
+    let mut days: Vec<(u32, u32)> = (0..).zip(table.iter()).map(|(row, text)| (day(text), row)).collect();
+    days.sort_unstable();
+    days
 }
 
 /// The positions a step fills.
@@ -180,6 +212,10 @@ impl Plan {
             let column = source.clone();
             let table = |name: &str| vocabularies.get(name).expect("validated: the vocabulary is there").clone();
             match encoding {
+                Encoding::Embedding { vocabulary, .. } if id == source::CUSTOMER_ID && source == source::AT => {
+                    moment.push(MomentStep::Day { at: index, days: days(&table(vocabulary)) });
+                    index += 1;
+                }
                 Encoding::Embedding { vocabulary, .. } | Encoding::OneHot { vocabulary, .. } => {
                     let (at, table) = (index, table(vocabulary));
                     lasting.push(if source == id {
@@ -192,6 +228,10 @@ impl Plan {
                 Encoding::MultiHot { vocabulary, rows } => {
                     lasting.push(Step::Tags { at: number, table: table(vocabulary), column });
                     number += rows;
+                }
+                &Encoding::Bucket { min, width, rows, missing } => {
+                    lasting.push(Step::Bucket { at: index, min, width, rows, missing, column });
+                    index += 1;
                 }
                 &Encoding::Number { mean, std } => {
                     lasting.push(Step::Number { at: number, mean, std, column });
@@ -251,6 +291,10 @@ impl Plan {
                         numbers[*at..at + dim].copy_from_slice(vector);
                     }
                 }
+                &Step::Bucket { at, min, width, rows, missing, ref column } => {
+                    let value = attributes.number(column).filter(|value| value.is_finite());
+                    indices[at] = value.map_or(missing, |value| Encoding::bucket(value, min, width, rows)) as i64;
+                }
             }
         }
     }
@@ -265,6 +309,10 @@ impl Plan {
     ) {
         for step in &self.moment {
             match *step {
+                MomentStep::Day { at: position, ref days } => {
+                    let known = days.binary_search_by_key(&at.day(), |&(day, _)| day);
+                    indices[position] = known.map_or(days.len() as i64, |i| i64::from(days[i].1));
+                }
                 MomentStep::Month { at: position } => {
                     let angle = TAU * f32::from(at.month() - 1) / 12.0;
                     (numbers[position], numbers[position + 1]) = angle.sin_cos();
@@ -294,7 +342,7 @@ impl Plan {
     /// The positions that [`Self::encode_lasting`] fills.
     pub(super) fn lasting(&self) -> impl Iterator<Item = Filled> {
         self.lasting.iter().map(|step| match step {
-            Step::Id { at, .. } | Step::Category { at, .. } => Filled::Index { at: *at },
+            Step::Id { at, .. } | Step::Category { at, .. } | Step::Bucket { at, .. } => Filled::Index { at: *at },
             Step::Number { at, .. } => Filled::Number { at: *at },
             Step::Tags { at, table, .. } => Filled::Tags { at: *at, width: table.len() },
             Step::Vector { at, dim, .. } => Filled::Vector { at: *at, width: *dim },
@@ -344,7 +392,7 @@ mod tests {
                 "history",
                 Encoding::History { vocabulary: "article_id".into(), rows: 3, dim: 2, length: 3, decay: 1.0 },
             ),
-            feature("city", Encoding::OneHot { vocabulary: "city".into(), rows: 2 }),
+            feature("city", Encoding::OneHot { vocabulary: "city".into(), rows: 2, dropout: 0.0 }),
         ];
         let item = vec![
             feature("tags", Encoding::MultiHot { vocabulary: "tags".into(), rows: 2 }),
@@ -382,6 +430,36 @@ mod tests {
         let (indices, numbers) =
             query(&CustomerView { id: Some("w"), attributes: odd, at, history: &[7, 0], times: &[] });
         assert_eq!((indices, numbers), (vec![3, 0, 2, 2, 1], vec![0.0, 0.0, 1.0]));
+    }
+
+    #[test]
+    fn days_and_groups_are_found_and_what_lies_outside_is_not() {
+        let mut vocabularies = Vocabularies::new();
+        vocabularies.insert("article_id", ["a"].into_iter().collect());
+        vocabularies.insert("day", ["2019-01-08", "2019-01-07"].into_iter().collect());
+        let feature = |source: &str, encoding| Feature { name: source.to_owned(), source: source.to_owned(), encoding };
+        let day = |rows| Encoding::Embedding { vocabulary: "day".into(), rows, dim: 2, dropout: 0.1 };
+        let age = Encoding::Bucket { min: 16.0, width: 10.0, rows: 12, missing: 10 };
+        let query = TowerSchema { features: vec![feature("at", day(3)), feature("age", age)] };
+        let id = Encoding::OneHot { vocabulary: "article_id".into(), rows: 2, dropout: 0.0 };
+        let item = TowerSchema { features: vec![feature("article_id", id)] };
+        let encoder = Encoder::new(FeatureSchema { query, item }, vocabularies).unwrap();
+        for (at, age, expected) in [
+            ("2019-01-08T23:00:00Z", "16", [0, 0]),
+            ("2019-01-07", "17", [1, 1]),
+            ("2019-01-09", "26", [2, 1]),
+            ("1970-01-01", "26.5", [2, 2]),
+            ("2019-01-07", "-3", [1, 0]),
+            ("2019-01-07", "1e30", [1, 11]),
+            ("2019-01-07", "NaN", [1, 10]),
+        ] {
+            let attributes = &Record(vec![("age", age)]);
+            let at = Timestamp::parse(at).unwrap();
+            let view = CustomerView { id: None, attributes, at, history: &[], times: &[] };
+            let mut indices = [9, 9];
+            encoder.encode_query(&view, &mut indices, &mut []);
+            assert_eq!(indices, expected, "{at} {age}");
+        }
     }
 
     #[test]

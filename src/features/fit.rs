@@ -10,12 +10,16 @@ use crate::{
     dataset::{Column, Dataset, Entities, MISSING, Values},
     domain::{IdTable, Timestamp},
 };
+use std::collections::BTreeMap;
 
 /// Makes the schema that `config` asks for, with what the training purchases (rows of `dataset.purchases`) teach:
 ///
 /// * `customer_id` knows the customers with a training purchase; `article_id` knows the whole catalogue, in the order
 ///   of `dataset.articles`, because an item of the index is a row of it.
 /// * A column's vocabulary holds the values seen in at least `min_count` training purchases.
+/// * The days of `at` are those with a training purchase.
+/// * A bucket's groups reach to the largest number of a training purchase, `max`, and to that of missing ones, which count
+///   as `max + min / 2`.
 /// * A number's mean and (population) standard deviation are taken over training purchases that have it.
 ///
 /// # Errors
@@ -30,8 +34,11 @@ pub fn fit(
     let purchases = &dataset.purchases;
     let times = || train_rows.iter().map(|&row| purchases.time[row as usize]);
     let span = (times().min().unwrap_or_default(), times().max().unwrap_or_default());
-    let query = Fit::new(Tower::Query, &dataset.customers, &purchases.customer, train_rows, span)
-        .tower(&config.query, &mut vocabularies)?;
+    let mut query = Fit::new(Tower::Query, &dataset.customers, &purchases.customer, train_rows, span);
+    for time in times() {
+        *query.days.entry(time.day()).or_default() += 1;
+    }
+    let query = query.tower(&config.query, &mut vocabularies)?;
     let item = Fit::new(Tower::Item, &dataset.articles, &purchases.article, train_rows, span)
         .tower(&config.item, &mut vocabularies)?;
     // Building an encoder checks the rest: names, ranges, encodings that their source can't have.
@@ -47,6 +54,8 @@ struct Fit<'a> {
     purchases: Vec<u32>,
     /// Moments of the first and the last training purchase.
     span: (Timestamp, Timestamp),
+    /// Training purchases of every day that has one; of the query tower.
+    days: BTreeMap<u32, u32>,
 }
 
 impl<'a> Fit<'a> {
@@ -61,12 +70,13 @@ impl<'a> Fit<'a> {
         for &row in train_rows {
             purchases[of_purchase[row as usize] as usize] += 1;
         }
-        Self { tower, entities, purchases, span }
+        Self { tower, entities, purchases, span, days: BTreeMap::new() }
     }
 
     fn tower(&self, specs: &[FeatureSpec], vocabularies: &mut Vocabularies) -> Result<TowerSchema, FeatureError> {
         let features = specs
             .iter()
+            .filter(|spec| spec.enabled)
             .map(|spec| {
                 let encoding = self.encoding(spec, vocabularies)?;
                 Ok(Feature { name: spec.name.clone(), source: spec.source.clone(), encoding })
@@ -81,10 +91,11 @@ impl<'a> Fit<'a> {
                 let (vocabulary, len) = self.vocabulary(spec, min_count, vocabularies)?;
                 Encoding::Embedding { vocabulary, rows: len + 1, dim, dropout }
             }
-            EncodingSpec::OneHot { min_count } => {
+            EncodingSpec::OneHot { min_count, dropout } => {
                 let (vocabulary, len) = self.vocabulary(spec, min_count, vocabularies)?;
-                Encoding::OneHot { vocabulary, rows: len + 1 }
+                Encoding::OneHot { vocabulary, rows: len + 1, dropout }
             }
+            EncodingSpec::Bucket { min, width } => self.bucket(spec, min, width)?,
             EncodingSpec::MultiHot { min_count } => {
                 let (vocabulary, len) = self.vocabulary(spec, min_count, vocabularies)?;
                 Encoding::MultiHot { vocabulary, rows: len }
@@ -129,6 +140,11 @@ impl<'a> Fit<'a> {
                 let ids = self.entities.ids.iter().zip(&self.purchases);
                 ids.filter(|&(_, &count)| count > 0 && count >= min_count).map(|(id, _)| id).collect()
             }
+            (Tower::Query, source::AT) => {
+                let days = self.days.iter().filter(|&(_, &count)| count >= min_count);
+                let days: Vec<String> = days.map(|(&day, _)| Timestamp(day * Timestamp::DAY).date_string()).collect();
+                days.iter().map(String::as_str).collect()
+            }
             _ => self.values(spec, min_count)?,
         };
         let len = table.len();
@@ -171,22 +187,36 @@ impl<'a> Fit<'a> {
         Ok(values.filter(|&(value, count)| seen(count) && is_value(value)).map(|(value, _)| value).collect())
     }
 
-    fn number(&self, spec: &FeatureSpec) -> Result<Encoding, FeatureError> {
+    /// Every number of a column with a training purchase, and how many of those.
+    fn numbers<'s>(&'s self, spec: &'s FeatureSpec) -> Result<impl Iterator<Item = (f32, u32)> + 's, FeatureError> {
         self.column(spec)?;
-        let (mut weight, mut mean, mut squares) = (0.0, 0.0, 0.0);
-        for (row, &count) in self.purchases.iter().enumerate().filter(|&(_, &count)| count > 0) {
-            let value = EntityRow { entities: self.entities, row }.number(&spec.source).filter(|v| v.is_finite());
-            if let Some(value) = value.map(f64::from) {
-                // Welford's update with a weight: stable where the mean is large beside the deviation.
-                weight += f64::from(count);
-                let step = value - mean;
-                mean += step * f64::from(count) / weight;
-                squares += f64::from(count) * step * (value - mean);
-            }
-        }
-        if weight == 0.0 {
+        let number = move |row| EntityRow { entities: self.entities, row }.number(&spec.source);
+        let rows = self.purchases.iter().enumerate().filter(|&(_, &count)| count > 0);
+        let mut numbers = rows
+            .filter_map(move |(row, &count)| Some((number(row).filter(|value| value.is_finite())?, count)))
+            .peekable();
+        if numbers.peek().is_none() {
             let problem = format!("no training purchase has a number in the column `{}`", spec.source);
             return Err(self.wrong(spec, problem));
+        }
+        Ok(numbers)
+    }
+
+    fn bucket(&self, spec: &FeatureSpec, min: f32, width: f32) -> Result<Encoding, FeatureError> {
+        let max = self.numbers(spec)?.fold(f32::NEG_INFINITY, |max, (value, _)| max.max(value));
+        let group = |value: f32| Encoding::bucket(value, min, width, usize::MAX);
+        let missing = group(max + min / 2.0);
+        Ok(Encoding::Bucket { min, width, rows: group(max).max(missing).saturating_add(1), missing })
+    }
+
+    fn number(&self, spec: &FeatureSpec) -> Result<Encoding, FeatureError> {
+        let (mut weight, mut mean, mut squares) = (0.0, 0.0, 0.0);
+        for (value, count) in self.numbers(spec)? {
+            // Welford's update with a weight: stable where the mean is large beside the deviation.
+            weight += f64::from(count);
+            let step = f64::from(value) - mean;
+            mean += step * f64::from(count) / weight;
+            squares += f64::from(count) * step * (f64::from(value) - mean);
         }
         let std = (squares / weight).sqrt() as f32;
         // A column of one value says nothing; it must still divide.
@@ -287,6 +317,26 @@ mod tests {
         assert_eq!((mean, (std * std).round()), (30.0, 200.0), "variance of 20, 20, 50");
         assert_eq!(number(&[0, 1]), Ok((20.0, 1.0)));
         assert!(number(&[3]).unwrap_err().contains("no training purchase has a number"));
+    }
+
+    #[test]
+    fn groups_of_age_and_days_of_purchases() {
+        let mut dataset = testing::shop(1, 1, 4, 4, TimeUnit::Second);
+        dataset.customers.columns[0].values = Values::Number(vec![16.0, 26.0, 26.5, f32::NAN]);
+        dataset.purchases.customer = vec![0, 1, 2, 3];
+        dataset.purchases.time = [3, 3, 4, 9].map(|day| Timestamp(day * Timestamp::DAY + 7)).to_vec();
+        let age = r#"{ source = "age", encoding = "bucket", min = 16, width = 10 }"#;
+        let day = r#"{ source = "at", name = "day", encoding = "embedding", dim = 2 }"#;
+        let off = r#"{ source = "no such column", encoding = "one-hot", enabled = false }"#;
+        let (schema, vocabularies) = fit(&dataset, &[0, 1, 2], &config(&format!("{age}, {off}, {day}"), ID)).unwrap();
+        assert_eq!(schema.query.features.len(), 2);
+        // 26.5 is the largest, so a missing age counts as 34.5; both are of group 2.
+        let bucket = Encoding::Bucket { min: 16.0, width: 10.0, rows: 3, missing: 2 };
+        assert_eq!(schema.query.features[0].encoding, bucket);
+        let days: Vec<&str> = vocabularies.get("day").unwrap().iter().collect();
+        assert_eq!(days, ["1970-01-04", "1970-01-05"]);
+        let tiny = age.replace("width = 10", "width = 1e-9");
+        assert!(fit(&dataset, &[0, 1, 2], &config(&tiny, ID)).unwrap_err().to_string().contains("groups"));
     }
 
     #[test]

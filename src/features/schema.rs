@@ -32,10 +32,18 @@ pub struct Feature {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "encoding", rename_all = "kebab-case")]
 pub enum Encoding {
-    /// A trained row of `rows × dim`. While training, a value is replaced by the unknown row with probability `dropout`.
+    /// A trained row of `rows × dim`. While training, a value is replaced by the unknown row with probability `dropout`. Of
+    /// the source `at`, the values are the days of the training purchases, as `2020-09-22`.
     Embedding { vocabulary: String, rows: usize, dim: usize, dropout: f32 },
-    /// One-hot of width `rows`.
-    OneHot { vocabulary: String, rows: usize },
+    /// One-hot of width `rows`, `dropout` as above.
+    OneHot {
+        vocabulary: String,
+        rows: usize,
+        #[serde(default)]
+        dropout: f32,
+    },
+    /// One-hot of the group `⌈(x − min) / width⌉` of a number, cut to `0..rows`; `missing` is the group of those without one.
+    Bucket { min: f32, width: f32, rows: usize, missing: usize },
     /// Any number of values: their one-hots summed, unknown values dropped (`rows` = vocabulary length); fills `rows` numbers.
     MultiHot { vocabulary: String, rows: usize },
     /// The trained rows of the customer's last `length` articles, newest first, averaged with weights
@@ -91,6 +99,14 @@ pub enum Slot<'a> {
     Numbers { at: usize, width: usize },
 }
 
+impl Encoding {
+    /// The group of a number in a [`Self::Bucket`] of these parameters.
+    pub(super) fn bucket(x: f32, min: f32, width: f32, rows: usize) -> usize {
+        // The cast cuts at 0 and at the largest number there is.
+        (((x - min) / width).ceil() as usize).min(rows.saturating_sub(1))
+    }
+}
+
 impl Slot<'_> {
     /// How many columns of the first layer's input, or of a token, the slot fills.
     pub fn width(&self) -> usize {
@@ -114,7 +130,7 @@ impl TowerSchema {
                     index += 1;
                     Slot::Embedding { name, rows, dim, at: index - 1 }
                 }
-                Encoding::OneHot { rows, .. } => {
+                Encoding::OneHot { rows, .. } | Encoding::Bucket { rows, .. } => {
                     index += 1;
                     Slot::OneHot { rows, at: index - 1 }
                 }

@@ -58,6 +58,8 @@ pub(crate) const FEATURES: &str = r#"
         { source = "size", encoding = "number" },
         { source = "at", name = "month", encoding = "cyclic-month" },
         { source = "city", encoding = "one-hot" },
+        { source = "at", name = "day", encoding = "embedding", dim = 3, dropout = 0.1 },
+        { source = "age", name = "age-group", encoding = "bucket", min = 16, width = 10 },
     ]
     item = [
         { source = "tags", encoding = "multi-hot" },

@@ -1,6 +1,7 @@
 //! Checks of a schema, be it freshly fitted or read from a bundle of unknown origin.
 
 use super::{Encoding, Feature, FeatureError, FeatureSchema, Tower, TowerSchema, Vocabularies, source};
+use crate::domain::Timestamp;
 use std::collections::HashSet;
 
 /// Bounds far above any use, so that a hostile schema can't overflow a width or exhaust memory.
@@ -8,6 +9,7 @@ const MAX_FEATURES: usize = 256;
 const MAX_DIM: usize = 4_096;
 const MAX_LENGTH: usize = 1_024;
 const MAX_CLASSES: usize = 100_000;
+const MAX_GROUPS: usize = 4_096;
 
 /// # Errors
 /// [`FeatureError`] naming the first feature that is wrong in itself or doesn't fit its vocabulary.
@@ -35,7 +37,8 @@ fn tower(tower: Tower, schema: &TowerSchema, vocabularies: &Vocabularies) -> Res
         }
         encoding_fits_source(tower, feature).map_err(wrong)?;
         parameters(&feature.encoding).map_err(wrong)?;
-        rows(&feature.encoding, vocabularies).map_err(|(vocabulary, problem)| FeatureError::Vocabulary {
+        let values = rows(&feature.encoding, vocabularies).and_then(|()| dates(tower, feature, vocabularies));
+        values.map_err(|(vocabulary, problem)| FeatureError::Vocabulary {
             tower,
             feature: feature.name.clone(),
             vocabulary: vocabulary.to_owned(),
@@ -52,8 +55,8 @@ fn encoding_fits_source(tower: Tower, feature: &Feature) -> Result<(), String> {
     match (tower, source, &feature.encoding) {
         (Tower::Query, source::CUSTOMER_ID, E::Embedding { .. } | E::OneHot { .. }) => Ok(()),
         (Tower::Query, source::CUSTOMER_ID, _) => takes("`embedding` or `one-hot`"),
-        (Tower::Query, source::AT, E::CyclicMonth) => Ok(()),
-        (Tower::Query, source::AT, _) => takes("`cyclic-month`"),
+        (Tower::Query, source::AT, E::CyclicMonth | E::Embedding { .. }) => Ok(()),
+        (Tower::Query, source::AT, _) => takes("`cyclic-month` or `embedding`"),
         (Tower::Query, source::HISTORY, E::History { vocabulary, .. }) if vocabulary == source::ARTICLE_ID => Ok(()),
         (Tower::Query, source::HISTORY, E::Sequence { vocabulary, .. }) if vocabulary == source::ARTICLE_ID => Ok(()),
         (Tower::Query, source::HISTORY, E::SequenceDays { .. }) => Ok(()),
@@ -84,9 +87,7 @@ fn parameters(encoding: &Encoding) -> Result<(), String> {
     match *encoding {
         Encoding::Embedding { dim, dropout, .. } => {
             in_range("dim", dim, MAX_DIM)?;
-            if !(0.0..1.0).contains(&dropout) {
-                return Err(format!("`dropout` is {dropout}, not at least 0 and below 1"));
-            }
+            dropout_in_range(dropout)?;
         }
         Encoding::History { dim, length, decay, .. } => {
             in_range("dim", dim, MAX_DIM)?;
@@ -113,20 +114,56 @@ fn parameters(encoding: &Encoding) -> Result<(), String> {
             }
         }
         Encoding::Vector { dim } => in_range("dim", dim, MAX_DIM)?,
-        Encoding::OneHot { .. } | Encoding::MultiHot { .. } | Encoding::CyclicMonth => {}
+        Encoding::OneHot { dropout, .. } => dropout_in_range(dropout)?,
+        Encoding::Bucket { min, width, rows, missing } => {
+            if !(min.is_finite() && width > 0.0 && width.is_finite()) {
+                return Err(format!("`min` {min} and `width` {width} must be finite, the latter above 0"));
+            }
+            if rows > MAX_GROUPS || missing >= rows {
+                return Err(format!("a width of {width} makes {rows} groups, more than {MAX_GROUPS}"));
+            }
+        }
+        Encoding::MultiHot { .. } | Encoding::CyclicMonth => {}
     }
     Ok(())
+}
+
+fn dropout_in_range(dropout: f32) -> Result<(), String> {
+    if (0.0..1.0).contains(&dropout) {
+        Ok(())
+    } else {
+        Err(format!("`dropout` is {dropout}, not at least 0 and below 1"))
+    }
+}
+
+/// The embedding of a moment knows days.
+fn dates<'a>(tower: Tower, feature: &'a Feature, vocabularies: &Vocabularies) -> Result<(), (&'a str, String)> {
+    let Encoding::Embedding { vocabulary, .. } = &feature.encoding else { return Ok(()) };
+    if tower != Tower::Query || feature.source != source::AT {
+        return Ok(());
+    }
+    let mut values = vocabularies.get(vocabulary).into_iter().flat_map(|table| table.iter());
+    match values.find(|text| text.len() != 10 || Timestamp::parse(text).is_err()) {
+        Some(text) => {
+            Err((vocabulary, format!("holds `{}`, which is no date", text.chars().take(64).collect::<String>())))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Tables must have as many rows as their vocabulary needs, counting the unknown row.
 fn rows<'a>(encoding: &'a Encoding, vocabularies: &Vocabularies) -> Result<(), (&'a str, String)> {
     let (vocabulary, rows, unknown) = match encoding {
         Encoding::Embedding { vocabulary, rows, .. }
-        | Encoding::OneHot { vocabulary, rows }
+        | Encoding::OneHot { vocabulary, rows, .. }
         | Encoding::History { vocabulary, rows, .. }
         | Encoding::Sequence { vocabulary, rows, .. } => (vocabulary, *rows, 1),
         Encoding::MultiHot { vocabulary, rows } => (vocabulary, *rows, 0),
-        Encoding::SequenceDays { .. } | Encoding::Number { .. } | Encoding::Vector { .. } | Encoding::CyclicMonth => {
+        Encoding::SequenceDays { .. }
+        | Encoding::Number { .. }
+        | Encoding::Vector { .. }
+        | Encoding::Bucket { .. }
+        | Encoding::CyclicMonth => {
             return Ok(());
         }
     };
@@ -186,6 +223,10 @@ mod tests {
             (Box::new(set(1, Encoding::Number { mean: f32::NAN, std: 1.0 })), "finite"),
             (Box::new(set(1, Encoding::CyclicMonth)), "takes the source `at`"),
             (Box::new(set(1, history("article_id", 21, 5, 0.5))), "takes the source `history`"),
+            (Box::new(set(4, embedding("city", 4, 4, 0.0))), "which is no date"),
+            (Box::new(set(1, Encoding::Bucket { min: 0.0, width: 0.0, rows: 2, missing: 0 })), "above 0"),
+            (Box::new(set(1, Encoding::Bucket { min: 0.0, width: 1.0, rows: usize::MAX, missing: 0 })), "groups"),
+            (Box::new(set(1, Encoding::Bucket { min: 0.0, width: 1.0, rows: 2, missing: 2 })), "groups"),
             (Box::new(set(2, history("customer_id", 21, 5, 0.5))), "needs the vocabulary `article_id`"),
             (Box::new(set(2, history("article_id", 21, usize::MAX, 0.5))), "`length` is"),
             (Box::new(set(2, history("article_id", 21, 5, f32::NAN))), "`decay` is NaN"),

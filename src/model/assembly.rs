@@ -155,7 +155,7 @@ mod tests {
             features: vec![
                 feature("id", Encoding::Embedding { vocabulary: "id".into(), rows: 4, dim: 2, dropout: 0.0 }),
                 feature("age", Encoding::Number { mean: 0.0, std: 1.0 }),
-                feature("group", Encoding::OneHot { vocabulary: "group".into(), rows: 3 }),
+                feature("group", Encoding::OneHot { vocabulary: "group".into(), rows: 3, dropout: 0.0 }),
                 feature(
                     "bought",
                     Encoding::History { vocabulary: "id".into(), rows: 5, dim: 2, length: 3, decay: 0.5 },

@@ -8,10 +8,12 @@
 mod file;
 mod graph;
 mod sequence;
+mod split;
 
 pub use sequence::{
     Activation, Block, DecoderGraph, EncoderGraph, LstmGraph, LstmLayer, Norm, Positions, SequenceGraph, TokenTable,
 };
+pub use split::SplitTower;
 
 use std::path::{Path, PathBuf};
 

@@ -4,7 +4,7 @@ use super::{learner::StepOptimizer, sequence_config::SequenceConfig};
 use crate::{
     bundle::IndexParameters,
     dataset::Protocol,
-    evaluation::METRICS,
+    evaluation::{Evaluation, METRICS, PairTests, SIMILARITY_RECALL},
     features::FeatureConfig,
     model::{
         AdamW, LossKind, TwoTowerConfig,
@@ -54,7 +54,7 @@ pub struct ModelConfig {
     /// The bundle's name: lower-case letters, digits, `-`, `_`.
     pub name: String,
     pub family: Family,
-    /// Length of query and item vectors.
+    /// Length of query and item vectors; 0 takes the last of the layers, alike in both towers, for the last one.
     pub dim: usize,
     /// Widths of the hidden layers (ReLU) of the query tower; a last layer of width `dim` follows without ReLU.
     #[serde(default)]
@@ -150,7 +150,8 @@ pub struct LoopConfig {
     pub threads: usize,
     /// Stop when the metric has not risen for so many epochs, and keep the best epoch; 0 trains all epochs and keeps the last.
     pub patience: u32,
-    /// Judges an epoch on the validation cases: one of [`crate::evaluation::METRICS`], such as `ndcg@10`, `recall@12`.
+    /// Judges an epoch on the validation cases: one of [`crate::evaluation::METRICS`], such as `ndcg@10`, `recall@12`; or
+    /// `similarity-recall@500` with a pairwise loss.
     pub metric: String,
     /// Train again from scratch for the best number of epochs, with the held-out purchases too.
     pub refit: Refit,
@@ -284,7 +285,15 @@ impl TrainingConfig {
         config.checked()
     }
 
-    fn checked(self) -> Result<Self, ConfigError> {
+    fn checked(mut self) -> Result<Self, ConfigError> {
+        if self.model.dim == 0 {
+            let (query, item) = (self.model.query_layers.pop(), self.model.item_layers.pop());
+            self.model.dim = query.filter(|_| query == item).ok_or(ConfigError::Value {
+                key: "model.dim",
+                problem: "is 0, but `model.query_layers` and `model.item_layers` do not end in the same width"
+                    .to_owned(),
+            })?;
+        }
         let Self { model, loss, optimizer, training, index, .. } = &self;
         let name = model.name.as_str();
         let safe = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
@@ -298,6 +307,11 @@ impl TrainingConfig {
             ("model.dim", (1..=4_096).contains(&model.dim), "must be 1 to 4096"),
             ("model.query_layers", model.query_layers.iter().all(|&w| w > 0), "holds a layer of width 0"),
             ("model.item_layers", model.item_layers.iter().all(|&w| w > 0), "holds a layer of width 0"),
+            (
+                "loss.kind",
+                !loss.kind.is_pairwise() || model.family == Family::TwoTower,
+                "needs the family two-tower: drawn negatives are for pairs of a customer and an article",
+            ),
             (
                 "loss.kind",
                 loss.kind != LossKind::CosineCrossEntropy || model.normalize,
@@ -336,7 +350,8 @@ impl TrainingConfig {
             ("training.evaluation_cases", training.evaluation_cases > 0, "must be at least 1"),
             (
                 "training.metric",
-                METRICS.iter().any(|metric| metric.name() == training.metric),
+                METRICS.iter().any(|metric| metric.name() == training.metric)
+                    || (loss.kind.is_pairwise() && training.metric == SIMILARITY_RECALL),
                 "is no metric of the evaluation table, such as ndcg@10, recall@12, hr@100, map@12",
             ),
             // The graph builder ends the process above 256 links.
@@ -356,6 +371,13 @@ impl TrainingConfig {
         let LossConfig { kind: loss, temperature, .. } = self.loss;
         let amsgrad = self.optimizer.amsgrad;
         TwoTowerConfig { dim, query_layers, item_layers, normalize, loss, temperature, amsgrad }
+    }
+
+    /// The tests of models that learn from pairs; `None` for others.
+    pub fn pair_tests<'a>(&self, evaluation: Evaluation<'a>) -> Option<PairTests<'a>> {
+        let LossConfig { kind: loss, temperature, .. } = self.loss;
+        let (batch, seed) = (self.purchases_a_step(), self.training.seed);
+        loss.is_pairwise().then_some(PairTests { evaluation, loss, temperature, batch, seed })
     }
 
     /// A batch of a pairwise loss is half purchases, half negatives.
@@ -454,6 +476,15 @@ mod tests {
     }
 
     #[test]
+    fn a_third_width_of_0_means_two_layers() {
+        let layers = ["model.query_layers=[128, 64]", "model.item_layers=[256, 64]"];
+        let three = load(SMALL, &[layers[0], layers[1], "model.dim=32"]).unwrap().model;
+        assert_eq!((three.dim, three.query_layers, three.item_layers), (32, vec![128, 64], vec![256, 64]));
+        let two = load(SMALL, &[layers[0], layers[1], "model.dim=0"]).unwrap().model;
+        assert_eq!((two.dim, two.query_layers, two.item_layers), (64, vec![128], vec![256]));
+    }
+
+    #[test]
     fn adam_couples_the_decay_and_adamw_does_not() {
         let decays = |kind: &str| {
             let adamw = load(SMALL, &["optimizer.weight_decay=0.5", kind]).unwrap().optimizer.at(0, 1).adamw;
@@ -467,6 +498,8 @@ mod tests {
         for (sets, part) in [
             (["training.epoch=3"], "unknown field `epoch`"),
             (["training.epochs=0"], "`training.epochs` must be at least 1"),
+            (["model.dim=0"], "do not end in the same width"),
+            (["features.item.0.enabled=false"], "`features.item` names no feature"),
             (["training.epochs=many"], "invalid type"),
             (["training.metric=auc"], "`training.metric` is no metric"),
             (["features.query.7.dim=4"], "`7` is no entry"),

@@ -30,6 +30,8 @@ pub enum TrainingError {
     Family,
     #[error("encoder: {0}")]
     Sequence(#[from] SequenceError),
+    #[error("a sequence model has no two towers to write in parts")]
+    NoTowers,
     #[error("cannot write {}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
     #[error("cannot start {threads} worker threads: {source}")]
@@ -40,7 +42,11 @@ impl TrainingError {
     /// Whether the user's configuration, data or call is at fault, and not the machine.
     pub fn is_bad_input(&self) -> bool {
         match self {
-            Self::Features(_) | Self::NothingToResume(_) | Self::EmptyWindow(_) | Self::NoSequences => true,
+            Self::Features(_)
+            | Self::NoTowers
+            | Self::NothingToResume(_)
+            | Self::EmptyWindow(_)
+            | Self::NoSequences => true,
             Self::Checkpoint(error) => !matches!(error, CheckpointError::Io { .. }),
             _ => false,
         }

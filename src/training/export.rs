@@ -173,11 +173,16 @@ fn embed(side: &Side, inputs: &Inputs) -> Vec<f32> {
     vectors
 }
 
-fn weights(side: &Side) -> Vec<Vec<f32>> {
+pub(super) fn weights(side: &Side) -> Vec<Vec<f32>> {
     side.tables.iter().map(|table| table.trained_weights()).collect()
 }
 
-fn graph<'a>(name: &'a str, schema: &'a TowerSchema, side: &'a Side, tables: &'a [Vec<f32>]) -> onnx::TowerGraph<'a> {
+pub(super) fn graph<'a>(
+    name: &'a str,
+    schema: &'a TowerSchema,
+    side: &'a Side,
+    tables: &'a [Vec<f32>],
+) -> onnx::TowerGraph<'a> {
     let mut tables = tables.iter();
     let mut table = || tables.next().map_or(&[][..], |table| table.as_slice());
     let inputs = schema.slots().into_iter().zip(&schema.features).map(|(slot, feature)| match slot {

@@ -29,13 +29,8 @@ pub trait Learner: Sized + Sync {
         config: &TrainingConfig,
     ) -> Self::Samples<'a>;
 
-    /// The same for the stage `stage` of a run, with whatever training needs beside the purchases.
-    fn training_samples<'a>(
-        trainer: &'a Trainer<'_>,
-        encoder: &'a Encoder,
-        rows: &[u32],
-        _stage: &str,
-    ) -> Self::Samples<'a> {
+    /// The same with whatever training needs beside the purchases.
+    fn training_samples<'a>(trainer: &'a Trainer<'_>, encoder: &'a Encoder, rows: &[u32]) -> Self::Samples<'a> {
         Self::samples(encoder, trainer.dataset, trainer.histories, rows, trainer.config)
     }
 
@@ -107,13 +102,9 @@ impl Learner for TwoTower {
         Samples::new(encoder, dataset, histories, rows, config)
     }
 
-    fn training_samples<'a>(trainer: &'a Trainer<'_>, encoder: &'a Encoder, rows: &[u32], stage: &str) -> Samples<'a> {
+    fn training_samples<'a>(trainer: &'a Trainer<'_>, encoder: &'a Encoder, rows: &[u32]) -> Samples<'a> {
         let samples = Samples::new(encoder, trainer.dataset, trainer.histories, rows, trainer.config);
-        if trainer.config.loss.kind.is_pairwise() {
-            samples.with_negatives(trainer.negatives(rows, stage))
-        } else {
-            samples
-        }
+        if trainer.config.loss.kind.is_pairwise() { samples.with_negatives(trainer.negatives(rows)) } else { samples }
     }
 
     fn step(&mut self, batch: &StepBatch, optimizer: &StepOptimizer) -> f64 {

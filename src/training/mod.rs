@@ -15,6 +15,7 @@ mod run;
 mod samples;
 mod sequence_config;
 mod sequences;
+mod split_encoders;
 
 #[cfg(test)]
 mod sequence_tests;

@@ -1,8 +1,8 @@
 //! Drawn negatives on disk, so that every run on the same purchases learns from the same pairs.
 //!
-//! A file is the magic, the sha256 of everything the draw depends on, the number of articles, the articles, and the
-//! sha256 of all that. One of another key is drawn anew, one that is damaged too, with a message; it is written beside its
-//! place and renamed.
+//! A file is the magic, its key (the sha256 of everything the draw depends on), the articles, and the sha256 of all that. It
+//! bears the beginning of the key in its name, so that runs on other data, seeds or windows never meet it. A damaged one is
+//! drawn again, with a message. It is written beside its place and renamed.
 
 use super::run::Trainer;
 use crate::dataset::{NO_NEGATIVE, NegativeDraw};
@@ -14,16 +14,17 @@ const MAGIC: &[u8; 8] = b"VTRNEGS1";
 const HASH: usize = 32;
 
 impl Trainer<'_> {
-    /// A negative for each of the purchases `rows`, among the articles that were bought in them: from the file `stage`
-    /// where it is of this data, seed and window, else drawn and kept there.
-    pub(super) fn negatives(&self, rows: &[u32], stage: &str) -> Vec<u32> {
+    /// A negative for each of the purchases `rows`, among the articles that were bought in them: from the cache where it has
+    /// those of this data, seed and window, else drawn and kept there.
+    pub(super) fn negatives(&self, rows: &[u32]) -> Vec<u32> {
         let mut pool: Vec<u32> = rows.iter().map(|&row| self.dataset.purchases.article[row as usize]).collect();
         pool.sort_unstable();
         pool.dedup();
         let seed = self.config.training.seed;
         let draw = NegativeDraw { dataset: self.dataset, histories: self.histories, rows, pool: &pool, seed };
-        let path = self.directory.join(format!("negatives-{stage}.bin"));
         let key = self.key(&draw);
+        let name: String = key[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        let path = self.cache.join(format!("negatives-{name}.bin"));
         match read(&path, &key) {
             Ok(Some(articles)) => return articles,
             Ok(None) => {}
@@ -82,7 +83,11 @@ fn write(path: &Path, key: &[u8; HASH], articles: &[u32]) -> std::io::Result<()>
     let mut bytes = [MAGIC, key.as_slice()].concat();
     bytes.extend(articles.iter().flat_map(|article| article.to_le_bytes()));
     bytes.extend(Sha256::digest(&bytes));
-    let partial = path.with_extension("partial");
+    // Runs side by side may write the same file.
+    let partial = path.with_extension(format!("{}.partial", std::process::id()));
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
     std::fs::write(&partial, bytes)?;
     std::fs::rename(partial, path)
 }

@@ -39,6 +39,8 @@ pub struct Trainer<'a> {
     pub fingerprint: &'a str,
     /// Where checkpoints and the metrics file go.
     pub directory: PathBuf,
+    /// Where drawn negatives are kept, for this run and others.
+    pub cache: PathBuf,
     /// Asked before every step; `true` ends the run there, with a checkpoint.
     pub stop: &'a (dyn Fn() -> bool + Sync),
     /// Told of every line of the metrics file as it is written.
@@ -186,7 +188,7 @@ impl Trainer<'_> {
         if resume {
             checkpoint::read(&self.last(), &mut model)?;
         }
-        let samples = L::training_samples(self, &encoder, &stage.rows, stage_name(state));
+        let samples = L::training_samples(self, &encoder, &stage.rows);
         if samples.batches() == 0 {
             return Err(TrainingError::NoSequences);
         }
@@ -332,7 +334,12 @@ impl Trainer<'_> {
         };
         let ranker = VectorRanker::new(name, queries, model.dim(), &items);
         let (dataset, histories, protocol) = (self.dataset, self.histories, self.split.protocol);
-        Ok(Evaluation { dataset, histories, protocol, cases }.row(&ranker)?)
+        let evaluation = Evaluation { dataset, histories, protocol, cases };
+        let mut row = evaluation.row(&ranker)?;
+        if let Some(tests) = self.config.pair_tests(evaluation) {
+            row.metrics.extend(tests.metrics(&ranker)?);
+        }
+        Ok(row)
     }
 
     fn metric(&self, row: &MetricsRow) -> f64 {

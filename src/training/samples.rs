@@ -197,13 +197,13 @@ impl Side {
         let mut dropouts = Vec::new();
         for feature in &schema.features {
             match feature.encoding {
-                Encoding::Embedding { rows, dropout, .. } => {
+                Encoding::Embedding { rows, dropout, .. } | Encoding::OneHot { rows, dropout, .. } => {
                     if dropout > 0.0 {
                         dropouts.push((at, rows as i64 - 1, dropout));
                     }
                     at += 1;
                 }
-                Encoding::OneHot { .. } => at += 1,
+                Encoding::Bucket { .. } => at += 1,
                 Encoding::History { length, .. }
                 | Encoding::Sequence { length, .. }
                 | Encoding::SequenceDays { length, .. } => at += length,
@@ -225,7 +225,7 @@ impl Side {
         (&mut inputs.indices[row * i..(row + 1) * i], &mut inputs.numbers[row * n..(row + 1) * n])
     }
 
-    /// Puts the unknown row in the place of some ids, so that it learns to stand for any of them.
+    /// Puts the unknown row in the place of some values, so that it learns to stand for any of them.
     fn drop_ids(&self, indices: &mut [i64], rng: &mut ChaCha8Rng) {
         for &(at, unknown, probability) in &self.dropouts {
             if rng.random::<f32>() < probability {

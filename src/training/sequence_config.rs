@@ -81,8 +81,12 @@ impl TrainingConfig {
     pub fn schema_features(&self) -> FeatureConfig {
         let Some((sequence, _)) = self.sequence_model() else { return self.features.clone() };
         let length = sequence.length;
-        let feature =
-            |name: &str, source: &str, encoding| FeatureSpec { name: name.into(), source: source.into(), encoding };
+        let feature = |name: &str, source: &str, encoding| FeatureSpec {
+            name: name.into(),
+            source: source.into(),
+            encoding,
+            enabled: true,
+        };
         let dim = self.item_dim(&sequence);
         let mut query = vec![feature("items", source::HISTORY, EncodingSpec::Sequence { dim, length })];
         if let Some(DaysConfig { buckets, dim }) = sequence.days {
@@ -130,7 +134,8 @@ impl TrainingConfig {
             let sequences = |spec: &FeatureSpec| {
                 matches!(spec.encoding, EncodingSpec::Sequence { .. } | EncodingSpec::SequenceDays { .. })
             };
-            return match (self.features.query.is_empty(), self.features.item.is_empty()) {
+            let none = |features: &[FeatureSpec]| !features.iter().any(|feature| feature.enabled);
+            return match (none(&self.features.query), none(&self.features.item)) {
                 (true, _) => refuse("features.query", "names no feature".into()),
                 (_, true) => refuse("features.item", "names no feature".into()),
                 _ if self.features.query.iter().any(sequences) => {

@@ -5,6 +5,7 @@ use crate::{
     bundle::Bundle,
     dataset::{Dataset, Histories, Split, TimeUnit},
     features::testing,
+    model::TwoTower,
 };
 use std::{
     path::Path,
@@ -73,6 +74,7 @@ pub(super) fn with_trainer<T>(
         split: &split,
         fingerprint: &dataset.fingerprint(),
         directory: directory.to_owned(),
+        cache: directory.join("cache"),
         stop,
         observe: &|_| (),
     })
@@ -87,8 +89,16 @@ pub(super) fn finished(outcome: Result<Outcome, TrainingError>) -> Trained {
 }
 
 #[track_caller]
+fn two_tower(trained: &Trained) -> &TwoTower {
+    match &trained.model {
+        Model::TwoTower(model) => model,
+        Model::Sequence(_) => panic!("of another family"),
+    }
+}
+
+#[track_caller]
 fn assert_same(a: &Trained, b: &Trained) {
-    let (Model::TwoTower(x), Model::TwoTower(y)) = (&a.model, &b.model) else { panic!("of another family") };
+    let (x, y) = (two_tower(a), two_tower(b));
     assert_eq!((a.epochs, a.validation, x.steps), (b.epochs, b.validation, y.steps));
     for (a, b) in [(&x.query, &y.query), (&x.item, &y.item)] {
         assert!(a.tables == b.tables && a.tower == b.tower, "the weights differ");
@@ -167,16 +177,25 @@ fn a_diverging_run_names_the_step_and_keeps_its_last_checkpoint() {
 #[test]
 fn drawn_negatives_are_kept_and_never_used_for_other_purchases() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("negatives-search.bin");
     let pairs = |seed: &str| config(&["loss.kind=binary-cross-entropy", "training.epochs=1", seed]);
     let run = |seed: &str| finished(train(&pairs(seed), directory.path(), false, usize::MAX));
+    let files = || -> Vec<_> {
+        std::fs::read_dir(directory.path().join("cache")).unwrap().map(|entry| entry.unwrap().path()).collect()
+    };
     let first = run("training.seed=1");
+    let [path] = files().try_into().unwrap();
     let file = std::fs::read(&path).unwrap();
     assert_same(&run("training.seed=1"), &first);
-    // Of another seed: not used, and replaced.
     run("training.seed=2");
-    assert_ne!(std::fs::read(&path).unwrap(), file);
-    assert_same(&run("training.seed=1"), &first);
+    assert_eq!(files().len(), 2, "another seed draws others");
+    assert_eq!(std::fs::read(&path).unwrap(), file);
+    // What is in the file is what is learnt from.
+    let mut other = file[..file.len() - 32].to_vec();
+    other[40..].chunks_exact_mut(4).for_each(|article| article.copy_from_slice(&[0; 4]));
+    other.extend(<sha2::Sha256 as sha2::Digest>::digest(&other));
+    std::fs::write(&path, other).unwrap();
+    let other = run("training.seed=1");
+    assert!(two_tower(&other).item.tables != two_tower(&first).item.tables);
     std::fs::write(&path, &file[..file.len() / 2]).unwrap();
     assert_same(&run("training.seed=1"), &first);
     assert_eq!(std::fs::read(&path).unwrap(), file);

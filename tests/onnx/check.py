@@ -3,7 +3,8 @@
     check.py DIRECTORY
 
 Every DIRECTORY/<case>/ holds tower.onnx and case.json: {"inputs": {name: {"shape", "values"}}, "dim", "expected",
-"external"}. Prints one line a case; ends with status 1 when one fails.
+"external"}. A tower in parts has {"parts": [{"encoder": file, "indices"} or {"columns"}], "batch"} in place of "inputs":
+what its encoders give and the other columns, side by side, are the input of tower.onnx. Prints one line a case; ends with status 1 when one fails.
 """
 
 import json
@@ -18,6 +19,30 @@ TOLERANCE = 1e-4
 TYPES = {"indices": np.int64, "numbers": np.float32}
 
 
+def session(path: Path) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def inputs(directory: Path, case: dict) -> dict[str, np.ndarray]:
+    if "parts" not in case:
+        return {
+            name: np.array(tensor["values"], TYPES[name]).reshape(tensor["shape"])
+            for name, tensor in case["inputs"].items()
+        }
+    columns = []
+    for part in case["parts"]:
+        if "encoder" in part:
+            path = directory / part["encoder"]
+            onnx.checker.check_model(str(path), full_check=True)
+            indices = np.array(part["indices"], np.int64).reshape(case["batch"], -1)
+            columns.extend(session(path).run(["embedding"], {"indices": indices}))
+        else:
+            columns.append(np.array(part["columns"], np.float32).reshape(case["batch"], -1))
+    return {"numbers": np.concatenate(columns, axis=1)}
+
+
 def check(directory: Path) -> str:
     path = directory / "tower.onnx"
     case = json.loads((directory / "case.json").read_text())
@@ -26,7 +51,8 @@ def check(directory: Path) -> str:
     model = onnx.load(str(path), load_external_data=False)
     assert (model.ir_version, model.opset_import[0].version) == (8, 17), "IR and operator set"
     assert model.producer_name == "vitrine" and model.doc_string and model.graph.doc_string, "names and documentation"
-    assert [i.name for i in model.graph.input] == list(case["inputs"]), "inputs"
+    feeds = inputs(directory, case)
+    assert [i.name for i in model.graph.input] == list(feeds), "inputs"
     for value in [*model.graph.input, *model.graph.output]:
         assert value.type.tensor_type.shape.dim[0].dim_param == "batch", f"the batch axis of {value.name} is free"
     external = [t for t in model.graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL]
@@ -35,14 +61,7 @@ def check(directory: Path) -> str:
         entries = {e.key: e.value for e in tensor.external_data}
         assert entries["location"] == "tower.onnx.data" and int(entries["offset"]) % 4096 == 0, entries
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    feeds = {
-        name: np.array(tensor["values"], TYPES[name]).reshape(tensor["shape"])
-        for name, tensor in case["inputs"].items()
-    }
-    (found,) = session.run(["embedding"], feeds)
+    (found,) = session(path).run(["embedding"], feeds)
     expected = np.array(case["expected"], np.float32).reshape(-1, case["dim"])
     assert found.dtype == np.float32 and found.shape == expected.shape, f"{found.shape} instead of {expected.shape}"
     difference = float(np.abs(found - expected).max())

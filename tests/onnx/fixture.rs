@@ -28,7 +28,7 @@ pub fn embedding(name: &str, rows: usize, dim: usize) -> Feature {
 }
 
 pub fn one_hot(name: &str, rows: usize) -> Feature {
-    feature(name, Encoding::OneHot { vocabulary: name.to_owned(), rows })
+    feature(name, Encoding::OneHot { vocabulary: name.to_owned(), rows, dropout: 0.0 })
 }
 
 pub fn multi_hot(name: &str, rows: usize) -> Feature {

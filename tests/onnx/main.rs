@@ -7,6 +7,7 @@ mod fixture;
 mod python;
 mod reference;
 mod sequences;
+mod split;
 mod text;
 
 use fixture::{Fixture, embedding, history, multi_hot, number, one_hot};
@@ -261,10 +262,13 @@ fn onnx_runtime_computes_what_the_towers_define() {
             export(&directory.path().join(name), &fixture, batch, external);
         }
     }
+    for fixture in fixtures() {
+        split::export(&directory.path().join(format!("{} in parts", fixture.name)), &fixture, 32);
+    }
     export(&directory.path().join("large table"), &large(), 8, Some(onnx::EXTERNAL_ABOVE));
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/onnx/check.py");
     let output = Command::new(python::interpreter()).arg(script).arg(directory.path()).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(text.contains("31 of 31 cases agree"), "{text}");
+    assert!(text.contains("41 of 41 cases agree"), "{text}");
 }

@@ -5,11 +5,12 @@ use crate::{
     cli::{OrBadInput, data::DataArguments},
     dataset::{Dataset, Histories, Protocol, Split, TimeUnit},
     evaluation::{
-        Evaluation, Report,
+        Evaluation, QueryVectors, Report, VectorRanker,
         baselines::{self, Known},
         bundle_ranker,
     },
     progress::Progress,
+    training::TrainingConfig,
 };
 use anyhow::{Context, anyhow};
 use std::path::PathBuf;
@@ -73,7 +74,13 @@ pub fn run(arguments: &EvaluateArguments) -> anyhow::Result<()> {
     let progress = Progress::new("evaluate", baselines.len() as u64 + u64::from(bundle.is_some()), "rankers");
     let mut rows = Vec::new();
     if let Some(bundle) = &bundle {
-        rows.push(evaluation.row(&known_articles(bundle, &dataset, &histories)?)?);
+        let ranker = known_articles(bundle, &dataset, &histories)?;
+        let mut row = evaluation.row(&ranker)?;
+        let config = serde_json::from_value::<TrainingConfig>(bundle.manifest().training.clone()).ok();
+        if let Some(tests) = config.and_then(|config| config.pair_tests(evaluation)) {
+            row.metrics.extend(tests.metrics(&ranker)?);
+        }
+        rows.push(row);
         progress.add(1);
     }
     let train = split.train_and_validation();
@@ -99,7 +106,7 @@ fn known_articles<'a>(
     bundle: &'a Bundle,
     dataset: &'a Dataset,
     histories: &'a Histories,
-) -> anyhow::Result<impl crate::evaluation::Ranker + 'a> {
+) -> anyhow::Result<VectorRanker<'a, impl QueryVectors + 'a>> {
     let known = dataset.articles.ids.iter().filter(|id| bundle.encoder().item_row(id).is_some()).count();
     if known == 0 {
         return Err(anyhow!("the bundle knows none of the {} articles of the data", dataset.articles.len()))

@@ -4,9 +4,9 @@ use super::mark;
 use crate::{
     cli::{OrBadInput, data::DataArguments},
     experiments::{Data, Ended, Job, NewRun, Runs},
-    training::TrainingConfig,
+    training::{Family, TrainingConfig},
 };
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use std::{
     path::PathBuf,
     sync::{
@@ -43,12 +43,19 @@ pub struct TrainArguments {
     /// Go on from the last checkpoint of the same configuration and data.
     #[arg(long)]
     resume: bool,
+    /// Write the towers in parts as well, into the bundle's folder `split`: an encoder for each embedding, and two towers
+    /// over the concatenated features.
+    #[arg(long)]
+    split_encoders: bool,
 }
 
 /// # Errors
 /// Bad input: configuration, data, or a checkpoint of another run; else a fault of the machine.
 pub fn run(arguments: &TrainArguments) -> anyhow::Result<()> {
     let config = TrainingConfig::load(&arguments.config, &arguments.set).or_bad_input()?;
+    if arguments.split_encoders && config.model.family != Family::TwoTower {
+        return Err(anyhow!("--split-encoders is for the family `two-tower`")).or_bad_input();
+    }
     let stop = stop_on_interrupt()?;
     let dataset = arguments.data.load_with_texts(config.text.as_ref())?;
     let data = Data::new(&dataset, &arguments.data.data);
@@ -58,7 +65,13 @@ pub fn run(arguments: &TrainArguments) -> anyhow::Result<()> {
         false => runs.begin(NewRun::training(&config, &data)),
     })?;
     eprintln!("run {}", run.directory().display());
-    let job = Job { data: &data, config: &config, stop: &|| stop.load(Ordering::Relaxed), baselines: None };
+    let job = Job {
+        data: &data,
+        config: &config,
+        stop: &|| stop.load(Ordering::Relaxed),
+        baselines: None,
+        split_encoders: arguments.split_encoders,
+    };
     match mark(job.train(run, &arguments.out, arguments.resume))? {
         Ended::Bundle(bundle) => {
             println!("{}", bundle.display());

@@ -252,7 +252,8 @@ impl Work<'_> {
         let parameters = values.iter().map(|(key, value)| (key.clone(), serde_json::json!(value))).collect();
         let run = self.sweep.runs.begin(NewRun { parameters, ..NewRun::training(&config, self.sweep.data) })?;
         let id = run.record.id.clone();
-        let job = Job { data: self.sweep.data, config: &config, stop: self.sweep.stop, baselines: None };
+        let (data, stop) = (self.sweep.data, self.sweep.stop);
+        let job = Job { data, config: &config, stop, baselines: None, split_encoders: false };
         let Ended::Bundle(bundle) = job.train(run, self.sweep.models, false)? else { return Ok(None) };
         found.bundle = bundle;
         let outcome = self.sweep.runs.find(&id)?.outcome;

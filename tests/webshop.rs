@@ -1,0 +1,198 @@
+//! System W from files to answers: `models/configs/webshop.toml` trained on a small generated shop, its towers in parts,
+//! and a server with an article whose category no training purchase had.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![cfg(all(feature = "trainer", feature = "server"))]
+
+use axum::{
+    body::Body,
+    http::{Request, StatusCode},
+};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use std::{path::Path, sync::Arc};
+use tower::ServiceExt;
+use vitrine::{
+    bundle::{Bundle, Tower},
+    dataset::{
+        self, LoadOptions, Protocol,
+        generate::{Generator, ShopSize},
+    },
+    evaluation::{PAIR_LOSS, SIMILARITY_RECALL},
+    experiments::{Data, Ended, Job, NewRun, Runs},
+    features::{ArticleView, Encoding, EntityRow, Slot, TowerSchema},
+    http::{self, App},
+    serving::{Config, Service},
+    store::{self, Import, StoreOptions},
+    training::TrainingConfig,
+};
+
+const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/configs/webshop.toml");
+
+/// An article of a garment group that nothing in training had.
+const NEW: &str = "999000001";
+const UNSEEN: &str = "Space Suits";
+
+fn load(folder: &Path) -> dataset::Dataset {
+    dataset::load(folder, &LoadOptions::default()).unwrap().0
+}
+
+fn config(changes: &[&str]) -> TrainingConfig {
+    TrainingConfig::load(Path::new(CONFIG), &changes.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>()).unwrap()
+}
+
+/// Puts an article like the last one, but new, at the end of the catalogue.
+fn add_unseen(folder: &Path) {
+    let path = folder.join("articles.csv");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut lines = text.lines();
+    let names: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let mut reader = lines.next().unwrap().split(',').map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(reader.len(), names.len(), "the first article's text holds no comma");
+    for (name, value) in [("article_id", NEW), ("garment_group_name", UNSEEN)] {
+        reader[names.iter().position(|n| *n == name).unwrap()] = value.to_owned();
+    }
+    std::fs::write(&path, format!("{}\n{}\n", text.trim_end(), reader.join(","))).unwrap();
+}
+
+/// Trains with the configuration; the bundle.
+fn train(dataset: &dataset::Dataset, home: &Path, config: &TrainingConfig) -> Bundle {
+    let data = Data::new(dataset, home);
+    let run = Runs::new(home.join("runs")).begin(NewRun::training(config, &data)).unwrap();
+    let job = Job { data: &data, config, stop: &|| false, baselines: Some(&[]), split_encoders: true };
+    match job.train(run, &home.join("models"), false).unwrap() {
+        Ended::Bundle(path) => Bundle::open(&path).unwrap(),
+        Ended::Interrupted(path) => panic!("stopped at {}", path.display()),
+    }
+}
+
+#[test]
+fn the_configuration_says_what_the_document_says() {
+    let webshop = config(&[]);
+    assert_eq!(webshop.split, Protocol::Temporal { test_days: 7, validation_days: 7 });
+    assert_eq!((webshop.training.window_days, webshop.purchases_a_step()), (Some(7), 256));
+    // Every switch of the document.
+    let switched = config(&[
+        "features.query.1.enabled=false",
+        "features.query.2.enabled=false",
+        "features.item.3.enabled=false",
+        "model.dim=0",
+        "optimizer.amsgrad=true",
+        "loss.kind=binary-cross-entropy",
+    ]);
+    assert_eq!((switched.model.dim, switched.model.query_layers.len()), (64, 1));
+}
+
+#[test]
+fn trained_exported_in_parts_and_served() {
+    let home = tempfile::tempdir().unwrap();
+    let shop = home.path().join("shop");
+    let size = ShopSize { articles: 200, customers: 300, transactions: 12_000, days: 40, seed: 1 };
+    Generator::new(size).unwrap().write(&shop, false).unwrap();
+    let dataset = load(&shop);
+    let bundle = train(&dataset, home.path(), &config(&["features.item.1.dropout=0.1", "training.epochs=2"]));
+    let metrics = &bundle.manifest().metrics[0].metrics;
+    assert!(metrics[PAIR_LOSS].is_finite() && (0.0..=1.0).contains(&metrics[SIMILARITY_RECALL]), "{metrics:?}");
+    days_and_groups(&bundle);
+    parts_give_the_same(&bundle, &dataset);
+
+    add_unseen(&shop);
+    let dataset = load(&shop);
+    let row = dataset.articles.ids.find(NEW).unwrap() as usize;
+    unknown_slot(&bundle, &EntityRow { entities: &dataset.articles, row });
+    let answer = serve(home.path(), &dataset);
+    assert_eq!((&answer["items"][0]["article_id"], &answer["items"][0]["source"]), (&json!(NEW), &json!("model")));
+    assert_eq!(answer["meta"]["strategy"], "personalised");
+}
+
+/// The week's seven days and the age groups of the document's formula.
+fn days_and_groups(bundle: &Bundle) {
+    let features = &bundle.manifest().schema.query.features;
+    let Encoding::Bucket { rows, missing, .. } = features[1].encoding else { panic!("{:?}", features[1]) };
+    assert!(rows > 5 && missing == rows - 1, "{rows} groups, {missing} for a missing age");
+    let Encoding::Embedding { rows, .. } = features[2].encoding else { panic!("{:?}", features[2]) };
+    assert_eq!(rows, 7 + 1, "the days of the training week and the unknown one");
+}
+
+fn unknown_slot(bundle: &Bundle, attributes: &EntityRow<'_>) {
+    let encoder = bundle.encoder();
+    let (mut indices, mut numbers) = (vec![-1; encoder.item_widths().0], vec![]);
+    encoder.encode_item(&ArticleView { id: Some(NEW), attributes }, &mut indices, &mut numbers);
+    let rows = |at: usize| match encoder.schema().item.slots()[at] {
+        Slot::Embedding { rows, .. } | Slot::OneHot { rows, .. } => rows as i64,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((indices[0], indices[1]), (rows(0) - 1, rows(1) - 1), "unknown id and garment group");
+    assert!((2..6).all(|at| indices[at] < rows(at) - 1), "{indices:?}: the rest is known");
+    let mut vector = Vec::new();
+    bundle.item_tower().embed(&indices, &numbers, 1, &mut vector).unwrap();
+    assert!((vector.iter().map(|x| x * x).sum::<f32>() - 1.0).abs() < 1e-4, "a unit vector");
+}
+
+/// The five files, and that they compute what the bundle's towers do.
+fn parts_give_the_same(bundle: &Bundle, dataset: &dataset::Dataset) {
+    let folder = bundle.directory().join("split");
+    let mut files: Vec<String> =
+        std::fs::read_dir(&folder).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
+    files.sort();
+    let encoders = ["article_id_encoder.onnx", "customer_id_encoder.onnx"];
+    assert_eq!(
+        files,
+        [&encoders[..], &["item_tower.onnx", "query_tower.onnx", "transaction_date_encoder.onnx"]].concat()
+    );
+
+    let schema = &bundle.encoder().schema().item;
+    let (mut indices, mut numbers) = (vec![0; bundle.encoder().item_widths().0], vec![]);
+    let mut input = Vec::new();
+    let article = ArticleView {
+        id: Some(dataset.articles.ids.get(3)),
+        attributes: &EntityRow { entities: &dataset.articles, row: 3 },
+    };
+    bundle.encoder().encode_item(&article, &mut indices, &mut numbers);
+    for (slot, feature) in schema.slots().into_iter().zip(&schema.features) {
+        match slot {
+            Slot::Embedding { dim, at, .. } => {
+                let schema = TowerSchema { features: vec![feature.clone()] };
+                let encoder =
+                    Tower::load(&folder.join(format!("{}_encoder.onnx", feature.name)), &schema, dim).unwrap();
+                let mut columns = Vec::new();
+                encoder.embed(&[indices[at]], &[], 1, &mut columns).unwrap();
+                input.extend(columns);
+            }
+            Slot::OneHot { rows, at } => {
+                input.extend((0..rows).map(|row| f32::from(u8::from(row as i64 == indices[at]))))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let mut numbers_only = schema.features[0].clone();
+    numbers_only.encoding = Encoding::MultiHot { vocabulary: "x".into(), rows: input.len() };
+    let layers = TowerSchema { features: vec![numbers_only] };
+    let (mut parts, mut whole) = (Vec::new(), Vec::new());
+    let layers = Tower::load(&folder.join("item_tower.onnx"), &layers, bundle.manifest().dim).unwrap();
+    layers.embed(&[], &input, 1, &mut parts).unwrap();
+    bundle.item_tower().embed(&indices, &[], 1, &mut whole).unwrap();
+    assert!(parts.iter().zip(&whole).all(|(a, b)| (a - b).abs() < 1e-4), "{parts:?} {whole:?}");
+}
+
+/// What a server over the database and the bundle answers a known customer who wants the new category.
+fn serve(home: &Path, dataset: &dataset::Dataset) -> Value {
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let url = format!("sqlite:{}", home.join("shop.sqlite").display());
+        let options = StoreOptions::default();
+        store::migrate(&url, &options).await.unwrap();
+        store::import(&url, &options, &Import::new(dataset, "webshop")).await.unwrap();
+        let mut config = Config::default();
+        config.models.directory = home.join("models");
+        let store = store::connect(&url, &options).await.unwrap();
+        let service = Arc::new(Service::new(store, &config, &http::route_patterns()).unwrap());
+        service.catch_up().await.unwrap();
+        let router = http::public(&App::new(service), &config).unwrap();
+        let customer = dataset.customers.ids.get(*dataset.purchases.customer.last().unwrap());
+        let body = json!({ "customer_id": customer, "k": 3, "filter": { "garment_group_name": UNSEEN } });
+        let request = Request::post("/v1/recommendations").header("content-type", "application/json");
+        let response = router.oneshot(request.body(Body::from(body.to_string())).unwrap()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        serde_json::from_slice(&response.into_body().collect().await.unwrap().to_bytes()).unwrap()
+    })
+}
