@@ -197,7 +197,7 @@ fn configurations_are_read_and_unknown_keys_refused() {
         DecoderConfig { layers: 3, positions: Positions::Rotary, activation: Activation::Elu, ..Default::default() };
     assert_eq!(config, EncoderConfig::Decoder(want));
     assert_eq!(read(&toml::to_string(&config).unwrap()).unwrap(), config);
-    assert!(read("encoder = 'lstm'\nhidden = [1024, 512]\nbatch-norm = false").is_ok());
+    assert!(read("encoder = 'lstm'\nhidden = [1024, 512]\nbatch_norm = false").is_ok());
     for bad in ["encoder = 'lstm'\nhiden = [4]", "encoder = 'gru'", "layers = 2", "encoder = 'decoder'\nhidden = [4]"] {
         assert!(read(bad).is_err(), "{bad}");
     }
