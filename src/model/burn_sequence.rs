@@ -31,7 +31,7 @@ pub fn embed(encoder: &SequenceEncoder, packed: &Packed, tokens: &[f32]) -> Vec<
     let device = Device::flex();
     let input = TensorData::new(tokens.to_vec(), [packed.tokens(), encoder.input_width()]);
     let output = BurnEncoder::of(encoder, &device).forward(packed, Tensor::from_data(input, &device));
-    let last = packed.last_rows().map(|row| output.clone().slice([row..row + 1])).collect();
+    let last = packed.last_rows().map(|row| output.clone().narrow(0, row, 1)).collect();
     Tensor::cat(last, 0).into_data().try_to_vec().expect("the CPU backend computes in f32")
 }
 
@@ -75,7 +75,7 @@ impl BurnEncoder {
         let scale = if config.scale_embedding { (width as f64).sqrt() } else { 1.0 };
         let mut x = x * scale;
         match config.positions {
-            Positions::Learned => x = x + self.weight("positions").slice([0..len]),
+            Positions::Learned => x = x + self.weight("positions").narrow(0, 0, len),
             Positions::Sinusoidal => x = x + self.sinusoids(len, width),
             Positions::Rotary | Positions::None => {}
         }
@@ -171,7 +171,7 @@ impl BurnEncoder {
         let mut hidden = cell.clone();
         let mut all = Vec::with_capacity(len);
         for t in 0..len {
-            let gates = inputs.clone().slice([t..t + 1]) + hidden.matmul(weight("recurrent.weight"));
+            let gates = inputs.clone().narrow(0, t, 1) + hidden.matmul(weight("recurrent.weight"));
             let gate = |i: usize| gates.clone().slice([0..1, i * width..(i + 1) * width]);
             cell = sigmoid(gate(1)) * cell + sigmoid(gate(0)) * gate(2).tanh();
             hidden = sigmoid(gate(3)) * cell.clone().tanh();
@@ -183,7 +183,7 @@ impl BurnEncoder {
 
 /// Applies `f` to the rows of each sequence.
 fn each(packed: &Packed, x: Tensor<2>, f: impl Fn(Tensor<2>) -> Tensor<2>) -> Tensor<2> {
-    let parts = (0..packed.sequences()).map(|s| f(x.clone().slice([packed.rows(s)])));
+    let parts = (0..packed.sequences()).map(|s| f(x.clone().narrow(0, packed.rows(s).start, packed.rows(s).len())));
     Tensor::cat(parts.collect(), 0)
 }
 

@@ -330,10 +330,10 @@ fn tanh(x: f32) -> f32 {
     let far = ((1.0 - e) / (1.0 + e)).copysign(x);
     let z = x * x;
     let poly = -5.704_988_7e-3;
-    let poly = poly * z + 2.063_908_9e-2;
+    let poly = poly * z + 2.063_909e-2;
     let poly = poly * z - 5.373_971_6e-2;
     let poly = poly * z + 0.133_314_42;
-    let poly = poly * z - 0.333_332_82;
+    let poly = poly * z - 0.333_332_8;
     let near = poly * z * x + x;
     if x.abs() < 0.625 { near } else { far }
 }

@@ -17,6 +17,7 @@ use super::{
     kernels::{Dropout, add_rows, lstm_cell, lstm_cell_backward},
     parameters::{Parameters, Start, take},
     plan::{Piece, cut, score_stride},
+    product::transpose,
     time_major::{Steps, TimeMajor},
 };
 use rayon::prelude::*;
@@ -62,7 +63,17 @@ struct Work {
     attended: Vec<f32>,
     probabilities: Vec<f32>,
     by_hidden: Vec<f32>,
+    backward: Scratch,
+}
+
+/// Working space of a layer's backward pass.
+#[derive(Debug, Clone, Default)]
+struct Scratch {
+    /// For each row the hidden state of the step before.
     previous: Vec<f32>,
+    /// The transposed weights: copies, because products over rows that lie far apart are three times slower.
+    input: Vec<f32>,
+    recurrent: Vec<f32>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -240,7 +251,7 @@ impl Lstm {
         if self.config.attention {
             self.attend_backward(&work, by_output);
         }
-        let Work { order, layers: saved, norms: normed, x, by_hidden, previous, .. } = &mut work;
+        let Work { order, layers: saved, norms: normed, x, by_hidden, backward, .. } = &mut work;
         by_hidden.resize(by_output.len(), 0.0);
         order.gather(by_output, self.width(), by_hidden);
         if let Some(norm) = self.norms.get(self.layers.len()) {
@@ -248,7 +259,7 @@ impl Lstm {
         }
         for (l, (layer, saved)) in self.layers.iter().zip(saved).enumerate().rev() {
             self.dropout(Some(seed), l, by_hidden);
-            layer.backward(parameters, order, saved, by_hidden, previous, x);
+            layer.backward(parameters, order, saved, by_hidden, backward, x);
             if let Some(norm) = self.norms.get(l) {
                 norm.backward(parameters, &normed[l], x);
             }
@@ -326,18 +337,22 @@ impl Layer {
     }
 
     /// Writes the gradients of the weights and, into `by_x`, that by the layer's input. `by_hidden` is used up, and so is
-    /// what was saved; `previous` is working space.
+    /// what was saved; `scratch` is working space.
     fn backward(
         &self,
         parameters: &mut Parameters,
         order: &TimeMajor,
         saved: &mut Saved,
         by_hidden: &mut [f32],
-        previous: &mut Vec<f32>,
+        scratch: &mut Scratch,
         by_x: &mut Vec<f32>,
     ) {
         let (width, rows) = (self.hidden, order.tokens.len());
         let Parameters { values, gradient, .. } = parameters;
+        let Scratch { previous, input, recurrent } = scratch;
+        transpose_into(&values[self.input.clone()], 4 * width, input);
+        transpose_into(&values[self.recurrent.clone()], 4 * width, recurrent);
+        let (input, recurrent) = (View::new(input, 4 * width, self.inputs), View::new(recurrent, 4 * width, width));
         by_x.resize(rows * self.inputs, 0.0);
         previous.resize(rows * width, 0.0);
         let (mut by_x, mut by_hidden, mut before) = (&mut by_x[..], by_hidden, &mut previous[..]);
@@ -352,14 +367,14 @@ impl Layer {
             parts.push((piece, state, gates, by, take(&mut before, n * width)));
         }
         parts.into_par_iter().for_each(|(steps, (cells, hidden), gates, (by_hidden, by_x), before)| {
-            self.back_through_time(values, steps, gates, cells, by_hidden);
+            self.back_through_time(recurrent, steps, gates, cells, by_hidden);
             for t in 1..steps.steps() {
                 let (rows, from) = (steps.step(t), steps.step(t - 1).start * width);
                 let at = rows.start * width..rows.end * width;
                 before[at.clone()].copy_from_slice(&hidden[from..from + at.len()]);
             }
             let by_gates = View::new(gates, steps.rows(), 4 * width);
-            multiply(by_x, self.inputs, false, 1.0, by_gates, self.weight(values).transposed());
+            multiply(by_x, self.inputs, false, 1.0, by_gates, input);
         });
         let bias = columns(&saved.gates, 4 * width, |sum, piece| add_rows(Simd::detect(), sum, piece));
         gradient[self.bias.clone()].copy_from_slice(&bias);
@@ -379,9 +394,10 @@ impl Layer {
         transposed_product(&mut gradient[self.recurrent.clone()], &later);
     }
 
+    /// `recurrent` is the transposed weight, `4·hidden × hidden`.
     fn back_through_time(
         &self,
-        values: &[f32],
+        recurrent: View<'_>,
         steps: &Steps,
         gates: &mut [f32],
         cells: &[f32],
@@ -397,7 +413,7 @@ impl Layer {
                 let next = steps.step(t + 1).len();
                 let by_gates = View::new(&later[..4 * next * width], next, 4 * width);
                 let by_hidden = &mut by_hidden[at.start..at.start + next * width];
-                multiply(by_hidden, width, true, 1.0, by_gates, self.recurrent(values).transposed());
+                multiply(by_hidden, width, true, 1.0, by_gates, recurrent);
             }
             let mut previous: &[f32] = &[];
             if t > 0 {
@@ -409,6 +425,17 @@ impl Layer {
             lstm_cell_backward(Simd::detect(), width, gates, previous, &cells[at.clone()], &by_hidden[at], by_cells);
         }
     }
+}
+
+/// `out ← xᵀ`, a strip of columns at a time.
+fn transpose_into(x: &[f32], columns: usize, out: &mut Vec<f32>) {
+    const STRIP: usize = 16;
+    let rows = x.len() / columns;
+    out.resize(x.len(), 0.0);
+    out.par_chunks_mut(STRIP * rows).enumerate().for_each(|(strip, out)| {
+        let width = out.len() / rows;
+        transpose(&x[strip * STRIP..], rows, width, columns, out, rows);
+    });
 }
 
 /// `out ← Σ xᵀ·g` over the pairs, its rows shared out among the threads.

@@ -99,20 +99,18 @@ fn tile<const ROWS: usize, const VECTORS: usize>(
     let mut sums = [[[0f32; LANES]; VECTORS]; ROWS];
     for k in 0..inner {
         let b = &b[k * b_stride + column..][..VECTORS * LANES];
-        for row in 0..ROWS {
+        for (row, sums) in sums.iter_mut().enumerate() {
             let factor = a.data[row * a.row + k * a.column];
-            for vector in 0..VECTORS {
+            for (sums, b) in sums.iter_mut().zip(b.chunks_exact(LANES)) {
                 for l in 0..LANES {
-                    sums[row][vector][l] += factor * b[vector * LANES + l];
+                    sums[l] += factor * b[l];
                 }
             }
         }
     }
-    for row in 0..ROWS {
+    for (row, sums) in sums.iter().enumerate() {
         let out = &mut out[row * out_stride + column..][..VECTORS * LANES];
-        for vector in 0..VECTORS {
-            out[vector * LANES..(vector + 1) * LANES].copy_from_slice(&sums[row][vector]);
-        }
+        out.copy_from_slice(sums.as_flattened());
     }
 }
 
