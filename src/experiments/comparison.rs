@@ -144,7 +144,7 @@ impl Comparison<'_> {
         let job = Job { data, config, stop, baselines, split_encoders: false };
         // Nothing of the job is used after a panic but its folder, which then has no outcome.
         let ended = catch_unwind(AssertUnwindSafe(|| job.train(run, self.models, false)));
-        let ended = ended.unwrap_or_else(|_| Err(ExperimentError::Panic))?;
+        let ended = ended.unwrap_or(Err(ExperimentError::Panic))?;
         let Ended::Bundle(path) = ended else { return Ok(None) };
         let seconds = started.elapsed().as_secs_f64();
         let bundle = Bundle::open(&path)?;

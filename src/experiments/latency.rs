@@ -26,7 +26,7 @@ const HISTORY: usize = 100;
 /// When the tower or the search fails.
 pub fn milliseconds_a_request(bundle: &Bundle, data: &Data<'_>, cases: &[Case]) -> Result<f64, ModelError> {
     let purchases = &data.dataset.purchases;
-    let mut times = Vec::with_capacity(REQUESTS);
+    let mut taken = Vec::with_capacity(REQUESTS);
     let mut vector = Vec::new();
     for (number, case) in cases.iter().cycle().take(if cases.is_empty() { 0 } else { WARM_UP + REQUESTS }).enumerate() {
         let rows = data.histories.of_customer(case.customer);
@@ -47,9 +47,9 @@ pub fn milliseconds_a_request(bundle: &Bundle, data: &Data<'_>, cases: &[Case]) 
         let query = Query { vector: &vector, k: K.min(bundle.manifest().items), allowed: None };
         bundle.index().search(&query).map_err(|error| ModelError(error.to_string()))?;
         if number >= WARM_UP {
-            times.push(started.elapsed().as_secs_f64() * 1e3);
+            taken.push(started.elapsed().as_secs_f64() * 1e3);
         }
     }
-    times.sort_by(f64::total_cmp);
-    times.get(times.len() / 2).copied().ok_or_else(|| ModelError("there is no customer to ask for".to_owned()))
+    taken.sort_by(f64::total_cmp);
+    taken.get(taken.len() / 2).copied().ok_or_else(|| ModelError("there is no customer to ask for".to_owned()))
 }

@@ -129,12 +129,12 @@ impl ItemMap {
             }).collect::<Vec<_>>(),
             "attribute": self.colouring.attribute,
         });
-        let _ = write!(
+        let _ = writeln!(
             html,
             "{STYLE}<p class=\"soft\">t-SNE of the item vectors: near means alike to the model; distances between far groups \
              and the size of a group mean nothing. Wheel to zoom, drag to move, double-click to return, point at an item to \
              read it, click a group to hide it.</p><div id=\"legend\"></div><canvas id=\"map\"></canvas><div id=\"tip\"></div>\
-             <script>const DATA={};{}</script></body></html>\n",
+             <script>const DATA={};{}</script></body></html>",
             plots::script(&data),
             include_str!("map.js")
         );
