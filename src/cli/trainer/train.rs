@@ -50,7 +50,7 @@ pub struct TrainArguments {
 pub fn run(arguments: &TrainArguments) -> anyhow::Result<()> {
     let config = TrainingConfig::load(&arguments.config, &arguments.set).or_bad_input()?;
     let stop = stop_on_interrupt()?;
-    let dataset = arguments.data.load_with_texts(config.text.as_ref())?;
+    let dataset = arguments.data.load_with_texts(&config.text)?;
     let data = Data::new(&dataset, &arguments.data.data);
     let runs = Runs::new(&arguments.runs);
     let run = mark(match arguments.resume {
