@@ -25,13 +25,22 @@ pub struct DataArguments {
 
 #[cfg(feature = "trainer")]
 impl DataArguments {
-    /// [`DataArguments::load`], then the vectors of the articles' texts where a configuration asks for them.
+    /// [`DataArguments::load`], then the vectors of the articles' texts where configurations ask for them.
     ///
     /// # Errors
-    /// As [`DataArguments::load`], and an encoder that is missing or damaged.
-    pub fn load_with_texts(&self, text: Option<&crate::text::TextConfig>) -> anyhow::Result<Dataset> {
+    /// As [`DataArguments::load`]; configurations that ask for different vectors; an encoder that is missing or damaged.
+    pub fn load_with_texts<'a>(
+        &self,
+        texts: impl IntoIterator<Item = &'a crate::text::TextConfig>,
+    ) -> anyhow::Result<Dataset> {
+        let mut texts = texts.into_iter();
+        let first = texts.next();
+        if texts.any(|text| Some(text) != first) {
+            let problem = anyhow::anyhow!("the configurations have different sections [text]; train them apart");
+            return Err(problem).or_bad_input();
+        }
         let mut dataset = self.load()?;
-        match text.map(|text| crate::text::attach(&mut dataset, text)) {
+        match first.map(|text| crate::text::attach(&mut dataset, text)) {
             Some(Err(error)) if error.is_bad_input() => Err(error).or_bad_input(),
             Some(Err(error)) => Err(error.into()),
             _ => Ok(dataset),

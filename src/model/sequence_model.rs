@@ -46,6 +46,8 @@ pub struct SequenceModel {
     pub encoder: SequenceEncoder,
     /// Optimiser steps taken.
     pub steps: u32,
+    /// Whether the tokens of items are given and not learnt.
+    frozen: bool,
     config: SequenceModelConfig,
     work: Work,
 }
@@ -122,7 +124,22 @@ impl SequenceModel {
             ages: ages.as_ref().map(scatter),
         };
         let work = Work { scatters, ..Work::default() };
-        Ok(Self { items: table, tokens, ages, encoder, steps: 0, config: config.clone(), work })
+        let frozen = false;
+        Ok(Self { items: table, tokens, ages, encoder, steps: 0, frozen, config: config.clone(), work })
+    }
+
+    /// Reads items by these vectors (`items × item_dim`) from now on, without learning them; the boundary's token is still
+    /// learnt. An item that was never bought has a token like any other.
+    ///
+    /// # Panics
+    /// When the tokens are tied to the items, or the vectors are more or fewer numbers.
+    pub fn freeze_tokens(&mut self, vectors: &[f32]) {
+        let tokens = self.tokens.as_mut().expect("tokens of their own");
+        let count = self.config.items * self.config.item_dim;
+        tokens.weights[..count].copy_from_slice(vectors);
+        // A row without a step would stand for the boundary.
+        tokens.steps[..self.config.items].fill(1);
+        self.frozen = true;
     }
 
     pub fn config(&self) -> &SequenceModelConfig {
@@ -222,6 +239,7 @@ impl SequenceModel {
         for (at, gradient) in by_input.chunks_exact(self.encoder.input_width()).enumerate() {
             let item = batch.tokens.items[at] as usize;
             match (tokens.as_mut(), items.as_mut()) {
+                (Some(_), _) if self.frozen && item < self.config.items => {}
                 (Some(tokens), _) => tokens.add(item, 1.0, &gradient[..width]),
                 // The bias at the end of a row is no part of a token.
                 (None, Some(items)) => {

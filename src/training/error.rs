@@ -26,6 +26,14 @@ pub enum TrainingError {
     Diverged { loss: f64, step: u32, epoch: u32, batch: u32, directory: PathBuf },
     #[error("no customer has enough training purchases to learn a sequence from; lower `sequence.min_items`")]
     NoSequences,
+    #[error(
+        "`sequence.tokens` is `text`, but the articles have no vectors of their texts; the configuration needs [text]"
+    )]
+    NoTexts,
+    #[error(
+        "`sequence.tokens` is `text`: the texts' vectors have {found} numbers, but `sequence.item_dim` is {expected}"
+    )]
+    TextWidth { found: usize, expected: usize },
     #[error("the configuration is of another model family")]
     Family,
     #[error("encoder: {0}")]
@@ -46,7 +54,9 @@ impl TrainingError {
             | Self::NoTowers
             | Self::NothingToResume(_)
             | Self::EmptyWindow(_)
-            | Self::NoSequences => true,
+            | Self::NoSequences
+            | Self::NoTexts
+            | Self::TextWidth { .. } => true,
             Self::Checkpoint(error) => !matches!(error, CheckpointError::Io { .. }),
             _ => false,
         }

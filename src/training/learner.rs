@@ -18,7 +18,7 @@ pub trait Learner: Sized + Sync {
     ///
     /// # Errors
     /// A shape that cannot be.
-    fn new(encoder: &Encoder, config: &TrainingConfig) -> Result<Self, TrainingError>;
+    fn new(encoder: &Encoder, dataset: &Dataset, config: &TrainingConfig) -> Result<Self, TrainingError>;
 
     /// Prepares the purchases `rows` for training, and the whole dataset for evaluation.
     fn samples<'a>(
@@ -88,7 +88,7 @@ impl Learner for TwoTower {
     type Batch = StepBatch;
     type Samples<'a> = Samples<'a>;
 
-    fn new(encoder: &Encoder, config: &TrainingConfig) -> Result<Self, TrainingError> {
+    fn new(encoder: &Encoder, _dataset: &Dataset, config: &TrainingConfig) -> Result<Self, TrainingError> {
         Ok(Self::new(encoder.schema(), &config.two_tower(), config.training.seed))
     }
 

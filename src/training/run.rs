@@ -184,7 +184,7 @@ impl Trainer<'_> {
     ) -> Result<Option<Trained>, TrainingError> {
         let (schema, vocabularies) = fit(self.dataset, &stage.rows, &self.config.schema_features())?;
         let encoder = Encoder::new(schema, vocabularies)?;
-        let mut model = L::new(&encoder, self.config)?;
+        let mut model = L::new(&encoder, self.dataset, self.config)?;
         if resume {
             checkpoint::read(&self.last(), &mut model)?;
         }

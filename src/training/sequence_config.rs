@@ -18,6 +18,8 @@ pub struct SequenceConfig {
     pub item_dim: Option<usize>,
     /// Items are read and predicted by the same table (Press & Wolf 2017, arXiv:1608.05859).
     pub tied: bool,
+    /// What an item is read by.
+    pub tokens: TokenSource,
     /// Items have a bias.
     pub bias: bool,
     /// Sequences begin with a trained token, which predicts the first item.
@@ -30,6 +32,16 @@ pub struct SequenceConfig {
     pub windows: Windows,
     /// Customers with fewer training purchases are left out of the training.
     pub min_items: usize,
+}
+
+/// What stands for an item where it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TokenSource {
+    /// A trained row.
+    Trained,
+    /// The frozen vector of its text, which `[text]` describes; `tied` must then be false.
+    Text,
 }
 
 /// `[sequence.days]`: days before the end of the training data, in classes of equal width, each with a trained row.
@@ -56,6 +68,7 @@ impl Default for SequenceConfig {
             length: 50,
             item_dim: None,
             tied: true,
+            tokens: TokenSource::Trained,
             bias: false,
             sos: false,
             eos: false,
@@ -161,6 +174,11 @@ impl TrainingConfig {
                 "model",
                 unused(&self.model.query_layers) && unused(&self.model.item_layers),
                 "takes neither `query_layers`, `item_layers` nor `normalize` in a sequence model",
+            ),
+            (
+                "sequence.tokens",
+                sequence.tokens == TokenSource::Trained || (!sequence.tied && self.text.is_some()),
+                "is `text`: that needs a section [text] and `sequence.tied = false`",
             ),
             ("sequence.length", (1..=1_024).contains(&sequence.length), "must be 1 to 1024"),
             ("sequence.item_dim", (1..=4_096).contains(&self.item_dim(&sequence)), "must be 1 to 4096"),

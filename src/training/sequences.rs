@@ -5,13 +5,14 @@ use super::{
     config::TrainingConfig,
     learner::{Batches, Learner, Model, StepOptimizer},
     samples::{column_bias, columns},
-    sequence_config::{SequenceConfig, Windows},
+    sequence_config::{SequenceConfig, TokenSource, Windows},
 };
 use crate::{
     dataset::{Dataset, Histories, TimeUnit},
     domain::Timestamp,
     features::{AgeClasses, EncodedCustomers, Encoder, Encoding, Moment},
     model::{Inputs, SequenceBatch, SequenceModel, Tokens},
+    text,
 };
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
@@ -259,9 +260,18 @@ impl Learner for SequenceModel {
     type Batch = SequenceBatch;
     type Samples<'a> = Sequences<'a>;
 
-    fn new(encoder: &Encoder, config: &TrainingConfig) -> Result<Self, TrainingError> {
+    fn new(encoder: &Encoder, dataset: &Dataset, config: &TrainingConfig) -> Result<Self, TrainingError> {
+        let (sequence, _) = config.sequence_model().ok_or(TrainingError::Family)?;
         let shape = config.sequence_shape(encoder.items()).ok_or(TrainingError::Family)?;
-        Ok(Self::new(&shape, config.training.seed)?)
+        let mut model = Self::new(&shape, config.training.seed)?;
+        if sequence.tokens == TokenSource::Text {
+            let texts = dataset.articles.vectors(text::NAME).ok_or(TrainingError::NoTexts)?;
+            if texts.dim != shape.item_dim {
+                return Err(TrainingError::TextWidth { found: texts.dim, expected: shape.item_dim });
+            }
+            model.freeze_tokens(&texts.numbers);
+        }
+        Ok(model)
     }
 
     fn samples<'a>(

@@ -3,13 +3,22 @@
 use super::{ConfigError, Model, Outcome, Trained, Trainer, TrainingConfig, TrainingError};
 use crate::{
     bundle::Bundle,
-    dataset::{Dataset, Histories, Split, TimeUnit},
-    features::testing,
+    dataset::{Dataset, Histories, Split, TimeUnit, Vectors},
+    domain::{ArticleId, Timestamp, TopK},
+    features::{NoAttributes, testing},
     model::TwoTower,
+    recommend::{
+        CatalogueBuilder, Customer, Exclude, Filter, Generation, Request, Sampling, Snapshot, Source, Strategy,
+        Subject, Warning, plan, recommend,
+    },
+    text,
 };
 use std::{
     path::Path,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 /// 20 articles in two tastes of 10; every customer buys within one of them.
@@ -64,12 +73,21 @@ pub(super) fn with_trainer<T>(
     stop: &(dyn Fn() -> bool + Sync),
     work: impl FnOnce(&Trainer<'_>) -> T,
 ) -> T {
-    let dataset = shop();
-    let histories = Histories::of(&dataset);
-    let split = Split::new(&dataset, &histories, config.split).unwrap();
+    with_data(&shop(), config, directory, stop, work)
+}
+
+fn with_data<T>(
+    dataset: &Dataset,
+    config: &TrainingConfig,
+    directory: &Path,
+    stop: &(dyn Fn() -> bool + Sync),
+    work: impl FnOnce(&Trainer<'_>) -> T,
+) -> T {
+    let histories = Histories::of(dataset);
+    let split = Split::new(dataset, &histories, config.split).unwrap();
     work(&Trainer {
         config,
-        dataset: &dataset,
+        dataset,
         histories: &histories,
         split: &split,
         fingerprint: &dataset.fingerprint(),
@@ -240,4 +258,99 @@ fn tastes_are_learnt_and_the_bundle_holds_the_model() {
     let loss = |line: &serde_json::Value| line["loss"].as_f64().unwrap();
     assert!(loss(&lines[14]) < 0.9 * loss(&lines[0]));
     assert!(lines[0]["ndcg@10"].is_f64() && lines.iter().any(|line| line["stage"] == "refit"));
+}
+
+/// A small decoder that reads items by their texts.
+const READS_TEXTS: &str = r#"
+    model = { name = "tiny", family = "decoder", dim = 4 }
+    sequence = { length = 6, tokens = "text", tied = false, sos = true }
+    decoder = { layers = 1, heads = 2, feed_forward = 8, dropout = 0.0 }
+    text = { encoder = "nowhere" }
+    loss = { logq = false, uniform_negatives = 100 }
+    optimizer = { learning_rate = 0.02 }
+    training = { epochs = 12, batch_size = 8, threads = 1, patience = 0 }
+    split = { protocol = "leave-one-out" }"#;
+
+fn parse(text: &str) -> Result<TrainingConfig, String> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("c.toml");
+    std::fs::write(&path, text).unwrap();
+    TrainingConfig::load(&path, &[]).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_decoder_reads_texts_answers_guests_and_generates() {
+    let config = parse(READS_TEXTS).unwrap();
+    let mut dataset = shop();
+    let directory = tempfile::tempdir().unwrap();
+    let run = |dataset: &Dataset| {
+        with_data(dataset, &config, directory.path(), &|| false, |trainer| {
+            let outcome = trainer.train(false).map_err(|error| error.to_string())?;
+            let trained = finished(Ok(outcome));
+            let bundle = trainer.export(&trained, &[], directory.path()).unwrap();
+            Ok::<_, String>((trained, bundle))
+        })
+    };
+    assert!(run(&dataset).err().unwrap().contains("the configuration needs [text]"));
+    // Texts of the two tastes, each article with a little of its own.
+    let texts = |dim: usize| {
+        let number = |i: usize| if i % dim == i / dim / 10 { 2.0 } else { 0.1 * (i % 7) as f32 };
+        Vectors { name: text::NAME.to_owned(), dim, numbers: (0..20 * dim).map(number).collect() }
+    };
+    dataset.articles.vectors = vec![texts(3)];
+    assert!(run(&dataset).err().unwrap().contains("have 3 numbers, but `sequence.item_dim` is 4"));
+    dataset.articles.vectors = vec![texts(4)];
+    let (trained, bundle) = run(&dataset).unwrap();
+    let Model::Sequence(model) = &trained.model else { panic!("of another family") };
+    let tokens = model.tokens.as_ref().unwrap();
+    assert_eq!(tokens.weights[..80], texts(4).numbers, "frozen");
+    assert!(tokens.row(20).iter().any(|x| *x != 0.0), "the beginning of a sequence is learnt");
+
+    let mut catalogue = CatalogueBuilder::default();
+    for id in dataset.articles.ids.iter() {
+        catalogue.push(id, id != "a4", std::iter::empty());
+    }
+    let snapshot = Snapshot::new(Arc::new(Bundle::open(&bundle).unwrap()), Arc::new(catalogue.finish(1))).unwrap();
+    let filter = Filter::parse(&Default::default()).unwrap();
+    let session = ["a3", "gone", "a5", "a1"].map(|id| ArticleId::parse(id).unwrap());
+    let answer = |generation| {
+        let (id, purchases, purchase_times) = (None, &[][..], &[][..]);
+        let guest =
+            Customer { id, recorded: false, attributes: &NoAttributes, purchases, purchase_times, session: &session };
+        let request = Request {
+            subject: Subject::Customer(guest),
+            k: TopK::new(6).unwrap(),
+            at: Timestamp(1_600_000_000),
+            filter: &filter,
+            exclude: Exclude::default(),
+            max_per: &[],
+            explain: false,
+            generation,
+        };
+        let answer = recommend(&snapshot, &request, &plan(&snapshot, &request).unwrap()).unwrap();
+        assert_eq!(answer.warnings, [Warning::UnknownSessionArticles]);
+        let ids: Vec<String> = answer.items.iter().map(|item| snapshot.catalogue().id(item.row).to_owned()).collect();
+        let in_taste = ids.iter().filter(|id| id[1..].parse::<usize>().unwrap() < 10).count();
+        assert!(in_taste >= 5, "three clicks tell the taste: {ids:?}");
+        assert!(ids.iter().all(|id| !["a4", "a3", "a5", "a1"].contains(&id.as_str())), "{ids:?}");
+        (ids, answer)
+    };
+    assert_eq!(answer(None).1.strategy, Strategy::Session);
+    let sample = |seed| Some(Generation::Sample(Sampling { temperature: 0.5, top_p: 0.9, seed }));
+    for generation in [Some(Generation::Greedy), Some(Generation::Beam { width: 3 }), sample(1)] {
+        let (ids, generated) = answer(generation);
+        assert_eq!((generated.strategy, ids.len()), (Strategy::Generated, 6));
+        assert!(generated.items.iter().all(|item| item.source == Source::Generated && item.score <= 0.0));
+        assert_eq!(answer(generation).0, ids);
+    }
+}
+
+#[test]
+fn tokens_of_texts_need_texts_and_a_table_of_their_own() {
+    for (from, to) in [("tied = false", "tied = true"), ("text = {", "#")] {
+        let error = parse(&READS_TEXTS.replace(from, to)).unwrap_err();
+        assert!(error.contains("`sequence.tokens` is `text`: that needs a section [text]"), "{error}");
+    }
+    let text = include_str!("../../models/configs/decoder-text.toml");
+    assert_eq!(parse(text).unwrap().sequence.unwrap().tokens, super::sequence_config::TokenSource::Text);
 }

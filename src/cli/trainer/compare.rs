@@ -61,7 +61,8 @@ pub fn run(arguments: &CompareArguments) -> anyhow::Result<()> {
         names => names.iter().map(String::as_str).filter(|&name| name != "none").collect(),
     };
     let stop = stop_on_interrupt()?;
-    let dataset = arguments.data.load()?;
+    let texts = systems.iter().filter_map(|system| system.config.as_ref().ok()?.text.as_ref());
+    let dataset = arguments.data.load_with_texts(texts)?;
     let comparison = Comparison {
         data: &Data::new(&dataset, &arguments.data.data),
         runs: &Runs::new(&arguments.runs),

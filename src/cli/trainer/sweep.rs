@@ -2,11 +2,12 @@
 
 use super::{mark, train::stop_on_interrupt};
 use crate::{
-    cli::data::DataArguments,
+    cli::{OrBadInput, data::DataArguments},
     experiments::{
         Data, Runs, Table, number,
         sweep::{Found, Sweep, SweepFile},
     },
+    training::TrainingConfig,
 };
 use std::{path::PathBuf, sync::atomic::Ordering};
 
@@ -49,7 +50,8 @@ pub fn run(arguments: &SweepArguments) -> anyhow::Result<()> {
         file.definition.trials = trials as usize;
     }
     let stop = stop_on_interrupt()?;
-    let dataset = arguments.data.load()?;
+    let base = TrainingConfig::load(&file.base_path, &[]).or_bad_input()?;
+    let dataset = arguments.data.load_with_texts(&base.text)?;
     let sweep = Sweep {
         data: &Data::new(&dataset, &arguments.data.data),
         runs: &Runs::new(&arguments.runs),

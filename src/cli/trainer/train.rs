@@ -57,7 +57,7 @@ pub fn run(arguments: &TrainArguments) -> anyhow::Result<()> {
         return Err(anyhow!("--split-encoders is for the family `two-tower`")).or_bad_input();
     }
     let stop = stop_on_interrupt()?;
-    let dataset = arguments.data.load_with_texts(config.text.as_ref())?;
+    let dataset = arguments.data.load_with_texts(&config.text)?;
     let data = Data::new(&dataset, &arguments.data.data);
     let runs = Runs::new(&arguments.runs);
     let run = mark(match arguments.resume {
