@@ -431,7 +431,7 @@ impl<'a> Graph<'a> {
         // Said in full, because tract makes no zeros for a batch of any size.
         let first = self.cut(&p("first"), flag, 0, 0..1);
         let start = self.constant_like(&p("start"), &first, vec![1, 1, h], vec![0.0; hidden]);
-        let inputs = [x, &weight, &recurrent, &bias, "", &start, &start];
+        let inputs: [&str; 7] = [x, &weight, &recurrent, &bias, "", &start, &start];
         let y = self.node("LSTM", &p("states"), &inputs, vec![int("hidden_size", h)]);
         let axis = self.integers(&p("axis"), vec![1], vec![1]);
         self.node("Squeeze", &p("out"), &[&y, &axis], vec![])
