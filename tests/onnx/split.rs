@@ -51,6 +51,7 @@ fn write(directory: &Path, fixture: &Fixture, indices: &[i64], numbers: &[f32], 
             Slot::Numbers { at, width } => {
                 Part::Columns((0..batch).flat_map(|row| &numbers[row * m + at..][..width]).copied().collect())
             }
+            Slot::Sequence { .. } => panic!("a two-tower reads no sequence"),
         })
         .collect()
 }
