@@ -41,18 +41,23 @@ fn config(changes: &[&str]) -> TrainingConfig {
     TrainingConfig::load(Path::new(CONFIG), &changes.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>()).unwrap()
 }
 
-/// Puts an article like the last one, but new, at the end of the catalogue.
-fn add_unseen(folder: &Path) {
+/// Puts a new article at the end of the catalogue: like one of the training week, but for its garment group.
+fn add_unseen(folder: &Path, dataset: &dataset::Dataset) {
+    let purchases = &dataset.purchases;
+    let day = purchases.time.last().unwrap().day() - 10;
+    let bought = purchases.time.iter().position(|time| time.day() == day).unwrap();
+    let like = dataset.articles.ids.get(purchases.article[bought]);
     let path = folder.join("articles.csv");
-    let text = std::fs::read_to_string(&path).unwrap();
-    let mut lines = text.lines();
-    let names: Vec<&str> = lines.next().unwrap().split(',').collect();
-    let mut reader = lines.next().unwrap().split(',').map(str::to_owned).collect::<Vec<_>>();
-    assert_eq!(reader.len(), names.len(), "the first article's text holds no comma");
-    for (name, value) in [("article_id", NEW), ("garment_group_name", UNSEEN)] {
-        reader[names.iter().position(|n| *n == name).unwrap()] = value.to_owned();
-    }
-    std::fs::write(&path, format!("{}\n{}\n", text.trim_end(), reader.join(","))).unwrap();
+    let mut reader = csv::Reader::from_path(&path).unwrap();
+    let names = reader.headers().unwrap().clone();
+    let record = reader.records().map(|record| record.unwrap()).find(|record| &record[0] == like).unwrap();
+    let fields = names.iter().zip(record.iter()).map(|(name, value)| match name {
+        "article_id" => NEW,
+        "garment_group_name" => UNSEEN,
+        _ => value,
+    });
+    let file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+    csv::Writer::from_writer(file).write_record(fields).unwrap();
 }
 
 /// Trains with the configuration; the bundle.
@@ -96,7 +101,7 @@ fn trained_exported_in_parts_and_served() {
     days_and_groups(&bundle);
     parts_give_the_same(&bundle, &dataset);
 
-    add_unseen(&shop);
+    add_unseen(&shop, &dataset);
     let dataset = load(&shop);
     let row = dataset.articles.ids.find(NEW).unwrap() as usize;
     unknown_slot(&bundle, &EntityRow { entities: &dataset.articles, row });
