@@ -292,7 +292,7 @@ impl Activation {
             Self::Gelu => x.iter_mut().for_each(|x| *x *= 0.5 * (1.0 + erf(*x * std::f32::consts::FRAC_1_SQRT_2))),
             Self::GeluTanh => x.iter_mut().for_each(|x| {
                 // tanh(y) = 1 − 2 / (e^2y + 1)
-                let y = 0.797_884_56 * (*x + 0.044_715 * *x * *x * *x);
+                let y = 0.797_884_6 * (*x + 0.044_715 * *x * *x * *x);
                 *x *= 1.0 - 1.0 / (exp(2.0 * y) + 1.0);
             }),
             Self::Relu => x.iter_mut().for_each(|x| *x = x.max(0.0)),

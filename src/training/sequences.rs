@@ -299,7 +299,7 @@ impl Learner for SequenceModel {
         for parameter in encoder.parameters_mut() {
             arrays.push(bytemuck::cast_slice_mut(parameter.values));
             if let Some((first, second)) = parameter.moments {
-                arrays.extend([first, second].map(|moment| bytemuck::cast_slice_mut(moment)));
+                arrays.extend([first, second].map(bytemuck::cast_slice_mut));
             }
         }
         arrays
