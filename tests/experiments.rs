@@ -182,7 +182,7 @@ fn trainings_leave_runs() {
     assert!(!place.0.path().join(&folder).join("last.ckpt").exists());
     // The saved configuration is one to train with.
     let config = folder.join("config.toml");
-    good(place.on_shop("train --set training.epochs=1 --config").arg(config));
+    good(place.on_shop("train --set training.epochs=1").arg("--config").arg(config));
 
     let text = place.runs(&format!("show {}", ids[0]));
     assert!(text.contains("popularity") && text.contains("search") && text.contains("refit"), "{text}");

@@ -10,7 +10,13 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
-use tract_onnx::{prelude::*, tract_core::plan::SimpleState};
+use tract_onnx::{
+    prelude::*,
+    tract_core::{
+        ops::scan::{OptScan, Scan},
+        plan::SimpleState,
+    },
+};
 
 type Plan = Arc<TypedSimplePlan>;
 type State = SimpleState<TypedFact, Box<dyn TypedOp>>;
@@ -38,6 +44,9 @@ pub struct Tower {
 struct States {
     plan: Plan,
     idle: Mutex<Vec<State>>,
+    /// Whether a state carries something from one run into the next: tract's loops keep their last step. Such states
+    /// are used once.
+    remembers: bool,
 }
 
 impl Tower {
@@ -121,7 +130,9 @@ impl Tower {
         // its state is dropped instead of returned to the idle ones.
         let run = std::panic::AssertUnwindSafe(move || state.run(inputs).map(|outputs| (outputs, state)));
         let (outputs, state) = std::panic::catch_unwind(run).map_err(|_| anyhow!("running it failed"))??;
-        states.idle.lock().unwrap_or_else(PoisonError::into_inner).push(state);
+        if !states.remembers {
+            states.idle.lock().unwrap_or_else(PoisonError::into_inner).push(state);
+        }
         let vectors = outputs[0].try_as_plain_ram()?;
         out.extend_from_slice(vectors.as_slice::<f32>()?);
         Ok(())
@@ -176,7 +187,8 @@ fn plan(
     let output = model.output_fact(0)?;
     let right = output.datum_type == f32::datum_type() && output.shape.to_tvec()[..] == [batch, dim.to_dim()];
     ensure!(right, "it yields {output:?}, not rows of {dim} numbers");
-    Ok(States { plan: model.into_runnable()?, idle: Mutex::new(Vec::new()) })
+    let remembers = model.nodes.iter().any(|node| node.op_is::<Scan>() || node.op_is::<OptScan>());
+    Ok(States { plan: model.into_runnable()?, idle: Mutex::new(Vec::new()), remembers })
 }
 
 /// The number of rows behind each column of `indices`.

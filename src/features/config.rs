@@ -252,7 +252,7 @@ mod tests {
         .unwrap();
         assert_eq!(config.query[0].encoding, EncodingSpec::Embedding { dim: 16, dropout: 0.1, min_count: 1 });
         assert_eq!((config.query[0].name.as_str(), config.query[2].name.as_str()), ("customer_id", "month"));
-        assert_eq!(config.query[4].encoding, EncodingSpec::Bucket { min: 16.0, width: 10.0 });
+        assert_eq!(config.query[6].encoding, EncodingSpec::Bucket { min: 16.0, width: 10.0 });
         assert_eq!((config.item[0].enabled, config.item[1].enabled), (false, true));
         assert_eq!(config.item[1].encoding, EncodingSpec::MultiHot { min_count: 3 });
         let text = serde_json::to_string(&config).unwrap();
