@@ -16,7 +16,7 @@ mod vectors;
 pub use bundle::bundle_ranker;
 pub use metrics::{METRICS, Metric, Outcome};
 pub use pairs::{PAIR_LOSS, PairTests, SIMILARITY_RECALL};
-pub use report::Report;
+pub use report::{Report, beyond_ranking};
 pub use run::Evaluation;
 pub use top::TopSelector;
 pub use vectors::{QueryVectors, VectorRanker};

@@ -1,9 +1,9 @@
 //! The table of an evaluation.
 
-use super::{Evaluation, METRICS, PAIR_LOSS, SIMILARITY_RECALL, run::COVERAGE_NAME};
+use super::{Evaluation, METRICS, run::COVERAGE_NAME};
 use crate::{bundle::MetricsRow, dataset::Protocol};
 use serde::Serialize;
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 /// An evaluation's outcome. As JSON it is one object; as text a line a metric and a column a ranker.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -39,11 +39,13 @@ impl fmt::Display for Report {
             write!(f, "{:>width$}", row.name, width = width(row))?;
         }
         // The order of the metrics' definition; by name, @10 would stand before @5.
-        let known = METRICS
-            .iter()
-            .map(|metric| metric.name())
-            .chain([COVERAGE_NAME, SIMILARITY_RECALL, PAIR_LOSS].map(str::to_owned));
-        for name in known.filter(|name| self.rows.iter().any(|row| row.metrics.contains_key(name))) {
+        let ranking = METRICS.iter().map(|metric| metric.name()).chain([COVERAGE_NAME.to_owned()]);
+        let others: BTreeSet<&str> =
+            self.rows.iter().flat_map(|row| beyond_ranking(row).map(|(name, _)| name)).collect();
+        for name in ranking
+            .chain(others.into_iter().map(str::to_owned))
+            .filter(|name| self.rows.iter().any(|row| row.metrics.contains_key(name)))
+        {
             write!(f, "\n{name:21}")?;
             for row in &self.rows {
                 match row.metrics.get(&name) {
@@ -54,6 +56,12 @@ impl fmt::Display for Report {
         }
         Ok(())
     }
+}
+
+/// The metrics of a row that come from no ranking: tests of a family's own.
+pub fn beyond_ranking(row: &MetricsRow) -> impl Iterator<Item = (&str, f64)> {
+    let ranking = |name: &str| name == COVERAGE_NAME || METRICS.iter().any(|metric| metric.name() == name);
+    row.metrics.iter().map(|(name, &value)| (name.as_str(), value)).filter(move |(name, _)| !ranking(name))
 }
 
 #[cfg(test)]

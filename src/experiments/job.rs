@@ -5,8 +5,9 @@ use crate::{
     bundle::MetricsRow,
     dataset::{Dataset, Histories, Split},
     evaluation::{
-        Evaluation, PAIR_LOSS, SIMILARITY_RECALL,
+        Evaluation,
         baselines::{self, Known},
+        beyond_ranking,
     },
     progress::human,
     training::{self, Trained, Trainer, TrainingConfig, TrainingError},
@@ -169,8 +170,9 @@ fn print_table(rows: &[MetricsRow], cases: usize, articles: usize) {
         eprintln!("{:20}{}", row.name, SHOWN.map(|name| format!("{:12.4}", value(name))).concat());
     }
     for row in rows {
-        if let (Some(loss), Some(recall)) = (row.metrics.get(PAIR_LOSS), row.metrics.get(SIMILARITY_RECALL)) {
-            eprintln!("{}: {PAIR_LOSS} {loss:.4}, {SIMILARITY_RECALL} {recall:.4}", row.name);
+        let others: Vec<String> = beyond_ranking(row).map(|(name, value)| format!("{name} {value:.4}")).collect();
+        if !others.is_empty() {
+            eprintln!("{}: {}", row.name, others.join(", "));
         }
     }
     eprintln!();

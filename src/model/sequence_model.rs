@@ -7,13 +7,18 @@
 use super::{
     adamw::AdamW,
     assembly::Inputs,
+    matrix::{View, multiply},
     sequence::{EncoderConfig, Mode, Packed, SequenceEncoder, SequenceError},
     softmax::{SoftmaxBatch, SoftmaxWorkspace},
     table::{Scatter, Table},
 };
+use rayon::prelude::*;
 
 /// Sequences embedded at a time outside training, so that memory stays bounded.
 const EMBED_SEQUENCES: usize = 1_024;
+
+/// Sequences whose scores of all items are held at a time, by each thread.
+const SCORED_TOGETHER: usize = 64;
 
 /// The shape of a model.
 #[derive(Debug, Clone, PartialEq)]
@@ -266,12 +271,36 @@ impl SequenceModel {
             (Vec::with_capacity(inputs.rows * self.items.dim), Vec::new(), Vec::new());
         for rows in inputs.indices.chunks(EMBED_SEQUENCES * width) {
             let tokens = self.tokens_of(rows.chunks_exact(width));
-            self.gather(&tokens, Table::trained_row, &mut input);
-            let embedded = self.encoder.embed(&tokens.packed, &input);
-            queries(&embedded, self.config.bias, self.items.dim, &mut vectors);
+            self.embed_tokens(&tokens, &mut input, &mut vectors);
             out.extend_from_slice(&vectors);
         }
         out
+    }
+
+    /// Query vectors of token sequences; `input` is working space.
+    fn embed_tokens(&self, tokens: &Tokens, input: &mut Vec<f32>, vectors: &mut Vec<f32>) {
+        self.gather(tokens, Table::trained_row, input);
+        let embedded = self.encoder.embed(&tokens.packed, input);
+        queries(&embedded, self.config.bias, self.items.dim, vectors);
+    }
+
+    /// For each sequence the item of the highest score among those that training has seen.
+    pub fn best_items(&self, tokens: &Tokens) -> Vec<u32> {
+        let (dim, items) = (self.items.dim, self.config.items);
+        let (mut input, mut vectors) = (Vec::new(), Vec::new());
+        self.embed_tokens(tokens, &mut input, &mut vectors);
+        let table = View::new(&self.items.weights[..items * dim], items, dim).transposed();
+        let best = |scores: &[f32]| {
+            let seen = (0..items as u32).filter(|&item| self.items.steps[item as usize] > 0);
+            seen.max_by(|&a, &b| scores[a as usize].total_cmp(&scores[b as usize])).unwrap_or_default()
+        };
+        let block = |queries: &[f32]| {
+            let rows = queries.len() / dim;
+            let mut scores = vec![0.0; rows * items];
+            multiply(&mut scores, items, false, 1.0, View::new(queries, rows, dim), table);
+            scores.chunks_exact(items).map(best).collect::<Vec<_>>()
+        };
+        vectors.par_chunks(SCORED_TOGETHER * dim).flat_map_iter(block).collect()
     }
 
     /// The input matrix of encoded histories, and how it is packed: what [`Self::embed`] gives to the encoder.

@@ -52,6 +52,11 @@ pub trait Learner: Sized + Sync {
     /// The vectors of customers at any moments.
     fn query_vectors(&self, samples: &Self::Samples<'_>, moments: impl ExactSizeIterator<Item = Moment>) -> Vec<f32>;
 
+    /// A metric of the family's own, on at most `most` of the examples that its samples held out themselves.
+    fn own_metric(&self, _samples: &Self::Samples<'_>, _most: usize) -> Option<(String, f64)> {
+        None
+    }
+
     /// Into what a finished run holds.
     fn into_model(self) -> Model;
 }

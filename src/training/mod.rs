@@ -32,4 +32,4 @@ pub use learner::Model;
 pub use run::{Outcome, Trained, Trainer};
 pub use samples::Samples;
 pub use sequence_config::{DaysConfig, SequenceConfig, Windows};
-pub use sequences::Sequences;
+pub use sequences::{Sequences, WINDOW_ACCURACY};

@@ -339,6 +339,7 @@ impl Trainer<'_> {
         if let Some(tests) = self.config.pair_tests(evaluation) {
             row.metrics.extend(tests.metrics(&ranker)?);
         }
+        row.metrics.extend(model.own_metric(samples, self.config.training.evaluation_cases));
         Ok(row)
     }
 
@@ -382,10 +383,10 @@ impl Trainer<'_> {
     }
 }
 
-/// At most `most` of the cases, evenly spaced.
-fn spaced(cases: &[Case], most: usize) -> Vec<Case> {
-    let count = most.min(cases.len());
-    (0..count).map(|i| cases[i * cases.len() / count].clone()).collect()
+/// At most `most` of the items, evenly spaced.
+pub(super) fn spaced<T: Clone>(items: &[T], most: usize) -> Vec<T> {
+    let count = most.min(items.len());
+    (0..count).map(|i| items[i * items.len() / count].clone()).collect()
 }
 
 fn stage_name(state: &State) -> &'static str {

@@ -1,13 +1,14 @@
 //! Runs of sequence models on a small shop of two tastes.
 
 use super::{
-    Model, Outcome, Trained, TrainingConfig, TrainingError,
-    tests::{configure, finished, train, with_trainer},
+    Model, Outcome, Trained, TrainingConfig, TrainingError, WINDOW_ACCURACY,
+    tests::{configure, finished, train, with_data, with_trainer},
 };
 use crate::{
     bundle::Bundle,
+    dataset::{Dataset, TimeUnit},
     domain::{ArticleId, Timestamp, TopK},
-    features::NoAttributes,
+    features::{NoAttributes, testing},
     model::SequenceModel,
     recommend::{CatalogueBuilder, Customer, Exclude, Filter, Request, Snapshot, Strategy, Subject, plan, recommend},
 };
@@ -106,6 +107,37 @@ fn a_guest_gets_articles_of_the_taste_of_the_visit() {
     }
 }
 
+/// 160 customers who go round the same 12 articles, beginning anywhere.
+fn rounds() -> Dataset {
+    let mut dataset = testing::shop(0, 12, 160, 0, TimeUnit::Day);
+    for day in 0..9 {
+        for customer in 0..160 {
+            dataset.purchases.customer.push(customer);
+            dataset.purchases.article.push((customer * 7 + day) % 12);
+            dataset.purchases.time.push(Timestamp(day * Timestamp::DAY));
+        }
+    }
+    dataset
+}
+
+#[test]
+fn windows_held_out_are_asked_about_and_not_trained_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let accuracy = |changes: &[&str]| {
+        let config = config(LSTM, &[&["sequence.held_out_windows=0.25"], changes].concat());
+        with_data(&rounds(), &config, directory.path(), &|| false, |trainer| {
+            let trained = finished(trainer.train(false));
+            (trainer.test(&trained).unwrap().metrics.get(WINDOW_ACCURACY).copied(), sequence(&trained).steps)
+        })
+    };
+    // 7 training purchases each are 2 windows of at most 6, of which 80 are held out: 240 of 32 at a time.
+    let (learnt, steps) = accuracy(&["training.epochs=30"]);
+    assert!(learnt.unwrap() > 0.8 && steps == 30 * 8, "{learnt:?} after {steps} steps");
+    let (drawn, _) = accuracy(&["training.epochs=1", "optimizer.learning_rate=1e-9"]);
+    assert!(drawn.unwrap() < 0.3, "{drawn:?}: weights as drawn cannot know");
+    assert_eq!(accuracy(&["sequence.held_out_windows=0"]).0, None);
+}
+
 fn snapshot(bundle: Bundle) -> Snapshot {
     let mut catalogue = CatalogueBuilder::default();
     (0..20).for_each(|n| catalogue.push(&format!("a{n}"), true, []));
@@ -151,6 +183,7 @@ fn impossible_configurations_are_named() {
         (DECODER, "lstm.hidden=[4]", "`lstm` is for the other family"),
         (DECODER, "model.normalize=true", "takes neither"),
         (LSTM, "model.dim=4", "the encoder's outputs are 8 wide"),
+        (LSTM, "sequence.held_out_windows=1", "`sequence.held_out_windows` must be a share"),
         (LSTM, "sequence.sos=true", "`sequence.sos` is for the decoder"),
     ] {
         let error = configure(base, &[sets]).unwrap_err().to_string();

@@ -4,6 +4,7 @@ use super::{
     TrainingError,
     config::TrainingConfig,
     learner::{Batches, Learner, Model, StepOptimizer},
+    run::spaced,
     samples::{column_bias, columns},
     sequence_config::{SequenceConfig, TokenSource, Windows},
 };
@@ -17,6 +18,13 @@ use crate::{
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
+/// Sparse categorical accuracy: the share of the items asked for by windows held out at random
+/// ([`SequenceConfig::held_out_windows`]) that score higher than every other item of the catalogue.
+pub const WINDOW_ACCURACY: &str = "window-accuracy";
+
+/// Held-out windows answered together.
+const WINDOWS_AT_A_TIME: usize = 1_024;
+
 /// The training purchases of a run as windows of customers' histories. Batch `b` of epoch `e` depends on the seed, `e` and
 /// `b` alone.
 pub struct Sequences<'a> {
@@ -25,6 +33,8 @@ pub struct Sequences<'a> {
     /// Training purchases grouped by customer, oldest first.
     rows: Vec<u32>,
     windows: Vec<Window>,
+    /// Windows that are not trained on.
+    held_out: Vec<Window>,
     sequence: SequenceConfig,
     ages: Option<AgeClasses>,
     query_width: usize,
@@ -56,7 +66,8 @@ impl<'a> Sequences<'a> {
         config: &TrainingConfig,
     ) -> Self {
         let sequence = config.sequence.clone().unwrap_or_default();
-        let (grouped, windows) = windows(dataset, histories, rows, &sequence);
+        let (grouped, mut windows) = windows(dataset, histories, rows, &sequence);
+        let held_out = hold_out(&mut windows, sequence.held_out_windows, config.training.seed);
         let batch_size = config.training.batch_size.min(windows.len().max(1));
         let ages = encoder.schema().query.features.iter().find_map(|feature| match feature.encoding {
             Encoding::SequenceDays { ages, .. } => Some(ages),
@@ -67,6 +78,7 @@ impl<'a> Sequences<'a> {
             dataset,
             rows: grouped,
             windows,
+            held_out,
             sequence,
             ages,
             query_width: encoder.query_widths().0,
@@ -135,6 +147,37 @@ impl<'a> Sequences<'a> {
         rows
     }
 
+    /// Appends one sequence of these purchases to what is read.
+    fn read(&self, rows: &[u32], tokens: &mut Tokens) {
+        let (begin, purchases) = (self.sequence.sos, &self.dataset.purchases);
+        let before = tokens.items.len();
+        tokens.items.extend(begin.then_some(self.boundary()));
+        tokens.items.extend(rows.iter().map(|&row| purchases.article[row as usize]));
+        if let Some(ages) = self.ages {
+            tokens.ages.extend(begin.then_some(ages.classes));
+            tokens.ages.extend(rows.iter().map(|&row| ages.class(purchases.time[row as usize])));
+        }
+        tokens.packed.push(tokens.items.len() - before);
+    }
+
+    /// For every purchase that these windows ask for, what is read before it, as a sequence of its own, and its article.
+    fn questions(&self, windows: &[Window]) -> (Tokens, Vec<u32>) {
+        let (mut tokens, mut wanted) = (Tokens::default(), Vec::new());
+        for window in windows {
+            let rows = &self.rows[window.first as usize..window.end as usize];
+            for asked in usize::from(!self.sequence.sos)..rows.len() {
+                self.read(&rows[..asked], &mut tokens);
+                wanted.push(self.dataset.purchases.article[rows[asked] as usize]);
+            }
+        }
+        (tokens, wanted)
+    }
+
+    /// The class that begins and ends sequences.
+    fn boundary(&self) -> u32 {
+        self.dataset.articles.len() as u32
+    }
+
     /// By age of the purchase that is asked for, oldest the lightest; the end of a sequence weighs like its last purchase.
     fn weight(&self, row: u32) -> f32 {
         let Some((half_life, last)) = self.half_life else { return 1.0 };
@@ -176,28 +219,19 @@ impl Batches<SequenceBatch> for Sequences<'_> {
         let first = batch * self.batch_size;
         let picked = &order[first..order.len().min(first + self.batch_size)];
         let mut rng = self.rng(epoch, batch as u64 + 1);
-        let boundary = self.dataset.articles.len() as u32;
         let article = |row: u32| self.dataset.purchases.article[row as usize];
         let mut tokens = Tokens::default();
         let (mut wanted, mut weights) = (Vec::new(), Vec::new());
         for &window in picked {
             let window = self.windows[window as usize];
             let rows = self.ordered(window, &mut rng);
-            let before = tokens.items.len();
             let read = if self.ends(window) { rows.len() } else { rows.len() - 1 };
             let asked = if self.sequence.sos { &rows[..] } else { &rows[1..] };
-            tokens.items.extend(self.sequence.sos.then_some(boundary));
-            tokens.items.extend(rows[..read].iter().map(|&row| article(row)));
-            if let Some(ages) = self.ages {
-                tokens.ages.extend(self.sequence.sos.then_some(ages.classes));
-                let time = &self.dataset.purchases.time;
-                tokens.ages.extend(rows[..read].iter().map(|&row| ages.class(time[row as usize])));
-            }
-            tokens.packed.push(tokens.items.len() - before);
+            self.read(&rows[..read], &mut tokens);
             wanted.extend(asked.iter().map(|&row| article(row)));
             weights.extend(asked.iter().map(|&row| self.weight(row)));
             if self.ends(window) {
-                wanted.push(boundary);
+                wanted.push(self.boundary());
                 weights.push(rows.last().map_or(1.0, |&row| self.weight(row)));
             }
         }
@@ -226,6 +260,16 @@ fn windows(
         }
     }
     (grouped, windows)
+}
+
+/// Takes a share of the windows out, drawn by the seed.
+fn hold_out(windows: &mut Vec<Window>, share: f32, seed: u64) -> Vec<Window> {
+    let count = (windows.len() as f64 * f64::from(share)).round() as usize;
+    let mut drawn = vec![false; windows.len()];
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rand::seq::index::sample(&mut rng, windows.len(), count).into_iter().for_each(|window| drawn[window] = true);
+    let mut at = drawn.into_iter();
+    windows.extract_if(.., |_| at.next() == Some(true)).collect()
 }
 
 /// Cuts the purchases `first..end` of a customer into windows that ask for something. With a window's last item asked for
@@ -319,6 +363,18 @@ impl Learner for SequenceModel {
         self.embed(&samples.query_rows(moments))
     }
 
+    /// [`WINDOW_ACCURACY`], where windows are held out.
+    fn own_metric(&self, samples: &Sequences<'_>, most: usize) -> Option<(String, f64)> {
+        let windows = spaced(&samples.held_out, most);
+        let (mut right, mut questions) = (0, 0);
+        for windows in windows.chunks(WINDOWS_AT_A_TIME) {
+            let (tokens, wanted) = samples.questions(windows);
+            questions += wanted.len();
+            right += self.best_items(&tokens).into_iter().zip(wanted).filter(|(best, wanted)| best == wanted).count();
+        }
+        (questions > 0).then(|| (WINDOW_ACCURACY.to_owned(), right as f64 / questions as f64))
+    }
+
     fn into_model(self) -> Model {
         Model::Sequence(Box::new(self))
     }
@@ -358,6 +414,24 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn windows_are_held_out_once_and_in_order() {
+        let all: Vec<Window> = (0..50).map(|first| Window { first, end: first + 5, last: false }).collect();
+        let draw = |share, seed| {
+            let mut kept = all.clone();
+            (hold_out(&mut kept, share, seed), kept)
+        };
+        let (out, kept) = draw(0.1, 1);
+        assert_eq!((out.len(), kept.len()), (5, 45));
+        let mut together = [&out[..], &kept].concat();
+        together.sort_by_key(|window| window.first);
+        assert_eq!(together, all);
+        assert!(kept.is_sorted_by_key(|window| window.first));
+        assert_eq!(draw(0.1, 1).0, out);
+        assert_ne!(draw(0.1, 2).0, out);
+        assert_eq!(draw(0.0, 1).1, all);
     }
 
     #[test]

@@ -76,7 +76,7 @@ pub(super) fn with_trainer<T>(
     with_data(&shop(), config, directory, stop, work)
 }
 
-fn with_data<T>(
+pub(super) fn with_data<T>(
     dataset: &Dataset,
     config: &TrainingConfig,
     directory: &Path,

@@ -1,17 +1,9 @@
 //! System W from files to answers: `models/configs/webshop.toml` trained on a small generated shop, its towers in parts,
 //! and a server with an article whose category no training purchase had.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![cfg(all(feature = "trainer", feature = "server"))]
-
-use axum::{
-    body::Body,
-    http::{Request, StatusCode},
-};
-use http_body_util::BodyExt;
-use serde_json::{Value, json};
-use std::{path::Path, sync::Arc};
-use tower::ServiceExt;
+use crate::server::Server;
+use serde_json::json;
+use std::path::Path;
 use vitrine::{
     bundle::{Bundle, Tower},
     dataset::{
@@ -21,9 +13,6 @@ use vitrine::{
     evaluation::{PAIR_LOSS, SIMILARITY_RECALL},
     experiments::{Data, Ended, Job, NewRun, Runs},
     features::{ArticleView, Encoding, EntityRow, Slot, TowerSchema},
-    http::{self, App},
-    serving::{Config, Service},
-    store::{self, Import, StoreOptions},
     training::TrainingConfig,
 };
 
@@ -105,7 +94,9 @@ fn trained_exported_in_parts_and_served() {
     let dataset = load(&shop);
     let row = dataset.articles.ids.find(NEW).unwrap() as usize;
     unknown_slot(&bundle, &EntityRow { entities: &dataset.articles, row });
-    let answer = serve(home.path(), &dataset);
+    let customer = dataset.customers.ids.get(*dataset.purchases.customer.last().unwrap());
+    let wanted = json!({ "customer_id": customer, "k": 3, "filter": { "garment_group_name": UNSEEN } });
+    let answer = Server::start(home.path(), &dataset).recommend(wanted);
     assert_eq!((&answer["items"][0]["article_id"], &answer["items"][0]["source"]), (&json!(NEW), &json!("model")));
     assert_eq!(answer["meta"]["strategy"], "personalised");
 }
@@ -178,26 +169,4 @@ fn parts_give_the_same(bundle: &Bundle, dataset: &dataset::Dataset) {
     layers.embed(&[], &input, 1, &mut parts).unwrap();
     bundle.item_tower().embed(&indices, &[], 1, &mut whole).unwrap();
     assert!(parts.iter().zip(&whole).all(|(a, b)| (a - b).abs() < 1e-4), "{parts:?} {whole:?}");
-}
-
-/// What a server over the database and the bundle answers a known customer who wants the new category.
-fn serve(home: &Path, dataset: &dataset::Dataset) -> Value {
-    tokio::runtime::Runtime::new().unwrap().block_on(async {
-        let url = format!("sqlite:{}", home.join("shop.sqlite").display());
-        let options = StoreOptions::default();
-        store::migrate(&url, &options).await.unwrap();
-        store::import(&url, &options, &Import::new(dataset, "webshop")).await.unwrap();
-        let mut config = Config::default();
-        config.models.directory = home.join("models");
-        let store = store::connect(&url, &options).await.unwrap();
-        let service = Arc::new(Service::new(store, &config, &http::route_patterns()).unwrap());
-        service.catch_up().await.unwrap();
-        let router = http::public(&App::new(service), &config).unwrap();
-        let customer = dataset.customers.ids.get(*dataset.purchases.customer.last().unwrap());
-        let body = json!({ "customer_id": customer, "k": 3, "filter": { "garment_group_name": UNSEEN } });
-        let request = Request::post("/v1/recommendations").header("content-type", "application/json");
-        let response = router.oneshot(request.body(Body::from(body.to_string())).unwrap()).await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK);
-        serde_json::from_slice(&response.into_body().collect().await.unwrap().to_bytes()).unwrap()
-    })
 }
