@@ -133,7 +133,7 @@ fn shops_of_the_hm_kind() {
         let first = check(&server.recommend(body(generation.clone())), "decoder-ids", "generated", 6);
         assert_eq!(first, check(&server.recommend(body(generation)), "decoder-ids", "generated", 6));
     }
-    let problem = server.refused(422, json!({ "model": "retrieval", "strategy": "generate", "customer_id": customer }));
+    let problem = server.refused(400, json!({ "model": "retrieval", "strategy": "generate", "customer_id": customer }));
     assert!(problem.contains("retrieval"), "{problem}");
     let problem = server.refused(404, json!({ "model": "gru" }));
     assert!(problem.contains("gru") && problem.contains("decoder-ids"), "{problem}");
