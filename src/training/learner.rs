@@ -1,6 +1,6 @@
 //! What the training loop asks of a model family. The loop itself knows none.
 
-use super::{TrainingError, config::TrainingConfig, run::Trainer, samples::Samples};
+use super::{TrainingError, batches::Batches, config::TrainingConfig, run::Trainer, samples::Samples};
 use crate::{
     dataset::{Dataset, Histories},
     features::{Encoder, Moment},
@@ -59,19 +59,6 @@ pub trait Learner: Sized + Sync {
 
     /// Into what a finished run holds.
     fn into_model(self) -> Model;
-}
-
-/// Makes the batches of an epoch. Batch `b` of epoch `e` depends on the seed, `e` and `b` alone, so that a resumed run sees
-/// the same batches.
-pub trait Batches<B>: Sync {
-    /// Batches an epoch.
-    fn batches(&self) -> usize;
-
-    /// The shuffled order of an epoch.
-    fn order(&self, epoch: u32) -> Vec<u32>;
-
-    /// Batch number `batch` of an epoch whose [`Self::order`] is given.
-    fn batch(&self, order: &[u32], epoch: u32, batch: usize) -> B;
 }
 
 /// The optimiser as one step uses it.

@@ -4,6 +4,7 @@
 //! safe) and writes the bundle.
 
 pub mod checkpoint;
+mod batches;
 mod config;
 mod error;
 mod export;

@@ -2,9 +2,10 @@
 
 use super::{
     TrainingError,
+    batches::Batches,
     checkpoint::{self, Best, State},
     config::{Family, Refit, TrainingConfig},
-    learner::{Batches, Learner, Model},
+    learner::{Learner, Model},
     metrics::MetricsFile,
 };
 use crate::{
@@ -189,7 +190,7 @@ impl Trainer<'_> {
             checkpoint::read(&self.last(), &mut model)?;
         }
         let samples = L::training_samples(self, &encoder, &stage.rows);
-        if samples.batches() == 0 {
+        if samples.schedule().batches() == 0 {
             return Err(TrainingError::NoSequences);
         }
         while state.epoch < stage.epochs && !self.out_of_patience(stage, state) {
@@ -239,8 +240,8 @@ impl Trainer<'_> {
         state: &mut State,
         metrics: &mut MetricsFile<'_>,
     ) -> Result<Option<f64>, TrainingError> {
-        let (epoch, batches) = (state.epoch, samples.batches());
-        let order = samples.order(epoch);
+        let (epoch, batches) = (state.epoch, samples.schedule().batches());
+        let order = samples.schedule().order(epoch);
         let name = format!("{} epoch {}/{}", stage_name(state), epoch + 1, stage.epochs);
         let progress = Progress::new(&name, batches as u64, "steps");
         progress.add(u64::from(state.batch));

@@ -1,13 +1,15 @@
 //! Training purchases as batches: what the query tower sees, which item was bought, and the columns of the softmax.
 
-use super::{config::TrainingConfig, learner::Batches};
+use super::{
+    batches::{AgeWeights, Batches, ColumnSet, Schedule, column_bias, columns},
+    config::TrainingConfig,
+};
 use crate::{
     dataset::{Dataset, Histories, NO_NEGATIVE},
-    domain::Timestamp,
     features::{EncodedCustomers, EncodedItems, Encoder, Encoding, Moment, TowerSchema},
     model::{Inputs, StepBatch},
 };
-use rand::{Rng, SeedableRng, seq::SliceRandom};
+use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 /// The training purchases of a run and everything to make batches of them.
@@ -23,11 +25,9 @@ pub struct Samples<'a> {
     item: Side,
     /// Added to the logits of an item's column.
     bias: Vec<f32>,
-    /// Days in which a purchase's weight halves, and the moment of the last one.
-    half_life: Option<(f32, Timestamp)>,
+    weights: Option<AgeWeights>,
     uniform_negatives: usize,
-    batch_size: usize,
-    seed: u64,
+    schedule: Schedule,
 }
 
 /// The items of a batch, each once, and the columns of what was bought and drawn.
@@ -53,19 +53,19 @@ impl<'a> Samples<'a> {
         config: &TrainingConfig,
     ) -> Self {
         let items = dataset.articles.len();
-        let batch_size = config.purchases_a_step().min(rows.len().max(1));
+        let schedule = Schedule::new(rows.len(), config.purchases_a_step(), config.training.seed);
         let mut counts = vec![0u32; items];
         for &row in rows {
             counts[dataset.purchases.article[row as usize] as usize] += 1;
         }
-        let last = rows.iter().map(|&row| dataset.purchases.time[row as usize]).max().unwrap_or_default();
+        let times = rows.iter().map(|&row| dataset.purchases.time[row as usize]);
         let uniform_negatives = config.loss.uniform_negatives;
         let full = uniform_negatives >= items;
         let bias = |count: &u32| {
             if full || !config.loss.logq {
                 return 0.0;
             }
-            column_bias(f64::from(*count) / rows.len() as f64, batch_size, uniform_negatives, items)
+            column_bias(f64::from(*count) / rows.len() as f64, schedule.batch_size, uniform_negatives, items)
         };
         Self {
             customers: EncodedCustomers::new(encoder, dataset, histories),
@@ -76,10 +76,9 @@ impl<'a> Samples<'a> {
             query: Side::of(&encoder.schema().query),
             item: Side::of(&encoder.schema().item),
             bias: counts.iter().map(bias).collect(),
-            half_life: config.training.half_life_days.map(|days| (days, last)),
+            weights: AgeWeights::new(config.training.half_life_days, times),
             uniform_negatives,
-            batch_size,
-            seed: config.training.seed,
+            schedule,
         }
     }
 
@@ -92,24 +91,11 @@ impl<'a> Samples<'a> {
         Self { negatives: Some(negatives), ..self }
     }
 
-    pub fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
     /// By age, oldest the lightest.
     fn weights(&self, picked: &[u32]) -> Option<Vec<f32>> {
-        let (half_life, last) = self.half_life?;
-        let weight = |&sample: &u32| {
-            let time = self.dataset.purchases.time[self.rows[sample as usize].0 as usize];
-            let days = f64::from(last.0.saturating_sub(time.0)) / f64::from(Timestamp::DAY);
-            // A batch of nothing but ancient purchases must not weigh nothing.
-            (-days / f64::from(half_life)).exp2().max(1e-6) as f32
-        };
-        Some(picked.iter().map(weight).collect())
+        let weights = self.weights?;
+        let time = |&sample: &u32| self.dataset.purchases.time[self.rows[sample as usize].0 as usize];
+        Some(picked.iter().map(time).map(|time| weights.at(time)).collect())
     }
 
     /// Query rows of any moments.
@@ -146,29 +132,14 @@ impl<'a> Samples<'a> {
         let negatives = drawn.map(|item| if item == NO_NEGATIVE { item } else { set.column(item) }).collect();
         Columns { columns: set.columns, targets, negatives }
     }
-
-    fn rng(&self, epoch: u32, stream: u64) -> ChaCha8Rng {
-        let mut rng = ChaCha8Rng::seed_from_u64(self.seed.wrapping_add(u64::from(epoch) << 32));
-        rng.set_stream(stream);
-        rng
-    }
 }
 
 impl Batches<StepBatch> for Samples<'_> {
-    fn batches(&self) -> usize {
-        self.rows.len().div_ceil(self.batch_size)
+    fn schedule(&self) -> &Schedule {
+        &self.schedule
     }
 
-    fn order(&self, epoch: u32) -> Vec<u32> {
-        let mut order: Vec<u32> = (0..self.rows.len() as u32).collect();
-        order.shuffle(&mut self.rng(epoch, 0));
-        order
-    }
-
-    fn batch(&self, order: &[u32], epoch: u32, batch: usize) -> StepBatch {
-        let first = batch * self.batch_size;
-        let picked = &order[first..order.len().min(first + self.batch_size)];
-        let mut rng = self.rng(epoch, batch as u64 + 1);
+    fn batch_of(&self, picked: &[u32], rng: &mut ChaCha8Rng) -> StepBatch {
         let mut queries = self.query.rows(picked.len());
         let bought = |sample: u32| self.dataset.purchases.article[self.rows[sample as usize].0 as usize];
         for (i, &sample) in picked.iter().enumerate() {
@@ -177,14 +148,14 @@ impl Batches<StepBatch> for Samples<'_> {
             let (customer, at) = (purchases.customer[row as usize], purchases.time[row as usize]);
             let (indices, numbers) = self.query.row(&mut queries, i);
             self.customers.fill(&Moment { customer, at, known }, indices, numbers);
-            self.query.drop_ids(indices, &mut rng);
+            self.query.drop_ids(indices, rng);
         }
-        let Columns { columns, targets, negatives } = self.columns(picked, bought, &mut rng);
+        let Columns { columns, targets, negatives } = self.columns(picked, bought, rng);
         let mut items = self.item.rows(columns.len());
         for (i, &item) in columns.iter().enumerate() {
             let (indices, numbers) = self.item.row(&mut items, i);
             self.items.fill(item, indices, numbers);
-            self.item.drop_ids(indices, &mut rng);
+            self.item.drop_ids(indices, rng);
         }
         let bias = columns.iter().map(|&item| self.bias[item as usize]).collect();
         StepBatch { queries, items, targets, negatives, bias, weights: self.weights(picked) }
@@ -233,53 +204,6 @@ impl Side {
             }
         }
     }
-}
-
-/// The columns of a softmax: items numbered in the order they first come, each once. An item bought by several customers
-/// of the batch is one column, so it is never a negative of its own buyers ("accidental hit").
-#[derive(Default)]
-struct ColumnSet {
-    columns: Vec<u32>,
-    column_of: hashbrown::HashMap<u32, u32>,
-}
-
-impl ColumnSet {
-    fn column(&mut self, item: u32) -> u32 {
-        let Self { columns, column_of } = self;
-        *column_of.entry(item).or_insert_with(|| {
-            columns.push(item);
-            columns.len() as u32 - 1
-        })
-    }
-}
-
-/// The columns of what was bought and `negatives` uniform draws of all `items` (so many or more of them make every item a
-/// column), and for each purchase the column of its item.
-pub(super) fn columns(
-    bought: impl Iterator<Item = u32>,
-    items: usize,
-    negatives: usize,
-    rng: &mut ChaCha8Rng,
-) -> (Vec<u32>, Vec<u32>) {
-    if negatives >= items {
-        return ((0..items as u32).collect(), bought.collect());
-    }
-    let mut set = ColumnSet::default();
-    let targets = bought.map(|item| set.column(item)).collect();
-    for _ in 0..negatives {
-        set.column(rng.random_range(0..items as u32));
-    }
-    (set.columns, targets)
-}
-
-/// −log of the chance that an item is among the columns of a batch of `batch` purchases and `negatives` uniform draws,
-/// `share` being its part of the purchases. Each item is at most one column, so the chance of being there at all takes the
-/// place of the sampling probability of Yi et al. 2019; for rare items both differ by the constant log of the batch size.
-pub(super) fn column_bias(share: f64, batch: usize, negatives: usize, items: usize) -> f32 {
-    let absent = batch as f64 * (-share).ln_1p() + negatives as f64 * (-1.0 / items as f64).ln_1p();
-    let present = -absent.exp_m1();
-    // Nothing but a purchase or a draw makes an item a column, so what is never present never asks for its bias.
-    if present > 0.0 { (-present.ln()) as f32 } else { 0.0 }
 }
 
 /// Purchases with their positions in their customers' histories; [`EncodedCustomers::fill`] leaves out what was bought at the

@@ -2,15 +2,14 @@
 
 use super::{
     TrainingError,
+    batches::{AgeWeights, Batches, Schedule, column_bias, columns},
     config::TrainingConfig,
-    learner::{Batches, Learner, Model, StepOptimizer},
+    learner::{Learner, Model, StepOptimizer},
     run::spaced,
-    samples::{column_bias, columns},
     sequence_config::{SequenceConfig, TokenSource, Windows},
 };
 use crate::{
     dataset::{Dataset, Histories, TimeUnit},
-    domain::Timestamp,
     features::{AgeClasses, EncodedCustomers, Encoder, Encoding, Moment},
     model::{Inputs, SequenceBatch, SequenceModel, Tokens},
     text,
@@ -25,8 +24,7 @@ pub const WINDOW_ACCURACY: &str = "window-accuracy";
 /// Held-out windows answered together.
 const WINDOWS_AT_A_TIME: usize = 1_024;
 
-/// The training purchases of a run as windows of customers' histories. Batch `b` of epoch `e` depends on the seed, `e` and
-/// `b` alone.
+/// The training purchases of a run as windows of customers' histories.
 pub struct Sequences<'a> {
     customers: EncodedCustomers<'a>,
     dataset: &'a Dataset,
@@ -40,11 +38,9 @@ pub struct Sequences<'a> {
     query_width: usize,
     /// Added to the logits of an item's column; the last is the boundary's.
     bias: Vec<f32>,
-    /// Days in which a purchase's weight halves, and the moment of the last one.
-    half_life: Option<(f32, Timestamp)>,
+    weights: Option<AgeWeights>,
     negatives: usize,
-    batch_size: usize,
-    seed: u64,
+    schedule: Schedule,
 }
 
 /// Purchases `first..end` of the rows.
@@ -68,7 +64,8 @@ impl<'a> Sequences<'a> {
         let sequence = config.sequence.clone().unwrap_or_default();
         let (grouped, mut windows) = windows(dataset, histories, rows, &sequence);
         let held_out = hold_out(&mut windows, sequence.held_out_windows, config.training.seed);
-        let batch_size = config.training.batch_size.min(windows.len().max(1));
+        let schedule = Schedule::new(windows.len(), config.training.batch_size, config.training.seed);
+        let times = rows.iter().map(|&row| dataset.purchases.time[row as usize]);
         let ages = encoder.schema().query.features.iter().find_map(|feature| match feature.encoding {
             Encoding::SequenceDays { ages, .. } => Some(ages),
             _ => None,
@@ -83,24 +80,12 @@ impl<'a> Sequences<'a> {
             ages,
             query_width: encoder.query_widths().0,
             bias: Vec::new(),
-            half_life: None,
+            weights: AgeWeights::new(config.training.half_life_days, times),
             negatives: config.loss.uniform_negatives,
-            batch_size,
-            seed: config.training.seed,
+            schedule,
         };
         sequences.bias = sequences.logq(config.loss.logq);
-        let last = rows.iter().map(|&row| dataset.purchases.time[row as usize]).max().unwrap_or_default();
-        sequences.half_life = config.training.half_life_days.map(|days| (days, last));
         sequences
-    }
-
-    /// Windows an epoch goes through.
-    pub fn len(&self) -> usize {
-        self.windows.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.windows.is_empty()
     }
 
     /// Classes: the items and, where it is predicted, the boundary.
@@ -127,7 +112,7 @@ impl<'a> Sequences<'a> {
         if !wanted || self.negatives >= classes {
             return vec![0.0; counts.len()];
         }
-        let batch = targets * self.batch_size / self.windows.len().max(1);
+        let batch = targets * self.schedule.batch_size / self.windows.len().max(1);
         let share = |&count: &u64| count as f64 / targets.max(1) as f64;
         counts.iter().map(|count| column_bias(share(count), batch, self.negatives, classes)).collect()
     }
@@ -178,13 +163,9 @@ impl<'a> Sequences<'a> {
         self.dataset.articles.len() as u32
     }
 
-    /// By age of the purchase that is asked for, oldest the lightest; the end of a sequence weighs like its last purchase.
+    /// By age of the purchase that is asked for; the end of a sequence weighs like its last purchase.
     fn weight(&self, row: u32) -> f32 {
-        let Some((half_life, last)) = self.half_life else { return 1.0 };
-        let days =
-            f64::from(last.0.saturating_sub(self.dataset.purchases.time[row as usize].0)) / f64::from(Timestamp::DAY);
-        // A batch of nothing but ancient purchases must not weigh nothing.
-        (-days / f64::from(half_life)).exp2().max(1e-6) as f32
+        self.weights.map_or(1.0, |weights| weights.at(self.dataset.purchases.time[row as usize]))
     }
 
     /// Query rows of any moments.
@@ -196,35 +177,20 @@ impl<'a> Sequences<'a> {
         }
         Inputs { rows, indices, numbers: Vec::new() }
     }
-
-    fn rng(&self, epoch: u32, stream: u64) -> ChaCha8Rng {
-        let mut rng = ChaCha8Rng::seed_from_u64(self.seed.wrapping_add(u64::from(epoch) << 32));
-        rng.set_stream(stream);
-        rng
-    }
 }
 
 impl Batches<SequenceBatch> for Sequences<'_> {
-    fn batches(&self) -> usize {
-        self.windows.len().div_ceil(self.batch_size)
+    fn schedule(&self) -> &Schedule {
+        &self.schedule
     }
 
-    fn order(&self, epoch: u32) -> Vec<u32> {
-        let mut order: Vec<u32> = (0..self.windows.len() as u32).collect();
-        order.shuffle(&mut self.rng(epoch, 0));
-        order
-    }
-
-    fn batch(&self, order: &[u32], epoch: u32, batch: usize) -> SequenceBatch {
-        let first = batch * self.batch_size;
-        let picked = &order[first..order.len().min(first + self.batch_size)];
-        let mut rng = self.rng(epoch, batch as u64 + 1);
+    fn batch_of(&self, picked: &[u32], rng: &mut ChaCha8Rng) -> SequenceBatch {
         let article = |row: u32| self.dataset.purchases.article[row as usize];
         let mut tokens = Tokens::default();
         let (mut wanted, mut weights) = (Vec::new(), Vec::new());
         for &window in picked {
             let window = self.windows[window as usize];
-            let rows = self.ordered(window, &mut rng);
+            let rows = self.ordered(window, rng);
             let read = if self.ends(window) { rows.len() } else { rows.len() - 1 };
             let asked = if self.sequence.sos { &rows[..] } else { &rows[1..] };
             self.read(&rows[..read], &mut tokens);
@@ -235,9 +201,9 @@ impl Batches<SequenceBatch> for Sequences<'_> {
                 weights.push(rows.last().map_or(1.0, |&row| self.weight(row)));
             }
         }
-        let (columns, targets) = columns(wanted.into_iter(), self.classes(), self.negatives, &mut rng);
+        let (columns, targets) = columns(wanted.into_iter(), self.classes(), self.negatives, rng);
         let bias = columns.iter().map(|&item| self.bias[item as usize]).collect();
-        let weights = self.half_life.map(|_| weights);
+        let weights = self.weights.map(|_| weights);
         SequenceBatch { tokens, targets, columns, bias, weights, seed: rng.random() }
     }
 }

@@ -466,13 +466,9 @@ impl Decoder {
         layer.feed_forward_out.by_input(values, y, by_hidden);
         activate_backward(simd, self.config.activation, pre, after, by_hidden);
         layer.feed_forward_out.by_weights(simd, after, y, gradient);
-        let x = &mut scratch.x[..by_x.len()];
-        layer.feed_forward_norm.output(simd, values, &saved.feed_forward_normed, rows, x);
-        layer.feed_forward_in.by_weights(simd, x, by_hidden, gradient);
-        layer.feed_forward_in.by_input(values, by_hidden, y);
-        let normed = &saved.feed_forward_normed;
-        let pass = Backward { normed, rows, by_output: y, scratch: x, by_input: by_x };
-        layer.feed_forward_norm.backward(simd, values, pass, gradient);
+        let entry =
+            Entry { norm: &layer.feed_forward_norm, normed: &saved.feed_forward_normed, dense: &layer.feed_forward_in };
+        entry.backward(pass, by_hidden, (&mut scratch.x[..by_x.len()], y), by_x, gradient);
     }
 
     #[expect(clippy::too_many_arguments, reason = "the state of one step, handed down once")]
@@ -513,12 +509,36 @@ impl Decoder {
             head.backward(simd, &saved.probabilities[scores], by_attended, &mut out, &mut scratch.attention);
         }
         self.rotate(pass, by_qkv, -1.0);
-        layer.attention_norm.output(simd, values, &saved.attention_normed, rows, x);
-        layer.qkv.by_weights(simd, x, by_qkv, gradient);
-        layer.qkv.by_input(values, by_qkv, y);
-        let normed = &saved.attention_normed;
-        let pass = Backward { normed, rows, by_output: y, scratch: x, by_input: by_x };
-        layer.attention_norm.backward(simd, values, pass, gradient);
+        let entry = Entry { norm: &layer.attention_norm, normed: &saved.attention_normed, dense: &layer.qkv };
+        entry.backward(pass, by_qkv, (x, y), by_x, gradient);
+    }
+}
+
+/// How a sub-layer reads the residual stream: a norm, then a dense layer.
+struct Entry<'a> {
+    norm: &'a LayerNorm,
+    normed: &'a Normed,
+    dense: &'a Linear,
+}
+
+impl Entry<'_> {
+    /// From the gradient by the dense layer's outputs: adds those by the weights to `gradient` and that by the stream to
+    /// `by_x`. The scratch is two arrays of the size of `by_x`.
+    fn backward(
+        &self,
+        pass: &BlockPass<'_>,
+        by_dense: &[f32],
+        (x, y): (&mut [f32], &mut [f32]),
+        by_x: &mut [f32],
+        gradient: &mut [f32],
+    ) {
+        let BlockPass { simd, values, rows, .. } = *pass;
+        let Self { norm, normed, dense } = *self;
+        // The norm's output is computed again, not kept.
+        norm.output(simd, values, normed, rows, x);
+        dense.by_weights(simd, x, by_dense, gradient);
+        dense.by_input(values, by_dense, y);
+        norm.backward(simd, values, Backward { normed, rows, by_output: y, scratch: x, by_input: by_x }, gradient);
     }
 }
 
