@@ -3,8 +3,8 @@
 //! [`TrainingConfig`] says what to learn; [`Trainer`] learns it ([`Samples`] makes its batches, [`checkpoint`] keeps it
 //! safe) and writes the bundle.
 
-pub mod checkpoint;
 mod batches;
+pub mod checkpoint;
 mod config;
 mod error;
 mod export;

@@ -1,45 +1,11 @@
-//! A sequence encoder as ONNX nodes: histories newest first in, the vector at their newest item out.
-//!
-//! Slot 0 of a row holds the newest item; slots without an item hold the table's last row and are masked, so they never
-//! reach the result. Slot 0 is never masked: what it holds of an empty history stands for it.
+//! The decoder's nodes.
 
-use super::{
-    Dense, NORM_EPSILON,
-    graph::{Graph, INDICES, OUTPUT, float, int, ints},
+use super::{SequenceGraph, TokenTable, UNSEEN};
+use crate::onnx::{
+    Dense, NORM_EPSILON, finite,
+    graph::{Graph, INDICES, float, int, ints},
 };
 use std::borrow::Cow;
-
-/// Added to the score of what must not be seen: far below every score, and twice of it is still a number.
-const UNSEEN: f32 = -1e9;
-
-/// A sequence encoder to write, over tokens gathered from tables. `indices` are `length` rows of `tokens` a history and, with
-/// `ages`, as many of those.
-pub struct SequenceGraph<'a> {
-    /// Name of the graph, for people.
-    pub name: &'a str,
-    pub length: usize,
-    pub tokens: TokenTable<'a>,
-    pub ages: Option<TokenTable<'a>>,
-    /// Every history begins with the last row of the tables (decoders only).
-    pub sos: bool,
-    pub encoder: EncoderGraph<'a>,
-    /// The vector ends in a 1.
-    pub bias: bool,
-}
-
-/// `rows × width`, row-major; a token takes the first `dim` numbers of a row. The last row is that of empty slots.
-#[derive(Clone, Copy)]
-pub struct TokenTable<'a> {
-    pub table: &'a [f32],
-    pub rows: usize,
-    pub width: usize,
-    pub dim: usize,
-}
-
-pub enum EncoderGraph<'a> {
-    Decoder(DecoderGraph<'a>),
-    Lstm(LstmGraph<'a>),
-}
 
 /// Pre-norm blocks of causal attention and feed-forward layers.
 pub struct DecoderGraph<'a> {
@@ -86,65 +52,8 @@ pub struct Block<'a> {
     pub feed_forward_out: Dense<'a>,
 }
 
-pub struct LstmGraph<'a> {
-    pub layers: Vec<LstmLayer<'a>>,
-    /// `y·scale + shift` after the last layer.
-    pub affine: Option<(Vec<f32>, Vec<f32>)>,
-    /// The newest output attends to all: softmax of their inner products as weights.
-    pub attention: bool,
-}
-
-/// Gates in the order input, forget, cell, output; `input` is `inputs × 4·hidden`, `recurrent` `hidden × 4·hidden`.
-pub struct LstmLayer<'a> {
-    pub inputs: usize,
-    pub hidden: usize,
-    pub input: Cow<'a, [f32]>,
-    pub recurrent: &'a [f32],
-    pub bias: Cow<'a, [f32]>,
-}
-
-impl SequenceGraph<'_> {
-    /// Columns of `indices`.
-    pub fn width(&self) -> usize {
-        self.length * (1 + usize::from(self.ages.is_some()))
-    }
-
-    /// Length of the vector.
-    pub fn dim(&self) -> usize {
-        self.encoder_width() + usize::from(self.bias)
-    }
-
-    fn input_width(&self) -> usize {
-        self.tokens.dim + self.ages.map_or(0, |ages| ages.dim)
-    }
-
-    fn encoder_width(&self) -> usize {
-        match &self.encoder {
-            EncoderGraph::Decoder(_) => self.input_width(),
-            EncoderGraph::Lstm(lstm) => lstm.layers.last().map_or(0, |layer| layer.hidden),
-        }
-    }
-
-    pub(super) fn check(&self) -> Result<(), String> {
-        if self.length == 0 {
-            return Err("it reads no positions".to_owned());
-        }
-        for TokenTable { table, rows, width, dim } in std::iter::once(&self.tokens).chain(&self.ages) {
-            if *rows == 0 || *dim == 0 || dim > width || rows.checked_mul(*width) != Some(table.len()) {
-                return Err(format!("a table has {} numbers, not {rows} × {width} with {dim} in use", table.len()));
-            }
-            super::finite(table, "table")?;
-        }
-        match &self.encoder {
-            EncoderGraph::Decoder(decoder) => decoder.check(self.input_width(), self.length + usize::from(self.sos)),
-            EncoderGraph::Lstm(_) if self.sos => Err("an LSTM takes no start token".to_owned()),
-            EncoderGraph::Lstm(lstm) => lstm.check(self.input_width()),
-        }
-    }
-}
-
 impl DecoderGraph<'_> {
-    fn check(&self, width: usize, slots: usize) -> Result<(), String> {
+    pub(super) fn check(&self, width: usize, slots: usize) -> Result<(), String> {
         if self.heads == 0 || !width.is_multiple_of(self.heads) {
             return Err(format!("{} heads do not divide the width {width}", self.heads));
         }
@@ -155,7 +64,7 @@ impl DecoderGraph<'_> {
             Positions::Added(table) if table.len() != slots * width => {
                 return Err(format!("{} numbers are no positions {slots} × {width}", table.len()));
             }
-            Positions::Added(table) => super::finite(table, "positions")?,
+            Positions::Added(table) => finite(table, "positions")?,
             Positions::Rotary if !(width / self.heads).is_multiple_of(2) => {
                 return Err("rotary positions need heads of even width".to_owned());
             }
@@ -165,7 +74,7 @@ impl DecoderGraph<'_> {
             if norm.gamma.len() != width || norm.beta.len() != width {
                 return Err(format!("a norm is not {width} wide"));
             }
-            super::finite(norm.gamma, "norm").and_then(|()| super::finite(norm.beta, "norm"))
+            finite(norm.gamma, "norm").and_then(|()| finite(norm.beta, "norm"))
         };
         for block in &self.blocks {
             norm(&block.attention_norm)?;
@@ -180,63 +89,9 @@ impl DecoderGraph<'_> {
     }
 }
 
-impl LstmGraph<'_> {
-    fn check(&self, width: usize) -> Result<(), String> {
-        let mut width = width;
-        for (i, layer) in self.layers.iter().enumerate() {
-            let gates = 4 * layer.hidden;
-            let fits = layer.input.len() == width * gates
-                && layer.inputs == width
-                && layer.recurrent.len() == layer.hidden * gates
-                && layer.bias.len() == gates;
-            if !fits || layer.hidden == 0 {
-                return Err(format!("LSTM layer {i} does not map {width} to {} columns", layer.hidden));
-            }
-            super::finite(&layer.input, "LSTM")?;
-            super::finite(layer.recurrent, "LSTM")?;
-            super::finite(&layer.bias, "LSTM")?;
-            width = layer.hidden;
-        }
-        match &self.affine {
-            _ if self.layers.is_empty() => Err("it has no layers".to_owned()),
-            Some((scale, shift)) if scale.len() != width || shift.len() != width => {
-                Err(format!("its last scale and shift are not {width} wide"))
-            }
-            Some((scale, shift)) => super::finite(scale, "scale").and_then(|()| super::finite(shift, "shift")),
-            None => Ok(()),
-        }
-    }
-}
-
 impl<'a> Graph<'a> {
-    /// `sequence` must have passed its check.
-    pub(super) fn of_sequence(sequence: &SequenceGraph<'a>) -> Self {
-        let mut graph = Self {
-            name: sequence.name,
-            doc: describe(sequence),
-            nodes: Vec::new(),
-            constants: Vec::new(),
-            indices: Some(sequence.width()),
-            numbers: None,
-            dim: sequence.dim(),
-        };
-        let x = match &sequence.encoder {
-            EncoderGraph::Decoder(decoder) => graph.decoder(sequence, decoder),
-            EncoderGraph::Lstm(lstm) => graph.lstm(sequence, lstm),
-        };
-        let x = if sequence.bias {
-            let first = graph.cut("first_number", &x, 1, 0..1);
-            let one = graph.constant_like("one", &first, vec![1, 1], vec![1.0]);
-            graph.node("Concat", "with_one", &[&x, &one], vec![int("axis", 1)])
-        } else {
-            x
-        };
-        graph.node("Identity", OUTPUT, &[&x], vec![]);
-        graph
-    }
-
     /// The decoder's vector, `[batch, width]`.
-    fn decoder(&mut self, sequence: &SequenceGraph<'a>, decoder: &DecoderGraph<'a>) -> String {
+    pub(super) fn decoder(&mut self, sequence: &SequenceGraph<'a>, decoder: &DecoderGraph<'a>) -> String {
         let (length, width) = (sequence.length, sequence.input_width());
         let slots = length + usize::from(sequence.sos);
         let (mut x, window) = self.token_rows(sequence, INDICES);
@@ -359,108 +214,6 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// The LSTM's vector, `[batch, hidden]`. It reads slots in the order of time, so empty ones come first; a flag beside
-    /// the token closes the gates there, which keeps the state at zero, where it starts, until the first item.
-    fn lstm(&mut self, sequence: &SequenceGraph<'a>, lstm: &LstmGraph<'a>) -> String {
-        let length = sequence.length;
-        let columns = (0..sequence.width()).map(|c| (c / length * length + length - 1 - c % length) as i64).collect();
-        let oldest_first = self.integers("oldest_first", vec![sequence.width() as i64], columns);
-        let indices = self.node("Gather", "indices_by_time", &[INDICES, &oldest_first], vec![int("axis", 1)]);
-        let (x, window) = self.token_rows(sequence, &indices);
-        let empty = self.is_empty_slot(sequence, &window);
-        let closed = (0..length).map(|slot| if slot + 1 == length { 0.0 } else { 1.0 }).collect();
-        let closed = self.floats("closed", vec![1, length as i64], closed);
-        let zero = self.scalar("zero", 0.0);
-        let flags = self.node("Where", "flags", &[&empty, &closed, &zero], vec![]);
-        let axis = self.integers("flag_axis", vec![1], vec![2]);
-        let flag = self.node("Unsqueeze", "flag_column", &[&flags, &axis], vec![]);
-        let flag = self.node("Transpose", "flag_by_time", &[&flag], vec![ints("perm", &[1, 0, 2])]);
-        let mut y = self.node("Transpose", "tokens_by_time", &[&x], vec![ints("perm", &[1, 0, 2])]);
-        for (i, layer) in lstm.layers.iter().enumerate() {
-            let x = self.node("Concat", &format!("lstm_{i}_input"), &[&y, &flag], vec![int("axis", -1)]);
-            y = self.lstm_layer(i, layer, &x, &flag);
-        }
-        let width = sequence.encoder_width() as i64;
-        let mut y = self.node("Transpose", "outputs", &[&y], vec![ints("perm", &[1, 0, 2])]);
-        if let Some((scale, shift)) = &lstm.affine {
-            let scale = self.floats("output_scale", vec![width], scale.clone());
-            let shift = self.floats("output_shift", vec![width], shift.clone());
-            y = self.node("Mul", "outputs_scaled", &[&y, &scale], vec![]);
-            y = self.node("Add", "outputs_shifted", &[&y, &shift], vec![]);
-        }
-        let mut newest = self.cut("newest", &y, 1, length - 1..length);
-        if lstm.attention {
-            let keys = self.node("Transpose", "keys", &[&y], vec![ints("perm", &[0, 2, 1])]);
-            let scores = self.node("MatMul", "scores", &[&newest, &keys], vec![]);
-            let unseen = self.scalar("unseen", UNSEEN);
-            let mask = self.node("Mul", "slot_mask", &[&flags, &unseen], vec![]);
-            let axis = self.integers("mask_axis", vec![1], vec![1]);
-            let mask = self.node("Unsqueeze", "mask", &[&mask, &axis], vec![]);
-            let scores = self.node("Add", "scores_masked", &[&scores, &mask], vec![]);
-            let weights = self.node("Softmax", "weights", &[&scores], vec![int("axis", -1)]);
-            newest = self.node("MatMul", "attended", &[&weights, &y], vec![]);
-        }
-        let shape = self.integers("vector_shape", vec![2], vec![0, width]);
-        self.node("Reshape", "vector", &[&newest, &shape], vec![])
-    }
-
-    /// One layer over `[length, batch, inputs + flag]`: `[length, batch, hidden]`. `flag` is `[length, batch, 1]`.
-    fn lstm_layer(&mut self, i: usize, layer: &LstmLayer<'a>, x: &str, flag: &str) -> String {
-        let p = |part: &str| format!("lstm_{i}_{part}");
-        let LstmLayer { inputs, hidden, .. } = *layer;
-        // ONNX has the gates as input, output, forget, cell, and the weights transposed.
-        let gates = [0, 3, 1, 2];
-        let transposed = |weight: &[f32], rows: usize, flag: Option<[f32; 4]>| {
-            let mut out = Vec::with_capacity(4 * hidden * (rows + 1));
-            for gate in gates {
-                for unit in 0..hidden {
-                    out.extend((0..rows).map(|row| weight[row * 4 * hidden + gate * hidden + unit]));
-                    out.extend(flag.map(|flag| flag[gate]));
-                }
-            }
-            out
-        };
-        // Enough to bring a sigmoid to exactly 0 whatever else is added.
-        let shut = [-1e4, -1e4, 0.0, 0.0];
-        let (n, h) = (inputs as i64 + 1, hidden as i64);
-        let weight = self.floats(&p("w"), vec![1, 4 * h, n], transposed(&layer.input, inputs, Some(shut)));
-        let recurrent = self.floats(&p("r"), vec![1, 4 * h, h], transposed(layer.recurrent, hidden, None));
-        let mut bias = transposed(&layer.bias, 1, None);
-        bias.resize(8 * hidden, 0.0);
-        let bias = self.floats(&p("b"), vec![1, 8 * h], bias);
-        // Said in full, because tract makes no zeros for a batch of any size.
-        let first = self.cut(&p("first"), flag, 0, 0..1);
-        let start = self.constant_like(&p("start"), &first, vec![1, 1, h], vec![0.0; hidden]);
-        let inputs: [&str; 7] = [x, &weight, &recurrent, &bias, "", &start, &start];
-        let y = self.node("LSTM", &p("states"), &inputs, vec![int("hidden_size", h)]);
-        let axis = self.integers(&p("axis"), vec![1], vec![1]);
-        self.node("Squeeze", &p("out"), &[&y, &axis], vec![])
-    }
-
-    /// Token rows `[batch, length, width]` of the columns of `indices`, and the columns that name items.
-    fn token_rows(&mut self, sequence: &SequenceGraph<'a>, indices: &str) -> (String, String) {
-        let length = sequence.length;
-        let Some(ages) = &sequence.ages else {
-            return (self.rows_of("item", &sequence.tokens, indices), indices.to_owned());
-        };
-        let window = self.cut("item_columns", indices, 1, 0..length);
-        let age_window = self.cut("age_columns", indices, 1, length..2 * length);
-        let items = self.rows_of("item", &sequence.tokens, &window);
-        let ages = self.rows_of("age", ages, &age_window);
-        (self.node("Concat", "tokens", &[&items, &ages], vec![int("axis", -1)]), window)
-    }
-
-    fn rows_of(&mut self, name: &str, table: &TokenTable<'a>, window: &str) -> String {
-        let values = self.table(&format!("{name}_table"), table.table, table.rows, table.width);
-        let rows = self.node("Gather", &format!("{name}_rows"), &[&values, window], vec![int("axis", 0)]);
-        if table.dim == table.width { rows } else { self.cut(&format!("{name}_tokens"), &rows, 2, 0..table.dim) }
-    }
-
-    fn is_empty_slot(&mut self, sequence: &SequenceGraph<'a>, window: &str) -> String {
-        let padding = self.integers("padding", vec![1], vec![sequence.tokens.rows as i64 - 1]);
-        self.node("Equal", "is_empty", &[window, &padding], vec![])
-    }
-
     /// The position of every slot, counted from the oldest item: `[batch, slots]`.
     fn places(&mut self, sequence: &SequenceGraph<'a>, empty: &str) -> String {
         let (length, sos) = (sequence.length as i64, i64::from(sequence.sos));
@@ -535,22 +288,6 @@ impl<'a> Graph<'a> {
         let y = self.node("MatMul", &format!("{name}_product"), &[x, &weight], vec![]);
         self.node("Add", name, &[&y, &bias], vec![])
     }
-
-    /// A part along an axis.
-    fn cut(&mut self, name: &str, x: &str, axis: i64, part: std::ops::Range<usize>) -> String {
-        let starts = self.integers(&format!("{name}_starts"), vec![1], vec![part.start as i64]);
-        let ends = self.integers(&format!("{name}_ends"), vec![1], vec![part.end as i64]);
-        let axes = self.integers(&format!("{name}_axes"), vec![1], vec![axis]);
-        self.node("Slice", name, &[x, &starts, &ends, &axes], vec![])
-    }
-
-    /// A constant repeated over the batch of `like`, whose numbers are finite.
-    fn constant_like(&mut self, name: &str, like: &str, dims: Vec<i64>, values: Vec<f32>) -> String {
-        let zero = self.scalar(&format!("{name}_zero"), 0.0);
-        let values = self.floats(&format!("{name}_values"), dims, values);
-        let zeros = self.node("Mul", &format!("{name}_zeros"), &[like, &zero], vec![]);
-        self.node("Add", name, &[&zeros, &values], vec![])
-    }
 }
 
 /// Who looks at whom in a block.
@@ -560,22 +297,4 @@ struct Seen {
     queries: usize,
     mask: String,
     angles: Option<(String, String)>,
-}
-
-fn describe(sequence: &SequenceGraph<'_>) -> String {
-    let encoder = match &sequence.encoder {
-        EncoderGraph::Decoder(decoder) => format!("{} blocks of {} heads", decoder.blocks.len(), decoder.heads),
-        EncoderGraph::Lstm(lstm) => {
-            let widths: Vec<String> = lstm.layers.iter().map(|layer| layer.hidden.to_string()).collect();
-            format!("LSTM layers {}{}", widths.join(" → "), if lstm.attention { ", attention" } else { "" })
-        }
-    };
-    format!(
-        "{}. Inputs: indices[0..{}], newest first, padding {}{}. Encoder: {encoder}, width {}.",
-        sequence.name,
-        sequence.length,
-        sequence.tokens.rows - 1,
-        if sequence.ages.is_some() { "; then their ages" } else { "" },
-        sequence.dim(),
-    )
 }
