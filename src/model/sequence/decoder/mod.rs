@@ -7,16 +7,18 @@
 use super::{
     super::simd::{Simd, add_scaled},
     Mode, Packed,
-    attention::{Gradient, Head, Workspace},
+    attention::{Head, Workspace},
     config::{DecoderConfig, Positions},
-    kernels::{Dropout, activate, activate_backward, rotate},
+    kernels::{Dropout, activate, rotate},
     linear::Linear,
-    norm::{Backward, LayerNorm, Normed},
+    norm::{LayerNorm, Normed},
     parameters::{Parameters, Start, take},
     plan::{Piece, Span, cut, score_stride},
 };
 use rayon::prelude::*;
 use std::ops::Range;
+
+mod backward;
 
 #[derive(Debug, Clone)]
 pub(super) struct Decoder {
@@ -362,183 +364,6 @@ impl Decoder {
                 }
             }
         }
-    }
-
-    pub(super) fn backward(&mut self, parameters: &mut Parameters, by_output: &mut [f32], by_tokens: &mut [f32]) {
-        let seed = self.seed.expect("backward follows a forward pass in training mode");
-        let mut work = std::mem::take(&mut self.work);
-        let mut gradients = std::mem::take(&mut self.gradients);
-        gradients.resize_with(work.len().max(1), Vec::new);
-        let (mut by_output, mut by_tokens) = (by_output, by_tokens);
-        let mut pieces = Vec::with_capacity(work.len());
-        for (work, gradient) in work.iter_mut().zip(&mut gradients) {
-            let len = work.piece.rows * self.width;
-            pieces.push((work, gradient, take(&mut by_output, len), take(&mut by_tokens, len)));
-        }
-        assert!(by_output.is_empty(), "gradients of another batch than the last forward pass");
-        let size = parameters.values.len();
-        pieces.into_par_iter().for_each(|(work, gradient, by_output, by_tokens)| {
-            gradient.clear();
-            gradient.resize(size, 0.0);
-            self.backward_piece(&parameters.values, seed, work, by_output, by_tokens, gradient);
-        });
-        gradients[0].resize(size, 0.0);
-        parameters.sum_gradients(&gradients);
-        self.work = work;
-        self.gradients = gradients;
-    }
-
-    /// Turns `by_output` into gradients of the residual stream, block by block from the last layer to the first.
-    fn backward_piece(
-        &self,
-        values: &[f32],
-        seed: u64,
-        work: &mut Work,
-        by_output: &mut [f32],
-        by_tokens: &mut [f32],
-        gradient: &mut [f32],
-    ) {
-        let Work { piece, layers: saved, final_norm: final_normed, scratch } = work;
-        let (simd, seed) = (Simd::detect(), Some(seed));
-        for block in &piece.blocks {
-            let rows = piece.block_rows(block);
-            let spans = &piece.spans[block.clone()];
-            let at = rows.start * self.width..rows.end * self.width;
-            let pass = BlockPass { simd, values, spans, rows: &rows, first: (piece.first + rows.start) * self.width };
-            let by_x = &mut by_tokens[at.clone()];
-            if let Some(norm) = &self.final_norm {
-                by_x.fill(0.0);
-                let pass = Backward {
-                    normed: final_normed,
-                    rows: &rows,
-                    by_output: &by_output[at],
-                    scratch: &mut scratch.x,
-                    by_input: by_x,
-                };
-                norm.backward(simd, values, pass, gradient);
-            } else {
-                by_x.copy_from_slice(&by_output[at]);
-            }
-            for (index, (layer, saved)) in self.layers.iter().zip(saved.iter()).enumerate().rev() {
-                let dropout = self.dropout(seed, 2 + 2 * index);
-                self.feed_forward_backward(&pass, layer, saved, scratch, by_x, dropout, gradient);
-                let dropout = self.dropout(seed, 1 + 2 * index);
-                self.attention_backward(&pass, layer, saved, scratch, by_x, dropout, gradient);
-            }
-            if let Some(dropout) = self.dropout(seed, 0) {
-                dropout.apply(simd, pass.first, by_x);
-            }
-            if let Some(at) = &self.positions {
-                for span in spans {
-                    let start = (span.start - rows.start) * self.width;
-                    let by_positions = &mut gradient[at.start..at.start + span.len * self.width];
-                    add_scaled(simd, by_positions, &by_x[start..start + span.len * self.width], 1.0);
-                }
-            }
-            if self.config.scale_embedding {
-                let scale = self.embedding_scale();
-                by_x.iter_mut().for_each(|g| *g *= scale);
-            }
-        }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the state of one step, handed down once")]
-    fn feed_forward_backward(
-        &self,
-        pass: &BlockPass<'_>,
-        layer: &Layer,
-        saved: &Saved,
-        scratch: &mut Scratch,
-        by_x: &mut [f32],
-        dropout: Option<Dropout>,
-        gradient: &mut [f32],
-    ) {
-        let BlockPass { simd, values, rows, .. } = *pass;
-        let hidden = self.config.feed_forward;
-        let pre = &saved.hidden[rows.start * hidden..rows.end * hidden];
-        let y = &mut scratch.y[..by_x.len()];
-        y.copy_from_slice(by_x);
-        if let Some(dropout) = dropout {
-            dropout.apply(simd, pass.first, y);
-        }
-        let (after, by_hidden) = (&mut scratch.hidden[..pre.len()], &mut scratch.by_hidden[..pre.len()]);
-        // The activation is computed again, and only then are the weights of what came after it known.
-        layer.feed_forward_out.by_input(values, y, by_hidden);
-        activate_backward(simd, self.config.activation, pre, after, by_hidden);
-        layer.feed_forward_out.by_weights(simd, after, y, gradient);
-        let entry =
-            Entry { norm: &layer.feed_forward_norm, normed: &saved.feed_forward_normed, dense: &layer.feed_forward_in };
-        entry.backward(pass, by_hidden, (&mut scratch.x[..by_x.len()], y), by_x, gradient);
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the state of one step, handed down once")]
-    fn attention_backward(
-        &self,
-        pass: &BlockPass<'_>,
-        layer: &Layer,
-        saved: &Saved,
-        scratch: &mut Scratch,
-        by_x: &mut [f32],
-        dropout: Option<Dropout>,
-        gradient: &mut [f32],
-    ) {
-        let BlockPass { simd, values, rows, .. } = *pass;
-        let width = self.width;
-        let (x, y) = (&mut scratch.x[..by_x.len()], &mut scratch.y[..by_x.len()]);
-        y.copy_from_slice(by_x);
-        if let Some(dropout) = dropout {
-            dropout.apply(simd, pass.first, y);
-        }
-        let attended = &saved.attended[rows.start * width..rows.end * width];
-        layer.attention_output.by_weights(simd, attended, y, gradient);
-        layer.attention_output.by_input(values, y, x);
-        let qkv = &saved.qkv[rows.start * 3 * width..rows.end * 3 * width];
-        let by_qkv = &mut scratch.by_qkv[..qkv.len()];
-        for (span, h) in self.heads(pass) {
-            let scores = self.scores(span, h);
-            let start = span.start - rows.start;
-            let head = self.head(qkv, span, rows.start, h);
-            let mut out = Gradient {
-                rows: &mut by_qkv[start * 3 * width..],
-                stride: head.stride,
-                query: head.query,
-                key: head.key,
-                value: head.value,
-            };
-            let by_attended = (&x[start * width + h * head.dim..], width);
-            head.backward(simd, &saved.probabilities[scores], by_attended, &mut out, &mut scratch.attention);
-        }
-        self.rotate(pass, by_qkv, -1.0);
-        let entry = Entry { norm: &layer.attention_norm, normed: &saved.attention_normed, dense: &layer.qkv };
-        entry.backward(pass, by_qkv, (x, y), by_x, gradient);
-    }
-}
-
-/// How a sub-layer reads the residual stream: a norm, then a dense layer.
-struct Entry<'a> {
-    norm: &'a LayerNorm,
-    normed: &'a Normed,
-    dense: &'a Linear,
-}
-
-impl Entry<'_> {
-    /// From the gradient by the dense layer's outputs: adds those by the weights to `gradient` and that by the stream to
-    /// `by_x`. The scratch is two arrays of the size of `by_x`.
-    fn backward(
-        &self,
-        pass: &BlockPass<'_>,
-        by_dense: &[f32],
-        (x, y): (&mut [f32], &mut [f32]),
-        by_x: &mut [f32],
-        gradient: &mut [f32],
-    ) {
-        let BlockPass { simd, values, rows, .. } = *pass;
-        let Self { norm, normed, dense } = *self;
-        // The norm's output is computed again, not kept.
-        norm.output(simd, values, normed, rows, x);
-        dense.by_weights(simd, x, by_dense, gradient);
-        dense.by_input(values, by_dense, y);
-        norm.backward(simd, values, Backward { normed, rows, by_output: y, scratch: x, by_input: by_x }, gradient);
     }
 }
 
