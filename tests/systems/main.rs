@@ -2,7 +2,6 @@
 //! sizes, trained by the program, verified, and served together.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![cfg(all(feature = "trainer", feature = "server"))]
 
 use serde_json::{Value, json};
 use server::Server;
