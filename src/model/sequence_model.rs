@@ -156,6 +156,19 @@ impl SequenceModel {
         self.items.dim
     }
 
+    /// The table of what is read.
+    pub fn token_table(&self) -> &Table {
+        self.tokens.as_ref().unwrap_or(&self.items)
+    }
+
+    /// The rows of what is predicted over the temperature, `(items + 1) × dim`: their inner products with a query vector are
+    /// the logits of the softmax.
+    pub fn predicted_rows(&self) -> Vec<f32> {
+        let mut rows = self.items.trained_weights();
+        rows.iter_mut().for_each(|x| *x /= self.config.temperature);
+        rows
+    }
+
     /// One optimiser step, gradients longer than `clip` cut to it; the mean loss before it. A loss that is not finite changes
     /// nothing in the model but running statistics.
     pub fn step(&mut self, batch: &SequenceBatch, optimizer: &AdamW, clip: Option<f32>) -> f64 {
@@ -220,7 +233,7 @@ impl SequenceModel {
 
     /// The input matrix of tokens: item rows, then ages.
     fn gather<'a>(&'a self, tokens: &Tokens, row: impl Fn(&'a Table, usize) -> &'a [f32], out: &mut Vec<f32>) {
-        let (items, width) = (self.tokens.as_ref().unwrap_or(&self.items), self.config.item_dim);
+        let (items, width) = (self.token_table(), self.config.item_dim);
         out.clear();
         for (at, &item) in tokens.items.iter().enumerate() {
             out.extend_from_slice(&row(items, item as usize)[..width]);

@@ -14,15 +14,20 @@ const BATCH_NORM_EPSILON: f32 = 1e-3;
 
 /// The tables of a model as they stand outside training.
 pub struct ExportedTables {
-    pub items: Vec<f32>,
-    tokens: Option<Vec<f32>>,
+    /// What is predicted.
+    items: Vec<f32>,
+    /// What is read.
+    tokens: Vec<f32>,
     ages: Option<Vec<f32>>,
 }
 
 impl ExportedTables {
     pub fn of(model: &SequenceModel) -> Self {
-        let trained = |table: &Option<Table>| table.as_ref().map(Table::trained_weights);
-        Self { items: model.items.trained_weights(), tokens: trained(&model.tokens), ages: trained(&model.ages) }
+        Self {
+            items: model.predicted_rows(),
+            tokens: model.token_table().trained_weights(),
+            ages: model.ages.as_ref().map(Table::trained_weights),
+        }
     }
 }
 
@@ -40,16 +45,12 @@ pub fn query_graph<'a>(name: &'a str, model: &'a SequenceModel, tables: &'a Expo
     let config = model.config();
     let of =
         |table: &Table, values: &'a [f32], dim| TokenTable { table: values, rows: table.rows(), width: table.dim, dim };
-    let tokens = match (&model.tokens, &tables.tokens) {
-        (Some(table), Some(values)) => of(table, values, config.item_dim),
-        _ => of(&model.items, &tables.items, config.item_dim),
-    };
     let weights = Weights(model.encoder.parameters().into_iter().map(|p| (p.name, p)).collect());
     let input = model.encoder.input_width();
     SequenceGraph {
         name,
         length: config.length,
-        tokens,
+        tokens: of(model.token_table(), &tables.tokens, config.item_dim),
         ages: model.ages.as_ref().zip(tables.ages.as_ref()).map(|(table, values)| of(table, values, table.dim)),
         sos: config.sos,
         encoder: match &config.encoder {

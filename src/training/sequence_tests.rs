@@ -138,6 +138,23 @@ fn windows_held_out_are_asked_about_and_not_trained_on() {
     assert_eq!(accuracy(&["sequence.held_out_windows=0"]).0, None);
 }
 
+#[test]
+fn inner_products_of_a_bundle_are_the_logits() {
+    let config = config(DECODER, &["loss.temperature=0.25", "training.epochs=1"]);
+    let directory = tempfile::tempdir().unwrap();
+    with_trainer(&config, directory.path(), &|| false, |trainer| {
+        let trained = finished(trainer.train(false));
+        let row = trainer.test(&trained).unwrap();
+        let bundle = Bundle::open(&trainer.export(&trained, &[row], directory.path()).unwrap()).unwrap();
+        let mut vector = Vec::new();
+        for item in 0..20 {
+            bundle.item_tower().embed(&[item], &[], 1, &mut vector).unwrap();
+            let logits: Vec<f32> = sequence(&trained).items.row(item as usize).iter().map(|x| x / 0.25).collect();
+            assert_eq!(vector, logits);
+        }
+    });
+}
+
 fn snapshot(bundle: Bundle) -> Snapshot {
     let mut catalogue = CatalogueBuilder::default();
     (0..20).for_each(|n| catalogue.push(&format!("a{n}"), true, []));

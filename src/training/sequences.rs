@@ -320,7 +320,7 @@ impl Learner for SequenceModel {
     }
 
     fn item_vectors(&self, _samples: &Sequences<'_>) -> Vec<f32> {
-        let mut vectors = self.items.trained_weights();
+        let mut vectors = self.predicted_rows();
         vectors.truncate((self.items.rows() - 1) * self.items.dim);
         vectors
     }
