@@ -1,11 +1,14 @@
-//! The sequence encoders in burn's tensors, sequence by sequence and step by step: the reference that the tests hold the
-//! training kernels and the ONNX graphs to.
+//! The sequence encoders in burn's tensors, on any device of burn's: the reference that the tests hold the training kernels
+//! and the ONNX graphs to, and what trains on a GPU (`DeviceSequenceModel`).
+//!
+//! A batch is padded to its longest sequence ([`Padded`]), tokens first. A token sees none after it, and padding comes after
+//! all tokens: the causal mask keeps it out of attention, and BatchNorm leaves it out by [`Padded::real`].
 
 use super::sequence::{
     Activation, DecoderConfig, EncoderConfig, LstmConfig, Packed, Parameter, Positions, SequenceEncoder,
 };
 use burn::tensor::{
-    Device, Tensor, TensorData,
+    Device, Distribution, Int, Tensor, TensorData,
     activation::{elu, gelu, relu, sigmoid, softmax},
 };
 use std::collections::HashMap;
@@ -16,46 +19,110 @@ const BATCH_NORM_EPSILON: f64 = 1e-3;
 /// Added to the scores of tokens that a token may not see.
 const MASKED: f32 = -1e9;
 
+/// Packed sequences as a batch padded to its longest: `sequences · longest` rows, sequence after sequence.
+#[derive(Debug)]
+pub struct Padded {
+    sequences: usize,
+    longest: usize,
+    tokens: usize,
+    /// For each row the packed row there; the one after the last where there is none.
+    sources: Tensor<1, Int>,
+    /// For each packed row its row of the batch.
+    places: Tensor<1, Int>,
+    /// 1 where a row holds a token, else 0: `rows × 1`.
+    real: Tensor<2>,
+}
+
+/// Mean and variance of a BatchNorm's inputs, `1 × width` each.
+pub type Statistics = [Tensor<2>; 2];
+
 /// An encoder's weights as tensors; vectors are one row.
 #[derive(Debug)]
 pub struct BurnEncoder {
     config: EncoderConfig,
     weights: HashMap<String, Tensor<2>>,
-    device: Device,
-    /// Normalise by the batch instead of the running statistics.
-    batch_statistics: bool,
+    /// Drop at random; normalise by the batch instead of the running statistics.
+    training: bool,
 }
 
 /// The outputs of each sequence's last token in evaluation mode, computed on the CPU: `sequences × output_width`.
 pub fn embed(encoder: &SequenceEncoder, packed: &Packed, tokens: &[f32]) -> Vec<f32> {
     let device = Device::flex();
+    let padded = Padded::new(packed, &device);
     let input = TensorData::new(tokens.to_vec(), [packed.tokens(), encoder.input_width()]);
-    let output = BurnEncoder::of(encoder, &device).forward(packed, Tensor::from_data(input, &device));
-    let last = packed.last_rows().map(|row| output.clone().narrow(0, row, 1)).collect();
-    Tensor::cat(last, 0).into_data().try_to_vec().expect("the CPU backend computes in f32")
+    let input = padded.spread(Tensor::from_data(input, &device));
+    let (output, _) = BurnEncoder::of(encoder, &device).forward(&padded, input);
+    let last = padded.collect(output).select(0, index(packed.last_rows(), &device));
+    last.into_data().try_to_vec().expect("the CPU backend computes in f32")
 }
 
-impl BurnEncoder {
-    /// The reference in evaluation mode.
-    pub fn of(encoder: &SequenceEncoder, device: &Device) -> Self {
-        let tensor = |parameter: &Parameter<'_>| {
-            let columns = parameter.shape[parameter.shape.len() - 1];
-            let data = TensorData::new(parameter.values.to_vec(), [parameter.values.len() / columns, columns]);
-            Tensor::from_data(data, device)
-        };
-        let weights = encoder.parameters().iter().map(|p| (p.name.to_owned(), tensor(p))).collect();
-        Self { config: encoder.config().clone(), weights, device: device.clone(), batch_statistics: false }
-    }
+/// Numbers of rows as a tensor.
+pub fn index(rows: impl Iterator<Item = usize>, device: &Device) -> Tensor<1, Int> {
+    let rows: Vec<i32> = rows.map(|row| row as i32).collect();
+    let count = rows.len();
+    Tensor::from_data(TensorData::new(rows, [count]), device)
+}
 
-    /// `T × input_width` → `T × output_width`.
-    pub fn forward(&self, packed: &Packed, tokens: Tensor<2>) -> Tensor<2> {
-        match &self.config {
-            EncoderConfig::Decoder(config) => each(packed, tokens, |x| self.decoder(config, x)),
-            EncoderConfig::Lstm(config) => self.lstm(config, packed, tokens),
+impl Padded {
+    pub fn new(packed: &Packed, device: &Device) -> Self {
+        let (sequences, tokens) = (packed.sequences(), packed.tokens());
+        let longest = (0..sequences).map(|s| packed.rows(s).len()).max().unwrap_or(0);
+        let row = |s: usize, i: usize| packed.rows(s).nth(i).unwrap_or(tokens);
+        let sources: Vec<usize> = (0..sequences).flat_map(|s| (0..longest).map(move |i| row(s, i))).collect();
+        let real: Vec<f32> = sources.iter().map(|&source| f32::from(u8::from(source < tokens))).collect();
+        let places = (0..sequences).flat_map(|s| (0..packed.rows(s).len()).map(move |i| s * longest + i));
+        Self {
+            sequences,
+            longest,
+            tokens,
+            real: Tensor::from_data(TensorData::new(real, [sequences * longest, 1]), device),
+            places: index(places, device),
+            sources: index(sources.into_iter(), device),
         }
     }
 
-    fn weight(&self, name: &str) -> Tensor<2> {
+    /// Packed rows as rows of the batch, padding zero.
+    pub fn spread(&self, packed: Tensor<2>) -> Tensor<2> {
+        with_zero_row(packed).select(0, self.sources.clone())
+    }
+
+    /// Rows of the batch as packed rows.
+    pub fn collect(&self, padded: Tensor<2>) -> Tensor<2> {
+        padded.select(0, self.places.clone())
+    }
+}
+
+/// One more row, of zeros: what an index one past the end means.
+pub fn with_zero_row(rows: Tensor<2>) -> Tensor<2> {
+    let zero = Tensor::zeros([1, rows.dims()[1]], &rows.device());
+    Tensor::cat(vec![rows, zero], 0)
+}
+
+impl BurnEncoder {
+    /// An encoder as it stands, in evaluation mode.
+    pub fn of(encoder: &SequenceEncoder, device: &Device) -> Self {
+        let tensor = |parameter: &Parameter<'_>| {
+            Tensor::from_data(TensorData::new(parameter.values.to_vec(), matrix(parameter.shape)), device)
+        };
+        let weights = encoder.parameters().iter().map(|p| (p.name.to_owned(), tensor(p))).collect();
+        Self { config: encoder.config().clone(), weights, training: false }
+    }
+
+    /// In training mode; running statistics are not among the weights.
+    pub fn training(config: &EncoderConfig, weights: HashMap<String, Tensor<2>>) -> Self {
+        Self { config: config.clone(), weights, training: true }
+    }
+
+    /// `rows × input_width` → `rows × output_width`, and each BatchNorm's statistics of the batch, where in training mode.
+    pub fn forward(&self, padded: &Padded, x: Tensor<2>) -> (Tensor<2>, Vec<Statistics>) {
+        match &self.config {
+            EncoderConfig::Decoder(config) => (self.decoder(config, padded, x), Vec::new()),
+            EncoderConfig::Lstm(config) => self.lstm(config, padded, x),
+        }
+    }
+
+    /// By name, as [`SequenceEncoder::parameters`] has it.
+    pub fn weight(&self, name: &str) -> Tensor<2> {
         self.weights[name].clone()
     }
 
@@ -70,91 +137,83 @@ impl BurnEncoder {
         normed * self.weight(&format!("{name}.gamma")) + self.weight(&format!("{name}.beta"))
     }
 
-    fn decoder(&self, config: &DecoderConfig, x: Tensor<2>) -> Tensor<2> {
-        let [len, width] = x.dims();
+    fn dropout(&self, share: f32, x: Tensor<2>) -> Tensor<2> {
+        if !self.training || share == 0.0 {
+            return x;
+        }
+        let kept = 1.0 - f64::from(share);
+        let mask = Tensor::random(x.dims(), Distribution::Bernoulli(kept), &x.device()) / kept;
+        x * mask
+    }
+
+    fn decoder(&self, config: &DecoderConfig, padded: &Padded, x: Tensor<2>) -> Tensor<2> {
+        let ([rows, width], device) = (x.dims(), x.device());
+        let &Padded { sequences, longest, .. } = padded;
         let scale = if config.scale_embedding { (width as f64).sqrt() } else { 1.0 };
         let mut x = x * scale;
-        match config.positions {
-            Positions::Learned => x = x + self.weight("positions").narrow(0, 0, len),
-            Positions::Sinusoidal => x = x + self.sinusoids(len, width),
-            Positions::Rotary | Positions::None => {}
+        let positions = match config.positions {
+            Positions::Learned => Some(self.weight("positions").narrow(0, 0, longest)),
+            Positions::Sinusoidal => Some(sinusoids(longest, width, &device)),
+            Positions::Rotary | Positions::None => None,
+        };
+        if let Some(positions) = positions {
+            x = (x.reshape([sequences, longest, width]) + positions.unsqueeze::<3>()).reshape([rows, width]);
         }
+        x = self.dropout(config.dropout, x);
         let head_width = width / config.heads;
+        let mask = causal(longest, &device);
         for l in 0..config.layers {
             let name = |part: &str| format!("layers.{l}.{part}");
             let qkv = self.linear(&name("qkv"), self.layer_norm(&name("attention_norm"), x.clone()));
-            let heads = (0..config.heads).map(|h| {
-                let part = |first: usize| {
-                    let first = first * width + h * head_width;
-                    qkv.clone().slice([0..len, first..first + head_width])
-                };
-                let (mut query, mut key) = (part(0), part(1));
-                if config.positions == Positions::Rotary {
-                    (query, key) = (self.rotated(query), self.rotated(key));
-                }
-                self.attention(query, key, part(2), 1.0 / (head_width as f64).sqrt())
-            });
-            let attended = Tensor::cat(heads.collect(), 1);
-            x = x + self.linear(&name("attention_output"), attended);
+            let part = |i: usize| {
+                let part = qkv.clone().narrow(1, i * width, width);
+                part.reshape([sequences, longest, config.heads, head_width]).swap_dims(1, 2)
+            };
+            let (mut query, mut key) = (part(0), part(1));
+            if config.positions == Positions::Rotary {
+                (query, key) = (rotated(query), rotated(key));
+            }
+            let scale = 1.0 / (head_width as f64).sqrt();
+            let attended = attention([query, key, part(2)], scale, mask.clone());
+            let attended = self.linear(&name("attention_output"), attended.swap_dims(1, 2).reshape([rows, width]));
+            x = x + self.dropout(config.dropout, attended);
             let hidden = self.linear(&name("feed_forward_in"), self.layer_norm(&name("feed_forward_norm"), x.clone()));
             let hidden = match config.activation {
                 Activation::Relu => relu(hidden),
                 Activation::Gelu => gelu(hidden),
                 Activation::Elu => elu(hidden, 1.0),
             };
-            x = x + self.linear(&name("feed_forward_out"), hidden);
+            x = x + self.dropout(config.dropout, self.linear(&name("feed_forward_out"), hidden));
         }
         if config.final_norm { self.layer_norm("final_norm", x) } else { x }
     }
 
-    fn attention(&self, query: Tensor<2>, key: Tensor<2>, value: Tensor<2>, scale: f64) -> Tensor<2> {
-        let [len, _] = query.dims();
-        let mask = self.constant(len, len, |i, j| if j > i { MASKED } else { 0.0 });
-        softmax(query.matmul(key.transpose()) * scale + mask, 1).matmul(value)
-    }
-
-    fn rotated(&self, x: Tensor<2>) -> Tensor<2> {
-        let [len, width] = x.dims();
-        let half = width / 2;
-        let angle = |place: usize, k: usize| place as f64 / 10_000f64.powf((2 * k) as f64 / width as f64);
-        let cos = self.constant(len, half, |place, k| angle(place, k).cos() as f32);
-        let sin = self.constant(len, half, |place, k| angle(place, k).sin() as f32);
-        let (a, b) = (x.clone().slice([0..len, 0..half]), x.slice([0..len, half..width]));
-        Tensor::cat(vec![a.clone() * cos.clone() - b.clone() * sin.clone(), a * sin + b * cos], 1)
-    }
-
-    fn sinusoids(&self, len: usize, width: usize) -> Tensor<2> {
-        self.constant(len, width, |place, k| {
-            let angle = place as f64 / 10_000f64.powf((k - k % 2) as f64 / width as f64);
-            if k % 2 == 0 { angle.sin() as f32 } else { angle.cos() as f32 }
-        })
-    }
-
-    fn constant(&self, rows: usize, columns: usize, f: impl Fn(usize, usize) -> f32) -> Tensor<2> {
-        let values = (0..rows * columns).map(|i| f(i / columns, i % columns)).collect::<Vec<_>>();
-        Tensor::from_data(TensorData::new(values, [rows, columns]), &self.device)
-    }
-
-    fn lstm(&self, config: &LstmConfig, packed: &Packed, tokens: Tensor<2>) -> Tensor<2> {
-        let mut x = tokens;
+    fn lstm(&self, config: &LstmConfig, padded: &Padded, x: Tensor<2>) -> (Tensor<2>, Vec<Statistics>) {
+        let (mut x, mut statistics) = (x, Vec::new());
+        let norm = |l: usize, x, statistics: &mut Vec<_>| {
+            if config.batch_norm { self.batch_norm(l, padded, x, statistics) } else { x }
+        };
         for (l, &hidden) in config.hidden.iter().enumerate() {
-            x = each(packed, self.batch_norm(config, l, x), |x| self.cells(l, hidden, x));
+            x = self.cells(l, hidden, padded, norm(l, x, &mut statistics));
+            x = self.dropout(config.dropout, x);
         }
-        x = self.batch_norm(config, config.hidden.len(), x);
-        if !config.attention {
-            return x;
+        x = norm(config.hidden.len(), x, &mut statistics);
+        if config.attention {
+            let [rows, width] = x.dims();
+            let whole = x.reshape([padded.sequences, 1, padded.longest, width]);
+            let mask = causal(padded.longest, &whole.device());
+            x = attention([whole.clone(), whole.clone(), whole], 1.0, mask).reshape([rows, width]);
         }
-        each(packed, x, |x| self.attention(x.clone(), x.clone(), x, 1.0))
+        (x, statistics)
     }
 
-    fn batch_norm(&self, config: &LstmConfig, l: usize, x: Tensor<2>) -> Tensor<2> {
-        if !config.batch_norm {
-            return x;
-        }
+    fn batch_norm(&self, l: usize, padded: &Padded, x: Tensor<2>, statistics: &mut Vec<Statistics>) -> Tensor<2> {
         let weight = |part: &str| self.weight(&format!("norms.{l}.{part}"));
-        let (mean, variance) = if self.batch_statistics {
-            let mean = x.clone().mean_dim(0);
-            let variance = (x.clone() - mean.clone()).powi_scalar(2).mean_dim(0);
+        let (mean, variance) = if self.training {
+            let mean_of = |x: Tensor<2>| (x * padded.real.clone()).sum_dim(0) / padded.tokens as f64;
+            let mean = mean_of(x.clone());
+            let variance = mean_of((x.clone() - mean.clone()).powi_scalar(2));
+            statistics.push([mean.clone().inner(), variance.clone().inner()]);
             (mean, variance)
         } else {
             (weight("mean"), weight("variance"))
@@ -162,29 +221,65 @@ impl BurnEncoder {
         (x - mean) / (variance + BATCH_NORM_EPSILON).sqrt() * weight("gamma") + weight("beta")
     }
 
-    /// Hidden states of one sequence.
-    fn cells(&self, l: usize, width: usize, x: Tensor<2>) -> Tensor<2> {
+    /// Hidden states, all sequences a step at a time. One product a step for the input and the state together: many small
+    /// products would leave a GPU idle.
+    fn cells(&self, l: usize, width: usize, padded: &Padded, x: Tensor<2>) -> Tensor<2> {
         let weight = |part: &str| self.weight(&format!("lstm.{l}.{part}"));
-        let [len, _] = x.dims();
-        let inputs = x.matmul(weight("input.weight")) + weight("bias");
-        let mut cell = self.constant(1, width, |_, _| 0.0);
+        let &Padded { sequences, longest, .. } = padded;
+        let ([rows, inputs], device) = (x.dims(), x.device());
+        let x = x.reshape([sequences, longest, inputs]);
+        let weights = Tensor::cat(vec![weight("input.weight"), weight("recurrent.weight")], 0);
+        let mut cell = Tensor::<2>::zeros([sequences, width], &device);
         let mut hidden = cell.clone();
-        let mut all = Vec::with_capacity(len);
-        for t in 0..len {
-            let gates = inputs.clone().narrow(0, t, 1) + hidden.matmul(weight("recurrent.weight"));
-            let gate = |i: usize| gates.clone().slice([0..1, i * width..(i + 1) * width]);
+        let mut all = Vec::with_capacity(longest);
+        for t in 0..longest {
+            let now = x.clone().narrow(1, t, 1).reshape([sequences, inputs]);
+            let gates = Tensor::cat(vec![now, hidden], 1).matmul(weights.clone()) + weight("bias");
+            let gate = |i: usize| gates.clone().narrow(1, i * width, width);
             cell = sigmoid(gate(1)) * cell + sigmoid(gate(0)) * gate(2).tanh();
             hidden = sigmoid(gate(3)) * cell.clone().tanh();
             all.push(hidden.clone());
         }
-        Tensor::cat(all, 0)
+        Tensor::stack::<3>(all, 1).reshape([rows, width])
     }
 }
 
-/// Applies `f` to the rows of each sequence.
-fn each(packed: &Packed, x: Tensor<2>, f: impl Fn(Tensor<2>) -> Tensor<2>) -> Tensor<2> {
-    let parts = (0..packed.sequences()).map(|s| f(x.clone().narrow(0, packed.rows(s).start, packed.rows(s).len())));
-    Tensor::cat(parts.collect(), 0)
+/// A parameter's shape as a matrix: a vector is one row.
+pub fn matrix(shape: &[usize]) -> [usize; 2] {
+    let columns = shape[shape.len() - 1];
+    [shape.iter().product::<usize>() / columns, columns]
+}
+
+/// Queries, keys and values are `sequences × heads × longest × width`.
+fn attention([query, key, value]: [Tensor<4>; 3], scale: f64, mask: Tensor<4>) -> Tensor<4> {
+    softmax(query.matmul(key.swap_dims(2, 3)) * scale + mask, 3).matmul(value)
+}
+
+fn causal(len: usize, device: &Device) -> Tensor<4> {
+    constant(len, len, |i, j| if j > i { MASKED } else { 0.0 }, device).unsqueeze()
+}
+
+fn rotated(x: Tensor<4>) -> Tensor<4> {
+    let ([_, _, len, width], device) = (x.dims(), x.device());
+    let half = width / 2;
+    let angle = |place: usize, k: usize| place as f64 / 10_000f64.powf((2 * k) as f64 / width as f64);
+    let cos = constant(len, half, |place, k| angle(place, k).cos() as f32, &device).unsqueeze::<4>();
+    let sin = constant(len, half, |place, k| angle(place, k).sin() as f32, &device).unsqueeze::<4>();
+    let (a, b) = (x.clone().narrow(3, 0, half), x.narrow(3, half, half));
+    Tensor::cat(vec![a.clone() * cos.clone() - b.clone() * sin.clone(), a * sin + b * cos], 3)
+}
+
+fn sinusoids(len: usize, width: usize, device: &Device) -> Tensor<2> {
+    let value = |place: usize, k: usize| {
+        let angle = place as f64 / 10_000f64.powf((k - k % 2) as f64 / width as f64);
+        if k.is_multiple_of(2) { angle.sin() as f32 } else { angle.cos() as f32 }
+    };
+    constant(len, width, value, device)
+}
+
+fn constant(rows: usize, columns: usize, f: impl Fn(usize, usize) -> f32, device: &Device) -> Tensor<2> {
+    let values = (0..rows * columns).map(|i| f(i / columns, i % columns)).collect::<Vec<_>>();
+    Tensor::from_data(TensorData::new(values, [rows, columns]), device)
 }
 
 #[cfg(test)]
@@ -259,7 +354,9 @@ mod tests {
             let mut module = BurnEncoder::of(&encoder, &device);
             module.weights.values_mut().for_each(|weight| *weight = weight.clone().require_grad());
             let x = Tensor::<2>::from_data(TensorData::new(tokens.clone(), [rows, 18]), &device).require_grad();
-            let evaluated = values(module.forward(&packed, x.clone()));
+            let padded = Padded::new(&packed, &device);
+            let run = |module: &BurnEncoder| padded.collect(module.forward(&padded, padded.spread(x.clone())).0);
+            let evaluated = values(run(&module));
             assert_close("evaluation", encoder.forward(&packed, &tokens, Mode::Evaluation), &evaluated);
             let width = encoder.output_width();
             let last: Vec<f32> =
@@ -267,8 +364,8 @@ mod tests {
             assert_close("embed", &encoder.embed(&packed, &tokens), &last);
             assert_close("reference", &embed(&encoder, &packed, &tokens), &last);
 
-            module.batch_statistics = true;
-            let y = module.forward(&packed, x.clone());
+            module.training = true;
+            let y = run(&module);
             let mut by_tokens = Vec::new();
             // Twice, and another batch between: what a pass leaves must not leak into the next.
             for _ in 0..2 {
@@ -287,6 +384,22 @@ mod tests {
             for gradient in encoder.gradients() {
                 let want = module.weights[gradient.name].grad(&tape).unwrap();
                 assert_close(gradient.name, gradient.values, &values(want));
+            }
+        }
+    }
+
+    #[test]
+    fn neighbours_and_padding_change_nothing() {
+        let mut rng = StdRng::seed_from_u64(6);
+        let packed = Packed::of([4, 40, 1]);
+        let tokens = draw(&mut rng, packed.tokens() * 18);
+        for config in configs() {
+            let encoder = drawn(&config, &mut rng);
+            let together = embed(&encoder, &packed, &tokens);
+            for s in 0..packed.sequences() {
+                let rows = packed.rows(s);
+                let alone = embed(&encoder, &Packed::of([rows.len()]), &tokens[rows.start * 18..rows.end * 18]);
+                assert_close("alone", &alone, &together[s * alone.len()..(s + 1) * alone.len()]);
             }
         }
     }

@@ -6,7 +6,8 @@
 //! input matrix are scattered to the rows the batch touched ([`Table`], row-wise AdamW). [`burn_tower`] states the same
 //! tower as a burn module: it is the reference of the tests and computes what a bundle holds.
 //!
-//! The sequence encoders (decoder transformer, LSTM) are in [`sequence`].
+//! The sequence encoders (decoder transformer, LSTM) are in [`sequence`]; [`burn_sequence`] states them in burn's tensors, as
+//! the reference and as what trains on a GPU.
 //!
 //! Every kernel cuts its rows into as many fixed pieces as the thread pool has threads and adds partial results in order:
 //! the same seed and thread count give the same bits.
@@ -17,6 +18,9 @@ pub mod sequence;
 
 mod adamw;
 mod assembly;
+// Only a build that can open a GPU trains by it. The tests run it on the CPU, so that it is tested where there is no GPU.
+#[cfg(any(test, feature = "cuda"))]
+mod device_sequence;
 pub(crate) mod matrix;
 mod pairs;
 mod sequence_model;
@@ -28,6 +32,8 @@ mod two_tower;
 
 pub use adamw::{AdamW, Moments};
 pub use assembly::{Assembly, Inputs};
+#[cfg(any(test, feature = "cuda"))]
+pub use device_sequence::{DeviceError, DeviceSequenceModel};
 pub use pairs::{LossKind, PairBatch};
 pub use sequence_model::{SequenceBatch, SequenceModel, SequenceModelConfig, Tokens, queries};
 pub use softmax::{OwnTargets, SoftmaxBatch, SoftmaxWorkspace};

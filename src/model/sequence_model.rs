@@ -151,6 +151,16 @@ impl SequenceModel {
         &self.config
     }
 
+    /// The tables there are: items, tokens, ages.
+    pub fn tables_mut(&mut self) -> impl Iterator<Item = &mut Table> {
+        [Some(&mut self.items), self.tokens.as_mut(), self.ages.as_mut()].into_iter().flatten()
+    }
+
+    /// Whether the row of `item` is learnt where it is read.
+    pub(super) fn learns_token(&self, item: u32) -> bool {
+        !self.frozen || item as usize >= self.config.items
+    }
+
     /// Length of query and item vectors.
     pub fn dim(&self) -> usize {
         self.items.dim
@@ -224,8 +234,7 @@ impl SequenceModel {
         }
         self.steps = self.steps.saturating_add(1);
         self.encoder.update(optimizer, self.steps);
-        let tables = [Some(&mut self.items), self.tokens.as_mut(), self.ages.as_mut()];
-        for (table, scatter) in tables.into_iter().flatten().zip(work.scatters.all()) {
+        for (table, scatter) in self.tables_mut().zip(work.scatters.all()) {
             table.update(scatter, optimizer);
         }
         loss
@@ -257,7 +266,7 @@ impl SequenceModel {
         for (at, gradient) in by_input.chunks_exact(self.encoder.input_width()).enumerate() {
             let item = batch.tokens.items[at] as usize;
             match (tokens.as_mut(), items.as_mut()) {
-                (Some(_), _) if self.frozen && item < self.config.items => {}
+                (Some(_), _) if !self.learns_token(item as u32) => {}
                 (Some(tokens), _) => tokens.add(item, 1.0, &gradient[..width]),
                 // The bias at the end of a row is no part of a token.
                 (None, Some(items)) => {

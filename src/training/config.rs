@@ -15,6 +15,10 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
+/// What is wrong with `training.device = "cuda"` in a build without the feature.
+pub(super) const WITHOUT_CUDA: &str =
+    "is `cuda`, but this program was built without it; build it with `cargo build --release --features cuda`";
+
 /// A whole training run. Saved in checkpoints and in the bundle's manifest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -146,6 +150,8 @@ pub struct LoopConfig {
     pub batch_size: usize,
     /// Of weights, shuffling, dropout and negatives.
     pub seed: u64,
+    /// What takes the optimiser's steps.
+    pub device: ComputeDevice,
     /// Worker threads; 0 takes one a core. The same seed and thread count give the same model.
     pub threads: usize,
     /// Stop when the metric has not risen for so many epochs, and keep the best epoch; 0 trains all epochs and keeps the last.
@@ -164,6 +170,15 @@ pub struct LoopConfig {
     pub half_life_days: Option<f32>,
     /// Judge an epoch, and the finished model, by at most so many cases, evenly spaced over the customers.
     pub evaluation_cases: usize,
+}
+
+/// Where a model is trained. Evaluation and export are the CPU's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ComputeDevice {
+    Cpu,
+    /// The first NVIDIA GPU. Sequence models only, in a build with the feature `cuda`.
+    Cuda,
 }
 
 /// What the final model is trained on.
@@ -244,6 +259,7 @@ impl Default for LoopConfig {
             epochs: 10,
             batch_size: 2_048,
             seed: 1,
+            device: ComputeDevice::Cpu,
             threads: 0,
             patience: 3,
             metric: "ndcg@10".to_owned(),
@@ -340,6 +356,12 @@ impl TrainingConfig {
             ("optimizer.epsilon", optimizer.epsilon > 0.0, "must be above 0"),
             ("training.epochs", training.epochs > 0, "must be at least 1"),
             ("training.batch_size", (1..=1 << 20).contains(&training.batch_size), "must be 1 to 1048576"),
+            (
+                "training.device",
+                training.device == ComputeDevice::Cpu || model.family != Family::TwoTower,
+                "must be `cpu` in two-tower models; only sequence models train on a GPU",
+            ),
+            ("training.device", training.device == ComputeDevice::Cpu || cfg!(feature = "cuda"), WITHOUT_CUDA),
             ("training.threads", training.threads <= 1_024, "must be at most 1024"),
             ("training.window_days", training.window_days != Some(0), "must be at least 1"),
             (
@@ -514,6 +536,8 @@ mod tests {
             (["lstm.hidden=[4]"], "`decoder` and `lstm` only"),
             (["model.family=\"decoder\""], "`features` must be left out"),
             (["split={protocol=\"weekly\"}"], "unknown variant"),
+            (["training.device=cuda"], "`training.device` must be `cpu` in two-tower models"),
+            (["training.device=tpu"], "unknown variant `tpu`"),
         ] {
             let error = load(SMALL, &sets).unwrap_err();
             assert!(error.contains(part), "{sets:?}: {error}");

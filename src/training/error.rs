@@ -40,6 +40,12 @@ pub enum TrainingError {
     Sequence(#[from] SequenceError),
     #[error("a sequence model has no two towers to write in parts")]
     NoTowers,
+    #[error("`training.device` {0}")]
+    NoDevice(String),
+    #[error(
+        "the GPU failed: {0}. The checkpoint of the last good epoch, if there was one, is kept; `--resume` continues it"
+    )]
+    Device(String),
     #[error("cannot write {}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
     #[error("cannot start {threads} worker threads: {source}")]
@@ -56,6 +62,7 @@ impl TrainingError {
             | Self::EmptyWindow(_)
             | Self::NoSequences
             | Self::NoTexts
+            | Self::NoDevice(_)
             | Self::TextWidth { .. } => true,
             Self::Checkpoint(error) => !matches!(error, CheckpointError::Io { .. }),
             _ => false,

@@ -35,10 +35,22 @@ pub trait Learner: Sized + Sync {
     }
 
     /// One optimiser step; the mean loss before it. A loss that is not finite changes nothing in the model.
-    fn step(&mut self, batch: &Self::Batch, optimizer: &StepOptimizer) -> f64;
+    ///
+    /// # Errors
+    /// When the device that computes it fails.
+    fn step(&mut self, batch: &Self::Batch, optimizer: &StepOptimizer) -> Result<f64, TrainingError>;
 
     /// Optimiser steps taken; a checkpoint sets it.
     fn steps(&mut self) -> &mut u32;
+
+    /// Brings back what steps keep elsewhere. The loop calls it between the last step and the first look at arrays or
+    /// vectors.
+    ///
+    /// # Errors
+    /// When the device that holds it fails.
+    fn settle(&mut self) -> Result<(), TrainingError> {
+        Ok(())
+    }
 
     /// Every array of the model's state as bytes, in a fixed order: what a checkpoint holds.
     fn arrays(&mut self) -> Vec<&mut [u8]>;
@@ -99,8 +111,8 @@ impl Learner for TwoTower {
         if trainer.config.loss.kind.is_pairwise() { samples.with_negatives(trainer.negatives(rows)) } else { samples }
     }
 
-    fn step(&mut self, batch: &StepBatch, optimizer: &StepOptimizer) -> f64 {
-        self.step(batch, &optimizer.adamw)
+    fn step(&mut self, batch: &StepBatch, optimizer: &StepOptimizer) -> Result<f64, TrainingError> {
+        Ok(self.step(batch, &optimizer.adamw))
     }
 
     fn steps(&mut self) -> &mut u32 {

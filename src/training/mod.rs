@@ -6,6 +6,8 @@
 mod batches;
 pub mod checkpoint;
 mod config;
+#[cfg(any(test, feature = "cuda"))]
+mod device;
 mod error;
 mod export;
 mod export_sequence;
@@ -24,8 +26,8 @@ mod sequence_tests;
 mod tests;
 
 pub use config::{
-    ConfigError, Family, LoopConfig, LossConfig, ModelConfig, OptimizerConfig, OptimizerKind, Refit, Schedule,
-    TrainingConfig,
+    ComputeDevice, ConfigError, Family, LoopConfig, LossConfig, ModelConfig, OptimizerConfig, OptimizerKind, Refit,
+    Schedule, TrainingConfig,
 };
 pub use error::TrainingError;
 pub use export_sequence::{ExportedTables, query_graph, reference_vectors};

@@ -4,7 +4,7 @@ use super::{
     TrainingError,
     batches::Batches,
     checkpoint::{self, Best, State},
-    config::{Family, Refit, TrainingConfig},
+    config::{ComputeDevice, Family, Refit, TrainingConfig},
     learner::{Learner, Model},
     metrics::MetricsFile,
 };
@@ -84,13 +84,17 @@ impl Trainer<'_> {
         let threads = self.config.training.threads;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         let pool = pool.map_err(|source| TrainingError::Threads { threads, source })?;
-        pool.install(|| match self.config.model.family {
-            Family::TwoTower => self.stages::<TwoTower>(resume),
-            Family::Decoder | Family::Lstm => self.stages::<SequenceModel>(resume),
+        pool.install(|| match (self.config.model.family, self.config.training.device) {
+            (Family::TwoTower, _) => self.stages::<TwoTower>(resume),
+            (_, ComputeDevice::Cpu) => self.stages::<SequenceModel>(resume),
+            #[cfg(feature = "cuda")]
+            (_, ComputeDevice::Cuda) => self.stages::<crate::model::DeviceSequenceModel>(resume),
+            #[cfg(not(feature = "cuda"))]
+            (_, ComputeDevice::Cuda) => Err(TrainingError::NoDevice(super::config::WITHOUT_CUDA.to_owned())),
         })
     }
 
-    fn stages<L: Learner>(&self, resume: bool) -> Result<Outcome, TrainingError> {
+    pub(super) fn stages<L: Learner>(&self, resume: bool) -> Result<Outcome, TrainingError> {
         let io = |source| TrainingError::Io { path: self.directory.clone(), source };
         std::fs::create_dir_all(&self.directory).map_err(io)?;
         let mut state = if resume { self.resumed()? } else { self.fresh() };
@@ -255,11 +259,12 @@ impl Trainer<'_> {
             });
             for batch in receiver {
                 if (self.stop)() {
+                    model.settle()?;
                     checkpoint::write(&self.last(), state, model)?;
                     return Ok(None);
                 }
                 let optimizer = self.config.optimizer.at(state.steps, stage.epochs.saturating_mul(batches as u32));
-                let loss = model.step(&batch, &optimizer);
+                let loss = model.step(&batch, &optimizer)?;
                 state.batch += 1;
                 if !loss.is_finite() {
                     let (step, epoch, batch) = (state.steps + 1, epoch + 1, state.batch);
@@ -280,6 +285,7 @@ impl Trainer<'_> {
                     metrics.line(&json!({"stage": stage, "epoch": epoch + 1, "step": state.steps, "loss": loss}))?;
                 }
             }
+            model.settle()?;
             let loss = f64::from_bits(state.loss_bits) / batches as f64;
             progress.finish(&format!("loss {loss:.4}"));
             (state.epoch, state.batch, state.loss_bits) = (epoch + 1, 0, 0);

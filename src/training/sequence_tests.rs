@@ -14,7 +14,7 @@ use crate::{
 };
 use std::sync::Arc;
 
-const DECODER: &str = "model = { name = \"small\", family = \"decoder\", dim = 8 }
+pub(super) const DECODER: &str = "model = { name = \"small\", family = \"decoder\", dim = 8 }
     sequence = { length = 6, sos = true, eos = true, bias = true }
     decoder = { layers = 2, heads = 2, feed_forward = 16, dropout = 0.1 }
     loss = { temperature = 1.0, uniform_negatives = 5 }
@@ -22,7 +22,7 @@ const DECODER: &str = "model = { name = \"small\", family = \"decoder\", dim = 8
     training = { epochs = 4, batch_size = 8, threads = 1, patience = 0 }
     split = { protocol = \"leave-one-out\" }";
 
-const LSTM: &str = "model = { name = \"small\", family = \"lstm\", dim = 8 }
+pub(super) const LSTM: &str = "model = { name = \"small\", family = \"lstm\", dim = 8 }
     sequence = { length = 5, tied = false, bias = true, item_dim = 6, days = { buckets = 10, dim = 3 }, windows = \"sliding\", min_items = 3 }
     lstm = { hidden = [12, 8] }
     loss = { temperature = 1.0, uniform_negatives = 100 }
@@ -30,11 +30,11 @@ const LSTM: &str = "model = { name = \"small\", family = \"lstm\", dim = 8 }
     training = { epochs = 4, batch_size = 32, threads = 1, patience = 0 }
     split = { protocol = \"leave-one-out\" }";
 
-fn config(base: &str, changes: &[&str]) -> TrainingConfig {
+pub(super) fn config(base: &str, changes: &[&str]) -> TrainingConfig {
     configure(base, changes).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn sequence(trained: &Trained) -> &SequenceModel {
+pub(super) fn sequence(trained: &Trained) -> &SequenceModel {
     match &trained.model {
         Model::Sequence(model) => model,
         Model::TwoTower(_) => panic!("of another family"),

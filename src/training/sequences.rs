@@ -294,8 +294,8 @@ impl Learner for SequenceModel {
         Sequences::new(encoder, dataset, histories, rows, config)
     }
 
-    fn step(&mut self, batch: &SequenceBatch, optimizer: &StepOptimizer) -> f64 {
-        self.step(batch, &optimizer.adamw, optimizer.clip)
+    fn step(&mut self, batch: &SequenceBatch, optimizer: &StepOptimizer) -> Result<f64, TrainingError> {
+        Ok(self.step(batch, &optimizer.adamw, optimizer.clip))
     }
 
     fn steps(&mut self) -> &mut u32 {
