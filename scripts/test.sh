@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Every test, those on Postgres and those against ONNX Runtime included. Arguments go to `cargo test`:
+# Every test, those on Postgres and those against ONNX Runtime and MLflow included. Arguments go to `cargo test`:
 #   ./scripts/test.sh            everything
 #   ./scripts/test.sh --test store
 #
 # Needs, beside the Rust toolchain and a C compiler:
 #   * Postgres 13 or newer (programs only; the tests start throw-away clusters of their own). Found in PATH or in
 #     /usr/lib/postgresql/*/bin; installed by apt-get when it is missing and this runs as root.
-#   * Python 3.11 or newer with venv: the ONNX tests make a virtual environment with the pinned packages of
-#     tests/onnx/requirements.txt, unless VITRINE_TEST_PYTHON names an interpreter that has them.
+#   * Python 3.11 or newer with venv: the tests in tests/onnx and tests/experiments make virtual environments with the
+#     pinned packages of their requirements.txt, unless VITRINE_TEST_PYTHON names an interpreter that has both.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

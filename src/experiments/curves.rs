@@ -6,8 +6,10 @@ use std::{collections::BTreeMap, path::Path};
 /// Loss and validation metrics of a run in the order of training.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Curves {
-    /// `(step, loss of its batch)` of the steps that were written down.
+    /// `(step, loss of its batch)` of the steps of the search that were written down.
     pub steps: Vec<(u32, f64)>,
+    /// The same of the refit, which counts its steps from 1 again.
+    pub refit_steps: Vec<(u32, f64)>,
     pub epochs: Vec<Epoch>,
 }
 
@@ -71,8 +73,10 @@ impl Curves {
                 epochs.insert((refit, epoch.epoch), epoch);
             }
         }
-        let steps = steps.into_iter().filter(|((refit, _), _)| !refit).map(|((_, step), loss)| (step, loss)).collect();
-        Self { steps, epochs: epochs.into_values().collect() }
+        let of = |stage: bool| {
+            steps.iter().filter(|((refit, _), _)| *refit == stage).map(|((_, step), loss)| (*step, *loss)).collect()
+        };
+        Self { steps: of(false), refit_steps: of(true), epochs: epochs.into_values().collect() }
     }
 
     /// `(epoch, value)` of a metric where it was validated.
@@ -103,6 +107,7 @@ mod tests {
             {"stage":"refit","epoch":1,"step":130,"loss":8.5,"seconds":1.0}"#;
         let curves = Curves::parse(text);
         assert_eq!(curves.steps, [(100, 9.0), (200, 7.0)]);
+        assert_eq!(curves.refit_steps, [(100, 9.5)]);
         let epochs: Vec<_> = curves.epochs.iter().map(|e| (e.stage.as_str(), e.epoch, e.loss)).collect();
         assert_eq!(epochs, [("search", 1, 8.0), ("search", 2, 6.5), ("search", 3, 6.0), ("refit", 1, 8.5)]);
         assert_eq!(curves.validation("ndcg@10"), [(1, 0.1), (2, 0.3), (3, 0.3)]);

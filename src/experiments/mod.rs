@@ -5,7 +5,7 @@
 //!   └ Job ── trains one configuration in such a folder: checkpoints, metrics, test table, bundle, outcome
 //!       ├ comparison ── several configurations and the baselines on one split, one table
 //!       └ sweep ── many trials of a space of configurations, judged by the validation metric alone
-//! report ── runs as one HTML page      map ── the items of a bundle as a picture
+//! report ── runs as one HTML page      map ── the items of a bundle as a picture      mlflow ── runs to MLflow
 //! ```
 //!
 //! Invariants: a run's folder exists from before its first step and is never changed by another run; its outcome is
@@ -20,6 +20,7 @@ mod importance;
 mod job;
 mod latency;
 pub mod map;
+pub mod mlflow;
 pub mod report;
 mod runs;
 pub mod sweep;

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod fixture;
+#[path = "../support/python.rs"]
 mod python;
 mod reference;
 mod sequences;
@@ -267,7 +268,7 @@ fn onnx_runtime_computes_what_the_towers_define() {
     }
     export(&directory.path().join("large table"), &large(), 8, Some(onnx::EXTERNAL_ABOVE));
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/onnx/check.py");
-    let output = Command::new(python::interpreter()).arg(script).arg(directory.path()).output().unwrap();
+    let output = Command::new(python::interpreter("onnx")).arg(script).arg(directory.path()).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("41 of 41 cases agree"), "{text}");

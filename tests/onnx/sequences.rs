@@ -194,7 +194,7 @@ fn onnx_runtime_computes_what_burn_does() {
         }
     }
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/onnx/check.py");
-    let output = Command::new(python::interpreter()).arg(script).arg(directory.path()).output().unwrap();
+    let output = Command::new(python::interpreter("onnx")).arg(script).arg(directory.path()).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains(&format!("{count} of {count} cases agree")), "{text}");

@@ -21,7 +21,8 @@ fn packages() -> PathBuf {
     if std::fs::read_to_string(&stamp).ok().as_ref() != Some(&wanted) {
         // Without what the packages ask for beside them: none of it is used.
         let install = ["-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--target"];
-        let done = Command::new(python::interpreter()).args(install).arg(&folder).args(["-r", REQUIREMENTS]).status();
+        let done =
+            Command::new(python::interpreter("onnx")).args(install).arg(&folder).args(["-r", REQUIREMENTS]).status();
         assert!(done.is_ok_and(|status| status.success()), "pip cannot install {REQUIREMENTS}");
         std::fs::write(&stamp, wanted).unwrap();
     }
@@ -46,7 +47,8 @@ fn a_real_encoder_gives_the_vectors_of_onnx_runtime() {
     std::fs::write(&input, request.to_string()).unwrap();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/onnx/text.py");
     let arguments = [Path::new(script), &encoder, &input, &output];
-    let status = Command::new(python::interpreter()).args(arguments).env("PYTHONPATH", &packages).status().unwrap();
+    let status =
+        Command::new(python::interpreter("onnx")).args(arguments).env("PYTHONPATH", &packages).status().unwrap();
     assert!(status.success(), "see its output");
     let expected: std::collections::BTreeMap<String, Vec<Vec<f32>>> =
         serde_json::from_reader(File::open(output).unwrap()).unwrap();

@@ -2,6 +2,7 @@
 
 mod compare;
 mod evaluate;
+mod export;
 mod generate;
 mod inspect;
 mod map;

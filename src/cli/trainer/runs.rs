@@ -1,6 +1,9 @@
 //! `vitrine-trainer runs`: what was trained, and how it went.
 
-use super::mark;
+use super::{
+    export::{self, ExportArguments},
+    mark,
+};
 use crate::experiments::{ExperimentError, Kind, Run, Runs, Table, number, report};
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -12,7 +15,7 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  vitrine-trainer runs list\n  vitrine-trainer runs show 20260131T120000Z-demo\n  \
                         vitrine-trainer runs compare 20260131T12 20260131T14\n  vitrine-trainer runs report --out \
-                        report.html\n  vitrine-trainer runs report 20260131T150000Z-sweep-webshop --out sweep.html")]
+                        report.html\n  vitrine-trainer runs report 20260131T150000Z-sweep-webshop --out sweep.html\n  vitrine-trainer runs export --mlflow http://localhost:5000")]
 pub struct RunsArguments {
     /// Folder of runs.
     #[arg(long, value_name = "DIR", default_value = "runs", global = true)]
@@ -56,6 +59,7 @@ enum Command {
         #[arg(long, value_name = "NAME")]
         metric: Option<String>,
     },
+    Export(ExportArguments),
 }
 
 /// # Errors
@@ -73,11 +77,12 @@ pub fn run(arguments: &RunsArguments) -> anyhow::Result<()> {
             eprintln!("wrote {}", out.display());
             Ok(())
         }
+        Command::Export(arguments) => export::run(&runs, arguments),
     }
 }
 
 /// All readable runs; the others are named on standard error.
-fn all(runs: &Runs) -> anyhow::Result<Vec<Run>> {
+pub(super) fn all(runs: &Runs) -> anyhow::Result<Vec<Run>> {
     let (found, broken) = mark(runs.list())?;
     for broken in broken {
         eprintln!("warning: {}", broken.error);

@@ -3,6 +3,7 @@
 mod settings;
 
 pub use settings::Settings;
+pub(super) use settings::flat;
 
 use super::{Curves, ExperimentError, Kind, Run, Status, importance::importances, table::number};
 use crate::plots::{self, PlotError};

@@ -18,23 +18,28 @@ impl Settings {
     /// A configuration that cannot be read.
     pub fn that_differ(runs: &[&Run]) -> Result<Self, ExperimentError> {
         let chosen = runs.iter().all(|run| !run.record.parameters.is_empty());
-        let mut flat = Vec::with_capacity(runs.len());
+        let mut settings = Vec::with_capacity(runs.len());
         for run in runs {
-            flat.push(if chosen {
+            settings.push(if chosen {
                 run.record.parameters.clone()
             } else {
-                let mut keys = BTreeMap::new();
-                flatten("", &run.config()?.unwrap_or_default(), &mut keys);
-                keys
+                run.config()?.map(|config| flat(&config)).unwrap_or_default()
             });
         }
-        let keys: BTreeSet<&String> = flat.iter().flat_map(BTreeMap::keys).collect();
-        let differ = |key: &&String| flat.iter().any(|run| run.get(*key) != flat[0].get(*key));
+        let keys: BTreeSet<&String> = settings.iter().flat_map(BTreeMap::keys).collect();
+        let differ = |key: &&String| settings.iter().any(|run| run.get(*key) != settings[0].get(*key));
         let keys: Vec<String> = keys.into_iter().filter(differ).cloned().collect();
         let row =
             |run: &BTreeMap<String, Value>| keys.iter().map(|key| run.get(key).cloned().unwrap_or_default()).collect();
-        Ok(Self { rows: flat.iter().map(row).collect(), keys })
+        Ok(Self { rows: settings.iter().map(row).collect(), keys })
     }
+}
+
+/// A configuration by its keys.
+pub(in crate::experiments) fn flat(config: &Value) -> BTreeMap<String, Value> {
+    let mut keys = BTreeMap::new();
+    flatten("", config, &mut keys);
+    keys
 }
 
 /// `{"a": [{"b": 1}]}` → `a.0.b = 1`: keys as `--set` takes them. Lists of plain values stay whole.
@@ -62,8 +67,7 @@ mod tests {
 
     #[test]
     fn keys_are_those_of_set() {
-        let mut keys = BTreeMap::new();
-        flatten("", &json!({"a": {"b": 1}, "c": [{"d": "x"}, {"d": true}], "layers": [8, 4], "none": []}), &mut keys);
+        let keys = flat(&json!({"a": {"b": 1}, "c": [{"d": "x"}, {"d": true}], "layers": [8, 4], "none": []}));
         let found: Vec<_> = keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
         assert_eq!(found, ["a.b=1", "c.0.d=\"x\"", "c.1.d=true", "layers=\"8, 4\"", "none=\"\""]);
     }

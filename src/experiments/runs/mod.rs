@@ -9,12 +9,17 @@
 //! | `outcome.json` | [`Outcome`]: how it ended, test table, bundle | last |
 //! | `curves.svg` | loss and validation curves | last |
 
-use super::{Curves, Data, Environment, ExperimentError, report};
-use crate::{bundle::MetricsRow, training::TrainingConfig};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+mod files;
+mod record;
+mod recorder;
+
+pub use record::{Kind, Member, Outcome, Record, Status};
+pub use recorder::{NewRun, Recorder};
+
+use super::{Curves, Environment, ExperimentError};
+use files::{is_locked, lock, now, read_json, write, write_json};
 use std::{
-    collections::BTreeMap,
-    fs::{File, TryLockError},
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 use time::{OffsetDateTime, macros::format_description};
@@ -30,150 +35,6 @@ const CURVES: &str = "curves.svg";
 #[derive(Debug, Clone)]
 pub struct Runs {
     directory: PathBuf,
-}
-
-/// What made a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// A training, alone or as an entry of a comparison.
-    Train,
-    /// A training of a sweep, judged by validation alone and without a bundle.
-    Trial,
-    /// A sweep as a whole: its trials are members.
-    Sweep,
-    /// A comparison as a whole: its trainings are members.
-    Comparison,
-}
-
-impl Kind {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Trial => "trial",
-            Self::Sweep => "sweep",
-            Self::Comparison => "comparison",
-        }
-    }
-}
-
-/// `run.json`: what is known before the first step.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Record {
-    /// The folder's name: UTC time and model name; sorts by time.
-    pub id: String,
-    pub kind: Kind,
-    /// The model's name, or that of the sweep or comparison.
-    pub name: String,
-    /// UTC, RFC 3339.
-    pub started: String,
-    /// The data's folder as it was given.
-    pub data: String,
-    /// sha256 over the data's content.
-    pub fingerprint: String,
-    /// The sweep or comparison it is part of.
-    pub member: Option<Member>,
-    /// What a sweep chose for it, by configuration key.
-    pub parameters: BTreeMap<String, serde_json::Value>,
-    pub environment: Environment,
-}
-
-/// A place in a sweep or comparison.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Member {
-    /// Its id.
-    pub of: String,
-    /// From 0.
-    pub number: usize,
-}
-
-/// How a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Status {
-    /// A process works on it now.
-    Running,
-    /// It has no outcome and nobody works on it: it was killed.
-    Unfinished,
-    Finished,
-    /// A trial stopped early as hopeless.
-    Pruned,
-    Failed,
-    /// Stopped by the user; `--resume` goes on.
-    Interrupted,
-}
-
-impl Status {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Unfinished => "unfinished",
-            Self::Finished => "finished",
-            Self::Pruned => "pruned",
-            Self::Failed => "failed",
-            Self::Interrupted => "interrupted",
-        }
-    }
-}
-
-/// `outcome.json`: how a run ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Outcome {
-    pub status: Status,
-    /// UTC, RFC 3339.
-    pub ended: String,
-    /// Of training, test and export together, since the run was last begun or resumed.
-    pub seconds: f64,
-    /// The epoch behind the model, from 1.
-    pub best_epoch: Option<u32>,
-    /// The metric that chose the epoch, and its value on the validation cases.
-    pub metric: Option<String>,
-    pub validation: Option<f64>,
-    /// The model's row on the test cases, then the baselines'.
-    pub test: Vec<MetricsRow>,
-    /// Relative to the working directory of the run, unless it was given as an absolute path.
-    pub bundle: Option<PathBuf>,
-    /// Why it failed or was stopped.
-    pub reason: Option<String>,
-}
-
-impl Outcome {
-    /// An outcome of which nothing more is known yet.
-    pub fn new(status: Status) -> Self {
-        Self {
-            status,
-            ended: String::new(),
-            seconds: 0.0,
-            best_epoch: None,
-            metric: None,
-            validation: None,
-            test: Vec::new(),
-            bundle: None,
-            reason: None,
-        }
-    }
-
-    pub fn failed(reason: String) -> Self {
-        Self { reason: Some(reason), ..Self::new(Status::Failed) }
-    }
-}
-
-/// What [`Runs::begin`] must be told.
-pub struct NewRun<'a> {
-    pub kind: Kind,
-    pub name: &'a str,
-    pub config: Option<&'a TrainingConfig>,
-    pub data: &'a str,
-    pub fingerprint: &'a str,
-    pub member: Option<Member>,
-    pub parameters: BTreeMap<String, serde_json::Value>,
-}
-
-/// A run that is being worked on by this process, and by no other while this lives.
-pub struct Recorder {
-    pub record: Record,
-    directory: PathBuf,
-    _lock: File,
 }
 
 /// A run as its folder tells.
@@ -192,21 +53,6 @@ pub struct Broken {
     pub error: ExperimentError,
 }
 
-impl<'a> NewRun<'a> {
-    /// A training of its own.
-    pub fn training(config: &'a TrainingConfig, data: &'a Data<'_>) -> Self {
-        Self {
-            kind: Kind::Train,
-            name: &config.model.name,
-            config: Some(config),
-            data: &data.source,
-            fingerprint: &data.fingerprint,
-            member: None,
-            parameters: BTreeMap::new(),
-        }
-    }
-}
-
 impl Runs {
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self { directory: directory.into() }
@@ -222,23 +68,34 @@ impl Runs {
     /// # Errors
     /// [`ExperimentError::Io`]; [`ExperimentError::Busy`] when another process works on the same member.
     pub fn begin(&self, new: NewRun<'_>) -> Result<Recorder, ExperimentError> {
-        let (id, directory) = match &new.member {
-            Some(member) => {
-                let id = format!("{}-{:03}", member.of, member.number);
-                let directory = self.directory.join(&id);
-                if directory.exists() {
-                    if let Err(busy @ ExperimentError::Busy(_)) = lock(&directory) {
-                        return Err(busy);
-                    }
-                    std::fs::remove_dir_all(&directory).map_err(ExperimentError::io(&directory))?;
-                }
-                create(&directory)?;
-                (id, directory)
-            }
-            None => self.create(new.name)?,
+        std::fs::create_dir_all(&self.directory).map_err(ExperimentError::io(&self.directory))?;
+        // Made aside, so that who lists the runs meanwhile sees all of it or nothing. A name with a dot is no run's.
+        let staged =
+            tempfile::Builder::new().prefix(".new-").make_in(&self.directory, |path| std::fs::create_dir(path));
+        let staged = staged.map_err(ExperimentError::io(&self.directory))?.into_temp_path();
+        let begun = self.stage(&staged, new);
+        if begun.is_err() {
+            // The reason is told by the error; what cannot be removed is hidden.
+            let _ = std::fs::remove_dir_all(&staged);
+        }
+        begun
+    }
+
+    fn stage(&self, staged: &Path, new: NewRun<'_>) -> Result<Recorder, ExperimentError> {
+        let time = OffsetDateTime::now_utc().format(format_description!("[year][month][day]T[hour][minute][second]Z"));
+        let first = match &new.member {
+            Some(member) => format!("{}-{:03}", member.of, member.number),
+            None => format!("{}-{}", time.unwrap_or_default(), new.name),
         };
-        let record = Record {
-            id,
+        if let Some(config) = new.config {
+            let text = toml::to_string_pretty(config).map_err(|error| ExperimentError::Broken {
+                path: self.directory.join(&first),
+                reason: format!("its configuration: {error}"),
+            })?;
+            write(&staged.join(CONFIG), text.as_bytes())?;
+        }
+        let mut record = Record {
+            id: first.clone(),
             kind: new.kind,
             name: new.name.to_owned(),
             started: now(),
@@ -248,36 +105,38 @@ impl Runs {
             parameters: new.parameters,
             environment: Environment::here(),
         };
-        if let Some(config) = new.config {
-            let text = toml::to_string_pretty(config).map_err(|error| ExperimentError::Broken {
-                path: directory.clone(),
-                reason: format!("its configuration: {error}"),
-            })?;
-            write(&directory.join(CONFIG), text.as_bytes())?;
+        if record.member.is_some() {
+            self.clear(&record.id, staged)?;
         }
-        write_json(&directory.join(RECORD), &record)?;
-        let lock = lock(&directory)?;
-        Ok(Recorder { record, directory, _lock: lock })
-    }
-
-    /// A folder that was not there before: several runs may begin within a second.
-    fn create(&self, name: &str) -> Result<(String, PathBuf), ExperimentError> {
-        std::fs::create_dir_all(&self.directory).map_err(ExperimentError::io(&self.directory))?;
-        let time = OffsetDateTime::now_utc().format(format_description!("[year][month][day]T[hour][minute][second]Z"));
-        let time = time.unwrap_or_default();
-        let mut id = format!("{time}-{name}");
         let mut number = 1;
         loop {
-            let directory = self.directory.join(&id);
-            match create(&directory) {
-                Ok(()) => return Ok((id, directory)),
-                Err(ExperimentError::Io { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists => {
+            write_json(&staged.join(RECORD), &record)?;
+            let lock = lock(staged)?;
+            let directory = self.directory.join(&record.id);
+            match std::fs::rename(staged, &directory) {
+                Ok(()) => return Ok(Recorder { record, directory, _lock: lock }),
+                // Several runs may begin within a second.
+                Err(error) if is_taken(&error) && record.member.is_none() => {
                     number += 1;
-                    id = format!("{time}-{name}.{number}");
+                    record.id = format!("{first}.{number}");
                 }
-                Err(error) => return Err(error),
+                Err(error) if is_taken(&error) => return Err(ExperimentError::Busy(directory)),
+                Err(error) => return Err(ExperimentError::io(&directory)(error)),
             }
         }
+    }
+
+    /// Removes what a killed process left of a member: out of sight first, because that is one step.
+    fn clear(&self, id: &str, staged: &Path) -> Result<(), ExperimentError> {
+        let (directory, aside) = (self.directory.join(id), staged.join("before"));
+        if !directory.exists() {
+            return Ok(());
+        }
+        if let Err(busy @ ExperimentError::Busy(_)) = lock(&directory) {
+            return Err(busy);
+        }
+        let removed = std::fs::rename(&directory, &aside).and_then(|()| std::fs::remove_dir_all(&aside));
+        removed.map_err(ExperimentError::io(&directory))
     }
 
     /// All runs by their ids, oldest first, and the folders that cannot be read. No folder of runs is one without runs.
@@ -288,7 +147,7 @@ impl Runs {
         let io = ExperimentError::io(&self.directory);
         let entries = match std::fs::read_dir(&self.directory) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Default::default()),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Default::default()),
             Err(error) => return Err(io(error)),
         };
         let mut ids: Vec<String> = entries
@@ -300,9 +159,11 @@ impl Runs {
         ids.sort();
         let (mut runs, mut broken) = (Vec::new(), Vec::new());
         for id in ids {
-            match self.load(&id) {
+            // A member that is begun anew is gone for a moment.
+            match self.load(&id).or_else(|_| self.load(&id)) {
                 Ok(run) => runs.push(run),
-                Err(error) => broken.push(Broken { id, error }),
+                Err(error) if self.directory.join(&id).is_dir() => broken.push(Broken { id, error }),
+                Err(_) => {}
             }
         }
         Ok((runs, broken))
@@ -364,7 +225,7 @@ impl Runs {
         let lock = lock(&run.directory)?;
         let outcome = run.directory.join(OUTCOME);
         match std::fs::remove_file(&outcome) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(ExperimentError::io(&outcome)(error)),
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(ExperimentError::io(&outcome)(error)),
             _ => Ok(Recorder { record: run.record, directory: run.directory, _lock: lock }),
         }
     }
@@ -389,32 +250,9 @@ impl Runs {
     }
 }
 
-impl Recorder {
-    pub fn directory(&self) -> &Path {
-        &self.directory
-    }
-
-    /// Writes how the run ended, and its curves.
-    ///
-    /// # Errors
-    /// When that cannot be written.
-    pub fn finish(self, mut outcome: Outcome) -> Result<(), ExperimentError> {
-        outcome.ended = now();
-        let curves = Curves::read(&self.directory.join(METRICS));
-        if !curves.epochs.is_empty() {
-            let svg = report::curves_svg(&curves, outcome.metric.as_deref())?;
-            write(&self.directory.join(CURVES), svg.as_bytes())?;
-        }
-        write_json(&self.directory.join(OUTCOME), &outcome)
-    }
-
-    /// Writes another file of the run.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn write(&self, name: &str, text: &str) -> Result<(), ExperimentError> {
-        write(&self.directory.join(name), text.as_bytes())
-    }
+/// Whether a folder could not be moved to a place because something is there.
+fn is_taken(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists | ErrorKind::NotADirectory)
 }
 
 impl Run {
@@ -434,7 +272,7 @@ impl Run {
                 let table = parsed.map_err(|error| ExperimentError::Broken { path, reason: error.to_string() })?;
                 Ok(Some(serde_json::json!(table)))
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(ExperimentError::io(&path)(error)),
         }
     }
@@ -446,62 +284,11 @@ impl Run {
     }
 }
 
-fn create(directory: &Path) -> Result<(), ExperimentError> {
-    std::fs::create_dir(directory).map_err(ExperimentError::io(directory))
-}
-
-/// Locks a run for as long as the file lives; the system lets go when its process ends, however it ends.
-fn lock(directory: &Path) -> Result<File, ExperimentError> {
-    let path = directory.join(RECORD);
-    let file = File::open(&path).map_err(ExperimentError::io(&path))?;
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => Err(ExperimentError::Busy(directory.to_owned())),
-        // A file system without locks: nothing is known of others.
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
-    }
-}
-
-fn is_locked(directory: &Path) -> bool {
-    // Shared, so that two who look do not take each other for the owner.
-    let file = File::open(directory.join(RECORD));
-    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
-}
-
-/// UTC in RFC 3339, to the second.
-fn now() -> String {
-    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
-    OffsetDateTime::now_utc().format(format).unwrap_or_default()
-}
-
-/// `None` when there is no such file.
-fn read_json<T: DeserializeOwned>(directory: &Path, name: &str) -> Result<Option<T>, ExperimentError> {
-    match std::fs::read(directory.join(name)) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| ExperimentError::Broken {
-            path: directory.to_owned(),
-            reason: format!("{name}: {error}"),
-        }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(ExperimentError::io(&directory.join(name))(error)),
-    }
-}
-
-fn write_json(path: &Path, value: &impl Serialize) -> Result<(), ExperimentError> {
-    let text = serde_json::to_string_pretty(value);
-    let text = text.map_err(|error| ExperimentError::io(path)(error.into()))?;
-    write(path, text.as_bytes())
-}
-
-/// Whole or not at all.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), ExperimentError> {
-    let next = path.with_extension("partial");
-    let written = std::fs::write(&next, bytes).and_then(|()| std::fs::rename(&next, path));
-    written.map_err(ExperimentError::io(path))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     fn new(name: &str, member: Option<Member>) -> NewRun<'_> {
         let parameters = [("optimizer.learning_rate".to_owned(), json!(0.1))].into();
@@ -581,5 +368,38 @@ mod tests {
         let members = runs.members(&sweep.record.id).unwrap();
         assert_eq!(members.iter().map(|m| m.record.member.as_ref().unwrap().number).collect::<Vec<_>>(), [0, 1]);
         assert_eq!(runs.find(&sweep.record.id[..20]).unwrap().record.id, sweep.record.id);
+    }
+
+    #[test]
+    fn a_run_that_begins_is_whole_or_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = Runs::new(folder.path());
+        let whole = runs.begin(new("sweep", None)).unwrap();
+        let member = || Some(Member { of: whole.record.id.clone(), number: 0 });
+        let done = AtomicBool::new(false);
+        let listed = std::thread::scope(|scope| {
+            let lister = scope.spawn(|| {
+                let mut listed = 0;
+                while !done.load(Ordering::Relaxed) {
+                    let (found, broken) = runs.list().unwrap();
+                    assert!(broken.is_empty(), "{broken:?}");
+                    let of_a = |run: &&Run| run.record.name == "a";
+                    assert!(found.iter().filter(of_a).all(|run| run.status == Status::Running), "{found:?}");
+                    listed += 1;
+                }
+                listed
+            });
+            let mut alive = Vec::new();
+            for _ in 0..20 {
+                alive.push(runs.begin(new("a", None)).unwrap());
+                // Its process dies and it is begun anew.
+                drop(runs.begin(new("m", member())).unwrap());
+            }
+            done.store(true, Ordering::Relaxed);
+            lister.join().unwrap()
+        });
+        assert!(listed > 0);
+        let hidden = std::fs::read_dir(folder.path()).unwrap().flatten().map(|entry| entry.file_name());
+        assert_eq!(hidden.filter(|name| name.to_string_lossy().starts_with('.')).count(), 0);
     }
 }

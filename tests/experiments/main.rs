@@ -1,56 +1,21 @@
-//! Runs, comparisons, sweeps and maps through the built program, on a tiny generated shop.
+//! Runs, comparisons, sweeps, maps and the export to MLflow through the built program, on a tiny generated shop.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![cfg(feature = "trainer")]
 
+mod mlflow;
+mod place;
+#[path = "../support/python.rs"]
+mod python;
+mod server;
+
+use place::{CONFIG, Place, bad, good, stdout};
 use serde_json::Value;
 use std::{
     io::{BufRead, BufReader},
-    path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
-    sync::OnceLock,
+    path::Path,
+    process::{Child, Command, Stdio},
 };
-
-const CONFIG: &str = r#"
-    [model]
-    name = "tiny"
-    family = "two-tower"
-    dim = 8
-    query_layers = [8]
-    item_layers = [8]
-    normalize = true
-    [[features.query]]
-    source = "customer_id"
-    encoding = "embedding"
-    dim = 4
-    [[features.query]]
-    source = "history"
-    encoding = "history"
-    dim = 4
-    length = 3
-    [[features.item]]
-    source = "article_id"
-    encoding = "embedding"
-    dim = 4
-    [[features.item]]
-    source = "garment_group_name"
-    encoding = "one-hot"
-    [loss]
-    temperature = 0.2
-    [optimizer]
-    learning_rate = 0.02
-    [training]
-    epochs = 4
-    batch_size = 128
-    threads = 1
-    patience = 2
-    metric = "recall@12"
-    refit = "validation"
-    [index]
-    m = 8
-    ef_construction = 40
-    ef_search = 40
-"#;
 
 const SWEEP: &str = r#"
     [sweep]
@@ -68,80 +33,6 @@ const SWEEP: &str = r#"
     "model.dim" = { choice = [8, 12, 5000] }
     "model.query_layers.0" = { choice = [4, 8], also = ["model.item_layers.0"] }
 "#;
-
-/// A shop that all tests read, and a folder of its own for each.
-fn shop() -> &'static Path {
-    static SHOP: OnceLock<PathBuf> = OnceLock::new();
-    SHOP.get_or_init(|| {
-        let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("experiments-shop-{}", std::process::id()));
-        let out_text = out.to_str().unwrap();
-        let sizes = ["--articles", "120", "--customers", "150", "--transactions", "4000", "--days", "60", "--force"];
-        good(Command::new(PROGRAM).args(["generate", "--out", out_text]).args(sizes));
-        out
-    })
-}
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_vitrine-trainer");
-
-struct Place(tempfile::TempDir);
-
-impl Place {
-    fn new() -> Self {
-        let place = Self(tempfile::tempdir().unwrap());
-        place.write("tiny.toml", CONFIG);
-        place
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.0.path().join(name), text).unwrap();
-    }
-
-    fn read(&self, name: impl AsRef<Path>) -> String {
-        std::fs::read_to_string(self.0.path().join(name)).unwrap()
-    }
-
-    /// The program with these arguments, words apart by blanks.
-    fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(PROGRAM);
-        command.current_dir(self.0.path()).args(line.split_whitespace());
-        command
-    }
-
-    /// The same, for commands that read the shop.
-    fn on_shop(&self, line: &str) -> Command {
-        let mut command = self.command(line);
-        command.arg("--data").arg(shop());
-        command
-    }
-
-    fn runs(&self, line: &str) -> String {
-        stdout(&good(&mut self.command(&format!("runs {line}"))))
-    }
-
-    fn list(&self) -> Vec<Value> {
-        serde_json::from_str(&self.runs("list --json")).unwrap()
-    }
-}
-
-#[track_caller]
-fn good(command: &mut Command) -> Output {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    output
-}
-
-/// What a command that fails with this code says.
-#[track_caller]
-fn bad(command: &mut Command, code: i32) -> String {
-    let output = command.output().unwrap();
-    let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(code), "{command:?}: {error}");
-    error
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
 
 /// Runs a command until a line of its standard error has `word`, then kills it.
 #[track_caller]

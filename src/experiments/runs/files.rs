@@ -1,0 +1,58 @@
+//! Reading, writing and locking the files of a run.
+
+use super::RECORD;
+use crate::experiments::ExperimentError;
+use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    fs::{File, TryLockError},
+    path::Path,
+};
+use time::{OffsetDateTime, macros::format_description};
+
+/// Locks a run for as long as the file lives; the system lets go when its process ends, however it ends.
+pub(super) fn lock(directory: &Path) -> Result<File, ExperimentError> {
+    let path = directory.join(RECORD);
+    let file = File::open(&path).map_err(ExperimentError::io(&path))?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(ExperimentError::Busy(directory.to_owned())),
+        // A file system without locks: nothing is known of others.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
+    }
+}
+
+pub(super) fn is_locked(directory: &Path) -> bool {
+    // Shared, so that two who look do not take each other for the owner.
+    let file = File::open(directory.join(RECORD));
+    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+/// UTC in RFC 3339, to the second.
+pub(super) fn now() -> String {
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+    OffsetDateTime::now_utc().format(format).unwrap_or_default()
+}
+
+/// `None` when there is no such file.
+pub(super) fn read_json<T: DeserializeOwned>(directory: &Path, name: &str) -> Result<Option<T>, ExperimentError> {
+    match std::fs::read(directory.join(name)) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| ExperimentError::Broken {
+            path: directory.to_owned(),
+            reason: format!("{name}: {error}"),
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(ExperimentError::io(&directory.join(name))(error)),
+    }
+}
+
+pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), ExperimentError> {
+    let text = serde_json::to_string_pretty(value);
+    let text = text.map_err(|error| ExperimentError::io(path)(error.into()))?;
+    write(path, text.as_bytes())
+}
+
+/// Whole or not at all.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), ExperimentError> {
+    let next = path.with_extension("partial");
+    let written = std::fs::write(&next, bytes).and_then(|()| std::fs::rename(&next, path));
+    written.map_err(ExperimentError::io(path))
+}
