@@ -299,6 +299,7 @@ fn places_that_cannot_take_runs_are_told() {
         (answer("200 OK", "1.30.1"), ["served by MLflow 1.30.1", "2.0 or newer"]),
         (answer("401 Unauthorized", "who?"), ["refuses access (401: who?)", "MLFLOW_TRACKING_TOKEN"]),
         (answer("500 Oh", refusal), ["failed (500)", "no space left"]),
+        (answer("400 Oh", r#"{"detail": "too large"}"#), ["failed (400)", "too large"]),
         (answer("503 Oh", html), ["failed (503)", "Something else"]),
         (moved, ["leads on to https://elsewhere/", "302"]),
         ("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf".to_owned(), ["cannot be reached", "http://127"]),

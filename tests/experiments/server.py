@@ -1,4 +1,4 @@
-"""MLflow's tracking server on free ports, one with TLS, until the standard input ends.
+"""MLflow's tracking server on free ports, one with TLS, until the standard input ends; then DIRECTORY goes.
 
     server.py DIRECTORY
 
@@ -8,6 +8,8 @@ Serves the application that `mlflow server` serves, with an SQLite database and 
 
 import json
 import os
+import shutil
+import socket
 import sys
 import threading
 
@@ -17,18 +19,25 @@ os.environ["_MLFLOW_SERVER_FILE_STORE"] = f"sqlite:///{directory}/mlflow.db"
 os.environ["_MLFLOW_SERVER_ARTIFACT_ROOT"] = "mlflow-artifacts:/"
 os.environ["_MLFLOW_SERVER_ARTIFACT_DESTINATION"] = f"{directory}/artifacts"
 os.environ["_MLFLOW_SERVER_SERVE_ARTIFACTS"] = "true"
+os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
-from mlflow.server import app
+import uvicorn
+from mlflow.server.fastapi_app import app
 from mlflow.server.handlers import initialize_backend_stores
-from werkzeug.serving import make_server, make_ssl_devcert
+from werkzeug.serving import make_ssl_devcert
 
 initialize_backend_stores(os.environ["_MLFLOW_SERVER_FILE_STORE"], None, "mlflow-artifacts:/")
-tls = make_ssl_devcert(f"{directory}/tls", host="localhost")
+certificate, key = make_ssl_devcert(f"{directory}/tls", host="localhost")
 ports = {}
-for scheme, context in [("http", None), ("https", tls)]:
-    server = make_server("127.0.0.1", 0, app, threaded=True, ssl_context=context)
-    ports[scheme] = server.server_port
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+for scheme, tls in [("http", {}), ("https", {"ssl_certfile": certificate, "ssl_keyfile": key})]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    ports[scheme] = listener.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", **tls))
+    threading.Thread(target=server.run, args=([listener],), daemon=True).start()
+# Connections wait in the listeners until they are served.
 print(json.dumps(ports), flush=True)
 sys.stdin.read()
+shutil.rmtree(directory, ignore_errors=True)
+# The servers' threads would be waited for.
+os._exit(0)

@@ -110,7 +110,11 @@ impl Client {
     pub(super) fn put(&self, path: &str, bytes: &[u8]) -> Result<(), MlflowError> {
         let url = format!("{}/api/2.0/mlflow-artifacts/artifacts/{path}", self.url);
         let request = self.authorized(self.agent.put(&url)).content_type("application/octet-stream");
-        json(&url, request.send(bytes)).map(|_| ())
+        match read(&url, request.send(bytes))? {
+            // Some servers answer `{}`, others nothing.
+            (200..=299, text) if text.is_empty() => Ok(()),
+            (status, text) => object(&url, status, &text).map(|_| ()),
+        }
     }
 
     fn api(&self, path: &str) -> String {
@@ -171,8 +175,12 @@ fn read(url: &str, answer: Result<Response<Body>, ureq::Error>) -> Result<(u16, 
 /// The JSON object of an answer of success.
 fn json(url: &str, answer: Result<Response<Body>, ureq::Error>) -> Result<Value, MlflowError> {
     let (status, text) = read(url, answer)?;
+    object(url, status, &text)
+}
+
+fn object(url: &str, status: u16, text: &str) -> Result<Value, MlflowError> {
     let url = url.to_owned();
-    let object: Option<Value> = serde_json::from_str(&text).ok().filter(Value::is_object);
+    let object: Option<Value> = serde_json::from_str(text).ok().filter(Value::is_object);
     let code = object.as_ref().and_then(|object| object.get("error_code")?.as_str()).unwrap_or_default().to_owned();
     match object {
         Some(object) if status == 200 => Ok(object),
@@ -180,8 +188,10 @@ fn json(url: &str, answer: Result<Response<Body>, ureq::Error>) -> Result<Value,
             let message = object.get("message").and_then(Value::as_str).unwrap_or_default();
             Err(MlflowError::Refused { url, status, answer: format!("{code}: {}", excerpt(message)), code })
         }
-        _ if status >= 500 => Err(MlflowError::Refused { url, status, code, answer: excerpt(&text) }),
-        _ => Err(MlflowError::NotMlflow { url, status, answer: excerpt(&text) }),
+        _ if status >= 400 && ![404, 405].contains(&status) => {
+            Err(MlflowError::Refused { url, status, code, answer: excerpt(text) })
+        }
+        _ => Err(MlflowError::NotMlflow { url, status, answer: excerpt(text) }),
     }
 }
 
