@@ -130,6 +130,8 @@ pub fn cut_after(bytes: usize) -> (String, Arc<AtomicUsize>) {
         for client in listener.incoming() {
             let (client, server) = (client.unwrap(), TcpStream::connect(("127.0.0.1", shared().http)).unwrap());
             for (from, to) in [(&client, &server), (&server, &client)] {
+                // Small pieces must not wait for the answer to the one before.
+                to.set_nodelay(true).unwrap();
                 let (from, to, count) = (from.try_clone().unwrap(), to.try_clone().unwrap(), count.clone());
                 thread::spawn(move || forward(from, to, &count, bytes));
             }
