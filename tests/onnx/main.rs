@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "../support/encoder.rs"]
+mod encoder;
 mod fixture;
 #[path = "../support/python.rs"]
 mod python;

