@@ -12,11 +12,13 @@
 mod files;
 mod record;
 mod recorder;
+mod run;
 
 pub use record::{Kind, Member, Outcome, Record, Status};
 pub use recorder::{NewRun, Recorder};
+pub use run::Run;
 
-use super::{Curves, Environment, ExperimentError};
+use super::{Environment, ExperimentError};
 use files::{is_locked, lock, now, read_json, write, write_json};
 use std::{
     io::ErrorKind,
@@ -35,15 +37,6 @@ const CURVES: &str = "curves.svg";
 #[derive(Debug, Clone)]
 pub struct Runs {
     directory: PathBuf,
-}
-
-/// A run as its folder tells.
-#[derive(Debug, Clone)]
-pub struct Run {
-    pub record: Record,
-    pub outcome: Option<Outcome>,
-    pub status: Status,
-    pub directory: PathBuf,
 }
 
 /// A folder among the runs that is none.
@@ -253,35 +246,6 @@ impl Runs {
 /// Whether a folder could not be moved to a place because something is there.
 fn is_taken(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists | ErrorKind::NotADirectory)
-}
-
-impl Run {
-    pub fn curves(&self) -> Curves {
-        Curves::read(&self.directory.join(METRICS))
-    }
-
-    /// The configuration as JSON; `None` for sweeps and comparisons.
-    ///
-    /// # Errors
-    /// [`ExperimentError::Broken`].
-    pub fn config(&self) -> Result<Option<serde_json::Value>, ExperimentError> {
-        let path = self.directory.join(CONFIG);
-        match std::fs::read_to_string(&path) {
-            Ok(text) => {
-                let parsed: Result<toml::Table, _> = toml::from_str(&text);
-                let table = parsed.map_err(|error| ExperimentError::Broken { path, reason: error.to_string() })?;
-                Ok(Some(serde_json::json!(table)))
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(ExperimentError::io(&path)(error)),
-        }
-    }
-
-    /// The metric that judges epochs.
-    pub fn metric(&self) -> Option<String> {
-        let of_outcome = self.outcome.as_ref().and_then(|outcome| outcome.metric.clone());
-        of_outcome.or_else(|| Some(self.config().ok()??.pointer("/training/metric")?.as_str()?.to_owned()))
-    }
 }
 
 #[cfg(test)]
