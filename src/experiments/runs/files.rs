@@ -6,6 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fs::{File, TryLockError},
     path::Path,
+    time::Duration,
 };
 use time::{OffsetDateTime, macros::format_description};
 
@@ -13,11 +14,16 @@ use time::{OffsetDateTime, macros::format_description};
 pub(super) fn lock(directory: &Path) -> Result<File, ExperimentError> {
     let path = directory.join(RECORD);
     let file = File::open(&path).map_err(ExperimentError::io(&path))?;
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => Err(ExperimentError::Busy(directory.to_owned())),
-        // A file system without locks: nothing is known of others.
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
+    while let Err(TryLockError::WouldBlock) = file.try_lock() {
+        // Who only looks holds a shared lock, for a moment.
+        match file.try_lock_shared() {
+            Ok(()) => file.unlock().map_err(ExperimentError::io(&path))?,
+            Err(_) => return Err(ExperimentError::Busy(directory.to_owned())),
+        }
+        std::thread::sleep(Duration::from_millis(1));
     }
+    // Held, or a file system without locks, where nothing is known of others.
+    Ok(file)
 }
 
 pub(super) fn is_locked(directory: &Path) -> bool {
