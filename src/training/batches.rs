@@ -7,30 +7,30 @@ use rand_chacha::ChaCha8Rng;
 /// Makes the batches of an epoch. Batch `b` of epoch `e` depends on the seed, `e` and `b` alone, so that a resumed run sees
 /// the same batches.
 pub trait Batches<B>: Sync {
-    fn schedule(&self) -> &Schedule;
+    fn shuffle(&self) -> &Shuffle;
 
     /// The batch of these examples.
     fn batch_of(&self, picked: &[u32], rng: &mut ChaCha8Rng) -> B;
 
-    /// Batch number `batch` of an epoch whose [`Schedule::order`] is given.
+    /// Batch number `batch` of an epoch whose [`Shuffle::order`] is given.
     fn batch(&self, order: &[u32], epoch: u32, batch: usize) -> B {
-        let Schedule { batch_size, .. } = *self.schedule();
+        let Shuffle { batch_size, .. } = *self.shuffle();
         let first = batch * batch_size;
         let picked = &order[first..order.len().min(first + batch_size)];
-        self.batch_of(picked, &mut self.schedule().rng(epoch, batch as u64 + 1))
+        self.batch_of(picked, &mut self.shuffle().rng(epoch, batch as u64 + 1))
     }
 }
 
 /// Which examples come when.
 #[derive(Debug, Clone, Copy)]
-pub struct Schedule {
+pub struct Shuffle {
     examples: usize,
     /// At most the number of examples.
     pub batch_size: usize,
     seed: u64,
 }
 
-impl Schedule {
+impl Shuffle {
     pub fn new(examples: usize, batch_size: usize, seed: u64) -> Self {
         Self { examples, batch_size: batch_size.min(examples.max(1)), seed }
     }

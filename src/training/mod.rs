@@ -16,7 +16,6 @@ mod metrics;
 mod negatives;
 mod run;
 mod samples;
-mod sequence_config;
 mod sequences;
 mod split_encoders;
 
@@ -26,13 +25,12 @@ mod sequence_tests;
 mod tests;
 
 pub use config::{
-    ComputeDevice, ConfigError, Family, LoopConfig, LossConfig, ModelConfig, OptimizerConfig, OptimizerKind, Refit,
-    Schedule, TrainingConfig,
+    ComputeDevice, ConfigError, DaysConfig, Family, LoopConfig, LossConfig, ModelConfig, OptimizerConfig,
+    OptimizerKind, Refit, Schedule, SequenceConfig, TrainingConfig, Windows,
 };
 pub use error::TrainingError;
 pub use export_sequence::{ExportedTables, query_graph, reference_vectors};
 pub use learner::Model;
 pub use run::{Outcome, Trained, Trainer};
 pub use samples::Samples;
-pub use sequence_config::{DaysConfig, SequenceConfig, Windows};
 pub use sequences::{Sequences, WINDOW_ACCURACY};

@@ -194,7 +194,7 @@ impl Trainer<'_> {
             checkpoint::read(&self.last(), &mut model)?;
         }
         let samples = L::training_samples(self, &encoder, &stage.rows);
-        if samples.schedule().batches() == 0 {
+        if samples.shuffle().batches() == 0 {
             return Err(TrainingError::NoSequences);
         }
         while state.epoch < stage.epochs && !self.out_of_patience(stage, state) {
@@ -244,8 +244,8 @@ impl Trainer<'_> {
         state: &mut State,
         metrics: &mut MetricsFile<'_>,
     ) -> Result<Option<f64>, TrainingError> {
-        let (epoch, batches) = (state.epoch, samples.schedule().batches());
-        let order = samples.schedule().order(epoch);
+        let (epoch, batches) = (state.epoch, samples.shuffle().batches());
+        let order = samples.shuffle().order(epoch);
         let name = format!("{} epoch {}/{}", stage_name(state), epoch + 1, stage.epochs);
         let progress = Progress::new(&name, batches as u64, "steps");
         progress.add(u64::from(state.batch));

@@ -1,7 +1,7 @@
 //! Training purchases as batches: what the query tower sees, which item was bought, and the columns of the softmax.
 
 use super::{
-    batches::{AgeWeights, Batches, ColumnSet, Schedule, column_bias, columns},
+    batches::{AgeWeights, Batches, ColumnSet, Shuffle, column_bias, columns},
     config::TrainingConfig,
 };
 use crate::{
@@ -27,7 +27,7 @@ pub struct Samples<'a> {
     bias: Vec<f32>,
     weights: Option<AgeWeights>,
     uniform_negatives: usize,
-    schedule: Schedule,
+    shuffle: Shuffle,
 }
 
 /// The items of a batch, each once, and the columns of what was bought and drawn.
@@ -53,7 +53,7 @@ impl<'a> Samples<'a> {
         config: &TrainingConfig,
     ) -> Self {
         let items = dataset.articles.len();
-        let schedule = Schedule::new(rows.len(), config.purchases_a_step(), config.training.seed);
+        let shuffle = Shuffle::new(rows.len(), config.purchases_a_step(), config.training.seed);
         let mut counts = vec![0u32; items];
         for &row in rows {
             counts[dataset.purchases.article[row as usize] as usize] += 1;
@@ -65,7 +65,7 @@ impl<'a> Samples<'a> {
             if full || !config.loss.logq {
                 return 0.0;
             }
-            column_bias(f64::from(*count) / rows.len() as f64, schedule.batch_size, uniform_negatives, items)
+            column_bias(f64::from(*count) / rows.len() as f64, shuffle.batch_size, uniform_negatives, items)
         };
         Self {
             customers: EncodedCustomers::new(encoder, dataset, histories),
@@ -78,7 +78,7 @@ impl<'a> Samples<'a> {
             bias: counts.iter().map(bias).collect(),
             weights: AgeWeights::new(config.training.half_life_days, times),
             uniform_negatives,
-            schedule,
+            shuffle,
         }
     }
 
@@ -135,8 +135,8 @@ impl<'a> Samples<'a> {
 }
 
 impl Batches<StepBatch> for Samples<'_> {
-    fn schedule(&self) -> &Schedule {
-        &self.schedule
+    fn shuffle(&self) -> &Shuffle {
+        &self.shuffle
     }
 
     fn batch_of(&self, picked: &[u32], rng: &mut ChaCha8Rng) -> StepBatch {

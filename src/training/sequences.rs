@@ -2,11 +2,10 @@
 
 use super::{
     TrainingError,
-    batches::{AgeWeights, Batches, Schedule, column_bias, columns},
-    config::TrainingConfig,
+    batches::{AgeWeights, Batches, Shuffle, column_bias, columns},
+    config::{SequenceConfig, TokenSource, TrainingConfig, Windows},
     learner::{Learner, Model, StepOptimizer},
     run::spaced,
-    sequence_config::{SequenceConfig, TokenSource, Windows},
 };
 use crate::{
     dataset::{Dataset, Histories, TimeUnit},
@@ -40,7 +39,7 @@ pub struct Sequences<'a> {
     bias: Vec<f32>,
     weights: Option<AgeWeights>,
     negatives: usize,
-    schedule: Schedule,
+    shuffle: Shuffle,
 }
 
 /// Purchases `first..end` of the rows.
@@ -64,7 +63,7 @@ impl<'a> Sequences<'a> {
         let sequence = config.sequence.clone().unwrap_or_default();
         let (grouped, mut windows) = windows(dataset, histories, rows, &sequence);
         let held_out = hold_out(&mut windows, sequence.held_out_windows, config.training.seed);
-        let schedule = Schedule::new(windows.len(), config.training.batch_size, config.training.seed);
+        let shuffle = Shuffle::new(windows.len(), config.training.batch_size, config.training.seed);
         let times = rows.iter().map(|&row| dataset.purchases.time[row as usize]);
         let ages = encoder.schema().query.features.iter().find_map(|feature| match feature.encoding {
             Encoding::SequenceDays { ages, .. } => Some(ages),
@@ -82,7 +81,7 @@ impl<'a> Sequences<'a> {
             bias: Vec::new(),
             weights: AgeWeights::new(config.training.half_life_days, times),
             negatives: config.loss.uniform_negatives,
-            schedule,
+            shuffle,
         };
         sequences.bias = sequences.logq(config.loss.logq);
         sequences
@@ -112,7 +111,7 @@ impl<'a> Sequences<'a> {
         if !wanted || self.negatives >= classes {
             return vec![0.0; counts.len()];
         }
-        let batch = targets * self.schedule.batch_size / self.windows.len().max(1);
+        let batch = targets * self.shuffle.batch_size / self.windows.len().max(1);
         let share = |&count: &u64| count as f64 / targets.max(1) as f64;
         counts.iter().map(|count| column_bias(share(count), batch, self.negatives, classes)).collect()
     }
@@ -180,8 +179,8 @@ impl<'a> Sequences<'a> {
 }
 
 impl Batches<SequenceBatch> for Sequences<'_> {
-    fn schedule(&self) -> &Schedule {
-        &self.schedule
+    fn shuffle(&self) -> &Shuffle {
+        &self.shuffle
     }
 
     fn batch_of(&self, picked: &[u32], rng: &mut ChaCha8Rng) -> SequenceBatch {

@@ -352,5 +352,5 @@ fn tokens_of_texts_need_texts_and_a_table_of_their_own() {
         assert!(error.contains("`sequence.tokens` is `text`: that needs a section [text]"), "{error}");
     }
     let text = include_str!("../../models/configs/decoder-text.toml");
-    assert_eq!(parse(text).unwrap().sequence.unwrap().tokens, super::sequence_config::TokenSource::Text);
+    assert_eq!(parse(text).unwrap().sequence.unwrap().tokens, super::config::TokenSource::Text);
 }

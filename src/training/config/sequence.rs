@@ -1,6 +1,6 @@
 //! `[sequence]`, `[decoder]`, `[lstm]`: the configuration of sequence models.
 
-use super::config::{ConfigError, Family, TrainingConfig};
+use super::{ConfigError, Family, TrainingConfig};
 use crate::{
     features::{EncodingSpec, FeatureConfig, FeatureSpec, source},
     model::{SequenceModelConfig, sequence::EncoderConfig},
@@ -33,7 +33,7 @@ pub struct SequenceConfig {
     /// Customers with fewer training purchases are left out of the training.
     pub min_items: usize,
     /// The share of the windows that is drawn at random and not trained on, 0 to less than 1. What the model says of them is
-    /// reported as [`super::WINDOW_ACCURACY`]. Windows of one customer overlap and the drawn ones are no later than the
+    /// reported as [`crate::training::WINDOW_ACCURACY`]. Windows of one customer overlap and the drawn ones are no later than the
     /// others, so it flatters; models are chosen by the ranking metrics of `[split]`.
     pub held_out_windows: f32,
 }

@@ -1,10 +1,10 @@
 //! The training configuration: a TOML file, changed by `--set key=value`, checked once.
 
-use super::{learner::StepOptimizer, sequence_config::SequenceConfig};
+use super::learner::StepOptimizer;
 use crate::{
     bundle::IndexParameters,
     dataset::Protocol,
-    evaluation::{Evaluation, METRICS, PairTests, SIMILARITY_RECALL},
+    evaluation::{Evaluation, PairTests},
     features::FeatureConfig,
     model::{
         AdamW, LossKind, TwoTowerConfig,
@@ -14,6 +14,12 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+
+mod assign;
+mod check;
+mod sequence;
+
+pub use sequence::{DaysConfig, SequenceConfig, TokenSource, Windows};
 
 /// What is wrong with `training.device = "cuda"` in a build without the feature.
 pub(super) const WITHOUT_CUDA: &str =
@@ -295,96 +301,10 @@ impl TrainingConfig {
         let mut table: toml::Table = toml::from_str(&text).map_err(|error| parse(error.to_string()))?;
         for assignment in assignments {
             let fail = |problem: String| ConfigError::Set { assignment: assignment.clone(), problem };
-            set(&mut table, assignment).map_err(fail)?;
+            assign::set(&mut table, assignment).map_err(fail)?;
         }
         let config: Self = toml::Value::Table(table).try_into().map_err(|error| parse(error.to_string()))?;
         config.checked()
-    }
-
-    fn checked(mut self) -> Result<Self, ConfigError> {
-        if self.model.dim == 0 {
-            let (query, item) = (self.model.query_layers.pop(), self.model.item_layers.pop());
-            self.model.dim = query.filter(|_| query == item).ok_or(ConfigError::Value {
-                key: "model.dim",
-                problem: "is 0, but `model.query_layers` and `model.item_layers` do not end in the same width"
-                    .to_owned(),
-            })?;
-        }
-        let Self { model, loss, optimizer, training, index, .. } = &self;
-        let name = model.name.as_str();
-        let safe = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-        let fraction = |x: f32| (0.0..1.0).contains(&x);
-        let checks = [
-            (
-                "model.name",
-                !name.is_empty() && name.len() <= 64 && name.chars().all(safe),
-                "needs 1 to 64 of a-z 0-9 - _",
-            ),
-            ("model.dim", (1..=4_096).contains(&model.dim), "must be 1 to 4096"),
-            ("model.query_layers", model.query_layers.iter().all(|&w| w > 0), "holds a layer of width 0"),
-            ("model.item_layers", model.item_layers.iter().all(|&w| w > 0), "holds a layer of width 0"),
-            (
-                "loss.kind",
-                !loss.kind.is_pairwise() || model.family == Family::TwoTower,
-                "needs the family two-tower: drawn negatives are for pairs of a customer and an article",
-            ),
-            (
-                "loss.kind",
-                loss.kind != LossKind::CosineCrossEntropy || model.normalize,
-                "cosine-cross-entropy compares by cosine: set `model.normalize = true`",
-            ),
-            (
-                "loss.kind",
-                model.family == Family::TwoTower || loss.kind == LossKind::default(),
-                "must be the softmax in sequence models",
-            ),
-            ("loss.temperature", loss.temperature > 0.0 && loss.temperature.is_finite(), "must be above 0"),
-            (
-                "optimizer.learning_rate",
-                optimizer.learning_rate > 0.0 && optimizer.learning_rate.is_finite(),
-                "must be above 0",
-            ),
-            ("optimizer.weight_decay", fraction(optimizer.weight_decay), "must be at least 0 and below 1"),
-            ("optimizer.beta1", fraction(optimizer.beta1), "must be at least 0 and below 1"),
-            ("optimizer.beta2", fraction(optimizer.beta2), "must be at least 0 and below 1"),
-            (
-                "optimizer.amsgrad",
-                !optimizer.amsgrad || model.family == Family::TwoTower,
-                "is for the family two-tower only",
-            ),
-            ("optimizer.clip", optimizer.clip.is_none_or(|clip| clip > 0.0), "must be above 0"),
-            ("optimizer.epsilon", optimizer.epsilon > 0.0, "must be above 0"),
-            ("training.epochs", training.epochs > 0, "must be at least 1"),
-            ("training.batch_size", (1..=1 << 20).contains(&training.batch_size), "must be 1 to 1048576"),
-            (
-                "training.device",
-                training.device == ComputeDevice::Cpu || model.family != Family::TwoTower,
-                "must be `cpu` in two-tower models; only sequence models train on a GPU",
-            ),
-            ("training.device", training.device == ComputeDevice::Cpu || cfg!(feature = "cuda"), WITHOUT_CUDA),
-            ("training.threads", training.threads <= 1_024, "must be at most 1024"),
-            ("training.window_days", training.window_days != Some(0), "must be at least 1"),
-            (
-                "training.half_life_days",
-                training.half_life_days.is_none_or(|days| days > 0.0 && days.is_finite()),
-                "must be above 0",
-            ),
-            ("training.evaluation_cases", training.evaluation_cases > 0, "must be at least 1"),
-            (
-                "training.metric",
-                METRICS.iter().any(|metric| metric.name() == training.metric)
-                    || (loss.kind.is_pairwise() && training.metric == SIMILARITY_RECALL),
-                "is no metric of the evaluation table, such as ndcg@10, recall@12, hr@100, map@12",
-            ),
-            // The graph builder ends the process above 256 links.
-            ("index.m", (2..=128).contains(&index.m), "must be 2 to 128"),
-            ("index.ef_construction", (1..=10_000).contains(&index.ef_construction), "must be 1 to 10000"),
-            ("index.ef_search", (1..=10_000).contains(&index.ef_search), "must be 1 to 10000"),
-        ];
-        match checks.into_iter().find(|(_, good, _)| !good) {
-            Some((key, _, problem)) => Err(ConfigError::Value { key, problem: problem.to_owned() }),
-            None => self.check_family().map(|()| self),
-        }
     }
 
     /// The shape of the model.
@@ -406,40 +326,6 @@ impl TrainingConfig {
     pub fn purchases_a_step(&self) -> usize {
         let size = self.training.batch_size;
         if self.loss.kind.is_pairwise() { size.div_ceil(2) } else { size }
-    }
-}
-
-/// `a.b=value`; a part of the key that is a number picks an entry of an array. The value is TOML, or else a text.
-fn set(table: &mut toml::Table, assignment: &str) -> Result<(), String> {
-    let (key, text) = assignment.split_once('=').ok_or("is not of the form key=value, such as training.epochs=3")?;
-    let value = toml::from_str::<toml::Table>(&format!("value = {text}"))
-        .ok()
-        .and_then(|mut parsed| parsed.remove("value"))
-        .unwrap_or_else(|| toml::Value::String(text.to_owned()));
-    let (parents, last) =
-        key.trim().rsplit_once('.').map_or((None, key.trim()), |(parents, last)| (Some(parents), last));
-    let mut parts = parents.into_iter().flat_map(|parents| parents.split('.'));
-    let Some(first) = parts.next() else {
-        table.insert(last.to_owned(), value);
-        return Ok(());
-    };
-    let mut place = table.entry(first).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-    for part in parts {
-        place = child(place, part)?;
-    }
-    *child(place, last)? = value;
-    Ok(())
-}
-
-fn child<'a>(value: &'a mut toml::Value, part: &str) -> Result<&'a mut toml::Value, String> {
-    match value {
-        toml::Value::Table(table) => Ok(table.entry(part).or_insert_with(|| toml::Value::Table(toml::Table::new()))),
-        toml::Value::Array(entries) => {
-            let len = entries.len();
-            let entry = part.parse::<usize>().ok().and_then(|index| entries.get_mut(index));
-            entry.ok_or(format!("`{part}` is no entry of an array of {len}"))
-        }
-        _ => Err(format!("`{part}` lies under a value that has no keys")),
     }
 }
 
