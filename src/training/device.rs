@@ -113,7 +113,7 @@ mod tests {
         super::{
             Outcome, Trained,
             sequence_tests::{DECODER, LSTM, config, sequence},
-            tests::{finished, train, with_trainer},
+            tests::{assert_diverges, finished, train, with_trainer},
         },
         *,
     };
@@ -200,17 +200,8 @@ mod tests {
 
     #[test]
     fn a_diverging_run_names_the_step_and_keeps_its_last_checkpoint() {
-        let directory = tempfile::tempdir().unwrap();
-        let calm = train_on_device(&config(DECODER, &[]), directory.path(), false, 3).unwrap();
-        assert!(matches!(calm, Outcome::Interrupted(_)));
-        let before = std::fs::read(directory.path().join("last.ckpt")).unwrap();
         let wild = config(DECODER, &["optimizer.learning_rate=1e30", "optimizer.warmup_steps=0"]);
-        match train_on_device(&wild, directory.path(), false, usize::MAX) {
-            Err(TrainingError::Diverged { step, .. }) => assert!(step >= 1),
-            Err(error) => panic!("{error}"),
-            Ok(_) => panic!("did not diverge"),
-        }
-        assert_eq!(std::fs::read(directory.path().join("last.ckpt")).unwrap(), before);
+        assert_diverges(train_on_device, &config(DECODER, &[]), &wild);
     }
 
     #[test]

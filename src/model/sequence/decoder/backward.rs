@@ -75,10 +75,10 @@ impl Decoder {
                 by_x.copy_from_slice(&by_output[at]);
             }
             for (index, (layer, saved)) in self.layers.iter().zip(saved.iter()).enumerate().rev() {
-                let dropout = self.dropout(seed, 2 + 2 * index);
-                self.feed_forward_backward(&pass, layer, saved, scratch, by_x, dropout, gradient);
-                let dropout = self.dropout(seed, 1 + 2 * index);
-                self.attention_backward(&pass, layer, saved, scratch, by_x, dropout, gradient);
+                part(&pass, self.dropout(seed, 2 + 2 * index), by_x, &mut scratch.y);
+                self.feed_forward_backward(&pass, layer, saved, scratch, by_x, gradient);
+                part(&pass, self.dropout(seed, 1 + 2 * index), by_x, &mut scratch.y);
+                self.attention_backward(&pass, layer, saved, scratch, by_x, gradient);
             }
             if let Some(dropout) = self.dropout(seed, 0) {
                 dropout.apply(simd, pass.first, by_x);
@@ -97,7 +97,7 @@ impl Decoder {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the state of one step, handed down once")]
+    /// From `scratch.y`, the gradient by what the dense layers made of the residual stream.
     fn feed_forward_backward(
         &self,
         pass: &BlockPass<'_>,
@@ -105,17 +105,12 @@ impl Decoder {
         saved: &Saved,
         scratch: &mut Scratch,
         by_x: &mut [f32],
-        dropout: Option<Dropout>,
         gradient: &mut [f32],
     ) {
         let BlockPass { simd, values, rows, .. } = *pass;
         let hidden = self.config.feed_forward;
         let pre = &saved.hidden[rows.start * hidden..rows.end * hidden];
         let y = &mut scratch.y[..by_x.len()];
-        y.copy_from_slice(by_x);
-        if let Some(dropout) = dropout {
-            dropout.apply(simd, pass.first, y);
-        }
         let (after, by_hidden) = (&mut scratch.hidden[..pre.len()], &mut scratch.by_hidden[..pre.len()]);
         // The activation is computed again, and only then are the weights of what came after it known.
         layer.feed_forward_out.by_input(values, y, by_hidden);
@@ -126,7 +121,7 @@ impl Decoder {
         entry.backward(pass, by_hidden, (&mut scratch.x[..by_x.len()], y), by_x, gradient);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the state of one step, handed down once")]
+    /// From `scratch.y`, the gradient by what attention made of the residual stream.
     fn attention_backward(
         &self,
         pass: &BlockPass<'_>,
@@ -134,16 +129,11 @@ impl Decoder {
         saved: &Saved,
         scratch: &mut Scratch,
         by_x: &mut [f32],
-        dropout: Option<Dropout>,
         gradient: &mut [f32],
     ) {
         let BlockPass { simd, values, rows, .. } = *pass;
         let width = self.width;
         let (x, y) = (&mut scratch.x[..by_x.len()], &mut scratch.y[..by_x.len()]);
-        y.copy_from_slice(by_x);
-        if let Some(dropout) = dropout {
-            dropout.apply(simd, pass.first, y);
-        }
         let attended = &saved.attended[rows.start * width..rows.end * width];
         layer.attention_output.by_weights(simd, attended, y, gradient);
         layer.attention_output.by_input(values, y, x);
@@ -166,6 +156,15 @@ impl Decoder {
         self.rotate(pass, by_qkv, -1.0);
         let entry = Entry { norm: &layer.attention_norm, normed: &saved.attention_normed, dense: &layer.qkv };
         entry.backward(pass, by_qkv, (x, y), by_x, gradient);
+    }
+}
+
+/// The gradient by a sub-layer's output: that by the residual stream, dropped where the output was.
+fn part(pass: &BlockPass<'_>, dropout: Option<Dropout>, by_x: &[f32], y: &mut [f32]) {
+    let y = &mut y[..by_x.len()];
+    y.copy_from_slice(by_x);
+    if let Some(dropout) = dropout {
+        dropout.apply(pass.simd, pass.first, y);
     }
 }
 

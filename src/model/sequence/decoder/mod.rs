@@ -193,8 +193,10 @@ impl Decoder {
             let x = &mut out[at.clone()];
             self.embed_tokens(&pass, &tokens[at], seed, x);
             for (index, (layer, saved)) in self.layers.iter().zip(saved.iter_mut()).enumerate() {
-                self.attention(&pass, layer, saved, scratch, x, self.dropout(seed, 1 + 2 * index));
-                self.feed_forward(&pass, layer, saved, scratch, x, self.dropout(seed, 2 + 2 * index));
+                self.attention(&pass, layer, saved, scratch, x);
+                join(&pass, self.dropout(seed, 1 + 2 * index), &mut scratch.y, x);
+                self.feed_forward(&pass, layer, saved, scratch, x);
+                join(&pass, self.dropout(seed, 2 + 2 * index), &mut scratch.y, x);
             }
             if let Some(norm) = &self.final_norm {
                 let y = &mut scratch.y[..x.len()];
@@ -262,15 +264,8 @@ impl Decoder {
         }
     }
 
-    fn attention(
-        &self,
-        pass: &BlockPass<'_>,
-        layer: &Layer,
-        saved: &mut Saved,
-        scratch: &mut Scratch,
-        x: &mut [f32],
-        dropout: Option<Dropout>,
-    ) {
+    /// What attention makes of the residual stream: into `scratch.y`.
+    fn attention(&self, pass: &BlockPass<'_>, layer: &Layer, saved: &mut Saved, scratch: &mut Scratch, x: &[f32]) {
         let BlockPass { simd, values, rows, .. } = *pass;
         let width = self.width;
         let y = &mut scratch.y[..x.len()];
@@ -287,21 +282,10 @@ impl Decoder {
             head.forward(simd, probabilities, &mut attended[start..], width, &mut scratch.attention);
         }
         layer.attention_output.forward(simd, values, attended, y);
-        if let Some(dropout) = dropout {
-            dropout.apply(simd, pass.first, y);
-        }
-        add_scaled(simd, x, y, 1.0);
     }
 
-    fn feed_forward(
-        &self,
-        pass: &BlockPass<'_>,
-        layer: &Layer,
-        saved: &mut Saved,
-        scratch: &mut Scratch,
-        x: &mut [f32],
-        dropout: Option<Dropout>,
-    ) {
+    /// What the dense layers make of the residual stream: into `scratch.y`.
+    fn feed_forward(&self, pass: &BlockPass<'_>, layer: &Layer, saved: &mut Saved, scratch: &mut Scratch, x: &[f32]) {
         let BlockPass { simd, values, rows, .. } = *pass;
         let hidden = self.config.feed_forward;
         let y = &mut scratch.y[..x.len()];
@@ -311,10 +295,6 @@ impl Decoder {
         layer.feed_forward_in.product(values, y, pre);
         activate(simd, self.config.activation, pre, layer.feed_forward_in.bias(values), after);
         layer.feed_forward_out.forward(simd, values, after, y);
-        if let Some(dropout) = dropout {
-            dropout.apply(simd, pass.first, y);
-        }
-        add_scaled(simd, x, y, 1.0);
     }
 
     fn head_width(&self) -> usize {
@@ -365,6 +345,15 @@ impl Decoder {
             }
         }
     }
+}
+
+/// Adds a sub-layer's output, some of it dropped, to the residual stream.
+fn join(pass: &BlockPass<'_>, dropout: Option<Dropout>, y: &mut [f32], x: &mut [f32]) {
+    let y = &mut y[..x.len()];
+    if let Some(dropout) = dropout {
+        dropout.apply(pass.simd, pass.first, y);
+    }
+    add_scaled(pass.simd, x, y, 1.0);
 }
 
 /// What one block's passes share.
