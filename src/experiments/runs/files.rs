@@ -32,6 +32,17 @@ pub(super) fn is_locked(directory: &Path) -> bool {
     file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
+/// Keeps folders of runs from coming and going while the file lives: a member that is begun anew leaves and comes back
+/// in two steps. On a system where folders cannot be locked, who looks at that moment may miss it.
+pub(super) fn hold_shared(runs: &Path) -> Option<File> {
+    File::open(runs).ok().filter(|folder| folder.lock_shared().is_ok())
+}
+
+/// Waits for all who look, and keeps others away while the file lives.
+pub(super) fn hold_exclusive(runs: &Path) -> Option<File> {
+    File::open(runs).ok().filter(|folder| folder.lock().is_ok())
+}
+
 /// UTC in RFC 3339, to the second.
 pub(super) fn now() -> String {
     let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");

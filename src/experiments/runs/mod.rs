@@ -19,7 +19,7 @@ pub use recorder::{NewRun, Recorder};
 pub use run::Run;
 
 use super::{Environment, ExperimentError};
-use files::{is_locked, lock, now, read_json, write, write_json};
+use files::{hold_exclusive, hold_shared, is_locked, lock, now, read_json, write, write_json};
 use std::{
     io::ErrorKind,
     path::{Path, PathBuf},
@@ -98,6 +98,7 @@ impl Runs {
             parameters: new.parameters,
             environment: Environment::here(),
         };
+        let _moving = hold_exclusive(&self.directory);
         if record.member.is_some() {
             self.clear(&record.id, staged)?;
         }
@@ -119,7 +120,7 @@ impl Runs {
         }
     }
 
-    /// Removes what a killed process left of a member: out of sight first, because that is one step.
+    /// Removes what a killed process left of a member.
     fn clear(&self, id: &str, staged: &Path) -> Result<(), ExperimentError> {
         let (directory, aside) = (self.directory.join(id), staged.join("before"));
         if !directory.exists() {
@@ -138,6 +139,7 @@ impl Runs {
     /// When the folder of runs cannot be read.
     pub fn list(&self) -> Result<(Vec<Run>, Vec<Broken>), ExperimentError> {
         let io = ExperimentError::io(&self.directory);
+        let _still = hold_shared(&self.directory);
         let entries = match std::fs::read_dir(&self.directory) {
             Ok(entries) => entries,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Default::default()),
@@ -152,11 +154,9 @@ impl Runs {
         ids.sort();
         let (mut runs, mut broken) = (Vec::new(), Vec::new());
         for id in ids {
-            // A member that is begun anew is gone for a moment.
-            match self.load(&id).or_else(|_| self.load(&id)) {
+            match self.load(&id) {
                 Ok(run) => runs.push(run),
-                Err(error) if self.directory.join(&id).is_dir() => broken.push(Broken { id, error }),
-                Err(_) => {}
+                Err(error) => broken.push(Broken { id, error }),
             }
         }
         Ok((runs, broken))
@@ -169,6 +169,7 @@ impl Runs {
     pub fn find(&self, id: &str) -> Result<Run, ExperimentError> {
         // A name, never a path that leads out of the folder.
         let plain = !id.is_empty() && !id.contains(['/', '\\']) && !id.starts_with('.');
+        let _still = hold_shared(&self.directory);
         if plain && self.directory.join(id).is_dir() {
             return self.load(id);
         }
@@ -354,7 +355,7 @@ mod tests {
                 listed
             });
             let mut alive = Vec::new();
-            for _ in 0..20 {
+            for _ in 0..40 {
                 alive.push(runs.begin(new("a", None)).unwrap());
                 // Its process dies and it is begun anew.
                 drop(runs.begin(new("m", member())).unwrap());
