@@ -52,7 +52,7 @@ fn towers(criterion: &mut Criterion) {
     }
 }
 
-/// The decoder of the speed goal: 2 layers, width 64, length 50, full histories.
+/// The decoder of the speed goal: 2 layers, width 64, length 50; a full history, the median one of a fashion shop and a visit.
 fn decoder(criterion: &mut Criterion) {
     let (items, length, dim) = (12_101, 50, 64);
     let config = SequenceModelConfig {
@@ -77,9 +77,10 @@ fn decoder(criterion: &mut Criterion) {
     let schema = TowerSchema { features: vec![feature("history", encoding)] };
     let tower = Tower::load(&path, &schema, dim).expect("the graph can be loaded");
     let mut out = Vec::new();
-    for batch in [1, 32] {
-        let indices: Vec<i64> = (0..batch * length).map(|i| (i * 7_919 % items) as i64).collect();
-        criterion.bench_function(&format!("decoder 2 × 64, length 50, batch {batch}"), |bencher| {
+    for (batch, known) in [(1, length), (1, 9), (1, 3), (32, length)] {
+        let index = |i: usize| if i % length < known { i * 7_919 % items } else { items };
+        let indices: Vec<i64> = (0..batch * length).map(|i| index(i) as i64).collect();
+        criterion.bench_function(&format!("decoder 2 × 64, {known} of 50 items, batch {batch}"), |bencher| {
             bencher.iter(|| tower.embed(&indices, &[], batch, &mut out));
         });
     }

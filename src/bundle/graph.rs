@@ -11,7 +11,7 @@ use tract_onnx::pb::{
 };
 
 /// The operators [`crate::onnx`] writes.
-const OPERATORS: [&str; 26] = [
+const OPERATORS: [&str; 27] = [
     "Add",
     "Concat",
     "Div",
@@ -31,6 +31,7 @@ const OPERATORS: [&str; 26] = [
     "ReduceSum",
     "Relu",
     "Reshape",
+    "Shape",
     "Slice",
     "Softmax",
     "Squeeze",
@@ -51,10 +52,17 @@ pub(super) enum Source {
     Numbers,
 }
 
+/// What a graph declares to read.
+pub(super) struct Declared {
+    /// In the graph's order.
+    pub sources: Vec<Source>,
+    /// Whether `indices` may be narrower than the schema's rows: a shorter history.
+    pub shorter: bool,
+}
+
 /// Checks that the graph at `path` is of known operators over rows of `schema`, and that no whole number in it is
-/// larger than anything the schema speaks of (such a number can be a size, and exhaust the memory). The inputs in the
-/// graph's order.
-pub(super) fn check(model: &ModelProto, path: &Path, schema: &TowerSchema, dim: usize) -> Result<Vec<Source>> {
+/// larger than anything the schema speaks of (such a number can be a size, and exhaust the memory).
+pub(super) fn check(model: &ModelProto, path: &Path, schema: &TowerSchema, dim: usize) -> Result<Declared> {
     let graph = model.graph.as_ref().context("it holds no graph")?;
     ensure!(model.functions.is_empty() && graph.sparse_initializer.is_empty(), "it holds more than nodes and tables");
     let bound = largest(schema).max(dim) as i64;
@@ -82,7 +90,7 @@ pub(super) fn check(model: &ModelProto, path: &Path, schema: &TowerSchema, dim: 
     for tensor in &graph.initializer {
         check_constant(tensor, path, bound).with_context(|| format!("constant `{}`", tensor.name))?;
     }
-    sources(graph, schema.row_widths())
+    declared(graph, schema)
 }
 
 /// Tables may lie outside the graph, but only in `<file name>.data`, whose checksum the manifest has.
@@ -121,9 +129,11 @@ fn largest(schema: &TowerSchema) -> usize {
     rows.max().unwrap_or(0).max(indices).max(numbers)
 }
 
-/// The inputs the graph declares, which must be rows of `widths`.
-fn sources(graph: &GraphProto, widths: (usize, usize)) -> Result<Vec<Source>> {
-    let mut sources = Vec::new();
+/// The inputs the graph declares, which must be rows of `schema`; rows that are nothing but a history may be of any length.
+fn declared(graph: &GraphProto, schema: &TowerSchema) -> Result<Declared> {
+    let widths = schema.row_widths();
+    let history = schema.slots().iter().all(|slot| matches!(slot, Slot::Sequence { .. }));
+    let (mut sources, mut shorter) = (Vec::new(), false);
     for input in &graph.input {
         let (source, datum, width) = match input.name.as_str() {
             "indices" => (Source::Indices, DataType::Int64, widths.0),
@@ -136,6 +146,10 @@ fn sources(graph: &GraphProto, widths: (usize, usize)) -> Result<Vec<Source>> {
         let dims = tensor.shape.iter().flat_map(|shape| &shape.dim).map(|dim| dim.value.as_ref()).collect::<Vec<_>>();
         let columns = match dims.as_slice() {
             [_, Some(dimension::Value::DimValue(columns))] => *columns,
+            [_, Some(dimension::Value::DimParam(_))] if history && source == Source::Indices => {
+                shorter = true;
+                width as i64
+            }
             other => bail!("its input `{}` has the shape {other:?}, not [batch, {width}]", input.name),
         };
         ensure!(tensor.elem_type == datum as i32, "its input `{}` does not hold {}", input.name, datum.as_str_name());
@@ -143,5 +157,5 @@ fn sources(graph: &GraphProto, widths: (usize, usize)) -> Result<Vec<Source>> {
         ensure!(!sources.contains(&source), "it has the input `{}` twice", input.name);
         sources.push(source);
     }
-    Ok(sources)
+    Ok(Declared { sources, shorter })
 }

@@ -18,6 +18,7 @@ mod error;
 mod files;
 mod golden;
 mod graph;
+mod histories;
 mod list;
 mod manifest;
 mod open;

@@ -3,10 +3,12 @@
 use super::{
     BundleError,
     graph::{self, Source},
+    histories::Histories,
 };
 use crate::features::{Slot, TowerSchema};
 use anyhow::{Context, anyhow, ensure};
 use std::{
+    borrow::Cow,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -26,8 +28,9 @@ const BATCH: usize = 256;
 
 /// A tower ready to run from any number of threads.
 ///
-/// It holds two plans over the same tables: one made for a single row, where tract has resolved every shape, and one
-/// for any number of rows. States (tract's buffers of one run) are kept and reused.
+/// It holds plans over the same tables: one made for a single row, where tract has resolved every shape, and one for any
+/// number of rows; for histories two such plans for each of some lengths, because most are far shorter than the longest.
+/// States (tract's buffers of one run) are kept and reused.
 pub struct Tower {
     path: PathBuf,
     dim: usize,
@@ -36,6 +39,14 @@ pub struct Tower {
     rows: Vec<i64>,
     /// The inputs in the graph's order.
     inputs: Vec<Source>,
+    whole: Plans,
+    /// For rows that are histories: plans by rising width.
+    shorter: Option<(Histories, Vec<Plans>)>,
+}
+
+/// Plans for rows of `indices` that are this wide.
+struct Plans {
+    columns: usize,
     one: States,
     many: States,
 }
@@ -70,15 +81,25 @@ impl Tower {
         let widths = schema.row_widths();
         let onnx = tract_onnx::onnx();
         let proto = onnx.proto_model_for_path(path)?;
-        let inputs = graph::check(&proto, path, schema, dim)?;
+        let graph::Declared { sources: inputs, shorter } = graph::check(&proto, path, schema, dim)?;
         let directory = path.parent().and_then(Path::to_str).context("its path is not valid UTF-8")?;
         let parsed = onnx.parse(&proto, Some(directory))?;
         drop(proto);
         ensure!(parsed.unresolved_inputs.is_empty(), "it reads {:?}, which nothing computes", parsed.unresolved_inputs);
         let model = parsed.model;
-        let one = plan(model.clone(), &inputs, widths, dim, Some(1))?;
-        let many = plan(model, &inputs, widths, dim, None)?;
-        Ok(Self { path: path.to_owned(), dim, widths, rows: rows(schema), inputs, one, many })
+        let plans = |columns| -> TractResult<Plans> {
+            let made = |rows| plan(model.clone(), &inputs, (columns, widths.1), dim, rows);
+            Ok(Plans { columns, one: made(Some(1))?, many: made(None)? })
+        };
+        let whole = plans(widths.0)?;
+        let shorter = match Histories::of(schema).filter(|_| shorter) {
+            Some(histories) => {
+                let plans = histories.shorter_rows().into_iter().map(plans).collect::<TractResult<_>>()?;
+                Some((histories, plans))
+            }
+            None => None,
+        };
+        Ok(Self { path: path.to_owned(), dim, widths, rows: rows(schema), inputs, whole, shorter })
     }
 
     /// Length of a vector.
@@ -115,10 +136,11 @@ impl Tower {
     }
 
     fn run(&self, indices: &[i64], numbers: &[f32], rows: usize, out: &mut Vec<f32>) -> TractResult<()> {
-        let states = if rows == 1 { &self.one } else { &self.many };
+        let (plans, indices) = self.fitting(indices);
+        let states = if rows == 1 { &plans.one } else { &plans.many };
         let inputs = self.inputs.iter().map(|source| {
             let tensor = match source {
-                Source::Indices => Tensor::from_shape(&[rows, self.widths.0], indices),
+                Source::Indices => Tensor::from_shape(&[rows, plans.columns], &indices),
                 Source::Numbers => Tensor::from_shape(&[rows, self.widths.1], numbers),
             };
             tensor.map(Tensor::into_tvalue)
@@ -136,6 +158,16 @@ impl Tower {
         let vectors = outputs[0].try_as_plain_ram()?;
         out.extend_from_slice(vectors.as_slice::<f32>()?);
         Ok(())
+    }
+
+    /// The narrowest plans that hold all of these rows, and the rows as wide as they are.
+    fn fitting<'i>(&self, rows: &'i [i64]) -> (&Plans, Cow<'i, [i64]>) {
+        let shorter = self.shorter.as_ref().and_then(|(histories, plans)| {
+            let columns = histories.columns_in_use(rows);
+            let plans = plans.iter().find(|plans| plans.columns >= columns)?;
+            Some((plans, Cow::Owned(histories.cut(rows, plans.columns))))
+        });
+        shorter.unwrap_or((&self.whole, Cow::Borrowed(rows)))
     }
 
     fn check(&self, indices: &[i64], numbers: &[f32], batch: usize) -> Result<(), BundleError> {

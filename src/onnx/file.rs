@@ -2,7 +2,7 @@
 
 use super::{
     OnnxError,
-    graph::{Constant, Data, Graph, INDICES, NUMBERS, OUTPUT},
+    graph::{Columns, Constant, Data, Graph, INDICES, NUMBERS, OUTPUT},
 };
 use prost::Message;
 use std::{
@@ -96,11 +96,14 @@ fn model(graph: &Graph<'_>, external: &External) -> pb::ModelProto {
         name: graph.name.to_owned(),
         doc_string: graph.doc.clone(),
         initializer: initializer.collect(),
-        input: [(INDICES, DataType::Int64, graph.indices), (NUMBERS, DataType::Float, graph.numbers)]
-            .into_iter()
-            .filter_map(|(name, datum, columns)| Some(value(name, datum, columns?)))
-            .collect(),
-        output: vec![value(OUTPUT, DataType::Float, graph.dim)],
+        input: [
+            (INDICES, DataType::Int64, graph.indices),
+            (NUMBERS, DataType::Float, graph.numbers.map(Columns::Fixed)),
+        ]
+        .into_iter()
+        .filter_map(|(name, datum, columns)| Some(value(name, datum, columns?)))
+        .collect(),
+        output: vec![value(OUTPUT, DataType::Float, Columns::Fixed(graph.dim))],
         ..Default::default()
     };
     pb::ModelProto {
@@ -137,11 +140,13 @@ fn tensor(constant: &Constant<'_>, outside: Option<((u64, u64), &str)>) -> pb::T
 }
 
 /// A `[batch, columns]` input or output.
-fn value(name: &str, datum: DataType, columns: usize) -> pb::ValueInfoProto {
+fn value(name: &str, datum: DataType, columns: Columns) -> pb::ValueInfoProto {
     let dim = |value| Dimension { denotation: String::new(), value: Some(value) };
-    let shape = pb::TensorShapeProto {
-        dim: vec![dim(dimension::Value::DimParam("batch".to_owned())), dim(dimension::Value::DimValue(columns as i64))],
+    let columns = match columns {
+        Columns::Fixed(columns) => dimension::Value::DimValue(columns as i64),
+        Columns::Free => dimension::Value::DimParam("columns".to_owned()),
     };
+    let shape = pb::TensorShapeProto { dim: vec![dim(dimension::Value::DimParam("batch".to_owned())), dim(columns)] };
     pb::ValueInfoProto {
         name: name.to_owned(),
         r#type: Some(pb::TypeProto {

@@ -15,9 +15,16 @@ pub(super) struct Graph<'a> {
     pub nodes: Vec<pb::NodeProto>,
     pub constants: Vec<Constant<'a>>,
     /// Columns of the inputs; `None` when no node reads it.
-    pub indices: Option<usize>,
+    pub indices: Option<Columns>,
     pub numbers: Option<usize>,
     pub dim: usize,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Columns {
+    Fixed(usize),
+    /// As many as come.
+    Free,
 }
 
 pub(super) struct Constant<'a> {
@@ -42,7 +49,7 @@ impl<'a> Graph<'a> {
             doc: describe(tower),
             nodes: Vec::new(),
             constants: Vec::new(),
-            indices: reads_indices.then_some(tower.widths.0),
+            indices: reads_indices.then_some(Columns::Fixed(tower.widths.0)),
             numbers: reads_numbers.then_some(tower.widths.1),
             dim: tower.dim(),
         };

@@ -1,7 +1,8 @@
 //! Writes ONNX graphs (opset 17, IR 8) of towers and sequence encoders. Knows nothing of the rest of the system.
 //!
 //! The graph has the inputs `indices` int64 `[batch, n]` and `numbers` float32 `[batch, m]` (an input that no part
-//! uses is left out) and the output `embedding` float32 `[batch, dim]`; `batch` is free. It uses plain operators only
+//! uses is left out) and the output `embedding` float32 `[batch, dim]`; `batch` is free, and so is `n` of a sequence
+//! encoder, up to its length (twice that, when it reads ages too). It uses plain operators only
 //! (`Gather`, `OneHot`, `Slice`, `Concat`, `Gemm`, `Relu`, `ReduceSum`, …), so tract, ONNX Runtime and any other
 //! ONNX engine run it alike. An index outside its table is the caller's fault and undefined, as ONNX has it.
 

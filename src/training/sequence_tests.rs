@@ -1,7 +1,7 @@
 //! Runs of sequence models on a small shop of two tastes.
 
 use super::{
-    Model, Outcome, Trained, TrainingConfig, TrainingError, WINDOW_ACCURACY,
+    Model, Outcome, Trained, Trainer, TrainingConfig, TrainingError, WINDOW_ACCURACY,
     tests::{assert_diverges, configure, finished, train, with_data, with_trainer},
 };
 use crate::{
@@ -131,6 +131,17 @@ fn windows_held_out_are_asked_about_and_not_trained_on() {
 }
 
 #[test]
+fn a_step_takes_as_many_windows_as_ask_for_the_wanted_purchases() {
+    // 320 windows ask for 5 purchases each.
+    for (purchases, steps) in [(160, 10), (163, 10), (1, 320), (1_000_000, 1)] {
+        let directory = tempfile::tempdir().unwrap();
+        let config = config(LSTM, &["training.epochs=1", &format!("sequence.batch_purchases={purchases}")]);
+        let trained = |trainer: &Trainer<'_>| sequence(&finished(trainer.train(false))).steps;
+        assert_eq!(with_data(&rounds(), &config, directory.path(), &|| false, trained), steps, "{purchases}");
+    }
+}
+
+#[test]
 fn inner_products_of_a_bundle_are_the_logits() {
     let config = config(DECODER, &["loss.temperature=0.25", "training.epochs=1"]);
     let directory = tempfile::tempdir().unwrap();
@@ -193,6 +204,7 @@ fn impossible_configurations_are_named() {
         (DECODER, "model.normalize=true", "takes neither"),
         (LSTM, "model.dim=4", "the encoder's outputs are 8 wide"),
         (LSTM, "sequence.held_out_windows=1", "`sequence.held_out_windows` must be a share"),
+        (LSTM, "sequence.batch_purchases=0", "`sequence.batch_purchases` must be 1 to 1048576"),
         (LSTM, "sequence.sos=true", "`sequence.sos` is for the decoder"),
     ] {
         let error = configure(base, &[sets]).unwrap_err().to_string();

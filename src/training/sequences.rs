@@ -35,6 +35,8 @@ pub struct Sequences<'a> {
     sequence: SequenceConfig,
     ages: Option<AgeClasses>,
     query_width: usize,
+    /// What all windows ask for.
+    targets: usize,
     /// Added to the logits of an item's column; the last is the boundary's.
     bias: Vec<f32>,
     weights: Option<AgeWeights>,
@@ -51,6 +53,14 @@ struct Window {
     last: bool,
 }
 
+impl Window {
+    /// How many items and ends the window asks for.
+    fn asks(&self, sequence: &SequenceConfig) -> usize {
+        let items = (self.end - self.first) as usize;
+        items + usize::from(sequence.sos) + usize::from(sequence.eos && self.last) - 1
+    }
+}
+
 impl<'a> Sequences<'a> {
     /// `rows`: the purchases to train on. An item's number is its row in `dataset.articles`.
     pub fn new(
@@ -63,7 +73,12 @@ impl<'a> Sequences<'a> {
         let sequence = config.sequence.clone().unwrap_or_default();
         let (grouped, mut windows) = windows(dataset, histories, rows, &sequence);
         let held_out = hold_out(&mut windows, sequence.held_out_windows, config.training.seed);
-        let shuffle = Shuffle::new(windows.len(), config.training.batch_size, config.training.seed);
+        let targets = windows.iter().map(|window| window.asks(&sequence)).sum();
+        let batch_size = match sequence.batch_purchases {
+            Some(purchases) => (purchases * windows.len()).checked_div(targets).unwrap_or(0).max(1),
+            None => config.training.batch_size,
+        };
+        let shuffle = Shuffle::new(windows.len(), batch_size, config.training.seed);
         let times = rows.iter().map(|&row| dataset.purchases.time[row as usize]);
         let ages = encoder.schema().query.features.iter().find_map(|feature| match feature.encoding {
             Encoding::SequenceDays { ages, .. } => Some(ages),
@@ -80,6 +95,7 @@ impl<'a> Sequences<'a> {
             query_width: encoder.query_widths().0,
             bias: Vec::new(),
             weights: AgeWeights::new(config.training.half_life_days, times),
+            targets,
             negatives: config.loss.uniform_negatives,
             shuffle,
         };
@@ -96,23 +112,18 @@ impl<'a> Sequences<'a> {
     fn logq(&self, wanted: bool) -> Vec<f32> {
         let classes = self.classes();
         let mut counts = vec![0u64; self.dataset.articles.len() + 1];
-        let mut targets = 0;
         for &window in &self.windows {
             let skipped = usize::from(!self.sequence.sos);
             for &row in &self.rows[window.first as usize..window.end as usize][skipped..] {
                 counts[self.dataset.purchases.article[row as usize] as usize] += 1;
-                targets += 1;
             }
-            if self.ends(window) {
-                counts[self.dataset.articles.len()] += 1;
-                targets += 1;
-            }
+            counts[self.dataset.articles.len()] += u64::from(self.ends(window));
         }
         if !wanted || self.negatives >= classes {
             return vec![0.0; counts.len()];
         }
-        let batch = targets * self.shuffle.batch_size / self.windows.len().max(1);
-        let share = |&count: &u64| count as f64 / targets.max(1) as f64;
+        let batch = self.targets * self.shuffle.batch_size / self.windows.len().max(1);
+        let share = |&count: &u64| count as f64 / self.targets.max(1) as f64;
         counts.iter().map(|count| column_bias(share(count), batch, self.negatives, classes)).collect()
     }
 
@@ -241,15 +252,14 @@ fn hold_out(windows: &mut Vec<Window>, share: f32, seed: u64) -> Vec<Window> {
 /// only, not read, it holds one more than `length`.
 fn cut(first: u32, end: u32, sequence: &SequenceConfig, windows: &mut Vec<Window>) {
     let length = sequence.length as u32;
-    let asks =
-        |first: u32, end: u32, last: bool| end - first + u32::from(sequence.sos) + u32::from(sequence.eos && last) > 1;
     let most = |last: bool| if last && sequence.eos { length } else { length + 1 };
     let before = windows.len();
     let (mut end, mut last) = (end, true);
     while end > first {
         let start = end.saturating_sub(most(last)).max(first);
-        if asks(start, end, last) {
-            windows.push(Window { first: start, end, last });
+        let window = Window { first: start, end, last };
+        if window.asks(sequence) > 0 {
+            windows.push(window);
         }
         if start == first {
             break;

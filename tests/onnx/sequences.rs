@@ -17,6 +17,8 @@ use vitrine::{
 
 const ITEMS: usize = 40;
 const CLASSES: u32 = 9;
+/// As many items as the model reads.
+const ALL: usize = usize::MAX;
 
 /// A model whose every parameter differs from what it starts with.
 struct Case {
@@ -82,7 +84,7 @@ fn cases() -> Vec<Case> {
                 sos,
                 bias: layers == 2,
                 tied: layers != 3,
-                ..plain(EncoderConfig::Decoder(decoder), 7)
+                ..plain(EncoderConfig::Decoder(decoder), 19)
             };
             cases.push(case(&format!("decoder {positions:?} {layers} {activation:?} {sos}"), &config));
         }
@@ -92,7 +94,7 @@ fn cases() -> Vec<Case> {
         ages: Some((CLASSES as usize + 1, 4)),
         tied: false,
         sos: true,
-        ..plain(decoder.clone(), 6)
+        ..plain(decoder.clone(), 17)
     };
     cases.push(case("decoder with ages", &aged));
     cases.push(case("decoder of one position", &plain(decoder, 1)));
@@ -102,7 +104,7 @@ fn cases() -> Vec<Case> {
             tied: false,
             bias: attention,
             ages: batch_norm.then_some((CLASSES as usize + 1, 4)),
-            ..plain(EncoderConfig::Lstm(lstm), 5)
+            ..plain(EncoderConfig::Lstm(lstm), 11)
         };
         cases.push(case(&format!("lstm norm {batch_norm} attention {attention}"), &config));
     }
@@ -123,17 +125,18 @@ impl Case {
         TowerSchema { features }
     }
 
-    /// Random histories: the first three are full, half padded and empty.
-    fn rows(&self, batch: usize) -> Inputs {
+    /// Random histories of at most `longest` items: the first three are full, half padded and empty.
+    fn rows(&self, batch: usize, longest: usize) -> Inputs {
         let mut rng = StdRng::seed_from_u64(7);
         let (length, aged) = (self.model.config().length, self.model.ages.is_some());
+        let longest = longest.min(length);
         let mut indices = Vec::new();
         for row in 0..batch {
             let known = match row {
-                0 => length,
-                1 => length / 2,
+                0 => longest,
+                1 => longest / 2,
                 2 => 0,
-                _ => rng.random_range(0..=length),
+                _ => rng.random_range(0..=longest),
             };
             let mut column = |rows: i64| {
                 indices.extend((0..length).map(|j| if j < known { rng.random_range(0..rows) } else { rows }));
@@ -162,13 +165,19 @@ fn tract_computes_what_burn_and_the_training_kernels_do() {
         let dim = case.write(&path);
         let tower = Tower::load(&path, &case.schema(), dim).unwrap_or_else(|error| panic!("{}: {error}", case.name));
         let mut found = Vec::new();
-        for batch in [1, 3, 32, 1] {
-            let inputs = case.rows(batch);
+        for (batch, longest) in [(1, ALL), (3, ALL), (32, ALL), (32, 9), (7, 5), (1, 8), (1, ALL)] {
+            let inputs = case.rows(batch, longest);
             tower.embed(&inputs.indices, &[], batch, &mut found).unwrap();
-            let what = format!("{}, batch {batch}", case.name);
+            let what = format!("{}, batch {batch}, at most {longest} items", case.name);
             assert_close(&found, &reference_vectors(&case.model, &inputs), &what);
             assert_close(&case.model.embed(&inputs), &found, &what);
         }
+        let (inputs, mut one_by_one) = (case.rows(12, ALL), Vec::new());
+        for row in inputs.indices.chunks_exact(inputs.indices.len() / inputs.rows) {
+            tower.embed(row, &[], 1, &mut found).unwrap();
+            one_by_one.extend_from_slice(&found);
+        }
+        assert_close(&one_by_one, &reference_vectors(&case.model, &inputs), &format!("{}, one by one", case.name));
     }
 }
 
@@ -177,14 +186,17 @@ fn onnx_runtime_computes_what_burn_does() {
     let directory = tempfile::tempdir().unwrap();
     let mut count = 0;
     for case in cases() {
-        for batch in [1, 32] {
-            let folder = directory.path().join(format!("{} batch {batch}", case.name));
+        for (batch, longest) in [(1, ALL), (32, ALL), (32, 3)] {
+            let folder = directory.path().join(format!("{} batch {batch} items {longest}", case.name));
             std::fs::create_dir(&folder).unwrap();
             let dim = case.write(&folder.join("tower.onnx"));
-            let inputs = case.rows(batch);
-            let shape = [batch, inputs.indices.len() / batch];
+            let inputs = case.rows(batch, longest);
+            // Columns that hold nothing but padding may be left out.
+            let windows = inputs.indices.chunks_exact(case.model.config().length);
+            let indices: Vec<i64> = windows.flat_map(|window| window.iter().take(longest)).copied().collect();
+            let shape = [batch, indices.len() / batch];
             let json = serde_json::json!({
-                "inputs": { "indices": { "shape": shape, "values": inputs.indices } },
+                "inputs": { "indices": { "shape": shape, "values": indices } },
                 "dim": dim,
                 "expected": reference_vectors(&case.model, &inputs),
                 "external": false,

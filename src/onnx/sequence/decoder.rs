@@ -1,9 +1,9 @@
 //! The decoder's nodes.
 
-use super::{SequenceGraph, TokenTable, UNSEEN};
+use super::{History, SequenceGraph, TokenTable, UNSEEN};
 use crate::onnx::{
     Dense, NORM_EPSILON, finite,
-    graph::{Graph, INDICES, float, int, ints},
+    graph::{Graph, float, int, ints},
 };
 use std::borrow::Cow;
 
@@ -93,12 +93,13 @@ impl<'a> Graph<'a> {
     /// The decoder's vector, `[batch, width]`.
     pub(super) fn decoder(&mut self, sequence: &SequenceGraph<'a>, decoder: &DecoderGraph<'a>) -> String {
         let (length, width) = (sequence.length, sequence.input_width());
-        let slots = length + usize::from(sequence.sos);
-        let (mut x, window) = self.token_rows(sequence, INDICES);
-        let empty = self.is_empty_slot(sequence, &window);
+        let most = length + usize::from(sequence.sos);
+        let History { items, tokens: mut x, slots } = self.read_history(sequence);
+        let empty = self.is_empty_slot(sequence, &items);
         // What each slot adds to the scores of those who look at it; slot 0 always stands for something.
         let unseen = (0..length).map(|slot| if slot == 0 { 0.0 } else { UNSEEN }).collect();
-        let unseen = self.floats("unseen", vec![1, length as i64], unseen);
+        let unseen = self.floats("unseen_slots", vec![1, length as i64], unseen);
+        let unseen = self.first("unseen", &unseen, 1, &slots);
         let zero = self.scalar("zero", 0.0);
         let mut mask = self.node("Where", "slot_mask", &[&empty, &unseen, &zero], vec![]);
         if sequence.sos {
@@ -118,34 +119,35 @@ impl<'a> Graph<'a> {
         match &decoder.positions {
             Positions::None => {}
             Positions::Added(table) => {
-                let places = self.places(sequence, &empty);
-                let table = self.floats("positions", vec![slots as i64, width as i64], table.to_vec());
+                let places = self.places(sequence, &empty, &slots);
+                let table = self.floats("positions", vec![most as i64, width as i64], table.to_vec());
                 let rows = self.node("Gather", "position_rows", &[&table, &places], vec![int("axis", 0)]);
                 x = self.node("Add", "tokens_placed", &[&x, &rows], vec![]);
             }
             Positions::Rotary => {
-                let places = self.places(sequence, &empty);
-                angles = Some(self.angles(slots, width / decoder.heads, &places));
+                let places = self.places(sequence, &empty, &slots);
+                angles = Some(self.angles(most, width / decoder.heads, &places));
             }
         }
         let axes = self.integers("mask_axes", vec![2], vec![1, 2]);
         let mask = self.node("Unsqueeze", "mask", &[&mask, &axes], vec![]);
         let causal = (decoder.blocks.len() > 1).then(|| {
-            let later = (0..slots * slots).map(|i| if i % slots < i / slots { UNSEEN } else { 0.0 }).collect();
-            let later = self.floats("later", vec![1, 1, slots as i64, slots as i64], later);
+            let later = (0..most * most).map(|i| if i % most < i / most { UNSEEN } else { 0.0 }).collect();
+            let mut later = self.floats("later_slots", vec![1, 1, most as i64, most as i64], later);
+            let mut rows = slots.clone();
+            if sequence.sos {
+                let start = self.integers("start_slot", vec![1], vec![1]);
+                rows = self.node("Add", "slots_with_start", &[&rows, &start], vec![]);
+            }
+            later = self.first("later_rows", &later, 2, &rows);
+            later = self.first("later", &later, 3, &rows);
             self.node("Add", "causal_mask", &[&mask, &later], vec![])
         });
         for (i, block) in decoder.blocks.iter().enumerate() {
             // Nobody reads any but the newest slot after the last block.
             let last = i + 1 == decoder.blocks.len();
             let mask = causal.as_ref().filter(|_| !last).unwrap_or(&mask).clone();
-            x = self.block(
-                i,
-                decoder,
-                block,
-                &x,
-                Seen { slots, queries: if last { 1 } else { slots }, mask, angles: angles.clone() },
-            );
+            x = self.block(i, decoder, block, &x, Seen { newest_only: last, mask, angles: angles.clone() });
         }
         if let Some(norm) = &decoder.final_norm {
             x = self.layer_norm("final_norm", norm, &x);
@@ -158,36 +160,36 @@ impl<'a> Graph<'a> {
         let id = format!("block_{i}");
         let p = |part: &str| format!("{id}_{part}");
         let width = block.attention_output.inputs;
-        let (heads, slots, queries) = (decoder.heads, seen.slots, seen.queries);
+        let heads = decoder.heads;
         let head = width / heads;
         let normed = self.layer_norm(&p("attention_norm"), &block.attention_norm, x);
-        let (asking, residual) = if queries < slots {
-            (self.cut(&p("newest_normed"), &normed, 1, 0..queries), self.cut(&p("newest"), x, 1, 0..queries))
+        let (asking, residual) = if seen.newest_only {
+            (self.cut(&p("newest_normed"), &normed, 1, 0..1), self.cut(&p("newest"), x, 1, 0..1))
         } else {
             (normed.clone(), x.to_owned())
         };
-        let split = |graph: &mut Self, part: usize, x: &str, rows: usize, factor: f32, transposed: bool| {
+        let split = |graph: &mut Self, part: usize, x: &str, factor: f32, transposed: bool| {
             let name = p(["queries", "keys", "values"][part]);
             let y = graph.columns(&name, &block.qkv, part * width..(part + 1) * width, factor, x);
-            let shape = [0, rows as i64, heads as i64, head as i64];
-            let shape = graph.integers(&format!("{name}_shape"), vec![4], shape.to_vec());
+            let shape = vec![0, 0, heads as i64, head as i64];
+            let shape = graph.integers(&format!("{name}_shape"), vec![4], shape);
             let mut y = graph.node("Reshape", &format!("{name}_split"), &[&y, &shape], vec![]);
             if let Some(angles) = seen.angles.as_ref().filter(|_| part < 2) {
-                y = graph.rotate(&name, &y, angles, rows, head);
+                y = graph.rotate(&name, &y, angles, part == 0 && seen.newest_only, head);
             }
             let order: &[i64] = if transposed { &[0, 2, 3, 1] } else { &[0, 2, 1, 3] };
             graph.node("Transpose", &format!("{name}_heads"), &[&y], vec![ints("perm", order)])
         };
         // The scale of the scores is in the queries.
-        let q = split(self, 0, &asking, queries, 1.0 / (head as f32).sqrt(), false);
-        let k = split(self, 1, &normed, slots, 1.0, true);
-        let v = split(self, 2, &normed, slots, 1.0, false);
+        let q = split(self, 0, &asking, 1.0 / (head as f32).sqrt(), false);
+        let k = split(self, 1, &normed, 1.0, true);
+        let v = split(self, 2, &normed, 1.0, false);
         let scores = self.node("MatMul", &p("scores"), &[&q, &k], vec![]);
         let scores = self.node("Add", &p("scores_masked"), &[&scores, &seen.mask], vec![]);
         let weights = self.node("Softmax", &p("weights"), &[&scores], vec![int("axis", -1)]);
         let y = self.node("MatMul", &p("heads"), &[&weights, &v], vec![]);
         let y = self.node("Transpose", &p("heads_by_slot"), &[&y], vec![ints("perm", &[0, 2, 1, 3])]);
-        let shape = self.integers(&p("heads_shape"), vec![3], vec![0, queries as i64, width as i64]);
+        let shape = self.integers(&p("heads_shape"), vec![3], vec![0, 0, width as i64]);
         let y = self.node("Reshape", &p("heads_joined"), &[&y, &shape], vec![]);
         let y = self.columns(&p("attention"), &block.attention_output, 0..width, 1.0, &y);
         let x = self.node("Add", &p("attended"), &[&residual, &y], vec![]);
@@ -215,16 +217,21 @@ impl<'a> Graph<'a> {
     }
 
     /// The position of every slot, counted from the oldest item: `[batch, slots]`.
-    fn places(&mut self, sequence: &SequenceGraph<'a>, empty: &str) -> String {
+    fn places(&mut self, sequence: &SequenceGraph<'a>, empty: &str, slots: &str) -> String {
         let (length, sos) = (sequence.length as i64, i64::from(sequence.sos));
         let (zero, one) = (self.integers("no", vec![1], vec![0]), self.integers("yes", vec![1], vec![1]));
-        let filled = self.node("Where", "is_filled", &[empty, &zero, &one], vec![]);
+        let ones = self.node("Where", "is_filled", &[empty, &zero, &one], vec![]);
         let axis = self.integers("count_axis", vec![1], vec![1]);
-        let count = self.node("ReduceSum", "count", &[&filled, &axis], vec![int("keepdims", 1)]);
+        let count = self.node("ReduceSum", "count", &[&ones, &axis], vec![int("keepdims", 1)]);
         // Newest first: slot s of n items is item n − 1 − s, one later after a start token; the start token itself is 0.
-        let slots = (0..length).map(|slot| slot + 1 - sos).chain((sos == 1).then_some(length)).collect::<Vec<_>>();
-        let slots = self.integers("slots", vec![1, slots.len() as i64], slots);
-        let places = self.node("Sub", "places_or_less", &[&count, &slots], vec![]);
+        let after = (0..length).map(|slot| slot + 1 - sos).collect();
+        let after = self.integers("after_slots", vec![1, length], after);
+        let mut after = self.first("after", &after, 1, slots);
+        if sequence.sos {
+            let all = self.integers("after_start", vec![1, 1], vec![length]);
+            after = self.node("Concat", "after_with_start", &[&after, &all], vec![int("axis", 1)]);
+        }
+        let places = self.node("Sub", "places_or_less", &[&count, &after], vec![]);
         self.node("Max", "places", &[&places, &zero], vec![])
     }
 
@@ -246,11 +253,18 @@ impl<'a> Graph<'a> {
         (cosines, table("sines", all.map(|i| angle(i).sin() as f32).collect()))
     }
 
-    /// Rotates `[batch, rows, heads, head]` by the angles of the first `rows` slots.
-    fn rotate(&mut self, id: &str, x: &str, (cosines, sines): &(String, String), rows: usize, head: usize) -> String {
+    /// Rotates `[batch, slots, heads, head]`, or the newest slot alone, by the angles of the slots.
+    fn rotate(
+        &mut self,
+        id: &str,
+        x: &str,
+        (cosines, sines): &(String, String),
+        newest_only: bool,
+        head: usize,
+    ) -> String {
         let p = |part: &str| format!("{id}_{part}");
         let (mut cos, mut sin) = (cosines.clone(), sines.clone());
-        if rows == 1 {
+        if newest_only {
             (cos, sin) = (self.cut(&p("cosine"), &cos, 1, 0..1), self.cut(&p("sine"), &sin, 1, 0..1));
         }
         let (low, high) = (self.cut(&p("low"), x, 3, 0..head / 2), self.cut(&p("high"), x, 3, head / 2..head));
@@ -292,9 +306,8 @@ impl<'a> Graph<'a> {
 
 /// Who looks at whom in a block.
 struct Seen {
-    slots: usize,
-    /// Slots that ask, from the newest on.
-    queries: usize,
+    /// Only slot 0 asks.
+    newest_only: bool,
     mask: String,
     angles: Option<(String, String)>,
 }

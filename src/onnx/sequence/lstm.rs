@@ -1,9 +1,9 @@
 //! The LSTM's nodes.
 
-use super::{SequenceGraph, UNSEEN};
+use super::{History, SequenceGraph, UNSEEN};
 use crate::onnx::{
     finite,
-    graph::{Graph, INDICES, int, ints},
+    graph::{Graph, int, ints},
 };
 use std::borrow::Cow;
 
@@ -56,20 +56,26 @@ impl<'a> Graph<'a> {
     /// The LSTM's vector, `[batch, hidden]`. It reads slots in the order of time, so empty ones come first; a flag beside
     /// the token closes the gates there, which keeps the state at zero, where it starts, until the first item.
     pub(super) fn lstm(&mut self, sequence: &SequenceGraph<'a>, lstm: &LstmGraph<'a>) -> String {
-        let length = sequence.length;
-        let columns = (0..sequence.width()).map(|c| (c / length * length + length - 1 - c % length) as i64).collect();
-        let oldest_first = self.integers("oldest_first", vec![sequence.width() as i64], columns);
-        let indices = self.node("Gather", "indices_by_time", &[INDICES, &oldest_first], vec![int("axis", 1)]);
-        let (x, window) = self.token_rows(sequence, &indices);
-        let empty = self.is_empty_slot(sequence, &window);
-        let closed = (0..length).map(|slot| if slot + 1 == length { 0.0 } else { 1.0 }).collect();
-        let closed = self.floats("closed", vec![1, length as i64], closed);
+        let History { items, tokens, slots } = self.read_history(sequence);
+        let empty = self.is_empty_slot(sequence, &items);
+        // Slot 0 always stands for something.
+        let closed = (0..sequence.length).map(|slot| if slot == 0 { 0.0 } else { 1.0 }).collect();
+        let closed = self.floats("closed_slots", vec![1, sequence.length as i64], closed);
+        let closed = self.first("closed", &closed, 1, &slots);
         let zero = self.scalar("zero", 0.0);
-        let flags = self.node("Where", "flags", &[&empty, &closed, &zero], vec![]);
+        let flags = self.node("Where", "flags_newest_first", &[&empty, &closed, &zero], vec![]);
+        // The last `slots` of a falling row of numbers end in 0.
+        let all = self.integers("all_slots", vec![1], vec![sequence.length as i64]);
+        let skipped = self.node("Sub", "slots_not_there", &[&all, &slots], vec![]);
+        let falling = (0..sequence.length as i64).rev().collect();
+        let falling = self.integers("falling", vec![sequence.length as i64], falling);
+        let by_time = self.part("by_time", &falling, 0, &skipped, &all);
+        let flags = self.node("Gather", "flags", &[&flags, &by_time], vec![int("axis", 1)]);
+        let x = self.node("Gather", "tokens_by_time", &[&tokens, &by_time], vec![int("axis", 1)]);
         let axis = self.integers("flag_axis", vec![1], vec![2]);
         let flag = self.node("Unsqueeze", "flag_column", &[&flags, &axis], vec![]);
         let flag = self.node("Transpose", "flag_by_time", &[&flag], vec![ints("perm", &[1, 0, 2])]);
-        let mut y = self.node("Transpose", "tokens_by_time", &[&x], vec![ints("perm", &[1, 0, 2])]);
+        let mut y = self.node("Transpose", "steps", &[&x], vec![ints("perm", &[1, 0, 2])]);
         for (i, layer) in lstm.layers.iter().enumerate() {
             let x = self.node("Concat", &format!("lstm_{i}_input"), &[&y, &flag], vec![int("axis", -1)]);
             y = self.lstm_layer(i, layer, &x, &flag);
@@ -82,7 +88,9 @@ impl<'a> Graph<'a> {
             y = self.node("Mul", "outputs_scaled", &[&y, &scale], vec![]);
             y = self.node("Add", "outputs_shifted", &[&y, &shift], vec![]);
         }
-        let mut newest = self.cut("newest", &y, 1, length - 1..length);
+        let one = self.integers("one_slot", vec![1], vec![1]);
+        let last = self.node("Sub", "last_slot", &[&slots, &one], vec![]);
+        let mut newest = self.part("newest", &y, 1, &last, &slots);
         if lstm.attention {
             let keys = self.node("Transpose", "keys", &[&y], vec![ints("perm", &[0, 2, 1])]);
             let scores = self.node("MatMul", "scores", &[&newest, &keys], vec![]);

@@ -1,9 +1,12 @@
 //! A sequence encoder as ONNX nodes: histories newest first in, the vector at their newest item out.
 //!
+//! The graph reads as many slots as it is given, up to the length of the model: a short history costs what it is long, and
+//! empty slots behind it change nothing.
+//!
 //! Slot 0 of a row holds the newest item; slots without an item hold the table's last row and are masked, so they never
 //! reach the result. Slot 0 is never masked: what it holds of an empty history stands for it.
 
-use super::graph::{Graph, OUTPUT, int};
+use super::graph::{Columns, Graph, INDICES, OUTPUT, int};
 
 mod decoder;
 mod lstm;
@@ -14,8 +17,8 @@ pub use lstm::{LstmGraph, LstmLayer};
 /// Added to the score of what must not be seen: far below every score, and twice of it is still a number.
 const UNSEEN: f32 = -1e9;
 
-/// A sequence encoder to write, over tokens gathered from tables. `indices` are `length` rows of `tokens` a history and, with
-/// `ages`, as many of those.
+/// A sequence encoder to write, over tokens gathered from tables. `indices` are 1 to `length` rows of `tokens` a history
+/// and, with `ages`, as many of those.
 pub struct SequenceGraph<'a> {
     /// Name of the graph, for people.
     pub name: &'a str,
@@ -44,11 +47,6 @@ pub enum EncoderGraph<'a> {
 }
 
 impl SequenceGraph<'_> {
-    /// Columns of `indices`.
-    pub fn width(&self) -> usize {
-        self.length * (1 + usize::from(self.ages.is_some()))
-    }
-
     /// Length of the vector.
     pub fn dim(&self) -> usize {
         self.encoder_width() + usize::from(self.bias)
@@ -91,7 +89,7 @@ impl<'a> Graph<'a> {
             doc: describe(sequence),
             nodes: Vec::new(),
             constants: Vec::new(),
-            indices: Some(sequence.width()),
+            indices: Some(Columns::Free),
             numbers: None,
             dim: sequence.dim(),
         };
@@ -110,17 +108,23 @@ impl<'a> Graph<'a> {
         graph
     }
 
-    /// Token rows `[batch, length, width]` of the columns of `indices`, and the columns that name items.
-    fn token_rows(&mut self, sequence: &SequenceGraph<'a>, indices: &str) -> (String, String) {
-        let length = sequence.length;
+    /// What is read: the numbers of the items `[batch, slots]`, the token rows `[batch, slots, width]` and how many slots
+    /// there are.
+    fn read_history(&mut self, sequence: &SequenceGraph<'a>) -> History {
+        let columns = self.node("Shape", "columns", &[INDICES], vec![int("start", 1)]);
         let Some(ages) = &sequence.ages else {
-            return (self.rows_of("item", &sequence.tokens, indices), indices.to_owned());
+            let tokens = self.rows_of("item", &sequence.tokens, INDICES);
+            return History { items: INDICES.to_owned(), tokens, slots: columns };
         };
-        let window = self.cut("item_columns", indices, 1, 0..length);
-        let age_window = self.cut("age_columns", indices, 1, length..2 * length);
-        let items = self.rows_of("item", &sequence.tokens, &window);
-        let ages = self.rows_of("age", ages, &age_window);
-        (self.node("Concat", "tokens", &[&items, &ages], vec![int("axis", -1)]), window)
+        let two = self.integers("halves", vec![1], vec![2]);
+        let slots = self.node("Div", "slots", &[&columns, &two], vec![]);
+        let none = self.integers("no_columns", vec![1], vec![0]);
+        let items = self.part("item_columns", INDICES, 1, &none, &slots);
+        let item_ages = self.part("age_columns", INDICES, 1, &slots, &columns);
+        let item_rows = self.rows_of("item", &sequence.tokens, &items);
+        let age_rows = self.rows_of("age", ages, &item_ages);
+        let tokens = self.node("Concat", "tokens", &[&item_rows, &age_rows], vec![int("axis", -1)]);
+        History { items, tokens, slots }
     }
 
     fn rows_of(&mut self, name: &str, table: &TokenTable<'a>, window: &str) -> String {
@@ -136,10 +140,21 @@ impl<'a> Graph<'a> {
 
     /// A part along an axis.
     fn cut(&mut self, name: &str, x: &str, axis: i64, part: std::ops::Range<usize>) -> String {
-        let starts = self.integers(&format!("{name}_starts"), vec![1], vec![part.start as i64]);
-        let ends = self.integers(&format!("{name}_ends"), vec![1], vec![part.end as i64]);
+        let start = self.integers(&format!("{name}_starts"), vec![1], vec![part.start as i64]);
+        let end = self.integers(&format!("{name}_ends"), vec![1], vec![part.end as i64]);
+        self.part(name, x, axis, &start, &end)
+    }
+
+    /// The part from one computed place to another.
+    fn part(&mut self, name: &str, x: &str, axis: i64, start: &str, end: &str) -> String {
         let axes = self.integers(&format!("{name}_axes"), vec![1], vec![axis]);
-        self.node("Slice", name, &[x, &starts, &ends, &axes], vec![])
+        self.node("Slice", name, &[x, start, end, &axes], vec![])
+    }
+
+    /// The first `count` of the numbers along an axis.
+    fn first(&mut self, name: &str, x: &str, axis: i64, count: &str) -> String {
+        let start = self.integers(&format!("{name}_starts"), vec![1], vec![0]);
+        self.part(name, x, axis, &start, count)
     }
 
     /// A constant repeated over the batch of `like`, whose numbers are finite.
@@ -151,6 +166,14 @@ impl<'a> Graph<'a> {
     }
 }
 
+/// Names of values.
+struct History {
+    items: String,
+    tokens: String,
+    /// `[1]`
+    slots: String,
+}
+
 fn describe(sequence: &SequenceGraph<'_>) -> String {
     let encoder = match &sequence.encoder {
         EncoderGraph::Decoder(decoder) => format!("{} blocks of {} heads", decoder.blocks.len(), decoder.heads),
@@ -160,7 +183,7 @@ fn describe(sequence: &SequenceGraph<'_>) -> String {
         }
     };
     format!(
-        "{}. Inputs: indices[0..{}], newest first, padding {}{}. Encoder: {encoder}, width {}.",
+        "{}. Inputs: indices of up to {} items, newest first, padding {}{}. Encoder: {encoder}, width {}.",
         sequence.name,
         sequence.length,
         sequence.tokens.rows - 1,

@@ -30,6 +30,10 @@ pub struct SequenceConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub days: Option<DaysConfig>,
     pub windows: Windows,
+    /// Purchases that a step asks for, on average: as many windows as that takes, few where histories are long and many where
+    /// they are short. In place of `training.batch_size`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_purchases: Option<usize>,
     /// Customers with fewer training purchases are left out of the training.
     pub min_items: usize,
     /// The share of the windows that is drawn at random and not trained on, 0 to less than 1. What the model says of them is
@@ -78,6 +82,7 @@ impl Default for SequenceConfig {
             eos: false,
             days: None,
             windows: Windows::Consecutive,
+            batch_purchases: None,
             min_items: 2,
             held_out_windows: 0.0,
         }
@@ -191,6 +196,11 @@ impl TrainingConfig {
                 "sequence.sos",
                 !(sequence.sos && self.model.family == Family::Lstm),
                 "is for the decoder: an LSTM begins from its zero state",
+            ),
+            (
+                "sequence.batch_purchases",
+                sequence.batch_purchases.is_none_or(|purchases| (1..=1 << 20).contains(&purchases)),
+                "must be 1 to 1048576",
             ),
             ("sequence.min_items", sequence.min_items > 0, "must be at least 1"),
             (
