@@ -23,14 +23,15 @@ use tract_onnx::{
 type Plan = Arc<TypedSimplePlan>;
 type State = SimpleState<TypedFact, Box<dyn TypedOp>>;
 
-/// Rows a batch is cut into, so that intermediate values stay in the cache and memory is bounded.
-const BATCH: usize = 256;
+/// Rows that are run together. Their number is fixed because tract resolves every shape then; with a free one it is up to
+/// three times slower.
+const BLOCK: usize = 32;
 
 /// A tower ready to run from any number of threads.
 ///
-/// It holds plans over the same tables: one made for a single row, where tract has resolved every shape, and one for any
-/// number of rows; for histories two such plans for each of some lengths, because most are far shorter than the longest.
-/// States (tract's buffers of one run) are kept and reused.
+/// It holds plans over the same tables, one for a single row and one for a block of rows; for histories two such plans for
+/// each of some lengths, because most are far shorter than the longest. States (tract's buffers of one run) are kept and
+/// reused.
 pub struct Tower {
     path: PathBuf,
     dim: usize,
@@ -48,7 +49,7 @@ pub struct Tower {
 struct Plans {
     columns: usize,
     one: States,
-    many: States,
+    block: States,
 }
 
 /// A plan and the idle states of its earlier runs.
@@ -89,7 +90,7 @@ impl Tower {
         let model = parsed.model;
         let plans = |columns| -> TractResult<Plans> {
             let made = |rows| plan(model.clone(), &inputs, (columns, widths.1), dim, rows);
-            Ok(Plans { columns, one: made(Some(1))?, many: made(None)? })
+            Ok(Plans { columns, one: made(1)?, block: made(BLOCK)? })
         };
         let whole = plans(widths.0)?;
         let shorter = match Histories::of(schema).filter(|_| shorter) {
@@ -124,7 +125,7 @@ impl Tower {
         out.reserve(batch * self.dim);
         let mut start = 0;
         while start < batch {
-            let rows = if batch == 1 { 1 } else { BATCH.min(batch - start) };
+            let rows = if batch - start < BLOCK { 1 } else { BLOCK };
             let (n, m) = self.widths;
             let indices = &indices[start * n..(start + rows) * n];
             let numbers = &numbers[start * m..(start + rows) * m];
@@ -137,7 +138,7 @@ impl Tower {
 
     fn run(&self, indices: &[i64], numbers: &[f32], rows: usize, out: &mut Vec<f32>) -> TractResult<()> {
         let (plans, indices) = self.fitting(indices);
-        let states = if rows == 1 { &plans.one } else { &plans.many };
+        let states = if rows == 1 { &plans.one } else { &plans.block };
         let inputs = self.inputs.iter().map(|source| {
             let tensor = match source {
                 Source::Indices => Tensor::from_shape(&[rows, plans.columns], &indices),
@@ -198,26 +199,25 @@ impl std::fmt::Debug for Tower {
     }
 }
 
-/// Optimises the model for `rows` rows (`None`: any number) and checks what comes out.
+/// Optimises the model for `rows` rows and checks what comes out.
 fn plan(
     mut model: InferenceModel,
     sources: &[Source],
     widths: (usize, usize),
     dim: usize,
-    rows: Option<usize>,
+    rows: usize,
 ) -> TractResult<States> {
-    let batch = rows.map_or_else(|| model.symbols.sym("batch").to_dim(), |rows| rows.to_dim());
     for (i, source) in sources.iter().enumerate() {
         let fact = match source {
-            Source::Indices => InferenceFact::dt_shape(i64::datum_type(), [batch.clone(), widths.0.to_dim()]),
-            Source::Numbers => InferenceFact::dt_shape(f32::datum_type(), [batch.clone(), widths.1.to_dim()]),
+            Source::Indices => InferenceFact::dt_shape(i64::datum_type(), [rows, widths.0]),
+            Source::Numbers => InferenceFact::dt_shape(f32::datum_type(), [rows, widths.1]),
         };
         model.set_input_fact(i, fact)?;
     }
     let model = model.into_optimized()?;
     ensure!(model.outputs.len() == 1, "it has {} outputs, not one", model.outputs.len());
     let output = model.output_fact(0)?;
-    let right = output.datum_type == f32::datum_type() && output.shape.to_tvec()[..] == [batch, dim.to_dim()];
+    let right = output.datum_type == f32::datum_type() && output.shape.to_tvec()[..] == [rows.to_dim(), dim.to_dim()];
     ensure!(right, "it yields {output:?}, not rows of {dim} numbers");
     let remembers = model.nodes.iter().any(|node| node.op_is::<Scan>() || node.op_is::<OptScan>());
     Ok(States { plan: model.into_runnable()?, idle: Mutex::new(Vec::new()), remembers })
