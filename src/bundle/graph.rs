@@ -2,7 +2,7 @@
 
 use crate::features::{Slot, TowerSchema};
 use anyhow::{Context, Result, bail, ensure};
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 use tract_onnx::pb::{
     GraphProto, ModelProto, TensorProto,
     tensor_proto::{DataLocation, DataType},
@@ -58,6 +58,8 @@ pub(super) struct Declared {
     pub sources: Vec<Source>,
     /// Whether `indices` may be narrower than the schema's rows: a shorter history.
     pub shorter: bool,
+    /// Bytes of the numbers that are no table.
+    pub weights: usize,
 }
 
 /// Checks that the graph at `path` is of known operators over rows of `schema`, and that no whole number in it is
@@ -133,6 +135,10 @@ fn largest(schema: &TowerSchema) -> usize {
 fn declared(graph: &GraphProto, schema: &TowerSchema) -> Result<Declared> {
     let widths = schema.row_widths();
     let history = schema.slots().iter().all(|slot| matches!(slot, Slot::Sequence { .. }));
+    let tables = graph.node.iter().filter(|node| node.op_type == "Gather").flat_map(|node| node.input.first());
+    let tables: HashSet<&String> = tables.collect();
+    let weights = graph.initializer.iter().filter(|tensor| !tables.contains(&tensor.name));
+    let weights = weights.map(|tensor| tensor.raw_data.len()).sum();
     let (mut sources, mut shorter) = (Vec::new(), false);
     for input in &graph.input {
         let (source, datum, width) = match input.name.as_str() {
@@ -157,5 +163,5 @@ fn declared(graph: &GraphProto, schema: &TowerSchema) -> Result<Declared> {
         ensure!(!sources.contains(&source), "it has the input `{}` twice", input.name);
         sources.push(source);
     }
-    Ok(Declared { sources, shorter })
+    Ok(Declared { sources, shorter, weights })
 }

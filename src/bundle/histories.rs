@@ -31,17 +31,17 @@ impl Histories {
         lengths.take_while(|&length| length < self.length).map(|length| length * self.padding.len()).collect()
     }
 
-    /// Columns that hold the longest history of these rows.
-    pub fn columns_in_use(&self, rows: &[i64]) -> usize {
-        let windows = rows.chunks_exact(self.length).zip(self.padding.iter().cycle());
+    /// Columns that hold the history of this row.
+    pub fn columns_in_use(&self, row: &[i64]) -> usize {
+        let windows = row.chunks_exact(self.length).zip(&self.padding);
         let used =
             windows.map(|(window, padding)| window.iter().rposition(|index| index != padding).map_or(0, |i| i + 1));
         used.max().unwrap_or(0) * self.padding.len()
     }
 
-    /// The rows with windows as long as `columns` allow.
-    pub fn cut(&self, rows: &[i64], columns: usize) -> Vec<i64> {
+    /// The row with windows as long as `columns` allow.
+    pub fn cut(&self, row: &[i64], columns: usize) -> Vec<i64> {
         let length = columns / self.padding.len();
-        rows.chunks_exact(self.length).flat_map(|window| &window[..length]).copied().collect()
+        row.chunks_exact(self.length).flat_map(|window| &window[..length]).copied().collect()
     }
 }

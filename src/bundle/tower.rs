@@ -8,7 +8,6 @@ use super::{
 use crate::features::{Slot, TowerSchema};
 use anyhow::{Context, anyhow, ensure};
 use std::{
-    borrow::Cow,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -27,11 +26,14 @@ type State = SimpleState<TypedFact, Box<dyn TypedOp>>;
 /// three times slower.
 const BLOCK: usize = 32;
 
+/// Every plan has its own copy of the weights, as its products want them. Those of the plans for shorter rows take no more
+/// than this together; the shortest rows, which gain most, come first.
+const SHORTER_BYTES: usize = 64 << 20;
+
 /// A tower ready to run from any number of threads.
 ///
-/// It holds plans over the same tables, one for a single row and one for a block of rows; for histories two such plans for
-/// each of some lengths, because most are far shorter than the longest. States (tract's buffers of one run) are kept and
-/// reused.
+/// It holds plans over the same tables: one for a single row, one for a block of rows and, for histories, some for shorter
+/// rows, because most histories are far shorter than the longest. States (tract's buffers of one run) are kept and reused.
 pub struct Tower {
     path: PathBuf,
     dim: usize,
@@ -40,16 +42,15 @@ pub struct Tower {
     rows: Vec<i64>,
     /// The inputs in the graph's order.
     inputs: Vec<Source>,
-    whole: Plans,
-    /// For rows that are histories: plans by rising width.
-    shorter: Option<(Histories, Vec<Plans>)>,
-}
-
-/// Plans for rows of `indices` that are this wide.
-struct Plans {
-    columns: usize,
     one: States,
     block: States,
+    shorter: Option<Shorter>,
+}
+
+/// Plans for single rows whose histories are short, with the columns they take, rising.
+struct Shorter {
+    histories: Histories,
+    plans: Vec<(usize, States)>,
 }
 
 /// A plan and the idle states of its earlier runs.
@@ -82,25 +83,23 @@ impl Tower {
         let widths = schema.row_widths();
         let onnx = tract_onnx::onnx();
         let proto = onnx.proto_model_for_path(path)?;
-        let graph::Declared { sources: inputs, shorter } = graph::check(&proto, path, schema, dim)?;
+        let graph::Declared { sources: inputs, shorter, weights } = graph::check(&proto, path, schema, dim)?;
         let directory = path.parent().and_then(Path::to_str).context("its path is not valid UTF-8")?;
         let parsed = onnx.parse(&proto, Some(directory))?;
         drop(proto);
         ensure!(parsed.unresolved_inputs.is_empty(), "it reads {:?}, which nothing computes", parsed.unresolved_inputs);
         let model = parsed.model;
-        let plans = |columns| -> TractResult<Plans> {
-            let made = |rows| plan(model.clone(), &inputs, (columns, widths.1), dim, rows);
-            Ok(Plans { columns, one: made(1)?, block: made(BLOCK)? })
-        };
-        let whole = plans(widths.0)?;
+        let made = |columns, rows| plan(model.clone(), &inputs, (columns, widths.1), dim, rows);
+        let (one, block) = (made(widths.0, 1)?, made(widths.0, BLOCK)?);
         let shorter = match Histories::of(schema).filter(|_| shorter) {
             Some(histories) => {
-                let plans = histories.shorter_rows().into_iter().map(plans).collect::<TractResult<_>>()?;
-                Some((histories, plans))
+                let columns = histories.shorter_rows().into_iter().take(SHORTER_BYTES / weights.max(1));
+                let plans = columns.map(|columns| Ok((columns, made(columns, 1)?))).collect::<TractResult<_>>()?;
+                Some(Shorter { histories, plans })
             }
             None => None,
         };
-        Ok(Self { path: path.to_owned(), dim, widths, rows: rows(schema), inputs, whole, shorter })
+        Ok(Self { path: path.to_owned(), dim, widths, rows: rows(schema), inputs, one, block, shorter })
     }
 
     /// Length of a vector.
@@ -123,25 +122,38 @@ impl Tower {
         out.clear();
         self.check(indices, numbers, batch)?;
         out.reserve(batch * self.dim);
+        let (n, m) = self.widths;
+        let short = |row: &[i64]| self.shorter.as_ref().and_then(|shorter| shorter.plan(row));
         let mut start = 0;
         while start < batch {
-            let rows = if batch - start < BLOCK { 1 } else { BLOCK };
-            let (n, m) = self.widths;
-            let indices = &indices[start * n..(start + rows) * n];
-            let numbers = &numbers[start * m..(start + rows) * m];
-            self.run(indices, numbers, rows, out)
+            let rest = &indices[start * n..];
+            let long = |row: &[i64]| short(row).is_none();
+            let (states, rows, cut) = match short(&rest[..n]) {
+                Some((states, cut)) => (states, 1, Some(cut)),
+                None if batch - start >= BLOCK && rest[..BLOCK * n].chunks_exact(n.max(1)).all(long) => {
+                    (&self.block, BLOCK, None)
+                }
+                None => (&self.one, 1, None),
+            };
+            let indices = cut.as_deref().unwrap_or(&rest[..rows * n]);
+            self.run(states, indices, &numbers[start * m..][..rows * m], rows, out)
                 .map_err(|error| BundleError::Tower { path: self.path.clone(), reason: format!("{error:#}") })?;
             start += rows;
         }
         Ok(())
     }
 
-    fn run(&self, indices: &[i64], numbers: &[f32], rows: usize, out: &mut Vec<f32>) -> TractResult<()> {
-        let (plans, indices) = self.fitting(indices);
-        let states = if rows == 1 { &plans.one } else { &plans.block };
+    fn run(
+        &self,
+        states: &States,
+        indices: &[i64],
+        numbers: &[f32],
+        rows: usize,
+        out: &mut Vec<f32>,
+    ) -> TractResult<()> {
         let inputs = self.inputs.iter().map(|source| {
             let tensor = match source {
-                Source::Indices => Tensor::from_shape(&[rows, plans.columns], &indices),
+                Source::Indices => Tensor::from_shape(&[rows, indices.len() / rows], indices),
                 Source::Numbers => Tensor::from_shape(&[rows, self.widths.1], numbers),
             };
             tensor.map(Tensor::into_tvalue)
@@ -159,16 +171,6 @@ impl Tower {
         let vectors = outputs[0].try_as_plain_ram()?;
         out.extend_from_slice(vectors.as_slice::<f32>()?);
         Ok(())
-    }
-
-    /// The narrowest plans that hold all of these rows, and the rows as wide as they are.
-    fn fitting<'i>(&self, rows: &'i [i64]) -> (&Plans, Cow<'i, [i64]>) {
-        let shorter = self.shorter.as_ref().and_then(|(histories, plans)| {
-            let columns = histories.columns_in_use(rows);
-            let plans = plans.iter().find(|plans| plans.columns >= columns)?;
-            Some((plans, Cow::Owned(histories.cut(rows, plans.columns))))
-        });
-        shorter.unwrap_or((&self.whole, Cow::Borrowed(rows)))
     }
 
     fn check(&self, indices: &[i64], numbers: &[f32], batch: usize) -> Result<(), BundleError> {
@@ -190,6 +192,15 @@ impl Tower {
             return wrong(format!("number {} in column {} is not finite", numbers[at], at % m));
         }
         Ok(())
+    }
+}
+
+impl Shorter {
+    /// The narrowest plan that holds the history of this row, if one does, and the row as wide as that.
+    fn plan(&self, row: &[i64]) -> Option<(&States, Vec<i64>)> {
+        let columns = self.histories.columns_in_use(row);
+        let (columns, states) = self.plans.iter().find(|(most, _)| *most >= columns)?;
+        Some((states, self.histories.cut(row, *columns)))
     }
 }
 

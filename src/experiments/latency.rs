@@ -27,6 +27,7 @@ const HISTORY: usize = 100;
 pub fn milliseconds_a_request(bundle: &Bundle, data: &Data<'_>, cases: &[Case]) -> Result<f64, ModelError> {
     let purchases = &data.dataset.purchases;
     let mut taken = Vec::with_capacity(REQUESTS);
+    let mut vector = Vec::new();
     for (number, case) in cases.iter().cycle().take(if cases.is_empty() { 0 } else { WARM_UP + REQUESTS }).enumerate() {
         let rows = data.histories.of_customer(case.customer);
         let known = rows[..case.known as usize].iter().rev().take(HISTORY);
@@ -42,7 +43,7 @@ pub fn milliseconds_a_request(bundle: &Bundle, data: &Data<'_>, cases: &[Case]) 
         let (history, bought_at): (Vec<u32>, Vec<Timestamp>) = items.unzip();
         let view =
             CustomerView { id: Some(id), attributes: &attributes, at: case.at, history: &history, times: &bought_at };
-        let vector = bundle.embed_customers(&[view])?;
+        bundle.embed_customer(&view, &mut vector)?;
         let query = Query { vector: &vector, k: K.min(bundle.manifest().items), allowed: None };
         bundle.index().search(&query).map_err(|error| ModelError(error.to_string()))?;
         if number >= WARM_UP {

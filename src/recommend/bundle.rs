@@ -58,17 +58,11 @@ impl Model for Bundle {
         self.manifest().schema.query.features.iter().any(ordered)
     }
 
-    fn embed_customers(&self, customers: &[CustomerView<'_>]) -> Result<Vec<f32>, ModelError> {
-        let (index_width, number_width) = self.encoder().query_widths();
-        let mut indices = vec![0; index_width * customers.len()];
-        let mut numbers = vec![0.0; number_width * customers.len()];
-        for (i, customer) in customers.iter().enumerate() {
-            let indices = &mut indices[i * index_width..][..index_width];
-            self.encoder().encode_query(customer, indices, &mut numbers[i * number_width..][..number_width]);
-        }
-        let mut vectors = Vec::new();
-        let embedded = self.query_tower().embed(&indices, &numbers, customers.len(), &mut vectors);
-        embedded.map(|()| vectors).map_err(|error| ModelError(error.to_string()))
+    fn embed_customer(&self, customer: &CustomerView<'_>, vector: &mut Vec<f32>) -> Result<(), ModelError> {
+        let (indices, numbers) = self.encoder().query_widths();
+        let (mut indices, mut numbers) = (vec![0; indices], vec![0.0; numbers]);
+        self.encoder().encode_query(customer, &mut indices, &mut numbers);
+        self.query_tower().embed(&indices, &numbers, 1, vector).map_err(|error| ModelError(error.to_string()))
     }
 
     fn embed_articles(&self, articles: &[EntityRow<'_>]) -> Result<Vec<f32>, ModelError> {
@@ -81,8 +75,9 @@ impl Model for Bundle {
         let mut numbers = vec![0.0; number_width * articles.len()];
         for (i, article) in articles.iter().enumerate() {
             let view = ArticleView { id: Some(article.entities.ids.get(article.row as u32)), attributes: article };
-            let indices = &mut indices[i * index_width..][..index_width];
-            self.encoder().encode_item(&view, indices, &mut numbers[i * number_width..][..number_width]);
+            let (index_row, number_row) = (i * index_width, i * number_width);
+            let indices = &mut indices[index_row..index_row + index_width];
+            self.encoder().encode_item(&view, indices, &mut numbers[number_row..number_row + number_width]);
         }
         let mut vectors = Vec::new();
         let embedded = self.item_tower().embed(&indices, &numbers, articles.len(), &mut vectors);

@@ -91,9 +91,8 @@ pub(super) fn generate<'a>(
     let mut best = vec![Beginning { picks, items: Vec::new(), score: 0.0 }];
     while !best[0].picks.is_full() {
         let mut longer: Vec<(usize, Next)> = Vec::new();
-        let vectors = task.vectors(&best)?;
-        for (i, (beginning, vector)) in best.iter().zip(vectors.chunks_exact(task.first.len())).enumerate() {
-            let candidates = task.candidates(beginning, vector)?;
+        for (i, beginning) in best.iter().enumerate() {
+            let candidates = task.candidates(beginning)?;
             match generation {
                 Generation::Greedy | Generation::Beam { .. } => {
                     longer.extend(candidates.into_iter().take(width).map(|next| (i, next)));
@@ -116,23 +115,18 @@ pub(super) fn generate<'a>(
 }
 
 impl Task<'_> {
-    /// The query vectors of lists, one after the other.
-    fn vectors(&self, lists: &[Beginning<'_>]) -> Result<Vec<f32>, RecommendError> {
-        if lists.iter().all(|list| list.items.is_empty()) {
-            return Ok(self.first.repeat(lists.len()));
-        }
-        let items: Vec<&[u32]> = lists.iter().map(|list| &*list.items).collect();
-        embed(self.snapshot, self.customer, self.request.at, &items)
-    }
-
     /// What may follow, the likeliest first.
-    fn candidates(&self, beginning: &Beginning<'_>, vector: &[f32]) -> Result<Vec<Next>, RecommendError> {
+    fn candidates(&self, beginning: &Beginning<'_>) -> Result<Vec<Next>, RecommendError> {
+        let vector = match beginning.items.is_empty() {
+            true => self.first.to_vec(),
+            false => embed(self.snapshot, self.customer, self.request.at, &beginning.items)?,
+        };
         let mut allowed = self.items.clone();
         beginning.items.iter().for_each(|&item| allowed.remove(item));
         let index = self.snapshot.model().index();
         let mut k = CANDIDATES;
         loop {
-            let hits = index.search(&Query { vector, k, allowed: Some(&allowed) })?;
+            let hits = index.search(&Query { vector: &vector, k, allowed: Some(&allowed) })?;
             let exhausted = hits.len() < k || k >= index.len();
             let fitting = hits.iter().filter_map(|hit| {
                 let row = self.snapshot.row_of_item(hit.item)?;

@@ -27,11 +27,11 @@ pub trait Model: Send + Sync {
     fn needs_history(&self) -> bool;
     /// Whether the query encoder reads them in their order, as a sequence that can be continued.
     fn reads_sequence(&self) -> bool;
-    /// Embeds customers: `index().dim()` finite numbers for each, one vector after the other.
+    /// Embeds a customer: leaves `index().dim()` finite numbers in `vector`, whatever it held before.
     ///
     /// # Errors
     /// When the tower fails.
-    fn embed_customers(&self, customers: &[CustomerView<'_>]) -> Result<Vec<f32>, ModelError>;
+    fn embed_customer(&self, customer: &CustomerView<'_>, vector: &mut Vec<f32>) -> Result<(), ModelError>;
     /// Embeds articles by their attributes, whether the model has seen them or not: one vector after the other, or none at
     /// all where the model knows articles by their id alone.
     ///

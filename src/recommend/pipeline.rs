@@ -93,7 +93,7 @@ fn plan_customer(snapshot: &Snapshot, customer: &Customer<'_>, request: &Request
             warnings.push(Warning::SessionNotUsed);
         }
         let fallback = (!has_row && !model.needs_history()).then_some(Fallback::UnknownToModel);
-        (Some(embed(snapshot, customer, at, &[&[]])?), Strategy::Personalised, fallback)
+        (Some(embed(snapshot, customer, at, &[])?), Strategy::Personalised, fallback)
     } else {
         let fallback = customer.id.map(|_| Fallback::UnknownCustomer);
         match session_vector(snapshot, customer, &seen, at)? {
@@ -104,31 +104,28 @@ fn plan_customer(snapshot: &Snapshot, customer: &Customer<'_>, request: &Request
     Ok(Plan { vector, strategy, fallback, warnings, seen, purchased })
 }
 
-/// The query tower's vectors of the customer with generated items, visit and purchases as the history, newest first: one for
-/// each of these lists.
+/// The query tower's vector of the customer with generated items, visit and purchases as the history, newest first.
 pub(super) fn embed(
     snapshot: &Snapshot,
     customer: &Customer<'_>,
     at: Timestamp,
-    generated: &[&[u32]],
+    generated: &[u32],
 ) -> Result<Vec<f32>, RecommendError> {
     let model = snapshot.model();
-    let (known, times) = match model.reads_history() {
-        true => history(snapshot, customer, at),
+    let (history, times) = match model.reads_history() {
+        true => {
+            let (known, times) = history(snapshot, customer, at);
+            // What is generated is bought at the moment of the query.
+            let now = generated.iter().map(|_| at);
+            (generated.iter().copied().chain(known).collect(), now.chain(times).collect())
+        }
         false => (Vec::new(), Vec::new()),
     };
-    // What is generated is bought at the moment of the query.
-    let longer = |items: &&[u32]| -> (Vec<u32>, Vec<Timestamp>) {
-        let now = items.iter().map(|_| at);
-        (items.iter().chain(&known).copied().collect(), now.chain(times.iter().copied()).collect())
-    };
-    let histories: Vec<_> = generated.iter().map(longer).collect();
-    let view = |(history, times)| {
-        let id = customer.id.map(|id| id.as_str());
-        CustomerView { id, attributes: customer.attributes, at, history, times }
-    };
-    let views: Vec<_> = histories.iter().map(|(history, times)| view((history, times))).collect();
-    Ok(model.embed_customers(&views)?)
+    let id = customer.id.map(|id| id.as_str());
+    let view = CustomerView { id, attributes: customer.attributes, at, history: &history, times: &times };
+    let mut vector = Vec::new();
+    model.embed_customer(&view, &mut vector)?;
+    Ok(vector)
 }
 
 /// The items of visit and purchases that the model knows, newest first, and when they were looked at or bought.
@@ -148,7 +145,7 @@ fn session_vector(
 ) -> Result<Option<Vec<f32>>, RecommendError> {
     let reads_any = snapshot.model().reads_history() && seen.iter().any(|&row| snapshot.item_of_row(row).is_some());
     if reads_any {
-        return embed(snapshot, customer, at, &[&[]]).map(Some);
+        return embed(snapshot, customer, at, &[]).map(Some);
     }
     let mut sum = vec![0.0; snapshot.model().index().dim()];
     for vector in seen.iter().filter_map(|&row| snapshot.vector(row)) {

@@ -90,13 +90,11 @@ impl Model for Spiral {
     fn reads_sequence(&self) -> bool {
         self.history
     }
-    fn embed_customers(&self, customers: &[CustomerView<'_>]) -> Result<Vec<f32>, ModelError> {
-        let taste = |customer: &CustomerView<'_>| {
-            let own = customer.id.and_then(|id| id.strip_prefix('c')?.parse().ok());
-            let last = customer.history.first().map(|&item| item as usize);
-            direction(own.or(last).unwrap_or(5))
-        };
-        Ok(customers.iter().flat_map(taste).collect())
+    fn embed_customer(&self, customer: &CustomerView<'_>, vector: &mut Vec<f32>) -> Result<(), ModelError> {
+        let own = customer.id.and_then(|id| id.strip_prefix('c')?.parse().ok());
+        let last = customer.history.first().map(|&item| item as usize);
+        *vector = direction(own.or(last).unwrap_or(5)).to_vec();
+        Ok(())
     }
     fn embed_articles(&self, articles: &[EntityRow<'_>]) -> Result<Vec<f32>, ModelError> {
         Ok(articles.iter().flat_map(|_| direction(42)).collect())

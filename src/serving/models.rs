@@ -44,7 +44,8 @@ fn warm_up(snapshot: &Snapshot) -> Result<(), String> {
     const QUERIES: usize = 64;
     let model = snapshot.model();
     let guest = CustomerView { id: None, attributes: &NoAttributes, at: Timestamp(0), history: &[], times: &[] };
-    model.embed_customers(&[guest]).map_err(|error| error.to_string())?;
+    let mut vector = Vec::new();
+    model.embed_customer(&guest, &mut vector).map_err(|error| error.to_string())?;
     let items = model.index().len() as u32;
     for item in (0..items).step_by((items as usize / QUERIES).max(1)) {
         let query = Query { vector: model.vector(item), k: 100, allowed: None };

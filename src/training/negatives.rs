@@ -7,7 +7,11 @@
 use super::run::Trainer;
 use crate::dataset::{NO_NEGATIVE, NegativeDraw};
 use sha2::{Digest, Sha256};
-use std::{io::ErrorKind, path::Path};
+use std::{
+    fs::File,
+    io::{ErrorKind, Write},
+    path::Path,
+};
 
 /// Its last digit rises when the same draw gives other articles.
 const MAGIC: &[u8; 8] = b"VTRNEGS1";
@@ -83,13 +87,14 @@ fn write(path: &Path, key: &[u8; HASH], articles: &[u32]) -> std::io::Result<()>
     let mut bytes = [MAGIC, key.as_slice()].concat();
     bytes.extend(articles.iter().flat_map(|article| article.to_le_bytes()));
     bytes.extend(Sha256::digest(&bytes));
-    // Runs side by side may write the same file.
-    let partial = path.with_extension(format!("{}.partial", std::process::id()));
-    if let Some(directory) = path.parent() {
-        std::fs::create_dir_all(directory)?;
-    }
-    std::fs::write(&partial, bytes)?;
-    std::fs::rename(partial, path)
+    let directory = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(directory)?;
+    // Runs side by side may write the same file: each its own, and the last one stays.
+    let mut partial =
+        tempfile::Builder::new().prefix(".negatives-").make_in(directory, |path| File::create_new(path))?;
+    partial.write_all(&bytes)?;
+    partial.persist(path)?;
+    Ok(())
 }
 
 #[cfg(test)]

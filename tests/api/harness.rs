@@ -4,7 +4,10 @@
 //! `customer_id0..10` are in the database with an age and purchases, `customer_id10..20` are known to the model
 //! alone, `newcomer` to the database alone.
 
-use crate::shop::{ITEMS, Shop};
+use crate::{
+    shop::{ITEMS, Shop},
+    support,
+};
 use axum::{
     Router,
     body::Body,
@@ -24,7 +27,7 @@ use vitrine::{
     domain::{ArticleId, Timestamp},
     http::{self, App},
     serving::{Config, Secret, Service},
-    store::{self, Import, Store, StoreOptions},
+    store::{self, Import, Store},
 };
 
 pub const KEY: &str = "a key for the tests";
@@ -64,7 +67,7 @@ async fn template() -> Template {
 
 /// Makes the shop in an empty database.
 pub async fn fill(url: &str) {
-    let options = StoreOptions::default();
+    let options = support::patient();
     store::migrate(url, &options).await.unwrap();
     let dataset = dataset();
     store::import(url, &options, &Import::new(&dataset, "the test shop")).await.unwrap();
@@ -139,7 +142,7 @@ impl Api {
         let directory = tempfile::tempdir().unwrap();
         copy(TEMPLATE.directory.path(), directory.path());
         let url = format!("sqlite:{}", directory.path().join("shop.sqlite").display());
-        let store = store::connect(&url, &StoreOptions::default()).await.unwrap();
+        let store = store::connect(&url, &support::patient()).await.unwrap();
         Self::over(store, directory, true, configure).await
     }
 
@@ -149,7 +152,7 @@ impl Api {
         copy(TEMPLATE.directory.path(), directory.path());
         damage(&directory.path().join("models").join(MODEL).join(&TEMPLATE.versions[1]));
         let url = format!("sqlite:{}", directory.path().join("shop.sqlite").display());
-        let store = store::connect(&url, &StoreOptions::default()).await.unwrap();
+        let store = store::connect(&url, &support::patient()).await.unwrap();
         Self::over(store, directory, false, |_| {}).await
     }
 

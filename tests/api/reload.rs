@@ -1,6 +1,9 @@
 //! Changing bundles under load: no failed request, no mixed answer, and bad bundles stay out.
 
-use crate::harness::{Api, MODEL};
+use crate::{
+    harness::{Api, MODEL},
+    support,
+};
 use axum::http::Method;
 use serde_json::json;
 use std::{
@@ -101,7 +104,7 @@ async fn damaged_bundles_are_refused_and_the_old_one_serves() {
 async fn replicas_follow_the_active_version_and_the_catalogue() {
     let first = Api::start().await;
     let url = format!("sqlite:{}", first.bundle(0).ancestors().nth(3).unwrap().join("shop.sqlite").display());
-    let store = vitrine::store::connect(&url, &vitrine::store::StoreOptions::default()).await.unwrap();
+    let store = vitrine::store::connect(&url, &support::patient()).await.unwrap();
     let second = Api::over_store(store, |_| {}).await;
     let follower = tokio::spawn(second.service.clone().run());
     let path = format!("/admin/v1/models/{MODEL}/activate");
@@ -122,7 +125,7 @@ async fn replicas_follow_the_active_version_and_the_catalogue() {
 async fn a_bundle_that_arrives_late_is_served_without_being_asked_for() {
     let first = Api::start().await;
     let url = format!("sqlite:{}", first.bundle(0).ancestors().nth(3).unwrap().join("shop.sqlite").display());
-    let store = vitrine::store::connect(&url, &vitrine::store::StoreOptions::default()).await.unwrap();
+    let store = vitrine::store::connect(&url, &support::patient()).await.unwrap();
     let second = Api::over_store(store, |config| config.database.poll = std::time::Duration::from_millis(2)).await;
     let elsewhere = second.bundle(1).with_file_name(".elsewhere");
     fs::rename(second.bundle(1), &elsewhere).unwrap();

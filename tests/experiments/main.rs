@@ -34,15 +34,16 @@ const SWEEP: &str = r#"
     "model.query_layers.0" = { choice = [4, 8], also = ["model.item_layers.0"] }
 "#;
 
-/// Runs a command until a line of its standard error has `word`, then kills it.
+/// Runs a command until so many lines of its standard error have `word`, then kills it; the last of these lines.
 #[track_caller]
-fn killed_at(command: &mut Command, word: &str) {
+fn killed_at(command: &mut Command, word: &str, count: usize) -> String {
     let mut child: Child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let found = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains(word)));
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let found = lines.filter(|line| line.contains(word)).nth(count - 1);
     child.kill().unwrap();
     let status = child.wait().unwrap();
-    assert!(found.is_some() && status.code().is_none(), "ended by itself: {status}");
+    assert!(status.code().is_none(), "ended by itself: {status}");
+    found.unwrap()
 }
 
 #[test]
@@ -99,11 +100,13 @@ fn trainings_leave_runs() {
 fn a_killed_run_is_unfinished_and_goes_on_in_its_folder() {
     let place = Place::new();
     let line = "train --config tiny.toml --set training.epochs=100000 --set training.patience=0";
-    killed_at(&mut place.on_shop(line), "  epoch 3:");
+    killed_at(&mut place.on_shop(line), "  epoch 3:", 1);
     let list = place.list();
     assert_eq!((list.len(), list[0]["status"].as_str()), (1, Some("unfinished")));
     assert!(list[0]["epoch"].as_u64().is_some() && list[0]["outcome"].is_null());
-    killed_at(&mut place.on_shop(&format!("{line} --resume")), "  epoch 9:");
+    let resumed = killed_at(&mut place.on_shop(&format!("{line} --resume")), "  epoch ", 1);
+    let first: u64 = resumed.trim_start_matches("  epoch ").split(':').next().unwrap().parse().unwrap();
+    assert!(first >= 3, "{resumed:?} after epoch 3");
     assert_eq!(place.list().len(), 1);
     let other = place.on_shop("train --config tiny.toml --resume").output().unwrap();
     assert!(String::from_utf8_lossy(&other.stderr).contains("`training.epochs` was 100000, is now 4"));
@@ -169,8 +172,8 @@ fn a_killed_sweep_ends_as_one_that_was_not(parallel: usize) {
 
     let killed = Place::new();
     killed.write("sweep.toml", &sweep);
-    killed_at(&mut killed.on_shop(line), "trial 2 ");
-    killed_at(&mut killed.on_shop(line), "trial 9 ");
+    killed_at(&mut killed.on_shop(line), "trial ", 3);
+    killed_at(&mut killed.on_shop(line), "trial ", 3);
     let unfinished = killed.list().iter().filter(|run| run["status"] == "unfinished").count();
     assert!(unfinished >= 1, "the sweep itself at least");
     assert_eq!(found(&mut killed.on_shop(line)), expected);

@@ -285,8 +285,10 @@ fn places_that_cannot_take_runs_are_told() {
         assert!(error.contains("is no address of an MLflow server") && !error.contains("secret"), "{error}");
     }
     assert!(bad(&mut place.export("nonsense", &shared().url()), 2).contains("no run `nonsense`"));
-    // Nobody listens where somebody did.
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Bound, so that nobody else gets the port, but nobody listens.
+    let bound = tokio::net::TcpSocket::new_v4().unwrap();
+    bound.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let gone = bound.local_addr().unwrap();
     let error = bad(&mut place.export("", &format!("http://{gone}")), 1);
     assert!(error.contains(&gone.to_string()) && error.contains("is the MLflow server running"), "{error}");
     let html = "<!doctype html>\n<title>Something else</title>";
@@ -330,7 +332,7 @@ fn one_export_at_a_time_from_a_folder() {
     lock.lock().unwrap();
     let mut export = place.export("--experiment alone", &shared().url());
     assert!(bad(&mut export, 1).contains("another export"));
-    drop(lock);
+    lock.unlock().unwrap();
     good(&mut export);
 }
 

@@ -127,17 +127,23 @@ impl Case {
 
     /// Random histories of at most `longest` items: the first three are full, half padded and empty.
     fn rows(&self, batch: usize, longest: usize) -> Inputs {
+        let mut rng = StdRng::seed_from_u64(5);
+        let longest = longest.min(self.model.config().length);
+        let lengths = (0..batch).map(|row| match row {
+            0 => longest,
+            1 => longest / 2,
+            2 => 0,
+            _ => rng.random_range(0..=longest),
+        });
+        self.rows_of(lengths)
+    }
+
+    /// Random histories of these lengths.
+    fn rows_of(&self, lengths: impl ExactSizeIterator<Item = usize>) -> Inputs {
         let mut rng = StdRng::seed_from_u64(7);
-        let (length, aged) = (self.model.config().length, self.model.ages.is_some());
-        let longest = longest.min(length);
+        let (length, aged, batch) = (self.model.config().length, self.model.ages.is_some(), lengths.len());
         let mut indices = Vec::new();
-        for row in 0..batch {
-            let known = match row {
-                0 => longest,
-                1 => longest / 2,
-                2 => 0,
-                _ => rng.random_range(0..=longest),
-            };
+        for known in lengths {
             let mut column = |rows: i64| {
                 indices.extend((0..length).map(|j| if j < known { rng.random_range(0..rows) } else { rows }));
             };
@@ -172,6 +178,10 @@ fn tract_computes_what_burn_and_the_training_kernels_do() {
             assert_close(&found, &reference_vectors(&case.model, &inputs), &what);
             assert_close(&case.model.embed(&inputs), &found, &what);
         }
+        // Whole blocks, and rows behind the last one.
+        let full = case.rows_of(std::iter::repeat_n(case.model.config().length, 70));
+        tower.embed(&full.indices, &[], full.rows, &mut found).unwrap();
+        assert_close(&found, &reference_vectors(&case.model, &full), &format!("{}, full", case.name));
         let (inputs, mut one_by_one) = (case.rows(12, ALL), Vec::new());
         for row in inputs.indices.chunks_exact(inputs.indices.len() / inputs.rows) {
             tower.embed(row, &[], 1, &mut found).unwrap();

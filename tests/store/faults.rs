@@ -144,7 +144,7 @@ async fn a_postgres_that_stops_and_comes_back_is_used_again() {
     let cluster = Cluster::start();
     let url = cluster.database();
     store::migrate(&url, &options()).await.unwrap();
-    let options = StoreOptions { acquire_timeout: Duration::from_millis(500), ..StoreOptions::default() };
+    let options = options();
     let db = store::connect(&url, &options).await.unwrap();
     let nobody = CustomerId::parse("nobody").unwrap();
     db.put_articles(&[article("1")]).await.unwrap();
@@ -181,8 +181,7 @@ async fn a_watcher_outlives_an_outage() {
     let cluster = Cluster::start();
     let url = cluster.database();
     store::migrate(&url, &options()).await.unwrap();
-    let options = StoreOptions { acquire_timeout: Duration::from_millis(500), ..StoreOptions::default() };
-    let db = store::connect(&url, &options).await.unwrap();
+    let db = store::connect(&url, &options()).await.unwrap();
     let start = db.revisions().await.unwrap();
     let mut watcher = store::watch(db.clone(), start, Duration::from_millis(50));
     cluster.stop();
@@ -197,7 +196,8 @@ async fn a_watcher_outlives_an_outage() {
 #[tokio::test]
 async fn a_statement_that_waits_too_long_is_an_outage() {
     let db = Database::postgres().await;
-    let options = StoreOptions { statement_timeout: Duration::from_millis(100), ..StoreOptions::default() };
+    // Long enough for all other statements on a busy machine.
+    let options = StoreOptions { statement_timeout: Duration::from_secs(2), ..options() };
     let impatient = store::connect(&db.url, &options).await.unwrap();
     let lock = support::hold_lock(&db.url, "LOCK TABLE articles IN ACCESS EXCLUSIVE MODE").await;
     let error = impatient.catalogue().await.unwrap_err();
@@ -212,7 +212,7 @@ async fn an_exhausted_pool_is_an_outage() {
     let db = Database::postgres().await;
     let options = StoreOptions {
         max_connections: 1,
-        acquire_timeout: Duration::from_millis(100),
+        acquire_timeout: Duration::from_secs(2),
         statement_timeout: Duration::from_secs(60),
     };
     let small = store::connect(&db.url, &options).await.unwrap();
@@ -221,7 +221,10 @@ async fn an_exhausted_pool_is_an_outage() {
         let small = small.clone();
         tokio::spawn(async move { small.catalogue().await })
     };
-    support::until_blocked(&db.url).await;
+    while support::texts(&db.url, support::BLOCKED).await.is_empty() {
+        assert!(!waiting.is_finished(), "it did not wait: {:?}", waiting.await);
+        tokio::task::yield_now().await;
+    }
     let error = small.ping().await.unwrap_err();
     assert!(matches!(&error, StoreError::Unavailable(why) if why.contains("no connection")), "{error}");
     drop(lock);

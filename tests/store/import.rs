@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, pin::pin};
 use vitrine::{
     dataset::{Column, Dataset, Entities, MISSING, Purchases, TimeUnit, Values},
     domain::{ArticleId, CustomerId, Timestamp},
-    store::{self, AttributeValue, CustomerRecord, Import, Outcome, StoreError, StoreOptions},
+    store::{self, AttributeValue, CustomerRecord, Import, Outcome, StoreError},
 };
 
 const DAY: u32 = Timestamp::DAY;
@@ -84,7 +84,7 @@ async fn assert_holds(db: &Database, dataset: &Dataset) {
 async fn run(db: &Database, dataset: &Dataset, batch: usize) -> Result<Outcome, StoreError> {
     let fingerprint = dataset.fingerprint();
     let import = Import { dataset, fingerprint: &fingerprint, batch };
-    store::import(&db.url, &StoreOptions::default(), &import).await
+    store::import(&db.url, &support::patient(), &import).await
 }
 
 async fn complete(db: &Database, dataset: &Dataset, batch: usize) -> store::Report {

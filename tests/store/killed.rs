@@ -3,7 +3,7 @@
 use crate::support::{self, Database};
 use std::{
     path::Path,
-    process::{Child, Command, Output, Stdio},
+    process::{Command, Output, Stdio},
 };
 use vitrine::{
     dataset::generate::{Generator, ShopSize},
@@ -36,8 +36,20 @@ fn succeed(data: &Path, url: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Ends the process as a power cut would: SIGKILL.
-fn kill(mut child: Child) {
+/// Starts an import and ends it as a power cut would, by SIGKILL, once the query has a row.
+async fn killed_when(data: &Path, url: &str, queries: &[&str], check: impl AsyncFnOnce()) {
+    let said = data.join("import.log");
+    let log = std::fs::File::create(&said).unwrap();
+    let mut child = import(data, url).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+    for query in queries {
+        while support::texts(url, query).await.is_empty() {
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!("it ended before `{query}`: {status}\n{}", std::fs::read_to_string(&said).unwrap());
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+    check().await;
     child.kill().unwrap();
     assert!(!child.wait().unwrap().success());
 }
@@ -71,12 +83,8 @@ async fn sqlite_import_survives_sigkill() {
             SELECT count(*) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n);
         END";
     support::execute(&db.url, hang).await;
-    let child = import(data.path(), &db.url).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
     let customers = format!("SELECT 'x' FROM import_progress WHERE customers = {}", SHOP.customers);
-    while support::texts(&db.url, &customers).await.is_empty() {
-        tokio::task::yield_now().await;
-    }
-    kill(child);
+    killed_when(data.path(), &db.url, &[&customers], async || {}).await;
     assert!(all_purchases(&db).await.iter().all(|&n| n == 0), "purchases before the import was complete");
     support::execute(&db.url, "DROP TRIGGER hang").await;
     let text = succeed(data.path(), &db.url);
@@ -89,21 +97,18 @@ async fn postgres_import_survives_sigkill() {
     let (data, db) = (shop(), Database::postgres().await);
     // Nobody may write customers, so the import waits after the articles.
     let lock = support::hold_lock(&db.url, "LOCK TABLE customers IN SHARE MODE").await;
-    let child = import(data.path(), &db.url).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-    support::until_blocked(&db.url).await;
-    assert_eq!(db.store.catalogue().await.unwrap().len(), SHOP.articles);
-    kill(child);
+    killed_when(data.path(), &db.url, &[support::BLOCKED], async || {
+        assert_eq!(db.store.catalogue().await.unwrap().len(), SHOP.articles);
+    })
+    .await;
     drop(lock);
     // And once more at the very end: a reader keeps the old purchases in their place.
     let lock = support::hold_lock(&db.url, "LOCK TABLE purchases IN ACCESS SHARE MODE").await;
-    let child = import(data.path(), &db.url).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
     let loaded = format!("SELECT 'x' FROM import_progress WHERE purchases = {}", SHOP.transactions);
-    while support::texts(&db.url, &loaded).await.is_empty() {
-        tokio::task::yield_now().await;
-    }
-    support::until_blocked(&db.url).await;
-    assert!(all_purchases(&db).await.iter().all(|&n| n == 0), "purchases before the import was complete");
-    kill(child);
+    killed_when(data.path(), &db.url, &[&loaded, support::BLOCKED], async || {
+        assert!(all_purchases(&db).await.iter().all(|&n| n == 0), "purchases before the import was complete");
+    })
+    .await;
     drop(lock);
     let text = succeed(data.path(), &db.url);
     assert!(text.contains("went on after 5800 rows") && text.contains(" 0 customers and 0 purchases"), "{text}");

@@ -4,8 +4,14 @@
 pub mod postgres;
 
 use sqlx::{Connection, Executor, PgConnection};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use vitrine::store::{self, Store, StoreOptions};
+
+/// For everything that is not about time: a busy machine may take seconds for what else takes milliseconds.
+pub fn patient() -> StoreOptions {
+    let long = Duration::from_secs(60);
+    StoreOptions { acquire_timeout: long, statement_timeout: long, ..StoreOptions::default() }
+}
 
 /// A migrated database of its own for one test.
 pub struct Database {
@@ -27,7 +33,7 @@ impl Database {
     }
 
     async fn open(url: String, directory: Option<tempfile::TempDir>) -> Self {
-        let options = StoreOptions::default();
+        let options = patient();
         store::migrate(&url, &options).await.expect("a new database can be migrated");
         let store = store::connect(&url, &options).await.expect("a migrated database can be opened");
         Self { url, store, _directory: directory }
@@ -64,15 +70,9 @@ pub async fn hold_lock(url: &str, statement: &'static str) -> PgConnection {
     connection
 }
 
-/// Returns once a session of this Postgres database waits for a lock.
-pub async fn until_blocked(url: &str) {
-    let mut connection = PgConnection::connect(url).await.expect("Postgres accepts connections");
-    let waiting =
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut connection).await.expect("the view is readable") == 0 {
-        tokio::task::yield_now().await;
-    }
-}
+/// Has a row once a session of a Postgres database waits for a lock.
+pub const BLOCKED: &str =
+    "SELECT 'x' FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
 /// The texts of one column.
 pub async fn texts(url: &str, query: &str) -> Vec<String> {

@@ -28,7 +28,9 @@ impl Server {
         let runtime = Runtime::new().unwrap();
         let router = runtime.block_on(async {
             let url = format!("sqlite:{}", home.join("shop.sqlite").display());
-            let options = StoreOptions::default();
+            // Nothing here is about time.
+            let options =
+                StoreOptions { acquire_timeout: std::time::Duration::from_secs(60), ..StoreOptions::default() };
             store::migrate(&url, &options).await.unwrap();
             store::import(&url, &options, &Import::new(dataset, "the tests")).await.unwrap();
             let mut config = Config::default();

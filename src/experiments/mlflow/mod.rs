@@ -18,7 +18,7 @@ mod error;
 pub use client::{Access, Client, Server};
 pub use error::MlflowError;
 
-use super::{ExperimentError, Run, Runs};
+use super::{ExperimentError, Run, Runs, runs::Lock};
 use entry::{EXPORTED, Entry, ID, Pair};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ pub struct Export<'a> {
     experiment: String,
     /// MLflow's ids by ours of what was exported; `None` for what failed.
     exported: BTreeMap<String, Option<String>>,
-    _lock: Option<File>,
+    _lock: Option<Lock>,
 }
 
 /// What became of a run.
@@ -241,11 +241,11 @@ fn unexpected(client: &Client, answer: String) -> MlflowError {
 }
 
 /// Two exports that look for a run at once would both create it.
-fn lock(runs: &Runs) -> Result<Option<File>, MlflowError> {
+fn lock(runs: &Runs) -> Result<Option<Lock>, MlflowError> {
     // Where nothing can be written or locked, nothing is known of others.
     let Ok(file) = File::create(runs.directory().join(".export.lock")) else { return Ok(None) };
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => Err(MlflowError::Busy(runs.directory().to_owned())),
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(file)),
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(Lock(file))),
     }
 }

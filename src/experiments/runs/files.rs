@@ -10,8 +10,21 @@ use std::{
 };
 use time::{OffsetDateTime, macros::format_description};
 
-/// Locks a run for as long as the file lives; the system lets go when its process ends, however it ends.
-pub(super) fn lock(directory: &Path) -> Result<File, ExperimentError> {
+/// A lock on an open file, given back when dropped; the system gives it back when the process ends, however it ends.
+/// Closing the file would not do: the lock lives as long as any copy of it, and a child process has one until it becomes
+/// another program.
+#[must_use]
+pub(crate) struct Lock(pub(crate) File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Nothing is known of others either where locks fail.
+        let _ = self.0.unlock();
+    }
+}
+
+/// Locks a run.
+pub(super) fn lock(directory: &Path) -> Result<Lock, ExperimentError> {
     let path = directory.join(RECORD);
     let file = File::open(&path).map_err(ExperimentError::io(&path))?;
     while let Err(TryLockError::WouldBlock) = file.try_lock() {
@@ -23,24 +36,24 @@ pub(super) fn lock(directory: &Path) -> Result<File, ExperimentError> {
         std::thread::sleep(Duration::from_millis(1));
     }
     // Held, or a file system without locks, where nothing is known of others.
-    Ok(file)
+    Ok(Lock(file))
 }
 
 pub(super) fn is_locked(directory: &Path) -> bool {
     // Shared, so that two who look do not take each other for the owner.
-    let file = File::open(directory.join(RECORD));
-    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    let file = File::open(directory.join(RECORD)).map(Lock);
+    file.is_ok_and(|lock| matches!(lock.0.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// Keeps folders of runs from coming and going while the file lives: a member that is begun anew leaves and comes back
 /// in two steps. On a system where folders cannot be locked, who looks at that moment may miss it.
-pub(super) fn hold_shared(runs: &Path) -> Option<File> {
-    File::open(runs).ok().filter(|folder| folder.lock_shared().is_ok())
+pub(super) fn hold_shared(runs: &Path) -> Option<Lock> {
+    File::open(runs).ok().filter(|folder| folder.lock_shared().is_ok()).map(Lock)
 }
 
 /// Waits for all who look, and keeps others away while the file lives.
-pub(super) fn hold_exclusive(runs: &Path) -> Option<File> {
-    File::open(runs).ok().filter(|folder| folder.lock().is_ok())
+pub(super) fn hold_exclusive(runs: &Path) -> Option<Lock> {
+    File::open(runs).ok().filter(|folder| folder.lock().is_ok()).map(Lock)
 }
 
 /// UTC in RFC 3339, to the second.

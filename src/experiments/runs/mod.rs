@@ -14,6 +14,7 @@ mod record;
 mod recorder;
 mod run;
 
+pub(crate) use files::Lock;
 pub use record::{Kind, Member, Outcome, Record, Status};
 pub use recorder::{NewRun, Recorder};
 pub use run::Run;

@@ -2,7 +2,7 @@
 
 use super::{
     CURVES, Kind, METRICS, Member, OUTCOME, Outcome, Record,
-    files::{now, write, write_json},
+    files::{Lock, now, write, write_json},
 };
 use crate::{
     experiments::{Curves, Data, ExperimentError, report},
@@ -10,7 +10,6 @@ use crate::{
 };
 use std::{
     collections::BTreeMap,
-    fs::File,
     path::{Path, PathBuf},
 };
 
@@ -29,7 +28,7 @@ pub struct NewRun<'a> {
 pub struct Recorder {
     pub record: Record,
     pub(super) directory: PathBuf,
-    pub(super) _lock: File,
+    pub(super) _lock: Lock,
 }
 
 impl<'a> NewRun<'a> {

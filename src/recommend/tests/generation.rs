@@ -65,9 +65,10 @@ impl Model for Chain {
     fn reads_sequence(&self) -> bool {
         self.sequence
     }
-    fn embed_customers(&self, customers: &[CustomerView<'_>]) -> Result<Vec<f32>, ModelError> {
-        let last = |customer: &CustomerView<'_>| customer.history.first().map_or(0, |&item| item as usize + 1);
-        Ok(customers.iter().flat_map(|customer| self.logits[last(customer)]).collect())
+    fn embed_customer(&self, customer: &CustomerView<'_>, vector: &mut Vec<f32>) -> Result<(), ModelError> {
+        let last = customer.history.first().map_or(0, |&item| item as usize + 1);
+        *vector = self.logits[last].to_vec();
+        Ok(())
     }
     fn embed_articles(&self, articles: &[EntityRow<'_>]) -> Result<Vec<f32>, ModelError> {
         Ok(vec![0.0; articles.len() * ITEMS])

@@ -33,12 +33,13 @@ impl Loader {
     }
 
     /// One try of the swap. DROP needs the exclusive lock of the tables referred to as well, and whoever comes
-    /// later waits behind it; so it gives up soon rather than hold up every reader behind a slow one.
+    /// later waits behind it; so it gives up soon rather than hold up every reader behind a slow one. The order of the
+    /// tables is that in which readers come to them.
     async fn swap(&mut self) -> Result<(), StoreError> {
         let mut transaction = self.connection.begin().await?;
         for statement in [
             "SET LOCAL lock_timeout = '500ms'",
-            "LOCK TABLE articles, customers, purchases, purchases_incoming IN ACCESS EXCLUSIVE MODE",
+            "LOCK TABLE customers, purchases, articles, purchases_incoming IN ACCESS EXCLUSIVE MODE",
             "DROP TABLE purchases",
             "ALTER TABLE purchases_incoming RENAME TO purchases",
             "ALTER INDEX purchases_incoming_latest RENAME TO purchases_latest",
