@@ -3,7 +3,7 @@
 use super::{Bundle, BundleError, Tower};
 use crate::{
     features::{Slot, TowerSchema},
-    retrieval::{Index, Plan, Query, QueryError},
+    retrieval::{Index, Plan, Query, QueryError, Retriever},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use rand_distr::StandardNormal;
@@ -12,6 +12,17 @@ use serde::Serialize;
 
 /// Hits compared a query, as far as there are items.
 const K: usize = 100;
+
+/// Share of the exact top that an index should find.
+pub const GOOD_RECALL: f64 = 0.95;
+
+/// The widest beam that a writer tries. Long before it the exact scan is cheaper, and the planner takes that.
+#[cfg(feature = "trainer")]
+const WIDEST: usize = 10_000;
+
+/// Queries and seed that a writer chooses the beam by, and `verify` judges it by.
+pub const QUERIES: usize = 200;
+pub const SEED: u64 = 1;
 
 /// How the search graph of a bundle does on queries its own query tower makes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -39,9 +50,7 @@ impl Bundle {
         let k = K.min(self.retriever().len());
         let ef = self.manifest().index.ef_search.max(k);
         let vectors = random_queries(self.query_tower(), &self.manifest().schema.query, queries, seed)?;
-        let recalls: Result<Vec<f64>, QueryError> =
-            vectors.par_chunks_exact(self.manifest().dim).map(|vector| self.recall(vector, k, ef)).collect();
-        let recalls = recalls.map_err(|error| BundleError::Tower {
+        let recalls = recalls(self.retriever(), &vectors, ef).map_err(|error| BundleError::Tower {
             path: self.directory().join(super::file_names::QUERY_TOWER),
             reason: error.to_string(),
         })?;
@@ -54,19 +63,46 @@ impl Bundle {
             unreachable: self.retriever().graph().map_or(0, |graph| graph.unreachable()),
         })
     }
+}
 
-    fn recall(&self, vector: &[f32], k: usize, ef: usize) -> Result<f64, QueryError> {
-        let query = Query { vector, k, allowed: None };
-        let exact = self.retriever().exact().search(&query)?;
-        let found = self.retriever().search_by(&query, Plan::Graph { ef })?;
-        let Some(last) = exact.last() else { return Ok(1.0) };
-        let floor = last.score - 1e-6 * last.score.abs().max(1.0);
-        Ok(found.iter().filter(|hit| hit.score >= floor).count() as f64 / exact.len() as f64)
+/// The narrowest beam, from `ef` on by doubling, with which graph search finds [`GOOD_RECALL`] of the exact top of these
+/// queries, or the widest there is.
+///
+/// # Errors
+/// When a query does not fit the index.
+#[cfg(feature = "trainer")]
+pub(super) fn sufficient_ef(retriever: &Retriever, queries: &[f32], mut ef: usize) -> Result<usize, QueryError> {
+    loop {
+        let recalls = recalls(retriever, queries, ef.max(K.min(retriever.len())))?;
+        let wider = (2 * ef).min(WIDEST).max(ef);
+        if recalls.iter().sum::<f64>() >= GOOD_RECALL * recalls.len() as f64 || wider == ef || ef > retriever.len() {
+            return Ok(ef);
+        }
+        ef = wider;
     }
 }
 
+/// Share of the exact top [`K`] that graph search finds, of each query.
+fn recalls(retriever: &Retriever, queries: &[f32], ef: usize) -> Result<Vec<f64>, QueryError> {
+    let k = K.min(retriever.len());
+    let recall = |vector: &[f32]| {
+        let query = Query { vector, k, allowed: None };
+        let exact = retriever.exact().search(&query)?;
+        let found = retriever.search_by(&query, Plan::Graph { ef })?;
+        let Some(last) = exact.last() else { return Ok(1.0) };
+        let floor = last.score - 1e-6 * last.score.abs().max(1.0);
+        Ok(found.iter().filter(|hit| hit.score >= floor).count() as f64 / exact.len() as f64)
+    };
+    queries.par_chunks_exact(retriever.dim()).map(recall).collect()
+}
+
 /// Vectors of random inputs: uniform rows, normally distributed numbers, histories of any length.
-fn random_queries(tower: &Tower, schema: &TowerSchema, queries: usize, seed: u64) -> Result<Vec<f32>, BundleError> {
+pub(super) fn random_queries(
+    tower: &Tower,
+    schema: &TowerSchema,
+    queries: usize,
+    seed: u64,
+) -> Result<Vec<f32>, BundleError> {
     let mut rng = StdRng::seed_from_u64(seed);
     let (mut indices, mut numbers) = (Vec::new(), Vec::new());
     for _ in 0..queries {
@@ -88,4 +124,30 @@ fn random_queries(tower: &Tower, schema: &TowerSchema, queries: usize, seed: u64
     let mut vectors = Vec::new();
     tower.embed(&indices, &numbers, queries, &mut vectors)?;
     Ok(vectors)
+}
+
+#[cfg(test)]
+#[cfg(feature = "trainer")]
+mod tests {
+    use super::*;
+    use crate::{
+        bundle::IndexParameters,
+        retrieval::{Graph, Insertion, ItemVectors},
+    };
+
+    #[test]
+    fn a_beam_is_widened_until_it_finds_enough() {
+        let (items, dim) = (3_000, 24);
+        let mut rng = StdRng::seed_from_u64(1);
+        let mut draw = |count: usize| (0..count).map(|_| rng.sample::<f32, _>(StandardNormal)).collect::<Vec<_>>();
+        let (rows, queries) = (draw(items * dim), draw(50 * dim));
+        let items = ItemVectors::from_rows(dim, &rows).unwrap();
+        let parameters = IndexParameters { m: 2, ef_construction: 10, ef_search: 10 };
+        let graph = Graph::build(&items, parameters, Insertion::Serial).unwrap();
+        let retriever = Retriever::new(items, Some(graph)).unwrap();
+        let share = |ef| recalls(&retriever, &queries, ef).unwrap().iter().sum::<f64>() / 50.0;
+        let ef = sufficient_ef(&retriever, &queries, 10).unwrap();
+        assert!(ef > 100 && share(ef) >= GOOD_RECALL && share(ef / 2) < GOOD_RECALL, "{ef}: {}", share(ef));
+        assert_eq!(sufficient_ef(&retriever, &queries, ef).unwrap(), ef);
+    }
 }

@@ -1,13 +1,15 @@
 //! Writing a bundle: whole or absent.
 
 use super::{
-    Bundle, BundleError, Golden, IndexParameters, Manifest, Metric, MetricsRow, file_names, files, vocabulary,
+    Bundle, BundleError, Golden, IndexParameters, Manifest, Metric, MetricsRow, Tower, file_names, files,
+    verify::{QUERIES, SEED, random_queries, sufficient_ef},
+    vocabulary,
 };
 use crate::{
     dataset::TimeUnit,
     features::{FeatureSchema, Vocabularies, source},
     onnx::{self, QueryGraph, TowerGraph},
-    retrieval::{self, Graph, Insertion, ItemVectors},
+    retrieval::{self, Graph, Insertion, ItemVectors, Retriever},
 };
 use std::{
     collections::BTreeMap,
@@ -29,6 +31,7 @@ pub struct Contents<'a> {
     pub schema: &'a FeatureSchema,
     pub vocabularies: &'a Vocabularies,
     pub time_unit: TimeUnit,
+    /// `ef_search` is raised until the index finds [`super::GOOD_RECALL`] of the exact top 100 of random queries.
     pub index: IndexParameters,
     /// The training configuration, whole.
     pub training: serde_json::Value,
@@ -117,7 +120,7 @@ impl Contents<'_> {
         Ok(items)
     }
 
-    fn write_files(&self, directory: &Path) -> Result<(), BundleError> {
+    fn write_files(&mut self, directory: &Path) -> Result<(), BundleError> {
         let at = |name: &str| directory.join(name);
         self.query_tower.write(&at(file_names::QUERY_TOWER), onnx::EXTERNAL_ABOVE)?;
         onnx::write(&self.item_tower, &at(file_names::ITEM_TOWER), onnx::EXTERNAL_ABOVE)?;
@@ -131,7 +134,18 @@ impl Contents<'_> {
         write_json(&at(file_names::GOLDEN), &self.golden)?;
         retrieval::write_items(&at(file_names::ITEMS), self.query_tower.dim(), self.items)?;
         let items = ItemVectors::open(&at(file_names::ITEMS))?;
-        Graph::build(&items, self.index, Insertion::Parallel)?.write(&at(file_names::INDEX))?;
+        let mut graph = Graph::build(&items, self.index, Insertion::Parallel)?;
+        graph.write(&at(file_names::INDEX))?;
+        let query_tower = Tower::load(&at(file_names::QUERY_TOWER), &self.schema.query, self.query_tower.dim())?;
+        let retriever = Retriever::open(&at(file_names::ITEMS), &at(file_names::INDEX))?;
+        let queries = random_queries(&query_tower, &self.schema.query, QUERIES, SEED)?;
+        let ef = sufficient_ef(&retriever, &queries, self.index.ef_search)
+            .map_err(|error| BundleError::Contents { name: self.name.to_owned(), reason: error.to_string() })?;
+        if ef > self.index.ef_search {
+            self.index.ef_search = ef;
+            graph.set_ef_search(ef);
+            graph.write(&at(file_names::INDEX))?;
+        }
         Ok(())
     }
 

@@ -86,6 +86,12 @@ impl Graph {
         self.parameters
     }
 
+    /// Changes the beam it is searched with.
+    #[cfg(feature = "trainer")]
+    pub fn set_ef_search(&mut self, ef: usize) {
+        self.parameters.ef_search = ef.clamp(1, MAX_EF);
+    }
+
     /// Items of a node.
     fn items_of(&self, node: u32) -> &[u32] {
         &self.items[self.firsts[node as usize] as usize..self.firsts[node as usize + 1] as usize]
