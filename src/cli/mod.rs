@@ -21,10 +21,19 @@ pub fn exit(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", told(&error));
             if error.chain().any(|cause| cause.is::<BadInput>()) { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
+}
+
+/// An error and its causes in one line. Most errors end with the words of their cause, which then are not said again.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        told if told.ends_with(&cause) => told.to_owned(),
+        told => format!("{told}: {cause}"),
+    })
 }
 
 /// Extension that marks an error as bad input.
@@ -37,5 +46,25 @@ pub trait OrBadInput<T> {
 impl<T, E: Into<anyhow::Error>> OrBadInput<T> for Result<T, E> {
     fn or_bad_input(self) -> anyhow::Result<T> {
         self.map_err(|error| BadInput(error.into()).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::{Context, anyhow};
+
+    #[test]
+    fn every_cause_is_said_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot read a.csv: {source}")]
+        struct Reading {
+            source: std::io::Error,
+        }
+        let reading = || Reading { source: std::io::Error::other("the disk is away") };
+        assert_eq!(told(&anyhow!(reading())), "cannot read a.csv: the disk is away");
+        let error = Err::<(), _>(reading()).or_bad_input().context("no data").unwrap_err();
+        assert_eq!(told(&error), "no data: cannot read a.csv: the disk is away");
+        assert_eq!(told(&anyhow!("cause").context("what failed")), "what failed: cause");
     }
 }
