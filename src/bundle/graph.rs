@@ -52,8 +52,8 @@ pub(super) enum Source {
     Numbers,
 }
 
-/// What a graph declares to read.
-pub(super) struct Declared {
+/// What a graph that passed [`check`] is like.
+pub(super) struct Checked {
     /// In the graph's order.
     pub sources: Vec<Source>,
     /// Whether `indices` may be narrower than the schema's rows: a shorter history.
@@ -64,7 +64,7 @@ pub(super) struct Declared {
 
 /// Checks that the graph at `path` is of known operators over rows of `schema`, and that no whole number in it is
 /// larger than anything the schema speaks of (such a number can be a size, and exhaust the memory).
-pub(super) fn check(model: &ModelProto, path: &Path, schema: &TowerSchema, dim: usize) -> Result<Declared> {
+pub(super) fn check(model: &ModelProto, path: &Path, schema: &TowerSchema, dim: usize) -> Result<Checked> {
     let graph = model.graph.as_ref().context("it holds no graph")?;
     ensure!(model.functions.is_empty() && graph.sparse_initializer.is_empty(), "it holds more than nodes and tables");
     let bound = largest(schema).max(dim) as i64;
@@ -92,7 +92,8 @@ pub(super) fn check(model: &ModelProto, path: &Path, schema: &TowerSchema, dim: 
     for tensor in &graph.initializer {
         check_constant(tensor, path, bound).with_context(|| format!("constant `{}`", tensor.name))?;
     }
-    declared(graph, schema)
+    let (sources, shorter) = sources(graph, schema)?;
+    Ok(Checked { sources, shorter, weights: weights(graph) })
 }
 
 /// Tables may lie outside the graph, but only in `<file name>.data`, whose checksum the manifest has.
@@ -131,14 +132,21 @@ fn largest(schema: &TowerSchema) -> usize {
     rows.max().unwrap_or(0).max(indices).max(numbers)
 }
 
-/// The inputs the graph declares, which must be rows of `schema`; rows that are nothing but a history may be of any length.
-fn declared(graph: &GraphProto, schema: &TowerSchema) -> Result<Declared> {
-    let widths = schema.row_widths();
-    let history = schema.slots().iter().all(|slot| matches!(slot, Slot::Sequence { .. }));
+/// Bytes of the numbers from which no rows are gathered.
+fn weights(graph: &GraphProto) -> usize {
     let tables = graph.node.iter().filter(|node| node.op_type == "Gather").flat_map(|node| node.input.first());
     let tables: HashSet<&String> = tables.collect();
-    let weights = graph.initializer.iter().filter(|tensor| !tables.contains(&tensor.name));
-    let weights = weights.map(|tensor| tensor.raw_data.len()).sum();
+    let others = graph.initializer.iter().filter(|tensor| !tables.contains(&tensor.name));
+    let bytes =
+        others.map(|tensor| tensor.dims.iter().fold(4, |bytes: usize, &dim| bytes.saturating_mul(dim as usize)));
+    bytes.fold(0, usize::saturating_add)
+}
+
+/// The inputs the graph declares, which must be rows of `schema`, and whether they may be shorter: rows that are nothing but
+/// a history may.
+fn sources(graph: &GraphProto, schema: &TowerSchema) -> Result<(Vec<Source>, bool)> {
+    let widths = schema.row_widths();
+    let history = schema.slots().iter().all(|slot| matches!(slot, Slot::Sequence { .. }));
     let (mut sources, mut shorter) = (Vec::new(), false);
     for input in &graph.input {
         let (source, datum, width) = match input.name.as_str() {
@@ -163,5 +171,5 @@ fn declared(graph: &GraphProto, schema: &TowerSchema) -> Result<Declared> {
         ensure!(!sources.contains(&source), "it has the input `{}` twice", input.name);
         sources.push(source);
     }
-    Ok(Declared { sources, shorter, weights })
+    Ok((sources, shorter))
 }

@@ -79,6 +79,7 @@ pub struct IndexParameters {
     /// Beam width while building.
     pub ef_construction: usize,
     /// Beam width of a search for 100 items; shorter lists take down to half of it, longer ones more than they ask for.
+    /// Of a bundle at least what its configuration says: as much as it takes to find [`super::IndexQuality::GOOD`].
     pub ef_search: usize,
 }
 

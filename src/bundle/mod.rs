@@ -34,7 +34,7 @@ pub use list::{Listed, list};
 pub use manifest::{FileEntry, IndexParameters, Manifest, Metric, MetricsRow, RowKind};
 pub use open::Bundle;
 pub use tower::Tower;
-pub use verify::{GOOD_RECALL, IndexQuality, QUERIES, SEED};
+pub use verify::IndexQuality;
 #[cfg(feature = "trainer")]
 pub use write::{Contents, write};
 

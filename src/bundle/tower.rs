@@ -83,7 +83,7 @@ impl Tower {
         let widths = schema.row_widths();
         let onnx = tract_onnx::onnx();
         let proto = onnx.proto_model_for_path(path)?;
-        let graph::Declared { sources: inputs, shorter, weights } = graph::check(&proto, path, schema, dim)?;
+        let graph::Checked { sources: inputs, shorter, weights } = graph::check(&proto, path, schema, dim)?;
         let directory = path.parent().and_then(Path::to_str).context("its path is not valid UTF-8")?;
         let parsed = onnx.parse(&proto, Some(directory))?;
         drop(proto);
@@ -124,10 +124,10 @@ impl Tower {
         out.reserve(batch * self.dim);
         let (n, m) = self.widths;
         let short = |row: &[i64]| self.shorter.as_ref().and_then(|shorter| shorter.plan(row));
+        let long = |row: &[i64]| short(row).is_none();
         let mut start = 0;
         while start < batch {
             let rest = &indices[start * n..];
-            let long = |row: &[i64]| short(row).is_none();
             let (states, rows, cut) = match short(&rest[..n]) {
                 Some((states, cut)) => (states, 1, Some(cut)),
                 None if batch - start >= BLOCK && rest[..BLOCK * n].chunks_exact(n.max(1)).all(long) => {

@@ -13,16 +13,9 @@ use serde::Serialize;
 /// Hits compared a query, as far as there are items.
 const K: usize = 100;
 
-/// Share of the exact top that an index should find.
-pub const GOOD_RECALL: f64 = 0.95;
-
 /// The widest beam that a writer tries. Long before it the exact scan is cheaper, and the planner takes that.
 #[cfg(feature = "trainer")]
 const WIDEST: usize = 10_000;
-
-/// Queries and seed that a writer chooses the beam by, and `verify` judges it by.
-pub const QUERIES: usize = 200;
-pub const SEED: u64 = 1;
 
 /// How the search graph of a bundle does on queries its own query tower makes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -37,6 +30,14 @@ pub struct IndexQuality {
     pub worst: f64,
     /// Items no search can find.
     pub unreachable: usize,
+}
+
+impl IndexQuality {
+    /// Share of the exact top that an index should find.
+    pub const GOOD: f64 = 0.95;
+    /// Queries that a writer chooses the beam by, and the seed they are drawn with.
+    pub const QUERIES: usize = 200;
+    pub const SEED: u64 = 1;
 }
 
 impl Bundle {
@@ -65,7 +66,7 @@ impl Bundle {
     }
 }
 
-/// The narrowest beam, from `ef` on by doubling, with which graph search finds [`GOOD_RECALL`] of the exact top of these
+/// The narrowest beam, from `ef` on by doubling, with which graph search finds [`IndexQuality::GOOD`] of the exact top of these
 /// queries, or the widest there is.
 ///
 /// # Errors
@@ -75,7 +76,10 @@ pub(super) fn sufficient_ef(retriever: &Retriever, queries: &[f32], mut ef: usiz
     loop {
         let recalls = recalls(retriever, queries, ef.max(K.min(retriever.len())))?;
         let wider = (2 * ef).min(WIDEST).max(ef);
-        if recalls.iter().sum::<f64>() >= GOOD_RECALL * recalls.len() as f64 || wider == ef || ef > retriever.len() {
+        if recalls.iter().sum::<f64>() >= IndexQuality::GOOD * recalls.len() as f64
+            || wider == ef
+            || ef > retriever.len()
+        {
             return Ok(ef);
         }
         ef = wider;
@@ -147,7 +151,11 @@ mod tests {
         let retriever = Retriever::new(items, Some(graph)).unwrap();
         let share = |ef| recalls(&retriever, &queries, ef).unwrap().iter().sum::<f64>() / 50.0;
         let ef = sufficient_ef(&retriever, &queries, 10).unwrap();
-        assert!(ef > 100 && share(ef) >= GOOD_RECALL && share(ef / 2) < GOOD_RECALL, "{ef}: {}", share(ef));
+        assert!(
+            ef > 100 && share(ef) >= IndexQuality::GOOD && share(ef / 2) < IndexQuality::GOOD,
+            "{ef}: {}",
+            share(ef)
+        );
         assert_eq!(sufficient_ef(&retriever, &queries, ef).unwrap(), ef);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Bundle, BundleError, Golden, IndexParameters, Manifest, Metric, MetricsRow, Tower, file_names, files,
-    verify::{QUERIES, SEED, random_queries, sufficient_ef},
+    verify::{IndexQuality, random_queries, sufficient_ef},
     vocabulary,
 };
 use crate::{
@@ -31,7 +31,7 @@ pub struct Contents<'a> {
     pub schema: &'a FeatureSchema,
     pub vocabularies: &'a Vocabularies,
     pub time_unit: TimeUnit,
-    /// `ef_search` is raised until the index finds [`super::GOOD_RECALL`] of the exact top 100 of random queries.
+    /// `ef_search` is raised until the index finds [`IndexQuality::GOOD`] of the exact top 100 of random queries.
     pub index: IndexParameters,
     /// The training configuration, whole.
     pub training: serde_json::Value,
@@ -138,7 +138,7 @@ impl Contents<'_> {
         graph.write(&at(file_names::INDEX))?;
         let query_tower = Tower::load(&at(file_names::QUERY_TOWER), &self.schema.query, self.query_tower.dim())?;
         let retriever = Retriever::open(&at(file_names::ITEMS), &at(file_names::INDEX))?;
-        let queries = random_queries(&query_tower, &self.schema.query, QUERIES, SEED)?;
+        let queries = random_queries(&query_tower, &self.schema.query, IndexQuality::QUERIES, IndexQuality::SEED)?;
         let ef = sufficient_ef(&retriever, &queries, self.index.ef_search)
             .map_err(|error| BundleError::Contents { name: self.name.to_owned(), reason: error.to_string() })?;
         if ef > self.index.ef_search {

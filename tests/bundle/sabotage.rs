@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use prost::Message;
 use serde_json::{Value, json};
 use std::{fs, sync::LazyLock};
-use tract_onnx::pb::{GraphProto, ModelProto, TensorProto};
+use tract_onnx::pb::{GraphProto, ModelProto, TensorProto, tensor_shape_proto::dimension, type_proto};
 use vitrine::bundle::{Bundle, BundleError};
 
 static ORIGINAL: LazyLock<Original> = LazyLock::new(Original::new);
@@ -163,6 +163,14 @@ fn graphs_the_writer_does_not_write_are_refused() {
     fn constant<'a>(graph: &'a mut GraphProto, name: &str) -> &'a mut TensorProto {
         graph.initializer.iter_mut().find(|constant| constant.name == name).unwrap()
     }
+    fn columns(graph: &mut GraphProto) -> &mut dimension::Value {
+        let Some(type_proto::Value::TensorType(tensor)) =
+            graph.input[0].r#type.as_mut().and_then(|kind| kind.value.as_mut())
+        else {
+            panic!("the input has no type")
+        };
+        tensor.shape.as_mut().unwrap().dim[1].value.as_mut().unwrap()
+    }
     let refused = |change, word: &str| {
         let reason = changed(change);
         assert!(reason.contains(word), "{reason}");
@@ -177,6 +185,8 @@ fn graphs_the_writer_does_not_write_are_refused() {
     refused(|g| g.node[0].op_type = "ConstantOfShape".to_owned(), "`ConstantOfShape`, which no tower has");
     refused(|g| g.node[0].domain = "com.example".to_owned(), "operators of `com.example`");
     refused(|g| g.input[0].name = "index".to_owned(), "an input `index`");
+    refused(|g| *columns(g) = dimension::Value::DimParam("columns".to_owned()), "has the shape");
+    refused(|g| *columns(g) = dimension::Value::DimValue(1), "has 1 columns, the schema 2");
     refused(|g| g.node.clear(), "");
     refused(|g| g.output.clear(), "");
 }

@@ -24,7 +24,7 @@ fn good_and_bad_bundles_are_told_apart_by_the_exit_code() {
     );
 
     let (code, _, err) = verify(&original.path, &["--queries", "20", "--min-recall", "1.1"]);
-    assert!(code == Some(2) && err.contains("raise [index] m"), "{err}");
+    assert!(code == Some(2) && err.contains("a larger [index] m"), "{err}");
 
     let copy = original.copy();
     copy.edit("items.bin", |bytes| bytes[200] ^= 1);

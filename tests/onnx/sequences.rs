@@ -192,6 +192,31 @@ fn tract_computes_what_burn_and_the_training_kernels_do() {
 }
 
 #[test]
+fn a_changed_graph_is_refused_or_answers_something_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("encoder.onnx");
+    let mut rng = StdRng::seed_from_u64(1);
+    let (mut refused, mut out) = (0, Vec::new());
+    for case in cases().iter().filter(|case| case.model.ages.is_some()) {
+        let dim = case.write(&path);
+        let whole = std::fs::read(&path).unwrap();
+        let inputs = case.rows(3, ALL);
+        for _ in 0..60 {
+            let mut bytes = whole.clone();
+            // Names, shapes and operators stand before the constants' numbers and between them.
+            let at = rng.random_range(0..bytes.len());
+            bytes[at] = rng.random();
+            std::fs::write(&path, bytes).unwrap();
+            // Nothing panics past this, and no number of a damaged file sets how much memory is taken.
+            let answered = Tower::load(&path, &case.schema(), dim)
+                .and_then(|tower| tower.embed(&inputs.indices, &[], inputs.rows, &mut out));
+            refused += usize::from(answered.is_err());
+        }
+    }
+    assert!(refused > 20, "{refused}");
+}
+
+#[test]
 fn onnx_runtime_computes_what_burn_does() {
     let directory = tempfile::tempdir().unwrap();
     let mut count = 0;

@@ -1,7 +1,7 @@
 //! `vitrine-trainer verify`: checks a bundle from outside.
 
 use crate::{
-    bundle::{Bundle, GOOD_RECALL, IndexQuality, Manifest, QUERIES, SEED},
+    bundle::{Bundle, IndexQuality, Manifest},
     cli::{BadInput, OrBadInput},
 };
 use serde::Serialize;
@@ -20,10 +20,10 @@ pub struct VerifyArguments {
     #[arg(long)]
     json: bool,
     /// Queries to compare the index with the exact scan on.
-    #[arg(long, default_value_t = QUERIES as u32, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, default_value_t = IndexQuality::QUERIES as u32, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     queries: u32,
     /// Least share of the exact top 100 that the index must find.
-    #[arg(long, default_value_t = GOOD_RECALL)]
+    #[arg(long, default_value_t = IndexQuality::GOOD)]
     min_recall: f64,
 }
 
@@ -47,12 +47,12 @@ struct Report<'a> {
 /// Whatever is wrong with the bundle, as bad input.
 pub fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
     let bundle = Bundle::open(&arguments.bundle).or_bad_input()?;
-    let index = bundle.index_quality(arguments.queries as usize, SEED).or_bad_input()?;
+    let index = bundle.index_quality(arguments.queries as usize, IndexQuality::SEED).or_bad_input()?;
     let Manifest { name, family, version, dim, items, files, .. } = bundle.manifest();
     let mut problems = Vec::new();
     if index.recall < arguments.min_recall {
         problems.push(format!(
-            "the index finds {:.4} of the exact top {}, wanted are {}; raise [index] m or ef_construction",
+            "the index finds {:.4} of the exact top {}, wanted are {}; train again, with a larger [index] m if it was trained by this version",
             index.recall, index.k, arguments.min_recall
         ));
     }

@@ -46,7 +46,7 @@ pub(super) fn is_locked(directory: &Path) -> bool {
 }
 
 /// Keeps folders of runs from coming and going while the file lives: a member that is begun anew leaves and comes back
-/// in two steps. On a system where folders cannot be locked, who looks at that moment may miss it.
+/// in two steps. Where folders cannot be locked, who looks at that moment finds it broken.
 pub(super) fn hold_shared(runs: &Path) -> Option<Lock> {
     File::open(runs).ok().filter(|folder| folder.lock_shared().is_ok()).map(Lock)
 }

@@ -75,9 +75,9 @@ impl Decoder {
                 by_x.copy_from_slice(&by_output[at]);
             }
             for (index, (layer, saved)) in self.layers.iter().zip(saved.iter()).enumerate().rev() {
-                part(&pass, self.dropout(seed, 2 + 2 * index), by_x, &mut scratch.y);
+                sublayer_gradient(&pass, self.dropout(seed, 2 + 2 * index), by_x, &mut scratch.y);
                 self.feed_forward_backward(&pass, layer, saved, scratch, by_x, gradient);
-                part(&pass, self.dropout(seed, 1 + 2 * index), by_x, &mut scratch.y);
+                sublayer_gradient(&pass, self.dropout(seed, 1 + 2 * index), by_x, &mut scratch.y);
                 self.attention_backward(&pass, layer, saved, scratch, by_x, gradient);
             }
             if let Some(dropout) = self.dropout(seed, 0) {
@@ -160,7 +160,7 @@ impl Decoder {
 }
 
 /// The gradient by a sub-layer's output: that by the residual stream, dropped where the output was.
-fn part(pass: &BlockPass<'_>, dropout: Option<Dropout>, by_x: &[f32], y: &mut [f32]) {
+fn sublayer_gradient(pass: &BlockPass<'_>, dropout: Option<Dropout>, by_x: &[f32], y: &mut [f32]) {
     let y = &mut y[..by_x.len()];
     y.copy_from_slice(by_x);
     if let Some(dropout) = dropout {
