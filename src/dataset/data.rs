@@ -65,7 +65,8 @@ pub enum Values {
     Tags { offsets: Vec<u32>, codes: Vec<u32>, dictionary: IdTable },
 }
 
-/// Purchases as parallel columns of equal length; `price` and `channel` may be empty when the shop gives none.
+/// Purchases as parallel columns of equal length; `price`, `channel`, `weight` and `millis` may be empty when the shop
+/// gives none.
 #[derive(Debug, Default)]
 pub struct Purchases {
     pub customer: Vec<u32>,
@@ -75,6 +76,10 @@ pub struct Purchases {
     pub price: Vec<f32>,
     /// The shop's sales channel number; 0 where missing.
     pub channel: Vec<u8>,
+    /// How much a row counts: the weight of its event, times its quantity. Finite and above 0; empty when every row is 1.
+    pub weight: Vec<f32>,
+    /// Milliseconds after `time`, below 1,000: the order within a second. Empty when times are whole seconds.
+    pub millis: Vec<u16>,
 }
 
 impl Entities {
@@ -141,5 +146,22 @@ impl Purchases {
 
     pub fn is_empty(&self) -> bool {
         self.article.is_empty()
+    }
+
+    /// How much a row counts.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub fn weight_of(&self, row: u32) -> f32 {
+        if self.weight.is_empty() { 1.0 } else { self.weight[row as usize] }
+    }
+
+    /// When a row was bought: seconds, and milliseconds after them.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub fn moment_of(&self, row: u32) -> (Timestamp, u16) {
+        let millis = if self.millis.is_empty() { 0 } else { self.millis[row as usize] };
+        (self.time[row as usize], millis)
     }
 }

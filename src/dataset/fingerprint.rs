@@ -25,7 +25,16 @@ impl Dataset {
         write_numbers(out, purchases.article.iter().copied())?;
         write_numbers(out, purchases.time.iter().map(|time| time.0))?;
         write_numbers(out, purchases.price.iter().map(|&price| bits(price)))?;
-        write_numbers(out, purchases.channel.iter().map(|&channel| u32::from(channel)))
+        write_numbers(out, purchases.channel.iter().map(|&channel| u32::from(channel)))?;
+        if !purchases.weight.is_empty() {
+            out.write_all(b"w")?;
+            write_numbers(out, purchases.weight.iter().map(|&weight| bits(weight)))?;
+        }
+        if !purchases.millis.is_empty() {
+            out.write_all(b"m")?;
+            write_numbers(out, purchases.millis.iter().map(|&millis| u32::from(millis)))?;
+        }
+        Ok(())
     }
 }
 
@@ -150,7 +159,7 @@ mod tests {
                 article: vec![2],
                 time: vec![Timestamp(86_400)],
                 price: vec![price],
-                channel: vec![],
+                ..Purchases::default()
             },
             time_unit: TimeUnit::Day,
         }

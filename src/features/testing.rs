@@ -35,8 +35,7 @@ pub(crate) fn shop(seed: u64, articles: usize, customers: usize, purchases: usiz
         // Squared, so that some articles are popular and some are never bought.
         article: times.iter().map(|_| (rng.random::<f64>().powi(2) * articles as f64) as u32).collect(),
         time: times.into_iter().map(Timestamp).collect(),
-        price: Vec::new(),
-        channel: Vec::new(),
+        ..Purchases::default()
     };
     if let (Some(customer), Some(article)) = (purchases.customer.first_mut(), purchases.article.first_mut()) {
         (*customer, *article) = (0, 0);

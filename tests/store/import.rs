@@ -47,6 +47,7 @@ fn shop(articles: u32, customers: u32, purchases: u32) -> Dataset {
             time: (0..purchases).map(|n| Timestamp(DAY * (18_000 + n / 20))).collect(),
             price: (0..purchases).map(|n| if n % 4 == 3 { f32::NAN } else { n as f32 / 8.0 }).collect(),
             channel: (0..purchases).map(|n| (n % 3) as u8).collect(),
+            ..Purchases::default()
         },
         time_unit: TimeUnit::Day,
     }

@@ -16,16 +16,18 @@ pub(super) fn count_positions(purchases: &mut Purchases, customers: usize) {
 
 /// Sorts by time; equal times stay in file order.
 pub(super) fn sort_by_time(purchases: &mut Purchases) {
-    if purchases.time.is_sorted() {
+    if purchases.time.is_sorted() && purchases.millis.is_empty() {
         return;
     }
     let mut order: Vec<u32> = (0..purchases.len() as u32).collect();
-    order.par_sort_by_key(|&row| purchases.time[row as usize]);
+    order.par_sort_by_key(|&row| purchases.moment_of(row));
     permute(&mut purchases.article, &order);
     permute(&mut purchases.customer, &order);
     permute(&mut purchases.time, &order);
     permute(&mut purchases.price, &order);
     permute(&mut purchases.channel, &order);
+    permute(&mut purchases.weight, &order);
+    permute(&mut purchases.millis, &order);
 }
 
 /// Brings a column into a new order; an empty column stays empty.

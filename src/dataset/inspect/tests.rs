@@ -26,6 +26,7 @@ fn shop() -> Dataset {
             time: vec![day(0), day(0), day(0), day(7), day(7)],
             price: vec![1.0, 1.0, 2.0, 1.0, f32::NAN],
             channel: vec![1, 1, 2, 1, 0],
+            ..Purchases::default()
         },
         time_unit: TimeUnit::Day,
     }
