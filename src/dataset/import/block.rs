@@ -144,6 +144,15 @@ pub(super) struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
+    /// The text of a cell that holds an id.
+    ///
+    /// # Errors
+    /// Text that is not UTF-8, and a number that its column cannot hold exactly, so that it may stand for
+    /// several ids.
+    pub fn id(&self, column: usize) -> Result<&'a str, Fault> {
+        self.text(column)
+    }
+
     /// The bytes of a cell.
     pub fn bytes(&self, column: usize) -> &'a [u8] {
         &self.record[column]
@@ -156,6 +165,11 @@ impl<'a> Row<'a> {
 }
 
 impl Block {
+    /// Bytes of text, for progress and limits.
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Calls `visit` with every record that has as many fields as the header; returns the number of
     /// records. Records of another length and those that `visit` finds a fault in become rejects.
     pub fn for_each_row(&self, rejects: &mut Vec<Reject>, mut visit: impl FnMut(&Row) -> Result<(), Fault>) -> u64 {

@@ -1,10 +1,10 @@
 //! `dataset.toml`: the description of any shop's files. `docs/datasets.md` documents the format.
 
-use super::block::Dialect;
 use super::columns::ColumnType;
 use super::error::DatasetError;
+use super::files::{FileOptions, TableFile, table_files};
 use super::moment::TimeFormat;
-use super::plan::{EntityPlan, Header, Plan, PurchasePlan, TableFile};
+use super::plan::{EntityPlan, Header, Plan, PurchasePlan};
 use super::presets::{self, Preset};
 use serde::Deserialize;
 use std::{
@@ -208,21 +208,17 @@ impl Table<'_> {
             return Err(wrong.because(format!("[{name}] names no files")));
         }
         let delimiter = self.delimiter.unwrap_or(',');
-        let Some(delimiter) = u8::try_from(delimiter).ok().filter(|d| d.is_ascii() && !b"\r\n\"".contains(d)) else {
-            return Err(
-                wrong.because(format!("[{name}] `delimiter` must be one ASCII character such as \",\" or \"\\t\""))
-            );
+        if "\r\n\"".contains(delimiter) {
+            return Err(wrong.because(format!(
+                "[{name}] `delimiter` must be text without line ends and quotes, such as \",\" or \"\\t\""
+            )));
+        }
+        let options = FileOptions {
+            delimiter: delimiter.to_string(),
+            quoted: self.quoted.unwrap_or(true),
+            ..FileOptions::default()
         };
-        let dialect = Dialect { delimiter, quoted: self.quoted.unwrap_or(true) };
-        let table = |file: PathBuf| {
-            let path = dir.join(file);
-            let needed_for = || format!("{} names it in [{name}]", wrong.0.display());
-            if path.is_file() {
-                Ok(TableFile { path, dialect })
-            } else {
-                Err(DatasetError::MissingFile { path, needed_for: needed_for() })
-            }
-        };
-        files.into_iter().map(table).collect()
+        let needed_for = format!("{} names it in [{name}]", wrong.0.display());
+        table_files(dir, &files, &options, &needed_for)
     }
 }

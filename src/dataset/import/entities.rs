@@ -29,11 +29,11 @@ pub(super) fn read_entities(plan: &EntityPlan, session: &mut Session) -> Result<
         for block in read_ahead(source) {
             let block = block?;
             let mut rejects = Vec::new();
-            table.check_room(block.bytes.len(), &layout.file)?;
+            table.check_room(block.size(), &layout.file)?;
             let count = block.for_each_row(&mut rejects, |row| add_row(&mut table, &columns, row));
             session.reject_all(rejects)?;
             rows += count;
-            progress.advance(block.bytes.len(), count);
+            progress.advance(block.size(), count);
         }
         session.file_done(&layout.file, rows, progress);
     }
@@ -94,7 +94,7 @@ fn resolve(plan: &EntityPlan, layout: &Layout, notes: &mut Vec<String>) -> Resul
 }
 
 fn add_row(table: &mut EntitiesBuilder, indices: &ColumnIndices, row: &Row) -> Result<(), Fault> {
-    let id = row.text(indices.id)?;
+    let id = row.id(indices.id)?;
     ArticleId::parse(id).map_err(|fault| Fault::at(indices.id, Reason::Id(fault)))?;
     if table.ids.find(id).is_some() {
         return Err(Fault::at(indices.id, Reason::Duplicate(shown(id))));

@@ -10,6 +10,7 @@ mod columns;
 mod description;
 mod entities;
 mod error;
+mod files;
 mod moment;
 mod order;
 mod parquet_file;

@@ -1,12 +1,9 @@
 //! What an import reads: files, columns and their meaning. Presets and `dataset.toml` both become a plan.
 
-use super::block::{BlockSource, Dialect};
 use super::columns::ColumnType;
-use super::error::DatasetError;
+use super::files::TableFile;
 use super::moment::TimeFormat;
-use super::parquet_file::ParquetFile;
-use super::text::TextFile;
-use std::{collections::BTreeMap, path::PathBuf};
+use std::collections::BTreeMap;
 
 /// Everything the readers need to know of a shop's tables.
 #[derive(Debug)]
@@ -24,13 +21,6 @@ impl Plan {
         let entities = self.articles.iter().chain(&self.customers).flat_map(|table| &table.files);
         entities.chain(&self.purchases.files)
     }
-}
-
-/// A file of a table.
-#[derive(Debug, Clone)]
-pub(super) struct TableFile {
-    pub path: PathBuf,
-    pub dialect: Dialect,
 }
 
 /// The files of articles or customers.
@@ -69,18 +59,4 @@ pub(super) struct PurchasePlan {
     pub time: Option<(String, TimeFormat)>,
     pub price: Option<String>,
     pub channel: Option<String>,
-}
-
-impl TableFile {
-    pub fn csv(path: PathBuf) -> Self {
-        Self { path, dialect: Dialect::CSV }
-    }
-
-    /// Opens the file for blocks of about `block` bytes; its extension tells Parquet from text.
-    pub fn open(&self, block: usize) -> Result<Box<dyn BlockSource>, DatasetError> {
-        if self.path.extension().is_some_and(|extension| extension == "parquet") {
-            return Ok(Box::new(ParquetFile::open(&self.path, block)?));
-        }
-        Ok(Box::new(TextFile::open(&self.path, self.dialect, block)?))
-    }
 }

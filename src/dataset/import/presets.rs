@@ -1,12 +1,11 @@
 //! The layouts that need no description: found by their files.
 
-use super::block::{BlockSource, Dialect};
 use super::columns::ColumnType;
 use super::error::DatasetError;
+use super::files::{FileOptions, Format, TableFile};
 use super::moment::TimeFormat;
-use super::plan::{EntityPlan, Header, Plan, PurchasePlan, TableFile};
+use super::plan::{EntityPlan, Header, Plan, PurchasePlan};
 use super::rentals;
-use super::text::TextFile;
 use std::{
     collections::BTreeMap,
     fs,
@@ -98,18 +97,21 @@ pub(super) fn hm(dir: &Path) -> Result<Plan, DatasetError> {
 }
 
 /// Atomic files are tab-separated and know no quotes.
-const ATOMIC: Dialect = Dialect { delimiter: b'\t', quoted: false };
+fn atomic(path: &Path) -> TableFile {
+    let options =
+        FileOptions { format: Some(Format::Csv), delimiter: "\t".to_owned(), quoted: false, ..FileOptions::default() };
+    TableFile::new(path.to_owned(), options)
+}
 
 /// The plan of RecBole atomic files.
 pub(super) fn recbole(dir: &Path) -> Result<Plan, DatasetError> {
     let inter = the_only(dir, with_extension(dir, "inter")?, "*.inter")?;
-    let header = TextFile::open(&inter, ATOMIC, 1 << 16)?.layout().columns.clone();
+    let header = atomic(&inter).open(1 << 16)?.layout().columns.clone();
     let optional = |column: &str| header.iter().find(|c| *c == column).cloned();
-    let table = |path: &Path| TableFile { path: path.to_owned(), dialect: ATOMIC };
     let entity = |extension: &str, id: &str| {
         let path = inter.with_extension(extension);
         path.is_file().then(|| EntityPlan {
-            files: vec![table(&path)],
+            files: vec![atomic(&path)],
             id: id.to_owned(),
             header: Header::Typed,
             types: BTreeMap::new(),
@@ -123,7 +125,7 @@ pub(super) fn recbole(dir: &Path) -> Result<Plan, DatasetError> {
         articles: entity("item", "item_id:token"),
         customers: entity("user", "user_id:token"),
         purchases: PurchasePlan {
-            files: vec![table(&inter)],
+            files: vec![atomic(&inter)],
             article: "item_id:token".to_owned(),
             customer: "user_id:token".to_owned(),
             time: optional("timestamp:float").map(|column| (column, TimeFormat::UnixSeconds)),

@@ -57,12 +57,12 @@ impl PurchaseReader {
                 for (mut part, block) in parts.into_iter().zip(&round) {
                     session.reject_all(std::mem::take(&mut part.rejects))?;
                     if rows == 0 {
-                        reserve(&mut self.purchases, estimate(expected, block.bytes.len(), part.rows));
+                        reserve(&mut self.purchases, estimate(expected, block.size(), part.rows));
                     }
                     rows += part.rows;
-                    progress.advance(block.bytes.len(), part.rows);
-                    self.articles.table.check_room(block.bytes.len(), &layout.file)?;
-                    self.customers.table.check_room(block.bytes.len(), &layout.file)?;
+                    progress.advance(block.size(), part.rows);
+                    self.articles.table.check_room(block.size(), &layout.file)?;
+                    self.customers.table.check_room(block.size(), &layout.file)?;
                     self.join(part);
                 }
                 if self.purchases.len() >= u32::MAX as usize {
@@ -231,7 +231,7 @@ impl NewIds {
 }
 
 fn find<'a>(row: &Row<'a>, column: usize, side: &Side) -> Result<Found<'a>, Fault> {
-    let id = row.text(column)?;
+    let id = row.id(column)?;
     if let Some(row) = side.table.ids.find(id) {
         return Ok(Found::Known(row));
     }

@@ -68,8 +68,8 @@ pub(super) fn read_rentals(path: &Path, session: &mut Session) -> Result<Dataset
         for (mut part, block) in parts.into_iter().zip(&round) {
             session.reject_all(std::mem::take(&mut part.rejects))?;
             rows += part.lines;
-            progress.advance(block.bytes.len(), part.lines);
-            tables.check_room(block.bytes.len(), &name)?;
+            progress.advance(block.size(), part.lines);
+            tables.check_room(block.size(), &name)?;
             tables.join(part);
         }
     }

@@ -31,7 +31,7 @@ pub(super) fn read_sequences(
         let count = block.for_each_line(&mut rejects, |line| add_sequence(&mut dataset, line));
         session.reject_all(rejects)?;
         rows += count;
-        progress.advance(block.bytes.len(), count);
+        progress.advance(block.size(), count);
     }
     session.file_done(&name, rows, progress);
     if dataset.purchases.is_empty() {

@@ -1,0 +1,292 @@
+//! Which files a table has, and how each is to be read.
+
+use super::block::{BlockSource, Dialect};
+use super::error::DatasetError;
+use super::parquet_file::ParquetFile;
+use super::text::TextFile;
+use std::{
+    fs, io,
+    path::{Component, Path, PathBuf},
+};
+
+/// How a file is read, as the description says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FileOptions {
+    /// `None`: by the extension of the file, else by its content.
+    pub format: Option<Format>,
+    /// One or several characters between the fields of a text file.
+    pub delimiter: String,
+    /// Whether `"` at the start of a field opens a quoted one (RFC 4180).
+    pub quoted: bool,
+    /// The WHATWG label of the encoding; `None`: UTF-8, or what a byte order mark says.
+    pub encoding: Option<String>,
+    /// Whether the first line names the columns.
+    pub header: bool,
+    /// Names of the columns of a file without a header; empty: `1`, `2`, ….
+    pub columns: Vec<String>,
+    /// Lines to leave out before the header.
+    pub skip_lines: usize,
+    /// The sheet of a workbook; `None`: the first.
+    pub sheet: Option<String>,
+    /// A pattern for the members of an archive to read; `None`: all that can be read.
+    pub member: Option<String>,
+}
+
+impl Default for FileOptions {
+    fn default() -> Self {
+        Self {
+            format: None,
+            delimiter: ",".to_owned(),
+            quoted: true,
+            encoding: None,
+            header: true,
+            columns: Vec::new(),
+            skip_lines: 0,
+            sheet: None,
+            member: None,
+        }
+    }
+}
+
+/// The format of a file, whatever its compression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Format {
+    /// Delimited text.
+    Csv,
+    /// One object a line, or one array of objects.
+    Json,
+    Parquet,
+    Xlsx,
+}
+
+/// A file of a table.
+#[derive(Debug, Clone)]
+pub(super) struct TableFile {
+    pub path: PathBuf,
+    pub options: FileOptions,
+    /// Columns with one value for the whole file, taken from folders named `column=value`.
+    pub partition: Vec<(String, String)>,
+}
+
+impl TableFile {
+    pub fn new(path: PathBuf, options: FileOptions) -> Self {
+        Self { path, options, partition: Vec::new() }
+    }
+
+    pub fn csv(path: PathBuf) -> Self {
+        Self::new(path, FileOptions::default())
+    }
+
+    /// Opens the file for blocks of about `block` bytes.
+    pub fn open(&self, block: usize) -> Result<Box<dyn BlockSource>, DatasetError> {
+        let is_parquet = self.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"));
+        if self.options.format.map_or(is_parquet, |format| format == Format::Parquet) {
+            return Ok(Box::new(ParquetFile::open(&self.path, block)?));
+        }
+        let delimiter = self.options.delimiter.as_bytes().first().copied().unwrap_or(b',');
+        let dialect = Dialect { delimiter, quoted: self.options.quoted };
+        Ok(Box::new(TextFile::open(&self.path, dialect, block)?))
+    }
+}
+
+/// The files of a table, all read with the same options. `files` are names, folders and patterns relative to
+/// `dir`; `needed_for` says in errors what asks for them.
+///
+/// # Errors
+/// A name, folder or pattern that gives no file.
+pub(super) fn table_files(
+    dir: &Path,
+    files: &[PathBuf],
+    options: &FileOptions,
+    needed_for: &str,
+) -> Result<Vec<TableFile>, DatasetError> {
+    let mut tables = Vec::new();
+    for path in expand(dir, files, needed_for)? {
+        let below = path.strip_prefix(dir).unwrap_or(&path);
+        let partition = partition_of(below);
+        tables.push(TableFile { path, options: options.clone(), partition });
+    }
+    Ok(tables)
+}
+
+/// The paths that names, folders and patterns stand for: those of a folder or a pattern sorted, each path once.
+///
+/// # Errors
+/// A name, folder or pattern that gives no file.
+pub(super) fn expand(dir: &Path, files: &[PathBuf], needed_for: &str) -> Result<Vec<PathBuf>, DatasetError> {
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for file in files {
+        for path in expand_one(dir, file, needed_for)? {
+            if !paths.contains(&path) {
+                paths.push(path);
+            }
+        }
+    }
+    Ok(paths)
+}
+
+fn expand_one(dir: &Path, file: &Path, needed_for: &str) -> Result<Vec<PathBuf>, DatasetError> {
+    let path = dir.join(file);
+    // A name that is there means itself, even when it holds characters of a pattern.
+    if path.is_file() {
+        return Ok(vec![path]);
+    }
+    if path.is_dir() {
+        return folder(&path, needed_for);
+    }
+    if is_pattern(file) {
+        return matches(dir, file, needed_for);
+    }
+    Err(DatasetError::MissingFile { path, needed_for: needed_for.to_owned() })
+}
+
+/// Every readable file below a folder.
+fn folder(dir: &Path, needed_for: &str) -> Result<Vec<PathBuf>, DatasetError> {
+    let mut found = Vec::new();
+    add_readable(dir, &mut found).map_err(|(path, source)| DatasetError::Io { path, source })?;
+    found.sort();
+    let kinds = kinds(&found);
+    if let [first, second, ..] = &kinds[..] {
+        let detail = format!(
+            "the folder has files of several formats ({first}, {second}), which may be the same data twice; \
+             name those to read with a pattern such as `{}/*.{first}` ({needed_for})",
+            dir.file_name().unwrap_or_default().to_string_lossy()
+        );
+        return Err(DatasetError::Ambiguous { dir: dir.to_owned(), detail });
+    }
+    if found.is_empty() {
+        let detail = format!("the folder has no file that can be read: {READABLE} ({needed_for})");
+        return Err(DatasetError::Ambiguous { dir: dir.to_owned(), detail });
+    }
+    Ok(found)
+}
+
+/// What a folder is searched for, as messages say it.
+const READABLE: &str = "csv, tsv, txt, dat, json, jsonl, ndjson, parquet or xlsx, perhaps compressed as gz, zst or zip";
+
+/// The extension that tells the format of a file, without that of a compression, in lower case.
+pub(super) fn format_extension(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let inner = COMPRESSIONS.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
+    inner.rsplit_once('.').map_or_else(String::new, |(_, extension)| extension.to_owned())
+}
+
+const COMPRESSIONS: [&str; 5] = [".gz", ".gzip", ".zst", ".zstd", ".zip"];
+
+/// The format that an extension (in lower case) stands for.
+pub(super) fn format_of_extension(extension: &str) -> Option<Format> {
+    match extension {
+        "csv" | "tsv" | "tab" | "txt" | "dat" => Some(Format::Csv),
+        "json" | "jsonl" | "ndjson" => Some(Format::Json),
+        "parquet" | "pq" => Some(Format::Parquet),
+        "xlsx" | "xlsm" => Some(Format::Xlsx),
+        _ => None,
+    }
+}
+
+/// The distinct extensions of files by format, one for each format.
+fn kinds(files: &[PathBuf]) -> Vec<String> {
+    let mut formats: Vec<(Option<Format>, String)> = Vec::new();
+    for file in files {
+        let extension = format_extension(file);
+        let format = format_of_extension(&extension);
+        // An archive without a second extension may hold any format.
+        if format.is_some() && formats.iter().all(|(known, _)| *known != format) {
+            formats.push((format, extension));
+        }
+    }
+    formats.into_iter().map(|(_, extension)| extension).collect()
+}
+
+/// Adds the readable files below a folder; names that begin with `.` or `_` are those of tools.
+fn add_readable(dir: &Path, found: &mut Vec<PathBuf>) -> Result<(), (PathBuf, io::Error)> {
+    let failed = |source| (dir.to_owned(), source);
+    for entry in fs::read_dir(dir).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy().to_lowercase();
+        if name.starts_with(['.', '_']) {
+            continue;
+        }
+        let path = entry.path();
+        if path.is_dir() {
+            // Symbolic links to folders may lead round in a circle.
+            if !path.is_symlink() {
+                add_readable(&path, found)?;
+            }
+        } else if format_of_extension(&format_extension(&path)).is_some() || is_bare_archive(&name) {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Whether a name ends like an archive whose members tell the format.
+fn is_bare_archive(name: &str) -> bool {
+    name.ends_with(".zip")
+}
+
+fn is_pattern(file: &Path) -> bool {
+    file.to_string_lossy().contains(['*', '?', '['])
+}
+
+/// The files that a pattern stands for.
+fn matches(dir: &Path, pattern: &Path, needed_for: &str) -> Result<Vec<PathBuf>, DatasetError> {
+    let whole = dir.join(pattern);
+    let missing = |detail: String| DatasetError::MissingFile { path: whole.clone(), needed_for: detail };
+    let escaped = glob::Pattern::escape(&dir.to_string_lossy());
+    let text = Path::new(&escaped).join(pattern);
+    let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
+    let paths = glob::glob_with(&text.to_string_lossy(), options)
+        .map_err(|error| missing(format!("the pattern is wrong: {} ({needed_for})", error.msg)))?;
+    let mut found = Vec::new();
+    for path in paths {
+        let path = path.map_err(|error| DatasetError::Io {
+            path: error.path().to_owned(),
+            source: io::Error::new(error.error().kind(), error.error().to_string()),
+        })?;
+        if path.is_file() {
+            found.push(path);
+        }
+    }
+    found.sort();
+    if found.is_empty() {
+        return Err(missing(format!("no file matches this pattern; {needed_for}")));
+    }
+    Ok(found)
+}
+
+/// The columns that folders named `column=value` add, outermost first.
+fn partition_of(path: &Path) -> Vec<(String, String)> {
+    let folders = path.parent().unwrap_or(Path::new(""));
+    let named = folders.components().filter_map(|component| match component {
+        Component::Normal(name) => name.to_str()?.split_once('='),
+        _ => None,
+    });
+    let named = named.filter(|(column, _)| !column.is_empty());
+    named.map(|(column, value)| (column.to_owned(), partition_value(value))).collect()
+}
+
+/// The value of a folder name: `%3A` stands for `:`, and Hive has a name for no value.
+fn partition_value(value: &str) -> String {
+    if value == "__HIVE_DEFAULT_PARTITION__" {
+        return String::new();
+    }
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.as_bytes();
+    while let [byte, behind @ ..] = rest {
+        let hex = behind.get(..2).and_then(|two| std::str::from_utf8(two).ok());
+        match hex.and_then(|two| u8::from_str_radix(two, 16).ok()).filter(|_| *byte == b'%') {
+            Some(decoded) => {
+                bytes.push(decoded);
+                rest = &behind[2..];
+            }
+            None => {
+                bytes.push(*byte);
+                rest = behind;
+            }
+        }
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| value.to_owned())
+}
