@@ -34,6 +34,8 @@ pub mod evaluation;
 #[cfg(feature = "trainer")]
 pub mod experiments;
 #[cfg(feature = "trainer")]
+pub mod init;
+#[cfg(feature = "trainer")]
 pub mod model;
 #[cfg(feature = "trainer")]
 pub mod text;

@@ -20,5 +20,7 @@ pub use histories::Histories;
 pub(crate) use histories::article_ranks;
 pub use import::{DatasetError, FileReport, ImportReport, LoadOptions, Numbering, Reason, Reject, RejectGroup, load};
 #[cfg(feature = "trainer")]
+pub(crate) use import::{FileFormat, FileOptions, TableFile, look, look::LIST_END};
+#[cfg(feature = "trainer")]
 pub use negatives::{NO_NEGATIVE, NegativeDraw, Negatives};
 pub use split::{Case, Protocol, Split, SplitError};

@@ -4,6 +4,7 @@ mod compare;
 mod evaluate;
 mod export;
 mod generate;
+pub(super) mod init;
 mod inspect;
 mod map;
 mod runs;
@@ -28,6 +29,7 @@ enum Command {
     Compare(compare::CompareArguments),
     Evaluate(evaluate::EvaluateArguments),
     Generate(generate::GenerateArguments),
+    Init(init::InitArguments),
     Inspect(inspect::InspectArguments),
     Map(map::MapArguments),
     Runs(runs::RunsArguments),
@@ -45,6 +47,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Map(arguments) => map::run(&arguments),
         Command::Runs(arguments) => runs::run(&arguments),

@@ -11,7 +11,7 @@ use std::{
 
 /// How a file is read, as the description says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct FileOptions {
+pub(crate) struct FileOptions {
     /// `None`: by the extension of the file, else by its content.
     pub format: Option<Format>,
     /// One or several characters between the fields of a text file.
@@ -51,7 +51,7 @@ impl Default for FileOptions {
 /// The format of a file, whatever its compression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Format {
+pub(crate) enum Format {
     /// Delimited text.
     Csv,
     /// One object a line, or one array of objects.
@@ -62,7 +62,7 @@ pub(super) enum Format {
 
 /// A file of a table.
 #[derive(Debug, Clone)]
-pub(super) struct TableFile {
+pub(crate) struct TableFile {
     pub path: PathBuf,
     pub options: FileOptions,
     /// Columns with one value for the whole file, taken from folders named `column=value`.
@@ -79,7 +79,7 @@ impl TableFile {
     }
 
     /// Opens the file for blocks of about `block` bytes.
-    pub fn open(&self, block: usize) -> Result<Box<dyn BlockSource>, DatasetError> {
+    pub(super) fn open(&self, block: usize) -> Result<Box<dyn BlockSource>, DatasetError> {
         let is_parquet = self.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"));
         if self.options.format.map_or(is_parquet, |format| format == Format::Parquet) {
             return Ok(Box::new(ParquetFile::open(&self.path, block)?));
@@ -166,7 +166,7 @@ fn folder(dir: &Path, needed_for: &str) -> Result<Vec<PathBuf>, DatasetError> {
 const READABLE: &str = "csv, tsv, txt, dat, json, jsonl, ndjson, parquet or xlsx, perhaps compressed as gz, zst or zip";
 
 /// The extension that tells the format of a file, without that of a compression, in lower case.
-pub(super) fn format_extension(path: &Path) -> String {
+pub(crate) fn format_extension(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let inner = COMPRESSIONS.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
     inner.rsplit_once('.').map_or_else(String::new, |(_, extension)| extension.to_owned())
@@ -175,7 +175,7 @@ pub(super) fn format_extension(path: &Path) -> String {
 const COMPRESSIONS: [&str; 5] = [".gz", ".gzip", ".zst", ".zstd", ".zip"];
 
 /// The format that an extension (in lower case) stands for.
-pub(super) fn format_of_extension(extension: &str) -> Option<Format> {
+pub(crate) fn format_of_extension(extension: &str) -> Option<Format> {
     match extension {
         "csv" | "tsv" | "tab" | "txt" | "dat" => Some(Format::Csv),
         "json" | "jsonl" | "ndjson" => Some(Format::Json),

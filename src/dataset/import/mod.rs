@@ -11,6 +11,8 @@ mod description;
 mod entities;
 mod error;
 mod files;
+#[cfg(feature = "trainer")]
+pub(crate) mod look;
 mod moment;
 mod order;
 mod parquet_file;
@@ -24,6 +26,8 @@ mod session;
 mod text;
 
 pub use error::{DatasetError, FileName, Numbering, Reason, Reject};
+#[cfg(feature = "trainer")]
+pub(crate) use files::{FileOptions, Format as FileFormat, TableFile};
 pub use report::{FileReport, ImportReport, RejectGroup};
 
 use super::{Dataset, TimeUnit};

@@ -49,6 +49,57 @@ impl Preset {
     }
 }
 
+/// The name of the preset that can read a folder: its files are there and have the columns it needs.
+#[cfg(feature = "trainer")]
+pub(super) fn fitting(dir: &Path) -> Result<Option<&'static str>, DatasetError> {
+    let preset = match Preset::detect(dir) {
+        Ok(preset) => preset,
+        Err(DatasetError::NotRecognised { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let fits = match preset {
+        Preset::Hm => hm(dir).is_ok_and(|plan| has_columns(&plan)),
+        Preset::Recbole => recbole(dir).is_ok_and(|plan| has_columns(&plan)),
+        Preset::RentTheRunway => rentals(dir).is_ok(),
+        Preset::Sequences => sequences(dir).is_ok_and(|(file, _)| is_sequences(&file)),
+    };
+    let name = match preset {
+        Preset::Hm => "hm",
+        Preset::Recbole => "recbole",
+        Preset::RentTheRunway => "rent-the-runway",
+        Preset::Sequences => "sequences",
+    };
+    Ok(fits.then_some(name))
+}
+
+/// Whether the files of a plan can be opened and have the columns that it cannot do without.
+#[cfg(feature = "trainer")]
+fn has_columns(plan: &Plan) -> bool {
+    let has = |files: &[TableFile], names: &[&str]| {
+        files.iter().all(|file| {
+            let source = file.open(1 << 16);
+            source.is_ok_and(|source| names.iter().all(|name| source.layout().columns.iter().any(|c| c == name)))
+        })
+    };
+    let entities = plan.articles.iter().chain(&plan.customers);
+    let purchases = &plan.purchases;
+    let time = purchases.time.iter().map(|(column, _)| column.as_str());
+    let names: Vec<&str> = [purchases.article.as_str(), purchases.customer.as_str()].into_iter().chain(time).collect();
+    has(&purchases.files, &names) && entities.into_iter().all(|table| has(&table.files, &[table.id.as_str()]))
+}
+
+/// Whether the first lines hold words without a delimiter, and not all as many as in a table.
+#[cfg(feature = "trainer")]
+fn is_sequences(file: &Path) -> bool {
+    let Ok(bytes) = super::look::head(file, 1 << 16) else { return false };
+    let Ok(text) = std::str::from_utf8(&bytes[..bytes.len() - bytes.len().min(4)]) else { return false };
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).take(200).collect();
+    let lines = if bytes.len() == 1 << 16 { &lines[..lines.len().saturating_sub(1)] } else { &lines[..] };
+    let widths: Vec<usize> = lines.iter().map(|line| line.split_whitespace().count()).collect();
+    let plain = lines.iter().all(|line| !line.contains([',', ';', '|', '"', '\t']));
+    plain && widths.iter().all(|&width| width >= 2) && widths.windows(2).any(|pair| pair[0] != pair[1])
+}
+
 /// The plan of the H&M schema.
 pub(super) fn hm(dir: &Path) -> Result<Plan, DatasetError> {
     let needed = |names: &[&str]| -> Result<TableFile, DatasetError> {

@@ -1,0 +1,100 @@
+//! A look into files whose meaning nobody has described yet: their first bytes, and a sample of their rows.
+
+use super::block::Block;
+use super::error::DatasetError;
+use super::files::TableFile;
+pub(crate) use super::files::{format_extension, format_of_extension};
+use super::presets;
+use std::{io::Read, path::Path};
+
+/// Rows of a file as texts.
+#[derive(Debug, Default)]
+pub(crate) struct Sample {
+    pub columns: Vec<String>,
+    /// The columns whose cells hold lists; their elements end in [`LIST_END`].
+    pub lists: Vec<usize>,
+    pub rows: Vec<csv::StringRecord>,
+    /// Rows that have another number of fields than the header, or are no text.
+    pub broken: usize,
+    /// Whether `rows` are all rows of the file.
+    pub whole: bool,
+}
+
+/// Ends each element of a cell that holds a list.
+pub(crate) const LIST_END: char = super::block::LIST_END as char;
+
+/// Bytes of a block of a sample.
+const BLOCK: usize = 256 << 10;
+/// Every block is taken up to here, and then one of [`STEP`].
+const HEAD: usize = 4 << 20;
+const STEP: usize = 8;
+/// Nothing is read behind this.
+const END: usize = 48 << 20;
+
+/// The first bytes of a file, decompressed, at most `most`.
+///
+/// # Errors
+/// A file that cannot be read.
+pub(crate) fn head(path: &Path, most: usize) -> Result<Vec<u8>, DatasetError> {
+    let io = |source| DatasetError::Io { path: path.to_owned(), source };
+    let (input, _) = super::text::open(path).map_err(io)?;
+    let mut bytes = Vec::new();
+    input.take(most as u64).read_to_end(&mut bytes).map_err(io)?;
+    Ok(bytes)
+}
+
+/// The names of a file's columns.
+///
+/// # Errors
+/// A file that cannot be read as its options say.
+pub(crate) fn columns(file: &TableFile) -> Result<Vec<String>, DatasetError> {
+    Ok(file.open(1 << 16)?.layout().columns.clone())
+}
+
+/// The preset whose files lie in a folder and have the columns it reads.
+///
+/// # Errors
+/// A folder that cannot be read.
+pub(crate) fn preset(dir: &Path) -> Result<Option<&'static str>, DatasetError> {
+    presets::fitting(dir)
+}
+
+/// The first rows of a file and some from further on.
+///
+/// # Errors
+/// As reading the file whole.
+pub(crate) fn sample(file: &TableFile) -> Result<Sample, DatasetError> {
+    let mut source = file.open(BLOCK)?;
+    let layout = source.layout().clone();
+    let mut sample =
+        Sample { columns: layout.columns.clone(), lists: layout.lists.clone(), whole: true, ..Sample::default() };
+    source.want(&(0..layout.columns.len()).collect::<Vec<_>>())?;
+    let (mut read, mut number) = (0, 0);
+    while let Some(block) = source.next_block()? {
+        read += block.bytes.len();
+        number += 1;
+        if read <= HEAD || number % STEP == 0 {
+            sample.add(&block);
+        } else {
+            sample.whole = false;
+        }
+        if read >= END {
+            sample.whole = false;
+            break;
+        }
+    }
+    Ok(sample)
+}
+
+impl Sample {
+    fn add(&mut self, block: &Block) {
+        let mut rejects = Vec::new();
+        let width = self.columns.len();
+        block.for_each_row(&mut rejects, |row| {
+            let cells = (0..width).map(|column| row.text(column)).collect::<Result<Vec<&str>, _>>()?;
+            self.rows.push(csv::StringRecord::from(cells));
+            Ok(())
+        });
+        self.broken += rejects.len();
+    }
+}

@@ -1,0 +1,66 @@
+use super::{Proposal, Wanted, does_not_fit, fits, percent, training};
+use std::fmt::Write;
+
+const FAMILY: &str = "decoder";
+/// Customers who bought at three moments or more.
+const SEQUENCES: usize = 100;
+/// Most purchases of one epoch; more are cut to the last days.
+const MOST: usize = 1_000_000;
+/// Share of purchases that share their moment with another, from which the order says nothing.
+const TIES: f64 = 0.95;
+
+/// A transformer over a customer's purchases in their order.
+pub(super) fn proposal(wanted: &Wanted<'_>) -> Proposal {
+    let shop = wanted.shop;
+    if shop.sequences < SEQUENCES {
+        let why = format!(
+            "{} customers bought at three moments or more; it learns from sequences and needs {SEQUENCES}",
+            shop.sequences
+        );
+        return does_not_fit(FAMILY, why);
+    }
+    if shop.ties > TIES {
+        let why = format!(
+            "{} of the purchases share their moment with another: there is no order to learn",
+            percent(shop.ties)
+        );
+        return does_not_fit(FAMILY, why);
+    }
+    let why = format!(
+        "{} customers bought at three moments or more ({} of the purchases share their moment with another): it learns \
+         what follows what",
+        shop.sequences,
+        percent(shop.ties)
+    );
+    fits(FAMILY, why.clone(), config(wanted, &why))
+}
+
+fn config(wanted: &Wanted<'_>, why: &str) -> String {
+    let shop = wanted.shop;
+    let window = wanted.window(MOST);
+    let purchases = window.as_ref().map_or(shop.purchases, |window| window.purchases);
+    let epochs = wanted.epochs(purchases, 2, 40);
+    let dim = if shop.purchases < 150_000 { 64 } else { 128 };
+    let length = if shop.history.three_quarters <= 40 { 50 } else { 100 };
+    let negatives = shop.articles.clamp(256, 1_024);
+    let mut text = format!(
+        "# A decoder transformer over a customer's purchases in their order; models/configs/decoder-modern.toml, sized to\n\
+         # this shop.\n# {why}.\n\n\
+         [model]\nname = \"{FAMILY}\"\nfamily = \"{FAMILY}\"\ndim = {dim}\n\n\
+         [sequence]\nlength = {length}\n# Few customers a step where histories are long, many where they are short.\n\
+         batch_purchases = 1536\ntied = true\n\n\
+         [decoder]\nlayers = 2\nheads = 2\nfeed_forward = {}\nactivation = \"gelu\"\npositions = \"rotary\"\n\
+         # Histories are short and the table is large: much is dropped.\ndropout = 0.5\n\n\
+         [loss]\nlogq = true\nuniform_negatives = {negatives}\n\n\
+         [optimizer]\nlearning_rate = 0.0015\nwarmup_steps = 100\n\n[training]\n{}",
+        dim * 2,
+        training(wanted, epochs, 5)
+    );
+    if let Some(window) = window {
+        let _ = writeln!(text, "# All {} purchases would take long.", shop.purchases);
+        let _ = writeln!(text, "window_days = {}", window.days);
+    }
+    text.push('\n');
+    text.push_str(&wanted.split());
+    text
+}

@@ -1,0 +1,32 @@
+use super::{Proposal, Wanted, does_not_fit, fits, training};
+
+const FAMILY: &str = "elsa";
+/// Customers with two articles, from which articles can be said to go together.
+const PAIRS: usize = 50;
+
+/// A linear autoencoder over what customers bought, in any order.
+pub(super) fn proposal(wanted: &Wanted<'_>) -> Proposal {
+    let shop = wanted.shop;
+    if shop.pairs < PAIRS {
+        let why =
+            format!("{} customers bought two different articles; it learns from pairs and needs {PAIRS}", shop.pairs);
+        return does_not_fit(FAMILY, why);
+    }
+    let why = format!("{} customers bought two different articles or more: it learns which go together", shop.pairs);
+    // Wide enough to tell a catalogue apart, narrow enough to learn from few customers.
+    let dim = match shop.pairs {
+        0..=500 => 64,
+        501..=5_000 => 128,
+        _ => 256,
+    };
+    let epochs = wanted.epochs(shop.purchases, 5, 60);
+    let config = format!(
+        "# ELSA, a linear autoencoder: articles that the same customers buy are near to each other, whatever the order.\n\
+         # {why}. It trains in seconds.\n\n\
+         [model]\nname = \"{FAMILY}\"\nfamily = \"{FAMILY}\"\ndim = {dim}\n\n\
+         [training]\n{}\n{}",
+        training(wanted, epochs, 5),
+        wanted.split()
+    );
+    fits(FAMILY, why, config)
+}

@@ -1,0 +1,326 @@
+//! What the values of a column are like.
+
+use super::moment::{self, Detector, Notation};
+use crate::dataset::LIST_END;
+use std::collections::{HashMap, HashSet, hash_map::DefaultHasher};
+use std::hash::{Hash, Hasher};
+
+/// Different values that are told apart at most; beyond, a column counts as one of ids or texts.
+const MOST_VALUES: usize = 200_000;
+/// Different values whose counts are kept.
+const MOST_COUNTED: usize = 400;
+
+/// Spellings of "no value" that an import knows by itself.
+const MISSING: [&str; 11] = ["", "null", "nan", "none", "na", "n/a", "nil", "\\n", "#n/a", "-", "—"];
+
+/// What some shops write where there is no customer.
+const NOBODY: [&str; 9] = ["0", "-1", "guest", "anonymous", "anon", "unknown", "gast", "undefined", "(not set)"];
+
+/// A column of a table, measured over a sample of its rows.
+#[derive(Debug)]
+pub(super) struct Column {
+    pub name: String,
+    pub rows: usize,
+    /// Rows with a value.
+    pub filled: usize,
+    pub distinct: usize,
+    /// Hashes of the values.
+    pub values: HashSet<u64>,
+    /// The values and how often they occur, most frequent first; empty when there are too many.
+    pub frequent: Vec<(String, usize)>,
+    /// Values that shops write for "nobody", and how often.
+    nobody: Vec<(&'static str, usize)>,
+    pub numbers: usize,
+    pub whole: usize,
+    pub negative: usize,
+    pub zero: usize,
+    pub min: f64,
+    pub max: f64,
+    /// Mean characters of a value.
+    pub length: f64,
+    pub spaced: usize,
+    pub links: usize,
+    pub clocks: usize,
+    /// Values in the form of Amazon's and books' numbers.
+    pub asins: usize,
+    pub emails: usize,
+    /// The notation of times that fits every value.
+    pub notation: Option<Notation>,
+    pub list: Option<List>,
+    /// The file itself says that cells hold lists.
+    pub typed_list: bool,
+}
+
+/// How several values stand in one cell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct List {
+    pub separator: String,
+    /// What stands between an item and its quantity.
+    pub quantity: Option<String>,
+}
+
+impl Column {
+    pub fn of<'a>(name: &str, typed_list: bool, cells: impl Iterator<Item = &'a str>, day_first: bool) -> Self {
+        let mut column = Self::empty(name, typed_list);
+        let (mut counts, mut detector) = (HashMap::<&str, usize>::new(), Detector::new());
+        let mut lists = ListDetector::default();
+        for cell in cells {
+            column.rows += 1;
+            let cell = cell.trim();
+            if is_missing(cell) {
+                continue;
+            }
+            column.add(cell);
+            detector.add(cell);
+            lists.add(cell);
+            if counts.len() <= MOST_COUNTED {
+                *counts.entry(cell).or_default() += 1;
+            }
+        }
+        column.distinct = column.values.len();
+        column.length /= column.filled.max(1) as f64;
+        if counts.len() <= MOST_COUNTED {
+            column.frequent = counts.into_iter().map(|(value, count)| (value.to_owned(), count)).collect();
+            column.frequent.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        }
+        column.notation = detector.finish(day_first);
+        column.list = lists.finish(column.filled);
+        column
+    }
+
+    fn empty(name: &str, typed_list: bool) -> Self {
+        Self {
+            name: name.to_owned(),
+            rows: 0,
+            filled: 0,
+            distinct: 0,
+            values: HashSet::new(),
+            frequent: Vec::new(),
+            nobody: Vec::new(),
+            numbers: 0,
+            whole: 0,
+            negative: 0,
+            zero: 0,
+            min: f64::INFINITY,
+            max: f64::NEG_INFINITY,
+            length: 0.0,
+            spaced: 0,
+            links: 0,
+            clocks: 0,
+            asins: 0,
+            emails: 0,
+            notation: None,
+            list: None,
+            typed_list,
+        }
+    }
+
+    fn add(&mut self, cell: &str) {
+        self.filled += 1;
+        if self.values.len() < MOST_VALUES {
+            self.values.insert(hash(cell));
+        }
+        self.length += cell.chars().count() as f64;
+        self.spaced += usize::from(cell.contains(' '));
+        self.links += usize::from(cell.starts_with("http://") || cell.starts_with("https://"));
+        self.clocks += usize::from(moment::is_clock(cell));
+        self.asins += usize::from(is_asin(cell));
+        self.emails += usize::from(cell.contains('@') && cell.contains('.') && !cell.contains(' '));
+        if let Some(nobody) = NOBODY.iter().find(|nobody| cell.eq_ignore_ascii_case(nobody)) {
+            match self.nobody.iter_mut().find(|(known, _)| known == nobody) {
+                Some((_, count)) => *count += 1,
+                None => self.nobody.push((nobody, 1)),
+            }
+        }
+        if let Some(number) = number(cell) {
+            self.numbers += 1;
+            self.whole += usize::from(number.fract() == 0.0);
+            self.negative += usize::from(number < 0.0);
+            self.zero += usize::from(number == 0.0);
+            self.min = self.min.min(number);
+            self.max = self.max.max(number);
+        }
+    }
+
+    /// Share of the rows that have a value.
+    pub fn coverage(&self) -> f64 {
+        self.filled as f64 / self.rows.max(1) as f64
+    }
+
+    /// Share of the values that meet a count.
+    pub fn share(&self, count: usize) -> f64 {
+        count as f64 / self.filled.max(1) as f64
+    }
+
+    /// Whether (nearly) no two rows have the same value.
+    pub fn is_unique(&self) -> bool {
+        self.filled > 0 && self.coverage() > 0.98 && self.distinct as f64 >= 0.999 * self.filled as f64
+    }
+
+    pub fn is_number(&self) -> bool {
+        self.filled > 0 && self.share(self.numbers) >= 0.95
+    }
+
+    pub fn is_whole(&self) -> bool {
+        self.filled > 0 && self.share(self.whole) >= 0.95
+    }
+
+    /// Share of this column's values that the other one has too.
+    pub fn within(&self, other: &Self) -> f64 {
+        let common = self.values.iter().filter(|value| other.values.contains(value)).count();
+        common as f64 / self.values.len().max(1) as f64
+    }
+
+    /// Values for "nobody" that occur far more often than any one customer would.
+    pub fn placeholders(&self) -> Vec<String> {
+        let usual = self.filled as f64 / self.distinct.max(1) as f64;
+        let many = |count: usize| count as f64 > 20.0 * usual && count * 100 > self.filled;
+        self.nobody.iter().filter(|(_, count)| many(*count)).map(|(value, _)| (*value).to_owned()).collect()
+    }
+
+    /// Text of the kind that is read, not counted.
+    pub fn is_prose(&self) -> bool {
+        self.length > 60.0
+    }
+}
+
+pub(super) fn is_missing(cell: &str) -> bool {
+    MISSING.iter().any(|missing| cell.eq_ignore_ascii_case(missing))
+}
+
+/// The hash of a value; `706016001.0` and `706016001` are one.
+pub(super) fn hash(cell: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    cell.strip_suffix(".0").unwrap_or(cell).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A number, also with a decimal comma or a currency around it.
+pub(super) fn number(cell: &str) -> Option<f64> {
+    let parsed = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite());
+    // Spellings of not a number are parsed as such.
+    if !cell.contains(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    parsed(cell).or_else(|| {
+        let symbol = |c: char| matches!(c, '€' | '$' | '£' | '¥' | 'R' | ' ' | '\u{a0}') || c.is_ascii_uppercase();
+        let bare = cell.trim_matches(symbol);
+        let digits = bare.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | ',' | '-'));
+        if !digits || bare.matches(',').count() > 1 && bare.contains('.') {
+            return None;
+        }
+        parsed(bare).or_else(|| parsed(&bare.replace('.', "").replace(',', ".")))
+    })
+}
+
+/// Whether a number is written with a comma before its fraction.
+pub(super) fn has_decimal_comma(cell: &str) -> bool {
+    let Some((before, fraction)) = cell.rsplit_once(',') else { return false };
+    let fraction = fraction.trim_end_matches(|c: char| !c.is_ascii_digit());
+    (1..=2).contains(&fraction.len())
+        && fraction.bytes().all(|b| b.is_ascii_digit())
+        && before.ends_with(|c: char| c.is_ascii_digit())
+        && number(cell).is_some()
+}
+
+fn is_asin(cell: &str) -> bool {
+    let bytes = cell.as_bytes();
+    let amazon = bytes.starts_with(b"B0") && bytes.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+    let isbn = bytes.len() == 10 && bytes[..9].iter().all(u8::is_ascii_digit) && matches!(bytes[9], b'0'..=b'9' | b'X');
+    bytes.len() == 10 && (amazon || isbn)
+}
+
+/// Counts the cells that a separator cuts into short parts.
+#[derive(Default)]
+struct ListDetector {
+    cut: [usize; SEPARATORS.len()],
+    parts: HashSet<u64>,
+    count: usize,
+    quantities: usize,
+    json: usize,
+}
+
+const SEPARATORS: [&str; 4] = ["|", ";", ", ", ","];
+const QUANTITY: &str = " x ";
+
+impl ListDetector {
+    fn add(&mut self, cell: &str) {
+        self.json += usize::from(cell.starts_with('[') && cell.ends_with(']'));
+        for (cut, separator) in self.cut.iter_mut().zip(SEPARATORS) {
+            let parts = || cell.split(separator).map(str::trim);
+            let short = parts().all(|part| (1..=40).contains(&part.chars().count()) && part.matches(' ').count() < 4);
+            let alike = short && parts().nth(1).is_some();
+            *cut += usize::from(alike && !has_decimal_comma(cell));
+        }
+        let item = cell.split(['|', ';', ',']).next().unwrap_or(cell);
+        let counted = |(_, quantity): (&str, &str)| quantity.trim().parse::<u32>().is_ok();
+        self.quantities += usize::from(item.rsplit_once(QUANTITY).is_some_and(counted));
+        if self.parts.len() < MOST_VALUES {
+            for part in cell.split(['|', ';', ',']).map(str::trim) {
+                self.count += 1;
+                self.parts.insert(hash(part));
+            }
+        }
+    }
+
+    /// A separator that cuts many cells into parts that come again in others.
+    fn finish(self, filled: usize) -> Option<List> {
+        let share = |count: usize| count as f64 / filled.max(1) as f64;
+        let quantity = (share(self.quantities) > 0.9).then(|| QUANTITY.to_owned());
+        let repeats = self.parts.len() * 2 <= self.count || quantity.is_some();
+        let best = (0..SEPARATORS.len()).find(|&at| share(self.cut[at]) > 0.2)?;
+        (repeats && share(self.json) < 0.5).then(|| List { separator: SEPARATORS[best].to_owned(), quantity })
+    }
+}
+
+/// The elements of a cell that a typed file gives as a list.
+pub(super) fn list_text(cell: &str) -> String {
+    cell.trim_end_matches(LIST_END).replace(LIST_END, "|")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(cells: &[&str]) -> Column {
+        Column::of("x", false, cells.iter().copied(), false)
+    }
+
+    #[test]
+    fn values_are_counted_by_kind() {
+        let numbers = column(&["1", "2.5", "", "NULL", "-3"]);
+        assert_eq!((numbers.filled, numbers.numbers, numbers.whole, numbers.negative), (3, 3, 2, 1));
+        assert_eq!((numbers.min, numbers.max), (-3.0, 2.5));
+        assert!(numbers.is_number() && !numbers.is_whole() && numbers.is_unique() == false);
+        let ids = column(&["7060.0", "7061"]);
+        assert!(ids.values.contains(&hash("7060")) && ids.is_unique());
+        assert!(column(&["a", "b"]).within(&column(&["b", "c"])) == 0.5);
+        assert_eq!(column(&["B0006IEJB8", "0205616461", "A39HTATAQ9V7YF"]).asins, 2);
+    }
+
+    #[test]
+    fn numbers_with_commas_and_currencies() {
+        for (cell, expected) in [
+            ("1.234,56", Some(1234.56)),
+            ("9,99", Some(9.99)),
+            ("€ 9,99", Some(9.99)),
+            ("15.00 USD", Some(15.0)),
+            ("R$ 5,00", Some(5.0)),
+            ("SKU-1", None),
+            ("12 Monkeys", None),
+            ("nan", None),
+        ] {
+            assert_eq!(number(cell), expected, "{cell}");
+        }
+        assert!(has_decimal_comma("9,99") && has_decimal_comma("1.234,5 €") && !has_decimal_comma("1,234"));
+    }
+
+    #[test]
+    fn lists_are_found_by_parts_that_come_again() {
+        let genres = column(&["Drama|Comedy", "Comedy", "Drama|Comedy|War", "War"]);
+        assert_eq!(genres.list.unwrap().separator, "|");
+        assert!(column(&["Hat, blue, large", "Shoe and a lace, black", "Coat"]).list.is_none());
+        let items = column(&["SKU-0 x 2|SKU-3 x 1", "SKU-1 x 1", "SKU-9 x 4|SKU-8 x 1"]).list.unwrap();
+        assert_eq!((items.separator.as_str(), items.quantity.as_deref()), ("|", Some(" x ")));
+    }
+}

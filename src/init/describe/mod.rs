@@ -1,0 +1,162 @@
+//! From a folder of exports to a `dataset.toml`.
+//!
+//! [`table`] finds the files and how they are written, [`column`] and [`moment`] measure the values of each column,
+//! [`words`] knows what people call things, [`purchases`] and [`entities`] decide, and [`write`] puts it down with
+//! the reasons. A column gets a role by its name and its values together; where the values allow two readings the
+//! description says so.
+
+mod column;
+mod entities;
+mod moment;
+mod names;
+mod purchases;
+mod table;
+#[cfg(test)]
+mod tests;
+mod text;
+mod words;
+mod write;
+
+use super::InitError;
+use crate::dataset::look;
+use entities::{ENOUGH, Entities};
+use purchases::Purchases;
+use std::path::Path;
+use table::{Table, Unread};
+use words::{Role, says};
+
+/// What a folder holds, in the words of a `dataset.toml`.
+#[derive(Debug, Clone)]
+pub struct Described {
+    /// The text of the file.
+    pub text: String,
+    /// One line each for people: which files are what.
+    pub findings: Vec<String>,
+}
+
+/// How a folder's data is read.
+#[derive(Debug)]
+pub enum Layout {
+    /// By its own `dataset.toml`.
+    Described,
+    /// By a preset, of this name, that needs no description.
+    Preset(&'static str),
+    /// By this description.
+    Guessed(Described),
+}
+
+/// Looks at the files of a folder.
+///
+/// # Errors
+/// [`InitError::Undecided`] with what was seen, when the files do not say who bought what; a folder that cannot be
+/// read.
+pub fn describe(dir: &Path) -> Result<Layout, InitError> {
+    if dir.join("dataset.toml").is_file() {
+        return Ok(Layout::Described);
+    }
+    if let Some(preset) = look::preset(dir)? {
+        return Ok(Layout::Preset(preset));
+    }
+    let (tables, unread) = table::tables(dir)?;
+    let found = purchases::purchases(&tables);
+    if found.customer.is_none() || found.article.is_none() {
+        return Err(InitError::Undecided { dir: dir.to_owned(), seen: seen(&tables, &unread, &found) });
+    }
+    let (mut sections, mut notes) = (Vec::new(), Vec::new());
+    for role in [Role::Article, Role::Customer] {
+        let Some(entities) = entities::entities(&tables, &found, role) else { continue };
+        match entities.coverage >= ENOUGH {
+            true => sections.push((role, entities)),
+            false => notes.push(too_few(&tables, &entities, role)),
+        }
+    }
+    notes.extend(unused(&tables, &found, &sections));
+    notes.extend(unread.iter().map(|Unread { file, why }| format!("{} is not read: {why}", file.display())));
+    let findings = findings(&tables, &found, &sections, &notes);
+    let text = write::Text { tables: &tables, found: &found, entities: &sections, notes: &notes }.write();
+    Ok(Layout::Guessed(Described { text, findings }))
+}
+
+/// Why a table of entities is left out: its section would cost the purchases of those it does not name.
+fn too_few(tables: &[Table], entities: &Entities, role: Role) -> String {
+    let (table, what) = (&tables[entities.table], if role == Role::Article { "articles" } else { "customers" });
+    let share = entities.coverage * 100.0;
+    format!(
+        "{} describes {what}, but names only {share:.0} % of those in the purchases; a section [{what}] would reject the \
+         others",
+        table.file()
+    )
+}
+
+fn unused(tables: &[Table], found: &Purchases, sections: &[(Role, Entities)]) -> Vec<String> {
+    let used = |at: usize| {
+        at == found.table
+            || found.joins.iter().any(|join| join.table == at)
+            || sections.iter().any(|(_, entities)| entities.table == at)
+    };
+    let unused = tables.iter().enumerate().filter(|(at, _)| !used(*at));
+    unused.map(|(_, table)| format!("{} is not read: no column needs it", table.file())).collect()
+}
+
+fn findings(tables: &[Table], found: &Purchases, sections: &[(Role, Entities)], notes: &[String]) -> Vec<String> {
+    let table = &tables[found.table];
+    let name = |place: purchases::Place| tables[place.table].column(place.column).name.clone();
+    let mut findings = Vec::new();
+    let who = found.customer.map(name).unwrap_or_default();
+    let what = found.article.map(name).unwrap_or_default();
+    let when = found.time.as_ref().map_or_else(
+        || "no column with times: the order of the rows counts".to_owned(),
+        |time| format!("time `{}` written as {}", name(time.column), time.format),
+    );
+    findings.push(format!("purchases: {}, customer `{who}`, article `{what}`, {when}", table.file()));
+    if let Some(other) = found.time.as_ref().and_then(|time| time.otherwise.as_ref()) {
+        findings.push(format!("day and month may be the other way round ({other}): no value tells; check time_format"));
+    }
+    for join in &found.joins {
+        findings.push(format!("joined to them: {}", tables[join.table].file()));
+    }
+    for (role, entities) in sections {
+        let what = if *role == Role::Article { "articles" } else { "customers" };
+        let columns = entities.attributes.len();
+        findings.push(format!("{what}: {}, {columns} columns kept", tables[entities.table].file()));
+    }
+    findings.extend(notes.iter().cloned());
+    findings
+}
+
+/// What was seen, for someone who now has to write the description.
+fn seen(tables: &[Table], unread: &[Unread], found: &Purchases) -> String {
+    let mut seen = String::new();
+    for table in tables.iter().take(12) {
+        let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).take(40).collect();
+        seen.push_str(&format!("\n  {}: columns {}", table.file(), names.join(", ")));
+        for (role, what) in [(Role::Customer, "customer"), (Role::Article, "article")] {
+            let candidates: Vec<String> = table
+                .columns
+                .iter()
+                .filter(|column| says(&column.name, role) > 0)
+                .map(|column| format!("`{}` ({} different in {} rows)", column.name, column.distinct, column.rows))
+                .collect();
+            if !candidates.is_empty() {
+                seen.push_str(&format!("\n    perhaps the {what}: {}", candidates.join(", ")));
+            }
+        }
+    }
+    for Unread { file, why } in unread.iter().take(12) {
+        seen.push_str(&format!("\n  {}: {why}", file.display()));
+    }
+    if tables.is_empty() && unread.is_empty() {
+        seen.push_str("\n  there is no table: no csv, json, parquet or xlsx file, compressed or not");
+    }
+    let lacks = match (found.customer, found.article) {
+        (None, None) => "neither a column of customers nor one of articles",
+        (None, _) => "no column of customers",
+        _ => "no column of articles",
+    };
+    seen.push_str(&format!(
+        "\nNo table of purchases was found: {lacks}. Write a dataset.toml that names them:\n  [purchases]\n  files = \
+         [\"…\"]\n  customer = \"…\"\n  article = \"…\"\n  time = \"…\"\nThe page docs/datasets.md has an example for each \
+         kind of export."
+    ));
+    seen
+}

@@ -1,0 +1,420 @@
+//! Which table holds the purchases, and what its columns mean.
+
+use super::column::Column;
+use super::table::Table;
+use super::words::{Action, Role, Words, action, file_says, is_void, says};
+use std::collections::BTreeMap;
+
+/// A column of the purchases' rows: of the table itself or of one that is joined to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub table: usize,
+    pub column: usize,
+}
+
+/// A table whose columns are looked up for each row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Join {
+    pub table: usize,
+    /// The column on the side of the purchases.
+    pub left: Place,
+    /// The column of the joined table, unique there.
+    pub right: usize,
+}
+
+/// When something was bought.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Times {
+    pub column: Place,
+    pub clock: Option<Place>,
+    pub format: String,
+    pub otherwise: Option<String>,
+}
+
+/// A condition on a column, as `where` writes it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Condition {
+    Above0(Place),
+    Not(Place, Vec<String>),
+}
+
+/// What was found.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Purchases {
+    pub table: usize,
+    pub joins: Vec<Join>,
+    pub customer: Option<Place>,
+    pub article: Option<Place>,
+    pub order: Option<Place>,
+    pub time: Option<Times>,
+    pub price: Option<Place>,
+    pub quantity: Option<Place>,
+    pub channel: Option<Place>,
+    pub rating: Option<Place>,
+    pub event: Option<(Place, Vec<(String, Weight)>)>,
+    pub conditions: Vec<Condition>,
+    pub fill_down: Vec<Place>,
+    pub missing: Vec<String>,
+    pub split: Option<super::column::List>,
+    score: f64,
+}
+
+/// How much an event counts; `None`: it does not.
+pub(super) type Weight = Option<f32>;
+
+/// The best reading of the tables, and whether it says who bought what.
+pub(super) fn purchases(tables: &[Table]) -> Purchases {
+    let candidates = (0..tables.len()).map(|table| Reading { tables, places: places(tables, table) }.purchases(table));
+    let best = candidates.max_by(|a, b| a.score.total_cmp(&b.score));
+    best.unwrap_or_default()
+}
+
+fn places(tables: &[Table], table: usize) -> Vec<Place> {
+    (0..tables[table].columns.len()).map(|column| Place { table, column }).collect()
+}
+
+/// A table read as purchases, with what is joined to it.
+struct Reading<'a> {
+    tables: &'a [Table],
+    places: Vec<Place>,
+}
+
+impl Reading<'_> {
+    fn column(&self, place: Place) -> &Column {
+        self.tables[place.table].column(place.column)
+    }
+
+    fn purchases(mut self, table: usize) -> Purchases {
+        let mut found = Purchases { table, article: self.article(table), ..Purchases::default() };
+        found.joins = self.joins(table, found.article);
+        for join in &found.joins {
+            self.places.extend(places(self.tables, join.table).into_iter().filter(|place| place.column != join.right));
+        }
+        found.customer = self.customer(found.article);
+        if found.article.is_none() || found.customer.is_none() {
+            let (article, customer) = self.unnamed(table, found.article, found.customer);
+            (found.article, found.customer) = (article, customer);
+        }
+        found.order = self.best(Role::Order, |column| f64::from(u8::from(!column.is_unique())));
+        found.time = self.time();
+        let taken = |found: &Purchases, place: Place| {
+            found.customer == Some(place)
+                || found.article == Some(place)
+                || found.order == Some(place)
+                || found.time.as_ref().is_some_and(|time| time.column == place || time.clock == Some(place))
+        };
+        let free: Vec<Place> = self.places.iter().copied().filter(|&place| !taken(&found, place)).collect();
+        let free = Reading { tables: self.tables, places: free };
+        found.price = free.best(Role::Price, |c| f64::from(u8::from(c.is_number() && c.min >= 0.0)) * c.coverage());
+        found.quantity = free.best(Role::Quantity, |c| f64::from(u8::from(c.is_number())) * c.coverage());
+        found.channel =
+            free.best(Role::Channel, |c| f64::from(u8::from(c.is_whole() && c.min >= 0.0 && c.max < 256.0)));
+        found.rating = free.best(Role::Rating, |c| f64::from(u8::from(c.is_number() && c.distinct <= 40)));
+        found.event = free.event(found.customer);
+        self.conditions(&mut found);
+        self.gaps(&mut found);
+        found.score = self.score(&found);
+        found
+    }
+
+    /// The column that says a role most clearly; `fits` is 0 for those that cannot have it, else at most 1.
+    fn best(&self, role: Role, fits: impl Fn(&Column) -> f64) -> Option<Place> {
+        let score = |place: &Place| f64::from(says(&self.column(*place).name, role)) * fits(self.column(*place));
+        let scored = self.places.iter().map(|place| (score(place), *place)).filter(|(score, _)| *score > 0.0);
+        // The first of equals: ids stand in front.
+        scored
+            .fold(None, |best: Option<(f64, Place)>, next| match best {
+                Some(best) if best.0 >= next.0 => Some(best),
+                _ => Some(next),
+            })
+            .map(|(_, place)| place)
+    }
+
+    fn article(&self, table: usize) -> Option<Place> {
+        let is_key_elsewhere = |column: &Column| {
+            let others = self.tables.iter().enumerate().filter(|(at, _)| *at != table).map(|(_, other)| other);
+            others
+                .flat_map(|other| &other.columns)
+                .any(|other| other.is_unique() && says(&other.name, Role::Article) >= 2 && column.within(other) > 0.5)
+        };
+        self.best(Role::Article, |column| {
+            let one_each = column.is_unique() && column.rows > 50;
+            let few = column.distinct < 3 && column.rows > 100;
+            if column.filled == 0 || one_each || few || column.notation.as_ref().is_some_and(|n| !n.number) {
+                return 0.0;
+            }
+            column.coverage() * if is_key_elsewhere(column) { 1.0 } else { 0.8 }
+        })
+    }
+
+    fn customer(&self, article: Option<Place>) -> Option<Place> {
+        let free = Reading {
+            tables: self.tables,
+            places: self.places.iter().copied().filter(|&place| Some(place) != article).collect(),
+        };
+        free.best(Role::Customer, |column| {
+            // A customer id that every row has anew is an id of the row.
+            let anew = column.is_unique() && column.rows > 50;
+            let prose = column.is_prose() || column.notation.as_ref().is_some_and(|n| !n.number);
+            if column.distinct < 2 && column.rows > 50 || prose {
+                return 0.0;
+            }
+            let unique = Words::of(&column.name).has(&["unique"]);
+            column.coverage() * if anew { 0.3 } else { 0.9 } + if unique { 0.1 } else { 0.0 }
+        })
+    }
+
+    /// The tables that say who and when, where the lines of orders do not.
+    fn joins(&self, table: usize, article: Option<Place>) -> Vec<Join> {
+        let lacks_customer = self.customer(article).is_none();
+        let lacks_time = self.time().is_none();
+        if article.is_none() || !(lacks_customer || lacks_time) {
+            return Vec::new();
+        }
+        let Some(orders) = self.joined(table, &[table], Role::Order) else { return Vec::new() };
+        let mut joins = vec![orders.clone()];
+        // In some shops every order has a customer of its own, and another table tells the person.
+        let with_orders = Reading { tables: self.tables, places: places(self.tables, orders.table) };
+        let anew = with_orders.customer(None).is_none_or(|place| self.column(place).is_unique());
+        if anew && let Some(persons) = with_orders.joined(orders.table, &[table, orders.table], Role::Customer) {
+            let persons_table = &self.tables[persons.table];
+            let person = |column: &Column| says(&column.name, Role::Customer) >= 2 && !column.is_unique();
+            if persons_table.columns.iter().any(person) {
+                joins.push(persons);
+            }
+        }
+        joins
+    }
+
+    /// A table with a unique column that holds the values of a column of this one.
+    fn joined(&self, table: usize, without: &[usize], role: Role) -> Option<Join> {
+        let mut best: Option<(f64, Join)> = None;
+        for &left in self.places.iter().filter(|place| place.table == table) {
+            let key = self.column(left);
+            if says(&key.name, role) < 2 || key.filled == 0 {
+                continue;
+            }
+            for (other, joined) in self.tables.iter().enumerate().filter(|(at, _)| !without.contains(at)) {
+                for (right, column) in joined.columns.iter().enumerate() {
+                    let named = column.name == key.name || says(&column.name, role) >= 2;
+                    let within = key.within(column);
+                    let useful = joined.columns.iter().enumerate().any(|(at, column)| {
+                        at != right && (says(&column.name, Role::Customer) >= 1 || says(&column.name, Role::Time) >= 1)
+                    });
+                    let fits = named && useful && column.is_unique() && (within > 0.5 || !joined.whole && within > 0.0);
+                    let score = within + f64::from(u8::from(column.name == key.name));
+                    if fits && best.as_ref().is_none_or(|(before, _)| score > *before) {
+                        best = Some((score, Join { table: other, left, right }));
+                    }
+                }
+            }
+        }
+        best.map(|(_, join)| join)
+    }
+
+    fn time(&self) -> Option<Times> {
+        let score = |place: Place| {
+            let column = self.column(place);
+            let notation = column.notation.as_ref()?;
+            let name = says(&column.name, Role::Time);
+            let counted = says(&column.name, Role::Sequence) > 0;
+            let possible = match (notation.number, notation.days) {
+                (false, _) => true,
+                // Small numbers are days only where they are called so.
+                (true, true) => counted || Words::of(&column.name).has(&["day", "tag", "dia", "jour"]) && name > 0,
+                (true, false) => name > 0,
+            };
+            let detail =
+                if notation.number && notation.days { -8.0 } else { f64::from(u8::from(!notation.days)) * 2.0 };
+            let score = f64::from(name) * 5.0 + detail + column.coverage() * 4.0;
+            // A column without a value in most rows is of something else, such as a cancellation.
+            (possible && column.coverage() > 0.02).then_some(score)
+        };
+        let scored = self.places.iter().filter_map(|&place| Some((score(place)?, place)));
+        let (_, place) = scored.fold(None, |best: Option<(f64, Place)>, next| match best {
+            Some(best) if best.0 >= next.0 => Some(best),
+            _ => Some(next),
+        })?;
+        let notation = self.column(place).notation.clone()?;
+        let clock = self.clock(place).filter(|_| notation.days && !notation.number);
+        let format = match clock {
+            Some(clock) => with_clock(&notation.format, self.column(clock)),
+            None => notation.format,
+        };
+        let otherwise = notation.otherwise.filter(|_| clock.is_none());
+        Some(Times { column: place, clock, format, otherwise })
+    }
+
+    /// The column with the time of day beside a date.
+    fn clock(&self, date: Place) -> Option<Place> {
+        let is_clock = |&place: &Place| {
+            let column = self.column(place);
+            place.table == date.table && column.filled > 0 && column.share(column.clocks) > 0.95
+        };
+        self.places.iter().copied().find(is_clock)
+    }
+
+    /// The column that says what happened, and what of it counts.
+    fn event(&self, customer: Option<Place>) -> Option<(Place, Vec<(String, Weight)>)> {
+        let of = |&place: &Place| {
+            let column = self.column(place);
+            let named = says(&column.name, Role::Event) >= 2;
+            let actions: Vec<Option<Action>> = column.frequent.iter().map(|(value, _)| action(value)).collect();
+            let purchase = actions.contains(&Some(Action::Purchase));
+            let known = actions.iter().flatten().count();
+            let few = (1..=30).contains(&column.frequent.len());
+            few && (named && known > 0 || purchase && known >= 2)
+        };
+        let place = self.places.iter().copied().find(of)?;
+        Some((place, self.weights(place, customer)))
+    }
+
+    /// Purchases alone where there are enough of them to learn from; else what leads to them counts a little.
+    fn weights(&self, place: Place, customer: Option<Place>) -> Vec<(String, Weight)> {
+        let column = self.column(place);
+        let purchases = || column.frequent.iter().filter(|(value, _)| action(value) == Some(Action::Purchase));
+        let enough = customer.is_some_and(|customer| self.buyers_again(place, customer) >= 50);
+        let alone = enough || purchases().next().is_some() && purchases().count() == column.frequent.len();
+        let weight = |value: &str| match action(value)? {
+            Action::Purchase => Some(1.0),
+            _ if alone => None,
+            Action::Cart => Some(0.3),
+            Action::Like => Some(0.2),
+            Action::View => Some(0.05),
+        };
+        column.frequent.iter().map(|(value, _)| (value.clone(), weight(value))).collect()
+    }
+
+    /// Customers of the sample with two purchases or more.
+    fn buyers_again(&self, event: Place, customer: Place) -> usize {
+        let table = &self.tables[event.table];
+        if customer.table != event.table {
+            return usize::MAX;
+        }
+        let mut counts = BTreeMap::<&str, usize>::new();
+        for row in 0..table.rows.len() {
+            let bought = table.cell(row, event.column).and_then(action) == Some(Action::Purchase);
+            if let Some(customer) = table.cell(row, customer.column).filter(|_| bought) {
+                *counts.entry(customer).or_default() += 1;
+            }
+        }
+        counts.values().filter(|&&count| count >= 2).count()
+    }
+
+    fn conditions(&self, found: &mut Purchases) {
+        if let Some(quantity) = found.quantity {
+            let column = self.column(quantity);
+            if column.negative + column.zero > 0 {
+                found.conditions.push(Condition::Above0(quantity));
+            }
+        }
+        for &place in &self.places {
+            let column = self.column(place);
+            let void: Vec<String> =
+                column.frequent.iter().filter(|(value, _)| is_void(value)).map(|(value, _)| value.clone()).collect();
+            if says(&column.name, Role::Status) > 0 && !void.is_empty() && column.frequent.len() <= 30 {
+                found.conditions.push(Condition::Not(place, void));
+            }
+        }
+    }
+
+    /// What stands for no customer, cells that continue the row above, items in one cell.
+    fn gaps(&self, found: &mut Purchases) {
+        if let Some(article) = found.article {
+            let column = self.column(article);
+            found.split = column.list.clone().filter(|list| list.quantity.is_some() && !column.typed_list);
+        }
+        let Some(customer) = found.customer else { return };
+        found.missing = self.column(customer).placeholders();
+        let Some(order) = found.order.filter(|order| order.table == customer.table) else { return };
+        let time = found.time.as_ref().map(|time| time.column);
+        for place in [Some(customer), time].into_iter().flatten() {
+            if place.table == order.table && self.continues(place, order) {
+                found.fill_down.push(place);
+            }
+        }
+    }
+
+    /// Whether the empty cells of a column stand in further rows of the same order.
+    fn continues(&self, place: Place, order: Place) -> bool {
+        let table = &self.tables[place.table];
+        let (mut empty, mut continued) = (0, 0);
+        for row in 1..table.rows.len() {
+            if table.cell(row, place.column).is_none() {
+                empty += 1;
+                let same = table.cell(row, order.column) == table.cell(row - 1, order.column);
+                continued += usize::from(same && table.cell(row, order.column).is_some());
+            }
+        }
+        empty > 0 && continued * 10 >= empty * 9
+    }
+
+    /// Ids without telling names: what repeats, in the order in which people write them, the customer first.
+    fn unnamed(&self, table: usize, article: Option<Place>, customer: Option<Place>) -> (Option<Place>, Option<Place>) {
+        if self.tables[table].options.header {
+            return (article, customer);
+        }
+        let is_id = |&&place: &&Place| {
+            let column = self.column(place);
+            let moment = column.notation.as_ref().is_some_and(|n| !n.number || !n.days);
+            let low = column.distinct < 8 && column.rows > 20 || column.distinct < 2;
+            let fraction = column.is_number() && !column.is_whole();
+            place.table == table
+                && column.coverage() > 0.9
+                && !moment
+                && !low
+                && !fraction
+                && !column.is_unique()
+                && !column.is_prose()
+                && action_share(column) < 0.5
+        };
+        let ids: Vec<Place> = self.places.iter().filter(is_id).copied().collect();
+        let asin = ids.iter().copied().find(|&place| {
+            let column = self.column(place);
+            column.share(column.asins) > 0.9
+        });
+        match (ids.as_slice(), asin) {
+            ([first, second, ..], Some(asin)) => (Some(asin), Some(if *first == asin { *second } else { *first })),
+            ([customer, article, ..], None) => (Some(*article), Some(*customer)),
+            _ => (article, customer),
+        }
+    }
+
+    fn score(&self, found: &Purchases) -> f64 {
+        let name = |place: Option<Place>, role| {
+            place.map_or(0.0, |place| 10.0 + f64::from(says(&self.column(place).name, role)))
+        };
+        let table = &self.tables[found.table];
+        let there = |there: bool| f64::from(u8::from(there));
+        let file = match file_says(&table.stem()) {
+            Some(Role::Order) => 4.0,
+            Some(_) => -6.0,
+            None => 0.0,
+        };
+        name(found.customer, Role::Customer)
+            + name(found.article, Role::Article)
+            + file
+            + 6.0 * there(found.time.is_some())
+            + there(found.price.is_some()) * 0.5
+            + there(found.quantity.is_some())
+            + 3.0 * there(found.event.is_some())
+            - there(!found.joins.is_empty())
+            + (table.rows.len() as f64).log10()
+    }
+}
+
+/// Share of the values that are events.
+fn action_share(column: &Column) -> f64 {
+    let events: usize = column.frequent.iter().filter(|(value, _)| action(value).is_some()).map(|(_, n)| n).sum();
+    column.share(events)
+}
+
+/// The format of a date and a clock, joined with a space.
+fn with_clock(date: &str, clock: &Column) -> String {
+    let seconds = clock.frequent.first().is_none_or(|(value, _)| value.matches(':').count() == 2);
+    match (date, seconds) {
+        ("date", true) => "date-time".to_owned(),
+        ("date", false) => "%Y-%m-%d %H:%M".to_owned(),
+        (date, seconds) => format!("{date} {}", if seconds { "%H:%M:%S" } else { "%H:%M" }),
+    }
+}
