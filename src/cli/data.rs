@@ -49,6 +49,11 @@ impl DataArguments {
 }
 
 impl DataArguments {
+    /// Arguments that nobody typed.
+    pub fn of(data: PathBuf, dataset: Option<PathBuf>, rejects: PathBuf) -> Self {
+        Self { data, dataset, strict: false, rejects }
+    }
+
     /// Loads the dataset and prints the account of it on standard error.
     ///
     /// # Errors

@@ -11,8 +11,8 @@ mod error;
 mod protocol;
 mod shop;
 
-pub use configs::Proposal;
-pub use describe::{Described, Layout, describe};
+pub use configs::{Effort, Proposal};
+pub use describe::{Described, Layout, describe, is_title};
 pub use error::InitError;
 pub use protocol::{Protocol, Split};
 pub use shop::{Attribute, AttributeKind, History, Shop};
@@ -35,7 +35,7 @@ pub struct Setup {
 impl Setup {
     /// # Errors
     /// [`InitError::Shop`] when the data has too few purchases to test any model.
-    pub fn of(dataset: &Dataset, histories: &Histories) -> Result<Self, InitError> {
+    pub fn of(dataset: &Dataset, histories: &Histories, effort: Effort) -> Result<Self, InitError> {
         let shop = Shop::of(dataset, histories);
         if shop.customers < 2 || shop.purchases < 3 {
             let (purchases, customers) = (shop.purchases, shop.customers);
@@ -43,7 +43,7 @@ impl Setup {
             return Err(InitError::Shop(text));
         }
         let protocol = Protocol::of(&shop, dataset, histories);
-        let proposals = configs::proposals(&shop, &protocol);
+        let proposals = configs::proposals(&shop, &protocol, effort);
         Ok(Self { shop, protocol, proposals })
     }
 

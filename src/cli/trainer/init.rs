@@ -3,7 +3,7 @@
 use crate::{
     cli::{OrBadInput, data::DataArguments},
     dataset::Histories,
-    init::{self, InitError, Layout, Setup, Shop},
+    init::{self, Effort, InitError, Layout, Setup, Shop},
 };
 use std::path::PathBuf;
 
@@ -34,7 +34,7 @@ pub fn run(arguments: &InitArguments) -> anyhow::Result<()> {
     described(&arguments.data)?;
     let dataset = arguments.data.load()?;
     let histories = Histories::of(&dataset);
-    let setup = mark(Setup::of(&dataset, &histories))?;
+    let setup = mark(Setup::of(&dataset, &histories, Effort::Usual))?;
     let folder = arguments.out.clone().unwrap_or_else(|| arguments.data.data.join("configs"));
     let paths = mark(setup.write(&folder, arguments.force))?;
     print!("{}", summary(&setup));

@@ -31,16 +31,42 @@ const STEP: usize = 8;
 /// Nothing is read behind this.
 const END: usize = 48 << 20;
 
-/// The first bytes of a file, decompressed, at most `most`.
+/// What a file is by its first bytes.
+#[derive(Debug)]
+pub(crate) enum Content {
+    Parquet,
+    Workbook,
+    /// The members that can be read.
+    Archive(Vec<String>),
+    /// Text, decompressed, perhaps not in UTF-8: its first bytes.
+    Text(Vec<u8>),
+}
+
+/// Looks at the first bytes of a file, at most `most` of a text.
 ///
 /// # Errors
-/// A file that cannot be read.
-pub(crate) fn head(path: &Path, most: usize) -> Result<Vec<u8>, DatasetError> {
+/// A file that cannot be read, or is of a kind that no import reads.
+pub(crate) fn content(path: &Path, most: usize) -> Result<Content, DatasetError> {
     let io = |source| DatasetError::Io { path: path.to_owned(), source };
-    let (input, _) = super::text::open(path).map_err(io)?;
-    let mut bytes = Vec::new();
-    input.take(most as u64).read_to_end(&mut bytes).map_err(io)?;
-    Ok(bytes)
+    let mut head = Vec::new();
+    File::open(path).map_err(io)?.take(signature::LENGTH as u64).read_to_end(&mut head).map_err(io)?;
+    match signature::of(&head) {
+        Some(Signature::Parquet) => Ok(Content::Parquet),
+        Some(Signature::Zip) => {
+            let archive = Archive::open(path)?;
+            Ok(if archive.is_workbook() { Content::Workbook } else { Content::Archive(archive.tables()) })
+        }
+        _ => Ok(Content::Text(Input::open(path)?.head(most))),
+    }
+}
+
+/// The first bytes of a member of an archive, decompressed, at most `most`.
+///
+/// # Errors
+/// An archive that cannot be read.
+pub(crate) fn member(path: &Path, name: &str, most: usize) -> Result<Vec<u8>, DatasetError> {
+    let input = Archive::open(path)?.table(name)?;
+    Ok(input.map(|input| input.head(most)).unwrap_or_default())
 }
 
 /// The names of a file's columns.
@@ -71,7 +97,7 @@ pub(crate) fn sample(file: &TableFile) -> Result<Sample, DatasetError> {
     source.want(&(0..layout.columns.len()).collect::<Vec<_>>())?;
     let (mut read, mut number) = (0, 0);
     while let Some(block) = source.next_block()? {
-        read += block.bytes.len();
+        read += block.size();
         number += 1;
         if read <= HEAD || number % STEP == 0 {
             sample.add(&block);

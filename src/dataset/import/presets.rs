@@ -91,7 +91,7 @@ fn has_columns(plan: &Plan) -> bool {
 /// Whether the first lines hold words without a delimiter, and not all as many as in a table.
 #[cfg(feature = "trainer")]
 fn is_sequences(file: &Path) -> bool {
-    let Ok(bytes) = super::look::head(file, 1 << 16) else { return false };
+    let Ok(super::look::Content::Text(bytes)) = super::look::content(file, 1 << 16) else { return false };
     let Ok(text) = std::str::from_utf8(&bytes[..bytes.len() - bytes.len().min(4)]) else { return false };
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).take(200).collect();
     let lines = if bytes.len() == 1 << 16 { &lines[..lines.len().saturating_sub(1)] } else { &lines[..] };

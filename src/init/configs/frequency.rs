@@ -26,7 +26,7 @@ pub(super) fn proposal(wanted: &Wanted<'_>) -> Proposal {
          [model]\nname = \"{FAMILY}\"\nfamily = \"{FAMILY}\"\n\n\
          [training]\nmetric = \"{}\"\nevaluation_cases = {}\nrefit = \"all\"\n\n{}",
         wanted.protocol.metric,
-        super::CASES,
+        wanted.effort.cases(),
         wanted.split()
     );
     fits(FAMILY, why, config)

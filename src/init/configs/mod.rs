@@ -28,20 +28,43 @@ impl Proposal {
     }
 }
 
+/// How long training may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// A few minutes a family on two cores.
+    Usual,
+    /// Half a minute: to compare the families.
+    Quick,
+}
+
+impl Effort {
+    /// Purchases that a family is trained on in all its epochs together.
+    fn budget(self) -> usize {
+        match self {
+            Self::Usual => 6_000_000,
+            Self::Quick => 1_500_000,
+        }
+    }
+
+    /// Cases that judge an epoch, and the finished model.
+    fn cases(self) -> usize {
+        match self {
+            Self::Usual => 5_000,
+            Self::Quick => 2_000,
+        }
+    }
+}
+
 /// What the configurations are made from.
 struct Wanted<'a> {
     shop: &'a Shop,
     protocol: &'a Protocol,
+    effort: Effort,
 }
 
-/// Purchases that a family is trained on in all its epochs together: a few minutes on two cores.
-const BUDGET: usize = 6_000_000;
-/// Cases that judge an epoch.
-const CASES: usize = 5_000;
-
 /// All families, in the order in which to try them.
-pub(super) fn proposals(shop: &Shop, protocol: &Protocol) -> Vec<Proposal> {
-    let wanted = Wanted { shop, protocol };
+pub(super) fn proposals(shop: &Shop, protocol: &Protocol, effort: Effort) -> Vec<Proposal> {
+    let wanted = Wanted { shop, protocol, effort };
     vec![
         frequency::proposal(&wanted),
         elsa::proposal(&wanted),
@@ -61,7 +84,7 @@ fn does_not_fit(family: &'static str, why: String) -> Proposal {
 impl Wanted<'_> {
     /// Passes over the purchases of `window` that the budget allows.
     fn epochs(&self, purchases: usize, least: usize, most: usize) -> usize {
-        (BUDGET / purchases.max(1)).clamp(least, most)
+        (self.effort.budget() / purchases.max(1)).clamp(least, most)
     }
 
     /// The last days to train on, where all of them would take too long: as many as hold `most` purchases.
@@ -92,10 +115,11 @@ struct Window {
 /// The keys of `[training]` that all families share. `patience`: epochs without a better one.
 fn training(wanted: &Wanted<'_>, epochs: usize, patience: usize) -> String {
     format!(
-        "epochs = {epochs}\nseed = 1\npatience = {patience}\nmetric = \"{}\"\nevaluation_cases = {CASES}\n\
+        "epochs = {epochs}\nseed = 1\npatience = {patience}\nmetric = \"{}\"\nevaluation_cases = {}\n\
          # The number of epochs is chosen on the validation purchases; what ships is then trained on everything.\n\
          refit = \"all\"\n",
-        wanted.protocol.metric
+        wanted.protocol.metric,
+        wanted.effort.cases()
     )
 }
 
@@ -158,7 +182,7 @@ mod tests {
             let protocol = protocol(split);
             for purchases in [40_000, 900_000, 30_000_000] {
                 let shop = Shop { purchases, ..shop() };
-                for proposal in proposals(&shop, &protocol) {
+                for proposal in proposals(&shop, &protocol, Effort::Usual) {
                     let config = parsed(&proposal);
                     assert_eq!(config.model.name, proposal.family);
                     assert_eq!(config.training.metric, "recall@12");
@@ -170,21 +194,24 @@ mod tests {
     #[test]
     fn features_follow_from_the_columns() {
         let protocol = protocol(Split::Time { days: 7 });
-        let config = parsed(&proposals(&shop(), &protocol)[2]);
+        let config = parsed(&proposals(&shop(), &protocol, Effort::Usual)[2]);
         assert_eq!(config.model.family, Family::TwoTower);
         let names: Vec<&str> = config.features.item.iter().map(|feature| feature.source.as_str()).collect();
         assert_eq!(names, ["article_id", "brand \"x\"", "colour", "labels", "weight"]);
         assert!(config.features.query.iter().any(|feature| feature.source == "age"));
         let bare = Shop { article_attributes: Vec::new(), customer_attributes: Vec::new(), ..shop() };
-        assert_eq!(parsed(&proposals(&bare, &protocol)[2]).features.item.len(), 1);
+        assert_eq!(parsed(&proposals(&bare, &protocol, Effort::Quick)[2]).features.item.len(), 1);
     }
 
     #[test]
     fn what_does_not_fit_says_why() {
         let protocol = protocol(Split::LeaveOneOut { keep_repeats: false });
         let shop = Shop { repeats: 0.0, days: None, sequences: 3, pairs: 2, ..shop() };
-        let whys: Vec<String> =
-            proposals(&shop, &protocol).into_iter().filter(|p| p.config.is_none()).map(|p| p.why).collect();
+        let whys: Vec<String> = proposals(&shop, &protocol, Effort::Usual)
+            .into_iter()
+            .filter(|p| p.config.is_none())
+            .map(|p| p.why)
+            .collect();
         assert_eq!(whys.len(), 4, "{whys:?}");
         assert!(whys[0].contains("repeat"), "{whys:?}");
     }

@@ -161,7 +161,7 @@ fn prefers(table: &Table, column: usize, role: Role) -> bool {
 fn follows(table: &Table, id: usize, column: usize) -> bool {
     let mut values: HashMap<&str, &str> = HashMap::new();
     let mut counts: HashMap<&str, usize> = HashMap::new();
-    let (mut same, mut compared, mut filled) = (0, 0, 0);
+    let (mut same, mut compared, mut filled) = (0u32, 0u32, 0u32);
     for row in 0..table.rows.len() {
         let (Some(id), Some(value)) = (table.cell(row, id), table.cell(row, column)) else { continue };
         filled += 1;
@@ -169,7 +169,7 @@ fn follows(table: &Table, id: usize, column: usize) -> bool {
         match values.get(id) {
             Some(before) => {
                 compared += 1;
-                same += usize::from(*before == value);
+                same += u32::from(*before == value);
             }
             None => {
                 values.insert(id, value);

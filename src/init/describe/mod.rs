@@ -45,6 +45,11 @@ pub enum Layout {
     Guessed(Described),
 }
 
+/// Whether a column is called like the name of an article.
+pub fn is_title(column: &str) -> bool {
+    says(column, Role::Title) >= 2
+}
+
 /// Looks at the files of a folder.
 ///
 /// # Errors
@@ -71,6 +76,10 @@ pub fn describe(dir: &Path) -> Result<Layout, InitError> {
         }
     }
     notes.extend(unused(&tables, &found, &sections));
+    notes.extend(tables.iter().filter(|table| table.broken > 0).map(|table| {
+        let (rows, broken) = (table.rows.len(), table.broken);
+        format!("{}: {broken} of {} rows looked at are not as long as the header", table.file(), rows + broken)
+    }));
     notes.extend(unread.iter().map(|Unread { file, why }| format!("{} is not read: {why}", file.display())));
     let findings = findings(&tables, &found, &sections, &notes);
     let text = write::Text { tables: &tables, found: &found, entities: &sections, notes: &notes }.write();

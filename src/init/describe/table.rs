@@ -3,7 +3,10 @@
 use super::column::{Column, has_decimal_comma, is_missing, list_text};
 use super::text;
 use super::words::Words;
-use crate::dataset::{DatasetError, FileFormat, FileOptions, LIST_END, TableFile, look};
+use crate::dataset::{
+    DatasetError, FileFormat, FileOptions, LIST_END, TableFile,
+    look::{self, Content},
+};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -56,16 +59,18 @@ pub(super) fn tables(dir: &Path) -> Result<(Vec<Table>, Vec<Unread>), DatasetErr
     let (mut groups, mut unread): (Vec<Group>, _) = (Vec::new(), Vec::new());
     for path in files {
         let file = path.strip_prefix(dir).unwrap_or(&path).to_owned();
-        match opened(&path) {
-            Ok(Some((options, columns))) => {
-                let same = |group: &&mut Group| group.columns == columns && group.options == options;
-                match groups.iter_mut().find(same) {
-                    Some(group) => group.files.push(file),
-                    None => groups.push(Group { files: vec![file], options, columns }),
+        for found in opened(&path) {
+            match found {
+                Ok(Some((options, columns))) => {
+                    let same = |group: &&mut Group| group.columns == columns && group.options == options;
+                    match groups.iter_mut().find(same) {
+                        Some(group) => group.files.push(file.clone()),
+                        None => groups.push(Group { files: vec![file.clone()], options, columns }),
+                    }
                 }
+                Ok(None) => {}
+                Err(error) => unread.push(Unread { file: file.clone(), why: error.to_string() }),
             }
-            Ok(None) => {}
-            Err(error) => unread.push(Unread { file, why: error.to_string() }),
         }
     }
     let mut tables = Vec::new();
@@ -126,10 +131,6 @@ impl Table {
         &self.columns[at]
     }
 
-    pub fn position(&self, name: &str) -> Option<usize> {
-        self.columns.iter().position(|column| column.name == name)
-    }
-
     /// A cell of a sampled row; `None` where missing.
     pub fn cell(&self, row: usize, column: usize) -> Option<&str> {
         self.rows[row].get(column).map(str::trim).filter(|cell| !is_missing(cell))
@@ -172,37 +173,57 @@ fn collect(dir: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Dat
     Ok(())
 }
 
-/// How a file is read and its columns; `None` for what is no table.
-fn opened(path: &Path) -> Result<Option<(FileOptions, Vec<String>)>, DatasetError> {
-    let extension = look::format_extension(path);
-    let by_name = look::format_of_extension(&extension);
-    let bytes = match by_name {
-        Some(FileFormat::Parquet | FileFormat::Xlsx) => Vec::new(),
-        _ => look::head(path, HEAD)?,
+/// How a file is read, and its columns; `None` for what is no table.
+type Opened = Result<Option<(FileOptions, Vec<String>)>, DatasetError>;
+
+/// The tables of a file: several where it is an archive.
+fn opened(path: &Path) -> Vec<Opened> {
+    let typed = |format| {
+        // Another extension than the usual one must be said.
+        let told = look::format_of_extension(&look::format_extension(path)) == Some(format);
+        FileOptions { format: (!told).then_some(format), ..FileOptions::default() }
     };
-    let mut options = FileOptions::default();
-    let format = by_name.filter(|format| *format != FileFormat::Csv).or_else(|| format_of(&bytes));
-    match format {
-        Some(format) => {
-            options.format = (by_name != Some(format)).then_some(format);
+    match look::content(path, HEAD) {
+        Ok(Content::Parquet) => vec![with_columns(path, typed(FileFormat::Parquet))],
+        Ok(Content::Workbook) => vec![with_columns(path, typed(FileFormat::Xlsx))],
+        Ok(Content::Text(head)) => vec![of_text(path, path, &head, FileOptions::default())],
+        Ok(Content::Archive(members)) => {
+            let one = members.len() == 1;
+            let member = |name: &String| {
+                let options = FileOptions { member: (!one).then(|| name.clone()), ..FileOptions::default() };
+                of_text(path, Path::new(name), &look::member(path, name, HEAD)?, options)
+            };
+            members.iter().map(member).collect()
         }
-        None => {
-            // Binary files have bytes that no text has.
-            let wide = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
-            let Some(dialect) = text::dialect(&bytes, bytes.len() < HEAD) else { return Ok(None) };
-            if bytes.contains(&0) && !wide && dialect.encoding.is_none_or(|label| !label.starts_with("utf-16")) {
-                return Ok(None);
-            }
-            options.format = by_name.is_none().then_some(FileFormat::Csv);
-            options.delimiter = dialect.delimiter.to_owned();
-            options.encoding = dialect.encoding.map(str::to_owned);
-            options.quoted = dialect.quoted;
-            options.skip_lines = dialect.skip_lines;
-            options.header = dialect.header;
-        }
+        Err(error) => vec![Err(error)],
     }
-    let source = TableFile::new(path.to_owned(), options.clone());
-    let columns = look::columns(&source)?;
+}
+
+/// A text by its first bytes; `name` has the extension that tells its format.
+fn of_text(path: &Path, name: &Path, head: &[u8], mut options: FileOptions) -> Opened {
+    let by_name = look::format_of_extension(&look::format_extension(name));
+    let format = by_name.filter(|format| *format != FileFormat::Csv).or_else(|| format_of(head));
+    if let Some(format) = format {
+        options.format = (by_name != Some(format)).then_some(format);
+        return with_columns(path, options);
+    }
+    // Binary files have bytes that no text has.
+    let marked = head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]);
+    let Some(dialect) = text::dialect(head, head.len() < HEAD) else { return Ok(None) };
+    if head.contains(&0) && !marked && dialect.encoding.is_none_or(|label| !label.starts_with("utf-16")) {
+        return Ok(None);
+    }
+    options.format = by_name.is_none().then_some(FileFormat::Csv);
+    options.delimiter = dialect.delimiter.to_owned();
+    options.encoding = dialect.encoding.map(str::to_owned);
+    options.quoted = dialect.quoted;
+    options.skip_lines = dialect.skip_lines;
+    options.header = dialect.header;
+    with_columns(path, options)
+}
+
+fn with_columns(path: &Path, options: FileOptions) -> Opened {
+    let columns = look::columns(&TableFile::new(path.to_owned(), options.clone()))?;
     Ok((columns.len() > 1).then_some((options, columns)))
 }
 

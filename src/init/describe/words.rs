@@ -10,8 +10,6 @@ pub(super) enum Role {
     Article,
     Order,
     Time,
-    /// A time of day beside a date.
-    Clock,
     Price,
     Quantity,
     Event,
@@ -628,8 +626,6 @@ pub(super) fn says(name: &str, role: Role) -> u32 {
         Role::Order if words.touches(ORDER) && words.has(KEY) => 2,
         Role::Order => 0,
         Role::Time => time(&words),
-        Role::Clock if words.has(TIME) || words.touches(&["zeit", "time", "uhrzeit", "hora", "heure"]) => 2,
-        Role::Clock => 0,
         Role::Price if words.has(PRICE_BAD) => 0,
         Role::Price if words.has(&["price", "preis", "prix", "precio", "preco"]) || words.touches(PRICE_PARTS) => 3,
         Role::Price if words.has(PRICE) => 1,

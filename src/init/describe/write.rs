@@ -99,7 +99,11 @@ impl Text<'_> {
         let files: Vec<String> = patterns(table).iter().map(|file| file.replace('\\', "/")).collect();
         let why = if table.files.len() > files.len() { format!("{} files", table.files.len()) } else { String::new() };
         section.line("files", &list(files.iter().map(String::as_str)), &why);
-        let FileOptions { format, delimiter, quoted: quotes, encoding, header, skip_lines, .. } = &table.options;
+        let FileOptions { format, delimiter, quoted: quotes, encoding, header, skip_lines, member, .. } =
+            &table.options;
+        if let Some(member) = member {
+            section.line("member", &quoted(member), "of the archive");
+        }
         if let Some(format) = format {
             section.line("format", &quoted(format_name(*format)), "the name of the file does not tell");
         }
