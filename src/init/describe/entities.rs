@@ -40,8 +40,8 @@ pub(super) enum Kind {
     Tags(Option<String>),
 }
 
-/// Below this share of purchases whose id has a row, a table would cost more purchases than its columns are worth.
-pub(super) const ENOUGH: f64 = 0.96;
+/// Above this share of ids that have a row, the others are faults of the data.
+pub(super) const ALL: f64 = 0.9999;
 
 /// A table that describes what a column of the purchases names, and else the columns of the purchases that do.
 pub(super) fn entities(tables: &[Table], found: &Purchases, role: Role) -> Option<Entities> {
@@ -68,12 +68,11 @@ fn own_table(tables: &[Table], found: &Purchases, id: Place, role: Role) -> Opti
             let fits = coverage > 0.05 && named + file >= 2.0 && (!repeated || continues(table, column));
             let score = named + file + first + 4.0 * coverage - f64::from(u8::from(repeated));
             if fits && best.as_ref().is_none_or(|(before, _)| score > *before) {
-                let coverage = if table.whole { coverage } else { coverage.max(ENOUGH) };
                 best = Some((score, described(table, at, column, coverage, repeated, role)));
             }
         }
     }
-    best.map(|(_, entities)| entities).filter(|entities| !entities.is_bare() || entities.coverage >= ENOUGH)
+    best.map(|(_, entities)| entities).filter(|entities| !entities.is_bare())
 }
 
 impl Entities {

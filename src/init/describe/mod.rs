@@ -19,7 +19,7 @@ mod write;
 
 use super::InitError;
 use crate::dataset::look;
-use entities::{ENOUGH, Entities};
+use entities::Entities;
 use purchases::Purchases;
 use std::path::Path;
 use table::{Table, Unread};
@@ -67,15 +67,11 @@ pub fn describe(dir: &Path) -> Result<Layout, InitError> {
     if found.customer.is_none() || found.article.is_none() {
         return Err(InitError::Undecided { dir: dir.to_owned(), seen: seen(&tables, &unread, &found) });
     }
-    let (mut sections, mut notes) = (Vec::new(), Vec::new());
+    let mut sections = Vec::new();
     for role in [Role::Article, Role::Customer] {
-        let Some(entities) = entities::entities(&tables, &found, role) else { continue };
-        match entities.coverage >= ENOUGH {
-            true => sections.push((role, entities)),
-            false => notes.push(too_few(&tables, &entities, role)),
-        }
+        sections.extend(entities::entities(&tables, &found, role).map(|entities| (role, entities)));
     }
-    notes.extend(unused(&tables, &found, &sections));
+    let mut notes = unused(&tables, &found, &sections);
     notes.extend(tables.iter().filter(|table| table.broken > 0).map(|table| {
         let (rows, broken) = (table.rows.len(), table.broken);
         format!("{}: {broken} of {} rows looked at are not as long as the header", table.file(), rows + broken)
@@ -84,17 +80,6 @@ pub fn describe(dir: &Path) -> Result<Layout, InitError> {
     let findings = findings(&tables, &found, &sections, &notes);
     let text = write::Text { tables: &tables, found: &found, entities: &sections, notes: &notes }.write();
     Ok(Layout::Guessed(Described { text, findings }))
-}
-
-/// Why a table of entities is left out: its section would cost the purchases of those it does not name.
-fn too_few(tables: &[Table], entities: &Entities, role: Role) -> String {
-    let (table, what) = (&tables[entities.table], if role == Role::Article { "articles" } else { "customers" });
-    let share = entities.coverage * 100.0;
-    format!(
-        "{} describes {what}, but names only {share:.0} % of those in the purchases; a section [{what}] would reject the \
-         others",
-        table.file()
-    )
 }
 
 fn unused(tables: &[Table], found: &Purchases, sections: &[(Role, Entities)]) -> Vec<String> {

@@ -26,7 +26,8 @@ pub(super) struct Join {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Times {
     pub column: Place,
-    pub clock: Option<Place>,
+    /// A time of day in another column, and its format.
+    pub clock: Option<(Place, &'static str)>,
     pub format: String,
     pub otherwise: Option<String>,
 }
@@ -53,7 +54,8 @@ pub(super) struct Purchases {
     pub rating: Option<Place>,
     pub event: Option<(Place, Vec<(String, Weight)>)>,
     pub conditions: Vec<Condition>,
-    pub fill_down: Vec<Place>,
+    /// Columns that are empty in the further lines of an order, behind the column that tells the order.
+    pub fill_down: Option<(Place, Vec<Place>)>,
     pub missing: Vec<String>,
     pub split: Option<super::column::List>,
     score: f64,
@@ -101,7 +103,10 @@ impl Reading<'_> {
             found.customer == Some(place)
                 || found.article == Some(place)
                 || found.order == Some(place)
-                || found.time.as_ref().is_some_and(|time| time.column == place || time.clock == Some(place))
+                || found
+                    .time
+                    .as_ref()
+                    .is_some_and(|time| time.column == place || time.clock.is_some_and(|(clock, _)| clock == place))
         };
         let free: Vec<Place> = self.places.iter().copied().filter(|&place| !taken(&found, place)).collect();
         let free = Reading { tables: self.tables, places: free };
@@ -237,21 +242,24 @@ impl Reading<'_> {
         })?;
         let notation = self.column(place).notation.clone()?;
         let clock = self.clock(place).filter(|_| notation.days && !notation.number);
-        let format = match clock {
-            Some(clock) => with_clock(&notation.format, self.column(clock)),
-            None => notation.format,
-        };
-        let otherwise = notation.otherwise.filter(|_| clock.is_none());
-        Some(Times { column: place, clock, format, otherwise })
+        Some(Times { column: place, clock, format: notation.format, otherwise: notation.otherwise })
     }
 
-    /// The column with the time of day beside a date.
-    fn clock(&self, date: Place) -> Option<Place> {
-        let is_clock = |&place: &Place| {
+    /// The column with the time of day beside a date, and its format.
+    fn clock(&self, date: Place) -> Option<(Place, &'static str)> {
+        let format = |&place: &Place| {
             let column = self.column(place);
-            place.table == date.table && column.filled > 0 && column.share(column.clocks) > 0.95
+            let counts = column.is_whole() && column.min >= 0.0;
+            if place.table != date.table || column.filled == 0 {
+                None
+            } else if column.share(column.clocks) > 0.95 {
+                Some("clock")
+            } else {
+                // Milliseconds since the visit began.
+                (counts && Words::of(&column.name).joined() == "timeframe").then_some("millis")
+            }
         };
-        self.places.iter().copied().find(is_clock)
+        self.places.iter().find_map(|place| Some((*place, format(place)?)))
     }
 
     /// The column that says what happened, and what of it counts.
@@ -326,13 +334,20 @@ impl Reading<'_> {
         }
         let Some(customer) = found.customer else { return };
         found.missing = self.column(customer).placeholders();
-        let Some(order) = found.order.filter(|order| order.table == customer.table) else { return };
-        let time = found.time.as_ref().map(|time| time.column);
-        for place in [Some(customer), time].into_iter().flatten() {
-            if place.table == order.table && self.continues(place, order) {
-                found.fill_down.push(place);
-            }
+        let table = customer.table;
+        if self.column(customer).coverage() > 0.999 {
+            return;
         }
+        // The number of an order stands in each of its lines, under whatever name.
+        let orders = (0..self.tables[table].columns.len()).map(|column| Place { table, column });
+        let tells = |&order: &Place| {
+            let column = self.column(order);
+            column.coverage() > 0.999 && !column.is_unique() && self.continues(customer, order)
+        };
+        let Some(order) = found.order.filter(tells).or_else(|| orders.into_iter().find(tells)) else { return };
+        let time = found.time.as_ref().map(|time| time.column).filter(|place| place.table == table);
+        let columns = [Some(customer), time].into_iter().flatten();
+        found.fill_down = Some((order, columns.filter(|&place| self.continues(place, order)).collect()));
     }
 
     /// Whether the empty cells of a column stand in further rows of the same order.
@@ -407,14 +422,4 @@ impl Reading<'_> {
 fn action_share(column: &Column) -> f64 {
     let events: usize = column.frequent.iter().filter(|(value, _)| action(value).is_some()).map(|(_, n)| n).sum();
     column.share(events)
-}
-
-/// The format of a date and a clock, joined with a space.
-fn with_clock(date: &str, clock: &Column) -> String {
-    let seconds = clock.frequent.first().is_none_or(|(value, _)| value.matches(':').count() == 2);
-    match (date, seconds) {
-        ("date", true) => "date-time".to_owned(),
-        ("date", false) => "%Y-%m-%d %H:%M".to_owned(),
-        (date, seconds) => format!("{date} {}", if seconds { "%H:%M:%S" } else { "%H:%M" }),
-    }
 }

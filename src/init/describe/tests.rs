@@ -305,7 +305,7 @@ fn orders_whose_further_lines_are_empty() {
     );
     let dir = folder(&[("orders_export_1.csv", text.as_bytes())]);
     let (text, dataset, _) = loaded(&dir);
-    assert!(text.contains(r#"fill_down = ["Email", "Created at"]"#), "{text}");
+    assert!(text.contains(r#"fill_down = { columns = ["Email", "Created at"], within = "Name" }"#), "{text}");
     assert_eq!((dataset.customers.len(), dataset.articles.len(), dataset.purchases.len()), (30, 12, 300), "{text}");
 }
 
@@ -396,7 +396,8 @@ fn a_table_of_few_customers_does_not_cost_the_others() {
     ]);
     let (text, dataset, _) = loaded(&dir);
     assert_eq!((dataset.customers.len(), dataset.purchases.len()), (50, 300), "{text}");
-    assert!(text.contains("names only 40 %"), "{text}");
+    assert!(text.contains(r#"unknown = "add"  # 40 %"#), "{text}");
+    assert_eq!(dataset.customers.columns.len(), 1, "{text}");
 }
 
 #[test]

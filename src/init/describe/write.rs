@@ -1,7 +1,7 @@
 //! `dataset.toml` as text, with the reason of each line behind it.
 
 use super::column::Column;
-use super::entities::{Attribute, Entities, Kind};
+use super::entities::{ALL, Attribute, Entities, Kind};
 use super::names::names;
 use super::purchases::{Condition, Join, Place, Purchases};
 use super::table::Table;
@@ -142,8 +142,7 @@ impl Text<'_> {
         let why = match entities.shared {
             true => String::new(),
             false if entities.repeated => "it comes again in rows that continue the one above".to_owned(),
-            false if entities.coverage > 0.999 => "unique, and every purchase looked at has one".to_owned(),
-            false => format!("unique; {} of the ids in purchases have a row", percent(entities.coverage)),
+            false => "unique".to_owned(),
         };
         section.line("id", &quoted(&names[entities.id]), &why);
         let keep = entities.attributes.iter().map(|attribute| names[attribute.column].as_str());
@@ -156,6 +155,10 @@ impl Text<'_> {
             if let Some(column) = column {
                 section.line(key, &quoted(&names[column]), "");
             }
+        }
+        if !entities.shared && entities.coverage < ALL {
+            let why = format!("{} of the ids in purchases have a row; the others stay", percent(entities.coverage));
+            section.line("unknown", &quoted("add"), &why);
         }
         if entities.shared {
             section.line("duplicates", &quoted("last"), "the latest value holds");
@@ -201,10 +204,11 @@ impl Text<'_> {
         if let Some(channel) = found.channel {
             section.line("channel", &quoted(&self.name(channel)), "");
         }
-        if !found.fill_down.is_empty() {
-            let names: Vec<String> = found.fill_down.iter().map(|&place| self.name(place)).collect();
-            let why = "empty in the further lines of an order";
-            section.line("fill_down", &list(names.iter().map(String::as_str)), why);
+        if let Some((order, columns)) = &found.fill_down {
+            let names: Vec<String> = columns.iter().map(|&place| self.name(place)).collect();
+            let (columns, order) = (list(names.iter().map(String::as_str)), quoted(&self.name(*order)));
+            let value = format!("{{ columns = {columns}, within = {order} }}");
+            section.line("fill_down", &value, "empty in the further lines of an order");
         }
         if !found.missing.is_empty() {
             let why = "far more frequent than any one customer: nobody";
@@ -217,7 +221,7 @@ impl Text<'_> {
     fn customer_reason(&self, place: Place) -> String {
         let column = self.column(place);
         let mut why = format!("{} different in {} rows", column.distinct, column.rows);
-        let filled = self.found.fill_down.contains(&place);
+        let filled = self.found.fill_down.as_ref().is_some_and(|(_, columns)| columns.contains(&place));
         if column.coverage() < 0.999 && !filled {
             let _ = write!(why, "; {} of the rows have none and do not count", percent(1.0 - column.coverage()));
         }
@@ -230,10 +234,12 @@ impl Text<'_> {
             return;
         };
         let name = self.name(time.column);
-        match time.clock {
-            Some(clock) => section.line("time", &list([name.as_str(), &self.name(clock)]), "a date and a time of day"),
-            None => section.line("time", &quoted(&name), ""),
+        if let Some((clock, format)) = &time.clock {
+            section.line("time", &list([name.as_str(), &self.name(*clock)]), "a date and a time of day");
+            section.line("time_format", &list([time.format.as_str(), format]), "");
+            return;
         }
+        section.line("time", &quoted(&name), "");
         let example = self.column(time.column).frequent.first().map(|(value, _)| format!("such as {value}"));
         let why = match &time.otherwise {
             Some(other) => format!("or {other:?}: no value tells day and month apart; check it"),
