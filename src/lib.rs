@@ -21,6 +21,7 @@
 //! `http` and `training` never meet: the features `server` and `trainer` build alone.
 
 pub mod bundle;
+pub mod counters;
 pub mod dataset;
 pub mod domain;
 pub mod features;
