@@ -13,6 +13,7 @@ pub mod inspect;
 #[cfg(feature = "trainer")]
 mod negatives;
 mod split;
+mod ties;
 
 pub use data::{Column, Dataset, Entities, MISSING, Purchases, TimeUnit, Values, Vectors};
 pub use histories::Histories;
@@ -22,3 +23,4 @@ pub use import::{DatasetError, FileReport, ImportReport, LoadOptions, Numbering,
 #[cfg(feature = "trainer")]
 pub use negatives::{NO_NEGATIVE, NegativeDraw, Negatives};
 pub use split::{Case, Protocol, Split, SplitError};
+pub use ties::Ties;
