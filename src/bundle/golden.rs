@@ -50,7 +50,7 @@ pub struct GoldenHit {
 }
 
 impl Golden {
-    /// Fills every query's top-k by comparing its vector with all `items` (`count × dim`).
+    /// Of a bundle with vectors: fills every query's top-k by comparing its vector with all `items` (`count × dim`).
     #[cfg(feature = "trainer")]
     pub(super) fn rank(&mut self, items: &[f32], dim: usize) {
         for query in &mut self.queries {
@@ -131,7 +131,7 @@ fn close(expected: f32, found: f32) -> bool {
     (found - expected).abs() <= TOLERANCE * expected.abs().max(1.0)
 }
 
-fn same_ranking(expected: &[GoldenHit], found: &[GoldenHit]) -> Result<(), String> {
+pub(super) fn same_ranking(expected: &[GoldenHit], found: &[GoldenHit]) -> Result<(), String> {
     if expected.len() != found.len() {
         return Err(format!("{} hits instead of {}", found.len(), expected.len()));
     }

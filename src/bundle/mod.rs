@@ -9,6 +9,7 @@
 //! | `vocabularies/<name>.txt` | one value a line, row 0 first |
 //! | `popularity.bin` | one little-endian f32 an item: purchases in the training window |
 //! | `golden.json` | [`Golden`]: requests with their expected vectors and top-k |
+//! | `frequency.json` | [`FrequencySettings`], of the family `frequency` alone, which has no towers, items and index |
 //!
 //! `write` prepares everything in a directory `.tmp-…` beside the target, flushes it to the disk, opens it as a
 //! server would and only then renames it. [`Bundle::open`] trusts nothing it reads: sizes and checksums first, then
@@ -16,6 +17,7 @@
 
 mod error;
 mod files;
+mod frequency;
 mod golden;
 mod graph;
 mod histories;
@@ -29,16 +31,17 @@ mod vocabulary;
 mod write;
 
 pub use error::BundleError;
+pub use frequency::FrequencySettings;
 pub use golden::{Golden, GoldenHit, GoldenItem, GoldenQuery};
 pub use list::{Listed, list};
 pub use manifest::{FileEntry, IndexParameters, Manifest, Metric, MetricsRow, RowKind};
-pub use open::Bundle;
+pub use open::{Bundle, Ranking, Towers};
 pub use tower::Tower;
 pub use verify::IndexQuality;
 #[cfg(feature = "trainer")]
-pub use write::{Contents, write};
+pub use write::{Contents, RankingContents, TowerContents, write};
 
-/// Names of the files every bundle has.
+/// Names of a bundle's files.
 mod file_names {
     pub const MANIFEST: &str = "manifest.json";
     pub const QUERY_TOWER: &str = "query_tower.onnx";
@@ -47,6 +50,7 @@ mod file_names {
     pub const INDEX: &str = "index.bin";
     pub const POPULARITY: &str = "popularity.bin";
     pub const GOLDEN: &str = "golden.json";
+    pub const FREQUENCY: &str = "frequency.json";
     /// Directory of the vocabularies; a vocabulary is `<name>.txt` in it.
     pub const VOCABULARIES: &str = "vocabularies";
 }

@@ -1,6 +1,6 @@
 //! Opening a bundle of unknown origin.
 
-use super::{BundleError, Golden, Manifest, Tower, file_names, files, vocabulary};
+use super::{BundleError, FrequencySettings, Golden, Manifest, Tower, file_names, files, vocabulary};
 use crate::{
     features::{Encoder, Vocabularies, source},
     retrieval::{Index, Query, Retriever},
@@ -12,11 +12,26 @@ pub struct Bundle {
     directory: PathBuf,
     manifest: Manifest,
     encoder: Encoder,
-    query_tower: Tower,
-    item_tower: Tower,
-    retriever: Retriever,
+    ranking: Ranking,
     popularity: Vec<f32>,
     golden: Golden,
+}
+
+/// What ranks the items of a bundle.
+pub enum Ranking {
+    /// Inner products of vectors.
+    Towers(Box<Towers>),
+    /// Counts of the customer's own purchases.
+    Frequency(FrequencySettings),
+}
+
+/// The towers of a bundle and the index over its items.
+pub struct Towers {
+    pub query: Tower,
+    /// Embeds articles, also such as were never seen in training.
+    pub item: Tower,
+    /// Finds the items of highest inner product with a query vector.
+    pub retriever: Retriever,
 }
 
 impl Bundle {
@@ -49,46 +64,46 @@ impl Bundle {
         let manifest = files::read_manifest(directory)?;
         // Without links on the way, a file that is elsewhere than it should be shows in its canonical path.
         let directory = directory.canonicalize().map_err(BundleError::io(directory))?;
-        let listed = |name: &str| {
-            let path = directory.join(name);
-            if manifest.files.contains_key(name) { Ok(path) } else { Err(BundleError::MissingFile(path)) }
-        };
-        let query_path = listed(file_names::QUERY_TOWER)?;
-        let item_path = listed(file_names::ITEM_TOWER)?;
-        let popularity_path = listed(file_names::POPULARITY)?;
-        let golden_path = listed(file_names::GOLDEN)?;
-        let items_path = listed(file_names::ITEMS)?;
-        let index_path = listed(file_names::INDEX)?;
+        let counts = manifest.family == FrequencySettings::FAMILY;
+        let of_family: &[&str] = if counts { &[file_names::FREQUENCY] } else { &TOWER_FILES };
+        for name in of_family.iter().chain(&[file_names::POPULARITY, file_names::GOLDEN]) {
+            if !manifest.files.contains_key(*name) {
+                return Err(BundleError::MissingFile(directory.join(name)));
+            }
+        }
         files::check(&directory, &manifest.files)?;
 
         let encoder = open_encoder(&directory, &manifest)?;
-        let mismatch = |path: &Path, what, expected: usize, found: usize| BundleError::Mismatch {
-            path: path.to_owned(),
-            what,
-            expected: expected.to_string(),
-            found: found.to_string(),
-        };
         if encoder.items() != manifest.items {
-            let path = directory.join(file_names::VOCABULARIES).join(format!("{}.txt", source::ARTICLE_ID));
-            return Err(mismatch(&path, "the number of articles", manifest.items, encoder.items()));
+            return Err(BundleError::Mismatch {
+                path: directory.join(file_names::VOCABULARIES).join(format!("{}.txt", source::ARTICLE_ID)),
+                what: "the number of articles",
+                expected: manifest.items.to_string(),
+                found: encoder.items().to_string(),
+            });
         }
-        let query_tower = Tower::load(&query_path, &manifest.schema.query, manifest.dim)?;
-        let item_tower = Tower::load(&item_path, &manifest.schema.item, manifest.dim)?;
-        let popularity = read_popularity(&popularity_path, manifest.items)?;
-        let retriever = Retriever::open(&items_path, &index_path)?;
-        if retriever.len() != manifest.items {
-            return Err(mismatch(&items_path, "the number of items", manifest.items, retriever.len()));
+        // Only a bundle that counts reads no features; towers without any would read nothing.
+        if counts != manifest.schema.query.features.is_empty() {
+            return Err(BundleError::Mismatch {
+                path: directory.join(file_names::MANIFEST),
+                what: "the number of features that the query tower reads",
+                expected: if counts { "0".to_owned() } else { "at least 1".to_owned() },
+                found: manifest.schema.query.features.len().to_string(),
+            });
         }
-        if retriever.dim() != manifest.dim {
-            return Err(mismatch(&items_path, "the length of a vector", manifest.dim, retriever.dim()));
-        }
-        check_index(&index_path, &manifest, &retriever)?;
-
+        let popularity = read_popularity(&directory.join(file_names::POPULARITY), manifest.items)?;
+        let golden_path = directory.join(file_names::GOLDEN);
         let golden: Golden = serde_json::from_slice(&files::read_json(&golden_path)?)
             .map_err(|error| BundleError::Manifest { path: golden_path.clone(), reason: error.to_string() })?;
-        golden.check_towers(&golden_path, &query_tower, &item_tower)?;
-        golden.check_search(&golden_path, |vector, k| retriever.exact().search(&Query { vector, k, allowed: None }))?;
-        Ok(Self { directory, manifest, encoder, query_tower, item_tower, retriever, popularity, golden })
+        let ranking = match counts {
+            true => {
+                let settings = FrequencySettings::read(&directory.join(file_names::FREQUENCY))?;
+                settings.check_golden(&golden_path, &golden, manifest.items)?;
+                Ranking::Frequency(settings)
+            }
+            false => Ranking::Towers(Box::new(Towers::open(&directory, &manifest, &golden)?)),
+        };
+        Ok(Self { directory, manifest, encoder, ranking, popularity, golden })
     }
 
     /// Where the bundle lies.
@@ -104,18 +119,17 @@ impl Bundle {
         &self.encoder
     }
 
-    pub fn query_tower(&self) -> &Tower {
-        &self.query_tower
+    /// What ranks the items.
+    pub fn ranking(&self) -> &Ranking {
+        &self.ranking
     }
 
-    /// Embeds articles, also such as were never seen in training.
-    pub fn item_tower(&self) -> &Tower {
-        &self.item_tower
-    }
-
-    /// Finds the items of highest inner product with a query vector.
-    pub fn retriever(&self) -> &Retriever {
-        &self.retriever
+    /// Towers and index; `None` in the family `frequency`.
+    pub fn towers(&self) -> Option<&Towers> {
+        match &self.ranking {
+            Ranking::Towers(towers) => Some(towers),
+            Ranking::Frequency(_) => None,
+        }
     }
 
     /// Purchases in the training window, one number an item; finite and not negative.
@@ -131,6 +145,35 @@ impl Bundle {
 impl std::fmt::Debug for Bundle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Bundle({} {}, {} items)", self.manifest.name, self.manifest.version, self.manifest.items)
+    }
+}
+
+/// Files of a bundle with towers.
+const TOWER_FILES: [&str; 4] = [file_names::QUERY_TOWER, file_names::ITEM_TOWER, file_names::ITEMS, file_names::INDEX];
+
+impl Towers {
+    /// Opens towers and index of a bundle whose checksums are right, and asks the golden requests.
+    fn open(directory: &Path, manifest: &Manifest, golden: &Golden) -> Result<Self, BundleError> {
+        let (items_path, index_path) = (directory.join(file_names::ITEMS), directory.join(file_names::INDEX));
+        let tower = |name, schema| Tower::load(&directory.join(name), schema, manifest.dim);
+        let query = tower(file_names::QUERY_TOWER, &manifest.schema.query)?;
+        let item = tower(file_names::ITEM_TOWER, &manifest.schema.item)?;
+        let retriever = Retriever::open(&items_path, &index_path)?;
+        let mismatch = |what, expected: usize, found: usize| {
+            let (expected, found) = (expected.to_string(), found.to_string());
+            Err(BundleError::Mismatch { path: items_path.clone(), what, expected, found })
+        };
+        if retriever.len() != manifest.items {
+            return mismatch("the number of items", manifest.items, retriever.len());
+        }
+        if retriever.dim() != manifest.dim {
+            return mismatch("the length of a vector", manifest.dim, retriever.dim());
+        }
+        check_index(&index_path, manifest, &retriever)?;
+        let path = directory.join(file_names::GOLDEN);
+        golden.check_towers(&path, &query, &item)?;
+        golden.check_search(&path, |vector, k| retriever.exact().search(&Query { vector, k, allowed: None }))?;
+        Ok(Self { query, item, retriever })
     }
 }
 

@@ -1,6 +1,6 @@
 //! What opening a bundle does not tell: how well its index finds what the exact scan finds.
 
-use super::{Bundle, BundleError, Tower};
+use super::{Bundle, BundleError, Tower, Towers};
 use crate::{
     features::{Slot, TowerSchema},
     retrieval::{Index, Plan, Query, QueryError, Retriever},
@@ -42,27 +42,28 @@ impl IndexQuality {
 
 impl Bundle {
     /// Compares graph search with the exact scan on `queries` (at least one) query vectors, made by the query tower of
-    /// random inputs drawn with `seed`.
+    /// random inputs drawn with `seed`; `None` for a bundle without vectors.
     ///
     /// # Errors
     /// When the tower fails on an input of its own schema.
-    pub fn index_quality(&self, queries: usize, seed: u64) -> Result<IndexQuality, BundleError> {
+    pub fn index_quality(&self, queries: usize, seed: u64) -> Result<Option<IndexQuality>, BundleError> {
+        let Some(Towers { query, retriever, .. }) = self.towers() else { return Ok(None) };
         let queries = queries.max(1);
-        let k = K.min(self.retriever().len());
+        let k = K.min(retriever.len());
         let ef = self.manifest().index.ef_search.max(k);
-        let vectors = random_queries(self.query_tower(), &self.manifest().schema.query, queries, seed)?;
-        let recalls = recalls(self.retriever(), &vectors, ef).map_err(|error| BundleError::Tower {
+        let vectors = random_queries(query, &self.manifest().schema.query, queries, seed)?;
+        let recalls = recalls(retriever, &vectors, ef).map_err(|error| BundleError::Tower {
             path: self.directory().join(super::file_names::QUERY_TOWER),
             reason: error.to_string(),
         })?;
-        Ok(IndexQuality {
+        Ok(Some(IndexQuality {
             queries,
             k,
             ef,
             recall: recalls.iter().sum::<f64>() / queries as f64,
             worst: recalls.iter().copied().fold(1.0, f64::min),
-            unreachable: self.retriever().graph().map_or(0, |graph| graph.unreachable()),
-        })
+            unreachable: retriever.graph().map_or(0, |graph| graph.unreachable()),
+        }))
     }
 }
 

@@ -1,7 +1,8 @@
 //! Writing a bundle: whole or absent.
 
 use super::{
-    Bundle, BundleError, Golden, IndexParameters, Manifest, Metric, MetricsRow, Tower, file_names, files,
+    Bundle, BundleError, FrequencySettings, Golden, IndexParameters, Manifest, Metric, MetricsRow, Tower, file_names,
+    files,
     verify::{IndexQuality, random_queries, sufficient_ef},
     vocabulary,
 };
@@ -21,31 +22,42 @@ use time::{OffsetDateTime, macros::format_description};
 /// Prefix of directories a writer has not finished.
 const UNFINISHED: &str = ".tmp-";
 
-/// What a bundle is made of. The vectors' length is that of the towers' outputs, the number of items that of the
-/// vocabulary `article_id`.
+/// What a bundle is made of. The number of items is that of the vocabulary `article_id`.
 pub struct Contents<'a> {
     pub name: &'a str,
     /// Model family, such as `two-tower`.
     pub family: &'a str,
-    pub metric: Metric,
     pub schema: &'a FeatureSchema,
     pub vocabularies: &'a Vocabularies,
     pub time_unit: TimeUnit,
-    /// `ef_search` is raised until the index finds [`IndexQuality::GOOD`] of the exact top 100 of random queries.
-    pub index: IndexParameters,
     /// The training configuration, whole.
     pub training: serde_json::Value,
     /// sha256 over the training data's content.
     pub data_fingerprint: &'a str,
     pub metrics: &'a [MetricsRow],
+    pub ranking: RankingContents<'a>,
+    /// Purchases in the training window, one number an item.
+    pub popularity: &'a [f32],
+    /// With towers: inputs and vectors as the trainer's own forward pass has them; the top-k is filled in here. Without:
+    /// histories and their top-k.
+    pub golden: Golden,
+}
+
+/// What ranks the items.
+pub enum RankingContents<'a> {
+    Towers(TowerContents<'a>),
+    Frequency(FrequencySettings),
+}
+
+/// Towers and item vectors. The vectors are as long as the towers' outputs.
+pub struct TowerContents<'a> {
+    pub metric: Metric,
+    /// `ef_search` is raised until the index finds [`IndexQuality::GOOD`] of the exact top 100 of random queries.
+    pub index: IndexParameters,
     pub query_tower: QueryGraph<'a>,
     pub item_tower: TowerGraph<'a>,
     /// `items × dim`, row-major.
     pub items: &'a [f32],
-    /// Purchases in the training window, one number an item.
-    pub popularity: &'a [f32],
-    /// Inputs and vectors as the trainer's own forward pass has them; the top-k is filled in here.
-    pub golden: Golden,
 }
 
 /// Writes the bundle `<models>/<name>/<version>` and returns its path. It is prepared beside the target, flushed,
@@ -66,7 +78,6 @@ pub fn write(models: &Path, mut contents: Contents<'_>) -> Result<PathBuf, Bundl
 
     let unfinished = Unfinished::create(parent.join(format!("{UNFINISHED}{}", std::process::id())))?;
     let directory = unfinished.0.as_path();
-    contents.golden.rank(contents.items, contents.query_tower.dim());
     contents.write_files(directory)?;
     let invalid = |reason: String| BundleError::Contents { name: contents.name.to_owned(), reason };
     let time = OffsetDateTime::now_utc()
@@ -97,16 +108,9 @@ impl Contents<'_> {
         if !Manifest::is_name(self.name) {
             return wrong("a name has 1 to 64 lower-case letters, digits, `-` and `_`".to_owned());
         }
-        let dim = self.query_tower.dim();
-        if dim == 0 || self.item_tower.dim() != dim {
-            return wrong(format!("query vectors have {dim} numbers, item vectors {}", self.item_tower.dim()));
-        }
         let items = self.vocabularies.get(source::ARTICLE_ID).map_or(0, |articles| articles.len());
         if items == 0 {
             return wrong("the vocabulary `article_id` is empty".to_owned());
-        }
-        if self.items.len() != items * dim {
-            return wrong(format!("{} numbers are not {items} items × {dim}", self.items.len()));
         }
         if self.popularity.len() != items || self.popularity.iter().any(|&p| !(p.is_finite() && p >= 0.0)) {
             return wrong(format!("popularity must be {items} finite numbers from 0 on, one an item"));
@@ -114,16 +118,15 @@ impl Contents<'_> {
         if self.golden.queries.is_empty() {
             return wrong("there is no golden request".to_owned());
         }
-        if self.golden.queries.iter().any(|query| query.vector.len() != dim) {
-            return wrong(format!("a golden request's vector has not {dim} numbers"));
+        if let RankingContents::Towers(towers) = &self.ranking {
+            let checked = towers.check(items, &self.golden);
+            checked.or_else(|reason| wrong(reason).map(drop))?;
         }
         Ok(items)
     }
 
     fn write_files(&mut self, directory: &Path) -> Result<(), BundleError> {
         let at = |name: &str| directory.join(name);
-        self.query_tower.write(&at(file_names::QUERY_TOWER), onnx::EXTERNAL_ABOVE)?;
-        onnx::write(&self.item_tower, &at(file_names::ITEM_TOWER), onnx::EXTERNAL_ABOVE)?;
         let vocabularies = at(file_names::VOCABULARIES);
         std::fs::create_dir(&vocabularies).map_err(BundleError::io(&vocabularies))?;
         for (name, table) in self.vocabularies.iter() {
@@ -131,42 +134,80 @@ impl Contents<'_> {
         }
         let popularity: Vec<u8> = self.popularity.iter().flat_map(|p| p.to_le_bytes()).collect();
         write_bytes(&at(file_names::POPULARITY), &popularity)?;
-        write_json(&at(file_names::GOLDEN), &self.golden)?;
+        match &mut self.ranking {
+            RankingContents::Towers(towers) => {
+                self.golden.rank(towers.items, towers.query_tower.dim());
+                towers.write_files(directory, self.name, self.schema)?;
+            }
+            RankingContents::Frequency(settings) => write_json(&at(file_names::FREQUENCY), settings)?,
+        }
+        write_json(&at(file_names::GOLDEN), &self.golden)
+    }
+
+    /// The manifest, its version still open.
+    fn manifest(&self, items: usize, files: BTreeMap<String, super::FileEntry>) -> Manifest {
+        // Without vectors these say nothing.
+        let (dim, metric, index) = match &self.ranking {
+            RankingContents::Towers(towers) => (towers.query_tower.dim(), towers.metric, towers.index),
+            RankingContents::Frequency(_) => {
+                (0, Metric::Dot, IndexParameters { m: 0, ef_construction: 0, ef_search: 0 })
+            }
+        };
+        Manifest {
+            format: Manifest::FORMAT,
+            name: self.name.to_owned(),
+            family: self.family.to_owned(),
+            version: String::new(),
+            dim,
+            metric,
+            items,
+            schema: self.schema.clone(),
+            time_unit: self.time_unit,
+            index,
+            training: self.training.clone(),
+            data_fingerprint: self.data_fingerprint.to_owned(),
+            metrics: self.metrics.to_vec(),
+            files,
+        }
+    }
+}
+
+impl TowerContents<'_> {
+    /// Checks what can be told before anything is written.
+    fn check(&self, items: usize, golden: &Golden) -> Result<(), String> {
+        let dim = self.query_tower.dim();
+        if dim == 0 || self.item_tower.dim() != dim {
+            return Err(format!("query vectors have {dim} numbers, item vectors {}", self.item_tower.dim()));
+        }
+        if self.items.len() != items * dim {
+            return Err(format!("{} numbers are not {items} items × {dim}", self.items.len()));
+        }
+        if golden.queries.iter().any(|query| query.vector.len() != dim) {
+            return Err(format!("a golden request's vector has not {dim} numbers"));
+        }
+        Ok(())
+    }
+
+    /// Writes towers, vectors and graph; raises `ef_search` as far as it takes.
+    fn write_files(&mut self, directory: &Path, name: &str, schema: &FeatureSchema) -> Result<(), BundleError> {
+        let at = |name: &str| directory.join(name);
+        self.query_tower.write(&at(file_names::QUERY_TOWER), onnx::EXTERNAL_ABOVE)?;
+        onnx::write(&self.item_tower, &at(file_names::ITEM_TOWER), onnx::EXTERNAL_ABOVE)?;
         retrieval::write_items(&at(file_names::ITEMS), self.query_tower.dim(), self.items)?;
         let items = ItemVectors::open(&at(file_names::ITEMS))?;
         let mut graph = Graph::build(&items, self.index, Insertion::Parallel)?;
         graph.write(&at(file_names::INDEX))?;
-        let query_tower = Tower::load(&at(file_names::QUERY_TOWER), &self.schema.query, self.query_tower.dim())?;
+        let query_tower = Tower::load(&at(file_names::QUERY_TOWER), &schema.query, self.query_tower.dim())?;
         let retriever = Retriever::open(&at(file_names::ITEMS), &at(file_names::INDEX))?;
-        let queries = random_queries(&query_tower, &self.schema.query, IndexQuality::QUERIES, IndexQuality::SEED)?;
+        let queries = random_queries(&query_tower, &schema.query, IndexQuality::QUERIES, IndexQuality::SEED)?;
         let ef = sufficient_ef(&retriever, &queries, self.index.ef_search)
-            .map_err(|error| BundleError::Contents { name: self.name.to_owned(), reason: error.to_string() })?;
+            .map_err(|error| BundleError::Contents { name: name.to_owned(), reason: error.to_string() })?;
         if ef > self.index.ef_search {
             self.index.ef_search = ef;
             graph.set_ef_search(ef);
             graph.write(&at(file_names::INDEX))?;
         }
         Ok(())
-    }
-
-    /// The manifest, its version still open.
-    fn manifest(&self, items: usize, files: BTreeMap<String, super::FileEntry>) -> Manifest {
-        Manifest {
-            format: Manifest::FORMAT,
-            name: self.name.to_owned(),
-            family: self.family.to_owned(),
-            version: String::new(),
-            dim: self.query_tower.dim(),
-            metric: self.metric,
-            items,
-            schema: self.schema.clone(),
-            time_unit: self.time_unit,
-            index: self.index,
-            training: self.training.clone(),
-            data_fingerprint: self.data_fingerprint.to_owned(),
-            metrics: self.metrics.to_vec(),
-            files,
-        }
     }
 }
 

@@ -13,6 +13,7 @@ pub mod inspect;
 #[cfg(feature = "trainer")]
 mod negatives;
 mod split;
+mod ties;
 
 pub use data::{Column, Dataset, Entities, MISSING, Purchases, TimeUnit, Values, Vectors};
 pub use histories::Histories;
@@ -24,3 +25,4 @@ pub(crate) use import::{FileFormat, FileOptions, TableFile, look, look::LIST_END
 #[cfg(feature = "trainer")]
 pub use negatives::{NO_NEGATIVE, NegativeDraw, Negatives};
 pub use split::{Case, Protocol, Split, SplitError};
+pub use ties::Ties;

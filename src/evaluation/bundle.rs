@@ -1,22 +1,75 @@
 //! A bundle as a ranker: what the server would answer by exact search, over a whole dataset.
 
-use super::{QueryVectors, VectorRanker};
+use super::{EvaluationError, FrequencyScorer, QueryVectors, Ranker, VectorRanker};
 use crate::{
-    bundle::Bundle,
+    bundle::{Bundle, Ranking, RowKind, Towers},
     dataset::{Case, Dataset, Histories},
     features::EncodedCustomers,
 };
 
-/// Ranks with the bundle's query tower and item vectors. Articles of the dataset that the bundle doesn't know are
-/// never recommended; customers it doesn't know go through the unknown row.
+/// A bundle of either kind.
+pub enum BundleRanker<'a, Q> {
+    Vectors(VectorRanker<'a, Q>),
+    Frequency(FrequencyScorer<'a>),
+}
+
+impl<'a, Q> BundleRanker<'a, Q> {
+    /// The ranker of a bundle with vectors.
+    pub fn vectors(&self) -> Option<&VectorRanker<'a, Q>> {
+        match self {
+            Self::Vectors(ranker) => Some(ranker),
+            Self::Frequency(_) => None,
+        }
+    }
+}
+
+impl<Q: QueryVectors> Ranker for BundleRanker<'_, Q> {
+    fn name(&self) -> &str {
+        match self {
+            Self::Vectors(ranker) => ranker.name(),
+            Self::Frequency(ranker) => ranker.name(),
+        }
+    }
+
+    fn kind(&self) -> RowKind {
+        RowKind::Bundle
+    }
+
+    fn score(&self, cases: &[Case], scores: &mut [f32]) -> Result<(), EvaluationError> {
+        match self {
+            Self::Vectors(ranker) => ranker.score(cases, scores),
+            Self::Frequency(ranker) => ranker.score(cases, scores),
+        }
+    }
+}
+
+/// Ranks as the server does: by the bundle's query tower and item vectors, or by the customer's own purchases and its
+/// popularity. Articles of the dataset that the bundle doesn't know are never recommended; customers it doesn't know go
+/// through the unknown row.
 pub fn bundle_ranker<'a>(
     bundle: &'a Bundle,
+    dataset: &'a Dataset,
+    histories: &'a Histories,
+) -> BundleRanker<'a, impl QueryVectors + 'a> {
+    match bundle.ranking() {
+        Ranking::Towers(towers) => BundleRanker::Vectors(vector_ranker(bundle, towers, dataset, histories)),
+        Ranking::Frequency(settings) => {
+            let sales = |id| bundle.encoder().item_row(id).map(|item| bundle.popularity()[item as usize]);
+            let (name, sales) = (&bundle.manifest().name, dataset.articles.ids.iter().map(sales));
+            BundleRanker::Frequency(FrequencyScorer::new(name, settings.personal(), sales, dataset, histories))
+        }
+    }
+}
+
+fn vector_ranker<'a>(
+    bundle: &'a Bundle,
+    towers: &'a Towers,
     dataset: &'a Dataset,
     histories: &'a Histories,
 ) -> VectorRanker<'a, impl QueryVectors + 'a> {
     let customers = EncodedCustomers::new(bundle.encoder(), dataset, histories);
     let embed = move |cases: &[Case], vectors: &mut [f32]| {
-        let tower = bundle.query_tower();
+        let tower = &towers.query;
         let (index_width, number_width) = tower.widths();
         let mut indices = vec![0; cases.len() * index_width];
         let mut numbers = vec![0.0; cases.len() * number_width];
@@ -29,7 +82,7 @@ pub fn bundle_ranker<'a>(
         vectors.copy_from_slice(&embedded);
         Ok(())
     };
-    let items = bundle.retriever().items();
+    let items = towers.retriever.items();
     let vector = |id: &str| bundle.encoder().item_row(id).map(|item| items.row(item));
     VectorRanker::of_ids(&bundle.manifest().name, embed, bundle.manifest().dim, dataset, vector)
 }
@@ -37,9 +90,8 @@ pub fn bundle_ranker<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluation::Ranker;
     use crate::{
-        bundle::{self, Contents, Golden, GoldenQuery, IndexParameters, Metric},
+        bundle::{self, Contents, Golden, GoldenQuery, IndexParameters, Metric, RankingContents, TowerContents},
         dataset::TimeUnit,
         domain::{IdTable, Timestamp},
         features::{FeatureConfig, fit, testing},
@@ -70,17 +122,19 @@ mod tests {
         let contents = Contents {
             name: "last-article",
             family: "two-tower",
-            metric: Metric::Dot,
             schema: &schema,
             vocabularies: &vocabularies,
             time_unit: TimeUnit::Second,
-            index: IndexParameters { m: 8, ef_construction: 20, ef_search: 20 },
             training: serde_json::Value::Null,
             data_fingerprint: "",
             metrics: &[],
-            query_tower: graph("query", history).into(),
-            item_tower: graph("item", id),
-            items: vectors,
+            ranking: RankingContents::Towers(TowerContents {
+                metric: Metric::Dot,
+                index: IndexParameters { m: 8, ef_construction: 20, ef_search: 20 },
+                query_tower: graph("query", history).into(),
+                item_tower: graph("item", id),
+                items: vectors,
+            }),
             popularity: &[1.0; 4],
             golden: Golden { queries: vec![golden], items: vec![] },
         };

@@ -6,6 +6,7 @@
 
 pub mod baselines;
 mod bundle;
+mod frequency;
 mod metrics;
 mod pairs;
 mod report;
@@ -13,7 +14,8 @@ mod run;
 mod top;
 mod vectors;
 
-pub use bundle::bundle_ranker;
+pub use bundle::{BundleRanker, bundle_ranker};
+pub use frequency::FrequencyScorer;
 pub use metrics::{METRICS, Metric, Outcome};
 pub use pairs::{PAIR_LOSS, PairTests, SIMILARITY_RECALL};
 pub use report::{Report, beyond_ranking};

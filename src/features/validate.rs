@@ -17,6 +17,10 @@ pub(super) fn schema(schema: &FeatureSchema, vocabularies: &Vocabularies) -> Res
     if vocabularies.get(source::ARTICLE_ID).is_none_or(|articles| articles.is_empty()) {
         return Err(FeatureError::NoArticles);
     }
+    if schema.query.features.is_empty() && schema.item.features.is_empty() {
+        // A model without towers: it reads articles by their ids alone.
+        return Ok(());
+    }
     tower(Tower::Query, &schema.query, vocabularies)?;
     tower(Tower::Item, &schema.item, vocabularies)
 }

@@ -43,6 +43,8 @@ struct Item<'a> {
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum ReasonBody<'a> {
+    /// The customer bought this very article, so many times.
+    BoughtBefore { times: usize },
     /// The closest of the customer's purchases.
     LikePurchased { article_id: &'a str, similarity: f32 },
     /// The closest of the articles of the visit, or the article asked about.
@@ -117,6 +119,7 @@ pub(super) fn json(value: &impl Serialize) -> Result<Response, ApiError> {
 impl<'a> ReasonBody<'a> {
     fn of(catalogue: &'a Catalogue, reason: &Reason) -> Self {
         match *reason {
+            Reason::BoughtBefore { times } => Self::BoughtBefore { times },
             Reason::LikePurchased { row, similarity } => {
                 Self::LikePurchased { article_id: catalogue.id(row), similarity }
             }

@@ -9,6 +9,8 @@
 //! The sequence encoders (decoder transformer, LSTM) are in [`sequence`]; [`burn_sequence`] states them in burn's tensors, as
 //! the reference and as what trains on a GPU.
 //!
+//! [`Elsa`] is one item table and a loss in closed form: its kernel needs no matrix of customers by items.
+//!
 //! Every kernel cuts its rows into as many fixed pieces as the thread pool has threads and adds partial results in order:
 //! the same seed and thread count give the same bits.
 
@@ -21,6 +23,7 @@ mod assembly;
 // Only a build that can open a GPU trains by it. The tests run it on the CPU, so that it is tested where there is no GPU.
 #[cfg(any(test, feature = "cuda"))]
 mod device_sequence;
+mod elsa;
 pub(crate) mod matrix;
 mod pairs;
 mod sequence_model;
@@ -34,6 +37,7 @@ pub use adamw::{AdamW, Moments};
 pub use assembly::{Assembly, Inputs};
 #[cfg(any(test, feature = "cuda"))]
 pub use device_sequence::{DeviceError, DeviceSequenceModel};
+pub use elsa::{Elsa, ElsaBatch};
 pub use pairs::{LossKind, PairBatch};
 pub use sequence_model::{SequenceBatch, SequenceModel, SequenceModelConfig, Tokens, queries};
 pub use softmax::{OwnTargets, SoftmaxBatch, SoftmaxWorkspace};

@@ -2,7 +2,8 @@
 
 use super::{Model, ModelError};
 use crate::{
-    bundle::Bundle,
+    bundle::{Bundle, Ranking, Towers},
+    counters::PersonalFrequency,
     features::{ArticleView, CustomerView, Encoding, EntityRow, Feature, source},
     retrieval::{Index, Plan, Query},
 };
@@ -16,21 +17,33 @@ impl Model for Bundle {
         &self.manifest().version
     }
 
-    fn index(&self) -> &dyn Index {
-        self.retriever()
+    fn items(&self) -> usize {
+        self.manifest().items
+    }
+
+    fn index(&self) -> Option<&dyn Index> {
+        self.towers().map(|towers| &towers.retriever as &dyn Index)
     }
 
     fn search_plan(&self, query: &Query<'_>) -> &'static str {
         // A query that does not fit is refused by the search itself.
-        self.retriever().plan(query).map_or("nothing", Plan::name)
+        let plan = self.towers().and_then(|towers| towers.retriever.plan(query).ok());
+        plan.map_or("nothing", Plan::name)
     }
 
     fn item(&self, article_id: &str) -> Option<u32> {
         self.encoder().item_row(article_id)
     }
 
-    fn vector(&self, item: u32) -> &[f32] {
-        self.retriever().items().row(item)
+    fn vector(&self, item: u32) -> Option<&[f32]> {
+        self.towers().map(|towers| towers.retriever.items().row(item))
+    }
+
+    fn frequency(&self) -> Option<PersonalFrequency> {
+        match self.ranking() {
+            Ranking::Towers(_) => None,
+            Ranking::Frequency(settings) => Some(settings.personal()),
+        }
     }
 
     fn popularity(&self) -> &[f32] {
@@ -42,6 +55,10 @@ impl Model for Bundle {
     }
 
     fn reads_history(&self) -> bool {
+        // What a bundle without towers counts is the history.
+        if self.towers().is_none() {
+            return true;
+        }
         let features = &self.manifest().schema.query.features;
         features.iter().any(|feature| feature.source == source::HISTORY)
     }
@@ -59,13 +76,15 @@ impl Model for Bundle {
     }
 
     fn embed_customer(&self, customer: &CustomerView<'_>, vector: &mut Vec<f32>) -> Result<(), ModelError> {
+        let Some(Towers { query, .. }) = self.towers() else { return Err(without_towers()) };
         let (indices, numbers) = self.encoder().query_widths();
         let (mut indices, mut numbers) = (vec![0; indices], vec![0.0; numbers]);
         self.encoder().encode_query(customer, &mut indices, &mut numbers);
-        self.query_tower().embed(&indices, &numbers, 1, vector).map_err(|error| ModelError(error.to_string()))
+        query.embed(&indices, &numbers, 1, vector).map_err(|error| ModelError(error.to_string()))
     }
 
     fn embed_articles(&self, articles: &[EntityRow<'_>]) -> Result<Vec<f32>, ModelError> {
+        let Some(Towers { item, .. }) = self.towers() else { return Ok(Vec::new()) };
         // The row of ids never seen stands for no article in particular.
         if self.manifest().schema.item.features.iter().all(|feature| feature.source == source::ARTICLE_ID) {
             return Ok(Vec::new());
@@ -80,7 +99,11 @@ impl Model for Bundle {
             self.encoder().encode_item(&view, indices, &mut numbers[number_row..number_row + number_width]);
         }
         let mut vectors = Vec::new();
-        let embedded = self.item_tower().embed(&indices, &numbers, articles.len(), &mut vectors);
+        let embedded = item.embed(&indices, &numbers, articles.len(), &mut vectors);
         embedded.map(|()| vectors).map_err(|error| ModelError(error.to_string()))
     }
+}
+
+fn without_towers() -> ModelError {
+    ModelError("it counts purchases and has no towers".to_owned())
 }

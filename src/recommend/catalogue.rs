@@ -14,6 +14,8 @@ use std::sync::Arc;
 pub struct Catalogue {
     articles: Arc<Articles>,
     available: ItemSet,
+    /// How well each row sells, as the shop counts it.
+    sales: Option<Arc<[f32]>>,
     version: i64,
 }
 
@@ -44,10 +46,29 @@ impl Catalogue {
         for row in ids.filter_map(|id| self.row(id)) {
             if available { set.insert(row) } else { set.remove(row) }
         }
-        Self { articles: self.articles.clone(), available: set, version }
+        Self { articles: self.articles.clone(), available: set, sales: self.sales.clone(), version }
     }
 
-    /// Whether the two differ in availability at most.
+    /// The same catalogue with new sales: `sales` gives how well an article sells, at least 0.
+    pub fn with_sales(&self, sales: impl Fn(&str) -> f32) -> Self {
+        let sales: Arc<[f32]> = self.entities().ids.iter().map(sales).collect();
+        Self { articles: self.articles.clone(), available: self.available.clone(), sales: Some(sales), ..*self }
+    }
+
+    /// How well each row sells; `None` where the shop's sales are not counted.
+    pub fn sales(&self) -> Option<&[f32]> {
+        self.sales.as_deref()
+    }
+
+    /// Whether the two have the same sales.
+    pub(super) fn has_sales_of(&self, other: &Self) -> bool {
+        match (&self.sales, &other.sales) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (a, b) => a.is_none() && b.is_none(),
+        }
+    }
+
+    /// Whether the two have the same articles; availability and sales may differ.
     pub fn has_articles_of(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.articles, &other.articles)
     }
@@ -185,7 +206,8 @@ impl CatalogueBuilder {
             pad(&mut column.values, rows);
         }
         let entities = Entities { ids: self.ids, columns: self.columns, vectors: Vec::new() };
-        Catalogue { articles: Arc::new(Articles { entities, by_name: self.by_name }), available, version }
+        let articles = Arc::new(Articles { entities, by_name: self.by_name });
+        Catalogue { articles, available, sales: None, version }
     }
 }
 

@@ -5,7 +5,11 @@
 //! probability is one among them. Filters, exclusions, availability and `max_per` hold at every step, no article comes
 //! twice, and the same request with the same seed gets the same list.
 
-use super::{Customer, RecommendError, Request, Snapshot, Source, pipeline::embed, select::Picks};
+use super::{
+    Customer, RecommendError, Request, Snapshot, Source,
+    pipeline::{embed, index},
+    select::Picks,
+};
 use crate::retrieval::{ItemSet, Query};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -123,7 +127,7 @@ impl Task<'_> {
         };
         let mut allowed = self.items.clone();
         beginning.items.iter().for_each(|&item| allowed.remove(item));
-        let index = self.snapshot.model().index();
+        let index = index(&**self.snapshot.model())?;
         let mut k = CANDIDATES;
         loop {
             let hits = index.search(&Query { vector: &vector, k, allowed: Some(&allowed) })?;

@@ -1,7 +1,9 @@
 //! The pure pipeline: snapshot + customer + request → ranked articles with provenance.
 //!
 //! ```text
-//! plan ── who asks decides the query: the customer's vector, an article's vector, or none (popularity)
+//! context ── what is known at the moment of the request
+//! plan ── who asks decides the query: the customer's vector, an article's vector, the customer's own articles by
+//!   │     how often they were bought, or none (popularity)
 //!   └ eligible ── available ∧ filter ∧ not excluded, as bitmaps over catalogue rows and index items
 //!       └ retrieve ── the index for the bundle's items, an exact scan for articles newer than the bundle;
 //!         or generate ── item by item, each continuing the history and the items before it
@@ -14,9 +16,11 @@
 
 mod bundle;
 mod catalogue;
+mod context;
 mod filter;
 mod generate;
 mod model;
+mod own;
 mod pipeline;
 mod request;
 mod select;

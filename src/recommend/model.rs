@@ -1,23 +1,31 @@
 //! What the pipeline asks of a model.
 
 use crate::{
+    counters::PersonalFrequency,
     features::{CustomerView, EntityRow},
     retrieval::{Index, Query},
 };
 
-/// A loaded model: towers, items and their index. A bundle in production.
+/// A loaded model; a bundle in production. It has vectors and an index of them, or it counts what a customer bought
+/// ([`Model::frequency`]) and has none.
 pub trait Model: Send + Sync {
     fn name(&self) -> &str;
     fn version(&self) -> &str;
-    /// Finds the model's items; items are numbered `0..index().len()`.
-    fn index(&self) -> &dyn Index;
+    /// Number of items; they are numbered from 0.
+    fn items(&self) -> usize;
+    /// Finds items by a query vector; `None` for a model without vectors.
+    fn index(&self) -> Option<&dyn Index>;
     /// How the index would answer the query, for metrics.
     fn search_plan(&self, query: &Query<'_>) -> &'static str;
     /// The item of an article, if the model was trained with it in the catalogue.
     fn item(&self, article_id: &str) -> Option<u32>;
-    /// The vector of an item, `index().dim()` numbers.
-    fn vector(&self, item: u32) -> &[f32];
-    /// Purchases in the training window, one number an item.
+    /// The vector of an item, as long as the index says; `None` for a model without vectors.
+    fn vector(&self, item: u32) -> Option<&[f32]>;
+    /// How a customer's own articles are ranked, in place of vectors; `None` for a model with vectors.
+    fn frequency(&self) -> Option<PersonalFrequency> {
+        None
+    }
+    /// Purchases in the training window, one number an item. They count where the catalogue has no sales of its own.
     fn popularity(&self) -> &[f32];
     /// Whether the customer has a trained row of their own.
     fn knows_customer(&self, id: &str) -> bool;
@@ -27,13 +35,13 @@ pub trait Model: Send + Sync {
     fn needs_history(&self) -> bool;
     /// Whether the query encoder reads them in their order, as a sequence that can be continued.
     fn reads_sequence(&self) -> bool;
-    /// Embeds a customer: leaves `index().dim()` finite numbers in `vector`, whatever it held before.
+    /// Embeds a customer: leaves finite numbers in `vector`, as many as the index says, whatever it held before.
     ///
     /// # Errors
-    /// When the tower fails.
+    /// When the tower fails or there is none.
     fn embed_customer(&self, customer: &CustomerView<'_>, vector: &mut Vec<f32>) -> Result<(), ModelError>;
     /// Embeds articles by their attributes, whether the model has seen them or not: one vector after the other, or none at
-    /// all where the model knows articles by their id alone.
+    /// all where the model knows articles by their id alone or has no vectors.
     ///
     /// # Errors
     /// When the tower fails.

@@ -1,23 +1,23 @@
 //! The two steps of an answer: [`plan`] forms the query, [`recommend`] finds, picks and fills.
 
 use super::{
-    Answer, Counts, Customer, Eligible, Fallback, Ranked, Reason, RecommendError, Request, Snapshot, Source, Strategy,
-    Subject, Warning,
+    Answer, Counts, Customer, Eligible, Fallback, Model, ModelError, Ranked, Reason, RecommendError, Request, Snapshot,
+    Source, Strategy, Subject, Warning, context,
     generate::{Task, generate},
+    own,
     select::Picks,
 };
 use crate::{
     domain::{ArticleId, Timestamp},
     features::CustomerView,
-    retrieval::Query,
+    retrieval::{Index, Query},
 };
 use std::{borrow::Cow, sync::Arc};
 
 /// What a request comes to on a snapshot, before any search.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The query; `None` for popularity.
-    vector: Option<Vec<f32>>,
+    basis: Basis,
     strategy: Strategy,
     fallback: Option<Fallback>,
     warnings: Vec<Warning>,
@@ -25,6 +25,16 @@ pub struct Plan {
     seen: Vec<u32>,
     /// Catalogue rows of the purchases, newest first; only where the request needs them.
     purchased: Vec<u32>,
+}
+
+/// What the articles are ranked by.
+#[derive(Debug, Clone)]
+enum Basis {
+    /// Their inner products with the query vector.
+    Vector(Vec<f32>),
+    /// How often the customer bought them: catalogue rows and scores, the highest first.
+    Own(Vec<(u32, f32)>),
+    Popularity,
 }
 
 /// With `explain`, reasons look this far back.
@@ -35,7 +45,7 @@ const ROUNDS: u32 = 3;
 impl Plan {
     fn popular(fallback: Option<Fallback>) -> Self {
         Self {
-            vector: None,
+            basis: Basis::Popularity,
             strategy: Strategy::Popular,
             fallback,
             warnings: Vec::new(),
@@ -51,6 +61,7 @@ impl Plan {
 /// [`RecommendError::UnknownArticle`] for articles like one that the catalogue lacks; [`RecommendError::NoSequence`]; a
 /// failing tower.
 pub fn plan(snapshot: &Snapshot, request: &Request<'_>) -> Result<Plan, RecommendError> {
+    let request = &context::known(request);
     if request.generation.is_some() && !snapshot.model().reads_sequence() {
         return Err(RecommendError::NoSequence(snapshot.model().name().to_owned()));
     }
@@ -66,7 +77,8 @@ fn plan_article(snapshot: &Snapshot, id: &ArticleId) -> Result<Plan, RecommendEr
     let seen = vec![row];
     Ok(match snapshot.vector(row) {
         Some(vector) => {
-            Plan { vector: Some(vector.to_vec()), strategy: Strategy::Similar, seen, ..Plan::popular(None) }
+            let basis = Basis::Vector(vector.to_vec());
+            Plan { basis, strategy: Strategy::Similar, seen, ..Plan::popular(None) }
         }
         None => Plan { seen, ..Plan::popular(Some(Fallback::NoVector)) },
     })
@@ -85,23 +97,36 @@ fn plan_customer(snapshot: &Snapshot, customer: &Customer<'_>, request: &Request
     if seen.len() < customer.session.len() {
         warnings.push(Warning::UnknownSessionArticles);
     }
+    if let Some(frequency) = model.frequency() {
+        if !seen.is_empty() {
+            // A visit's articles are never answered back, and a model that counts knows no others by them.
+            warnings.push(Warning::SessionNotUsed);
+        }
+        let own = own::ranked(snapshot, customer, &frequency, at);
+        if !own.is_empty() {
+            let basis = Basis::Own(own);
+            return Ok(Plan { basis, strategy: Strategy::Personalised, fallback: None, warnings, seen, purchased });
+        }
+        let fallback = if customer.id.is_some() { Fallback::UnknownCustomer } else { Fallback::Anonymous };
+        return Ok(Plan { warnings, seen, purchased, ..Plan::popular(Some(fallback)) });
+    }
     let has_row = customer.id.is_some_and(|id| model.knows_customer(id.as_str()));
     // A model that reads nothing but the history has nothing to say where none of it is known.
     let silent = model.needs_history() && history(snapshot, customer, at).0.is_empty();
-    let (vector, strategy, fallback) = if customer.id.is_some() && (has_row || customer.recorded) && !silent {
+    let (basis, strategy, fallback) = if customer.id.is_some() && (has_row || customer.recorded) && !silent {
         if !seen.is_empty() && !model.reads_history() {
             warnings.push(Warning::SessionNotUsed);
         }
         let fallback = (!has_row && !model.needs_history()).then_some(Fallback::UnknownToModel);
-        (Some(embed(snapshot, customer, at, &[])?), Strategy::Personalised, fallback)
+        (Basis::Vector(embed(snapshot, customer, at, &[])?), Strategy::Personalised, fallback)
     } else {
         let fallback = customer.id.map(|_| Fallback::UnknownCustomer);
         match session_vector(snapshot, customer, &seen, at)? {
-            Some(vector) => (Some(vector), Strategy::Session, fallback.map(|_| Fallback::UnknownToModel)),
-            None => (None, Strategy::Popular, fallback.or(Some(Fallback::Anonymous))),
+            Some(vector) => (Basis::Vector(vector), Strategy::Session, fallback.map(|_| Fallback::UnknownToModel)),
+            None => (Basis::Popularity, Strategy::Popular, fallback.or(Some(Fallback::Anonymous))),
         }
     };
-    Ok(Plan { vector, strategy, fallback, warnings, seen, purchased })
+    Ok(Plan { basis, strategy, fallback, warnings, seen, purchased })
 }
 
 /// The query tower's vector of the customer with generated items, visit and purchases as the history, newest first.
@@ -147,7 +172,7 @@ fn session_vector(
     if reads_any {
         return embed(snapshot, customer, at, &[]).map(Some);
     }
-    let mut sum = vec![0.0; snapshot.model().index().dim()];
+    let mut sum = vec![0.0; snapshot.model().index().map_or(0, Index::dim)];
     for vector in seen.iter().filter_map(|&row| snapshot.vector(row)) {
         let norm = dot(vector, vector).sqrt();
         if norm > 0.0 {
@@ -164,20 +189,22 @@ fn session_vector(
 /// # Errors
 /// When filter or `max_per` do not fit the catalogue.
 pub fn recommend(snapshot: &Snapshot, request: &Request<'_>, plan: &Plan) -> Result<Answer, RecommendError> {
+    let request = &context::known(request);
     let allowed = snapshot.eligible(request.filter)?;
     let eligible = without_excluded(snapshot, request, plan, &allowed);
     let mut picks = Picks::new(snapshot, request.k.get(), request.max_per)?;
     let mut strategy = plan.strategy;
-    let (retrieved, search) = match (&plan.vector, request.generation, &request.subject) {
-        (Some(first), Some(generation), Subject::Customer(customer)) => {
+    let (retrieved, search) = match (&plan.basis, request.generation, &request.subject) {
+        (Basis::Vector(first), Some(generation), Subject::Customer(customer)) => {
             let task = Task { snapshot, request, customer, items: &eligible.items, first };
             let search;
             (picks, search) = generate(&task, generation, picks)?;
             strategy = Strategy::Generated;
             (picks.items.len(), Some(search))
         }
-        (Some(vector), ..) => retrieve(snapshot, vector, &eligible, &mut picks)?,
-        (None, ..) => (0, None),
+        (Basis::Vector(vector), ..) => retrieve(snapshot, vector, &eligible, &mut picks)?,
+        (Basis::Own(own), ..) => (offer_own(own, &eligible, &mut picks), None),
+        (Basis::Popularity, ..) => (0, None),
     };
     let found = picks.items.len();
     picks.fill(snapshot, &eligible.rows);
@@ -185,7 +212,7 @@ pub fn recommend(snapshot: &Snapshot, request: &Request<'_>, plan: &Plan) -> Res
     let counts = Counts {
         retrieved,
         filtered: snapshot.catalogue().len() - eligible.rows.count(),
-        filled: if plan.vector.is_some() { items.len() - found } else { 0 },
+        filled: if matches!(plan.basis, Basis::Popularity) { 0 } else { items.len() - found },
     };
     if request.explain {
         items.iter_mut().for_each(|item| item.reasons = reasons(snapshot, plan, item));
@@ -216,6 +243,20 @@ fn without_excluded<'a>(
     Cow::Owned(rest)
 }
 
+/// Offers the customer's own articles; answers how many may be answered.
+fn offer_own(own: &[(u32, f32)], eligible: &Eligible, picks: &mut Picks<'_>) -> usize {
+    let allowed = own.iter().filter(|(row, _)| eligible.rows.contains(*row));
+    allowed.inspect(|&&(row, score)| picks.offer(row, score, Source::Model)).count()
+}
+
+/// The index of a model with vectors.
+///
+/// # Errors
+/// When the model has none: it must not have formed a query vector then.
+pub(super) fn index(model: &dyn Model) -> Result<&dyn Index, ModelError> {
+    model.index().ok_or_else(|| ModelError("it has no vectors".to_owned()))
+}
+
 /// Offers the nearest articles; answers how many were found and how.
 fn retrieve(
     snapshot: &Snapshot,
@@ -224,7 +265,7 @@ fn retrieve(
     picks: &mut Picks<'_>,
 ) -> Result<(usize, Option<&'static str>), RecommendError> {
     let fresh = nearest_fresh(snapshot, vector, eligible);
-    let index = snapshot.model().index();
+    let index = index(&**snapshot.model())?;
     let everything = eligible.items.count() == index.len();
     let allowed = (!everything).then_some(&eligible.items);
     let mut query = Query { vector, k: picks.k(), allowed };
@@ -267,6 +308,10 @@ fn merge(indexed: impl Iterator<Item = (f32, u32)>, fresh: &[(f32, u32)], k: usi
 
 fn reasons(snapshot: &Snapshot, plan: &Plan, item: &Ranked) -> Vec<Reason> {
     let mut reasons = Vec::new();
+    let times = plan.purchased.iter().filter(|&&row| row == item.row).count();
+    if times > 0 {
+        reasons.push(Reason::BoughtBefore { times });
+    }
     if matches!(item.source, Source::Model | Source::Generated) {
         let closest = |rows: &[u32]| {
             let vector = snapshot.vector(item.row)?;

@@ -12,7 +12,7 @@ use crate::{
 pub struct Request<'a> {
     pub subject: Subject<'a>,
     pub k: TopK,
-    /// The moment of the query.
+    /// The moment of the query: purchases made at it or later are not known. Popularity and catalogue stay today's.
     pub at: Timestamp,
     pub filter: &'a Filter,
     pub exclude: Exclude<'a>,
@@ -47,6 +47,8 @@ pub struct Customer<'a> {
     pub purchases: &'a [ArticleId],
     /// When they were made; those without an entry count as made at the moment of the query.
     pub purchase_times: &'a [Timestamp],
+    /// How much each counts; those without an entry count 1.
+    pub purchase_weights: &'a [f32],
     /// Articles looked at in this visit, newest first.
     pub session: &'a [ArticleId],
 }
@@ -87,12 +89,14 @@ pub struct Ranked {
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
-    /// Nearest to the query vector; the score is their inner product.
+    /// Ranked by the model: nearest to the query vector, with their inner product as the score, or bought before, with
+    /// the decayed count of those purchases as the score.
     Model,
     /// Continues the customer's history and the articles before it in the list; the score is the log of its probability
     /// among the likeliest next articles.
     Generated,
-    /// Sells well; the score is its purchases in the training window.
+    /// Sells well; the score is its purchases, old ones counting less, or those of the training window where the shop's
+    /// own are not counted.
     Popular,
     /// Eligible, but without known sales; only after every other.
     Catalogue,
@@ -141,7 +145,7 @@ pub enum Warning {
     CustomerDataStale,
     /// Some articles of the visit are not in the catalogue.
     UnknownSessionArticles,
-    /// The model reads no visits, so that of a known customer made no difference.
+    /// The model reads no visits, so this one made no difference.
     SessionNotUsed,
 }
 
@@ -160,6 +164,8 @@ pub struct Counts {
 /// Why an article is in the answer. Rows are those of the snapshot's catalogue.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Reason {
+    /// The customer bought this very article, so many times.
+    BoughtBefore { times: usize },
     /// The closest of the customer's purchases.
     LikePurchased { row: u32, similarity: f32 },
     /// The closest of the articles looked at in this visit, or the article asked about.

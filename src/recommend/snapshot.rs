@@ -1,7 +1,10 @@
 //! A model and a catalogue joined: everything one request reads.
 
 use super::{Catalogue, Filter, FilterError, Model, ModelError};
-use crate::{features::EntityRow, retrieval::ItemSet};
+use crate::{
+    features::EntityRow,
+    retrieval::{Index, ItemSet},
+};
 use hashbrown::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,6 +13,7 @@ pub struct Snapshot {
     model: Arc<dyn Model>,
     catalogue: Arc<Catalogue>,
     join: Arc<Join>,
+    popularity: Arc<Popularity>,
     available: Arc<Eligible>,
     filtered: Mutex<HashMap<Box<str>, Arc<Eligible>>>,
 }
@@ -21,8 +25,16 @@ struct Join {
     /// Item of each catalogue row; [`NONE`] for articles newer than the model.
     items: Vec<u32>,
     fresh: Fresh,
-    popular: Vec<u32>,
-    popularity_rank: Vec<u32>,
+}
+
+/// How well the catalogue's rows sell: as the shop counts it, or else as the model's training window does.
+struct Popularity {
+    /// By row; empty where the catalogue has them.
+    sales: Vec<f32>,
+    /// All rows, the best seller first.
+    order: Vec<u32>,
+    /// The place of each row in `order`.
+    rank: Vec<u32>,
 }
 
 /// Articles newer than the model, embedded by its item tower.
@@ -48,7 +60,7 @@ impl Snapshot {
     /// # Errors
     /// When the model cannot embed the articles it was not trained with.
     pub fn new(model: Arc<dyn Model>, catalogue: Arc<Catalogue>) -> Result<Self, ModelError> {
-        let mut rows = vec![NONE; model.index().len()];
+        let mut rows = vec![NONE; model.items()];
         let mut items = vec![NONE; catalogue.len()];
         let mut fresh = Fresh::default();
         for (row, id) in catalogue.entities().ids.iter().enumerate() {
@@ -63,30 +75,27 @@ impl Snapshot {
         let entities = catalogue.entities();
         let articles: Vec<_> = fresh.rows.iter().map(|&row| EntityRow { entities, row: row as usize }).collect();
         fresh.vectors = model.embed_articles(&articles)?;
-
-        let sales = |row: u32| match items[row as usize] {
-            NONE => 0.0,
-            item => model.popularity()[item as usize],
-        };
-        let mut popular: Vec<u32> = (0..catalogue.len() as u32).collect();
-        popular.sort_by(|&a, &b| sales(b).total_cmp(&sales(a)).then_with(|| catalogue.id(a).cmp(catalogue.id(b))));
-        let mut popularity_rank = vec![0; popular.len()];
-        for (rank, &row) in popular.iter().enumerate() {
-            popularity_rank[row as usize] = rank as u32;
-        }
-        let join = Join { rows, items, fresh, popular, popularity_rank };
-        Ok(Self::of(model, catalogue, Arc::new(join)))
+        let join = Join { rows, items, fresh };
+        let popularity = Popularity::of(&*model, &catalogue, &join.items);
+        Ok(Self::of(model, catalogue, Arc::new(join), Arc::new(popularity)))
     }
 
-    fn of(model: Arc<dyn Model>, catalogue: Arc<Catalogue>, join: Arc<Join>) -> Self {
+    fn of(model: Arc<dyn Model>, catalogue: Arc<Catalogue>, join: Arc<Join>, popularity: Arc<Popularity>) -> Self {
         let available = Arc::new(join.eligible(catalogue.available().clone()));
-        Self { model, catalogue, join, available, filtered: Mutex::default() }
+        Self { model, catalogue, join, popularity, available, filtered: Mutex::default() }
     }
 
-    /// The same model over a catalogue that differs in availability at most; `None` if it differs in more.
-    pub fn with_availability(&self, catalogue: Arc<Catalogue>) -> Option<Self> {
-        let same = catalogue.has_articles_of(&self.catalogue);
-        same.then(|| Self::of(self.model.clone(), catalogue, self.join.clone()))
+    /// The same model over a catalogue of the same articles, with another availability or other sales; `None` if the
+    /// articles differ.
+    pub fn over(&self, catalogue: Arc<Catalogue>) -> Option<Self> {
+        if !catalogue.has_articles_of(&self.catalogue) {
+            return None;
+        }
+        let popularity = match catalogue.has_sales_of(&self.catalogue) {
+            true => self.popularity.clone(),
+            false => Arc::new(Popularity::of(&*self.model, &catalogue, &self.join.items)),
+        };
+        Some(Self::of(self.model.clone(), catalogue, self.join.clone(), popularity))
     }
 
     pub fn model(&self) -> &Arc<dyn Model> {
@@ -142,35 +151,56 @@ impl Snapshot {
     /// The vector of an article.
     pub fn vector(&self, row: u32) -> Option<&[f32]> {
         if let Some(item) = self.item_of_row(row) {
-            return Some(self.model.vector(item));
+            return self.model.vector(item);
         }
         let at = self.join.fresh.rows.binary_search(&row).ok()?;
-        let dim = self.model.index().dim();
+        let dim = self.model.index().map_or(0, Index::dim);
         self.join.fresh.vectors.get(at * dim..(at + 1) * dim)
     }
 
     /// The articles newer than the model with their vectors.
     pub(super) fn fresh(&self) -> impl Iterator<Item = (u32, &[f32])> {
-        self.join.fresh.rows.iter().copied().zip(self.join.fresh.vectors.chunks_exact(self.model.index().dim()))
+        let dim = self.model.index().map_or(1, Index::dim);
+        self.join.fresh.rows.iter().copied().zip(self.join.fresh.vectors.chunks_exact(dim))
     }
 
-    /// Purchases of the article in the model's training window.
+    /// How well the article sells.
     pub fn popularity(&self, row: u32) -> f32 {
-        self.item_of_row(row).map_or(0.0, |item| self.model.popularity()[item as usize])
+        self.catalogue.sales().unwrap_or(&self.popularity.sales)[row as usize]
     }
 
     /// All catalogue rows by falling popularity.
     pub(super) fn popular(&self) -> &[u32] {
-        &self.join.popular
+        &self.popularity.order
     }
 
     /// Position of a row among [`Snapshot::popular`].
     pub(super) fn popularity_rank(&self, row: u32) -> u32 {
-        self.join.popularity_rank[row as usize]
+        self.popularity.rank[row as usize]
     }
 
     fn remembered(&self) -> std::sync::MutexGuard<'_, HashMap<Box<str>, Arc<Eligible>>> {
         self.filtered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Popularity {
+    /// `items`: the model's item of each row, or [`NONE`].
+    fn of(model: &dyn Model, catalogue: &Catalogue, items: &[u32]) -> Self {
+        let of_model = |&item: &u32| if item == NONE { 0.0 } else { model.popularity()[item as usize] };
+        let counted = catalogue.sales();
+        let own = if counted.is_some() { Vec::new() } else { items.iter().map(of_model).collect() };
+        let sales = counted.unwrap_or(&own);
+        let mut order: Vec<u32> = (0..catalogue.len() as u32).collect();
+        order.sort_by(|&a, &b| {
+            let by_sales = sales[b as usize].total_cmp(&sales[a as usize]);
+            by_sales.then_with(|| catalogue.id(a).cmp(catalogue.id(b)))
+        });
+        let mut rank = vec![0; order.len()];
+        for (place, &row) in order.iter().enumerate() {
+            rank[row as usize] = place as u32;
+        }
+        Self { sales: own, order, rank }
     }
 }
 

@@ -48,7 +48,8 @@ impl Index for Spiral {
     }
     fn search(&self, query: &Query<'_>) -> Result<Vec<Hit>, QueryError> {
         let allowed = (0..self.len() as u32).filter(|&item| query.allowed.is_none_or(|set| set.contains(item)));
-        let score = |item| self.vector(item).iter().zip(query.vector).map(|(a, b)| a * b).sum();
+        let row = |item: u32| &self.vectors[item as usize * DIM..][..DIM];
+        let score = |item| row(item).iter().zip(query.vector).map(|(a, b)| a * b).sum();
         let mut hits: Vec<Hit> = allowed.map(|item| Hit { item, score: score(item) }).collect();
         hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.item.cmp(&b.item)));
         hits.truncate(query.k);
@@ -63,8 +64,11 @@ impl Model for Spiral {
     fn version(&self) -> &str {
         "1"
     }
-    fn index(&self) -> &dyn Index {
-        self
+    fn items(&self) -> usize {
+        self.ids.len()
+    }
+    fn index(&self) -> Option<&dyn Index> {
+        Some(self)
     }
     fn search_plan(&self, _query: &Query<'_>) -> &'static str {
         "scan"
@@ -72,8 +76,8 @@ impl Model for Spiral {
     fn item(&self, article_id: &str) -> Option<u32> {
         self.ids.find(article_id)
     }
-    fn vector(&self, item: u32) -> &[f32] {
-        &self.vectors[item as usize * DIM..][..DIM]
+    fn vector(&self, item: u32) -> Option<&[f32]> {
+        Some(&self.vectors[item as usize * DIM..][..DIM])
     }
     fn popularity(&self) -> &[f32] {
         &self.popularity
@@ -137,7 +141,15 @@ fn ids(texts: &[&str]) -> Vec<ArticleId> {
 }
 
 fn customer(id: Option<&CustomerId>) -> Customer<'_> {
-    Customer { id, recorded: false, attributes: &NoAttributes, purchases: &[], purchase_times: &[], session: &[] }
+    Customer {
+        id,
+        recorded: false,
+        attributes: &NoAttributes,
+        purchases: &[],
+        purchase_times: &[],
+        purchase_weights: &[],
+        session: &[],
+    }
 }
 
 fn request<'a>(subject: Subject<'a>, k: usize, filter: &'a Filter) -> Request<'a> {

@@ -24,6 +24,10 @@
 //! | `customers.fresh_seconds` | 30 | how long a remembered customer is not read again |
 //! | `customers.stale_seconds` | 3600 | how long one may stand in while the database is away |
 //! | `customers.purchases` | 1000 | latest purchases read of a customer |
+//! | `popularity.source` | `database` | what counts as popular: the purchases of the `database`, or those that each `bundle` was trained on |
+//! | `popularity.half_life_days` | 14 | a purchase counts half as much as one that was made so many days later |
+//! | `popularity.window_days` | 365 | purchases made more than so many days before the latest one do not count |
+//! | `popularity.refresh_minutes` | 60 | popularity is counted after every import, and again after so many minutes |
 //! | `limits.connections` | 10000 | connections of a listener at most; more wait to be accepted |
 //! | `limits.concurrent_requests` | 512 | requests in progress at most; more get 503 |
 //! | `limits.queue_ms` | 500 | longest a heavy request waits for a processor before it gets 503 |
@@ -31,7 +35,11 @@
 //! | `log.filter` | `info` | as `RUST_LOG` |
 
 use super::Secret;
-use crate::{bundle::Manifest, store};
+use crate::{
+    bundle::Manifest,
+    domain::Timestamp,
+    store::{self, SalesWindow},
+};
 use figment::{Figment, providers::Format};
 use serde::Deserialize;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -44,6 +52,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     pub models: ModelsConfig,
     pub customers: CustomersConfig,
+    /// `None`: popularity is that of the bundles.
+    pub popularity: Option<PopularityConfig>,
     pub limits: LimitsConfig,
     pub log_json: bool,
     pub log_filter: String,
@@ -91,6 +101,21 @@ pub struct CustomersConfig {
     pub purchases: usize,
 }
 
+/// How purchases of the database make an article popular.
+#[derive(Debug, Clone)]
+pub struct PopularityConfig {
+    pub half_life_days: f64,
+    pub window_days: u32,
+    pub refresh: Duration,
+}
+
+impl PopularityConfig {
+    /// What is counted at this moment.
+    pub fn window(&self, now: Timestamp) -> SalesWindow {
+        SalesWindow { half_life_days: self.half_life_days, days: self.window_days, now }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct LimitsConfig {
     pub connections: usize,
@@ -127,6 +152,7 @@ raw!(RawConfig {
     database: RawDatabase = RawDatabase::default(),
     models: RawModels = RawModels::default(),
     customers: RawCustomers = RawCustomers::default(),
+    popularity: RawPopularity = RawPopularity::default(),
     limits: RawLimits = RawLimits::default(),
     log: RawLog = RawLog::default(),
 });
@@ -158,6 +184,13 @@ raw!(RawCustomers {
     fresh_seconds: u64 = 30,
     stale_seconds: u64 = 3_600,
     purchases: usize = 1_000,
+});
+raw!(RawPopularity {
+    source: String = "database".into(),
+    // Two weeks follow a season within days, and hold enough purchases of a small shop to tell articles apart.
+    half_life_days: f64 = 14.0,
+    window_days: u32 = 365,
+    refresh_minutes: u64 = 60,
 });
 raw!(RawLimits { connections: u32 = 10_000, concurrent_requests: usize = 512, queue_ms: u64 = 500 });
 raw!(RawLog { format: String = "text".into(), filter: String = "info".into() });
@@ -226,7 +259,7 @@ fn describe(error: &figment::Error) -> String {
 
 impl RawConfig {
     fn validate(self) -> Result<Config, String> {
-        let Self { http, admin, database, models, customers, limits, log } = self;
+        let Self { http, admin, database, models, customers, popularity, limits, log } = self;
         for origin in http.cors_origins.iter().filter(|origin| *origin != "*") {
             if !(origin.starts_with("https://") || origin.starts_with("http://")) || origin.ends_with('/') {
                 return Err(format!("`http.cors_origins`: `{origin}` is no origin; write https://shop.example"));
@@ -268,6 +301,7 @@ impl RawConfig {
                 stale: Duration::from_secs(customers.stale_seconds.max(customers.fresh_seconds)),
                 purchases: customers.purchases,
             },
+            popularity: popularity.validate()?,
             limits: LimitsConfig {
                 connections: at_least_one("limits.connections", limits.connections)? as usize,
                 concurrent_requests: at_least_one("limits.concurrent_requests", limits.concurrent_requests)?,
@@ -280,6 +314,23 @@ impl RawConfig {
             },
             log_filter: log.filter,
         })
+    }
+}
+
+impl RawPopularity {
+    fn validate(self) -> Result<Option<PopularityConfig>, String> {
+        let Self { source, half_life_days, window_days, refresh_minutes } = self;
+        if !(half_life_days >= 0.1 && half_life_days.is_finite()) {
+            return Err("`popularity.half_life_days` must be at least 0.1".into());
+        }
+        let window_days = at_least_one("popularity.window_days", window_days)?;
+        let minutes = at_least_one("popularity.refresh_minutes", refresh_minutes)?;
+        let refresh = Duration::from_secs(minutes.saturating_mul(60));
+        match source.as_str() {
+            "database" => Ok(Some(PopularityConfig { half_life_days, window_days, refresh })),
+            "bundle" => Ok(None),
+            other => Err(format!("`popularity.source` is `database` or `bundle`, not `{other}`")),
+        }
     }
 }
 
@@ -333,6 +384,8 @@ mod tests {
         assert!(error("[http]\nbody_limit_bytes = \"big\"").contains("`http.body_limit_bytes`"));
         assert!(error("[admin]\nkey = \"short\"").contains("16 characters"));
         assert!(error("[http]\ncors_origins = [\"shop.example\"]").contains("shop.example"));
+        assert!(error("[popularity]\nsource = \"clock\"").contains("`database` or `bundle`"));
+        assert!(error("[popularity]\nhalf_life_days = 0").contains("`popularity.half_life_days`"));
         assert!(error("[log]\nformat = \"xml\"").contains("`log.format`"));
         assert!(error("[http\n").contains("line") || error("[http\n").contains("TOML"));
         let variable = load("", &[("VITRINE__HTTP__PORT", "80")], &[]).unwrap_err();

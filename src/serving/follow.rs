@@ -1,7 +1,7 @@
 //! Changes: reload, activation, rollback, a new catalogue, and following what other processes do. One at a time;
 //! what is prepared becomes visible in one swap, what fails leaves everything as it was.
 
-use super::{Refusal, ServeError, Service, State, catalogue, models};
+use super::{Refusal, ServeError, Service, State, catalogue, models, sales::Sales};
 use crate::{
     bundle,
     domain::{ArticleId, Timestamp},
@@ -44,9 +44,16 @@ impl Service {
 
     async fn follow(&self) {
         let mut revisions = store::watch(self.database.store().clone(), Revisions::default(), self.poll);
-        let mut failing = false;
+        let (mut failing, mut uncounted) = (false, false);
         loop {
             revisions.borrow_and_update();
+            let counted = self.count_sales().await;
+            if let Err(error) = &counted
+                && !uncounted
+            {
+                tracing::warn!(%error, "cannot count the sales; popularity stays as it was");
+            }
+            uncounted = counted.is_err();
             let result = self.catch_up().await;
             if let Err(error) = &result
                 && !failing
@@ -55,8 +62,8 @@ impl Service {
             }
             failing = result.is_err();
             let again = match result {
-                Ok(true) => Duration::MAX,
-                Ok(false) => self.poll * PATIENCE,
+                Ok(true) if !uncounted => self.sales.refresh(),
+                Ok(_) => self.poll * PATIENCE,
                 Err(_) => self.poll,
             };
             tokio::select! {
@@ -73,6 +80,11 @@ impl Service {
     /// # Errors
     /// When the database cannot be read.
     pub async fn catch_up(&self) -> Result<bool, ServeError> {
+        if self.state().catalogue.is_none()
+            && let Err(error) = self.count_sales().await
+        {
+            tracing::warn!(%error, "cannot count the sales; popularity is that of the bundles");
+        }
         let mut changes = self.changes.lock().await;
         let store = self.database.store();
         let revisions = store.revisions().await?;
@@ -81,6 +93,7 @@ impl Service {
             Some(catalogue) if catalogue.version() == revisions.catalogue => catalogue.clone(),
             _ => self.read_catalogue(revisions.catalogue).await?,
         };
+        let (catalogue, sales) = self.with_sales(catalogue, &now);
         let (mut wanted, mut bundles) = (BTreeMap::new(), BTreeMap::new());
         if changes.followed != Some(revisions.models) {
             wanted = self.active_versions().await?;
@@ -92,8 +105,7 @@ impl Service {
             if Arc::ptr_eq(snapshot.catalogue(), &catalogue) {
                 next.insert(name.clone(), snapshot.clone());
             } else {
-                let joined = self.prepare(Source::Loaded(snapshot.model().clone()), &catalogue).await?;
-                next.insert(name.clone(), joined);
+                next.insert(name.clone(), self.renewed(snapshot, &catalogue).await?);
             }
         }
         let mut whole = true;
@@ -118,7 +130,7 @@ impl Service {
         }
         // Looked at again although no revision changes.
         changes.followed = whole.then_some(revisions.models);
-        self.swap(catalogue, next);
+        self.swap_sales(catalogue, sales, next);
         Ok(whole)
     }
 
@@ -242,11 +254,7 @@ impl Service {
         let catalogue = Arc::new(loaded.with_availability(version, ids(), available));
         let mut models = BTreeMap::new();
         for (name, snapshot) in &now.models {
-            let revised = match snapshot.with_availability(catalogue.clone()) {
-                Some(snapshot) => Arc::new(snapshot),
-                None => self.prepare(Source::Loaded(snapshot.model().clone()), &catalogue).await?,
-            };
-            models.insert(name.clone(), revised);
+            models.insert(name.clone(), self.renewed(snapshot, &catalogue).await?);
         }
         self.swap(catalogue, models);
         Ok(Some(unknown))
@@ -289,6 +297,25 @@ impl Service {
         Ok(Err(refused.unwrap_or_else(|| self.unknown_model(model))))
     }
 
+    /// The catalogue with the latest count of sales, if it has not got them yet.
+    fn with_sales(&self, catalogue: Arc<Catalogue>, now: &State) -> (Arc<Catalogue>, Option<Arc<Sales>>) {
+        let Some(latest) = self.sales.latest() else { return (catalogue, None) };
+        let same = now.sales.as_ref().is_some_and(|sales| Arc::ptr_eq(sales, &latest));
+        let catalogue = if same && catalogue.sales().is_some() { catalogue } else { Arc::new(latest.over(&catalogue)) };
+        (catalogue, Some(latest))
+    }
+
+    /// The model of a snapshot over another catalogue; articles are embedded again only where they have changed.
+    async fn renewed(&self, snapshot: &Arc<Snapshot>, catalogue: &Arc<Catalogue>) -> Result<Arc<Snapshot>, ServeError> {
+        let (old, new) = (snapshot.clone(), catalogue.clone());
+        // Other sales are sorted anew.
+        let renewed = spawn_blocking(move || old.over(new)).await;
+        match renewed.map_err(|error| ServeError::Internal(error.to_string()))? {
+            Some(snapshot) => Ok(Arc::new(snapshot)),
+            None => self.prepare(Source::Loaded(snapshot.model().clone()), catalogue).await,
+        }
+    }
+
     async fn read_catalogue(&self, version: i64) -> Result<Arc<Catalogue>, ServeError> {
         let catalogue = Arc::new(catalogue::read(&**self.database.store(), version).await?);
         self.metrics().catalogue_refreshes.increment(1);
@@ -299,7 +326,10 @@ impl Service {
     async fn current_catalogue(&self) -> Result<Arc<Catalogue>, ServeError> {
         match &self.state().catalogue {
             Some(catalogue) => Ok(catalogue.clone()),
-            None => self.read_catalogue(self.database.store().catalogue_version().await?).await,
+            None => {
+                let catalogue = self.read_catalogue(self.database.store().catalogue_version().await?).await?;
+                Ok(self.with_sales(catalogue, &self.state()).0)
+            }
         }
     }
 
@@ -349,12 +379,21 @@ impl Service {
     }
 
     fn swap(&self, catalogue: Arc<Catalogue>, models: BTreeMap<String, Arc<Snapshot>>) {
+        self.swap_sales(catalogue, self.state().sales.clone(), models);
+    }
+
+    fn swap_sales(
+        &self,
+        catalogue: Arc<Catalogue>,
+        sales: Option<Arc<Sales>>,
+        models: BTreeMap<String, Arc<Snapshot>>,
+    ) {
         let versions = |models: &BTreeMap<String, Arc<Snapshot>>| -> Vec<_> {
             models.values().map(|s| (s.model().name().to_owned(), s.model().version().to_owned())).collect()
         };
         self.metrics().set_versions(&versions(&self.state().models), &versions(&models));
         let default = self.default_model.clone().or_else(|| models.keys().next().cloned());
-        self.publish(State { catalogue: Some(catalogue), models, default });
+        self.publish(State { catalogue: Some(catalogue), sales, models, default });
     }
 
     fn unknown_model(&self, name: &str) -> ServeError {
@@ -368,7 +407,7 @@ enum Source {
     Files(String, String),
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs());
     Timestamp(u32::try_from(seconds).unwrap_or(u32::MAX))
 }

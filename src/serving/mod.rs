@@ -4,6 +4,7 @@
 //! * Changes (reload, activation, a new catalogue) are prepared beside it, one at a time, and become visible in one
 //!   pointer swap; whatever fails leaves the old state, is logged once, counted and told by [`Service::status`].
 //! * The active version of a model is a row in the database; every replica follows it.
+//! * Popularity is counted from the purchases in the database, after every import and from time to time.
 //! * The database is never waited for longer than its time-out, and not at all while it is known to be away.
 
 mod catalogue;
@@ -14,6 +15,7 @@ mod error;
 mod follow;
 mod metrics;
 mod models;
+mod sales;
 mod secret;
 mod service;
 mod status;
@@ -21,6 +23,7 @@ mod status;
 pub use catalogue::{IMAGE_URL, PRICE};
 pub use config::{
     AdminConfig, Config, ConfigError, CustomersConfig, DatabaseConfig, HttpConfig, LimitsConfig, ModelsConfig,
+    PopularityConfig,
 };
 pub use error::ServeError;
 pub use metrics::{Metrics, RouteMetrics};

@@ -43,13 +43,14 @@ pub(super) fn join(model: Arc<dyn Model>, catalogue: Arc<Catalogue>) -> Result<A
 fn warm_up(snapshot: &Snapshot) -> Result<(), String> {
     const QUERIES: usize = 64;
     let model = snapshot.model();
+    let Some(index) = model.index() else { return Ok(()) };
     let guest = CustomerView { id: None, attributes: &NoAttributes, at: Timestamp(0), history: &[], times: &[] };
     let mut vector = Vec::new();
     model.embed_customer(&guest, &mut vector).map_err(|error| error.to_string())?;
-    let items = model.index().len() as u32;
+    let items = index.len() as u32;
     for item in (0..items).step_by((items as usize / QUERIES).max(1)) {
-        let query = Query { vector: model.vector(item), k: 100, allowed: None };
-        model.index().search(&query).map_err(|error| error.to_string())?;
+        let Some(vector) = model.vector(item) else { continue };
+        index.search(&Query { vector, k: 100, allowed: None }).map_err(|error| error.to_string())?;
     }
     Ok(())
 }

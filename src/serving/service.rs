@@ -5,6 +5,7 @@ use super::{
     customers::{Currency, Customers, Lookup},
     database::Database,
     follow::Changes,
+    sales::{Sales, SalesCounter},
 };
 use crate::{
     domain::{ArticleId, CustomerId, Timestamp, TopK},
@@ -35,6 +36,7 @@ pub struct Service {
     pub(super) models_directory: PathBuf,
     pub(super) default_model: Option<String>,
     pub(super) poll: Duration,
+    pub(super) sales: SalesCounter,
     metrics: Metrics,
     processors: Arc<Semaphore>,
     queue: Duration,
@@ -44,6 +46,8 @@ pub struct Service {
 #[derive(Debug, Default)]
 pub struct State {
     pub(super) catalogue: Option<Arc<Catalogue>>,
+    /// What the catalogue's sales are from.
+    pub(super) sales: Option<Arc<Sales>>,
     /// By name.
     pub(super) models: BTreeMap<String, Arc<Snapshot>>,
     pub(super) default: Option<String>,
@@ -125,6 +129,7 @@ impl Service {
             models_directory: config.models.directory.clone(),
             default_model: config.models.default.clone(),
             poll: config.database.poll,
+            sales: SalesCounter::new(config.popularity.clone()),
             metrics,
             processors: Arc::new(Semaphore::new(processors)),
             queue: config.limits.queue,
@@ -192,6 +197,7 @@ impl Service {
                     attributes,
                     purchases: known.map_or(&[], |known| &known.purchases),
                     purchase_times: known.map_or(&[], |known| &known.purchase_times),
+                    purchase_weights: &[],
                     session,
                 }),
                 CallSubject::Article(id) => Subject::Article(id),

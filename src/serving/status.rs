@@ -1,7 +1,7 @@
 //! What the operator is told.
 
 use super::Service;
-use crate::domain::Timestamp;
+use crate::{domain::Timestamp, retrieval::Index};
 use serde::Serialize;
 use std::sync::PoisonError;
 use utoipa::ToSchema;
@@ -43,9 +43,9 @@ pub struct ModelStatus {
     pub default: bool,
     /// Articles the model was trained with.
     pub items: usize,
-    /// Length of a vector.
+    /// Length of a vector; 0 for a model that counts purchases.
     pub dim: usize,
-    /// Articles of the catalogue that are newer than the model; embedded by their attributes.
+    /// Articles of the catalogue that are newer than the model.
     pub new_articles: usize,
 }
 
@@ -73,8 +73,8 @@ impl Service {
             name: snapshot.model().name().into(),
             version: snapshot.model().version().into(),
             default: state.default.as_deref() == Some(snapshot.model().name()),
-            items: snapshot.model().index().len(),
-            dim: snapshot.model().index().dim(),
+            items: snapshot.model().items(),
+            dim: snapshot.model().index().map_or(0, Index::dim),
             new_articles: snapshot.fresh_articles(),
         });
         Status {

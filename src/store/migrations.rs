@@ -22,11 +22,11 @@ macro_rules! migrations {
 }
 
 pub(super) fn postgres() -> Migrator {
-    migrations!("postgres": 1 "0001_schema")
+    migrations!("postgres": 1 "0001_schema", 3 "0003_popularity")
 }
 
 pub(super) fn sqlite() -> Migrator {
-    migrations!("sqlite": 1 "0001_schema")
+    migrations!("sqlite": 1 "0001_schema", 3 "0003_popularity")
 }
 
 /// The newest version a migrator knows.

@@ -18,7 +18,10 @@ pub use changes::watch;
 pub use error::StoreError;
 pub use import::{Import, Outcome, Report, import};
 pub use options::{DEFAULT_URL, StoreOptions};
-pub use records::{ArticleRecord, AttributeValue, Attributes, CustomerRecord, ModelVersion, PurchaseRecord, Revisions};
+pub use records::{
+    ArticleRecord, ArticleSales, AttributeValue, Attributes, CustomerRecord, ModelVersion, PurchaseRecord, Revisions,
+    SalesWindow,
+};
 
 use crate::domain::{ArticleId, CustomerId};
 use async_trait::async_trait;
@@ -56,6 +59,10 @@ pub trait Store: Send + Sync {
     async fn put_articles(&self, articles: &[ArticleRecord]) -> Result<(), StoreError>;
     /// Ids that do not exist are returned; the others are changed.
     async fn set_available(&self, ids: &[ArticleId], available: bool) -> Result<Vec<ArticleId>, StoreError>;
+
+    /// What sells: the articles with a purchase in the window, in any order. One statement over all purchases, which
+    /// may take seconds on millions of them.
+    async fn sales(&self, window: SalesWindow) -> Result<Vec<ArticleSales>, StoreError>;
 
     /// `None` for an unknown customer; at most `purchases` purchases.
     async fn customer(&self, id: &CustomerId, purchases: usize) -> Result<Option<CustomerRecord>, StoreError>;

@@ -36,7 +36,7 @@ pub enum AttributeValue {
 pub struct CustomerRecord {
     pub id: CustomerId,
     pub attributes: Attributes,
-    /// Newest first; within one moment in a stable order, the article catalogued last first.
+    /// Newest first; within one moment in a stable order that means nothing ([`crate::dataset::Ties`] draws one).
     pub purchases: Vec<PurchaseRecord>,
 }
 
@@ -61,6 +61,28 @@ pub struct Revisions {
     pub catalogue: i64,
     /// Registrations, activations and rollbacks of models.
     pub models: i64,
+    /// Imports of purchases.
+    pub purchases: i64,
+}
+
+/// Which purchases count as sales, and how much.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SalesWindow {
+    /// A purchase counts half as much as one that was made so many days later.
+    pub half_life_days: f64,
+    /// Purchases made more than so many days before the latest one do not count.
+    pub days: u32,
+    /// The present moment. Purchases dated later are taken for made at the latest moment before it, so that one row with
+    /// a wrong date does not make all others look old.
+    pub now: Timestamp,
+}
+
+/// How well an article sells: the sum over its purchases of their weights, each halved for every half-life between it
+/// and the latest purchase of the shop.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ArticleSales {
+    pub article: ArticleId,
+    pub sales: f32,
 }
 
 impl<'de> Deserialize<'de> for AttributeValue {

@@ -3,15 +3,21 @@
 use super::{
     TrainingError,
     config::Family,
+    elsa,
     export_sequence::{ExportedTables, item_graph, query_graph, reference_vectors},
+    frequency,
     learner::{Learner, Model},
     run::{Trained, Trainer},
 };
 use crate::{
-    bundle::{self, Contents, Golden, GoldenItem, GoldenQuery, Metric, MetricsRow},
+    bundle::{
+        self, Contents, FrequencySettings, Golden, GoldenItem, GoldenQuery, Metric, MetricsRow, RankingContents,
+        TowerContents,
+    },
+    counters::Popularity,
     features::{FeatureSchema, Moment, Slot, TowerSchema},
-    model::{Inputs, SequenceModel, Side, TwoTower, burn_tower::BurnTower},
-    onnx::{self, QueryGraph, TowerGraph},
+    model::{Elsa, Inputs, SequenceModel, Side, TwoTower, burn_tower::BurnTower},
+    onnx,
 };
 use std::path::{Path, PathBuf};
 
@@ -31,6 +37,8 @@ impl Trainer<'_> {
         match &trained.model {
             Model::TwoTower(model) => self.export_two_tower(trained, model, metrics, models),
             Model::Sequence(model) => self.export_sequence(trained, model, metrics, models),
+            Model::Elsa(model) => self.export_elsa(trained, model, metrics, models),
+            Model::Frequency(settings) => self.export_frequency(trained, settings, metrics, models),
         }
     }
 
@@ -48,15 +56,15 @@ impl Trainer<'_> {
         let schema = trained.encoder.schema();
         let queries = samples.query_rows(self.golden_moments());
         let vectors = embed(&model.query, &queries);
-        let parts = Parts {
-            family: "two-tower",
+        let ranking = RankingContents::Towers(TowerContents {
             metric: if self.config.model.normalize { Metric::Cosine } else { Metric::Dot },
+            index: self.config.index,
             query_tower: graph("query_tower", &schema.query, &model.query, &query_tables).into(),
             item_tower: graph("item_tower", &schema.item, &model.item, &item_tables),
-            golden: golden(schema, &queries, &vectors, &all_items, &items),
             items: &items,
-        };
-        self.write(trained, metrics, models, parts)
+        });
+        let golden = golden(schema, &queries, &vectors, &all_items, &items);
+        self.write(trained, metrics, models, Parts { family: "two-tower", ranking, golden })
     }
 
     fn export_sequence(
@@ -74,14 +82,53 @@ impl Trainer<'_> {
         let vectors = reference_vectors(model, &queries);
         let count = trained.encoder.items();
         let all_items = Inputs { rows: count, indices: (0..count as i64).collect(), numbers: Vec::new() };
-        let parts = Parts {
-            family: if self.config.model.family == Family::Lstm { "lstm" } else { "decoder" },
+        let ranking = RankingContents::Towers(TowerContents {
             metric: Metric::Dot,
+            index: self.config.index,
             query_tower: query_graph("query_encoder", model, &tables).into(),
             item_tower: item_graph("item_table", model, &tables),
-            golden: golden(trained.encoder.schema(), &queries, &vectors, &all_items, &items),
             items: &items,
-        };
+        });
+        let golden = golden(trained.encoder.schema(), &queries, &vectors, &all_items, &items);
+        let family = if self.config.model.family == Family::Lstm { "lstm" } else { "decoder" };
+        self.write(trained, metrics, models, Parts { family, ranking, golden })
+    }
+
+    fn export_elsa(
+        &self,
+        trained: &Trained,
+        model: &Elsa,
+        metrics: &[MetricsRow],
+        models: &Path,
+    ) -> Result<PathBuf, TrainingError> {
+        let samples = Elsa::samples(&trained.encoder, self.dataset, self.histories, &trained.rows, self.config);
+        let (items, count) = (model.table(), trained.encoder.items());
+        let table = elsa::with_padding(&items, model.dim());
+        let queries = samples.query_rows(self.golden_moments());
+        let elsa = self.config.elsa.unwrap_or_default();
+        let vectors = elsa::reference_vectors(&table, model.dim(), elsa, &queries);
+        let all_items = Inputs { rows: count, indices: (0..count as i64).collect(), numbers: Vec::new() };
+        let ranking = RankingContents::Towers(TowerContents {
+            metric: Metric::Dot,
+            index: self.config.index,
+            query_tower: elsa::query_graph("query_encoder", &table, model.dim(), elsa).into(),
+            item_tower: elsa::item_graph("item_table", &table, model.dim()),
+            items: &items,
+        });
+        let golden = golden(trained.encoder.schema(), &queries, &vectors, &all_items, &items);
+        self.write(trained, metrics, models, Parts { family: "elsa", ranking, golden })
+    }
+
+    fn export_frequency(
+        &self,
+        trained: &Trained,
+        settings: &FrequencySettings,
+        metrics: &[MetricsRow],
+        models: &Path,
+    ) -> Result<PathBuf, TrainingError> {
+        let golden = frequency::golden(settings, self.dataset.articles.len());
+        let ranking = RankingContents::Frequency(*settings);
+        let parts = Parts { family: FrequencySettings::FAMILY, ranking, golden };
         self.write(trained, metrics, models, parts)
     }
 
@@ -92,25 +139,22 @@ impl Trainer<'_> {
         models: &Path,
         parts: Parts<'_>,
     ) -> Result<PathBuf, TrainingError> {
-        let mut popularity = vec![0f32; self.dataset.articles.len()];
-        for &row in &trained.rows {
-            popularity[self.dataset.purchases.article[row as usize] as usize] += 1.0;
-        }
+        let counting = match &trained.model {
+            Model::Frequency(settings) => settings.popularity(),
+            _ => Popularity::default(),
+        };
+        let popularity = frequency::popularity(self.dataset, &trained.rows, &counting);
         let contents = Contents {
             name: &self.config.model.name,
             family: parts.family,
-            metric: parts.metric,
             schema: trained.encoder.schema(),
             vocabularies: trained.encoder.vocabularies(),
             time_unit: self.dataset.time_unit,
-            index: self.config.index,
             training: serde_json::json!(self.config),
             data_fingerprint: self.fingerprint,
             metrics,
-            query_tower: parts.query_tower,
-            item_tower: parts.item_tower,
+            ranking: parts.ranking,
             golden: parts.golden,
-            items: parts.items,
             popularity: &popularity,
         };
         Ok(bundle::write(models, contents)?)
@@ -130,12 +174,8 @@ impl Trainer<'_> {
 /// What a family brings to its bundle.
 struct Parts<'a> {
     family: &'a str,
-    metric: Metric,
-    query_tower: QueryGraph<'a>,
-    item_tower: TowerGraph<'a>,
+    ranking: RankingContents<'a>,
     golden: Golden,
-    /// `items × dim`.
-    items: &'a [f32],
 }
 
 /// Golden requests: all query rows, and items evenly spaced.

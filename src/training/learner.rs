@@ -2,9 +2,10 @@
 
 use super::{TrainingError, batches::Batches, config::TrainingConfig, run::Trainer, samples::Samples};
 use crate::{
+    bundle::FrequencySettings,
     dataset::{Dataset, Histories},
     features::{Encoder, Moment},
-    model::{AdamW, Inputs, SequenceModel, Side, StepBatch, TwoTower},
+    model::{AdamW, Elsa, Inputs, SequenceModel, Side, StepBatch, TwoTower},
 };
 
 /// A model that learns by steps over batches.
@@ -86,6 +87,9 @@ pub struct StepOptimizer {
 pub enum Model {
     TwoTower(Box<TwoTower>),
     Sequence(Box<SequenceModel>),
+    Elsa(Box<Elsa>),
+    /// Chosen, not trained.
+    Frequency(FrequencySettings),
 }
 
 impl Learner for TwoTower {

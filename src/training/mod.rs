@@ -8,9 +8,11 @@ pub mod checkpoint;
 mod config;
 #[cfg(any(test, feature = "cuda"))]
 mod device;
+mod elsa;
 mod error;
 mod export;
 mod export_sequence;
+mod frequency;
 mod learner;
 mod metrics;
 mod negatives;
@@ -20,13 +22,15 @@ mod sequences;
 mod split_encoders;
 
 #[cfg(test)]
+mod family_tests;
+#[cfg(test)]
 mod sequence_tests;
 #[cfg(test)]
 mod tests;
 
 pub use config::{
-    ComputeDevice, ConfigError, DaysConfig, Family, LoopConfig, LossConfig, ModelConfig, OptimizerConfig,
-    OptimizerKind, Refit, Schedule, SequenceConfig, TrainingConfig, Windows,
+    ComputeDevice, ConfigError, DaysConfig, ElsaConfig, Family, FrequencyConfig, LoopConfig, LossConfig, ModelConfig,
+    OptimizerConfig, OptimizerKind, Refit, Schedule, SequenceConfig, TrainingConfig, Windows,
 };
 pub use error::TrainingError;
 pub use export_sequence::{ExportedTables, query_graph, reference_vectors};

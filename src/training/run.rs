@@ -9,12 +9,12 @@ use super::{
     metrics::MetricsFile,
 };
 use crate::{
-    bundle::MetricsRow,
+    bundle::{FrequencySettings, MetricsRow},
     dataset::{Case, Dataset, Histories, Split},
     domain::Timestamp,
     evaluation::{Evaluation, VectorRanker},
     features::{Encoder, Moment, fit},
-    model::{SequenceModel, TwoTower},
+    model::{Elsa, SequenceModel, TwoTower},
     progress::Progress,
 };
 use serde_json::json;
@@ -84,8 +84,12 @@ impl Trainer<'_> {
         let threads = self.config.training.threads;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         let pool = pool.map_err(|source| TrainingError::Threads { threads, source })?;
+        if let Some(frequency) = self.config.frequency_model() {
+            return pool.install(|| self.choose_frequency(&frequency));
+        }
         pool.install(|| match (self.config.model.family, self.config.training.device) {
             (Family::TwoTower, _) => self.stages::<TwoTower>(resume),
+            (Family::Elsa, _) => self.stages::<Elsa>(resume),
             (_, ComputeDevice::Cpu) => self.stages::<SequenceModel>(resume),
             #[cfg(feature = "cuda")]
             (_, ComputeDevice::Cuda) => self.stages::<crate::model::DeviceSequenceModel>(resume),
@@ -169,7 +173,7 @@ impl Trainer<'_> {
     }
 
     /// The rows of the last `window_days` before what is held out; rows are in order of time.
-    fn window(&self, rows: Vec<u32>) -> Result<Vec<u32>, TrainingError> {
+    pub(super) fn window(&self, rows: Vec<u32>) -> Result<Vec<u32>, TrainingError> {
         let Some(days) = self.config.training.window_days else { return Ok(rows) };
         let time = |row: u32| self.dataset.purchases.time[row as usize];
         let Some(&last) = rows.last() else { return Ok(rows) };
@@ -314,12 +318,21 @@ impl Trainer<'_> {
         match &trained.model {
             Model::TwoTower(model) => self.test_model(trained, &**model),
             Model::Sequence(model) => self.test_model(trained, &**model),
+            Model::Elsa(model) => self.test_model(trained, &**model),
+            Model::Frequency(settings) => self.test_frequency(trained, settings),
         }
     }
 
     fn test_model<L: Learner>(&self, trained: &Trained, model: &L) -> Result<MetricsRow, TrainingError> {
         let samples = L::samples(&trained.encoder, self.dataset, self.histories, &trained.rows, self.config);
         self.evaluate(&self.config.model.name, &samples, model, &self.test_cases())
+    }
+
+    fn test_frequency(&self, trained: &Trained, settings: &FrequencySettings) -> Result<MetricsRow, TrainingError> {
+        let scorer = self.frequency_scorer(settings, &trained.rows);
+        let cases = self.test_cases();
+        let (dataset, histories, protocol) = (self.dataset, self.histories, self.split.protocol);
+        Ok(Evaluation { dataset, histories, protocol, cases: &cases }.row(&scorer)?)
     }
 
     /// The test cases that judge the finished model.

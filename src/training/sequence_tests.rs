@@ -37,7 +37,7 @@ pub(super) fn config(base: &str, changes: &[&str]) -> TrainingConfig {
 pub(super) fn sequence(trained: &Trained) -> &SequenceModel {
     match &trained.model {
         Model::Sequence(model) => model,
-        Model::TwoTower(_) => panic!("of another family"),
+        _ => panic!("of another family"),
     }
 }
 
@@ -151,7 +151,7 @@ fn inner_products_of_a_bundle_are_the_logits() {
         let bundle = Bundle::open(&trainer.export(&trained, &[row], directory.path()).unwrap()).unwrap();
         let mut vector = Vec::new();
         for item in 0..20 {
-            bundle.item_tower().embed(&[item], &[], 1, &mut vector).unwrap();
+            bundle.towers().unwrap().item.embed(&[item], &[], 1, &mut vector).unwrap();
             let logits: Vec<f32> = sequence(&trained).items.row(item as usize).iter().map(|x| x / 0.25).collect();
             assert_eq!(vector, logits);
         }
@@ -174,6 +174,7 @@ fn answer(snapshot: &Snapshot, visit: &[&str], k: usize) -> (Strategy, Vec<Strin
         attributes: &NoAttributes,
         purchases: &[],
         purchase_times: &[],
+        purchase_weights: &[],
         session: &session,
     };
     let filter = Filter::parse(&Default::default()).unwrap();

@@ -22,7 +22,7 @@ use std::{
 };
 
 /// 20 articles in two tastes of 10; every customer buys within one of them.
-fn shop() -> Dataset {
+pub(super) fn shop() -> Dataset {
     let mut dataset = testing::shop(3, 20, 30, 600, TimeUnit::Second);
     let purchases = &mut dataset.purchases;
     for (article, customer) in purchases.article.iter_mut().zip(&purchases.customer) {
@@ -110,7 +110,7 @@ pub(super) fn finished(outcome: Result<Outcome, TrainingError>) -> Trained {
 fn two_tower(trained: &Trained) -> &TwoTower {
     match &trained.model {
         Model::TwoTower(model) => model,
-        Model::Sequence(_) => panic!("of another family"),
+        _ => panic!("of another family"),
     }
 }
 
@@ -323,8 +323,15 @@ fn a_decoder_reads_texts_answers_guests_and_generates() {
     let session = ["a3", "gone", "a5", "a1"].map(|id| ArticleId::parse(id).unwrap());
     let answer = |generation| {
         let (id, purchases, purchase_times) = (None, &[][..], &[][..]);
-        let guest =
-            Customer { id, recorded: false, attributes: &NoAttributes, purchases, purchase_times, session: &session };
+        let guest = Customer {
+            id,
+            recorded: false,
+            attributes: &NoAttributes,
+            purchases,
+            purchase_times,
+            purchase_weights: &[],
+            session: &session,
+        };
         let request = Request {
             subject: Subject::Customer(guest),
             k: TopK::new(6).unwrap(),

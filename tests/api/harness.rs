@@ -82,7 +82,7 @@ fn category(name: &str, values: impl Iterator<Item = Option<String>>) -> Column 
     Column { name: name.into(), values: Values::Category { codes, dictionary } }
 }
 
-fn dataset() -> Dataset {
+pub fn dataset() -> Dataset {
     let known = (0..ITEMS).map(|n| format!("article_id{n}"));
     let ids: Vec<String> =
         known.chain((0..NEW).map(|n| format!("new{n}"))).chain((0..GONE).map(|n| format!("gone{n}"))).collect();
@@ -180,6 +180,8 @@ impl Api {
         // A loaded test machine must not look like an absent database.
         config.database.timeout = Duration::from_secs(30);
         config.http.request_timeout = Duration::from_secs(60);
+        // The popularity of the bundles tells the versions apart.
+        config.popularity = None;
         configure(&mut config);
         let service = Arc::new(Service::new(store, &config, &http::route_patterns()).unwrap());
         service.catch_up().await.unwrap();
@@ -187,6 +189,11 @@ impl Api {
         let public = http::public(&app, &config).unwrap();
         let admin = http::admin(&app, &config, Secret::new(KEY.into()));
         Self { public, admin, service, config, versions, directory }
+    }
+
+    /// The address of the database.
+    pub fn database(&self) -> String {
+        format!("sqlite:{}", self.directory.path().join("shop.sqlite").display())
     }
 
     /// The directory of a version.

@@ -5,6 +5,7 @@
 #[path = "../onnx/fixture.rs"]
 #[allow(dead_code, reason = "shared with the ONNX tests")]
 mod fixture;
+mod frequency;
 #[path = "../onnx/reference.rs"]
 mod reference;
 mod sabotage;

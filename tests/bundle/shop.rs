@@ -10,9 +10,12 @@ use std::{
     path::{Path, PathBuf},
 };
 use vitrine::{
-    bundle::{self, BundleError, Contents, Golden, GoldenItem, GoldenQuery, IndexParameters, Metric},
+    bundle::{
+        self, BundleError, Contents, FrequencySettings, Golden, GoldenHit, GoldenItem, GoldenQuery, IndexParameters,
+        Metric, RankingContents, TowerContents,
+    },
     dataset::TimeUnit,
-    features::{Encoding, FeatureSchema, Vocabularies},
+    features::{Encoding, FeatureSchema, TowerSchema, Vocabularies},
 };
 
 pub const ITEMS: usize = 300;
@@ -75,17 +78,19 @@ impl Shop {
         Contents {
             name: "test-model",
             family: "two-tower",
-            metric: Metric::Cosine,
             schema: &self.schema,
             vocabularies: &self.vocabularies,
             time_unit: TimeUnit::Day,
-            index: IndexParameters { m: 8, ef_construction: 50, ef_search: 50 },
             training: serde_json::json!({ "learning_rate": 0.01 }),
             data_fingerprint: "0123",
             metrics: &[],
-            query_tower: self.query.tower().into(),
-            item_tower: self.item.tower(),
-            items: &self.items,
+            ranking: RankingContents::Towers(TowerContents {
+                metric: Metric::Cosine,
+                index: IndexParameters { m: 8, ef_construction: 50, ef_search: 50 },
+                query_tower: self.query.tower().into(),
+                item_tower: self.item.tower(),
+                items: &self.items,
+            }),
             popularity: &self.popularity,
             golden: self.golden.clone(),
         }
@@ -107,6 +112,42 @@ impl Original {
         let models = tempfile::tempdir().unwrap();
         let path = Shop::new().write(models.path()).unwrap();
         Self { _models: models, path }
+    }
+
+    /// A bundle of the family `frequency` over 4 articles, whose own purchases halve every 10 days.
+    pub fn of_frequency() -> Self {
+        let mut vocabularies = Vocabularies::new();
+        vocabularies.insert("article_id", ["a0", "a1", "a2", "a3"].into_iter().collect());
+        let nothing = || TowerSchema { features: Vec::new() };
+        let hit = |item, score| GoldenHit { item, score };
+        let golden = GoldenQuery {
+            indices: vec![2, 1, 2],
+            numbers: vec![0.0, 10.0, 20.0, 1.0, 1.0, 2.0],
+            vector: Vec::new(),
+            top: vec![hit(2, 1.5), hit(1, 0.5)],
+        };
+        let models = tempfile::tempdir().unwrap();
+        let path = bundle::write(
+            models.path(),
+            Contents {
+                name: "again",
+                family: FrequencySettings::FAMILY,
+                schema: &FeatureSchema { query: nothing(), item: nothing() },
+                vocabularies: &vocabularies,
+                time_unit: TimeUnit::Day,
+                training: serde_json::Value::Null,
+                data_fingerprint: "0123",
+                metrics: &[],
+                ranking: RankingContents::Frequency(FrequencySettings {
+                    half_life_days: Some(10.0),
+                    popularity_half_life_days: Some(7.0),
+                    popularity_window_days: None,
+                }),
+                popularity: &[1.0, 0.0, 3.0, 2.0],
+                golden: Golden { queries: vec![golden], items: Vec::new() },
+            },
+        );
+        Self { path: path.unwrap(), _models: models }
     }
 
     pub fn copy(&self) -> Copy {

@@ -3,7 +3,7 @@
 use crate::shop::{DIM, ITEMS, Shop};
 use std::fs;
 use vitrine::{
-    bundle::{self, Bundle, BundleError, Contents},
+    bundle::{self, Bundle, BundleError, Contents, RankingContents, TowerContents},
     domain::Timestamp,
     features::{CustomerView, NoAttributes},
     onnx::{QueryGraph, TowerGraph},
@@ -36,8 +36,8 @@ fn a_bundle_answers_as_its_model_does() {
         CustomerView { id: Some("customer_id3"), attributes: &NoAttributes, at, history: &[5, 6], times: &[] };
     encoder.encode_query(&customer, &mut indices, &mut numbers);
     let mut vector = Vec::new();
-    opened.query_tower().embed(&indices, &numbers, 1, &mut vector).unwrap();
-    let hits = opened.retriever().search(&Query { vector: &vector, k: 5, allowed: None }).unwrap();
+    opened.towers().unwrap().query.embed(&indices, &numbers, 1, &mut vector).unwrap();
+    let hits = opened.towers().unwrap().retriever.search(&Query { vector: &vector, k: 5, allowed: None }).unwrap();
     assert_eq!((vector.len(), hits.len()), (DIM, 5));
     assert!(encoder.article_id(hits[0].item).starts_with("article_id"));
 }
@@ -47,7 +47,7 @@ fn inputs_outside_the_schema_are_errors() {
     let models = tempfile::tempdir().unwrap();
     let opened = Bundle::open(&Shop::new().write(models.path()).unwrap()).unwrap();
     let mut out = vec![1.0];
-    let mut embed = |indices: &[i64], batch| opened.item_tower().embed(indices, &[], batch, &mut out);
+    let mut embed = |indices: &[i64], batch| opened.towers().unwrap().item.embed(indices, &[], batch, &mut out);
     embed(&[ITEMS as i64, 3], 1).unwrap();
     for (indices, batch) in [
         (&[ITEMS as i64 + 1, 3][..], 1),
@@ -62,7 +62,7 @@ fn inputs_outside_the_schema_are_errors() {
         assert!(matches!(error, BundleError::TowerInput { .. }), "{indices:?}: {error}");
     }
     let query = &opened.golden().queries[0];
-    let error = opened.query_tower().embed(&query.indices, &[0.0, f32::NAN, 0.0], 1, &mut out).unwrap_err();
+    let error = opened.towers().unwrap().query.embed(&query.indices, &[0.0, f32::NAN, 0.0], 1, &mut out).unwrap_err();
     assert!(error.to_string().contains("column 1 is not finite"), "{error}");
 }
 
@@ -75,7 +75,7 @@ fn a_tower_runs_on_many_threads_at_once() {
             scope.spawn(|| {
                 let mut out = Vec::new();
                 for query in opened.golden().queries.iter().cycle().take(400) {
-                    opened.query_tower().embed(&query.indices, &query.numbers, 1, &mut out).unwrap();
+                    opened.towers().unwrap().query.embed(&query.indices, &query.numbers, 1, &mut out).unwrap();
                     assert!(out.iter().zip(&query.vector).all(|(a, b)| (a - b).abs() < 1e-4));
                 }
             });
@@ -132,7 +132,9 @@ fn contents_that_do_not_fit_together_are_refused() {
         assert!(error.contains(word), "{error}");
     };
     refused(bundle::Contents { name: "../up", ..shop.contents() }, "a name has");
-    refused(bundle::Contents { items: &short, ..shop.contents() }, "300 items");
+    let mut few = shop.contents();
+    towers(&mut few).items = &short;
+    refused(few, "300 items");
     refused(bundle::Contents { popularity: &not_finite, ..shop.contents() }, "popularity");
     refused(bundle::Contents { golden: Default::default(), ..shop.contents() }, "no golden request");
     let mut wrong_layer = shop.contents();
@@ -147,13 +149,20 @@ fn contents_that_do_not_fit_together_are_refused() {
 fn the_index_is_compared_with_the_exact_scan() {
     let models = tempfile::tempdir().unwrap();
     let opened = Bundle::open(&Shop::new().write(models.path()).unwrap()).unwrap();
-    let quality = opened.index_quality(50, 1).unwrap();
+    let quality = opened.index_quality(50, 1).unwrap().unwrap();
     assert_eq!((quality.queries, quality.k, quality.ef, quality.unreachable), (50, 100, 100, 0));
     assert!(quality.recall > 0.95 && quality.worst <= quality.recall, "{quality:?}");
 }
 
+fn towers<'a, 'b>(contents: &'a mut Contents<'b>) -> &'a mut TowerContents<'b> {
+    match &mut contents.ranking {
+        RankingContents::Towers(towers) => towers,
+        RankingContents::Frequency(_) => panic!("the shop has towers"),
+    }
+}
+
 fn tower<'a, 'b>(contents: &'a mut Contents<'b>) -> &'a mut TowerGraph<'b> {
-    match &mut contents.query_tower {
+    match &mut towers(contents).query_tower {
         QueryGraph::Tower(tower) => tower,
         QueryGraph::Sequence(_) => panic!("the shop's towers are dense"),
     }

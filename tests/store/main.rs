@@ -11,6 +11,7 @@ mod faults;
 mod import;
 mod killed;
 mod models;
+mod sales;
 
 macro_rules! on_both_databases {
     ($($module:ident: $($test:ident)+;)+) => {
@@ -47,4 +48,7 @@ on_both_databases! {
     models:
         versions_are_listed_newest_first activation_answers_what_it_replaces rollback_walks_back_one_at_a_time
         errors_name_the_model one_is_active_whoever_races a_watcher_sees_changes;
+    sales:
+        purchases_count_less_with_age a_date_in_the_future_makes_nothing_old
+        an_import_is_told_by_the_revision_of_purchases;
 }

@@ -121,7 +121,7 @@ fn unknown_slot(bundle: &Bundle, attributes: &EntityRow<'_>) {
     assert_eq!((indices[0], indices[1]), (rows(0) - 1, rows(1) - 1), "unknown id and garment group");
     assert!((2..6).all(|at| indices[at] < rows(at) - 1), "{indices:?}: the rest is known");
     let mut vector = Vec::new();
-    bundle.item_tower().embed(&indices, &numbers, 1, &mut vector).unwrap();
+    bundle.towers().unwrap().item.embed(&indices, &numbers, 1, &mut vector).unwrap();
     assert!((vector.iter().map(|x| x * x).sum::<f32>() - 1.0).abs() < 1e-4, "a unit vector");
 }
 
@@ -167,6 +167,6 @@ fn parts_give_the_same(bundle: &Bundle, dataset: &dataset::Dataset) {
     let (mut parts, mut whole) = (Vec::new(), Vec::new());
     let layers = Tower::load(&folder.join("item_tower.onnx"), &layers, bundle.manifest().dim).unwrap();
     layers.embed(&[], &input, 1, &mut parts).unwrap();
-    bundle.item_tower().embed(&indices, &[], 1, &mut whole).unwrap();
+    bundle.towers().unwrap().item.embed(&indices, &[], 1, &mut whole).unwrap();
     assert!(parts.iter().zip(&whole).all(|(a, b)| (a - b).abs() < 1e-4), "{parts:?} {whole:?}");
 }

@@ -5,7 +5,7 @@ use crate::{
     cli::{OrBadInput, data::DataArguments},
     dataset::{Dataset, Histories, Protocol, Split, TimeUnit},
     evaluation::{
-        Evaluation, QueryVectors, Report, VectorRanker,
+        BundleRanker, Evaluation, QueryVectors, Report,
         baselines::{self, Known},
         bundle_ranker,
     },
@@ -77,8 +77,10 @@ pub fn run(arguments: &EvaluateArguments) -> anyhow::Result<()> {
         let ranker = known_articles(bundle, &dataset, &histories)?;
         let mut row = evaluation.row(&ranker)?;
         let config = serde_json::from_value::<TrainingConfig>(bundle.manifest().training.clone()).ok();
-        if let Some(tests) = config.and_then(|config| config.pair_tests(evaluation)) {
-            row.metrics.extend(tests.metrics(&ranker)?);
+        if let Some(vectors) = ranker.vectors()
+            && let Some(tests) = config.and_then(|config| config.pair_tests(evaluation))
+        {
+            row.metrics.extend(tests.metrics(vectors)?);
         }
         rows.push(row);
         progress.add(1);
@@ -106,7 +108,7 @@ fn known_articles<'a>(
     bundle: &'a Bundle,
     dataset: &'a Dataset,
     histories: &'a Histories,
-) -> anyhow::Result<VectorRanker<'a, impl QueryVectors + 'a>> {
+) -> anyhow::Result<BundleRanker<'a, impl QueryVectors + 'a>> {
     let known = dataset.articles.ids.iter().filter(|id| bundle.encoder().item_row(id).is_some()).count();
     if known == 0 {
         return Err(anyhow!("the bundle knows none of the {} articles of the data", dataset.articles.len()))

@@ -38,7 +38,8 @@ struct Report<'a> {
     files: usize,
     bytes: u64,
     golden_requests: usize,
-    index: IndexQuality,
+    /// Null for a bundle without vectors.
+    index: Option<IndexQuality>,
     /// Why the bundle should not be served; empty when it is good.
     problems: Vec<String>,
 }
@@ -50,13 +51,13 @@ pub fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
     let index = bundle.index_quality(arguments.queries as usize, IndexQuality::SEED).or_bad_input()?;
     let Manifest { name, family, version, dim, items, files, .. } = bundle.manifest();
     let mut problems = Vec::new();
-    if index.recall < arguments.min_recall {
+    if let Some(index) = index.filter(|index| index.recall < arguments.min_recall) {
         problems.push(format!(
             "the index finds {:.4} of the exact top {}, wanted are {}; train again, with a larger [index] m if it was trained by this version",
             index.recall, index.k, arguments.min_recall
         ));
     }
-    if index.unreachable > 0 {
+    if let Some(index) = index.filter(|index| index.unreachable > 0) {
         problems.push(format!("{} items cannot be reached by the index", index.unreachable));
     }
     let report = Report {
@@ -84,9 +85,13 @@ pub fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
 
 fn print(report: &Report<'_>) {
     let Report { name, family, version, dim, items, files, bytes, golden_requests, index, .. } = report;
-    println!("{name} {version} ({family}), {items} items × {dim}");
+    match index {
+        Some(_) => println!("{name} {version} ({family}), {items} items × {dim}"),
+        None => println!("{name} {version} ({family}), {items} items"),
+    }
     println!("  files     {files} in {:.1} MB, sizes and checksums right", *bytes as f64 / 1e6);
     println!("  golden    {golden_requests} requests answered as in training");
+    let Some(index) = index else { return };
     println!(
         "  index     recall@{} {:.4} (worst query {:.2}) on {} queries with a beam of {}; {} of {items} items unreachable",
         index.k, index.recall, index.worst, index.queries, index.ef, index.unreachable

@@ -98,7 +98,11 @@ impl ItemMap {
             |row: &Option<usize>| articles.and_then(|articles| article_name(articles, (*row)?)).unwrap_or_default();
         let labels =
             items.iter().zip(&rows).map(|(&item, row)| (ids.get(item).to_owned(), name(row).to_owned())).collect();
-        let vectors = bundle.retriever().items();
+        let Some(towers) = bundle.towers() else {
+            let problem = "the bundle counts purchases and has no vectors to draw".to_owned();
+            return Err(ExperimentError::Input(problem));
+        };
+        let vectors = towers.retriever.items();
         let vectors: Vec<&[f32]> = items.iter().map(|&item| vectors.row(item)).collect();
         let positions = layout::tsne(&vectors, &mut rng)?;
         let manifest = bundle.manifest();

@@ -5,7 +5,8 @@
 //!    no longer in the files stay too (make them unavailable).
 //! 2. Customers are inserted or updated in batches.
 //! 3. Purchases go into a table of their own, `purchases_incoming`, in batches; the last step builds its index and
-//!    puts it in the place of `purchases`, whose rows all go. The files are the whole truth about purchases.
+//!    puts it in the place of `purchases`, whose rows all go. The files are the whole truth about purchases. Servers
+//!    count anew what sells when they see it ([`Revisions::purchases`](super::Revisions)).
 //!
 //! Every batch advances `import_progress` in its own transaction, so an import that was killed goes on after the
 //! last batch, keyed by the data's fingerprint; one that is complete does nothing. Two imports at once: the
@@ -197,7 +198,10 @@ async fn purchases(target: &mut dyn Target, import: &Import<'_>, done: usize) ->
             continue;
         }
         let customer = customers[customer as usize];
+        let first = batch.len();
         batch.extend(history.iter().map(|&row| rows::purchase(dataset, row as usize, customer, &articles)));
+        // The history's order within a moment is drawn; the database wants equal keys beside each other.
+        batch[first..].sort_by_key(|purchase| (purchase.at, purchase.article));
         if batch.len() >= import.batch {
             target.put_purchases(&batch, Step { from, to: passed }).await?;
             progress.add(batch.len() as u64);

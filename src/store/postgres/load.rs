@@ -55,6 +55,7 @@ impl Loader {
         if finished.rows_affected() == 0 {
             return Err(another_import());
         }
+        advance_revision(&mut transaction, "purchases").await?;
         Ok(transaction.commit().await?)
     }
 }

@@ -3,12 +3,13 @@
 mod catalogue;
 mod load;
 mod models;
+mod sales;
 
 pub(super) use load::Loader;
 
 use super::{
-    ArticleRecord, CustomerRecord, ModelVersion, PurchaseRecord, Revisions, Store, StoreError, StoreOptions,
-    migrations,
+    ArticleRecord, ArticleSales, CustomerRecord, ModelVersion, PurchaseRecord, Revisions, SalesWindow, Store,
+    StoreError, StoreOptions, migrations,
     records::{read_attributes, unreadable},
 };
 use crate::domain::{ArticleId, CustomerId, Timestamp};
@@ -108,7 +109,8 @@ impl Store for Postgres {
         let rows: Vec<(String, i64)> =
             self.within(sqlx::query_as("SELECT name, value FROM revisions").fetch_all(&self.pool)).await?;
         let value = |name| rows.iter().find(|row| row.0 == name).map_or(0, |row| row.1);
-        Ok(Revisions { catalogue: value("catalogue"), models: value("models") })
+        let [catalogue, models, purchases] = ["catalogue", "models", "purchases"].map(value);
+        Ok(Revisions { catalogue, models, purchases })
     }
 
     async fn wait_for_change(&self, longest: Duration) {
@@ -150,6 +152,10 @@ impl Store for Postgres {
 
     async fn set_available(&self, ids: &[ArticleId], available: bool) -> Result<Vec<ArticleId>, StoreError> {
         catalogue::set_available(&self.pool, ids, available).await
+    }
+
+    async fn sales(&self, window: SalesWindow) -> Result<Vec<ArticleSales>, StoreError> {
+        sales::count(self, window).await
     }
 
     async fn customer(&self, id: &CustomerId, purchases: usize) -> Result<Option<CustomerRecord>, StoreError> {

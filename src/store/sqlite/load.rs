@@ -173,6 +173,7 @@ impl Target for Loader {
         }
         transaction.execute("DROP TABLE purchases").await?;
         transaction.execute("ALTER TABLE purchases_incoming RENAME TO purchases").await?;
+        advance_revision(&mut transaction, "purchases").await?;
         transaction.commit().await?;
         // Gives the log's space back; a reader in the way only puts it off.
         self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").await?;

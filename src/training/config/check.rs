@@ -9,7 +9,7 @@ use crate::{
 impl TrainingConfig {
     /// What the values mean, or the first that cannot be.
     pub(super) fn checked(mut self) -> Result<Self, ConfigError> {
-        if self.model.dim == 0 {
+        if self.model.dim == 0 && self.model.family != Family::Frequency {
             let (query, item) = (self.model.query_layers.pop(), self.model.item_layers.pop());
             self.model.dim = query.filter(|_| query == item).ok_or(ConfigError::Value {
                 key: "model.dim",
@@ -27,7 +27,7 @@ impl TrainingConfig {
                 !name.is_empty() && name.len() <= 64 && name.chars().all(safe),
                 "needs 1 to 64 of a-z 0-9 - _",
             ),
-            ("model.dim", (1..=4_096).contains(&model.dim), "must be 1 to 4096"),
+            ("model.dim", (1..=4_096).contains(&model.dim) || model.family == Family::Frequency, "must be 1 to 4096"),
             ("model.query_layers", model.query_layers.iter().all(|&w| w > 0), "holds a layer of width 0"),
             ("model.item_layers", model.item_layers.iter().all(|&w| w > 0), "holds a layer of width 0"),
             (
@@ -43,7 +43,7 @@ impl TrainingConfig {
             (
                 "loss.kind",
                 model.family == Family::TwoTower || loss.kind == LossKind::default(),
-                "must be the softmax in sequence models",
+                "must be the softmax in every family but two-tower",
             ),
             ("loss.temperature", loss.temperature > 0.0 && loss.temperature.is_finite(), "must be above 0"),
             (
@@ -65,8 +65,8 @@ impl TrainingConfig {
             ("training.batch_size", (1..=1 << 20).contains(&training.batch_size), "must be 1 to 1048576"),
             (
                 "training.device",
-                training.device == ComputeDevice::Cpu || model.family != Family::TwoTower,
-                "must be `cpu` in two-tower models; only sequence models train on a GPU",
+                training.device == ComputeDevice::Cpu || matches!(model.family, Family::Decoder | Family::Lstm),
+                "must be `cpu`: only the families `decoder` and `lstm` train on a GPU",
             ),
             ("training.device", training.device == ComputeDevice::Cpu || cfg!(feature = "cuda"), WITHOUT_CUDA),
             ("training.threads", training.threads <= 1_024, "must be at most 1024"),

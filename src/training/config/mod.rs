@@ -17,8 +17,12 @@ use std::path::{Path, PathBuf};
 
 mod assign;
 mod check;
+mod elsa;
+mod frequency;
 mod sequence;
 
+pub use elsa::ElsaConfig;
+pub use frequency::FrequencyConfig;
 pub use sequence::{DaysConfig, SequenceConfig, TokenSource, Windows};
 
 /// What is wrong with `training.device = "cuda"` in a build without the feature.
@@ -40,6 +44,12 @@ pub struct TrainingConfig {
     pub decoder: Option<DecoderConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lstm: Option<LstmConfig>,
+    /// Of the family `elsa`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elsa: Option<ElsaConfig>,
+    /// Of the family `frequency`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frequency: Option<FrequencyConfig>,
     /// Embed the articles' texts with a frozen encoder, as the vectors `text`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<TextConfig>,
@@ -64,7 +74,9 @@ pub struct ModelConfig {
     /// The bundle's name: lower-case letters, digits, `-`, `_`.
     pub name: String,
     pub family: Family,
-    /// Length of query and item vectors; 0 takes the last of the layers, alike in both towers, for the last one.
+    /// Length of query and item vectors; 0 takes the last of the layers, alike in both towers, for the last one. Left out
+    /// in the family `frequency`, which has no vectors.
+    #[serde(default)]
     pub dim: usize,
     /// Widths of the hidden layers (ReLU) of the query tower; a last layer of width `dim` follows without ReLU.
     #[serde(default)]
@@ -86,6 +98,11 @@ pub enum Family {
     Decoder,
     /// An LSTM over them.
     Lstm,
+    /// A linear autoencoder over what the customer bought, in any order.
+    Elsa,
+    /// The customer's own articles by how often and how lately they were bought, then what is popular. Nothing is
+    /// trained: its settings are chosen on the validation purchases.
+    Frequency,
 }
 
 /// `[loss]`

@@ -93,15 +93,21 @@ impl TrainingConfig {
     /// The encoder of a sequence family, and what is read and predicted; `None` for other families.
     pub fn sequence_model(&self) -> Option<(SequenceConfig, EncoderConfig)> {
         let encoder = match self.model.family {
-            Family::TwoTower => return None,
+            Family::TwoTower | Family::Elsa | Family::Frequency => return None,
             Family::Decoder => EncoderConfig::Decoder(self.decoder.clone().unwrap_or_default()),
             Family::Lstm => EncoderConfig::Lstm(self.lstm.clone().unwrap_or_default()),
         };
         Some((self.sequence.clone().unwrap_or_default(), encoder))
     }
 
-    /// The features of the towers: those of a sequence model follow from its configuration.
+    /// The features of the towers: those of the families without `[features]` follow from their configuration.
     pub fn schema_features(&self) -> FeatureConfig {
+        if let Some(elsa) = self.elsa_model() {
+            return elsa.features(self.model.dim);
+        }
+        if self.model.family == Family::Frequency {
+            return FeatureConfig::default();
+        }
         let Some((sequence, _)) = self.sequence_model() else { return self.features.clone() };
         let length = sequence.length;
         let feature = |name: &str, source: &str, encoding| FeatureSpec {
@@ -144,6 +150,18 @@ impl TrainingConfig {
     /// What else must hold for the family; checked after the single values.
     pub(super) fn check_family(&self) -> Result<(), ConfigError> {
         let refuse = |key, problem: String| Err(ConfigError::Value { key, problem });
+        if self.elsa.is_some() && self.model.family != Family::Elsa {
+            return refuse("elsa", "is for the family `elsa` only".into());
+        }
+        if self.frequency.is_some() && self.model.family != Family::Frequency {
+            return refuse("frequency", "is for the family `frequency` only".into());
+        }
+        if let Some(elsa) = self.elsa_model() {
+            return self.check_elsa(elsa);
+        }
+        if let Some(frequency) = self.frequency_model() {
+            return self.check_frequency(&frequency);
+        }
         let Some((sequence, encoder)) = self.sequence_model() else {
             let given = [
                 ("sequence", self.sequence.is_some()),

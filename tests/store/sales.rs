@@ -1,0 +1,73 @@
+//! What sells: counted by the database, old purchases less.
+
+use crate::support::{self, Database};
+use std::collections::BTreeMap;
+use vitrine::{
+    dataset::{Dataset, Entities, Purchases},
+    domain::Timestamp,
+    store::{self, Import, SalesWindow},
+};
+
+/// A shop with these purchases of one customer, `(article, day)`.
+fn shop(purchases: &[(&str, u32)]) -> Dataset {
+    let entities = |ids: &[&str]| Entities { ids: ids.iter().copied().collect(), ..Entities::default() };
+    let articles = entities(&["a", "b", "c", "d"]);
+    let mut sorted = purchases.to_vec();
+    sorted.sort_by_key(|&(_, day)| day);
+    let purchases = Purchases {
+        customer: vec![0; sorted.len()],
+        article: sorted.iter().map(|(id, _)| articles.ids.find(id).unwrap()).collect(),
+        time: sorted.iter().map(|&(_, day)| Timestamp(day * Timestamp::DAY)).collect(),
+        ..Purchases::default()
+    };
+    Dataset { articles, customers: entities(&["somebody"]), purchases, ..Dataset::default() }
+}
+
+async fn import(db: &Database, fingerprint: &str, purchases: &[(&str, u32)]) {
+    let dataset = shop(purchases);
+    store::import(&db.url, &support::patient(), &Import::new(&dataset, fingerprint)).await.unwrap();
+}
+
+/// With a half-life of 10 days and a window of 100, on day `now`.
+async fn sales(db: &Database, now: u32) -> BTreeMap<String, f32> {
+    let window = SalesWindow { half_life_days: 10.0, days: 100, now: Timestamp(now * Timestamp::DAY) };
+    let counted = db.store.sales(window).await.unwrap();
+    counted.into_iter().map(|article| (article.article.as_str().to_owned(), article.sales)).collect()
+}
+
+fn assert_close(found: &BTreeMap<String, f32>, expected: &[(&str, f32)]) {
+    let ids: Vec<&str> = expected.iter().map(|(id, _)| *id).collect();
+    assert_eq!(found.keys().collect::<Vec<_>>(), ids, "{found:?}");
+    for (id, sales) in expected {
+        // SQLite has no power function, its polynomial is within 0.2 %.
+        assert!((found[*id] - sales).abs() < 0.005 * sales, "{id}: {} is not {sales}", found[*id]);
+    }
+}
+
+pub async fn purchases_count_less_with_age(db: &Database) {
+    assert!(sales(db, 9_999).await.is_empty(), "nothing was bought");
+    import(db, "one", &[("a", 1_000), ("b", 1_000), ("b", 990), ("b", 985), ("c", 900), ("d", 901)]).await;
+    // Half a purchase after ten days, 2^-1.5 after fifteen, 2^-9.9 after 99; c is out of the window.
+    let expected = [("a", 1.0), ("b", 1.0 + 0.5 + 0.353_553), ("d", 0.001_046)];
+    assert_close(&sales(db, 9_999).await, &expected);
+    assert_close(&sales(db, 1_000).await, &expected);
+}
+
+pub async fn a_date_in_the_future_makes_nothing_old(db: &Database) {
+    import(db, "one", &[("a", 1_000), ("b", 990), ("c", 9_000)]).await;
+    assert_close(&sales(db, 1_001).await, &[("a", 1.0), ("b", 0.5), ("c", 1.0)]);
+}
+
+pub async fn an_import_is_told_by_the_revision_of_purchases(db: &Database) {
+    let before = db.store.revisions().await.unwrap();
+    import(db, "one", &[("a", 1_000)]).await;
+    let once = db.store.revisions().await.unwrap();
+    assert_eq!(once.purchases, before.purchases + 1);
+    import(db, "one", &[("a", 1_000)]).await;
+    assert_eq!(db.store.revisions().await.unwrap(), once, "nothing was done");
+    // The same articles: the purchases alone have changed.
+    import(db, "two", &[("b", 1_000)]).await;
+    let twice = db.store.revisions().await.unwrap();
+    assert_eq!((twice.purchases, twice.catalogue), (once.purchases + 1, once.catalogue));
+    assert_close(&sales(db, 1_000).await, &[("b", 1.0)]);
+}
