@@ -24,5 +24,5 @@ pub use import::{DatasetError, FileReport, ImportReport, LoadOptions, Numbering,
 pub(crate) use import::{FileFormat, FileOptions, TableFile, look, look::LIST_END};
 #[cfg(feature = "trainer")]
 pub use negatives::{NO_NEGATIVE, NegativeDraw, Negatives};
-pub use split::{Case, Protocol, Split, SplitError};
+pub use split::{Case, Dropped, Outlier, Protocol, Repeats, Split, SplitError};
 pub use ties::Ties;

@@ -4,6 +4,7 @@
 //! Runs ── a folder of folders; begin() makes one, a Recorder fills it, find() and list() read them again
 //!   └ Job ── trains one configuration in such a folder: checkpoints, metrics, test table, bundle, outcome
 //!       ├ comparison ── several configurations and the baselines on one split, one table
+//!       ├ selection ── the best of several by the validation purchases, shipped
 //!       └ sweep ── many trials of a space of configurations, judged by the validation metric alone
 //! report ── runs as one HTML page      map ── the items of a bundle as a picture      mlflow ── runs to MLflow
 //! ```
@@ -23,6 +24,7 @@ pub mod map;
 pub mod mlflow;
 pub mod report;
 mod runs;
+mod selection;
 pub mod sweep;
 mod table;
 
@@ -31,7 +33,8 @@ pub use curves::{Curves, Epoch};
 pub use environment::{Environment, Revision};
 pub use error::ExperimentError;
 pub use importance::{Importance, importances};
-pub use job::{Data, Ended, Job};
+pub use job::{Data, Ended, Job, is_below};
 pub use latency::milliseconds_a_request;
 pub use runs::{Broken, Kind, Member, NewRun, Outcome, Record, Recorder, Run, Runs, Status};
+pub use selection::{Selected, Selection, Validated};
 pub use table::{Table, number};

@@ -70,11 +70,15 @@ impl Trainer<'_> {
         }
         let rows = match self.config.training.refit {
             Refit::None => train,
-            Refit::Validation => self.window(self.split.train_and_validation())?,
+            // What ships counts everything; its settings stay those that the validation purchases chose.
+            Refit::All if self.final_epochs.is_some() => {
+                self.window((0..self.dataset.purchases.len() as u32).collect())?
+            }
+            Refit::Validation | Refit::All => self.window(self.split.train_and_validation())?,
         };
         let (schema, vocabularies) = fit(self.dataset, &rows, &self.config.schema_features())?;
         let (encoder, model) = (Encoder::new(schema, vocabularies)?, Model::Frequency(settings));
-        Ok(Outcome::Finished(Box::new(Trained { encoder, model, epochs: 0, rows, validation })))
+        Ok(Outcome::Finished(Box::new(Trained { encoder, model, epochs: 0, rows, validation, measured: None })))
     }
 
     /// What ranks the articles by these settings, with the popularity of the purchases `rows`.

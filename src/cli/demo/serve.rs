@@ -1,0 +1,87 @@
+//! The server of the demo, its page, and one request to it.
+
+use super::{page, prepare::Demo, state::Chosen};
+use crate::{
+    cli::server::serve,
+    http::Server,
+    progress::human,
+    serving::{Config, Secret},
+};
+use anyhow::Context;
+use std::{net::SocketAddr, time::Instant};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// Where and how long to serve.
+pub(super) struct Serving {
+    pub listen: SocketAddr,
+    /// Print the answer and end.
+    pub once: bool,
+    pub started: Instant,
+}
+
+impl Serving {
+    pub(super) async fn run(&self, demo: &Demo, chosen: &Chosen) -> anyhow::Result<()> {
+        let config = self.config(demo, chosen).await;
+        let service = serve::start(&config).await?;
+        let key = serve::admin_key(&config.admin)?;
+        let server = Server::bind(service.clone(), &config, key).await?.with_pages(page::router(&chosen.shop));
+        let (public, admin) = server.addresses()?;
+        tokio::spawn(service.run());
+
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let running = tokio::spawn(server.run(async {
+            let _ = stopped.await;
+        }));
+        let body = chosen.shop.example_request();
+        let answer = post(public, "/v1/recommendations", &body).await.context("the server did not answer")?;
+        println!("\nA real answer, {} after the start:\n\n{answer}\n", human(self.started.elapsed()));
+        println!(
+            "Ask it yourself:\n  curl -s http://{public}/v1/recommendations -H 'content-type: application/json' -d '{}'\n",
+            body.replace('\'', "'\\''")
+        );
+        println!("Shop page   http://{public}/\nREST API    http://{public}/docs");
+        println!("Admin API   http://{admin}/admin/v1/status   (key in {})", config.admin.key_file.display());
+        if !self.once {
+            println!("\nServing until Ctrl-C.");
+            tokio::signal::ctrl_c().await.context("cannot listen for Ctrl-C")?;
+        }
+        let _ = stop.send(());
+        running.await.context("the server ended badly")?;
+        Ok(())
+    }
+
+    async fn config(&self, demo: &Demo, chosen: &Chosen) -> Config {
+        let mut config = Config::default();
+        config.models.directory = demo.models();
+        config.models.default = Some(chosen.name.clone());
+        config.database.url = Secret::new(demo.database());
+        config.admin.key_file = demo.home.join("admin.key");
+        config.admin.listen = SocketAddr::new(self.listen.ip(), 0);
+        config.http.listen = self.listen;
+        if TcpStream::connect(self.listen).await.is_ok() {
+            config.http.listen.set_port(0);
+        }
+        config
+    }
+}
+
+/// One request over a connection of its own; the answer's JSON, indented.
+async fn post(address: SocketAddr, path: &str, body: &str) -> anyhow::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\nconnection: close\r\n\
+         content-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(body.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("the answer has no body")?;
+    anyhow::ensure!(head.starts_with("HTTP/1.1 200"), "{answer}");
+    let value: serde_json::Value = serde_json::from_str(body).context("the answer is no JSON")?;
+    Ok(serde_json::to_string_pretty(&value)?)
+}
