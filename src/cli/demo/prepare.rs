@@ -109,7 +109,7 @@ impl Demo {
         if data.join("transactions.csv").exists() {
             eprintln!("using the shop in {}", data.display());
         } else {
-            Generator::new(self.size.clone())?.write(&data, true)?;
+            Generator::new(self.size)?.write(&data, true)?;
             did.push(Did::Generated);
         }
         Ok(data)

@@ -1,11 +1,14 @@
 //! A look into files whose meaning nobody has described yet: their first bytes, and a sample of their rows.
 
+use super::archive::Archive;
 use super::block::Block;
 use super::error::DatasetError;
 use super::files::TableFile;
 pub(crate) use super::files::{format_extension, format_of_extension};
+use super::input::Input;
 use super::presets;
-use std::{io::Read, path::Path};
+use super::signature::{self, Signature};
+use std::{fs::File, io::Read, path::Path};
 
 /// Rows of a file as texts.
 #[derive(Debug, Default)]

@@ -129,7 +129,7 @@ fn shared(tables: &[Table], found: &Purchases, id: Place, role: Role) -> Option<
         [found.customer, found.article, found.order, found.quantity, found.rating].contains(&Some(place))
             || found.price == Some(place)
             || found.event.as_ref().is_some_and(|(event, _)| *event == place)
-            || found.time.as_ref().is_some_and(|time| time.column == place || time.clock == Some(place))
+            || found.time.as_ref().is_some_and(|time| time.column == place || time.clock.is_some_and(|(clock, _)| clock == place))
             || says(&table.columns[column].name, Role::Order) >= 2
     };
     let follow: Vec<usize> = (0..table.columns.len())
