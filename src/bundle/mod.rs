@@ -34,7 +34,10 @@ pub use error::BundleError;
 pub use frequency::FrequencySettings;
 pub use golden::{Golden, GoldenHit, GoldenItem, GoldenQuery};
 pub use list::{Listed, list};
-pub use manifest::{FileEntry, IndexParameters, Manifest, Metric, MetricsRow, RowKind};
+pub use manifest::{
+    FileEntry, IndexParameters, Manifest, MeasuredState, Measurement, Metric, MetricsRow, Provenance, RowKind, Verdict,
+    VerdictOutcome,
+};
 pub use open::{Bundle, Ranking, Towers};
 pub use tower::Tower;
 pub use verify::IndexQuality;

@@ -1,8 +1,8 @@
 //! Writing a bundle: whole or absent.
 
 use super::{
-    Bundle, BundleError, FrequencySettings, Golden, IndexParameters, Manifest, Metric, MetricsRow, Tower, file_names,
-    files,
+    Bundle, BundleError, FrequencySettings, Golden, IndexParameters, Manifest, Metric, MetricsRow, Provenance, Tower,
+    file_names, files,
     verify::{IndexQuality, random_queries, sufficient_ef},
     vocabulary,
 };
@@ -34,6 +34,7 @@ pub struct Contents<'a> {
     pub training: serde_json::Value,
     /// sha256 over the training data's content.
     pub data_fingerprint: &'a str,
+    pub provenance: Provenance,
     pub metrics: &'a [MetricsRow],
     pub ranking: RankingContents<'a>,
     /// Purchases in the training window, one number an item.
@@ -166,6 +167,9 @@ impl Contents<'_> {
             index,
             training: self.training.clone(),
             data_fingerprint: self.data_fingerprint.to_owned(),
+            seen_until: self.provenance.seen_until,
+            held_out: self.provenance.held_out.clone(),
+            measured: self.provenance.measured.clone(),
             metrics: self.metrics.to_vec(),
             files,
         }

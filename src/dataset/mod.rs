@@ -22,5 +22,5 @@ pub(crate) use histories::article_ranks;
 pub use import::{DatasetError, FileReport, ImportReport, LoadOptions, Numbering, Reason, Reject, RejectGroup, load};
 #[cfg(feature = "trainer")]
 pub use negatives::{NO_NEGATIVE, NegativeDraw, Negatives};
-pub use split::{Case, Protocol, Split, SplitError};
+pub use split::{Case, Dropped, Outlier, Protocol, Repeats, Split, SplitError};
 pub use ties::Ties;

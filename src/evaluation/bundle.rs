@@ -1,6 +1,6 @@
 //! A bundle as a ranker: what the server would answer by exact search, over a whole dataset.
 
-use super::{EvaluationError, FrequencyScorer, QueryVectors, Ranker, VectorRanker};
+use super::{EvaluationError, FrequencyScorer, QueryVectors, Scorer, VectorRanker};
 use crate::{
     bundle::{Bundle, Ranking, RowKind, Towers},
     dataset::{Case, Dataset, Histories},
@@ -23,7 +23,7 @@ impl<'a, Q> BundleRanker<'a, Q> {
     }
 }
 
-impl<Q: QueryVectors> Ranker for BundleRanker<'_, Q> {
+impl<Q: QueryVectors> Scorer for BundleRanker<'_, Q> {
     fn name(&self) -> &str {
         match self {
             Self::Vectors(ranker) => ranker.name(),
@@ -127,6 +127,7 @@ mod tests {
             time_unit: TimeUnit::Second,
             training: serde_json::Value::Null,
             data_fingerprint: "",
+            provenance: Default::default(),
             metrics: &[],
             ranking: RankingContents::Towers(TowerContents {
                 metric: Metric::Dot,

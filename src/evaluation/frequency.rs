@@ -1,6 +1,6 @@
 //! The family `frequency` as a scorer: the customer's own articles as the server ranks them, then the popular ones.
 
-use super::{EvaluationError, Ranker as Scorer};
+use super::{EvaluationError, Scorer};
 use crate::{
     bundle::RowKind,
     counters::PersonalFrequency,

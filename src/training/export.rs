@@ -11,10 +11,11 @@ use super::{
 };
 use crate::{
     bundle::{
-        self, Contents, FrequencySettings, Golden, GoldenItem, GoldenQuery, Metric, MetricsRow, RankingContents,
-        TowerContents,
+        self, Contents, FrequencySettings, Golden, GoldenItem, GoldenQuery, Metric, MetricsRow, Provenance,
+        RankingContents, TowerContents,
     },
     counters::Popularity,
+    dataset::TimeUnit,
     features::{FeatureSchema, Moment, Slot, TowerSchema},
     model::{Elsa, Inputs, SequenceModel, Side, TwoTower, burn_tower::BurnTower},
     onnx,
@@ -152,12 +153,24 @@ impl Trainer<'_> {
             time_unit: self.dataset.time_unit,
             training: serde_json::json!(self.config),
             data_fingerprint: self.fingerprint,
+            provenance: self.provenance(trained),
             metrics,
             ranking: parts.ranking,
             golden: parts.golden,
             popularity: &popularity,
         };
         Ok(bundle::write(models, contents)?)
+    }
+
+    fn provenance(&self, trained: &Trained) -> Provenance {
+        let dated = self.dataset.time_unit != TimeUnit::Position;
+        let last = trained.rows.last().filter(|_| dated);
+        let held_out = self.final_epochs.is_none().then(|| self.split.held_out_fingerprint(self.dataset));
+        Provenance {
+            seen_until: last.map(|&row| self.dataset.purchases.time[row as usize]),
+            held_out,
+            measured: trained.measured.clone(),
+        }
     }
 
     /// Customers at the end of the data, evenly spaced, the first of them with nothing known.

@@ -69,12 +69,14 @@ impl Trainer<'_> {
             validation = Some(value);
         }
         let rows = match self.config.training.refit {
+            // The last step of `Refit::All` chooses the same again and counts everything.
+            _ if self.final_epochs.is_some() => self.window((0..self.dataset.purchases.len() as u32).collect())?,
             Refit::None => train,
-            Refit::Validation => self.window(self.split.train_and_validation())?,
+            Refit::Validation | Refit::All => self.window(self.split.train_and_validation())?,
         };
         let (schema, vocabularies) = fit(self.dataset, &rows, &self.config.schema_features())?;
         let (encoder, model) = (Encoder::new(schema, vocabularies)?, Model::Frequency(settings));
-        Ok(Outcome::Finished(Box::new(Trained { encoder, model, epochs: 0, rows, validation })))
+        Ok(Outcome::Finished(Box::new(Trained { encoder, model, epochs: 0, rows, validation, measured: None })))
     }
 
     /// What ranks the articles by these settings, with the popularity of the purchases `rows`.
