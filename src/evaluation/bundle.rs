@@ -90,7 +90,6 @@ fn vector_ranker<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluation::Scorer;
     use crate::{
         bundle::{self, Contents, Golden, GoldenQuery, IndexParameters, Metric, RankingContents, TowerContents},
         dataset::TimeUnit,

@@ -320,14 +320,76 @@ fn popular_articles_come_by_falling_sales() {
 fn availability_changes_without_joining_anew() {
     let snapshot = snapshot();
     let sold_out = snapshot.catalogue().with_availability(2, ["a77", "a78", "gone"].into_iter(), false);
-    let later = snapshot.with_availability(Arc::new(sold_out)).unwrap();
+    let later = snapshot.over(Arc::new(sold_out)).unwrap();
     let (id, none) = (CustomerId::parse("c77").unwrap(), Filter::default());
     let asked = request(Subject::Customer(customer(Some(&id))), 3, &none);
     assert_eq!(names(&snapshot, &answer(&snapshot, &asked))[0], "a77");
     assert!(!names(&later, &answer(&later, &asked)).iter().any(|id| ["a77", "a78"].contains(id)));
     assert_eq!(later.catalogue().version(), 2);
     let back = Arc::new(later.catalogue().with_availability(3, ["a77", "a78"].into_iter(), true));
-    let back = later.with_availability(back).unwrap();
+    let back = later.over(back).unwrap();
     assert_eq!(answer(&back, &asked), answer(&snapshot, &asked));
-    assert!(snapshot.with_availability(Arc::new(catalogue(&[], &[]))).is_none());
+    assert!(snapshot.over(Arc::new(catalogue(&[], &[]))).is_none());
+}
+
+#[test]
+fn the_sales_of_the_shop_come_before_those_of_the_model() {
+    let snapshot = snapshot();
+    let counted = snapshot.catalogue().with_sales(|id| match id {
+        "new1" => 3.5,
+        "a10" => 9.0,
+        "a11" => 1.0,
+        _ => 0.0,
+    });
+    let snapshot = snapshot.over(Arc::new(counted)).unwrap();
+    let none = Filter::default();
+    let popular = |snapshot: &Snapshot| answer(snapshot, &request(Subject::Everyone, 3, &none));
+    let found = popular(&snapshot);
+    // a10 is sold out, a1 comes first by its id among those that nobody bought.
+    assert_eq!(names(&snapshot, &found), ["new1", "a11", "a1"]);
+    assert_eq!((found.items[0].score, found.items[2].source), (3.5, Source::Catalogue));
+    assert_eq!((snapshot.popularity(3), snapshot.popularity_rank(snapshot.catalogue().row("a10").unwrap())), (0.0, 0));
+    // What changes the availability keeps the sales.
+    let restocked = snapshot.catalogue().with_availability(5, ["a10"].into_iter(), true);
+    let restocked = snapshot.over(Arc::new(restocked)).unwrap();
+    assert_eq!(names(&restocked, &popular(&restocked)), ["a10", "new1", "a11"]);
+}
+
+#[test]
+fn what_was_bought_after_the_moment_asked_for_is_not_known() {
+    let snapshot =
+        Snapshot::new(Arc::new(Spiral { history: true, ..Spiral::new(ARTICLES) }), Arc::new(catalogue(&[], &[])));
+    let (snapshot, none) = (snapshot.unwrap(), Filter::default());
+    let id = CustomerId::parse("newcomer").unwrap();
+    let purchases = ids(&["a333", "a222", "a111"]);
+    let times = [30, 20, 10].map(Timestamp);
+    let ask = |at: u32, purchased: bool| {
+        let known = Customer { recorded: true, purchases: &purchases, purchase_times: &times, ..customer(Some(&id)) };
+        let request = Request {
+            at: Timestamp(at),
+            explain: true,
+            exclude: Exclude { purchased, ..Exclude::default() },
+            ..request(Subject::Customer(known), 5, &none)
+        };
+        answer(&snapshot, &request)
+    };
+    // The model of this test looks in the direction of the latest article.
+    for (at, latest) in [(31, "a333"), (30, "a222"), (21, "a222"), (20, "a111"), (11, "a111")] {
+        let found = ask(at, false);
+        assert_eq!(names(&snapshot, &found)[0], latest, "at {at}");
+        let like = found.items[0].reasons.iter().find_map(|reason| match reason {
+            Reason::LikePurchased { row, .. } => Some(snapshot.catalogue().id(*row)),
+            _ => None,
+        });
+        assert_eq!(like, Some(latest), "at {at}");
+        assert_ne!(names(&snapshot, &ask(at, true))[0], latest, "at {at}, without purchases");
+    }
+    // What is bought later may be recommended, and nothing gives it away.
+    let future = snapshot.catalogue().row("a333").unwrap();
+    let before = ask(25, true);
+    let reasons = before.items.iter().flat_map(|item| &item.reasons);
+    assert!(!reasons.into_iter().any(|reason| matches!(reason, Reason::LikePurchased { row, .. } if *row == future)));
+    assert!(ask(10, false).items.iter().all(|item| {
+        !item.reasons.iter().any(|r| matches!(r, Reason::LikePurchased { .. } | Reason::BoughtBefore { .. }))
+    }));
 }

@@ -26,7 +26,7 @@ const ELSA: &str = "model = { name = \"small\", family = \"elsa\", dim = 8 }
 const FREQUENCY: &str = "model = { name = \"again\", family = \"frequency\" }
     frequency = { half_life_days = [0, 30], popularity_half_life_days = [0, 7] }
     training = { metric = \"recall@12\", refit = \"validation\" }
-    split = { protocol = \"temporal\", test_days = 7, validation_days = 7 }";
+    split = { protocol = \"time\", test_days = 7, validation_days = 7 }";
 
 fn config(base: &str, changes: &[&str]) -> TrainingConfig {
     configure(base, changes).unwrap_or_else(|error| panic!("{error}"))

@@ -69,11 +69,9 @@ impl Trainer<'_> {
             validation = Some(value);
         }
         let rows = match self.config.training.refit {
+            // The last step of `Refit::All` chooses the same again and counts everything.
+            _ if self.final_epochs.is_some() => self.window((0..self.dataset.purchases.len() as u32).collect())?,
             Refit::None => train,
-            // What ships counts everything; its settings stay those that the validation purchases chose.
-            Refit::All if self.final_epochs.is_some() => {
-                self.window((0..self.dataset.purchases.len() as u32).collect())?
-            }
             Refit::Validation | Refit::All => self.window(self.split.train_and_validation())?,
         };
         let (schema, vocabularies) = fit(self.dataset, &rows, &self.config.schema_features())?;

@@ -145,3 +145,28 @@ async fn what_is_wrong_is_said() {
     let detail = api.post(PATH, &json!({"model": "other"})).await.problem(404, "unknown_model");
     assert!(detail.contains("other") && detail.contains(MODEL), "{detail}");
 }
+
+#[tokio::test]
+async fn a_moment_in_the_past_knows_no_later_purchases() {
+    let api = Api::start().await;
+    // Customer 3 bought articles 9, 39, 69 and 99, ten days apart, the first on 16 September 2020. The filter leaves
+    // few enough articles that all of them are answered.
+    let ask = async |at: &str| {
+        let body = json!({"customer_id": "customer_id3", "k": 500, "at": at, "explain": true,
+            "filter": {"bucket": ["one", "ten", "hundred"]}, "exclude": {"purchased": true}});
+        let reply = api.recommend(body).await;
+        let items = reply.json()["items"].to_string();
+        [9, 39, 69, 99].map(|n| {
+            let id = format!("article_id{n}");
+            let reason = format!("\"article_id\":\"{id}\",\"kind\":\"like_purchased\"");
+            (!reply.article_ids().contains(&id), items.contains(&reason))
+        })
+    };
+    let excluded = |answers: [(bool, bool); 4]| answers.map(|(excluded, _)| excluded);
+    assert_eq!(excluded(ask("2021-01-01").await), [true; 4]);
+    let past = ask("2020-10-01").await;
+    assert_eq!(excluded(past), [true, true, false, false]);
+    assert!(past[..2].iter().any(|&(_, named)| named), "the known purchases are reasons: {past:?}");
+    assert!(past[2..].iter().all(|&(_, named)| !named), "a reason names a later purchase: {past:?}");
+    assert_eq!(ask("2020-09-01").await, [(false, false); 4]);
+}

@@ -138,6 +138,7 @@ impl Original {
                 time_unit: TimeUnit::Day,
                 training: serde_json::Value::Null,
                 data_fingerprint: "0123",
+                provenance: Default::default(),
                 metrics: &[],
                 ranking: RankingContents::Frequency(FrequencySettings {
                     half_life_days: Some(10.0),

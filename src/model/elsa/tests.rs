@@ -1,7 +1,8 @@
 //! The kernel against the definition, written out over dense rows in f64.
 
 use super::*;
-use proptest::prelude::*;
+use proptest::prelude::{ProptestConfig, prop_assert, proptest};
+use rand::Rng;
 
 /// Customers with their items and values, each customer holding at least two of `items`.
 fn draw(customers: usize, items: usize, seed: u64) -> Vec<(Vec<u32>, Vec<f32>)> {

@@ -38,8 +38,11 @@ impl Model for Chain {
     fn version(&self) -> &str {
         "1"
     }
-    fn index(&self) -> &dyn Index {
-        self
+    fn items(&self) -> usize {
+        ITEMS
+    }
+    fn index(&self) -> Option<&dyn Index> {
+        Some(self)
     }
     fn search_plan(&self, _query: &Query<'_>) -> &'static str {
         "scan"
@@ -47,8 +50,8 @@ impl Model for Chain {
     fn item(&self, article_id: &str) -> Option<u32> {
         self.ids.find(article_id)
     }
-    fn vector(&self, item: u32) -> &[f32] {
-        &self.units[item as usize * ITEMS..][..ITEMS]
+    fn vector(&self, item: u32) -> Option<&[f32]> {
+        Some(&self.units[item as usize * ITEMS..][..ITEMS])
     }
     fn popularity(&self) -> &[f32] {
         &[6.0, 5.0, 4.0, 3.0, 2.0, 1.0]
