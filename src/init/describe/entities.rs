@@ -65,7 +65,9 @@ fn own_table(tables: &[Table], found: &Purchases, id: Place, role: Role) -> Opti
             };
             let first = f64::from(u8::from(column == 0)) * 0.5;
             let repeated = !candidate.is_unique();
-            let fits = coverage > 0.05 && named + file >= 2.0 && (!repeated || continues(table, column));
+            // A catalogue of the right name may list what nobody bought yet.
+            let sure = candidate.name == key.name && file >= 2.0;
+            let fits = (coverage > 0.05 || sure) && named + file >= 2.0 && (!repeated || continues(table, column));
             let score = named + file + first + 4.0 * coverage - f64::from(u8::from(repeated));
             if fits && best.as_ref().is_none_or(|(before, _)| score > *before) {
                 best = Some((score, described(table, at, column, coverage, repeated, role)));
@@ -129,8 +131,12 @@ fn shared(tables: &[Table], found: &Purchases, id: Place, role: Role) -> Option<
         [found.customer, found.article, found.order, found.quantity, found.rating].contains(&Some(place))
             || found.price == Some(place)
             || found.event.as_ref().is_some_and(|(event, _)| *event == place)
-            || found.time.as_ref().is_some_and(|time| time.column == place || time.clock.is_some_and(|(clock, _)| clock == place))
+            || found
+                .time
+                .as_ref()
+                .is_some_and(|time| time.column == place || time.clock.is_some_and(|(clock, _)| clock == place))
             || says(&table.columns[column].name, Role::Order) >= 2
+            || of_the_row(&table.columns[column].name)
     };
     let follow: Vec<usize> = (0..table.columns.len())
         .filter(|&column| !taken(column) && !table.column(column).values.is_empty())
@@ -148,6 +154,15 @@ fn shared(tables: &[Table], found: &Purchases, id: Place, role: Role) -> Option<
     let bare = Entities { shared: true, attributes, left_out, price: None, image: None, available: None, ..entities };
     let entities = bare.with_columns(table, &columns, role);
     (!entities.attributes.is_empty()).then_some(entities)
+}
+
+/// Whether a name speaks of one purchase, review or visit.
+fn of_the_row(name: &str) -> bool {
+    const ROW: [&str; 12] = [
+        "review", "text", "summary", "comment", "helpful", "vote", "votes", "session", "weight", "verified",
+        "discount", "disc",
+    ];
+    Words::of(name).has(&ROW) || says(name, Role::Time) >= 1 || Words::of(name).joined().starts_with("review")
 }
 
 /// Whether a name speaks of this role where the values leave it open.
@@ -200,6 +215,12 @@ impl Entities {
             self.available = best(Role::Available, &|c| (1..=4).contains(&c.frequent.len()));
         }
         let title = best(Role::Title, &|column| column.length <= 200.0 && column.links == 0);
+        let headless = !table.options.header;
+        let reads = |at: &usize| {
+            let column = table.column(*at);
+            headless && column.spaced * 2 > column.filled && column.distinct * 2 > column.filled
+        };
+        let title = title.or_else(|| columns.iter().copied().find(reads));
         for &at in columns {
             let meaning = [self.price, self.image, self.available].contains(&Some(at));
             let is_title = Some(at) == title && role == Role::Article;

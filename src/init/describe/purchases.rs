@@ -148,7 +148,17 @@ impl Reading<'_> {
             if column.filled == 0 || one_each || few || column.notation.as_ref().is_some_and(|n| !n.number) {
                 return 0.0;
             }
-            column.coverage() * if is_key_elsewhere(column) { 1.0 } else { 0.8 }
+            let named_elsewhere = self.tables.iter().enumerate().any(|(at, other)| {
+                at != table && other.columns.iter().any(|key| key.name == column.name && key.is_unique())
+            });
+            column.coverage()
+                * if !is_key_elsewhere(column) {
+                    0.8
+                } else if named_elsewhere {
+                    1.0
+                } else {
+                    0.9
+                }
         })
     }
 
@@ -223,15 +233,19 @@ impl Reading<'_> {
             let notation = column.notation.as_ref()?;
             let name = says(&column.name, Role::Time);
             let counted = says(&column.name, Role::Sequence) > 0;
+            let words = Words::of(&column.name);
+            let days = words.has(&["day", "tag", "dia", "jour"])
+                && !words.has(&["hour", "week", "dow", "month", "since", "of"]);
             let possible = match (notation.number, notation.days) {
                 (false, _) => true,
                 // Small numbers are days only where they are called so.
-                (true, true) => counted || Words::of(&column.name).has(&["day", "tag", "dia", "jour"]) && name > 0,
-                (true, false) => name > 0,
+                (true, true) => counted || days,
+                // Without a header, numbers of the right size are all there is to tell by.
+                (true, false) => name > 0 || !self.tables[place.table].options.header,
             };
             let detail =
                 if notation.number && notation.days { -8.0 } else { f64::from(u8::from(!notation.days)) * 2.0 };
-            let score = f64::from(name) * 5.0 + detail + column.coverage() * 4.0;
+            let score = f64::from(name + u32::from(counted)) * 5.0 + detail + column.coverage() * 4.0;
             // A column without a value in most rows is of something else, such as a cancellation.
             (possible && column.coverage() > 0.02).then_some(score)
         };
@@ -350,15 +364,22 @@ impl Reading<'_> {
         found.fill_down = Some((order, columns.filter(|&place| self.continues(place, order)).collect()));
     }
 
-    /// Whether the empty cells of a column stand in further rows of the same order.
+    /// Whether the empty cells of a column stand in further rows of an order whose first row has the value.
     fn continues(&self, place: Place, order: Place) -> bool {
         let table = &self.tables[place.table];
         let (mut empty, mut continued) = (0, 0);
-        for row in 1..table.rows.len() {
-            if table.cell(row, place.column).is_none() {
-                empty += 1;
-                let same = table.cell(row, order.column) == table.cell(row - 1, order.column);
-                continued += usize::from(same && table.cell(row, order.column).is_some());
+        let (mut current, mut told) = (None, false);
+        for row in 0..table.rows.len() {
+            let number = table.cell(row, order.column);
+            if number != current {
+                (current, told) = (number, false);
+            }
+            match table.cell(row, place.column) {
+                Some(_) => told = true,
+                None => {
+                    empty += 1;
+                    continued += usize::from(told);
+                }
             }
         }
         empty > 0 && continued * 10 >= empty * 9

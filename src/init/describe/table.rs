@@ -56,7 +56,12 @@ pub(super) fn tables(dir: &Path) -> Result<(Vec<Table>, Vec<Unread>), DatasetErr
     let mut files = Vec::new();
     collect(dir, DEPTH, &mut files)?;
     files.sort();
-    let (mut groups, mut unread): (Vec<Group>, _) = (Vec::new(), Vec::new());
+    let (mut groups, mut unread): (Vec<Group>, Vec<Unread>) = (Vec::new(), Vec::new());
+    let copies = without_copies(&mut files);
+    unread.extend(copies.into_iter().map(|path| Unread {
+        file: path.strip_prefix(dir).unwrap_or(&path).to_owned(),
+        why: "it has the name of another file, but for its compression".to_owned(),
+    }));
     for path in files {
         let file = path.strip_prefix(dir).unwrap_or(&path).to_owned();
         for found in opened(&path) {
@@ -84,6 +89,25 @@ pub(super) fn tables(dir: &Path) -> Result<(Vec<Table>, Vec<Unread>), DatasetErr
     }
     tables.sort_by_key(|table| std::cmp::Reverse(table.rows.len()));
     Ok((tables, unread))
+}
+
+/// Removes the files that differ from the one before them in their compression alone.
+fn without_copies(files: &mut Vec<PathBuf>) -> Vec<PathBuf> {
+    let stem = |path: &Path| {
+        let text = path.to_string_lossy().into_owned();
+        let ends = [".gz", ".zst", ".zip"];
+        ends.iter().find_map(|end| text.strip_suffix(end)).map_or(text.clone(), str::to_owned)
+    };
+    let mut copies = Vec::new();
+    let mut kept: Vec<PathBuf> = Vec::new();
+    for path in files.drain(..) {
+        match kept.last().filter(|last| stem(last) == stem(&path)) {
+            Some(_) => copies.push(path),
+            None => kept.push(path),
+        }
+    }
+    *files = kept;
+    copies
 }
 
 /// Files whose columns are the same.

@@ -99,25 +99,28 @@ fn records(lines: &[&str]) -> Vec<String> {
 }
 
 fn delimiter(lines: &[&str], records: &[String]) -> Option<(&'static str, bool)> {
-    // The share of records with the usual number of fields, where that is at least two.
+    // The share of records with the usual number of fields, where that is at least two, and whether the first record
+    // has it: tags in cells do not reach the header, but neither does a title above it.
     let fits = |records: &mut dyn Iterator<Item = &str>, delimiter: &'static str, quoted: bool| {
         let widths: Vec<usize> = records.map(|record| cut(record, delimiter, quoted).len()).collect();
         let width = mode(widths.iter().copied()).filter(|&width| width > 1)?;
         let alike = widths.iter().filter(|&&w| w == width).count() as f64 / widths.len() as f64;
-        // The header must have the delimiter too: tags in a cell do not reach it.
-        let named = widths.first().is_some_and(|&first| first == width) || alike < 1.0;
-        (alike >= 0.9 && named).then_some(alike)
+        (alike >= 0.9).then_some((alike, widths.first() == Some(&width)))
     };
-    let found = DELIMITERS.iter().find_map(|&delimiter| {
-        let quoted = fits(&mut records.iter().map(String::as_str), delimiter, true);
-        let plain = fits(&mut lines.iter().copied(), delimiter, false);
-        match (quoted, plain) {
-            (Some(quoted), Some(plain)) if plain > quoted + 0.02 => Some((delimiter, false)),
-            (Some(_), _) => Some((delimiter, true)),
-            (None, Some(_)) => Some((delimiter, false)),
-            (None, None) => None,
-        }
-    });
+    let found = |named: bool| {
+        DELIMITERS.iter().find_map(|&delimiter| {
+            let alike = |fit: Option<(f64, bool)>| fit.filter(|&(_, first)| first == named).map(|(alike, _)| alike);
+            let quoted = alike(fits(&mut records.iter().map(String::as_str), delimiter, true));
+            let plain = alike(fits(&mut lines.iter().copied(), delimiter, false));
+            match (quoted, plain) {
+                (Some(quoted), Some(plain)) if plain > quoted + 0.02 => Some((delimiter, false)),
+                (Some(_), _) => Some((delimiter, true)),
+                (None, Some(_)) => Some((delimiter, false)),
+                (None, None) => None,
+            }
+        })
+    };
+    let found = found(true).or_else(|| found(false));
     // A table of one column, such as a list of ids, has no delimiter at all.
     found.or_else(|| lines.iter().all(|line| !line.contains([',', ';', '\t'])).then_some((",", true)))
 }
@@ -183,8 +186,12 @@ fn has_header(records: &[&Vec<String>]) -> bool {
     // Texts only: a header's words do not come again below it, and a number below one is no word.
     let column = |at: usize| rest.iter().map(move |record| record[at].trim());
     let differs = |at: usize, cell: &String| column(at).filter(|other| *other == cell.trim()).count() == 0;
-    first.iter().enumerate().all(|(at, cell)| differs(at, cell))
-        && (0..first.len()).any(|at| column(at).all(|cell| number(cell).is_some()))
+    let measured = |at: usize| {
+        let mut moments = Detector::new();
+        column(at).for_each(|cell| moments.add(cell));
+        moments.finish(false).is_some() || column(at).all(|cell| number(cell).is_some())
+    };
+    first.iter().enumerate().all(|(at, cell)| differs(at, cell)) && (0..first.len()).any(measured)
 }
 
 #[cfg(test)]
@@ -207,6 +214,8 @@ mod tests {
             ("1,2014-04-07T10:51:09.277Z,214536502,0\n2,2014-04-07T10:52:09.277Z,214536502,0\n", ",", false),
             ("UserId ItemId Timestamp\n1 7 1484669739\n2 7 1484669740\n", " ", true),
             ("sku,labels\n1,red|blue\n2,green\n", ",", true),
+            ("order,mail,items\n1,a@x.org,A x 1|B x 2\n2,b@x.org,C x 1|D x 2\n", ",", true),
+            ("u,i,t\nu1,a1,2024-01-02\nu2,b2,2024-01-03\n", ",", true),
         ] {
             let found = of(text);
             assert_eq!((found.delimiter, found.header), (delimiter, header), "{text}");

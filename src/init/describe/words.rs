@@ -693,6 +693,9 @@ fn article(words: &Words, joined: &str) -> u32 {
 }
 
 fn time(words: &Words) -> u32 {
+    if words.joined() == "t" {
+        return 1;
+    }
     if !(words.has(TIME) || words.touches(TIME_PARTS)) || words.has(&["zone", "total", "spent"]) {
         return 0;
     }

@@ -260,6 +260,7 @@ impl Text<'_> {
                 events.iter().filter(|(_, weight)| weight.is_none()).map(|(value, _)| value.as_str()).collect();
             let why = match others.as_slice() {
                 [] => "how much each counts".to_owned(),
+                [one] => format!("{one} does not count"),
                 others => format!("{} do not count", shortened(&others.join(", "))),
             };
             section.line("events", &format!("{{ {} }}", weights.join(", ")), &why);
@@ -271,6 +272,11 @@ impl Text<'_> {
         }
         if let Some(quantity) = found.quantity {
             section.comment(&format!("quantity = {} would weigh a row by its pieces", quoted(&self.name(quantity))));
+        }
+        let table = &self.tables[found.table];
+        if let Some(weight) = table.columns.iter().find(|column| column.name.eq_ignore_ascii_case("weight")) {
+            let name = quoted(&weight.name);
+            section.comment(&format!("every row counts alike; weight = {name} would let it count by that number"));
         }
         if let Some(rating) = found.rating {
             let name = quoted(&self.name(rating));
