@@ -18,7 +18,10 @@ pub use data::{Column, Dataset, Entities, MISSING, Purchases, TimeUnit, Values, 
 pub use histories::Histories;
 #[cfg(feature = "server")]
 pub(crate) use histories::article_ranks;
-pub use import::{DatasetError, FileReport, ImportReport, LoadOptions, Numbering, Reason, Reject, RejectGroup, load};
+pub use import::{
+    DatasetError, FileReport, ImportReport, InvalidLimit, LoadOptions, MaxRejects, Numbering, Reason, Reject, RejectGroup,
+    TableReport, load,
+};
 #[cfg(feature = "trainer")]
 pub use negatives::{NO_NEGATIVE, NegativeDraw, Negatives};
 pub use split::{Case, Protocol, Split, SplitError};

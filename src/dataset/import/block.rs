@@ -1,7 +1,7 @@
 //! Blocks of whole records: what a file is cut into, so that its parts are parsed in parallel.
 
 use super::DatasetError;
-use super::error::{Fault, FileName, Numbering, Reason, Reject, shortened};
+use super::error::{Fault, Faults, FileName, Numbering, Reason, Reject, shortened};
 use csv::ByteRecord;
 use memchr::{memchr, memchr_iter, memrchr};
 use std::sync::{
@@ -172,7 +172,7 @@ impl Block {
 
     /// Calls `visit` with every record that has as many fields as the header; returns the number of
     /// records. Records of another length and those that `visit` finds a fault in become rejects.
-    pub fn for_each_row(&self, rejects: &mut Vec<Reject>, mut visit: impl FnMut(&Row) -> Result<(), Fault>) -> u64 {
+    pub fn for_each_row(&self, rejects: &mut Vec<Reject>, mut visit: impl FnMut(&Row) -> Result<(), Faults>) -> u64 {
         let mut reader = self.layout.dialect.reader(&self.bytes);
         let mut record = ByteRecord::new();
         let width = self.layout.columns.len();
@@ -183,11 +183,12 @@ impl Block {
             let result = if record.len() == width {
                 visit(&Row { record: &record })
             } else {
-                Err(Fault::of_row(Reason::FieldCount { found: record.len(), expected: width }))
+                Err(Fault::of_row(Reason::FieldCount { found: record.len(), expected: width }).into())
             };
-            if let Err(fault) = result {
-                let start = record.position().map_or(0, csv::Position::byte);
-                rejects.push(self.reject(fault, start as usize, reader.position().byte() as usize, count));
+            if let Err(Faults(faults)) = result {
+                let start = record.position().map_or(0, csv::Position::byte) as usize;
+                let end = reader.position().byte() as usize;
+                rejects.extend(faults.into_iter().map(|fault| self.reject(fault, start, end, count)));
             }
         }
         count
@@ -223,8 +224,9 @@ impl Block {
             file: self.layout.file.clone(),
             numbering: self.layout.numbering,
             number,
-            column: fault.column.map(|c| self.layout.columns[c].clone()).unwrap_or_default(),
+            column: fault.column_name(&self.layout.columns),
             reason: fault.reason,
+            kept: fault.kept,
             text: String::from_utf8_lossy(&text[..text.len().min(Reject::MAX_TEXT)]).into_owned(),
         }
     }

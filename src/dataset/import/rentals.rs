@@ -55,6 +55,7 @@ pub(super) fn read_rentals(path: &Path, session: &mut Session) -> Result<Dataset
     let columns = KEYS.iter().map(|key| (*key).to_owned()).collect();
     let source = Box::new(TextFile::open_lines(path, columns, session.block)?);
     let name: FileName = path.into();
+    session.begin_table("purchases");
     let progress = session.progress(&name, source.expected());
     let mut tables = Tables::default();
     let mut blocks = read_ahead(source);
@@ -77,6 +78,7 @@ pub(super) fn read_rentals(path: &Path, session: &mut Session) -> Result<Dataset
     if tables.dataset.purchases.is_empty() {
         return Err(session.no_rows(Some(name)));
     }
+    session.end_table(tables.dataset.purchases.len() as u64)?;
     Ok(tables.finish())
 }
 
