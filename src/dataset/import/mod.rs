@@ -5,17 +5,26 @@
 //! against them. Only columns are kept, never the text of a file. Rows with a fault are rejected whole, counted
 //! and written to a file, or end a strict import.
 
+mod archive;
 mod block;
+mod cells;
 mod columns;
 mod description;
+mod dialect;
 mod entities;
 mod error;
 mod files;
 mod ids;
 mod limit;
+mod input;
+mod json;
+mod json_file;
+mod layout;
 mod moment;
+mod open;
 mod order;
 mod outliers;
+mod parquet_column;
 mod parquet_file;
 mod plan;
 mod presets;
@@ -26,8 +35,10 @@ mod returns;
 mod rows;
 mod sequences;
 mod session;
+mod signature;
 mod text;
 mod values;
+mod xlsx;
 
 pub use error::{DatasetError, FileName, Numbering, Reason, Reject};
 pub use limit::{InvalidLimit, MaxRejects};
@@ -35,7 +46,6 @@ pub use report::{FileReport, ImportReport, RejectGroup, TableReport};
 
 use super::{Dataset, TimeUnit};
 use crate::domain::Timestamp;
-use block as layout;
 use columns::EntitiesBuilder;
 use description::Description;
 use plan::{EntityPlan, Plan};

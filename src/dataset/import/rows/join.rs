@@ -155,10 +155,10 @@ pub(in crate::dataset::import) fn read_joined(
     session.end_table(joined.keys.len() as u64)?;
     if let Some(next) = next {
         let column = joined.columns.iter().position(|column| column.name == next.left);
-        let missing = || DatasetError::MissingColumn {
+        let missing = || DatasetError::Header {
             file: joined.file.clone(),
             column: next.left.clone(),
-            found: joined.columns().join(", "),
+            detail: format!("no such column to join by; there are {}", joined.columns().join(", ")),
         };
         joined.next = Some((column.ok_or_else(missing)?, Box::new(next)));
     }

@@ -157,9 +157,9 @@ impl<'t> Rows<'t> {
     pub fn missing(&self, name: &str) -> DatasetError {
         let joined = self.join.map_or_else(Vec::new, |(_, joined)| joined.columns());
         match self.layout.missing(name) {
-            DatasetError::MissingColumn { file, column, found } if !joined.is_empty() => {
-                let joined = shortened(&joined.join(", "), 300);
-                DatasetError::MissingColumn { file, column, found: format!("{found}; joined are {joined}") }
+            DatasetError::MissingColumn { file, place, column, found } if !joined.is_empty() => {
+                let found = format!("{found}; joined are {}", shortened(&joined.join(", "), 300));
+                DatasetError::MissingColumn { file, place, column, found }
             }
             error => error,
         }
