@@ -228,7 +228,11 @@ impl Block {
 
     /// Visits the text of every record of a JSON file, or every line of a text file that is not empty, without
     /// its line end; for files that are no tables.
-    pub fn for_each_record(&self, rejects: &mut Vec<Reject>, mut visit: impl FnMut(&[u8]) -> Result<(), Fault>) -> u64 {
+    pub fn for_each_record<E: Into<Faults>>(
+        &self,
+        rejects: &mut Vec<Reject>,
+        mut visit: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> u64 {
         let mut visited = Visited::new(self, rejects);
         match &self.rows {
             Rows::Json(json) => {

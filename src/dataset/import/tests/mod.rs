@@ -2,6 +2,8 @@
 
 mod described;
 mod faults;
+mod limits;
+mod meaning;
 mod parallel;
 mod presets;
 mod real_data;
@@ -20,7 +22,12 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
 }
 
 fn load_plain(dir: &TempDir) -> Result<(Dataset, ImportReport), DatasetError> {
-    load(dir.path(), &LoadOptions::default())
+    load(dir.path(), &any_rejects())
+}
+
+/// Options under which an import goes on whatever is rejected.
+fn any_rejects() -> LoadOptions {
+    LoadOptions { max_rejects: Some(MaxRejects::Share(1.0)), ..LoadOptions::default() }
 }
 
 /// Purchases as texts: customer, article, time.
