@@ -242,7 +242,7 @@ impl Block {
             }
             Rows::Text(bytes) => {
                 for span in lines(bytes) {
-                    visited.add_text(visit(bytes[span.clone()].trim_ascii()), bytes, span);
+                    visited.add_text(visit(&bytes[span.clone()]), bytes, span);
                 }
             }
             Rows::Cells(_) => (),
@@ -251,16 +251,17 @@ impl Block {
     }
 }
 
-/// The lines of a text that hold more than blanks, without their ends.
+/// The lines of a text that hold more than blanks, without their ends and the blanks around.
 pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
     let mut start = 0;
     std::iter::from_fn(move || {
         let from = start;
         let end = (from < bytes.len()).then(|| memchr(b'\n', &bytes[from..]).map_or(bytes.len(), |p| from + p))?;
         start = end + 1;
-        Some(from..end)
+        let blanks = bytes[from..end].len() - bytes[from..end].trim_ascii_start().len();
+        Some(from + blanks..from + blanks + bytes[from..end].trim_ascii().len())
     })
-    .filter(|line| !bytes[line.clone()].trim_ascii().is_empty())
+    .filter(|line| !line.is_empty())
 }
 
 /// What the rows of a block came to.

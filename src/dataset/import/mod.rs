@@ -35,6 +35,7 @@ mod returns;
 mod rows;
 mod sequences;
 mod session;
+mod shared_file;
 mod signature;
 mod text;
 mod values;
