@@ -1,90 +1,52 @@
 //! Blocks of whole records: what a file is cut into, so that its parts are parsed in parallel.
 
 use super::DatasetError;
-use super::error::{Fault, FileName, Numbering, Reason, Reject, shortened};
+use super::cells::{Cells, Fields};
+use super::dialect::RecordSpan;
+use super::error::{Fault, Numbering, Reason, Reject, shown};
+use super::json::Keys;
+use super::layout::Layout;
 use csv::ByteRecord;
-use memchr::{memchr, memchr_iter, memrchr};
-use std::sync::{
-    Arc,
-    mpsc::{Receiver, sync_channel},
+use memchr::{memchr, memchr_iter};
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        mpsc::{Receiver, sync_channel},
+    },
+    thread::JoinHandle,
 };
-use std::thread::JoinHandle;
 
-/// How delimited text is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Dialect {
-    pub delimiter: u8,
-    /// Whether `"` at the start of a field opens a quoted one (RFC 4180).
-    pub quoted: bool,
-}
-
-impl Dialect {
-    pub const CSV: Self = Self { delimiter: b',', quoted: true };
-
-    pub fn reader<'a>(&self, bytes: &'a [u8]) -> csv::Reader<&'a [u8]> {
-        csv::ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .delimiter(self.delimiter)
-            .quoting(self.quoted)
-            .buffer_capacity(1 << 16)
-            .from_reader(bytes)
-    }
-}
-
-/// Consecutive whole records of one file, as delimited text.
+/// Consecutive whole records of one file.
 pub(super) struct Block {
-    pub bytes: Vec<u8>,
+    pub rows: Rows,
     /// The number of the first line or row.
     pub first: u64,
     pub layout: Arc<Layout>,
 }
 
+/// The records of a block, parsed as far as their source has to.
+pub(super) enum Rows {
+    /// Delimited text.
+    Text(Vec<u8>),
+    Json(JsonRows),
+    Cells(Cells),
+}
+
+/// Records of a JSON file; each is text between two positions of `bytes`.
+pub(super) struct JsonRows {
+    pub bytes: Vec<u8>,
+    pub records: Vec<Range<usize>>,
+    pub keys: Arc<Keys>,
+}
+
 /// Closes each element of a cell that holds a list (U+001F, the unit separator).
 pub(super) const LIST_END: u8 = 0x1f;
-
-/// What all blocks of a file share.
-#[derive(Debug)]
-pub(super) struct Layout {
-    pub file: FileName,
-    pub columns: Vec<String>,
-    /// The columns whose cells hold lists; only typed files have any.
-    pub lists: Vec<usize>,
-    pub dialect: Dialect,
-    pub numbering: Numbering,
-}
-
-impl Layout {
-    /// The index of a column.
-    pub fn column(&self, name: &str) -> Result<usize, DatasetError> {
-        self.columns.iter().position(|c| c == name).ok_or_else(|| self.missing(name))
-    }
-
-    /// The error for a column that is not there.
-    pub fn missing(&self, name: &str) -> DatasetError {
-        let (file, column) = (self.file.clone(), name.to_owned());
-        let found = shortened(&self.columns.join(", "), 600);
-        DatasetError::MissingColumn { file, column, found }
-    }
-}
-
-/// Checks that no two columns have the same name; columns without a name are never read.
-pub(super) fn check_columns(columns: &[String], file: &FileName) -> Result<(), DatasetError> {
-    let twice = |(i, name): &(usize, &String)| !name.is_empty() && columns[..*i].contains(name);
-    match columns.iter().enumerate().find(twice) {
-        Some((_, name)) => Err(DatasetError::Header {
-            file: file.clone(),
-            column: name.clone(),
-            detail: "the header names this column twice".to_owned(),
-        }),
-        None => Ok(()),
-    }
-}
 
 /// How much a file will give.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Expected {
-    /// Bytes of text.
+    /// Bytes of text; 0: unknown.
     Bytes(u64),
     Rows(u64),
 }
@@ -140,7 +102,14 @@ impl Iterator for ReadAhead {
 
 /// One record of a block.
 pub(super) struct Row<'a> {
-    record: &'a ByteRecord,
+    record: Record<'a>,
+    layout: &'a Layout,
+}
+
+enum Record<'a> {
+    Csv(&'a ByteRecord),
+    Fields(&'a Fields),
+    Cells(&'a Cells, usize),
 }
 
 impl<'a> Row<'a> {
@@ -150,124 +119,195 @@ impl<'a> Row<'a> {
     /// Text that is not UTF-8, and a number that its column cannot hold exactly, so that it may stand for
     /// several ids.
     pub fn id(&self, column: usize) -> Result<&'a str, Fault> {
-        self.text(column)
+        let text = self.text(column)?;
+        let exact = self.layout.inexact.iter().find(|(inexact, _)| *inexact == column).map(|(_, exact)| *exact);
+        match exact {
+            Some(exact) if text.parse::<f64>().is_ok_and(|id| id.abs() > exact) => {
+                Err(Fault::at(column, Reason::InexactId(shown(text))))
+            }
+            _ => Ok(text),
+        }
     }
 
     /// The bytes of a cell.
     pub fn bytes(&self, column: usize) -> &'a [u8] {
-        &self.record[column]
+        let width = self.layout.width();
+        if column >= width {
+            return self.layout.constants[column - width].as_bytes();
+        }
+        match self.record {
+            Record::Csv(record) => &record[column],
+            Record::Fields(fields) => fields.get(column),
+            Record::Cells(cells, row) => cells.get(column, row),
+        }
     }
 
     /// The text of a cell.
     pub fn text(&self, column: usize) -> Result<&'a str, Fault> {
-        std::str::from_utf8(&self.record[column]).map_err(|_| Fault::at(column, Reason::Encoding))
+        std::str::from_utf8(self.bytes(column)).map_err(|_| Fault::at(column, Reason::Encoding))
     }
 }
 
 impl Block {
     /// Bytes of text, for progress and limits.
     pub fn size(&self) -> usize {
-        self.bytes.len()
+        match &self.rows {
+            Rows::Text(bytes) => bytes.len(),
+            Rows::Json(json) => json.bytes.len(),
+            Rows::Cells(cells) => cells.size(),
+        }
     }
 
-    /// Calls `visit` with every record that has as many fields as the header; returns the number of
+    /// Calls `visit` with every record that has as many fields as the file has columns; returns the number of
     /// records. Records of another length and those that `visit` finds a fault in become rejects.
     pub fn for_each_row(&self, rejects: &mut Vec<Reject>, mut visit: impl FnMut(&Row) -> Result<(), Fault>) -> u64 {
-        let mut reader = self.layout.dialect.reader(&self.bytes);
+        let mut visited = Visited::new(self, rejects);
+        match &self.rows {
+            Rows::Text(bytes) => match self.layout.dialect.reader(bytes) {
+                Some(reader) => self.visit_csv(bytes, reader, &mut visited, &mut visit),
+                None => self.visit_delimited(bytes, &mut visited, &mut visit),
+            },
+            Rows::Json(json) => self.visit_json(json, &mut visited, &mut visit),
+            Rows::Cells(cells) => {
+                for row in 0..cells.rows {
+                    let record = Row { record: Record::Cells(cells, row), layout: &self.layout };
+                    visited.add(visit(&record), || cells.csv(row));
+                }
+            }
+        }
+        visited.count
+    }
+
+    fn visit_csv(
+        &self,
+        bytes: &[u8],
+        mut reader: csv::Reader<&[u8]>,
+        visited: &mut Visited,
+        visit: &mut impl FnMut(&Row) -> Result<(), Fault>,
+    ) {
         let mut record = ByteRecord::new();
-        let width = self.layout.columns.len();
-        let mut count = 0;
+        let width = self.layout.width();
         // Reading records from memory without a check of their length cannot fail.
         while let Ok(true) = reader.read_byte_record(&mut record) {
-            count += 1;
             let result = if record.len() == width {
-                visit(&Row { record: &record })
+                visit(&Row { record: Record::Csv(&record), layout: &self.layout })
             } else {
                 Err(Fault::of_row(Reason::FieldCount { found: record.len(), expected: width }))
             };
-            if let Err(fault) = result {
-                let start = record.position().map_or(0, csv::Position::byte);
-                rejects.push(self.reject(fault, start as usize, reader.position().byte() as usize, count));
-            }
+            let start = record.position().map_or(0, csv::Position::byte) as usize;
+            let end = reader.position().byte() as usize;
+            visited.add_text(result, bytes, start..end);
         }
-        count
     }
 
-    /// Visits every non-empty line without its line end; for files that are no tables.
-    pub fn for_each_line(&self, rejects: &mut Vec<Reject>, mut visit: impl FnMut(&[u8]) -> Result<(), Fault>) -> u64 {
-        let (mut start, mut count) = (0, 0);
-        while start < self.bytes.len() {
-            let end = memchr(b'\n', &self.bytes[start..]).map_or(self.bytes.len(), |p| start + p);
-            let line = self.bytes[start..end].trim_ascii();
-            if !line.is_empty() {
-                count += 1;
-                if let Err(fault) = visit(line) {
-                    rejects.push(self.reject(fault, start, end, count));
+    fn visit_delimited(&self, bytes: &[u8], visited: &mut Visited, visit: &mut impl FnMut(&Row) -> Result<(), Fault>) {
+        let mut fields = Fields::default();
+        let width = self.layout.width();
+        let mut at = 0;
+        while let Some(RecordSpan { start, end }) = self.layout.dialect.split(bytes, at, &mut fields) {
+            let result = if fields.len() == width {
+                visit(&Row { record: Record::Fields(&fields), layout: &self.layout })
+            } else {
+                Err(Fault::of_row(Reason::FieldCount { found: fields.len(), expected: width }))
+            };
+            visited.add_text(result, bytes, start..end);
+            at = end;
+        }
+    }
+
+    fn visit_json(&self, json: &JsonRows, visited: &mut Visited, visit: &mut impl FnMut(&Row) -> Result<(), Fault>) {
+        let mut fields = Fields::default();
+        for span in &json.records {
+            let result = match json.keys.flatten(&json.bytes[span.clone()], &mut fields) {
+                Ok(()) => visit(&Row { record: Record::Fields(&fields), layout: &self.layout }),
+                Err(broken) => Err(Fault::of_row(broken.into())),
+            };
+            visited.add_text(result, &json.bytes, span.clone());
+        }
+    }
+
+    /// Visits the text of every record of a JSON file, or every line of a text file that is not empty, without
+    /// its line end; for files that are no tables.
+    pub fn for_each_record(&self, rejects: &mut Vec<Reject>, mut visit: impl FnMut(&[u8]) -> Result<(), Fault>) -> u64 {
+        let mut visited = Visited::new(self, rejects);
+        match &self.rows {
+            Rows::Json(json) => {
+                for span in &json.records {
+                    visited.add_text(visit(&json.bytes[span.clone()]), &json.bytes, span.clone());
                 }
             }
-            start = end + 1;
+            Rows::Text(bytes) => {
+                for span in lines(bytes) {
+                    visited.add_text(visit(&bytes[span.clone()]), bytes, span);
+                }
+            }
+            Rows::Cells(_) => (),
         }
-        count
+        visited.count
+    }
+}
+
+/// The lines of a text that hold more than blanks, without their ends and the blanks around.
+pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        let from = start;
+        let end = (from < bytes.len()).then(|| memchr(b'\n', &bytes[from..]).map_or(bytes.len(), |p| from + p))?;
+        start = end + 1;
+        let blanks = bytes[from..end].len() - bytes[from..end].trim_ascii_start().len();
+        Some(from + blanks..from + blanks + bytes[from..end].trim_ascii().len())
+    })
+    .filter(|line| !line.is_empty())
+}
+
+/// What the rows of a block came to.
+struct Visited<'a> {
+    block: &'a Block,
+    rejects: &'a mut Vec<Reject>,
+    count: u64,
+    /// Lines counted so far, and up to which byte.
+    lines: u64,
+    counted: usize,
+}
+
+impl<'a> Visited<'a> {
+    fn new(block: &'a Block, rejects: &'a mut Vec<Reject>) -> Self {
+        Self { block, rejects, count: 0, lines: 0, counted: 0 }
     }
 
-    fn reject(&self, fault: Fault, start: usize, end: usize, count: u64) -> Reject {
+    /// Counts a record of a text; one with a fault becomes a reject.
+    fn add_text(&mut self, result: Result<(), Fault>, bytes: &[u8], span: Range<usize>) {
+        self.count += 1;
+        let Err(fault) = result else { return };
         // The reader counts empty lines and the second half of a line end to the record behind them.
-        let skipped = self.bytes[start..end].iter().take_while(|b| matches!(b, b'\n' | b'\r')).count();
-        let start = start + skipped;
-        let text = self.bytes[start..end].trim_ascii_end();
-        let number = match self.layout.numbering {
-            Numbering::Line => self.first + memchr_iter(b'\n', &self.bytes[..start]).count() as u64,
-            Numbering::Row => self.first + count - 1,
+        let skipped = bytes[span.clone()].iter().take_while(|b| matches!(b, b'\n' | b'\r')).count();
+        let start = span.start + skipped;
+        self.lines += memchr_iter(b'\n', &bytes[self.counted..start]).count() as u64;
+        self.counted = start;
+        let number = match self.block.layout.numbering {
+            Numbering::Line => self.block.first + self.lines,
+            Numbering::Row => self.block.first + self.count - 1,
         };
-        Reject {
-            file: self.layout.file.clone(),
-            numbering: self.layout.numbering,
+        self.reject(fault, number, bytes[start..span.end].trim_ascii_end());
+    }
+
+    /// Counts a record that is no text; one with a fault becomes a reject.
+    fn add(&mut self, result: Result<(), Fault>, text: impl FnOnce() -> Vec<u8>) {
+        self.count += 1;
+        if let Err(fault) = result {
+            self.reject(fault, self.block.first + self.count - 1, text().trim_ascii_end());
+        }
+    }
+
+    fn reject(&mut self, fault: Fault, number: u64, text: &[u8]) {
+        let layout = &self.block.layout;
+        self.rejects.push(Reject {
+            file: layout.file.clone(),
+            numbering: layout.numbering,
             number,
-            column: fault.column.map(|c| self.layout.columns[c].clone()).unwrap_or_default(),
+            column: fault.column.map(|c| layout.columns[c].clone()).unwrap_or_default(),
             reason: fault.reason,
             text: String::from_utf8_lossy(&text[..text.len().min(Reject::MAX_TEXT)]).into_owned(),
-        }
-    }
-}
-
-/// Where the last whole record of a buffer ends, and where a quote opens that the buffer does not close.
-/// The buffer starts at the start of a record.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Cut {
-    pub end: usize,
-    pub open_quote: Option<usize>,
-}
-
-/// Finds the last line end outside quotes, by the rules of the parser: a quote opens a field only at its
-/// start, and inside it `""` is a quote.
-pub(super) fn last_record_end(bytes: &[u8], dialect: Dialect) -> Cut {
-    let line_end = |from: usize, to: usize| memrchr(b'\n', &bytes[from..to]).map(|p| from + p + 1);
-    let mut end = 0;
-    let mut outside = 0;
-    while let Some(quote) = memchr(b'"', &bytes[outside..]).filter(|_| dialect.quoted).map(|p| outside + p) {
-        end = line_end(outside, quote).unwrap_or(end);
-        let opens = match quote.checked_sub(1).map(|before| bytes[before]) {
-            None | Some(b'\n' | b'\r') => true,
-            Some(before) => before == dialect.delimiter,
-        };
-        outside = quote + 1;
-        if opens {
-            match closing_quote(bytes, outside) {
-                Some(closing) => outside = closing + 1,
-                None => return Cut { end, open_quote: Some(quote) },
-            }
-        }
-    }
-    Cut { end: line_end(outside, bytes.len()).unwrap_or(end), open_quote: None }
-}
-
-/// Where the quoted field that begins at `from` ends.
-fn closing_quote(bytes: &[u8], mut from: usize) -> Option<usize> {
-    loop {
-        let quote = from + memchr(b'"', &bytes[from..])?;
-        if bytes.get(quote + 1) != Some(&b'"') {
-            return Some(quote);
-        }
-        from = quote + 2;
+        });
     }
 }

@@ -1,8 +1,9 @@
 //! Reads tables of articles or customers.
 
-use super::block::{Layout, Row, read_ahead};
+use super::block::{Row, read_ahead};
 use super::columns::{ColumnBuilder, ColumnType, EntitiesBuilder};
 use super::error::{DatasetError, Fault, Reason, shown};
+use super::layout::Layout;
 use super::plan::{EntityPlan, Header};
 use super::presets;
 use super::session::Session;

@@ -19,14 +19,18 @@ pub enum DatasetError {
     Ambiguous { dir: PathBuf, detail: String },
     #[error("{}: no such file; {needed_for}", path.display())]
     MissingFile { path: PathBuf, needed_for: String },
-    #[error("{file}, line 1, column `{column}`: no such column; the header has {found}")]
-    MissingColumn { file: FileName, column: String, found: String },
+    /// `place` is empty or ends in a comma; `found` says what the file has instead, and what to do.
+    #[error("{file}, {place}column `{column}`: no such column; {found}")]
+    MissingColumn { file: FileName, place: String, column: String, found: String },
     #[error("{file}, line 1, column `{column}`: {detail}")]
     Header { file: FileName, column: String, detail: String },
     #[error("{file}, line {line}: {detail}")]
     Unreadable { file: FileName, line: u64, detail: String },
     #[error("{file}: the file is damaged: {detail}")]
     Damaged { file: FileName, detail: String },
+    /// A file that is whole, but in a form that cannot be read, or not with these options.
+    #[error("{file}: {detail}")]
+    Unsupported { file: FileName, detail: String },
     #[error("{file}: no usable row{detail}")]
     NoRows { file: FileName, detail: String },
     #[error("{}{place}: {detail}", path.display())]
@@ -123,12 +127,17 @@ impl fmt::Display for Reject {
 /// Why a row cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
-    #[error("the text is not UTF-8")]
+    #[error("the text is not UTF-8; name the encoding of the file, such as `encoding = \"windows-1252\"`")]
     Encoding,
     #[error("the row has {found} fields, the header {expected}")]
     FieldCount { found: usize, expected: usize },
     #[error(transparent)]
     Id(InvalidId),
+    #[error(
+        "the id `{0}` is a floating-point number too large to be exact, so that several ids become one; \
+         save the column as text or as whole numbers"
+    )]
+    InexactId(String),
     #[error("`{0}` is not unique: an earlier row has this id")]
     Duplicate(String),
     #[error("no article `{0}` is known")]

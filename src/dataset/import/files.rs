@@ -1,9 +1,8 @@
 //! Which files a table has, and how each is to be read.
 
-use super::block::{BlockSource, Dialect};
+use super::block::BlockSource;
 use super::error::DatasetError;
-use super::parquet_file::ParquetFile;
-use super::text::TextFile;
+use super::open;
 use std::{
     fs, io,
     path::{Component, Path, PathBuf},
@@ -80,13 +79,7 @@ impl TableFile {
 
     /// Opens the file for blocks of about `block` bytes.
     pub fn open(&self, block: usize) -> Result<Box<dyn BlockSource>, DatasetError> {
-        let is_parquet = self.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"));
-        if self.options.format.map_or(is_parquet, |format| format == Format::Parquet) {
-            return Ok(Box::new(ParquetFile::open(&self.path, block)?));
-        }
-        let delimiter = self.options.delimiter.as_bytes().first().copied().unwrap_or(b',');
-        let dialect = Dialect { delimiter, quoted: self.options.quoted };
-        Ok(Box::new(TextFile::open(&self.path, dialect, block)?))
+        open::table(self, block)
     }
 }
 
@@ -146,7 +139,7 @@ fn folder(dir: &Path, needed_for: &str) -> Result<Vec<PathBuf>, DatasetError> {
     let mut found = Vec::new();
     add_readable(dir, &mut found).map_err(|(path, source)| DatasetError::Io { path, source })?;
     found.sort();
-    let kinds = kinds(&found);
+    let kinds = kinds(found.iter().map(PathBuf::as_path));
     if let [first, second, ..] = &kinds[..] {
         let detail = format!(
             "the folder has files of several formats ({first}, {second}), which may be the same data twice; \
@@ -186,7 +179,7 @@ pub(super) fn format_of_extension(extension: &str) -> Option<Format> {
 }
 
 /// The distinct extensions of files by format, one for each format.
-fn kinds(files: &[PathBuf]) -> Vec<String> {
+pub(super) fn kinds<'a>(files: impl Iterator<Item = &'a Path>) -> Vec<String> {
     let mut formats: Vec<(Option<Format>, String)> = Vec::new();
     for file in files {
         let extension = format_extension(file);

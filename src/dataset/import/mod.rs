@@ -5,14 +5,23 @@
 //! against them. Only columns are kept, never the text of a file. Rows with a fault are rejected whole, counted
 //! and written to a file, or end a strict import.
 
+mod archive;
 mod block;
+mod cells;
 mod columns;
 mod description;
+mod dialect;
 mod entities;
 mod error;
 mod files;
+mod input;
+mod json;
+mod json_file;
+mod layout;
 mod moment;
+mod open;
 mod order;
+mod parquet_column;
 mod parquet_file;
 mod plan;
 mod presets;
@@ -21,7 +30,10 @@ mod rentals;
 mod report;
 mod sequences;
 mod session;
+mod shared_file;
+mod signature;
 mod text;
+mod xlsx;
 
 pub use error::{DatasetError, FileName, Numbering, Reason, Reject};
 pub use report::{FileReport, ImportReport, RejectGroup};

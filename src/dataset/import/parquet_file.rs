@@ -1,108 +1,135 @@
-//! Parquet files as blocks: rows are written as delimited text, so that everything behind reads one form.
+//! Parquet files as blocks of cells, read column by column.
 //!
 //! Times come out in RFC 3339, days as `2020-09-22`, an empty cell stands for null, and the elements of a list
-//! are each closed by [`LIST_END`]. Only the columns asked for are decoded.
+//! are each closed by [`LIST_END`](super::block::LIST_END). The fields of a nested group become columns of their
+//! own, `details.brand`. Only the columns asked for are decoded, several at a time.
 
-use super::block::{Block, BlockSource, Dialect, Expected, LIST_END, Layout, check_columns};
-use super::error::{DatasetError, FileName, Numbering};
+use super::block::{Block, BlockSource, Expected, Rows};
+use super::cells::Cells;
+use super::error::{DatasetError, FileName};
+use super::layout::{Layout, Names};
+use super::parquet_column::{Column, ColumnReader};
+use super::shared_file::SharedFile;
 use parquet::{
-    basic::{ConvertedType, LogicalType, TimeUnit},
+    basic::{ConvertedType, LogicalType, Repetition},
+    errors::{ParquetError, Result},
     file::reader::{FileReader, SerializedFileReader},
-    record::{Field, reader::RowIter},
     schema::types::Type,
 };
+use rayon::prelude::*;
 use std::{
     fs::File,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
     sync::Arc,
 };
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// Rows of the first block: few, since nothing is known yet of the length of a row.
+const FIRST_ROWS: usize = 1024;
+/// How much longer than the one before a block may be, in rows.
+const GROWTH: usize = 8;
 
 pub(super) struct ParquetFile {
     layout: Arc<Layout>,
-    rows: u64,
-    /// Until the first block is asked for.
-    file: Option<SerializedFileReader<File>>,
-    iterator: Option<RowIter<'static>>,
+    reader: SerializedFileReader<SharedFile>,
+    columns: Vec<Column>,
     /// The columns to decode, ascending; all at first.
     wanted: Vec<usize>,
-    kinds: Vec<Kind>,
+    /// The row group under way.
+    group: Option<Group>,
+    next_group: usize,
     /// Rows handed out.
     done: u64,
-    /// Bytes of text a block aims at.
+    /// Bytes of text a block aims at, and how many rows the next should have for that.
     block: usize,
+    rows: usize,
 }
 
-/// What the schema says of a column.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Kind {
-    Plain,
-    /// A whole number that counts fractions of a second since 1970.
-    Moment {
-        per_second: i64,
-    },
-    List,
-    Nested,
+struct Group {
+    /// By wanted column.
+    readers: Vec<ColumnReader>,
+    /// Rows not read yet.
+    left: usize,
 }
 
 impl ParquetFile {
-    pub fn open(path: &Path, block: usize) -> Result<Self, DatasetError> {
-        let file = File::open(path).map_err(|source| DatasetError::Io { path: path.to_owned(), source })?;
-        let name: FileName = path.into();
-        let reader = guarded(&name, || SerializedFileReader::new(file))?;
-        let metadata = reader.metadata().file_metadata();
-        let fields = metadata.schema().get_fields();
-        let columns: Vec<String> = fields.iter().map(|field| field.name().to_owned()).collect();
-        check_columns(&columns, &name)?;
-        let kinds: Vec<Kind> = fields.iter().map(|field| kind(field)).collect();
-        let lists = (0..kinds.len()).filter(|&i| kinds[i] == Kind::List).collect();
-        let layout = Layout { file: name, columns, lists, dialect: Dialect::CSV, numbering: Numbering::Row };
+    pub fn open(
+        file: File,
+        name: FileName,
+        partition: &[(String, String)],
+        block: usize,
+    ) -> std::result::Result<Self, DatasetError> {
+        let reader = guarded(&name, || SerializedFileReader::new(SharedFile::new(file)?))?;
+        let schema = reader.metadata().file_metadata().schema_descr();
+        let mut names = Vec::new();
+        for field in schema.root_schema().get_fields() {
+            add_leaves(field, "", &mut names);
+        }
+        let columns: Vec<Column> = (0..schema.num_columns()).map(|i| Column::new(schema.column(i))).collect();
+        if names.len() != columns.len() {
+            let detail = "its schema contradicts itself".to_owned();
+            return Err(DatasetError::Damaged { file: name, detail });
+        }
+        let of = |holds: fn(&Column) -> bool| (0..columns.len()).filter(|&i| holds(&columns[i])).collect();
+        let lists: Vec<usize> = of(Column::is_list);
+        let inexact = columns.iter().enumerate().filter_map(|(i, column)| Some((i, column.exact_up_to()?))).collect();
+        let layout = Layout { lists, inexact, ..Layout::new(name, names, Names::Schema) };
         Ok(Self {
-            rows: metadata.num_rows().try_into().unwrap_or(0),
-            wanted: (0..kinds.len()).collect(),
-            layout: Arc::new(layout),
-            file: Some(reader),
-            iterator: None,
-            kinds,
+            wanted: (0..columns.len()).collect(),
+            layout: Arc::new(layout.with_partition(partition)),
+            reader,
+            columns,
+            group: None,
+            next_group: 0,
             done: 0,
             block,
+            rows: FIRST_ROWS,
         })
     }
 
-    /// Starts to read the wanted columns.
-    fn start(&self, reader: SerializedFileReader<File>) -> parquet::errors::Result<RowIter<'static>> {
-        let schema = reader.metadata().file_metadata().schema();
-        let fields = self.wanted.iter().map(|&i| schema.get_fields()[i].clone()).collect();
-        let projection = Type::group_type_builder(schema.name()).with_fields(fields).build()?;
-        RowIter::from_file_into(Box::new(reader)).project(Some(projection))
+    /// Starts the next row group; false at the end of the file.
+    fn start_group(&mut self) -> Result<bool> {
+        if self.next_group >= self.reader.num_row_groups() {
+            return Ok(false);
+        }
+        let group = self.reader.get_row_group(self.next_group)?;
+        self.next_group += 1;
+        let left = usize::try_from(group.metadata().num_rows())
+            .map_err(|_| ParquetError::General("a row group has a negative number of rows".to_owned()))?;
+        let readers = self
+            .wanted
+            .iter()
+            .map(|&i| Ok(ColumnReader::new(group.get_column_reader(i)?, &self.columns[i])))
+            .collect::<Result<Vec<_>>>()?;
+        self.group = Some(Group { readers, left });
+        Ok(true)
     }
 
-    /// Up to a block's worth of rows as text, and their number.
-    fn write_rows(&mut self) -> parquet::errors::Result<(Vec<u8>, u64)> {
-        if let Some(file) = self.file.take() {
-            self.iterator = Some(self.start(file)?);
-        }
-        let mut out = csv::WriterBuilder::new().buffer_capacity(1 << 16).from_writer(Vec::with_capacity(self.block));
-        let mut record = csv::ByteRecord::new();
-        let mut cell = Vec::new();
-        let mut count = 0;
-        while out.get_ref().len() < self.block {
-            let Some(row) = self.iterator.as_mut().and_then(Iterator::next).transpose()? else { break };
-            record.clear();
-            for ((_, field), &column) in row.get_column_iter().zip(&self.wanted) {
-                (record.len()..column).for_each(|_| record.push_field(b""));
-                cell.clear();
-                write_cell(&mut cell, field, self.kinds[column]);
-                record.push_field(&cell);
+    /// The next rows, not more than fit a block; `None` at the end.
+    fn read(&mut self) -> Result<Option<Cells>> {
+        while self.group.as_ref().is_none_or(|group| group.left == 0) {
+            if !self.start_group()? {
+                return Ok(None);
             }
-            (record.len()..self.kinds.len()).for_each(|_| record.push_field(b""));
-            count += 1;
-            out.write_byte_record(&record).map_err(|error| parquet::errors::ParquetError::External(error.into()))?;
         }
-        let bytes =
-            out.into_inner().map_err(|error| parquet::errors::ParquetError::External(error.into_error().into()))?;
-        Ok((bytes, count))
+        let Some(group) = &mut self.group else { return Ok(None) };
+        let rows = self.rows.min(group.left);
+        let layout = &self.layout;
+        let read_column = |(reader, &column): (&mut ColumnReader, &usize)| {
+            let broken =
+                |detail: String| ParquetError::General(format!("column `{}`: {detail}", layout.columns[column]));
+            let cells = reader.read(rows).map_err(|error| broken(error.to_string()))?;
+            if cells.len() == rows { Ok(cells) } else { Err(broken("it has fewer values than the file rows".into())) }
+        };
+        let read = group.readers.par_iter_mut().zip(&self.wanted).map(read_column).collect::<Result<Vec<_>>>()?;
+        group.left -= rows;
+        let mut columns: Vec<_> = (0..self.columns.len()).map(|_| None).collect();
+        for (&i, column) in self.wanted.iter().zip(read) {
+            columns[i] = Some(column);
+        }
+        let cells = Cells { rows, columns };
+        let fitting = (self.block as f64 / (cells.size().max(1) as f64 / rows as f64)) as usize;
+        self.rows = fitting.clamp(1, rows.max(FIRST_ROWS) * GROWTH);
+        Ok(Some(cells))
     }
 }
 
@@ -112,37 +139,27 @@ impl BlockSource for ParquetFile {
     }
 
     fn expected(&self) -> Expected {
-        Expected::Rows(self.rows)
+        Expected::Rows(self.reader.metadata().file_metadata().num_rows().try_into().unwrap_or(0))
     }
 
-    fn want(&mut self, columns: &[usize]) -> Result<(), DatasetError> {
-        self.wanted = columns.to_vec();
+    fn want(&mut self, columns: &[usize]) -> std::result::Result<(), DatasetError> {
+        self.wanted = columns.iter().copied().filter(|column| *column < self.columns.len()).collect();
         self.wanted.sort_unstable();
         self.wanted.dedup();
-        match self.wanted.iter().find(|&&column| self.kinds[column] == Kind::Nested) {
-            Some(&column) => Err(DatasetError::Header {
-                file: self.layout.file.clone(),
-                column: self.layout.columns[column].clone(),
-                detail: "the column is nested, which no attribute can be; list the others with `keep`".to_owned(),
-            }),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
-    fn next_block(&mut self) -> Result<Option<Block>, DatasetError> {
+    fn next_block(&mut self) -> std::result::Result<Option<Block>, DatasetError> {
         let name = self.layout.file.clone();
-        let (bytes, count) = guarded(&name, || self.write_rows())?;
-        if count == 0 {
-            return Ok(None);
-        }
-        let block = Block { bytes, first: self.done + 1, layout: self.layout.clone() };
-        self.done += count;
-        Ok(Some(block))
+        let Some(cells) = guarded(&name, || self.read())? else { return Ok(None) };
+        let first = self.done + 1;
+        self.done += cells.rows as u64;
+        Ok(Some(Block { rows: Rows::Cells(cells), first, layout: self.layout.clone() }))
     }
 }
 
 /// Runs the Parquet library, which panics on some damaged files.
-fn guarded<T>(file: &FileName, read: impl FnOnce() -> parquet::errors::Result<T>) -> Result<T, DatasetError> {
+fn guarded<T>(file: &FileName, read: impl FnOnce() -> Result<T>) -> std::result::Result<T, DatasetError> {
     let damaged = |detail: String| DatasetError::Damaged { file: file.clone(), detail };
     match catch_unwind(AssertUnwindSafe(read)) {
         Ok(result) => result.map_err(|error| damaged(error.to_string())),
@@ -150,67 +167,46 @@ fn guarded<T>(file: &FileName, read: impl FnOnce() -> parquet::errors::Result<T>
     }
 }
 
-fn kind(field: &Type) -> Kind {
-    let info = field.get_basic_info();
+/// Adds the names of the columns that a field gives: one for each leaf, without the groups that lists need.
+fn add_leaves(field: &Type, path: &str, names: &mut Vec<String>) {
+    let name = if path.is_empty() { field.name().to_owned() } else { format!("{path}.{}", field.name()) };
     if field.is_primitive() {
-        if info.has_repetition() && info.repetition() == parquet::basic::Repetition::REPEATED {
-            return Kind::List;
-        }
-        // Moments in nanoseconds or without a time zone are plain whole numbers to the record reader.
-        return match info.logical_type_ref() {
-            Some(LogicalType::Timestamp(timestamp)) => Kind::Moment {
-                per_second: match timestamp.unit {
-                    TimeUnit::MILLIS => 1_000,
-                    TimeUnit::MICROS => 1_000_000,
-                    TimeUnit::NANOS => 1_000_000_000,
-                },
-            },
-            _ => Kind::Plain,
-        };
+        names.push(name);
+    } else if let Some(element) = list_element(field) {
+        add_element(element, &name, names);
+    } else {
+        field.get_fields().iter().for_each(|child| add_leaves(child, &name, names));
     }
-    let is_list = info.converted_type() == ConvertedType::LIST;
-    // list group → repeated group → element
-    let element = field.get_fields().first().filter(|_| is_list);
-    let flat = element
-        .is_some_and(|element| element.is_primitive() || matches!(element.get_fields(), [only] if only.is_primitive()));
-    if flat { Kind::List } else { Kind::Nested }
 }
 
-fn write_cell(out: &mut Vec<u8>, field: &Field, kind: Kind) {
-    use std::io::Write;
-    // Writing to a vector cannot fail.
-    let _ = match field {
-        Field::Null => Ok(()),
-        Field::Str(text) => out.write_all(text.as_bytes()),
-        Field::Bytes(bytes) => out.write_all(bytes.data()),
-        Field::Long(units) if let Kind::Moment { per_second } = kind => write_moment(out, *units, per_second),
-        Field::TimestampMillis(units) => write_moment(out, *units, 1_000),
-        Field::TimestampMicros(units) => write_moment(out, *units, 1_000_000),
-        Field::Date(days) => {
-            let date = OffsetDateTime::UNIX_EPOCH.date().checked_add(time::Duration::days(i64::from(*days)));
-            match date {
-                Some(d) => write!(out, "{:04}-{:02}-{:02}", d.year(), u8::from(d.month()), d.day()),
-                None => write!(out, "{days} days since 1970"),
-            }
-        }
-        Field::Float(number) => write!(out, "{number}"),
-        Field::Double(number) => write!(out, "{number}"),
-        Field::ListInternal(list) => {
-            for element in list.elements() {
-                write_cell(out, element, Kind::Plain);
-                out.push(LIST_END);
-            }
-            Ok(())
-        }
-        other => write!(out, "{other}"),
-    };
+/// Adds the columns of a list's element, which is called as the list is.
+fn add_element(element: &Type, name: &str, names: &mut Vec<String>) {
+    if element.is_primitive() {
+        names.push(name.to_owned());
+    } else if let Some(inner) = list_element(element) {
+        add_element(inner, name, names);
+    } else {
+        element.get_fields().iter().for_each(|child| add_leaves(child, name, names));
+    }
 }
 
-fn write_moment(out: &mut Vec<u8>, units: i64, per_second: i64) -> std::io::Result<()> {
-    use std::io::Write;
-    let moment = OffsetDateTime::from_unix_timestamp(units.div_euclid(per_second)).ok();
-    match moment.and_then(|moment| moment.format(&Rfc3339).ok()) {
-        Some(text) => out.write_all(text.as_bytes()),
-        None => write!(out, "{units} units since 1970"),
+/// The element of a list or the pair of a map: `list group → repeated group → element`, or in older files
+/// `list group → repeated element`.
+fn list_element(field: &Type) -> Option<&Type> {
+    let info = field.get_basic_info();
+    let is_list = matches!(info.converted_type(), ConvertedType::LIST | ConvertedType::MAP)
+        || matches!(info.logical_type_ref(), Some(LogicalType::List | LogicalType::Map));
+    let [repeated] = field.get_fields() else { return None };
+    let is_repeated =
+        repeated.get_basic_info().has_repetition() && repeated.get_basic_info().repetition() == Repetition::REPEATED;
+    if !is_list || !is_repeated {
+        return None;
+    }
+    match repeated.is_primitive() {
+        true => Some(repeated),
+        false => match repeated.get_fields() {
+            [only] => Some(only),
+            _ => Some(repeated),
+        },
     }
 }

@@ -1,8 +1,9 @@
 //! Reads purchases: blocks are parsed in parallel against the entities known so far, and joined in order.
 
-use super::block::{Block, Expected, Layout, Row, read_ahead};
+use super::block::{Block, Expected, Row, read_ahead};
 use super::columns::EntitiesBuilder;
 use super::error::{DatasetError, Fault, Reason, Reject, shown};
+use super::layout::Layout;
 use super::moment::TimeFormat;
 use super::plan::PurchasePlan;
 use super::session::Session;

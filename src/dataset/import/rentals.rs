@@ -1,5 +1,5 @@
-//! Reads Rent the Runway's reviews: a JSON object a line, each one purchase with what the customer said of
-//! themselves at that time.
+//! Reads Rent the Runway's reviews: a JSON object a line, or a list of them, each one purchase with what the
+//! customer said of themselves at that time.
 //!
 //! Blocks of lines are parsed in parallel and joined in the order of the file. An attribute of a customer or
 //! an article is its latest value that is not missing: by date, and by line within a day.
@@ -7,10 +7,11 @@
 use super::block::{Block, BlockSource, read_ahead};
 use super::columns::number;
 use super::error::{DatasetError, Fault, FileName, Reason, Reject, shown};
+use super::input::Input;
+use super::json_file::{self, JsonFile};
 use super::moment::TimeFormat;
 use super::order::sort_by_time;
 use super::session::Session;
-use super::text::{self, TextFile};
 use crate::{
     dataset::{Column, Dataset, Entities, MISSING, TimeUnit, Values},
     domain::{ArticleId, IdTable, Timestamp},
@@ -20,7 +21,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
-use std::{borrow::Cow, fmt, io::Read, path::Path};
+use std::{borrow::Cow, fmt, path::Path};
 
 /// The keys that are read, in the order of the indices below.
 const KEYS: [&str; 9] =
@@ -33,7 +34,7 @@ const CATEGORY: usize = 3;
 /// The first key of a number; all are the customer's.
 const NUMBER: usize = 6;
 
-/// Whether one of the first lines of a file is an object with the keys of a purchase.
+/// Whether one of the first objects of a file has the keys of a purchase.
 pub(super) fn recognised(path: &Path) -> bool {
     #[derive(Deserialize)]
     #[expect(dead_code, reason = "only their presence matters")]
@@ -42,18 +43,18 @@ pub(super) fn recognised(path: &Path) -> bool {
         item_id: IgnoredAny,
         review_date: IgnoredAny,
     }
-    let mut head = Vec::new();
-    let read = text::open(path).and_then(|(input, _)| input.take(1 << 16).read_to_end(&mut head));
-    // What a damaged file gave before the damage tells enough; reading it in full will name the damage.
-    drop(read);
-    let is_purchase = |line: &[u8]| line.starts_with(b"{") && serde_json::from_slice::<Purchase>(line).is_ok();
-    head.split(|&byte| byte == b'\n').take(100).any(|line| is_purchase(line.trim_ascii()))
+    let Ok(head) = Input::open(path).and_then(|input| input.decode(None)).map(|input| input.head(1 << 16)) else {
+        return false;
+    };
+    let is_purchase = |record: &[u8]| serde_json::from_slice::<Purchase>(record).is_ok();
+    json_file::records_of_head(&head).into_iter().take(100).any(|record| is_purchase(&head[record]))
 }
 
-/// Reads the file; a line with a fault is rejected whole.
+/// Reads the file; a review with a fault is rejected whole.
 pub(super) fn read_rentals(path: &Path, session: &mut Session) -> Result<Dataset, DatasetError> {
     let columns = KEYS.iter().map(|key| (*key).to_owned()).collect();
-    let source = Box::new(TextFile::open_lines(path, columns, session.block)?);
+    let input = Input::open(path)?.decode(None)?;
+    let source = Box::new(JsonFile::open_records(input, columns, session.block)?);
     let name: FileName = path.into();
     let progress = session.progress(&name, source.expected());
     let mut tables = Tables::default();
@@ -279,7 +280,7 @@ impl Part {
     fn parse(block: &Block) -> Self {
         let mut part = Self::default();
         let mut rejects = Vec::new();
-        part.lines = block.for_each_line(&mut rejects, |line| part.add(line));
+        part.lines = block.for_each_record(&mut rejects, |line| part.add(line));
         part.rejects = rejects;
         part
     }

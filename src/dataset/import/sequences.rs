@@ -28,7 +28,7 @@ pub(super) fn read_sequences(
     for block in read_ahead(source) {
         let block: Block = block?;
         let mut rejects = Vec::new();
-        let count = block.for_each_line(&mut rejects, |line| add_sequence(&mut dataset, line));
+        let count = block.for_each_record(&mut rejects, |line| add_sequence(&mut dataset, line));
         session.reject_all(rejects)?;
         rows += count;
         progress.advance(block.size(), count);

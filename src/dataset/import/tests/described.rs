@@ -124,7 +124,8 @@ fn wrong_descriptions_are_refused() {
         (
             "[\"products-1.csv\"",
             "[\"orders.csv\"",
-            "orders.csv, line 1, column `labels`: no such column; the header has client",
+            "orders.csv, line 1, column `labels`: no such column; the whole header is one column; its names seem to be \
+             separated by commas",
         ),
     ];
     for (from, to, says) in changes {

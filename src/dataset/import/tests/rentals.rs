@@ -3,7 +3,6 @@
 use super::*;
 use crate::dataset::{TimeUnit, Values};
 use proptest::prelude::*;
-use std::io::Write;
 
 /// Two customers, two items; u7 changes her mind about her weight, and forgets her age in a later line.
 const LINES: &str = r#"{"fit": "fit", "user_id": "7", "bust size": "34d", "item_id": "260", "weight": "137lbs", "rating": "10", "rented for": "vacation", "review_text": "An \"adorable\" romper!", "body type": "hourglass", "review_summary": "So many compliments!", "category": "romper", "height": "5' 8\"", "size": 14, "age": "28", "review_date": "April 20, 2016"}
@@ -16,12 +15,6 @@ const LINES: &str = r#"{"fit": "fit", "user_id": "7", "bust size": "34d", "item_
 
 fn rentals(text: &str) -> TempDir {
     folder(&[("reviews.json", text), ("README.txt", "about the data"), ("package.json", "{\"name\": \"x\"}")])
-}
-
-fn gzip(text: &[u8]) -> Vec<u8> {
-    let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    out.write_all(text).unwrap();
-    out.finish().unwrap()
 }
 
 #[test]
@@ -81,11 +74,28 @@ fn the_preset_is_found_by_content_named_and_decompressed() {
     let two = folder(&[("a.json", LINES), ("b.jsonl", LINES)]);
     assert!(load_plain(&two).expect_err("two files").to_string().contains("several *.json"));
     let array = folder(&[("dataset.toml", "preset = \"rent-the-runway\""), ("a.json", "[{\"user_id\": 7},\n{}]")]);
-    let message = load_plain(&array).expect_err("an array").to_string();
-    assert!(message.contains("a.json: no usable row") && message.contains("line 1: not a JSON object"), "{message}");
+    let message = load_plain(&array).expect_err("no purchase").to_string();
+    assert!(message.contains("a.json: no usable row") && message.contains("line 1, column `item_id`"), "{message}");
     let sections =
         folder(&[("dataset.toml", "preset = \"rent-the-runway\"\n[articles]\nkeep = []"), ("a.json", LINES)]);
     assert!(load_plain(&sections).expect_err("sections").to_string().contains("takes no sections"));
+}
+
+#[test]
+fn a_list_of_reviews_is_read_as_its_lines_are() {
+    let whole = load_plain(&rentals(LINES)).unwrap().0.fingerprint();
+    let reviews: Vec<&str> = LINES.lines().filter(|line| !line.is_empty()).collect();
+    for list in [format!("[{}]", reviews.join(",")), format!("\u{feff}[\n  {}\n]\n", reviews.join(",\n  "))] {
+        let dir = folder(&[("reviews.json", &list)]);
+        assert_eq!(load_plain(&dir).unwrap().0.fingerprint(), whole);
+        std::fs::write(dir.path().join("reviews.json"), &list[..list.len() - 9]).unwrap();
+        let message = load_plain(&dir).expect_err("cut off").to_string();
+        assert!(message.contains("never closed; is the file cut off?"), "{message}");
+    }
+    let list = format!("[{},\n 7,\n {{\"user_id\": 1,}}]", reviews[0]);
+    let (_, report) = load_plain(&rentals(&list)).unwrap();
+    assert_eq!((report.purchases, report.rejected()), (1, 2));
+    assert!(report.to_string().contains("reviews.json, line 2: not a JSON object"), "{report}");
 }
 
 #[test]

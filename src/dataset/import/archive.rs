@@ -1,0 +1,270 @@
+//! Zip archives: their members as one file, one behind the other.
+
+use super::block::{Block, BlockSource, Expected};
+use super::error::{DatasetError, FileName};
+use super::files::{self, FileOptions, TableFile, format_extension, format_of_extension};
+use super::input::{self, Input, TooExpanded, bounded};
+use super::layout::Layout;
+use super::open;
+use flate2::{Crc, bufread::DeflateDecoder};
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use zip::{CompressionMethod, ZipArchive};
+
+/// A zip archive and those of its members that are read.
+pub(super) struct Archive {
+    path: PathBuf,
+    members: Vec<Member>,
+}
+
+#[derive(Debug, Clone)]
+struct Member {
+    name: String,
+    /// Where its bytes lie in the archive.
+    start: u64,
+    compressed: u64,
+    size: u64,
+    method: CompressionMethod,
+    checksum: u32,
+    encrypted: bool,
+}
+
+impl Archive {
+    /// Reads the list of members, sorted by name.
+    pub fn open(path: &Path) -> Result<Self, DatasetError> {
+        let io = |source| DatasetError::Io { path: path.to_owned(), source };
+        let damaged = |error: zip::result::ZipError| DatasetError::Damaged {
+            file: path.into(),
+            detail: format!("{error}; was the download cut off?"),
+        };
+        let file = File::open(path).map_err(io)?;
+        let length = file.metadata().map_err(io)?.len();
+        let mut archive = ZipArchive::new(file).map_err(damaged)?;
+        let mut members = Vec::new();
+        for i in 0..archive.len() {
+            let entry = archive.by_index_raw(i).map_err(damaged)?;
+            if entry.is_dir() {
+                continue;
+            }
+            members.push(Member {
+                name: String::from_utf8_lossy(entry.name_raw()).into_owned(),
+                start: entry.data_start().unwrap_or(length),
+                compressed: entry.compressed_size(),
+                size: entry.size(),
+                method: entry.compression(),
+                checksum: entry.crc32(),
+                encrypted: entry.encrypted(),
+            });
+        }
+        // Members may share their bytes, so that each alone looks harmless.
+        let total = members.iter().fold(0u64, |sum, member| sum.saturating_add(member.size));
+        if total > input::SMALL && total / input::MOST_EXPANSION > length {
+            return Err(DatasetError::Unsupported { file: path.into(), detail: TooExpanded.to_string() });
+        }
+        members.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Self { path: path.to_owned(), members })
+    }
+
+    /// Whether the archive is a workbook of Excel.
+    pub fn is_workbook(&self) -> bool {
+        self.members.iter().any(|member| member.name == "xl/workbook.xml")
+    }
+
+    /// Reads every member to its end, which finds damage and bombs.
+    pub fn check(&self) -> Result<(), DatasetError> {
+        for member in &self.members {
+            let file = self.file_name(member);
+            let mut reader = self.reader(member)?;
+            io::copy(&mut reader, &mut io::sink()).map_err(|source| input::unreadable(&file, source))?;
+        }
+        Ok(())
+    }
+
+    /// Leaves only the members that a description wants: those of its pattern, else all that can be read.
+    fn select(&mut self, pattern: Option<&str>) -> Result<(), DatasetError> {
+        let unsupported = |detail| DatasetError::Unsupported { file: self.path.as_path().into(), detail };
+        let names = || {
+            let names: Vec<&str> = self.members.iter().take(10).map(|member| member.name.as_str()).collect();
+            format!("{}{}", names.join(", "), if self.members.len() > 10 { ", …" } else { "" })
+        };
+        let Some(pattern) = pattern else {
+            let found: Vec<Member> = self.members.iter().filter(|member| is_table(&member.name)).cloned().collect();
+            if found.is_empty() {
+                return Err(unsupported(format!("the archive has no file that can be read; it has {}", names())));
+            }
+            if let [first, second, ..] = &files::kinds(found.iter().map(|member| Path::new(&member.name)))[..] {
+                let detail = format!(
+                    "the archive has files of several formats ({first}, {second}); choose those of one table with \
+                     `member = \"*.{first}\"`"
+                );
+                return Err(unsupported(detail));
+            }
+            self.members = found;
+            return Ok(());
+        };
+        let glob = glob::Pattern::new(pattern)
+            .map_err(|error| unsupported(format!("the pattern `{pattern}` of `member` is wrong: {}", error.msg)))?;
+        let wanted = |name: &str| glob.matches(name) || glob.matches(name.rsplit('/').next().unwrap_or(name));
+        let found: Vec<Member> = self.members.iter().filter(|member| wanted(&member.name)).cloned().collect();
+        if found.is_empty() {
+            let detail = format!("no file in the archive matches `member = \"{pattern}\"`; it has {}", names());
+            return Err(unsupported(detail));
+        }
+        self.members = found;
+        Ok(())
+    }
+
+    fn file_name(&self, member: &Member) -> FileName {
+        self.path.join(&member.name).as_path().into()
+    }
+
+    /// The content of a member.
+    fn reader(&self, member: &Member) -> Result<Box<dyn Read + Send>, DatasetError> {
+        let unsupported = |detail: String| DatasetError::Unsupported { file: self.file_name(member), detail };
+        if member.encrypted {
+            return Err(unsupported("the archive is encrypted; unpack it".to_owned()));
+        }
+        let io = |source| DatasetError::Io { path: self.path.clone(), source };
+        let mut file = File::open(&self.path).map_err(io)?;
+        file.seek(SeekFrom::Start(member.start)).map_err(io)?;
+        let raw = Box::new(file.take(member.compressed));
+        let content = match member.method {
+            CompressionMethod::Stored => Ok(raw as Box<dyn Read + Send>),
+            CompressionMethod::Deflated => bounded(raw, |inner| Ok(Box::new(DeflateDecoder::new(inner)))),
+            other => {
+                return Err(unsupported(format!("the archive uses {other}, which is rare; unpack it")));
+            }
+        };
+        let inner = content.map_err(|source| input::unreadable(&self.file_name(member), source))?;
+        Ok(Box::new(Checked { inner, checksum: Crc::new(), left: member.size, expected: member.checksum }))
+    }
+
+    fn input(&self, member: &Member) -> Result<Input, DatasetError> {
+        Input::expand(self.file_name(member), self.reader(member)?, member.size, 1)
+    }
+}
+
+/// Whether a member is a file of a table, by its name; names that begin with `.` or `_` are those of tools.
+fn is_table(name: &str) -> bool {
+    let hidden = name.split('/').any(|part| part.starts_with(['.', '_']));
+    !hidden && format_of_extension(&format_extension(Path::new(name))).is_some()
+}
+
+/// Checks length and checksum of what is read through it.
+struct Checked {
+    inner: Box<dyn Read + Send>,
+    checksum: Crc,
+    /// Bytes that should still come.
+    left: u64,
+    expected: u32,
+}
+
+impl Read for Checked {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let damaged = |detail| Err(io::Error::new(io::ErrorKind::InvalidData, detail));
+        let read = self.inner.read(buffer)?;
+        self.checksum.update(&buffer[..read]);
+        match self.left.checked_sub(read as u64) {
+            Some(left) => self.left = left,
+            None => return damaged("it is longer than the archive says"),
+        }
+        if read == 0 && !buffer.is_empty() && (self.left > 0 || self.checksum.sum() != self.expected) {
+            return damaged("its length or checksum is not what the archive says");
+        }
+        Ok(read)
+    }
+}
+
+/// The members of an archive, read one behind the other; they have the same columns.
+pub(super) struct Members {
+    archive: Archive,
+    options: FileOptions,
+    partition: Vec<(String, String)>,
+    block: usize,
+    current: Box<dyn BlockSource>,
+    /// The layout of the first member.
+    layout: Arc<Layout>,
+    next: usize,
+    wanted: Option<Vec<usize>>,
+}
+
+impl Members {
+    pub fn open(mut archive: Archive, table: &TableFile, block: usize) -> Result<Self, DatasetError> {
+        archive.select(table.options.member.as_deref())?;
+        let current = Self::open_member(&archive, 0, &table.options, &table.partition, block)?;
+        Ok(Self {
+            layout: current.layout().clone(),
+            current,
+            archive,
+            options: table.options.clone(),
+            partition: table.partition.clone(),
+            block,
+            next: 1,
+            wanted: None,
+        })
+    }
+
+    fn open_member(
+        archive: &Archive,
+        index: usize,
+        options: &FileOptions,
+        partition: &[(String, String)],
+        block: usize,
+    ) -> Result<Box<dyn BlockSource>, DatasetError> {
+        let member = &archive.members[index];
+        open::stream(archive.input(member)?, Path::new(&member.name), options, partition, block)
+    }
+
+    /// Opens the next member.
+    fn advance(&mut self) -> Result<(), DatasetError> {
+        let mut member = Self::open_member(&self.archive, self.next, &self.options, &self.partition, self.block)?;
+        self.next += 1;
+        if member.layout().columns != self.layout.columns {
+            let detail = format!(
+                "the columns are not those of {}, the first file of the archive; choose the files of one table with \
+                 `member = \"…\"`",
+                self.layout.file.last_part()
+            );
+            return Err(DatasetError::Unsupported { file: member.layout().file.clone(), detail });
+        }
+        if let Some(wanted) = &self.wanted {
+            member.want(wanted)?;
+        }
+        self.current = member;
+        Ok(())
+    }
+}
+
+impl BlockSource for Members {
+    fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    fn expected(&self) -> Expected {
+        match (self.current.expected(), self.archive.members.len()) {
+            (expected @ Expected::Rows(_), 1) => expected,
+            _ => Expected::Bytes(self.archive.members.iter().map(|member| member.size).sum()),
+        }
+    }
+
+    fn want(&mut self, columns: &[usize]) -> Result<(), DatasetError> {
+        self.wanted = Some(columns.to_vec());
+        self.current.want(columns)
+    }
+
+    fn next_block(&mut self) -> Result<Option<Block>, DatasetError> {
+        loop {
+            if let Some(block) = self.current.next_block()? {
+                return Ok(Some(block));
+            }
+            if self.next == self.archive.members.len() {
+                return Ok(None);
+            }
+            self.advance()?;
+        }
+    }
+}
