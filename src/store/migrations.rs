@@ -22,11 +22,11 @@ macro_rules! migrations {
 }
 
 pub(super) fn postgres() -> Migrator {
-    migrations!("postgres": 1 "0001_schema")
+    migrations!("postgres": 1 "0001_schema", 2 "0002_weights")
 }
 
 pub(super) fn sqlite() -> Migrator {
-    migrations!("sqlite": 1 "0001_schema")
+    migrations!("sqlite": 1 "0001_schema", 2 "0002_weights")
 }
 
 /// The newest version a migrator knows.

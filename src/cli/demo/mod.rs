@@ -73,7 +73,8 @@ pub fn run() -> anyhow::Result<()> {
         Some(data) => data.clone(),
         None => generated(&home)?,
     };
-    let files = DataArguments { data, dataset: None, strict: false, rejects: home.join("rejects.csv") };
+    let rejects = home.join("rejects.csv");
+    let files = DataArguments { data, dataset: None, strict: false, rejects, max_rejects: None };
     let dataset = files.load()?;
 
     let runtime = tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;

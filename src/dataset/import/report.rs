@@ -204,6 +204,14 @@ impl RejectLog {
         let mut groups: Vec<&RejectGroup> = self.rejects.0.iter().map(|(_, group)| group).collect();
         groups.sort_by_key(|group| std::cmp::Reverse(group.count));
         let mut lines: Vec<String> = groups.iter().take(5).map(|group| format!("\n  {group}")).collect();
+        let is_unknown = |reason: &Reason| match reason {
+            Reason::UnknownArticle { .. } => Some("articles"),
+            Reason::UnknownCustomer { .. } => Some("customers"),
+            _ => None,
+        };
+        if let Some(section) = groups.first().and_then(|group| is_unknown(&group.first.reason)) {
+            lines.push(format!("\nto keep purchases of {section} without a row, write unknown = \"add\" in [{section}]"));
+        }
         lines.extend(self.path.iter().map(|path| format!("\nthe rejected rows are in {}", path.display())));
         lines.concat()
     }

@@ -129,7 +129,7 @@ pub(super) enum Decimal {
 impl Decimal {
     /// The number of a text, without a currency before or behind it. A text that is no number gives `None`.
     pub fn parse(self, text: &str) -> Option<f32> {
-        match text.parse() {
+        match text.trim().parse() {
             // In `1.234` with a decimal comma the point groups thousands.
             Ok(number) if self != Self::Comma || !text.contains('.') => Some(number),
             _ => self.parse_signed(text.trim()),

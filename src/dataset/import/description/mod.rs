@@ -206,6 +206,7 @@ fn purchase_plan(
 
 fn time_plan(section: &PurchaseSection, zone: Option<String>) -> Result<Option<TimePlan>, String> {
     let formats = section.time_format.clone().map_or_else(Vec::new, sections::OneOrMore::into_vec);
+    let formats = formats.into_iter().map(TimeFormat::try_from).collect::<Result<Vec<_>, _>>()?;
     let Some(columns) = section.time.clone().map(sections::OneOrMore::into_vec) else {
         return match formats.is_empty() {
             true => Ok(None),

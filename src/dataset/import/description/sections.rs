@@ -2,7 +2,6 @@
 
 use super::super::columns::ColumnType;
 use super::super::files::Format;
-use super::super::moment::TimeFormat;
 use super::super::plan::{Duplicates, Returns};
 use serde::Deserialize;
 use std::{collections::BTreeMap, path::PathBuf};
@@ -104,7 +103,7 @@ section! {
         article: String,
         customer: String,
         time: Option<OneOrMore<String>>,
-        time_format: Option<OneOrMore<TimeFormat>>,
+        time_format: Option<OneOrMore<String>>,
         time_zone: Option<String>,
         allow_future: Option<bool>,
         price: Option<String>,
@@ -129,7 +128,7 @@ section! {
 
 /// One value, or a list of them.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a text or a list of texts")]
 pub(super) enum OneOrMore<T> {
     One(T),
     More(Vec<T>),

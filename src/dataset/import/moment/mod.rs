@@ -17,8 +17,7 @@ use std::borrow::Cow;
 use time::{Date, macros::format_description};
 
 /// The notation of a time column.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum TimeFormat {
     /// `2020-09-22`, or midnight of it: `2020-09-22 00:00:00`, `2020-09-22T00:00:00Z`.
     Date,

@@ -239,7 +239,7 @@ channel = "channel"
             ),
             (
                 "purchases.csv",
-                "at,customer,article,price,channel\n2024-02-03T09:00:01Z,bea,001,9.99,1\n2024-02-03T09:00:00Z,al,003,.001,2\n2024-02-03T09:00:00Z,bea,004,5,2\n",
+                "at,customer,article,price,channel\n2024-02-03T09:00:01.999999999Z,bea,001,9.99,1\n2024-02-03T09:00:00Z,al,003,.001,2\n2024-02-03T09:00:00Z,bea,004,5,2\n",
             ),
         ]);
         let from_csv = load_plain(&csv).unwrap().0;

@@ -83,7 +83,7 @@ fn the_account_of_a_table_adds_up() {
         " + 1 below the rating",
         " + 1 rejected",
         "column `n`: `many` is not a finite number",
-        "events in `kind`: sale 7, cart 1, view 1",
+        "events in `kind`: sale 8, cart 1, view 1",
     ] {
         assert!(text.contains(says), "`{says}` is not in: {text}");
     }
