@@ -1,7 +1,7 @@
 //! The arguments by which every command is told of a shop's data.
 
 use super::OrBadInput;
-use crate::dataset::{self, Dataset, LoadOptions};
+use crate::dataset::{self, Dataset, LoadOptions, MaxRejects};
 use anyhow::Context;
 use std::path::PathBuf;
 
@@ -21,6 +21,10 @@ pub struct DataArguments {
     /// Where rows that cannot be used are written, if there are any.
     #[arg(long, value_name = "FILE", default_value = "vitrine-rejects.csv")]
     pub rejects: PathBuf,
+    /// How many rows of one table may be left out before the command stops: a share such as 5% or a number of rows. Without
+    /// it, what the dataset.toml says, or 5%.
+    #[arg(long, value_name = "LIMIT")]
+    pub max_rejects: Option<MaxRejects>,
 }
 
 #[cfg(feature = "trainer")]
@@ -63,6 +67,8 @@ impl DataArguments {
             dataset_file: self.dataset.clone(),
             strict: self.strict,
             rejects: Some(self.rejects.clone()),
+            max_rejects: self.max_rejects,
+            now: None,
             progress: true,
         };
         let context = || format!("cannot load the data in {}", self.data.display());

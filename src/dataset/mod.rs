@@ -19,7 +19,10 @@ pub use data::{Column, Dataset, Entities, MISSING, Purchases, TimeUnit, Values, 
 pub use histories::Histories;
 #[cfg(feature = "server")]
 pub(crate) use histories::article_ranks;
-pub use import::{DatasetError, FileReport, ImportReport, LoadOptions, Numbering, Reason, Reject, RejectGroup, load};
+pub use import::{
+    DatasetError, FileReport, ImportReport, InvalidLimit, LoadOptions, MaxRejects, Numbering, Reason, Reject, RejectGroup,
+    TableReport, load,
+};
 #[cfg(feature = "trainer")]
 pub(crate) use import::{FileFormat, FileOptions, TableFile, look, look::LIST_END};
 #[cfg(feature = "trainer")]

@@ -3,7 +3,7 @@
 use super::DatasetError;
 use super::cells::{Cells, Fields};
 use super::dialect::RecordSpan;
-use super::error::{Fault, Numbering, Reason, Reject, shown};
+use super::error::{Fault, Faults, Numbering, Reason, Reject, shown};
 use super::json::Keys;
 use super::layout::Layout;
 use csv::ByteRecord;
@@ -160,7 +160,7 @@ impl Block {
 
     /// Calls `visit` with every record that has as many fields as the file has columns; returns the number of
     /// records. Records of another length and those that `visit` finds a fault in become rejects.
-    pub fn for_each_row(&self, rejects: &mut Vec<Reject>, mut visit: impl FnMut(&Row) -> Result<(), Fault>) -> u64 {
+    pub fn for_each_row(&self, rejects: &mut Vec<Reject>, mut visit: impl FnMut(&Row) -> Result<(), Faults>) -> u64 {
         let mut visited = Visited::new(self, rejects);
         match &self.rows {
             Rows::Text(bytes) => match self.layout.dialect.reader(bytes) {
@@ -183,7 +183,7 @@ impl Block {
         bytes: &[u8],
         mut reader: csv::Reader<&[u8]>,
         visited: &mut Visited,
-        visit: &mut impl FnMut(&Row) -> Result<(), Fault>,
+        visit: &mut impl FnMut(&Row) -> Result<(), Faults>,
     ) {
         let mut record = ByteRecord::new();
         let width = self.layout.width();
@@ -192,7 +192,7 @@ impl Block {
             let result = if record.len() == width {
                 visit(&Row { record: Record::Csv(&record), layout: &self.layout })
             } else {
-                Err(Fault::of_row(Reason::FieldCount { found: record.len(), expected: width }))
+                Err(Fault::of_row(Reason::FieldCount { found: record.len(), expected: width }).into())
             };
             let start = record.position().map_or(0, csv::Position::byte) as usize;
             let end = reader.position().byte() as usize;
@@ -200,7 +200,7 @@ impl Block {
         }
     }
 
-    fn visit_delimited(&self, bytes: &[u8], visited: &mut Visited, visit: &mut impl FnMut(&Row) -> Result<(), Fault>) {
+    fn visit_delimited(&self, bytes: &[u8], visited: &mut Visited, visit: &mut impl FnMut(&Row) -> Result<(), Faults>) {
         let mut fields = Fields::default();
         let width = self.layout.width();
         let mut at = 0;
@@ -208,19 +208,19 @@ impl Block {
             let result = if fields.len() == width {
                 visit(&Row { record: Record::Fields(&fields), layout: &self.layout })
             } else {
-                Err(Fault::of_row(Reason::FieldCount { found: fields.len(), expected: width }))
+                Err(Fault::of_row(Reason::FieldCount { found: fields.len(), expected: width }).into())
             };
             visited.add_text(result, bytes, start..end);
             at = end;
         }
     }
 
-    fn visit_json(&self, json: &JsonRows, visited: &mut Visited, visit: &mut impl FnMut(&Row) -> Result<(), Fault>) {
+    fn visit_json(&self, json: &JsonRows, visited: &mut Visited, visit: &mut impl FnMut(&Row) -> Result<(), Faults>) {
         let mut fields = Fields::default();
         for span in &json.records {
             let result = match json.keys.flatten(&json.bytes[span.clone()], &mut fields) {
                 Ok(()) => visit(&Row { record: Record::Fields(&fields), layout: &self.layout }),
-                Err(broken) => Err(Fault::of_row(broken.into())),
+                Err(broken) => Err(Fault::of_row(broken.into()).into()),
             };
             visited.add_text(result, &json.bytes, span.clone());
         }
@@ -228,7 +228,11 @@ impl Block {
 
     /// Visits the text of every record of a JSON file, or every line of a text file that is not empty, without
     /// its line end; for files that are no tables.
-    pub fn for_each_record(&self, rejects: &mut Vec<Reject>, mut visit: impl FnMut(&[u8]) -> Result<(), Fault>) -> u64 {
+    pub fn for_each_record<E: Into<Faults>>(
+        &self,
+        rejects: &mut Vec<Reject>,
+        mut visit: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> u64 {
         let mut visited = Visited::new(self, rejects);
         match &self.rows {
             Rows::Json(json) => {
@@ -238,7 +242,7 @@ impl Block {
             }
             Rows::Text(bytes) => {
                 for span in lines(bytes) {
-                    visited.add_text(visit(bytes[span.clone()].trim_ascii()), bytes, span);
+                    visited.add_text(visit(&bytes[span.clone()]), bytes, span);
                 }
             }
             Rows::Cells(_) => (),
@@ -247,16 +251,17 @@ impl Block {
     }
 }
 
-/// The lines of a text that hold more than blanks, without their ends.
+/// The lines of a text that hold more than blanks, without their ends and the blanks around.
 pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
     let mut start = 0;
     std::iter::from_fn(move || {
         let from = start;
         let end = (from < bytes.len()).then(|| memchr(b'\n', &bytes[from..]).map_or(bytes.len(), |p| from + p))?;
         start = end + 1;
-        Some(from..end)
+        let blanks = bytes[from..end].len() - bytes[from..end].trim_ascii_start().len();
+        Some(from + blanks..from + blanks + bytes[from..end].trim_ascii().len())
     })
-    .filter(|line| !bytes[line.clone()].trim_ascii().is_empty())
+    .filter(|line| !line.is_empty())
 }
 
 /// What the rows of a block came to.
@@ -275,9 +280,9 @@ impl<'a> Visited<'a> {
     }
 
     /// Counts a record of a text; one with a fault becomes a reject.
-    fn add_text(&mut self, result: Result<(), Fault>, bytes: &[u8], span: Range<usize>) {
+    fn add_text(&mut self, result: Result<(), impl Into<Faults>>, bytes: &[u8], span: Range<usize>) {
         self.count += 1;
-        let Err(fault) = result else { return };
+        let Err(faults) = result else { return };
         // The reader counts empty lines and the second half of a line end to the record behind them.
         let skipped = bytes[span.clone()].iter().take_while(|b| matches!(b, b'\n' | b'\r')).count();
         let start = span.start + skipped;
@@ -287,26 +292,28 @@ impl<'a> Visited<'a> {
             Numbering::Line => self.block.first + self.lines,
             Numbering::Row => self.block.first + self.count - 1,
         };
-        self.reject(fault, number, bytes[start..span.end].trim_ascii_end());
+        self.reject(faults.into(), number, bytes[start..span.end].trim_ascii_end());
     }
 
     /// Counts a record that is no text; one with a fault becomes a reject.
-    fn add(&mut self, result: Result<(), Fault>, text: impl FnOnce() -> Vec<u8>) {
+    fn add(&mut self, result: Result<(), Faults>, text: impl FnOnce() -> Vec<u8>) {
         self.count += 1;
-        if let Err(fault) = result {
-            self.reject(fault, self.block.first + self.count - 1, text().trim_ascii_end());
+        if let Err(faults) = result {
+            self.reject(faults, self.block.first + self.count - 1, text().trim_ascii_end());
         }
     }
 
-    fn reject(&mut self, fault: Fault, number: u64, text: &[u8]) {
+    fn reject(&mut self, faults: Faults, number: u64, text: &[u8]) {
         let layout = &self.block.layout;
-        self.rejects.push(Reject {
+        let text = String::from_utf8_lossy(&text[..text.len().min(Reject::MAX_TEXT)]);
+        self.rejects.extend(faults.0.into_iter().map(|fault| Reject {
             file: layout.file.clone(),
             numbering: layout.numbering,
             number,
-            column: fault.column.map(|c| layout.columns[c].clone()).unwrap_or_default(),
+            column: fault.column_name(&layout.columns),
             reason: fault.reason,
-            text: String::from_utf8_lossy(&text[..text.len().min(Reject::MAX_TEXT)]).into_owned(),
-        });
+            text: text.clone().into_owned(),
+            kept: fault.kept,
+        }));
     }
 }

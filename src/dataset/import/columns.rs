@@ -1,7 +1,8 @@
 //! Builders of attribute columns and entity tables.
 
-use super::block::LIST_END;
-use super::error::{DatasetError, Fault, FileName, Reason, shown};
+use super::error::{DatasetError, Fault, FileName};
+use super::rows::{Row, elements};
+use super::values::{CellRules, availability};
 use crate::{
     dataset::{Column, Entities, MISSING, Values},
     domain::IdTable,
@@ -12,6 +13,10 @@ use crate::{
 pub(super) enum ColumnType {
     Category,
     Number,
+    /// A number of at least 0.
+    Price,
+    /// 1 where an article can be bought, else 0.
+    Availability,
     /// Several values a cell, separated by this text.
     Tags {
         separator: String,
@@ -22,48 +27,76 @@ pub(super) enum ColumnType {
     Ignored,
 }
 
-/// A column under construction. Cells are checked before any cell of their row is pushed, so a bad row
-/// leaves no trace.
+/// A column under construction.
 pub(super) struct ColumnBuilder {
     name: String,
     kind: ColumnType,
+    /// Tags that later rows may replace are categories until the end.
     values: Values,
 }
 
+/// What a cell says.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Cell<'a> {
+    Missing,
+    Number(f32),
+    Text(&'a str),
+}
+
 impl ColumnBuilder {
-    pub fn new(name: &str, kind: ColumnType) -> Self {
+    /// A column whose cells later rows may replace if `is_replaceable`.
+    pub fn new(name: &str, kind: ColumnType, is_replaceable: bool) -> Self {
         let values = match kind {
-            ColumnType::Number => Values::Number(Vec::new()),
-            ColumnType::Tags { .. } => Values::Tags { offsets: vec![0], codes: Vec::new(), dictionary: IdTable::new() },
+            ColumnType::Number | ColumnType::Price | ColumnType::Availability => Values::Number(Vec::new()),
+            ColumnType::Tags { .. } if !is_replaceable => no_tags(),
             _ => Values::Category { codes: Vec::new(), dictionary: IdTable::new() },
         };
         Self { name: name.to_owned(), kind, values }
     }
 
-    /// Whether a cell can be pushed; `index` is its column in the file.
-    pub fn check(&self, cell: &str, index: usize) -> Result<(), Fault> {
-        match self.values {
-            Values::Number(_) => number(cell).map(drop).ok_or_else(|| Fault::at(index, Reason::Number(shown(cell)))),
-            _ => Ok(()),
+    /// Reads the cell of a row. What cannot be read is missing, and noted in `unreadable`.
+    pub fn read<'r>(&self, row: &'r Row, column: usize, rules: &CellRules, unreadable: &mut Vec<Fault>) -> Cell<'r> {
+        let number = match self.kind {
+            ColumnType::Number => rules.optional(row, column, unreadable, |text| rules.number(text)),
+            ColumnType::Price => rules.optional(row, column, unreadable, |text| rules.price(text)),
+            ColumnType::Availability => rules.optional(row, column, unreadable, availability),
+            _ => {
+                return match row.text(column) {
+                    Ok(text) if rules.missing.holds_in_text(text) => Cell::Missing,
+                    Ok(text) => Cell::Text(text),
+                    Err(fault) => {
+                        unreadable.push(fault);
+                        Cell::Missing
+                    }
+                };
+            }
+        };
+        number.map_or(Cell::Missing, Cell::Number)
+    }
+
+    /// Adds the cell of the next row.
+    pub fn push(&mut self, cell: Cell) {
+        match &mut self.values {
+            Values::Number(values) => values.push(if let Cell::Number(number) = cell { number } else { f32::NAN }),
+            Values::Category { codes, dictionary } => codes.push(code(dictionary, cell)),
+            Values::Tags { offsets, codes, dictionary } => {
+                if let (Cell::Text(text), ColumnType::Tags { separator }) = (cell, &self.kind) {
+                    codes.extend(elements(text, separator).iter().map(|tag| dictionary.insert(tag)));
+                }
+                offsets.push(codes.len() as u32);
+            }
         }
     }
 
-    /// Adds a checked cell; an empty one is missing.
-    pub fn push(&mut self, cell: &str) {
-        match &mut self.values {
-            Values::Number(values) => values.push(number(cell).unwrap_or(f32::NAN)),
-            Values::Category { codes, dictionary } => {
-                codes.push(if cell.is_empty() { MISSING } else { dictionary.insert(cell) });
+    /// Gives an earlier row another value: one that it misses, or with `replace` any. A missing cell changes nothing.
+    pub fn set(&mut self, row: usize, cell: Cell, replace: bool) {
+        match (&mut self.values, cell) {
+            (_, Cell::Missing) => {}
+            (Values::Number(values), Cell::Number(number)) if replace || values[row].is_nan() => values[row] = number,
+            (Values::Category { codes, dictionary }, cell) if replace || codes[row] == MISSING => {
+                codes[row] = code(dictionary, cell);
             }
-            Values::Tags { offsets, codes, dictionary } => {
-                let separator = match &self.kind {
-                    ColumnType::Tags { separator } if !cell.contains(LIST_END as char) => separator,
-                    _ => &(LIST_END as char).to_string(),
-                };
-                let tags = cell.split(separator.as_str()).map(str::trim).filter(|tag| !tag.is_empty());
-                codes.extend(tags.map(|tag| dictionary.insert(tag)));
-                offsets.push(codes.len() as u32);
-            }
+            _ => {}
         }
     }
 
@@ -83,7 +116,14 @@ impl ColumnBuilder {
             Values::Category { codes, .. } => codes.len(),
             Values::Tags { offsets, .. } => offsets.len() - 1,
         };
-        (len..rows).for_each(|_| self.push(""));
+        (len..rows).for_each(|_| self.push(Cell::Missing));
+        if let (ColumnType::Tags { .. }, Values::Category { codes, dictionary }) = (&self.kind, &mut self.values) {
+            let (codes, dictionary) = (std::mem::take(codes), std::mem::take(dictionary));
+            self.values = no_tags();
+            for code in codes {
+                self.push(if code == MISSING { Cell::Missing } else { Cell::Text(dictionary.get(code)) });
+            }
+        }
         if self.kind == ColumnType::MostlyNumber {
             let (values, lost) = into_numbers(self.values);
             self.values = values;
@@ -93,6 +133,14 @@ impl ColumnBuilder {
         }
         Column { name: self.name, values: self.values }
     }
+}
+
+fn no_tags() -> Values {
+    Values::Tags { offsets: vec![0], codes: Vec::new(), dictionary: IdTable::new() }
+}
+
+fn code(dictionary: &mut IdTable, cell: Cell) -> u32 {
+    if let Cell::Text(text) = cell { dictionary.insert(text) } else { MISSING }
 }
 
 /// A finite number; empty and `NaN` are missing.

@@ -41,7 +41,7 @@ impl Dialect {
         let mut at = start;
         loop {
             at = self.split_field(bytes, at, fields);
-            if !bytes[at..].starts_with(&self.delimiter) {
+            if self.delimiter.is_empty() || !bytes[at..].starts_with(&self.delimiter) {
                 break;
             }
             at += self.delimiter.len();

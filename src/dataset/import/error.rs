@@ -1,8 +1,10 @@
 //! What can be wrong with a shop's files: faults that end an import ([`DatasetError`]) and faults of
 //! one row ([`Reject`]), which are counted and kept unless the import is strict.
 
+use super::limit::MaxRejects;
+use super::moment::detect;
 use crate::domain::InvalidId;
-use std::{fmt, io, path::PathBuf, sync::Arc};
+use std::{borrow::Cow, fmt, io, path::PathBuf, sync::Arc};
 
 /// Why nothing could be imported.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +39,18 @@ pub enum DatasetError {
     Description { path: PathBuf, place: String, detail: String },
     #[error("{0} (strict: an import without --strict leaves such rows out and counts them)")]
     Row(Box<Reject>),
+    #[error(
+        "{rejected} of {rows} rows of {table} cannot be used, more than the limit of {limit}; nothing was imported. \
+         Mend the files, or go on without these rows with --max-rejects 100%.{examples}"
+    )]
+    TooManyRejects { table: String, rejected: u64, rows: u64, limit: MaxRejects, examples: String },
+    #[error(
+        "{file}, column `{column}`: the times are not in the unit that the description says; \
+         write time_format = \"{found}\" instead of \"{declared}\""
+    )]
+    WrongUnit { file: FileName, column: String, declared: String, found: String },
+    #[error("{file}, column `{column}`: {detail}")]
+    TimeFormat { file: FileName, column: String, detail: String },
     #[error("{file}: {what}")]
     TooLarge { file: FileName, what: &'static str },
 }
@@ -96,7 +110,7 @@ impl fmt::Display for Numbering {
     }
 }
 
-/// A row that cannot be used, and why.
+/// A row that cannot be used, or a cell that cannot be read, and why.
 #[derive(Debug, Clone)]
 pub struct Reject {
     pub file: FileName,
@@ -108,6 +122,8 @@ pub struct Reject {
     pub reason: Reason,
     /// The row as the file has it, broken UTF-8 replaced, at most [`Reject::MAX_TEXT`] bytes.
     pub text: String,
+    /// Whether the row is used all the same, with this cell missing.
+    pub kept: bool,
 }
 
 impl Reject {
@@ -138,20 +154,28 @@ pub enum Reason {
          save the column as text or as whole numbers"
     )]
     InexactId(String),
-    #[error("`{0}` is not unique: an earlier row has this id")]
+    #[error("`{0}` is not unique: an earlier row has this id; if that is meant, write duplicates = \"last\" or \"first\"")]
     Duplicate(String),
-    #[error("no article `{0}` is known")]
-    UnknownArticle(String),
-    #[error("no customer `{0}` is known")]
-    UnknownCustomer(String),
+    #[error("no article `{id}` is known{}", but_similar(similar))]
+    UnknownArticle { id: String, similar: Option<String> },
+    #[error("no customer `{id}` is known{}", but_similar(similar))]
+    UnknownCustomer { id: String, similar: Option<String> },
+    #[error("`{0}` stands for a missing value, and a row needs an id")]
+    NoId(String),
     #[error("`{0}` is not a finite number")]
     Number(String),
     #[error("`{0}` is not a price: a finite number of at least 0")]
     Price(String),
     #[error("`{0}` is not a sales channel: a whole number from 0 to 255")]
     Channel(String),
-    #[error("`{text}` is not {expected}")]
-    Time { text: String, expected: &'static str },
+    #[error("`{0}` does not say whether the article is available: true or false, in stock or out of stock, or a number")]
+    Availability(String),
+    #[error("`{text}` is not {expected}{}", advice(text))]
+    Time { text: String, expected: Cow<'static, str> },
+    #[error("`{0}` lies in the future; if that is meant, write allow_future = true")]
+    Future(String),
+    #[error("no row of {file} has `{key}` in its column `{column}`")]
+    NoPartner { file: FileName, column: String, key: String },
     #[error("a line needs a customer and at least one article")]
     NoItems,
     #[error("not a JSON object, at character {column} of the line: {detail}")]
@@ -162,20 +186,62 @@ pub enum Reason {
     Form { text: String, expected: &'static str },
 }
 
-/// A fault found in one row: the index of the column (`None`: the whole row) and the reason.
+/// `; but …` for an id that is known and looks alike.
+fn but_similar(similar: &Option<String>) -> String {
+    let text = |id: &String| format!(", but `{id}` is: the files write one id in two ways; export it as text in both");
+    similar.as_ref().map_or_else(String::new, text)
+}
+
+/// `; …` with the notation that a time seems to be in.
+fn advice(text: &str) -> String {
+    detect::advice(text).map_or_else(String::new, |advice| format!("; to read it, write {advice}"))
+}
+
+/// A fault found in one row.
 #[derive(Debug)]
 pub(super) struct Fault {
-    pub column: Option<usize>,
+    pub column: Place,
     pub reason: Reason,
+    /// Whether the row is used all the same, with this cell missing.
+    pub kept: bool,
+}
+
+/// What of a row is at fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    Row,
+    /// The index of a column of the file.
+    Column(usize),
+    /// A column that the file does not have, such as one of a joined table.
+    Named(String),
 }
 
 impl Fault {
     pub fn at(column: usize, reason: Reason) -> Self {
-        Self { column: Some(column), reason }
+        Self { column: Place::Column(column), reason, kept: false }
     }
 
     pub fn of_row(reason: Reason) -> Self {
-        Self { column: None, reason }
+        Self { column: Place::Row, reason, kept: false }
+    }
+
+    /// The name of the column, empty for the row as a whole.
+    pub fn column_name(&self, columns: &[String]) -> String {
+        match &self.column {
+            Place::Row => String::new(),
+            Place::Column(index) => columns[*index].clone(),
+            Place::Named(name) => name.clone(),
+        }
+    }
+}
+
+/// All faults of one row.
+#[derive(Debug)]
+pub(super) struct Faults(pub Vec<Fault>);
+
+impl From<Fault> for Faults {
+    fn from(fault: Fault) -> Self {
+        Self(vec![fault])
     }
 }
 

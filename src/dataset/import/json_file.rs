@@ -143,10 +143,10 @@ impl Form {
         match head.trim_ascii_start().first()? {
             b'[' => Some(Self::List),
             b'{' => {
+                // A bracket alone begins an object of several lines. Else some line is whole, if not the first.
                 let is_object = |line: Range<usize>| Keys::default().learn(&head[line]).is_ok();
-                // One of the first lines may be broken.
-                let by_lines = lines(head).take(3).any(is_object);
-                Some(if by_lines { Self::Lines } else { Self::Values })
+                let alone = lines(head).next().is_some_and(|line| line.len() == 1);
+                Some(if !alone && lines(head).any(is_object) { Self::Lines } else { Self::Values })
             }
             _ => None,
         }
@@ -197,7 +197,7 @@ impl Cutter {
             }
             if buffer.len() > LONGEST_RECORD {
                 let detail = format!("an object of more than {} MiB, or one without an end", LONGEST_RECORD >> 20);
-                return Err(self.unreadable(&buffer, 0, detail));
+                return Err(self.unreadable(&buffer, self.scan.start.unwrap_or(0), detail));
             }
             let read = self.input.read(&mut buffer, self.block)?;
             self.at_end = read < self.block;
@@ -259,7 +259,7 @@ struct Scan {
 impl Scan {
     /// Begins with a new buffer, which starts between records.
     fn restart(&mut self) {
-        *self = Self { opened: self.opened, closed: self.closed, ..Self::default() };
+        *self = Self { opened: self.opened, ..Self::default() };
     }
 
     /// Goes on through a buffer that has grown, and adds the records that end in it.

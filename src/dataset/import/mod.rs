@@ -14,6 +14,8 @@ mod dialect;
 mod entities;
 mod error;
 mod files;
+mod ids;
+mod limit;
 mod input;
 mod json;
 mod json_file;
@@ -23,6 +25,7 @@ pub(crate) mod look;
 mod moment;
 mod open;
 mod order;
+mod outliers;
 mod parquet_column;
 mod parquet_file;
 mod plan;
@@ -30,18 +33,24 @@ mod presets;
 mod purchases;
 mod rentals;
 mod report;
+mod returns;
+mod rows;
 mod sequences;
 mod session;
+mod shared_file;
 mod signature;
 mod text;
+mod values;
 mod xlsx;
 
 pub use error::{DatasetError, FileName, Numbering, Reason, Reject};
+pub use limit::{InvalidLimit, MaxRejects};
 #[cfg(feature = "trainer")]
 pub(crate) use files::{FileOptions, Format as FileFormat, TableFile};
-pub use report::{FileReport, ImportReport, RejectGroup};
+pub use report::{FileReport, ImportReport, RejectGroup, TableReport};
 
 use super::{Dataset, TimeUnit};
+use crate::domain::Timestamp;
 use columns::EntitiesBuilder;
 use description::Description;
 use plan::{EntityPlan, Plan};
@@ -59,6 +68,10 @@ pub struct LoadOptions {
     pub strict: bool,
     /// Where rejected rows are written; the file is made at the first one. `None`: they are only counted.
     pub rejects: Option<PathBuf>,
+    /// How many rejects of one table end the import. `None`: as the description says, else the default.
+    pub max_rejects: Option<MaxRejects>,
+    /// The moment after which times lie in the future, within two days. `None`: now.
+    pub now: Option<Timestamp>,
     /// Show progress on standard error.
     pub progress: bool,
 }
@@ -66,8 +79,9 @@ pub struct LoadOptions {
 /// Reads the shop data in `dir`: as `dataset.toml` describes it, else by the preset its files match.
 ///
 /// # Errors
-/// Files or columns that are missing or unreadable, files without a usable row, and in a strict import the
-/// first row that cannot be used; each named with file, line and column.
+/// Files or columns that are missing or unreadable, files without a usable row, more rejected rows than
+/// [`LoadOptions::max_rejects`] allows, and in a strict import the first row that cannot be used; each named with
+/// file, line and column.
 pub fn load(dir: &Path, options: &LoadOptions) -> Result<(Dataset, ImportReport), DatasetError> {
     load_in_blocks(dir, options, 4 << 20)
 }
@@ -75,7 +89,7 @@ pub fn load(dir: &Path, options: &LoadOptions) -> Result<(Dataset, ImportReport)
 /// Loads with blocks of about `block` bytes, which changes the speed and never the result.
 fn load_in_blocks(dir: &Path, options: &LoadOptions, block: usize) -> Result<(Dataset, ImportReport), DatasetError> {
     let mut session = Session::new(options, block);
-    let input = Input::find(dir, options)?;
+    let input = Input::find(dir, options, &mut session)?;
     if let Some(rejects) = &options.rejects {
         input.refuse_to_overwrite(rejects)?;
     }
@@ -104,15 +118,19 @@ enum Input {
 }
 
 impl Input {
-    fn find(dir: &Path, options: &LoadOptions) -> Result<Self, DatasetError> {
+    fn find(dir: &Path, options: &LoadOptions, session: &mut Session) -> Result<Self, DatasetError> {
         let in_folder = dir.join("dataset.toml");
         let path = options.dataset_file.clone().or_else(|| in_folder.is_file().then_some(in_folder));
         let plan = match path {
-            Some(path) => match Description::read(&path)? {
-                description if description.is_preset(Preset::Sequences) => return Self::sequences(dir),
-                description if description.is_preset(Preset::RentTheRunway) => return Self::rentals(dir),
-                description => description.into_plan(dir, &path)?,
-            },
+            Some(path) => {
+                let description = Description::read(&path)?;
+                session.default_limit(description.max_rejects);
+                match description {
+                    description if description.is_preset(Preset::Sequences) => return Self::sequences(dir),
+                    description if description.is_preset(Preset::RentTheRunway) => return Self::rentals(dir),
+                    description => description.into_plan(dir, &path)?,
+                }
+            }
             None => match Preset::detect(dir)? {
                 Preset::Hm => presets::hm(dir)?,
                 Preset::Recbole => presets::recbole(dir)?,
@@ -136,7 +154,7 @@ impl Input {
         let Ok(rejects) = rejects.canonicalize() else { return Ok(()) };
         let same = |path: &PathBuf| path.canonicalize().is_ok_and(|path| path == rejects);
         let is_input = match self {
-            Self::Tables(plan) => plan.files().any(|file| same(&file.path)),
+            Self::Tables(plan) => plan.files().iter().any(|file| same(&file.path)),
             Self::Sequences { file, attributes } => same(file) || attributes.as_ref().is_some_and(same),
             Self::Rentals { file } => same(file),
         };
@@ -146,25 +164,29 @@ impl Input {
 
 fn read_tables(plan: Plan, session: &mut Session) -> Result<Dataset, DatasetError> {
     session.report.kind = plan.kind;
-    let mut side = |plan: Option<&EntityPlan>, unknown: fn(String) -> Reason| -> Result<Side, DatasetError> {
-        let table = plan.map_or(Ok(EntitiesBuilder::default()), |plan| entities::read_entities(plan, session))?;
+    let mut side = |plan: Option<&EntityPlan>, name: &str, unknown| -> Result<Side, DatasetError> {
+        let table = plan.map_or(Ok(EntitiesBuilder::default()), |plan| entities::read_entities(plan, name, session))?;
         Ok(Side { table, open: plan.is_none_or(|plan| plan.open), unknown })
     };
-    let articles = side(plan.articles.as_ref(), Reason::UnknownArticle)?;
-    let customers = side(plan.customers.as_ref(), Reason::UnknownCustomer)?;
+    let articles = side(plan.articles.as_ref(), "articles", |id, similar| Reason::UnknownArticle { id, similar })?;
+    let customers = side(plan.customers.as_ref(), "customers", |id, similar| Reason::UnknownCustomer { id, similar })?;
     let known = (articles.table.ids.len(), customers.table.ids.len());
     let mut reader = PurchaseReader::new(articles, customers);
     reader.read(&plan.purchases, session)?;
-    let PurchaseReader { articles, customers, mut purchases, time_unit } = reader;
-    if time_unit == TimeUnit::Position {
-        order::count_positions(&mut purchases, customers.table.ids.len());
+    if reader.time_unit == TimeUnit::Position {
+        let customers = reader.customers.table.ids.len();
+        order::count_positions(&mut reader.purchases, customers);
     }
-    order::sort_by_time(&mut purchases);
+    order::sort_by_time(&mut reader.purchases);
+    reader.finish(session)?;
+    let PurchaseReader { articles, customers, purchases, time_unit, .. } = reader;
     session.report.added_articles = articles.table.ids.len() - known.0;
     session.report.added_customers = customers.table.ids.len() - known.1;
     let notes = &mut session.report.notes;
     let (articles, customers) = (articles.table.finish(notes), customers.table.finish(notes));
-    Ok(Dataset { articles, customers, purchases, time_unit })
+    let dataset = Dataset { articles, customers, purchases, time_unit };
+    notes.extend(outliers::notes(&dataset));
+    Ok(dataset)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::cells::Cells;
 use super::error::{DatasetError, FileName};
 use super::layout::{Layout, Names};
 use super::parquet_column::{Column, ColumnReader};
+use super::shared_file::SharedFile;
 use parquet::{
     basic::{ConvertedType, LogicalType, Repetition},
     errors::{ParquetError, Result},
@@ -29,7 +30,7 @@ const GROWTH: usize = 8;
 
 pub(super) struct ParquetFile {
     layout: Arc<Layout>,
-    reader: SerializedFileReader<File>,
+    reader: SerializedFileReader<SharedFile>,
     columns: Vec<Column>,
     /// The columns to decode, ascending; all at first.
     wanted: Vec<usize>,
@@ -57,7 +58,7 @@ impl ParquetFile {
         partition: &[(String, String)],
         block: usize,
     ) -> std::result::Result<Self, DatasetError> {
-        let reader = guarded(&name, || SerializedFileReader::new(file))?;
+        let reader = guarded(&name, || SerializedFileReader::new(SharedFile::new(file)?))?;
         let schema = reader.metadata().file_metadata().schema_descr();
         let mut names = Vec::new();
         for field in schema.root_schema().get_fields() {
@@ -112,10 +113,14 @@ impl ParquetFile {
         }
         let Some(group) = &mut self.group else { return Ok(None) };
         let rows = self.rows.min(group.left);
-        let read = group.readers.par_iter_mut().map(|reader| reader.read(rows)).collect::<Result<Vec<_>>>()?;
-        if read.iter().any(|column| column.len() != rows) {
-            return Err(ParquetError::General("a column has fewer values than the file has rows".to_owned()));
-        }
+        let layout = &self.layout;
+        let read_column = |(reader, &column): (&mut ColumnReader, &usize)| {
+            let broken =
+                |detail: String| ParquetError::General(format!("column `{}`: {detail}", layout.columns[column]));
+            let cells = reader.read(rows).map_err(|error| broken(error.to_string()))?;
+            if cells.len() == rows { Ok(cells) } else { Err(broken("it has fewer values than the file rows".into())) }
+        };
+        let read = group.readers.par_iter_mut().zip(&self.wanted).map(read_column).collect::<Result<Vec<_>>>()?;
         group.left -= rows;
         let mut columns: Vec<_> = (0..self.columns.len()).map(|_| None).collect();
         for (&i, column) in self.wanted.iter().zip(read) {

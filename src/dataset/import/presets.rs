@@ -3,9 +3,10 @@
 use super::columns::ColumnType;
 use super::error::DatasetError;
 use super::files::{FileOptions, Format, TableFile};
-use super::moment::TimeFormat;
+use super::moment::{TimeFormat, TimePlan};
 use super::plan::{EntityPlan, Header, Plan, PurchasePlan};
 use super::rentals;
+use super::rows::TablePlan;
 use std::{
     collections::BTreeMap,
     fs,
@@ -117,32 +118,19 @@ pub(super) fn hm(dir: &Path) -> Result<Plan, DatasetError> {
             }),
         }
     };
-    let entity = |file: &str, id: &str, types| -> Result<EntityPlan, DatasetError> {
-        Ok(EntityPlan {
-            files: vec![needed(&[file])?],
-            id: id.to_owned(),
-            header: Header::Plain,
-            types,
-            keep: None,
-            needed: Vec::new(),
-            open: false,
-        })
-    };
+    let articles = EntityPlan::of(TablePlan::of(vec![needed(&["articles.csv"])?]), "article_id");
+    let mut customers = EntityPlan::of(TablePlan::of(vec![needed(&["customers.csv"])?]), "customer_id");
+    customers.types.insert("age".to_owned(), ColumnType::Number);
+    let transactions = TablePlan::of(vec![needed(&["transactions.csv", "transactions_train.csv"])?]);
     Ok(Plan {
         kind: "hm".to_owned(),
-        articles: Some(entity("articles.csv", "article_id", BTreeMap::new())?),
-        customers: Some(entity(
-            "customers.csv",
-            "customer_id",
-            BTreeMap::from([("age".to_owned(), ColumnType::Number)]),
-        )?),
+        articles: Some(articles),
+        customers: Some(customers),
         purchases: PurchasePlan {
-            files: vec![needed(&["transactions.csv", "transactions_train.csv"])?],
-            article: "article_id".to_owned(),
-            customer: "customer_id".to_owned(),
-            time: Some(("t_dat".to_owned(), TimeFormat::Date)),
+            time: Some(TimePlan::of("t_dat", TimeFormat::Date)),
             price: Some("price".to_owned()),
             channel: Some("sales_channel_id".to_owned()),
+            ..PurchasePlan::of(transactions, "article_id", "customer_id")
         },
     })
 }
@@ -162,26 +150,20 @@ pub(super) fn recbole(dir: &Path) -> Result<Plan, DatasetError> {
     let entity = |extension: &str, id: &str| {
         let path = inter.with_extension(extension);
         path.is_file().then(|| EntityPlan {
-            files: vec![atomic(&path)],
-            id: id.to_owned(),
             header: Header::Typed,
-            types: BTreeMap::new(),
-            keep: None,
-            needed: Vec::new(),
             open: true,
+            ..EntityPlan::of(TablePlan::of(vec![atomic(&path)]), id)
         })
     };
+    let purchases = TablePlan::of(vec![atomic(&inter)]);
     Ok(Plan {
         kind: "recbole".to_owned(),
         articles: entity("item", "item_id:token"),
         customers: entity("user", "user_id:token"),
         purchases: PurchasePlan {
-            files: vec![atomic(&inter)],
-            article: "item_id:token".to_owned(),
-            customer: "user_id:token".to_owned(),
-            time: optional("timestamp:float").map(|column| (column, TimeFormat::UnixSeconds)),
+            time: optional("timestamp:float").map(|column| TimePlan::of(&column, TimeFormat::UnixSeconds)),
             price: optional("price:float"),
-            channel: None,
+            ..PurchasePlan::of(purchases, "item_id:token", "user_id:token")
         },
     })
 }

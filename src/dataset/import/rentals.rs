@@ -6,7 +6,7 @@
 
 use super::block::{Block, BlockSource, read_ahead};
 use super::columns::number;
-use super::error::{DatasetError, Fault, FileName, Reason, Reject, shown};
+use super::error::{DatasetError, Fault, Faults, FileName, Reason, Reject, shown};
 use super::input::Input;
 use super::json_file::{self, JsonFile};
 use super::moment::TimeFormat;
@@ -56,6 +56,7 @@ pub(super) fn read_rentals(path: &Path, session: &mut Session) -> Result<Dataset
     let input = Input::open(path)?.decode(None)?;
     let source = Box::new(JsonFile::open_records(input, columns, session.block)?);
     let name: FileName = path.into();
+    session.begin_table("purchases");
     let progress = session.progress(&name, source.expected());
     let mut tables = Tables::default();
     let mut blocks = read_ahead(source);
@@ -78,6 +79,7 @@ pub(super) fn read_rentals(path: &Path, session: &mut Session) -> Result<Dataset
     if tables.dataset.purchases.is_empty() {
         return Err(session.no_rows(Some(name)));
     }
+    session.end_table(tables.dataset.purchases.len() as u64)?;
     Ok(tables.finish())
 }
 
@@ -265,6 +267,14 @@ struct Rental {
     numbers: [f32; KEYS.len() - NUMBER],
 }
 
+/// The value of an attribute; one that cannot be read is missing and noted.
+fn kept<T>(value: Result<T, Fault>, missing: T, unreadable: &mut Vec<Fault>) -> T {
+    value.unwrap_or_else(|fault| {
+        unreadable.push(Fault { kept: true, ..fault });
+        missing
+    })
+}
+
 /// A parsed block.
 #[derive(Default)]
 struct Part {
@@ -285,12 +295,15 @@ impl Part {
         part
     }
 
-    /// Adds a line; everything is checked before anything is added.
-    fn add(&mut self, line: &[u8]) -> Result<(), Fault> {
+    /// Adds a line; ids and time are checked before anything is added. Faults of attributes come back, but cost nothing.
+    fn add(&mut self, line: &[u8]) -> Result<(), Faults> {
         let Line([user, item, date, category, body, bust, age, height, weight]) = Line::parse(line)?;
         let (user, item, time) = (user.id(USER)?, item.id(ITEM)?, date.date()?);
-        let categories = [category.text(CATEGORY)?, body.text(CATEGORY + 1)?, bust.text(CATEGORY + 2)?];
-        let numbers = [age.number(NUMBER)?, height.number(NUMBER + 1)?, weight.number(NUMBER + 2)?];
+        let mut unreadable = Vec::new();
+        let texts = [category.text(CATEGORY), body.text(CATEGORY + 1), bust.text(CATEGORY + 2)];
+        let categories = texts.map(|text| kept(text, None, &mut unreadable));
+        let numbers = [age.number(NUMBER), height.number(NUMBER + 1), weight.number(NUMBER + 2)];
+        let numbers = numbers.map(|number| kept(number, f32::NAN, &mut unreadable));
         let mut tables = self.categories.iter_mut();
         self.rentals.push(Rental {
             customer: self.customers.insert(&user),
@@ -302,7 +315,7 @@ impl Part {
             }),
             numbers,
         });
-        Ok(())
+        if unreadable.is_empty() { Ok(()) } else { Err(Faults(unreadable)) }
     }
 }
 

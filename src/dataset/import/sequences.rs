@@ -23,6 +23,7 @@ pub(super) fn read_sequences(
     let mut dataset = Dataset { time_unit: TimeUnit::Position, ..Dataset::default() };
     let source = Box::new(TextFile::open_lines(file, Vec::new(), session.block)?);
     let name: FileName = file.into();
+    session.begin_table("sequences");
     let progress = session.progress(&name, source.expected());
     let mut rows = 0;
     for block in read_ahead(source) {
@@ -37,6 +38,7 @@ pub(super) fn read_sequences(
     if dataset.purchases.is_empty() {
         return Err(session.no_rows(Some(name)));
     }
+    session.end_table(rows - session.rejected())?;
     if let Some(path) = attributes {
         let column = read_attributes(path, &dataset.articles.ids, session)?;
         dataset.articles.columns.push(column);

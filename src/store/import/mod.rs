@@ -1,7 +1,7 @@
 //! Bulk import of a shop's data: resumable, idempotent, never half visible.
 //!
 //! 1. Articles are inserted or updated in one transaction, so a server sees the old catalogue or the new one.
-//!    What the files do not tell stays: availability, and a price or image they do not give. Articles that are
+//!    What the files do not tell stays: an availability, a price or an image they do not give. Articles that are
 //!    no longer in the files stay too (make them unavailable).
 //! 2. Customers are inserted or updated in batches.
 //! 3. Purchases go into a table of their own, `purchases_incoming`, in batches; the last step builds its index and
@@ -74,6 +74,14 @@ pub(super) struct Step {
     pub to: usize,
 }
 
+/// An article of the files.
+#[derive(Debug, Clone)]
+pub(super) struct ImportedArticle {
+    pub record: ArticleRecord,
+    /// Whether the files say that it is available or not; else the database keeps what it has.
+    pub tells_availability: bool,
+}
+
 pub(super) struct CustomerRow<'a> {
     pub id: &'a str,
     /// One JSON object.
@@ -87,8 +95,12 @@ pub(super) struct PurchaseRow {
     pub article: i32,
     /// Seconds since 1970.
     pub at: u32,
+    /// Milliseconds after `at`, below 1,000.
+    pub millis: u16,
     pub price: Option<f32>,
     pub channel: Option<u8>,
+    /// How much the purchase counts; `None`: 1.
+    pub weight: Option<f32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +120,7 @@ pub(super) trait Target: Send {
     /// Inserts or updates all articles, in the order given.
     async fn put_articles(
         &mut self,
-        pages: &mut (dyn Iterator<Item = Result<Vec<ArticleRecord>, StoreError>> + Send),
+        pages: &mut (dyn Iterator<Item = Result<Vec<ImportedArticle>, StoreError>> + Send),
         step: Step,
     ) -> Result<(), StoreError>;
     async fn put_customers(&mut self, rows: &[CustomerRow<'_>], step: Step) -> Result<(), StoreError>;

@@ -1,8 +1,8 @@
 //! Rows of the dataset as rows of the database.
 
-use super::{CustomerRow, PurchaseRow, Table, Target};
+use super::{CustomerRow, ImportedArticle, PurchaseRow, Table, Target};
 use crate::{
-    dataset::{Dataset, Entities, Values, article_ranks},
+    dataset::{Column, Dataset, Entities, Values, article_ranks},
     domain::{ArticleId, IdTable},
     store::{
         ArticleRecord, AttributeValue, Attributes, StoreError,
@@ -11,13 +11,16 @@ use crate::{
 };
 use std::ops::Range;
 
+/// The column that says whether an article can be bought.
+const AVAILABLE: &str = "available";
+
 /// Articles a page, so that the whole catalogue is never held as records.
 const PAGE: usize = 2_000;
 
 /// All articles in the order of their ids, so that their keys do not depend on the order of the file.
 pub(super) fn article_pages(
     dataset: &Dataset,
-) -> impl Iterator<Item = Result<Vec<ArticleRecord>, StoreError>> + Send + '_ {
+) -> impl Iterator<Item = Result<Vec<ImportedArticle>, StoreError>> + Send + '_ {
     let ranks = article_ranks(dataset);
     let mut order: Vec<u32> = (0..ranks.len() as u32).collect();
     order.sort_unstable_by_key(|&row| ranks[row as usize]);
@@ -28,10 +31,18 @@ pub(super) fn article_pages(
     })
 }
 
-fn article(dataset: &Dataset, row: usize, latest: Option<f32>) -> Result<ArticleRecord, StoreError> {
+/// The record of an article. `price`, `available` and `image_url` are fields of the catalogue where their columns have
+/// the type of the field; without a price in the files, an article has the one it was last sold for.
+fn article(dataset: &Dataset, row: usize, latest: Option<f32>) -> Result<ImportedArticle, StoreError> {
     let text = dataset.articles.ids.get(row as u32);
     let id = ArticleId::parse(text).map_err(|error| StoreError::Refused(format!("article `{text}`: {error}")))?;
-    let attributes = attributes(&dataset.articles, row);
+    let mut attributes = attributes(&dataset.articles, row);
+    let is_field = |column: &Column| column.name == AVAILABLE && matches!(column.values, Values::Number(_));
+    let available = match dataset.articles.columns.iter().any(is_field) {
+        // It changes from hour to hour, so it is no attribute beside the field.
+        true => attributes.remove(AVAILABLE).map(|value| value != AttributeValue::Number(0.0)),
+        false => None,
+    };
     let price = match attributes.get("price") {
         Some(AttributeValue::Number(price)) => Some(*price as f32),
         _ => latest,
@@ -40,7 +51,8 @@ fn article(dataset: &Dataset, row: usize, latest: Option<f32>) -> Result<Article
         Some(AttributeValue::Text(url)) => Some(url.clone()),
         _ => None,
     };
-    Ok(ArticleRecord { id, available: true, price, image_url, attributes })
+    let record = ArticleRecord { id, available: available.unwrap_or(true), price, image_url, attributes };
+    Ok(ImportedArticle { record, tells_availability: available.is_some() })
 }
 
 /// What each article was last sold for.
@@ -93,8 +105,10 @@ pub(super) fn purchase(dataset: &Dataset, row: usize, customer: i32, articles: &
         customer,
         article: articles[purchases.article[row] as usize],
         at: purchases.time[row].0,
+        millis: purchases.moment_of(row as u32).1,
         price: purchases.price.get(row).copied().filter(|price| price.is_finite()),
         channel: purchases.channel.get(row).copied().filter(|&channel| channel != 0),
+        weight: purchases.weight.get(row).copied().filter(|&weight| weight != 1.0),
     }
 }
 

@@ -5,6 +5,7 @@ use crate::{
     domain::ArticleId,
     store::{
         ArticleRecord, StoreError,
+        import::ImportedArticle,
         records::{ArticleRow, checked_articles, write_attributes},
     },
 };
@@ -58,7 +59,8 @@ pub(super) async fn put(pool: &PgPool, articles: &[ArticleRecord]) -> Result<(),
     lock_revision(&mut transaction, "catalogue").await?;
     let mut changed = 0;
     for page in articles.chunks(PAGE) {
-        changed += write(&mut transaction, page, false).await?;
+        let available = page.iter().map(|article| Some(article.available)).collect();
+        changed += write(&mut transaction, page, available, false).await?;
     }
     if changed > 0 {
         advance_revision(&mut transaction, "catalogue").await?;
@@ -66,19 +68,30 @@ pub(super) async fn put(pool: &PgPool, articles: &[ArticleRecord]) -> Result<(),
     Ok(transaction.commit().await?)
 }
 
+/// [`write`] for articles of the shop's files: what these do not tell stays as it is in the database.
+pub(super) async fn write_imported(
+    connection: &mut PgConnection,
+    articles: &[ImportedArticle],
+) -> Result<i64, StoreError> {
+    let available = articles.iter().map(|article| article.tells_availability.then_some(article.record.available));
+    let records: Vec<&ArticleRecord> = articles.iter().map(|article| &article.record).collect();
+    write(connection, &records, available.collect(), true).await
+}
+
 /// Inserts new articles in the order given and updates those that differ; answers how many rows changed. The
-/// ids must be unique and the catalogue's revision locked. With `keep`, what the shop's files do not tell (the
-/// availability, a price or image that is `None`) stays as it is in the database.
-pub(super) async fn write(
+/// ids must be unique and the catalogue's revision locked. With `keep`, an availability, a price or an image that is
+/// `None` stays as it is in the database.
+async fn write(
     connection: &mut PgConnection,
     articles: &[&ArticleRecord],
+    available: Vec<Option<bool>>,
     keep: bool,
 ) -> Result<i64, StoreError> {
     // Not ON CONFLICT: that draws a key for every row it then updates, and the keys are 32 bits.
     const WRITE: &str = "
         WITH incoming AS (
             SELECT i.id, i.n,
-                CASE WHEN $6 AND a.key IS NOT NULL THEN a.available ELSE i.available END AS available,
+                CASE WHEN $6 THEN coalesce(i.available, a.available, true) ELSE i.available END AS available,
                 CASE WHEN $6 THEN coalesce(i.price, a.price) ELSE i.price END AS price,
                 CASE WHEN $6 THEN coalesce(i.image_url, a.image_url) ELSE i.image_url END AS image_url,
                 i.attributes::jsonb AS attributes, a.key
@@ -99,7 +112,6 @@ pub(super) async fn write(
         )
         SELECT (SELECT count(*) FROM changed) + (SELECT count(*) FROM added)";
     let ids: Vec<&str> = articles.iter().map(|a| a.id.as_str()).collect();
-    let available: Vec<bool> = articles.iter().map(|a| a.available).collect();
     let price: Vec<Option<f32>> = articles.iter().map(|a| a.price).collect();
     let image_url: Vec<Option<&str>> = articles.iter().map(|a| a.image_url.as_deref()).collect();
     let attributes: Vec<String> = articles.iter().map(|a| write_attributes(&a.attributes)).collect();

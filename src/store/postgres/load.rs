@@ -2,10 +2,10 @@
 
 use super::{advance_revision, catalogue, lock_revision, open_one, schema_version};
 use crate::store::{
-    ArticleRecord, StoreError, StoreOptions,
-    import::{CustomerRow, Done, KeyVisitor, PurchaseRow, Step, Table, Target, another_import},
+    StoreError, StoreOptions,
+    import::{CustomerRow, Done, ImportedArticle, KeyVisitor, PurchaseRow, Step, Table, Target, another_import},
     migrations,
-    records::checked_articles,
+    records::check_article,
 };
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
@@ -107,7 +107,7 @@ impl Target for Loader {
 
     async fn put_articles(
         &mut self,
-        pages: &mut (dyn Iterator<Item = Result<Vec<ArticleRecord>, StoreError>> + Send),
+        pages: &mut (dyn Iterator<Item = Result<Vec<ImportedArticle>, StoreError>> + Send),
         step: Step,
     ) -> Result<(), StoreError> {
         let mut transaction = self.connection.begin().await?;
@@ -115,7 +115,9 @@ impl Target for Loader {
         lock_revision(&mut transaction, "catalogue").await?;
         let mut changed = 0;
         for page in pages {
-            changed += catalogue::write(&mut transaction, &in_order(&page?)?, true).await?;
+            let page = page?;
+            page.iter().try_for_each(|article| check_article(&article.record))?;
+            changed += catalogue::write_imported(&mut transaction, &page).await?;
         }
         if changed > 0 {
             advance_revision(&mut transaction, "catalogue").await?;
@@ -161,7 +163,7 @@ impl Target for Loader {
     async fn put_purchases(&mut self, rows: &[PurchaseRow], step: Step) -> Result<(), StoreError> {
         let mut transaction = self.connection.begin().await?;
         advance!(&mut *transaction, &self.fingerprint, "purchases", step);
-        let copy = "COPY purchases_incoming (at, customer, article, price, channel) FROM STDIN (FORMAT binary)";
+        let copy = "COPY purchases_incoming (at, customer, article, price, channel, weight) FROM STDIN (FORMAT binary)";
         let mut copy = transaction.copy_in_raw(copy).await?;
         let mut buffer = Vec::with_capacity(CHUNK + 64);
         buffer.extend_from_slice(HEADER);
@@ -215,12 +217,6 @@ impl Target for Loader {
     }
 }
 
-/// Checked, and still in the order given: the ids of a dataset are unique.
-fn in_order(page: &[ArticleRecord]) -> Result<Vec<&ArticleRecord>, StoreError> {
-    checked_articles(page)?;
-    Ok(page.iter().collect())
-}
-
 /// Signature, flags and extension length of the binary COPY format.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 
@@ -228,25 +224,30 @@ const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 fn encode(row: &PurchaseRow, buffer: &mut Vec<u8>) {
     /// From 1970-01-01 to 2000-01-01, where Postgres counts from, in seconds.
     const EPOCH: i64 = 946_684_800;
-    let at = (i64::from(row.at) - EPOCH) * 1_000_000;
-    buffer.extend_from_slice(&5i16.to_be_bytes());
+    let at = (i64::from(row.at) - EPOCH) * 1_000_000 + i64::from(row.millis) * 1_000;
+    buffer.extend_from_slice(&6i16.to_be_bytes());
     buffer.extend_from_slice(&8i32.to_be_bytes());
     buffer.extend_from_slice(&at.to_be_bytes());
     for key in [row.customer, row.article] {
         buffer.extend_from_slice(&4i32.to_be_bytes());
         buffer.extend_from_slice(&key.to_be_bytes());
     }
-    match row.price {
-        Some(price) => {
-            buffer.extend_from_slice(&4i32.to_be_bytes());
-            buffer.extend_from_slice(&price.to_be_bytes());
-        }
-        None => buffer.extend_from_slice(&(-1i32).to_be_bytes()),
-    }
+    encode_real(row.price, buffer);
     match row.channel {
         Some(channel) => {
             buffer.extend_from_slice(&2i32.to_be_bytes());
             buffer.extend_from_slice(&i16::from(channel).to_be_bytes());
+        }
+        None => buffer.extend_from_slice(&(-1i32).to_be_bytes()),
+    }
+    encode_real(row.weight, buffer);
+}
+
+fn encode_real(number: Option<f32>, buffer: &mut Vec<u8>) {
+    match number {
+        Some(number) => {
+            buffer.extend_from_slice(&4i32.to_be_bytes());
+            buffer.extend_from_slice(&number.to_be_bytes());
         }
         None => buffer.extend_from_slice(&(-1i32).to_be_bytes()),
     }

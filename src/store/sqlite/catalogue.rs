@@ -6,6 +6,7 @@ use crate::{
     domain::ArticleId,
     store::{
         ArticleRecord, Attributes, StoreError,
+        import::ImportedArticle,
         records::{ArticleRow, checked_articles},
     },
 };
@@ -56,7 +57,8 @@ pub(super) async fn put(store: &Sqlite, articles: &[ArticleRecord]) -> Result<()
     let mut transaction = store.begin().await?;
     let mut changed = 0;
     for page in articles.chunks(PAGE) {
-        changed += write(&mut transaction, page, false).await?;
+        let available: Vec<_> = page.iter().map(|article| Some(article.available)).collect();
+        changed += write(&mut transaction, page, &available, false).await?;
     }
     if changed > 0 {
         advance_revision(&mut transaction, "catalogue").await?;
@@ -64,41 +66,53 @@ pub(super) async fn put(store: &Sqlite, articles: &[ArticleRecord]) -> Result<()
     store.commit(transaction).await
 }
 
+/// [`write`] for articles of the shop's files: what these do not tell stays as it is in the database.
+pub(super) async fn write_imported(
+    connection: &mut SqliteConnection,
+    articles: &[ImportedArticle],
+) -> Result<u64, StoreError> {
+    let available = articles.iter().map(|article| article.tells_availability.then_some(article.record.available));
+    let records: Vec<&ArticleRecord> = articles.iter().map(|article| &article.record).collect();
+    write(connection, &records, &available.collect::<Vec<_>>(), true).await
+}
+
 /// Inserts new articles in the order given and updates those that differ; answers how many rows changed. With
-/// `keep`, what the shop's files do not tell (the availability, a price or image that is `None`) stays as it is
-/// in the database.
-pub(super) async fn write(
+/// `keep`, an availability, a price or an image that is `None` stays as it is in the database.
+async fn write(
     connection: &mut SqliteConnection,
     articles: &[&ArticleRecord],
+    available: &[Option<bool>],
     keep: bool,
 ) -> Result<u64, StoreError> {
     // `WHERE true` tells the parser that ON belongs to the upsert, not to a join.
     const WRITE: &str = "
         INSERT INTO articles (id, available, price, image_url, attributes)
-        SELECT value ->> 'id', value ->> 'available', value ->> 'price', value ->> 'image_url', value -> 'attributes'
-        FROM json_each($1) WHERE true ORDER BY key
+        SELECT i.value ->> 'id', coalesce(i.value ->> 'available', a.available, 1), i.value ->> 'price',
+            i.value ->> 'image_url', i.value -> 'attributes'
+        FROM json_each($1) i LEFT JOIN articles a ON a.id = i.value ->> 'id' WHERE true ORDER BY i.key
         ON CONFLICT (id) DO UPDATE SET
-            available = CASE WHEN $2 THEN available ELSE excluded.available END,
+            available = excluded.available,
             price = CASE WHEN $2 THEN coalesce(excluded.price, price) ELSE excluded.price END,
             image_url = CASE WHEN $2 THEN coalesce(excluded.image_url, image_url) ELSE excluded.image_url END,
             attributes = excluded.attributes
-        WHERE attributes <> excluded.attributes
-            OR NOT $2 AND (available, price, image_url) IS NOT (excluded.available, excluded.price, excluded.image_url)
+        WHERE attributes <> excluded.attributes OR available <> excluded.available
+            OR NOT $2 AND (price, image_url) IS NOT (excluded.price, excluded.image_url)
             OR $2 AND (price, image_url)
                 IS NOT (coalesce(excluded.price, price), coalesce(excluded.image_url, image_url))";
     #[derive(serde::Serialize)]
     struct Row<'a> {
         id: &'a str,
-        available: bool,
+        available: Option<bool>,
         price: Option<f32>,
         image_url: Option<&'a str>,
         attributes: &'a Attributes,
     }
     let rows: Vec<Row<'_>> = articles
         .iter()
-        .map(|article| Row {
+        .zip(available)
+        .map(|(article, &available)| Row {
             id: article.id.as_str(),
-            available: article.available,
+            available,
             price: article.price,
             image_url: article.image_url.as_deref(),
             attributes: &article.attributes,

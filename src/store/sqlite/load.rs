@@ -2,8 +2,8 @@
 
 use super::{advance_revision, cannot_open, catalogue, configure, is_new, schema_version};
 use crate::store::{
-    ArticleRecord, StoreError, StoreOptions,
-    import::{CustomerRow, Done, KeyVisitor, PurchaseRow, Step, Table, Target, another_import},
+    StoreError, StoreOptions,
+    import::{CustomerRow, Done, ImportedArticle, KeyVisitor, PurchaseRow, Step, Table, Target, another_import},
     migrations,
     records::check_article,
 };
@@ -86,7 +86,7 @@ impl Target for Loader {
 
     async fn put_articles(
         &mut self,
-        pages: &mut (dyn Iterator<Item = Result<Vec<ArticleRecord>, StoreError>> + Send),
+        pages: &mut (dyn Iterator<Item = Result<Vec<ImportedArticle>, StoreError>> + Send),
         step: Step,
     ) -> Result<(), StoreError> {
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
@@ -94,8 +94,8 @@ impl Target for Loader {
         let mut changed = 0;
         for page in pages {
             let page = page?;
-            page.iter().try_for_each(check_article)?;
-            changed += catalogue::write(&mut transaction, &page.iter().collect::<Vec<_>>(), true).await?;
+            page.iter().try_for_each(|article| check_article(&article.record))?;
+            changed += catalogue::write_imported(&mut transaction, &page).await?;
         }
         if changed > 0 {
             advance_revision(&mut transaction, "catalogue").await?;
@@ -153,7 +153,9 @@ impl Target for Loader {
                     .bind(row.article)
                     .bind(nth.next(row))
                     .bind(row.price.map(f64::from))
-                    .bind(row.channel.map(i32::from));
+                    .bind(row.channel.map(i32::from))
+                    .bind(row.weight.map(f64::from))
+                    .bind(i32::from(row.millis));
             }
             query.execute(&mut *transaction).await?;
         }
@@ -183,25 +185,40 @@ impl Target for Loader {
 
 /// An INSERT of so many purchases; few distinct texts, so the prepared statement is found again.
 fn insert(rows: usize) -> String {
-    let mut sql = String::from("INSERT INTO purchases_incoming (customer, at, article, nth, price, channel) VALUES ");
+    let mut sql = String::from(
+        "INSERT INTO purchases_incoming (customer, at, article, nth, price, channel, weight, millis) VALUES ",
+    );
     for row in 0..rows {
-        sql.push_str(if row == 0 { "(?,?,?,?,?,?)" } else { ",(?,?,?,?,?,?)" });
+        sql.push_str(if row == 0 { "(?,?,?,?,?,?,?,?)" } else { ",(?,?,?,?,?,?,?,?)" });
     }
     sql
 }
 
-/// Numbers exact duplicates, which are neighbours in the order of rows.
+/// Numbers the purchases that a customer made of one article in one second. Within a second those of other articles may
+/// stand between them.
 #[derive(Default)]
 struct Nth {
-    last: Option<(i32, u32, i32)>,
-    nth: i32,
+    moment: Option<(i32, u32)>,
+    /// The articles of this moment, each with the number of its next purchase.
+    next: Vec<(i32, i32)>,
 }
 
 impl Nth {
     fn next(&mut self, row: &PurchaseRow) -> i32 {
-        let purchase = Some((row.customer, row.at, row.article));
-        self.nth = if purchase == self.last { self.nth + 1 } else { 0 };
-        self.last = purchase;
-        self.nth
+        let moment = Some((row.customer, row.at));
+        if moment != self.moment {
+            self.moment = moment;
+            self.next.clear();
+        }
+        match self.next.iter_mut().find(|(article, _)| *article == row.article) {
+            Some((_, next)) => {
+                *next += 1;
+                *next - 1
+            }
+            None => {
+                self.next.push((row.article, 1));
+                0
+            }
+        }
     }
 }

@@ -170,12 +170,12 @@ impl Store for Sqlite {
             SELECT c.attributes, p.at, a.id
             FROM customers c
             LEFT JOIN (
-                SELECT at, article FROM purchases WHERE customer = (SELECT key FROM customers WHERE id = $1)
-                ORDER BY at DESC, article DESC LIMIT $2
+                SELECT at, millis, article FROM purchases WHERE customer = (SELECT key FROM customers WHERE id = $1)
+                ORDER BY at DESC, millis DESC, article DESC LIMIT $2
             ) p ON true
             LEFT JOIN articles a ON a.key = p.article
             WHERE c.id = $1
-            ORDER BY p.at DESC, p.article DESC";
+            ORDER BY p.at DESC, p.millis DESC, p.article DESC";
         let limit = i64::try_from(purchases).unwrap_or(i64::MAX);
         let rows = sqlx::query(SELECT).bind(id.as_str()).bind(limit).fetch_all(&self.readers).await?;
         let Some(first) = rows.first() else { return Ok(None) };

@@ -124,7 +124,8 @@ fn wrong_descriptions_are_refused() {
         (
             "[\"products-1.csv\"",
             "[\"orders.csv\"",
-            "orders.csv, line 1, column `labels`: no such column; the header has client",
+            "orders.csv, line 1, column `labels`: no such column; the whole header is one column; its names seem to be \
+             separated by commas",
         ),
     ];
     for (from, to, says) in changes {
@@ -238,7 +239,7 @@ channel = "channel"
             ),
             (
                 "purchases.csv",
-                "at,customer,article,price,channel\n2024-02-03T09:00:01Z,bea,001,9.99,1\n2024-02-03T09:00:00Z,al,003,.001,2\n2024-02-03T09:00:00Z,bea,004,5,2\n",
+                "at,customer,article,price,channel\n2024-02-03T09:00:01.999999999Z,bea,001,9.99,1\n2024-02-03T09:00:00Z,al,003,.001,2\n2024-02-03T09:00:00Z,bea,004,5,2\n",
             ),
         ]);
         let from_csv = load_plain(&csv).unwrap().0;
@@ -252,11 +253,11 @@ channel = "channel"
 
     #[test]
     fn faults_name_the_row() {
-        let (dataset, report) = load_plain(&parquet_shop([9.99, f64::NAN, -1.0])).unwrap();
-        assert_eq!(dataset.purchases.len(), 1);
-        let says = "purchases.parquet, row 2, column `price`: `NaN` is not a price";
+        let (dataset, report) = load_plain(&parquet_shop([-1.0, f64::NAN, 5.0])).unwrap();
+        assert_eq!(dataset.purchases.len(), 3);
+        let says = "purchases.parquet, row 1, column `price`: `-1` is not a price";
         assert!(report.to_string().contains(says), "{report}");
-        assert_eq!(report.rejected(), 2);
+        assert_eq!((report.rejected(), report.unreadable.len()), (0, 1));
     }
 
     #[test]
@@ -286,7 +287,7 @@ channel = "channel"
 fn the_documented_examples_are_valid() {
     let document = include_str!("../../../../docs/datasets.md");
     let blocks: Vec<&str> = document.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(blocks.len(), 2);
+    assert!(blocks.len() > 10, "{} examples", blocks.len());
     for block in blocks {
         let dir = folder(&[("dataset.toml", block)]);
         Description::read(&dir.path().join("dataset.toml")).unwrap();

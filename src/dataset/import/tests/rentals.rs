@@ -3,7 +3,6 @@
 use super::*;
 use crate::dataset::{TimeUnit, Values};
 use proptest::prelude::*;
-use std::io::Write;
 
 /// Two customers, two items; u7 changes her mind about her weight, and forgets her age in a later line.
 const LINES: &str = r#"{"fit": "fit", "user_id": "7", "bust size": "34d", "item_id": "260", "weight": "137lbs", "rating": "10", "rented for": "vacation", "review_text": "An \"adorable\" romper!", "body type": "hourglass", "review_summary": "So many compliments!", "category": "romper", "height": "5' 8\"", "size": 14, "age": "28", "review_date": "April 20, 2016"}
@@ -16,12 +15,6 @@ const LINES: &str = r#"{"fit": "fit", "user_id": "7", "bust size": "34d", "item_
 
 fn rentals(text: &str) -> TempDir {
     folder(&[("reviews.json", text), ("README.txt", "about the data"), ("package.json", "{\"name\": \"x\"}")])
-}
-
-fn gzip(text: &[u8]) -> Vec<u8> {
-    let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    out.write_all(text).unwrap();
-    out.finish().unwrap()
 }
 
 #[test]
@@ -81,11 +74,28 @@ fn the_preset_is_found_by_content_named_and_decompressed() {
     let two = folder(&[("a.json", LINES), ("b.jsonl", LINES)]);
     assert!(load_plain(&two).expect_err("two files").to_string().contains("several *.json"));
     let array = folder(&[("dataset.toml", "preset = \"rent-the-runway\""), ("a.json", "[{\"user_id\": 7},\n{}]")]);
-    let message = load_plain(&array).expect_err("an array").to_string();
-    assert!(message.contains("a.json: no usable row") && message.contains("line 1: not a JSON object"), "{message}");
+    let message = load_plain(&array).expect_err("no purchase").to_string();
+    assert!(message.contains("a.json: no usable row") && message.contains("line 1, column `item_id`"), "{message}");
     let sections =
         folder(&[("dataset.toml", "preset = \"rent-the-runway\"\n[articles]\nkeep = []"), ("a.json", LINES)]);
     assert!(load_plain(&sections).expect_err("sections").to_string().contains("takes no sections"));
+}
+
+#[test]
+fn a_list_of_reviews_is_read_as_its_lines_are() {
+    let whole = load_plain(&rentals(LINES)).unwrap().0.fingerprint();
+    let reviews: Vec<&str> = LINES.lines().filter(|line| !line.is_empty()).collect();
+    for list in [format!("[{}]", reviews.join(",")), format!("\u{feff}[\n  {}\n]\n", reviews.join(",\n  "))] {
+        let dir = folder(&[("reviews.json", &list)]);
+        assert_eq!(load_plain(&dir).unwrap().0.fingerprint(), whole);
+        std::fs::write(dir.path().join("reviews.json"), &list[..list.len() - 9]).unwrap();
+        let message = load_plain(&dir).expect_err("cut off").to_string();
+        assert!(message.contains("never closed; is the file cut off?"), "{message}");
+    }
+    let list = format!("[{},\n 7,\n {{\"user_id\": 1,}}]", reviews[0]);
+    let (_, report) = load_plain(&rentals(&list)).unwrap();
+    assert_eq!((report.purchases, report.rejected()), (1, 2));
+    assert!(report.to_string().contains("reviews.json, line 2: not a JSON object"), "{report}");
 }
 
 #[test]
@@ -108,14 +118,6 @@ fn faults_are_counted_and_named() {
         (with("user_id", "\"a\\nb\""), "column `user_id`: an id must not hold control"),
         (with("review_date", "\"February 30, 2016\""), "column `review_date`: `February 30, 2016` is not a date"),
         (with("review_date", "1461110400"), "column `review_date`: `1461110400` is not a date"),
-        (with("age", "\"old\""), "column `age`: `old` is not a finite number"),
-        (with("age", "1e300"), "column `age`: `1"),
-        (with("age", "{\"years\": 3}"), "column `age`: `{…}` is not a finite number"),
-        (with("height", "\"170cm\""), "column `height`: `170cm` is not a height"),
-        (with("height", "\"5' 13\\\"\""), "column `height`: `5' 13\"` is not a height"),
-        (with("weight", "137"), "column `weight`: `137` is not a weight in pounds"),
-        (with("weight", "\"-3lbs\""), "column `weight`: `-3lbs` is not a weight"),
-        (with("category", "false"), "column `category`: `false` is not a text"),
     ];
     for (line, says) in &cases {
         let dir = rentals(&format!("{LINES}{line}"));
@@ -126,6 +128,22 @@ fn faults_are_counted_and_named() {
         let error = load(dir.path(), &strict).expect_err(line);
         assert!(error.is_bad_input() && error.to_string().contains(says), "{error}");
     }
+    // What is wrong with an attribute costs nothing but its value.
+    let cells = [
+        (with("age", "\"old\""), "column `age`: `old` is not a finite number"),
+        (with("age", "1e300"), "column `age`: `1"),
+        (with("age", "{\"years\": 3}"), "column `age`: `{…}` is not a finite number"),
+        (with("height", "\"170cm\""), "column `height`: `170cm` is not a height"),
+        (with("height", "\"5' 13\\\"\""), "column `height`: `5' 13\"` is not a height"),
+        (with("weight", "137"), "column `weight`: `137` is not a weight in pounds"),
+        (with("weight", "\"-3lbs\""), "column `weight`: `-3lbs` is not a weight"),
+        (with("category", "false"), "column `category`: `false` is not a text"),
+    ];
+    for (line, says) in &cells {
+        let (dataset, report) = load_plain(&rentals(&format!("{LINES}{line}"))).unwrap();
+        assert_eq!((dataset.purchases.len(), report.rejected(), report.unreadable.len()), (6, 0, 1), "{line}");
+        assert!(report.to_string().contains("reviews.json, line 7") && report.to_string().contains(says), "{report}");
+    }
     // All of them, and broken UTF-8, in the reject file.
     let dir = rentals("");
     let mut bytes = LINES.as_bytes().to_vec();
@@ -134,7 +152,7 @@ fn faults_are_counted_and_named() {
     std::fs::write(dir.path().join("reviews.json"), bytes).unwrap();
     let rejects = dir.path().join("rejects.csv");
     let (_, report) =
-        load(dir.path(), &LoadOptions { rejects: Some(rejects.clone()), ..LoadOptions::default() }).unwrap();
+        load(dir.path(), &LoadOptions { rejects: Some(rejects.clone()), ..any_rejects() }).unwrap();
     assert_eq!(report.rejected() as usize, cases.len() + 1);
     let written = std::fs::read_to_string(rejects).unwrap();
     assert!(
@@ -181,7 +199,7 @@ proptest! {
             }
         }
         let dir = folder(&[("dataset.toml", "preset = \"rent-the-runway\""), ("a.json", &text)]);
-        let loaded = load_in_blocks(dir.path(), &LoadOptions::default(), block);
+        let loaded = load_in_blocks(dir.path(), &any_rejects(), block);
         if usable == 0 {
             prop_assert!(loaded.is_err());
         } else {
@@ -212,7 +230,7 @@ proptest! {
             let name = if compressed { "a.json.gz" } else { "a.json" };
             let written = if compressed && at.is_multiple_of(2) { gzip(&bytes) } else { bytes };
             std::fs::write(dir.path().join(name), written).unwrap();
-            if let Ok((dataset, report)) = load_in_blocks(dir.path(), &LoadOptions::default(), block) {
+            if let Ok((dataset, report)) = load_in_blocks(dir.path(), &any_rejects(), block) {
                 prop_assert_eq!(dataset.purchases.len(), report.purchases);
                 prop_assert!(dataset.purchases.article.iter().all(|&a| (a as usize) < dataset.articles.len()));
                 let rows = dataset.customers.len();

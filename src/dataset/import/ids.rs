@@ -1,0 +1,96 @@
+//! Ids as files write them: with blanks around, as floats, with zeros lost.
+
+use super::values::is_blank;
+use crate::domain::IdTable;
+use std::borrow::Cow;
+
+/// How the ids of one column are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum IdStyle {
+    #[default]
+    Text,
+    /// Whole numbers as floats, `706016001.0`: a data frame makes them of a column with missing values.
+    Floats,
+}
+
+impl IdStyle {
+    /// The style of a column by some of its ids: floats if one looks like `17.0` and none has a fraction.
+    pub fn of<'a>(ids: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut floats = 0;
+        for id in ids {
+            match id.trim().split_once('.') {
+                Some((whole, zeros)) if is_digits(whole) && is_zeros(zeros) => floats += 1,
+                Some(_) => return Self::Text,
+                None => {}
+            }
+        }
+        if floats > 0 { Self::Floats } else { Self::Text }
+    }
+
+    /// The id of a cell.
+    pub fn clean(self, cell: &str) -> &str {
+        let bytes = cell.as_bytes();
+        let has_blanks = bytes.first().is_some_and(|&b| is_blank(b)) || bytes.last().is_some_and(|&b| is_blank(b));
+        let id = if has_blanks { cell.trim_matches(|c: char| c.is_whitespace()) } else { cell };
+        if self == Self::Text {
+            return id;
+        }
+        match id.split_once('.') {
+            Some((whole, zeros)) if is_digits(whole) && is_zeros(zeros) => whole,
+            _ => id,
+        }
+    }
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn is_zeros(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b == b'0')
+}
+
+/// Most digits that ids are padded to.
+const LONGEST_PADDED: usize = 20;
+
+/// A known id that an unknown one was probably meant to be: with the zeros it lost or has too many of, without
+/// `.0`, or in other letters.
+pub(super) fn similar(id: &str, known: &IdTable) -> Option<String> {
+    let whole = id.split_once('.').filter(|(_, zeros)| is_zeros(zeros)).map_or(id, |(whole, _)| whole);
+    let mut candidates = vec![Cow::Borrowed(whole), id.to_lowercase().into(), id.to_uppercase().into()];
+    if is_digits(whole) {
+        candidates.push(whole.trim_start_matches('0').into());
+        candidates.extend((whole.len() + 1..=LONGEST_PADDED).map(|width| format!("{whole:0>width$}").into()));
+        candidates.push(format!("{whole}.0").into());
+    }
+    candidates.into_iter().find(|other| *other != id && known.find(other).is_some()).map(Cow::into_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_and_blanks_are_cleaned() {
+        assert_eq!(IdStyle::of(["706016001.0", "7", ""]), IdStyle::Floats);
+        assert_eq!(IdStyle::of(["1.0", "1.5"]), IdStyle::Text);
+        assert_eq!(IdStyle::of(["1.0", "v1.a"]), IdStyle::Text);
+        assert_eq!(IdStyle::of(["1", "2"]), IdStyle::Text);
+        assert_eq!(IdStyle::Floats.clean(" 706016001.0 "), "706016001");
+        assert_eq!(IdStyle::Floats.clean("007"), "007");
+        assert_eq!(IdStyle::Text.clean("\t1.0\u{a0}"), "1.0");
+        assert_eq!(IdStyle::Text.clean("é a"), "é a");
+    }
+
+    #[test]
+    fn ids_that_look_alike_are_found() {
+        let known: IdTable = ["0493995001", "SKU-1", "17", "9.0"].into_iter().collect();
+        let similar = |id: &str| similar(id, &known);
+        assert_eq!(similar("493995001").as_deref(), Some("0493995001"));
+        assert_eq!(similar("sku-1").as_deref(), Some("SKU-1"));
+        assert_eq!(similar("17.0").as_deref(), Some("17"));
+        assert_eq!(similar("0017").as_deref(), Some("17"));
+        assert_eq!(similar("9").as_deref(), Some("9.0"));
+        assert_eq!(similar("18"), None);
+    }
+}

@@ -1,0 +1,348 @@
+//! How times of purchases are written.
+//!
+//! [`TimeFormat`] is the notation of one column, [`TimeReader`] reads one or several columns as a [`Moment`], and
+//! [`detect`] finds the notation of texts.
+
+pub(super) mod detect;
+mod iso;
+mod reader;
+mod zone;
+
+pub(super) use reader::{TimePlan, TimeReader};
+pub(super) use zone::Zone;
+
+use crate::{dataset::TimeUnit, domain::Timestamp};
+use jiff::fmt::strtime::{self, BrokenDownTime};
+use std::borrow::Cow;
+use time::{Date, macros::format_description};
+
+/// The notation of a time column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum TimeFormat {
+    /// `2020-09-22`, or midnight of it: `2020-09-22 00:00:00`, `2020-09-22T00:00:00Z`.
+    Date,
+    /// `September 22, 2020`
+    LongDate,
+    /// `20200922`
+    CompactDate,
+    /// `2020-09-22 10:00:00`, with or without a zone behind it.
+    DateTime,
+    /// `2020-09-22T10:00:00+02:00`
+    Rfc3339,
+    UnixSeconds,
+    UnixMillis,
+    UnixMicros,
+    UnixNanos,
+    /// A number of days from a start that nobody knows.
+    DayNumber,
+    /// Like that of `strptime`, such as `%m/%d/%Y %H:%M`.
+    Pattern(Pattern),
+    /// Whichever notation the first rows are in.
+    Auto,
+    /// Behind a date: a clock such as `18:07`, `18:07:30` or `1807`.
+    Clock,
+    /// Behind a date: the seconds or milliseconds that have passed.
+    Seconds,
+    Millis,
+}
+
+/// A moment to the millisecond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) struct Moment {
+    pub time: Timestamp,
+    /// Below 1,000.
+    pub millis: u16,
+}
+
+impl Moment {
+    /// `None` outside 1970 to 2106.
+    pub fn from_millis(millis: i64) -> Option<Self> {
+        let time = u32::try_from(millis.div_euclid(1000)).ok().map(Timestamp)?;
+        Some(Self { time, millis: millis.rem_euclid(1000) as u16 })
+    }
+}
+
+/// What a text says of a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Parsed {
+    /// Milliseconds since 1970, in UTC.
+    Utc(i64),
+    /// Milliseconds since 1970 as a clock showed them, somewhere.
+    Local(i64),
+}
+
+/// The names of the formats that have one.
+static NAMES: [(&str, TimeFormat); 14] = [
+    ("date", TimeFormat::Date),
+    ("long-date", TimeFormat::LongDate),
+    ("compact-date", TimeFormat::CompactDate),
+    ("date-time", TimeFormat::DateTime),
+    ("rfc3339", TimeFormat::Rfc3339),
+    ("unix-seconds", TimeFormat::UnixSeconds),
+    ("unix-millis", TimeFormat::UnixMillis),
+    ("unix-micros", TimeFormat::UnixMicros),
+    ("unix-nanos", TimeFormat::UnixNanos),
+    ("day-number", TimeFormat::DayNumber),
+    ("auto", TimeFormat::Auto),
+    ("clock", TimeFormat::Clock),
+    ("seconds", TimeFormat::Seconds),
+    ("millis", TimeFormat::Millis),
+];
+
+impl TryFrom<String> for TimeFormat {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        if let Some((_, format)) = NAMES.iter().find(|(name, _)| *name == text) {
+            return Ok(format.clone());
+        }
+        if text.contains('%') {
+            return Pattern::new(&text).map(Self::Pattern);
+        }
+        let names: Vec<&str> = NAMES.iter().map(|(name, _)| *name).collect();
+        Err(format!(
+            "`{text}` is not a time format: one of {}, or a pattern such as \"%m/%d/%Y %H:%M\"",
+            names.join(", ")
+        ))
+    }
+}
+
+impl TimeFormat {
+    /// A text as a moment in UTC, to the second.
+    pub fn parse(&self, text: &str) -> Option<Timestamp> {
+        let (Parsed::Utc(millis) | Parsed::Local(millis)) = self.parsed(text)?;
+        Moment::from_millis(millis).map(|moment| moment.time)
+    }
+
+    fn parsed(&self, text: &str) -> Option<Parsed> {
+        match self {
+            Self::Date => {
+                let written = iso::parse(text)?;
+                let is_midnight = written.local % iso::DAY == 0 && matches!(written.offset, None | Some(0));
+                is_midnight.then_some(Parsed::Utc(written.local))
+            }
+            Self::LongDate => {
+                let format = format_description!("[month repr:long] [day padding:none], [year]");
+                let midnight = Date::parse(text.trim(), format).ok()?.midnight().assume_utc();
+                Some(Parsed::Utc(midnight.unix_timestamp() * 1000))
+            }
+            Self::CompactDate => compact_date(text).map(Parsed::Utc),
+            Self::DateTime => {
+                let written = iso::parse(text).filter(|written| written.has_clock)?;
+                Some(match written.offset {
+                    Some(offset) => Parsed::Utc(written.local - offset),
+                    None => Parsed::Local(written.local),
+                })
+            }
+            Self::Rfc3339 => {
+                let written = iso::parse(text).filter(|written| written.has_clock)?;
+                Some(Parsed::Utc(written.local - written.offset?))
+            }
+            Self::UnixSeconds => units(text, 1).map(Parsed::Utc),
+            Self::UnixMillis => units(text, 1_000).map(Parsed::Utc),
+            Self::UnixMicros => units(text, 1_000_000).map(Parsed::Utc),
+            Self::UnixNanos => units(text, 1_000_000_000).map(Parsed::Utc),
+            Self::DayNumber => {
+                let day = text.trim().parse::<f64>().ok().filter(|day| day.fract() == 0.0)?;
+                (0.0..=49_710.0).contains(&day).then_some(Parsed::Utc(day as i64 * iso::DAY))
+            }
+            Self::Pattern(pattern) => pattern.parsed(text),
+            Self::Clock => iso::parse_clock(text).map(Parsed::Local),
+            Self::Seconds => units(text, 1).map(Parsed::Local),
+            Self::Millis => units(text, 1_000).map(Parsed::Local),
+            // Replaced by what the first rows show before any text is read.
+            Self::Auto => None,
+        }
+    }
+
+    /// What a valid text is, for "… is not X".
+    pub fn expected(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Date => "a date (2020-09-22) between 1970 and 2106",
+            Self::LongDate => "a date (September 22, 2020) between 1970 and 2106",
+            Self::CompactDate => "a date (20200922) between 1970 and 2106",
+            Self::DateTime => "a date and time (2020-09-22 10:00:00) between 1970 and 2106",
+            Self::Rfc3339 => "a moment (2020-09-22T10:00:00Z) between 1970 and 2106",
+            Self::UnixSeconds => "a moment between 1970 and 2106 in seconds since 1970",
+            Self::UnixMillis => "a moment between 1970 and 2106 in milliseconds since 1970",
+            Self::UnixMicros => "a moment between 1970 and 2106 in microseconds since 1970",
+            Self::UnixNanos => "a moment between 1970 and 2106 in nanoseconds since 1970",
+            Self::DayNumber => "a whole number of days from 0 to 49710",
+            Self::Pattern(pattern) => {
+                return Cow::Owned(format!("a time like {} between 1970 and 2106", pattern.0));
+            }
+            Self::Auto => "a time",
+            Self::Clock => "a clock (18:07, 18:07:30 or 1807)",
+            Self::Seconds => "a number of seconds",
+            Self::Millis => "a number of milliseconds",
+        })
+    }
+
+    /// The format as a description writes it.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Pattern(pattern) => &pattern.0,
+            other => NAMES.iter().find(|(_, format)| format == other).map_or("", |(name, _)| name),
+        }
+    }
+
+    pub fn unit(&self) -> TimeUnit {
+        match self {
+            Self::Date | Self::LongDate | Self::CompactDate | Self::DayNumber => TimeUnit::Day,
+            Self::Pattern(pattern) if !pattern.has_clock() => TimeUnit::Day,
+            _ => TimeUnit::Second,
+        }
+    }
+
+    /// Whether texts of this format only say how much later than a date a moment is.
+    pub fn is_part(&self) -> bool {
+        matches!(self, Self::Clock | Self::Seconds | Self::Millis)
+    }
+
+    /// Whether the moments lie on the calendar, so that they can be early, late or in the future.
+    pub fn is_calendar(&self) -> bool {
+        *self != Self::DayNumber
+    }
+}
+
+/// `20200922`, and `20200922.0`, which is how a data frame writes it beside missing values.
+fn compact_date(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let digits = text.strip_suffix(".0").unwrap_or(text);
+    let number: i64 = digits.parse().ok().filter(|_| digits.len() == 8)?;
+    Some(iso::days_since_1970(number / 10_000, number / 100 % 100, number % 100)? * iso::DAY)
+}
+
+/// Whole or fractional units, `per_second` to the second, in milliseconds.
+fn units(text: &str, per_second: i64) -> Option<i64> {
+    if let Ok(units) = text.parse::<u64>() {
+        let seconds = i64::try_from(units).ok()? / per_second;
+        let rest = i64::try_from(units).ok()? % per_second;
+        return seconds.checked_mul(1000)?.checked_add(rest * 1000 / per_second);
+    }
+    let units = text.trim().parse::<f64>().ok().filter(|units| units.is_finite() && *units >= 0.0)?;
+    // A float cast saturates, and what saturates is out of range for a moment.
+    Some((units / per_second as f64 * 1000.0) as i64)
+}
+
+/// A pattern like that of `strptime`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pattern(String);
+
+impl Pattern {
+    /// # Errors
+    /// What is wrong with the pattern.
+    pub fn new(text: &str) -> Result<Self, String> {
+        let wrong = |why: String| format!("the time pattern \"{text}\" cannot be used: {why}");
+        let pattern = Self(text.to_owned());
+        let written = pattern.example(13).map_err(|error| wrong(error.to_string()))?;
+        let parsed = BrokenDownTime::parse(text, &written).map_err(|error| wrong(error.to_string()))?;
+        if parsed.timestamp().is_none() && parsed.to_date().is_err() {
+            return Err(wrong("it needs a year, a month and a day".to_owned()));
+        }
+        Ok(pattern)
+    }
+
+    /// A day in 2020 at this hour, written by the pattern.
+    fn example(&self, hour: i8) -> Result<String, jiff::Error> {
+        let moment = jiff::civil::date(2020, 9, 22).at(hour, 0, 0, 0).to_zoned(jiff::tz::TimeZone::UTC)?;
+        strtime::format(&self.0, &moment)
+    }
+
+    fn has_clock(&self) -> bool {
+        self.example(1).ok() != self.example(13).ok()
+    }
+
+    fn parsed(&self, text: &str) -> Option<Parsed> {
+        let parsed = BrokenDownTime::parse(&self.0, text.trim()).ok()?;
+        if let Some(moment) = parsed.timestamp() {
+            return Some(Parsed::Utc(moment.as_millisecond()));
+        }
+        let date = parsed.to_date().ok()?;
+        let clock = match parsed.hour() {
+            Some(_) => parsed.to_time().ok()?,
+            None => jiff::civil::Time::midnight(),
+        };
+        let shown = date.to_datetime(clock).to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond();
+        Some(match parsed.offset() {
+            Some(offset) => Parsed::Utc(shown - i64::from(offset.seconds()) * 1000),
+            None if parsed.hour().is_none() => Parsed::Utc(shown),
+            None => Parsed::Local(shown),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_notation_is_read_and_others_refused() {
+        let midnight = Timestamp::parse("2020-09-22").unwrap();
+        let ten = Timestamp(midnight.0 + 36_000);
+        for (format, text, expected) in [
+            (TimeFormat::Date, "2020-09-22", Some(midnight)),
+            (TimeFormat::Date, "2020-09-22 00:00:00", Some(midnight)),
+            (TimeFormat::Date, "2020-09-22T00:00:00Z", Some(midnight)),
+            (TimeFormat::Date, "2020-09-22T10:00:00Z", None),
+            (TimeFormat::Date, "22.09.2020", None),
+            (TimeFormat::LongDate, "September 22, 2020", Some(midnight)),
+            (TimeFormat::LongDate, "January 1, 1970", Some(Timestamp(0))),
+            (TimeFormat::LongDate, "February 30, 2016", None),
+            (TimeFormat::LongDate, "April 20, 1969", None),
+            (TimeFormat::LongDate, "April 20, 2216", None),
+            (TimeFormat::LongDate, "Apr 20, 2016", None),
+            (TimeFormat::LongDate, "2020-09-22", None),
+            (TimeFormat::CompactDate, "20200922", Some(midnight)),
+            (TimeFormat::CompactDate, "20200922.0", Some(midnight)),
+            (TimeFormat::CompactDate, "20201322", None),
+            (TimeFormat::DateTime, "2020-09-22 10:00:00", Some(ten)),
+            (TimeFormat::DateTime, "2020-09-22 10:00:00 UTC", Some(ten)),
+            (TimeFormat::DateTime, "2020-09-22 12:00:00 +0200", Some(ten)),
+            (TimeFormat::DateTime, "2020-09-22", None),
+            (TimeFormat::Rfc3339, "2020-09-22T12:00:00+02:00", Some(ten)),
+            (TimeFormat::Rfc3339, "2020-09-22 10:00:00+00", Some(ten)),
+            (TimeFormat::Rfc3339, "2020-09-22 10:00:00", None),
+            (TimeFormat::Rfc3339, "2020-09-22", None),
+            (TimeFormat::UnixSeconds, "1600768800", Some(ten)),
+            (TimeFormat::UnixSeconds, "1600768800.9", Some(ten)),
+            (TimeFormat::UnixSeconds, "1600768800000", None),
+            (TimeFormat::UnixSeconds, "18446744073709551615", None),
+            (TimeFormat::UnixSeconds, "-1", None),
+            (TimeFormat::UnixSeconds, "nan", None),
+            (TimeFormat::UnixMillis, "1600768800999", Some(ten)),
+            (TimeFormat::UnixMillis, "", None),
+            (TimeFormat::UnixMicros, "1600768800999999", Some(ten)),
+            (TimeFormat::UnixNanos, "1600768800999999999", Some(ten)),
+            (TimeFormat::DayNumber, "18527", Some(midnight)),
+            (TimeFormat::DayNumber, "0", Some(Timestamp(0))),
+            (TimeFormat::DayNumber, "1.5", None),
+            (TimeFormat::DayNumber, "-1", None),
+        ] {
+            assert_eq!(format.parse(text), expected, "{format:?} {text}");
+        }
+    }
+
+    #[test]
+    fn patterns_are_read() {
+        let ten = Timestamp::parse("2020-09-02T10:05:00Z").unwrap();
+        let pattern = |text: &str| TimeFormat::try_from(text.to_owned()).unwrap();
+        for (format, text) in [
+            ("%m/%d/%Y %H:%M", "9/2/2020 10:05"),
+            ("%d.%m.%Y %H:%M:%S", "02.09.2020 10:05:00"),
+            ("%d %b %Y, %I:%M %p", "2 Sep 2020, 10:05 AM"),
+            ("%Y-%m-%d %H:%M:%S %z", "2020-09-02 12:05:00 +0200"),
+            ("%Y%m%d%H%M", "202009021005"),
+            ("%s", &ten.0.to_string()),
+        ] {
+            assert_eq!(pattern(format).parse(text), Some(ten), "{format} {text}");
+            assert_eq!(pattern(format).unit(), TimeUnit::Second, "{format}");
+        }
+        assert_eq!(pattern("%d.%m.%Y").parse("02.09.2020"), Timestamp::parse("2020-09-02").ok());
+        assert_eq!(pattern("%d.%m.%Y").unit(), TimeUnit::Day);
+        assert_eq!(pattern("%m/%d/%Y").parse("13/1/2020"), None);
+        for (wrong, says) in [("%H:%M", "year"), ("%Y-%m-%q", "%Y-%m-%q"), ("yesterday", "one of date")] {
+            let error = TimeFormat::try_from(wrong.to_owned()).unwrap_err();
+            assert!(error.contains(says), "{wrong}: {error}");
+        }
+    }
+}
