@@ -210,7 +210,7 @@ fn show(runs: &Runs, id: &str, json: bool) -> anyhow::Result<()> {
         let names: Vec<&String> = rows[0].metrics.keys().collect();
         let mut table = Table::new(["metric"].into_iter().chain(rows.iter().map(|row| row.name.as_str())));
         for name in names {
-            let values = rows.iter().map(|row| number(row.metrics.get(name).copied()));
+            let values = rows.iter().map(|row| row.shown(name).unwrap_or_else(|| "-".to_owned()));
             table.row([name.clone()].into_iter().chain(values));
         }
         print!("{}", table.text());

@@ -27,6 +27,11 @@ impl<'a> Ease<'a> {
     /// λ is chosen with so many articles at most, the most bought ones: an inverse costs the cube of their number.
     const TUNED_ARTICLES: usize = 4_000;
 
+    /// With a given λ over the whole catalogue.
+    pub fn with_lambda(known: Known<'a>, lambda: f32) -> Self {
+        Self::of(known, lambda, known.articles())
+    }
+
     fn of(known: Known<'a>, lambda: f32, most_articles: usize) -> Self {
         let bought = Interactions::of(known);
         let buyers = bought.transposed(known.articles());
@@ -120,6 +125,6 @@ impl<'a> Tunable<'a> for Ease<'a> {
     }
 
     fn fit(known: Known<'a>, lambda: f32) -> Self {
-        Self::of(known, lambda, known.articles())
+        Self::with_lambda(known, lambda)
     }
 }

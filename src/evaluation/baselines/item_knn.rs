@@ -31,7 +31,7 @@ struct Neighbours {
     lists: Vec<Box<[(u32, f32)]>>,
 }
 
-impl ItemKnn<'_> {
+impl<'a> ItemKnn<'a> {
     pub const NAME: &'static str = "item-knn";
     /// Neighbours an article keeps where memory is no matter: enough to rank as if it kept all.
     const NEIGHBOURS: usize = 1_000;
@@ -39,6 +39,11 @@ impl ItemKnn<'_> {
     const TOTAL: usize = 1 << 25;
     /// Older articles count too little to move a rank.
     const LEAST: f32 = 1e-4;
+
+    /// The textbook's: all neighbours, no shrinkage, and all of the history alike.
+    pub fn plain(known: Known<'a>) -> Self {
+        Self::fit(known, Settings { neighbours: Self::NEIGHBOURS, shrinkage: 0.0, decay: 1.0 })
+    }
 
     /// As many neighbours as fit the memory set aside, at most [`Self::NEIGHBOURS`].
     fn most_neighbours(known: Known<'_>) -> usize {

@@ -28,12 +28,12 @@ fn counted_back(purchases: usize) -> Timestamp {
 
 impl<'a> Known<'a> {
     /// The purchases to learn from.
-    pub(super) fn bought(self) -> Vec<Bought> {
+    pub(super) fn bought(self) -> Box<dyn Iterator<Item = Bought> + 'a> {
         let purchases = &self.dataset.purchases;
         if self.dataset.time_unit != TimeUnit::Position {
-            let bought =
-                |&row: &u32| (purchases.article[row as usize], purchases.time[row as usize], purchases.weight_of(row));
-            return self.train.iter().map(bought).collect();
+            return Box::new(self.train.iter().map(|&row| {
+                (purchases.article[row as usize], purchases.time[row as usize], purchases.weight_of(row))
+            }));
         }
         let mut bought = Vec::with_capacity(self.train.len());
         self.by_customer(|_, rows| {
@@ -42,7 +42,7 @@ impl<'a> Known<'a> {
                 (purchases.article[row as usize], counted_back(count - 1 - at), purchases.weight_of(row))
             }));
         });
-        bought
+        Box::new(bought.into_iter())
     }
 
     /// The moment of the last purchase to learn from.

@@ -28,7 +28,7 @@ impl Popularity {
     }
 
     pub(super) fn new(name: &'static str, known: Known<'_>, settings: counters::Popularity) -> Self {
-        let counts = settings.counts(known.articles(), known.bought().into_iter(), known.now());
+        let counts = settings.counts(known.articles(), known.bought(), known.now());
         Self { name, settings, counts }
     }
 

@@ -229,7 +229,8 @@ fn ials_finds_who_buys_what() {
         let group = customer as usize / 20 * 10;
         let highest_other =
             (0..20).filter(|a| !(group..group + 10).contains(a)).map(|a| scores[a]).fold(-9.0, f32::max);
-        assert!(scores[lacking] > 0.5 && highest_other < 0.1, "{scores:?}");
+        // The lacking article is known to be lacking as well, so it scores less than those bought.
+        assert!(scores[lacking] > 0.1 && highest_other < 0.01, "{scores:?}");
     }
 }
 
