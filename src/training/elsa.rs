@@ -44,12 +44,13 @@ impl<'a> Baskets<'a> {
         config: &TrainingConfig,
     ) -> Self {
         let rows = Rows::of(dataset, histories, rows, config.training.half_life_days);
-        let (batch_size, seed) = (config.training.batch_size, config.training.seed);
+        let query = config.elsa.unwrap_or_default();
+        let customers_a_step = rows.len().div_ceil(query.steps);
         Self {
             customers: EncodedCustomers::new(encoder, dataset, histories),
-            query: config.elsa.unwrap_or_default(),
+            query,
             items: encoder.items(),
-            shuffle: Shuffle::new(rows.len(), batch_size, seed),
+            shuffle: Shuffle::new(rows.len(), customers_a_step, config.training.seed),
             rows,
         }
     }
@@ -95,7 +96,7 @@ pub(super) fn with_padding(table: &[f32], dim: usize) -> Vec<f32> {
 
 /// The query side over a padded table.
 pub(super) fn query_graph<'a>(name: &'a str, table: &'a [f32], dim: usize, elsa: ElsaConfig) -> onnx::TowerGraph<'a> {
-    let ElsaConfig { length, decay } = elsa;
+    let ElsaConfig { length, decay, .. } = elsa;
     let rows = table.len() / dim;
     let history = onnx::Input::History { name: source::HISTORY, table, rows, dim, at: 0, length, decay };
     onnx::TowerGraph { name, widths: (length, 0), inputs: vec![history], layers: Vec::new(), normalize: false }

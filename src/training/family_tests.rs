@@ -18,9 +18,9 @@ use crate::{
 use std::{path::Path, sync::Arc};
 
 const ELSA: &str = "model = { name = \"small\", family = \"elsa\", dim = 8 }
-    elsa = { length = 12 }
+    elsa = { length = 12, steps = 4 }
     optimizer = { learning_rate = 0.05 }
-    training = { epochs = 6, batch_size = 8, threads = 1, patience = 0 }
+    training = { epochs = 6, threads = 1, patience = 0 }
     split = { protocol = \"leave-one-out\" }";
 
 const FREQUENCY: &str = "model = { name = \"again\", family = \"frequency\" }
@@ -111,7 +111,7 @@ impl<'a> Ask<'a> {
 #[test]
 fn a_resumed_run_of_elsa_ends_in_the_same_bits() {
     for (changes, stops) in
-        [(&[][..], &[2, 9][..]), (&["training.refit=validation", "training.patience=2", "training.epochs=4"], &[3, 18])]
+        [(&[][..], &[2, 9][..]), (&["training.refit=validation", "training.patience=2", "training.epochs=4"], &[3, 13])]
     {
         let config = config(ELSA, changes);
         let straight = tempfile::tempdir().unwrap();
