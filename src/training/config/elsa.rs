@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 pub struct ElsaConfig {
     /// Purchases of a customer that a query reads, at most: the latest ones.
     pub length: usize,
-    /// The weight of a purchase in the query is this to the power of its position, the latest having position 0.
+    /// The weight of a purchase in the query is this to the power of its position, the latest
+    /// having position 0.
     pub decay: f32,
-    /// Optimiser steps an epoch, each over as many customers as that takes. In place of `training.batch_size`, because a
-    /// step costs nearly the same however many customers it holds.
+    /// Optimiser steps an epoch, each over as many customers as that takes. In place of
+    /// `training.batch_size`, because a step costs nearly the same however many customers it holds.
     pub steps: usize,
 }
 
