@@ -1,5 +1,6 @@
-//! `frequency.json`: the settings of a bundle that counts purchases instead of embedding customers. Such a bundle has
-//! neither towers nor vectors, nor an index; its vocabularies, popularity and golden requests are like those of others.
+//! `frequency.json`: the settings of a bundle that counts purchases instead of embedding customers.
+//! Such a bundle has neither towers nor vectors, nor an index; its vocabularies, popularity and
+//! golden requests are like those of others.
 
 use super::{BundleError, Golden, GoldenHit, GoldenQuery, files, golden::same_ranking};
 use crate::{
@@ -9,7 +10,8 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// The moment at which golden requests are asked; their histories say how many days before it things were bought.
+/// The moment at which golden requests are asked; their histories say how many days before it
+/// things were bought.
 const AT: Timestamp = Timestamp(u32::MAX);
 
 /// How purchases count.
@@ -53,11 +55,12 @@ impl FrequencySettings {
         }
     }
 
-    /// Asks every golden request: its `indices` are the items of a history, its `numbers` how many days before the
-    /// request each was bought, then how much each counts.
+    /// Asks every golden request: its `indices` are the items of a history, its `numbers` how many
+    /// days before the request each was bought, then how much each counts.
     ///
     /// # Errors
-    /// [`BundleError::Golden`] for the first request that is answered differently, is malformed, or when there is none.
+    /// [`BundleError::Golden`] for the first request that is answered differently, is malformed, or
+    /// when there is none.
     pub(super) fn check_golden(&self, path: &Path, golden: &Golden, items: usize) -> Result<(), BundleError> {
         let fail = |request, reason: &str| {
             Err(BundleError::Golden { path: path.to_owned(), request, reason: reason.to_owned() })

@@ -1,4 +1,5 @@
-//! The family `frequency` as a scorer: the customer's own articles as the server ranks them, then the popular ones.
+//! The family `frequency` as a scorer: the customer's own articles as the server ranks them, then
+//! the popular ones.
 
 use super::{EvaluationError, Scorer};
 use crate::{
@@ -7,7 +8,8 @@ use crate::{
     dataset::{Case, Dataset, Histories, TimeUnit},
 };
 
-/// Scores stand for places: own articles have whole numbers from 2 on, all others a share of the best seller's sales.
+/// Scores stand for places: own articles have whole numbers from 2 on, all others a share of the
+/// best seller's sales.
 pub struct FrequencyScorer<'a> {
     name: String,
     personal: PersonalFrequency,
@@ -18,7 +20,8 @@ pub struct FrequencyScorer<'a> {
 }
 
 impl<'a> FrequencyScorer<'a> {
-    /// `popularity`: how well each article of the dataset sells; `None` for articles that are never recommended.
+    /// `popularity`: how well each article of the dataset sells; `None` for articles that are never
+    /// recommended.
     pub fn new(
         name: &str,
         personal: PersonalFrequency,
@@ -32,8 +35,8 @@ impl<'a> FrequencyScorer<'a> {
         Self { name: name.to_owned(), personal, popularity, dataset, histories }
     }
 
-    /// The customer's own articles at the moment of a case. What was bought at that very moment is not known, as in
-    /// serving, unless time is an order only.
+    /// The customer's own articles at the moment of a case. What was bought at that very moment is
+    /// not known, as in serving, unless time is an order only.
     fn own(&self, case: &Case) -> Vec<(u32, f32)> {
         let purchases = &self.dataset.purchases;
         let dated = self.dataset.time_unit != TimeUnit::Position;

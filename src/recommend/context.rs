@@ -1,9 +1,9 @@
 //! What is known at the moment of a request. Nothing else in the pipeline decides it.
 //!
-//! A request about the past (`at`) must not see what came later: history, reasons and the exclusion of purchases hold
-//! only what was bought before `at`. A purchase of the very moment is left out too, as it is in training: it may be
-//! what the request wants to predict. What does not change with `at`: the catalogue, availability, popularity and the
-//! model are those of today.
+//! A request about the past (`at`) must not see what came later: history, reasons and the exclusion
+//! of purchases hold only what was bought before `at`. A purchase of the very moment is left out
+//! too, as it is in training: it may be what the request wants to predict. What does not change
+//! with `at`: the catalogue, availability, popularity and the model are those of today.
 
 use super::{Customer, Request, Subject};
 use crate::domain::Timestamp;
@@ -18,7 +18,8 @@ pub(super) fn known<'a>(request: &Request<'a>) -> Request<'a> {
 }
 
 impl<'a> Customer<'a> {
-    /// The customer without the purchases made at `at` or later. Purchases without a time were made before.
+    /// The customer without the purchases made at `at` or later. Purchases without a time were made
+    /// before.
     fn known_at(self, at: Timestamp) -> Self {
         // Newest first: what is too late stands at the beginning.
         let late = self.purchase_times.partition_point(|&time| time >= at);

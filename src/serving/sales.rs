@@ -1,7 +1,9 @@
-//! Popularity by the shop's own purchases: counted by the database, kept here, laid over every catalogue that is served.
+//! Popularity by the shop's own purchases: counted by the database, kept here, laid over every
+//! catalogue that is served.
 //!
-//! What was imported is popular at once, whatever the models were trained on. A database that is away or too slow costs
-//! nothing but age: the last count stays, and before the first one popularity is that of the bundles.
+//! What was imported is popular at once, whatever the models were trained on. A database that is
+//! away or too slow costs nothing but age: the last count stays, and before the first one
+//! popularity is that of the bundles.
 
 use super::{PopularityConfig, ServeError, Service, follow::now};
 use crate::{recommend::Catalogue, store::ArticleSales};
@@ -68,8 +70,8 @@ impl Sales {
 }
 
 impl Service {
-    /// Counts the sales where they are due. Takes no lock of the changes: counting millions of purchases takes seconds,
-    /// and a change of an article must not wait for it.
+    /// Counts the sales where they are due. Takes no lock of the changes: counting millions of
+    /// purchases takes seconds, and a change of an article must not wait for it.
     ///
     /// # Errors
     /// When the database cannot count them; the latest count stays.

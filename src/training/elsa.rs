@@ -27,7 +27,8 @@ pub struct Baskets<'a> {
     shuffle: Shuffle,
 }
 
-/// Sparse rows: row `r` holds `items[offsets[r]..offsets[r + 1]]` with the values at the same places.
+/// Sparse rows: row `r` holds `items[offsets[r]..offsets[r + 1]]` with the values at the same
+/// places.
 #[derive(Debug, Default)]
 struct Rows {
     offsets: Vec<usize>,
@@ -44,12 +45,13 @@ impl<'a> Baskets<'a> {
         config: &TrainingConfig,
     ) -> Self {
         let rows = Rows::of(dataset, histories, rows, config.training.half_life_days);
-        let (batch_size, seed) = (config.training.batch_size, config.training.seed);
+        let query = config.elsa.unwrap_or_default();
+        let customers_a_step = rows.len().div_ceil(query.steps);
         Self {
             customers: EncodedCustomers::new(encoder, dataset, histories),
-            query: config.elsa.unwrap_or_default(),
+            query,
             items: encoder.items(),
-            shuffle: Shuffle::new(rows.len(), batch_size, seed),
+            shuffle: Shuffle::new(rows.len(), customers_a_step, config.training.seed),
             rows,
         }
     }
@@ -64,7 +66,8 @@ impl<'a> Baskets<'a> {
         Inputs { rows, indices, numbers: Vec::new() }
     }
 
-    /// The vectors of query rows over an item table: the weighted mean of the rows of the history, zeros without one.
+    /// The vectors of query rows over an item table: the weighted mean of the rows of the history,
+    /// zeros without one.
     pub(super) fn query_vectors(&self, table: &[f32], inputs: &Inputs) -> Vec<f32> {
         let (dim, length) = (table.len() / self.items.max(1), self.query.length);
         let mut vectors = vec![0.0; inputs.rows * dim];
@@ -95,7 +98,7 @@ pub(super) fn with_padding(table: &[f32], dim: usize) -> Vec<f32> {
 
 /// The query side over a padded table.
 pub(super) fn query_graph<'a>(name: &'a str, table: &'a [f32], dim: usize, elsa: ElsaConfig) -> onnx::TowerGraph<'a> {
-    let ElsaConfig { length, decay } = elsa;
+    let ElsaConfig { length, decay, .. } = elsa;
     let rows = table.len() / dim;
     let history = onnx::Input::History { name: source::HISTORY, table, rows, dim, at: 0, length, decay };
     onnx::TowerGraph { name, widths: (length, 0), inputs: vec![history], layers: Vec::new(), normalize: false }
@@ -107,7 +110,8 @@ pub(super) fn item_graph<'a>(name: &'a str, table: &'a [f32], dim: usize) -> onn
     onnx::TowerGraph { name, widths: (1, 0), inputs: vec![row], layers: Vec::new(), normalize: false }
 }
 
-/// The vectors of query rows worked out in f64 from the definition: what a bundle's golden requests expect.
+/// The vectors of query rows worked out in f64 from the definition: what a bundle's golden requests
+/// expect.
 pub(super) fn reference_vectors(table: &[f32], dim: usize, elsa: ElsaConfig, inputs: &Inputs) -> Vec<f32> {
     let padding = (table.len() / dim - 1) as i64;
     let vector = |history: &[i64]| {
@@ -134,9 +138,10 @@ impl Batches<ElsaBatch> for Baskets<'_> {
 }
 
 impl Rows {
-    /// One row for each customer with at least [`FEWEST`] different items among the purchases `rows`. The value of an
-    /// item is the sum of its purchases' weights ([`crate::dataset::Purchases::weight_of`], halved every `half_life`
-    /// days), but at most 1: the model asks whether something is bought, not how often.
+    /// One row for each customer with at least [`FEWEST`] different items among the purchases
+    /// `rows`. The value of an item is the sum of its purchases' weights
+    /// ([`crate::dataset::Purchases::weight_of`], halved every `half_life` days), but at most 1:
+    /// the model asks whether something is bought, not how often.
     fn of(dataset: &Dataset, histories: &Histories, rows: &[u32], half_life: Option<f32>) -> Self {
         let purchases = &dataset.purchases;
         let mut wanted = vec![false; purchases.len()];

@@ -1,4 +1,5 @@
-//! Runs of the families `elsa` and `frequency` on a small shop of two tastes, from files of settings to served answers.
+//! Runs of the families `elsa` and `frequency` on a small shop of two tastes, from files of
+//! settings to served answers.
 
 use super::{
     Model, Outcome, Trained, TrainingConfig,
@@ -18,9 +19,9 @@ use crate::{
 use std::{path::Path, sync::Arc};
 
 const ELSA: &str = "model = { name = \"small\", family = \"elsa\", dim = 8 }
-    elsa = { length = 12 }
+    elsa = { length = 12, steps = 4 }
     optimizer = { learning_rate = 0.05 }
-    training = { epochs = 6, batch_size = 8, threads = 1, patience = 0 }
+    training = { epochs = 6, threads = 1, patience = 0 }
     split = { protocol = \"leave-one-out\" }";
 
 const FREQUENCY: &str = "model = { name = \"again\", family = \"frequency\" }
@@ -111,7 +112,7 @@ impl<'a> Ask<'a> {
 #[test]
 fn a_resumed_run_of_elsa_ends_in_the_same_bits() {
     for (changes, stops) in
-        [(&[][..], &[2, 9][..]), (&["training.refit=validation", "training.patience=2", "training.epochs=4"], &[3, 18])]
+        [(&[][..], &[2, 9][..]), (&["training.refit=validation", "training.patience=2", "training.epochs=4"], &[3, 13])]
     {
         let config = config(ELSA, changes);
         let straight = tempfile::tempdir().unwrap();
@@ -143,15 +144,14 @@ fn elsa_answers_guests_by_the_taste_of_the_visit() {
             let number = |id: &String| id[1..].parse::<u32>().unwrap();
             assert!(found.iter().all(|id| taste.contains(&number(id))), "{visit:?}: {found:?}");
         }
-        // What the customer has is most like itself: it stands first unless it is excluded.
+        // Bought articles are recommended again unless they are excluded.
         let purchases = &[("a13", 5), ("a15", 4)];
-        let own = Ask { purchases, ..Ask::new(&snapshot) };
+        let own = Ask { purchases, k: 10, ..Ask::new(&snapshot) };
         let (found, answer) = own.answer();
-        let mut first = found[..2].to_vec();
-        first.sort();
-        assert_eq!((answer.strategy, first), (Strategy::Personalised, vec!["a13".to_owned(), "a15".to_owned()]));
+        let bought = |found: &[String]| ["a13", "a15"].map(|id| found.iter().any(|found| found == id));
+        assert_eq!((answer.strategy, bought(&found)), (Strategy::Personalised, [true, true]));
         let (found, _) = Ask { exclude_purchased: true, ..own }.answer();
-        assert!(!found.contains(&"a13".to_owned()) && !found.contains(&"a15".to_owned()), "{found:?}");
+        assert_eq!(bought(&found), [false, false]);
         // With nothing bought before the moment asked for there is nothing to go by.
         let (_, before) = Ask { at: 4, ..own_of(&snapshot, purchases) }.answer();
         assert_eq!((before.strategy, before.fallback), (Strategy::Popular, Some(Fallback::UnknownCustomer)));
@@ -177,12 +177,12 @@ fn settings_of_one_family_are_refused_in_another() {
     }
 }
 
-/// The small shop, in which customer 0 buys a7 every day.
+/// The small shop, in which every sixth customer buys a7 again and again.
 fn rebuying() -> Dataset {
     let mut dataset = shop();
     let purchases = &mut dataset.purchases;
     for (customer, article) in purchases.customer.iter().zip(&mut purchases.article) {
-        if *customer == 0 {
+        if *customer % 6 == 0 {
             *article = 7;
         }
     }
@@ -194,9 +194,9 @@ fn frequency_bundle(directory: &Path) -> Bundle {
     with_data(&rebuying(), &config, directory, &|| false, |trainer| {
         let trained = finished(trainer.train(false));
         let row = trainer.test(&trained).unwrap();
-        // The shop's customers have their ten articles in hand, so what they bought tells what they buy.
-        assert!(row.metrics["recall@12"] > 0.9, "{:?}", row.metrics);
-        assert!(trained.validation.is_some_and(|value| value > 0.9));
+        // Twelve of twenty articles by chance are .6.
+        assert!(row.metrics["recall@12"] > 0.8, "{:?}", row.metrics);
+        assert!(trained.validation.is_some_and(|value| value > 0.8));
         Bundle::open(&trainer.export(&trained, &[row], directory).unwrap()).unwrap()
     })
 }
@@ -208,7 +208,7 @@ fn frequency_ranks_own_articles_and_fills_with_popular_ones() {
     assert_eq!((bundle.manifest().family.as_str(), bundle.manifest().dim), ("frequency", 0));
     assert!(matches!(bundle.ranking(), Ranking::Frequency(_)) && bundle.index_quality(5, 1).unwrap().is_none());
     let best = (0..20).max_by(|&a, &b| bundle.popularity()[a].total_cmp(&bundle.popularity()[b])).unwrap();
-    assert_eq!(best, 7, "customer 0 alone makes it popular");
+    assert_eq!(best, 7, "those who rebuy make it popular");
     let snapshot = Snapshot::new(Arc::new(bundle), Arc::new(catalogue(&rebuying()))).unwrap();
 
     // Newer than the model, unavailable, bought twice, in days 300 to 390.
@@ -222,6 +222,9 @@ fn frequency_ranks_own_articles_and_fills_with_popular_ones() {
     assert_eq!(found[3], "a7", "the most popular of the rest");
     assert_eq!(answer.items[0].reasons[0], Reason::BoughtBefore { times: 2 });
     assert!(!found.contains(&"a4".to_owned()), "unavailable");
+
+    // Years later the order is the same.
+    assert_eq!(Ask { at: 40_000, ..ask() }.answer().0, found);
 
     // Purchases from `at` on are not known.
     assert_eq!(Ask { at: 380, ..ask() }.answer().0[..2], ["a3", "a12"]);

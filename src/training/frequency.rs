@@ -37,8 +37,9 @@ pub(super) fn popularity(dataset: &Dataset, rows: &[u32], counting: &Popularity)
 }
 
 impl Trainer<'_> {
-    /// Chooses the settings on the validation purchases, the half-life of the customer's own first and then that of
-    /// popularity behind it. Without validation purchases the first of each list counts.
+    /// Chooses the settings on the validation purchases, the half-life of the customer's own first
+    /// and then that of popularity behind it. Without validation purchases the first of each list
+    /// counts.
     pub(super) fn choose_frequency(&self, config: &FrequencyConfig) -> Result<Outcome, TrainingError> {
         let io = |source| TrainingError::Io { path: self.directory.clone(), source };
         std::fs::create_dir_all(&self.directory).map_err(io)?;
@@ -98,7 +99,8 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// The best of the candidates by the configured metric, the earlier of two that are alike, and its value.
+    /// The best of the candidates by the configured metric, the earlier of two that are alike, and
+    /// its value.
     fn best(
         &mut self,
         candidates: Vec<FrequencySettings>,
@@ -134,7 +136,8 @@ impl Search<'_> {
     }
 }
 
-/// Golden requests: histories of 0, 3, 6, … purchases, and the scores that the definition gives them, in f64.
+/// Golden requests: histories of 0, 3, 6, … purchases, and the scores that the definition gives
+/// them, in f64.
 pub(super) fn golden(settings: &FrequencySettings, items: usize) -> Golden {
     let queries = (0..GOLDEN).map(|request| {
         let purchases =

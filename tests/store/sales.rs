@@ -47,7 +47,8 @@ fn assert_close(found: &BTreeMap<String, f32>, expected: &[(&str, f32)]) {
 pub async fn purchases_count_less_with_age(db: &Database) {
     assert!(sales(db, 9_999).await.is_empty(), "nothing was bought");
     import(db, "one", &[("a", 1_000), ("b", 1_000), ("b", 990), ("b", 985), ("c", 900), ("d", 901)]).await;
-    // Half a purchase after ten days, 2^-1.5 after fifteen, 2^-9.9 after 99; c is out of the window.
+    // Half a purchase after ten days, 2^-1.5 after fifteen, 2^-9.9 after 99; c is out of the
+    // window.
     let expected = [("a", 1.0), ("b", 1.0 + 0.5 + 0.353_553), ("d", 0.001_046)];
     assert_close(&sales(db, 9_999).await, &expected);
     assert_close(&sales(db, 1_000).await, &expected);

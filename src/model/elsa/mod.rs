@@ -1,9 +1,9 @@
 //! ELSA, a scalable linear shallow autoencoder (Vančura, Alves, Kasalický & Kordík, RecSys 2022).
 //!
-//! A customer is a sparse row `x` over the items, and one table `A` (`items × dim`, rows of unit length) reconstructs it
-//! as `y = x·A·Aᵀ − x`: every item is explained by the customer's other items, because the unit rows put a 1 on the
-//! diagonal of `A·Aᵀ` and `− x` takes it away. The loss of a customer is `‖x/‖x‖ − y/‖y‖‖²`, the paper's normalised
-//! squared error.
+//! A customer is a sparse row `x` over the items, and one table `A` (`items × dim`, rows of unit
+//! length) reconstructs it as `y = x·A·Aᵀ − x`: every item is explained by the customer's other
+//! items, because the unit rows put a 1 on the diagonal of `A·Aᵀ` and `− x` takes it away. The loss
+//! of a customer is `‖x/‖x‖ − y/‖y‖‖²`, the paper's normalised squared error.
 //!
 //! **Kernel.** The paper's implementation computes `y` as a dense matrix, `customers × items`. This one never does. With
 //! `Q = x·A` and the Gram matrix `C = Aᵀ·A` (`dim × dim`), everything the loss needs is small:
@@ -18,7 +18,8 @@
 //! ∂/∂A = xᵀ·(2(α − β)·Q + β·Q·C) + A·(Qᵀ·diag(β)·Q)
 //! ```
 //!
-//! A step costs two products of `items × dim × dim` however many customers it holds, plus the purchases themselves.
+//! A step costs two products of `items × dim × dim` however many customers it holds, plus the
+//! purchases themselves.
 
 mod batch;
 #[cfg(test)]
@@ -43,11 +44,13 @@ const BLOCK: usize = 128;
 /// `‖y‖²` below this share of `‖x‖²` is zero up to rounding: such a customer teaches nothing.
 const SMALLEST_RECONSTRUCTION: f32 = 1e-6;
 
-/// The item table with its optimiser state. An item that no batch has held yet is absent: its vector is zero.
+/// The item table with its optimiser state. An item that no batch has held yet is absent: its
+/// vector is zero.
 #[derive(Debug)]
 pub struct Elsa {
     dim: usize,
-    /// What the optimiser steps on, `items × dim`; the table's rows are these, scaled to unit length.
+    /// What the optimiser steps on, `items × dim`; the table's rows are these, scaled to unit
+    /// length.
     weights: Vec<f32>,
     first: Vec<f32>,
     second: Vec<f32>,
@@ -139,8 +142,8 @@ impl Elsa {
         ]
     }
 
-    /// One optimiser step; the loss of the average customer before it, from 0 to 4. A loss that is not finite changes
-    /// no weight.
+    /// One optimiser step; the loss of the average customer before it, from 0 to 4. A loss that is
+    /// not finite changes no weight.
     pub fn step(&mut self, batch: &ElsaBatch, optimizer: &AdamW) -> f64 {
         self.admit(batch);
         self.derive();
@@ -242,7 +245,8 @@ impl Elsa {
 }
 
 impl Piece<'_> {
-    /// Steps on every present row, block by block, and renews its unit vector; the piece's part of the Gram matrix.
+    /// Steps on every present row, block by block, and renews its unit vector; the piece's part of
+    /// the Gram matrix.
     fn update(self, batch: &ElsaBatch, work: &Work, dim: usize, optimizer: &AdamW) -> Vec<f32> {
         let Self { start, weights, first, second, units, next_step } = self;
         let (simd, mut steps) = (Simd::detect(), Steps::new(optimizer));
@@ -292,8 +296,9 @@ impl<'a> Steps<'a> {
     }
 }
 
-/// The loss of one customer whose row has the squared length `square`. `pull` holds `Q·C` and is left with the
-/// customer's part of the sparse gradient, `weighted` with that of the dense one; both count as one of `customers`.
+/// The loss of one customer whose row has the squared length `square`. `pull` holds `Q·C` and is
+/// left with the customer's part of the sparse gradient, `weighted` with that of the dense one;
+/// both count as one of `customers`.
 fn customer(square: f32, customers: usize, query: &[f32], weighted: &mut [f32], pull: &mut [f32]) -> f64 {
     let simd = Simd::detect();
     let query_square = dot(simd, query, query);

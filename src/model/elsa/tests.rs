@@ -21,7 +21,8 @@ fn batch(rows: &[(Vec<u32>, Vec<f32>)]) -> ElsaBatch {
     ElsaBatch::new(rows.iter().map(|(items, values)| (items.as_slice(), values.as_slice())))
 }
 
-/// The mean loss of the paper with the weights as given; items that are not `present` have a zero vector.
+/// The mean loss of the paper with the weights as given; items that are not `present` have a zero
+/// vector.
 fn plain_loss(weights: &[f64], dim: usize, rows: &[(Vec<u32>, Vec<f32>)], present: &[bool]) -> f64 {
     let items = weights.len() / dim;
     let unit = |item: usize| -> Vec<f64> {

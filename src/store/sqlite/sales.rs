@@ -7,8 +7,9 @@ use crate::{
 };
 use sqlx::Row;
 
-/// The build of SQLite has no power function. `2^−h` is `2^−f / 2^n` with the whole part `n` and the fraction `f` of `h`;
-/// the polynomial is that of Taylor up to the fourth power, which is within 0.2 % of `2^−f`.
+/// The build of SQLite has no power function. `2^−h` is `2^−f / 2^n` with the whole part `n` and
+/// the fraction `f` of `h`; the polynomial is that of Taylor up to the fourth power, which is
+/// within 0.2 % of `2^−f`.
 const SALES: &str = "
     WITH latest AS (SELECT max(at) AS at FROM purchases WHERE at <= $1),
     ages AS (

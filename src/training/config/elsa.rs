@@ -4,26 +4,30 @@ use super::{ConfigError, Family, LossConfig, TrainingConfig};
 use crate::features::{EncodingSpec, FeatureConfig, FeatureSpec, source};
 use serde::{Deserialize, Serialize};
 
-/// `[elsa]`: what a query is made of. The model itself has no settings but `model.dim`.
+/// `[elsa]`: how the model is trained, and what a query is made of. Its shape is `model.dim`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ElsaConfig {
     /// Purchases of a customer that a query reads, at most: the latest ones.
     pub length: usize,
-    /// The weight of a purchase in the query is this to the power of its position, the latest having position 0.
+    /// The weight of a purchase in the query is this to the power of its position, the latest
+    /// having position 0.
     pub decay: f32,
+    /// Optimiser steps an epoch, each over as many customers as that takes. In place of
+    /// `training.batch_size`, because a step costs nearly the same however many customers it holds.
+    pub steps: usize,
 }
 
 impl Default for ElsaConfig {
     fn default() -> Self {
-        Self { length: 200, decay: 1.0 }
+        Self { length: 200, decay: 1.0, steps: 16 }
     }
 }
 
 impl ElsaConfig {
     /// The features of the two sides over vectors of length `dim`.
     pub(super) fn features(&self, dim: usize) -> FeatureConfig {
-        let Self { length, decay } = *self;
+        let Self { length, decay, .. } = *self;
         let feature = |source: &str, encoding| FeatureSpec {
             name: source.to_owned(),
             source: source.to_owned(),
@@ -60,6 +64,7 @@ impl TrainingConfig {
             ),
             ("optimizer.clip", self.optimizer.clip.is_none(), "is for the families `decoder` and `lstm` only"),
             ("elsa.length", (1..=1_024).contains(&elsa.length), "must be 1 to 1024"),
+            ("elsa.steps", elsa.steps > 0, "must be at least 1"),
             ("elsa.decay", elsa.decay > 0.0 && elsa.decay <= 1.0, "must be above 0 and at most 1"),
         ];
         match checks.into_iter().find(|(_, good, _)| !good) {

@@ -4,8 +4,8 @@ use super::{ConfigError, Family, LossConfig, TrainingConfig};
 use crate::features::FeatureConfig;
 use serde::{Deserialize, Serialize};
 
-/// `[frequency]`: what is tried on the validation purchases. Half-lives are in days; 0 stands for none, so that old and
-/// new purchases count alike.
+/// `[frequency]`: what is tried on the validation purchases. Half-lives are in days; 0 stands for
+/// none, so that old and new purchases count alike.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FrequencyConfig {

@@ -443,7 +443,7 @@ mod tests {
             (["lstm.hidden=[4]"], "`decoder` and `lstm` only"),
             (["model.family=\"decoder\""], "`features` must be left out"),
             (["split={protocol=\"weekly\"}"], "unknown variant"),
-            (["training.device=cuda"], "`training.device` must be `cpu` in two-tower models"),
+            (["training.device=cuda"], "`training.device` must be `cpu`: only the families"),
             (["training.device=tpu"], "unknown variant `tpu`"),
         ] {
             let error = load(SMALL, &sets).unwrap_err();
