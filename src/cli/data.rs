@@ -55,7 +55,7 @@ impl DataArguments {
 impl DataArguments {
     /// Arguments that nobody typed.
     pub fn of(data: PathBuf, dataset: Option<PathBuf>, rejects: PathBuf) -> Self {
-        Self { data, dataset, strict: false, rejects }
+        Self { data, dataset, strict: false, rejects, max_rejects: None }
     }
 
     /// Loads the dataset and prints the account of it on standard error.

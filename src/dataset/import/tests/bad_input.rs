@@ -52,7 +52,7 @@ fn archives_that_expand_without_bounds() {
     let mut lines = Vec::new();
     let mut encoder = zstd::Encoder::new(&mut lines, 1).unwrap();
     encoder.write_all(b"a\n").unwrap();
-    let million = b"1\n".repeat(1 << 19);
+    let million = ["1".repeat(65_535).as_bytes(), b"\n"].concat().repeat(16);
     (0..300).for_each(|_| encoder.write_all(&million).unwrap());
     encoder.finish().unwrap();
     refused("a.csv.zst", &lines, "zip bombs do");
