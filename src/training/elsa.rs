@@ -218,14 +218,15 @@ impl Learner for Elsa {
     }
 
     fn item_vectors(&self, _samples: &Baskets<'_>) -> Vec<f32> {
-        self.table()
+        self.table().into_owned()
     }
 
     fn query_vectors(&self, samples: &Baskets<'_>, moments: impl ExactSizeIterator<Item = Moment>) -> Vec<f32> {
         samples.query_vectors(&self.table(), &samples.query_rows(moments))
     }
 
-    fn into_model(self) -> Model {
+    fn into_model(mut self) -> Model {
+        self.derive();
         Model::Elsa(Box::new(self))
     }
 }

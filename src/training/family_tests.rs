@@ -39,7 +39,7 @@ fn refusal(base: &str, changes: &[&str]) -> String {
 
 fn elsa(trained: &Trained) -> Vec<f32> {
     match &trained.model {
-        Model::Elsa(model) => Elsa::table(model),
+        Model::Elsa(model) => Elsa::table(model).into_owned(),
         _ => panic!("of another family"),
     }
 }

@@ -37,6 +37,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
+use std::borrow::Cow;
 
 /// Rows of the table that are multiplied at a time, so that they stay in the processor's cache.
 const BLOCK: usize = 128;
@@ -119,8 +120,16 @@ impl Elsa {
         self.dim
     }
 
-    /// The table: one unit vector an item, zeros for items that no batch has held.
-    pub fn table(&self) -> Vec<f32> {
+    /// The table: one unit vector an item, zeros for items that no batch has held. At hand after a
+    /// step and after [`Self::derive`].
+    pub fn table(&self) -> Cow<'_, [f32]> {
+        match self.derived.stale {
+            true => Cow::Owned(self.directions()),
+            false => Cow::Borrowed(&self.derived.units),
+        }
+    }
+
+    fn directions(&self) -> Vec<f32> {
         let mut units = vec![0.0; self.weights.len()];
         for (item, unit) in units.chunks_exact_mut(self.dim).enumerate() {
             if self.next_step[item] > 0 {
@@ -167,11 +176,11 @@ impl Elsa {
     }
 
     /// Brings table and Gram matrix up to date.
-    fn derive(&mut self) {
+    pub fn derive(&mut self) {
         if !self.derived.stale {
             return;
         }
-        self.derived.units = self.table();
+        self.derived.units = self.directions();
         let (dim, piece) = (self.dim, piece_rows(self.next_step.len()));
         let grams: Vec<Vec<f32>> = self.derived.units.par_chunks(piece * dim).map(|units| gram(units, dim)).collect();
         self.derived.gram = sum(grams, dim * dim);
