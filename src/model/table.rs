@@ -120,6 +120,14 @@ impl Scatter {
         }
     }
 
+    /// Adds another's gradients, in the order of its rows, and leaves it empty.
+    pub(super) fn absorb(&mut self, other: &mut Self) {
+        for (&row, gradient) in other.rows.iter().zip(other.gradients.chunks_exact(other.dim)) {
+            self.add(row as usize, 1.0, gradient);
+        }
+        other.clear();
+    }
+
     /// Rows and their summed gradients, in the order of first touch.
     #[cfg(test)]
     pub(super) fn sums(&self) -> Vec<(u32, Vec<f32>)> {

@@ -24,13 +24,14 @@ mod sequence_tests;
 #[cfg(test)]
 mod tests;
 
+pub use batches::{Batches, Shuffle};
 pub use config::{
     ComputeDevice, ConfigError, DaysConfig, Family, LoopConfig, LossConfig, ModelConfig, OptimizerConfig,
     OptimizerKind, Refit, Schedule, SequenceConfig, TrainingConfig, Windows,
 };
 pub use error::TrainingError;
 pub use export_sequence::{ExportedTables, query_graph, reference_vectors};
-pub use learner::Model;
+pub use learner::{Learner, Model, StepOptimizer};
 pub use run::{Outcome, Trained, Trainer};
 pub use samples::Samples;
 pub use sequences::{Sequences, WINDOW_ACCURACY};

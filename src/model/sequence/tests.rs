@@ -3,10 +3,16 @@
 use super::*;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
-fn configs() -> [EncoderConfig; 2] {
+fn configs() -> [EncoderConfig; 3] {
     let decoder = DecoderConfig { feed_forward: 24, positions: Positions::Rotary, dropout: 0.3, ..Default::default() };
+    let gated = DecoderConfig {
+        positions: Positions::LearnedFromEnd,
+        gated: true,
+        activation: Activation::Swiglu,
+        ..decoder.clone()
+    };
     let lstm = LstmConfig { hidden: vec![10, 8], dropout: 0.3, ..LstmConfig::default() };
-    [EncoderConfig::Decoder(decoder), EncoderConfig::Lstm(lstm)]
+    [EncoderConfig::Decoder(decoder), EncoderConfig::Decoder(gated), EncoderConfig::Lstm(lstm)]
 }
 
 fn draw(rng: &mut StdRng, n: usize) -> Vec<f32> {
