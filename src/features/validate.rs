@@ -236,7 +236,10 @@ mod tests {
             (Box::new(set(2, history("article_id", 21, usize::MAX, 0.5))), "`length` is"),
             (Box::new(set(2, history("article_id", 21, 5, f32::NAN))), "`decay` is NaN"),
             (Box::new(set(2, history("article_id", 0, 5, 0.5))), "which makes 21 rows"),
-            (Box::new(|s| s.item.features[1].encoding = Encoding::Number { mean: 0.0, std: 1.0, range: None }), "`one-hot` only"),
+            (
+                Box::new(|s| s.item.features[1].encoding = Encoding::Number { mean: 0.0, std: 1.0, range: None }),
+                "`one-hot` only",
+            ),
             (
                 Box::new(|s| s.item.features[0].encoding = Encoding::MultiHot { vocabulary: "tags".into(), rows: 99 }),
                 "says 99",

@@ -371,7 +371,9 @@ impl Trainer<'_> {
         let (metric, name) = (self.metric(row), &self.config.training.metric);
         let best = state.best.map_or(0, |best| best.epoch);
         let (epoch, seconds) = (state.epoch, took.as_secs_f64());
-        eprintln!("  epoch {epoch}: loss {loss:.4}, validation {name} {metric:.4} (best: epoch {best}), {seconds:.1} s");
+        eprintln!(
+            "  epoch {epoch}: loss {loss:.4}, validation {name} {metric:.4} (best: epoch {best}), {seconds:.1} s"
+        );
     }
 
     /// Whether the best epoch counts; without patience the last one does, as in a run that was told exactly how long to

@@ -63,13 +63,8 @@ fn case(name: &str, config: &SequenceModelConfig) -> Case {
 
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    let positions = [
-        Positions::Learned,
-        Positions::LearnedFromEnd,
-        Positions::Sinusoidal,
-        Positions::Rotary,
-        Positions::None,
-    ];
+    let positions =
+        [Positions::Learned, Positions::LearnedFromEnd, Positions::Sinusoidal, Positions::Rotary, Positions::None];
     for positions in positions {
         for (layers, activation, sos) in [
             (1, Activation::Relu, false),

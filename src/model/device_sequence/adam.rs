@@ -24,7 +24,8 @@ pub(super) struct Step<const D: usize> {
 impl<const D: usize> Adam<D> {
     /// One step, as [`crate::model::Moments::update`] makes it.
     pub(super) fn stepped(self, gradient: Tensor<D>, step: Step<D>, optimizer: &AdamW) -> Self {
-        let (AdamW { weight_decay, l2, beta1, beta2, epsilon, .. }, Step { rate, root_scale, decays }) = (*optimizer, step);
+        let (AdamW { weight_decay, l2, beta1, beta2, epsilon, .. }, Step { rate, root_scale, decays }) =
+            (*optimizer, step);
         let gradient = gradient + self.weights.clone() * decays.clone() * l2;
         let first = self.first * beta1 + gradient.clone() * (1.0 - beta1);
         let second = self.second * beta2 + gradient.square() * (1.0 - beta2);

@@ -119,6 +119,28 @@ fn both_encoders_learn_to_remember() {
     }
 }
 
+/// With no gradient, a step is nothing but decay.
+#[test]
+fn weights_decay_and_norms_and_biases_do_not() {
+    for config in configs() {
+        for optimizer in [
+            AdamW { weight_decay: 0.1, ..AdamW::default() },
+            AdamW { l2: 0.1, learning_rate: 0.01, ..AdamW::default() },
+        ] {
+            let mut encoder = SequenceEncoder::new(&config, 12, 20, 7).unwrap();
+            // Whatever starts at zero would stay there anyway.
+            encoder.parameters.values.iter_mut().filter(|w| **w == 0.0).for_each(|w| *w = 0.5);
+            let before = encoder.clone();
+            encoder.update(&optimizer, 1);
+            for (now, before) in encoder.parameters().iter().zip(before.parameters()) {
+                let decays = now.trained && now.shape.len() == 2;
+                let smaller = now.values.iter().zip(before.values).all(|(now, before)| now.abs() < before.abs());
+                assert!(if decays { smaller } else { now.values == before.values }, "{}", now.name);
+            }
+        }
+    }
+}
+
 #[test]
 fn a_token_does_not_see_what_comes_after_it() {
     let mut rng = StdRng::seed_from_u64(6);
