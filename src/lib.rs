@@ -9,6 +9,7 @@
 //!
 //! * [`domain`]: ids, times, scores; parsed once at the edge.
 //! * [`dataset`]: a shop's files as columns in memory; splits; the generator.
+//! * [`counters`]: personal frequency and popularity, for evaluation, models and server alike.
 //! * [`features`]: the only place where a feature is computed, for trainer and server alike.
 //! * `text`: item texts as vectors, by a frozen text encoder.
 //! * `model`, `training`: the towers, losses, sparse optimiser, loop and checkpoints.
@@ -21,6 +22,7 @@
 //! `http` and `training` never meet: the features `server` and `trainer` build alone.
 
 pub mod bundle;
+pub mod counters;
 pub mod dataset;
 pub mod domain;
 pub mod features;

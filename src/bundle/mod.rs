@@ -31,7 +31,10 @@ mod write;
 pub use error::BundleError;
 pub use golden::{Golden, GoldenHit, GoldenItem, GoldenQuery};
 pub use list::{Listed, list};
-pub use manifest::{FileEntry, IndexParameters, Manifest, Metric, MetricsRow, RowKind};
+pub use manifest::{
+    FileEntry, IndexParameters, Manifest, MeasuredState, Measurement, Metric, MetricsRow, Provenance, RowKind, Verdict,
+    VerdictOutcome,
+};
 pub use open::Bundle;
 pub use tower::Tower;
 pub use verify::IndexQuality;

@@ -1,7 +1,7 @@
 //! Writing a bundle: whole or absent.
 
 use super::{
-    Bundle, BundleError, Golden, IndexParameters, Manifest, Metric, MetricsRow, Tower, file_names, files,
+    Bundle, BundleError, Golden, IndexParameters, Manifest, Metric, MetricsRow, Provenance, Tower, file_names, files,
     verify::{IndexQuality, random_queries, sufficient_ef},
     vocabulary,
 };
@@ -37,6 +37,7 @@ pub struct Contents<'a> {
     pub training: serde_json::Value,
     /// sha256 over the training data's content.
     pub data_fingerprint: &'a str,
+    pub provenance: Provenance,
     pub metrics: &'a [MetricsRow],
     pub query_tower: QueryGraph<'a>,
     pub item_tower: TowerGraph<'a>,
@@ -164,6 +165,9 @@ impl Contents<'_> {
             index: self.index,
             training: self.training.clone(),
             data_fingerprint: self.data_fingerprint.to_owned(),
+            seen_until: self.provenance.seen_until,
+            held_out: self.provenance.held_out.clone(),
+            measured: self.provenance.measured.clone(),
             metrics: self.metrics.to_vec(),
             files,
         }

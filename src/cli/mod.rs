@@ -1,5 +1,5 @@
 //! The command lines of the three binaries: arguments in, one `run()` a command. Exit codes: 0 done,
-//! 1 failed, 2 bad input.
+//! 1 failed, 2 bad input, 3 a model that the gate refused.
 
 use std::process::ExitCode;
 
@@ -16,12 +16,22 @@ pub mod trainer;
 #[error(transparent)]
 pub struct BadInput(#[from] pub anyhow::Error);
 
+/// A model that is below the best baseline, so that no bundle was written: ends the program with exit code 3.
+#[cfg(feature = "trainer")]
+#[derive(Debug, thiserror::Error)]
+#[error("the gate is closed, and no bundle was written: {0}")]
+pub struct Gated(pub Box<crate::bundle::Verdict>);
+
 /// Prints the chain of causes to standard error and picks the exit code.
 pub fn exit(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", told(&error));
+            #[cfg(feature = "trainer")]
+            if error.chain().any(|cause| cause.is::<Gated>()) {
+                return ExitCode::from(3);
+            }
             if error.chain().any(|cause| cause.is::<BadInput>()) { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }

@@ -13,6 +13,7 @@ pub mod inspect;
 #[cfg(feature = "trainer")]
 mod negatives;
 mod split;
+mod ties;
 
 pub use data::{Column, Dataset, Entities, MISSING, Purchases, TimeUnit, Values, Vectors};
 pub use histories::Histories;
@@ -21,4 +22,5 @@ pub(crate) use histories::article_ranks;
 pub use import::{DatasetError, FileReport, ImportReport, LoadOptions, Numbering, Reason, Reject, RejectGroup, load};
 #[cfg(feature = "trainer")]
 pub use negatives::{NO_NEGATIVE, NegativeDraw, Negatives};
-pub use split::{Case, Protocol, Split, SplitError};
+pub use split::{Case, Dropped, Outlier, Protocol, Repeats, Split, SplitError};
+pub use ties::Ties;

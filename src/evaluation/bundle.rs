@@ -37,7 +37,7 @@ pub fn bundle_ranker<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluation::Ranker;
+    use crate::evaluation::Scorer;
     use crate::{
         bundle::{self, Contents, Golden, GoldenQuery, IndexParameters, Metric},
         dataset::TimeUnit,
@@ -77,6 +77,7 @@ mod tests {
             index: IndexParameters { m: 8, ef_construction: 20, ef_search: 20 },
             training: serde_json::Value::Null,
             data_fingerprint: "",
+            provenance: Default::default(),
             metrics: &[],
             query_tower: graph("query", history).into(),
             item_tower: graph("item", id),

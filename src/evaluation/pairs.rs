@@ -159,7 +159,7 @@ mod tests {
         let histories = Histories::of(&dataset);
         let case = |customer, known| Case { customer, at: Timestamp(8 * Timestamp::DAY), known, relevant: vec![1] };
         let cases = [case(0, 1), case(1, 0)];
-        let protocol = Protocol::Temporal { test_days: 2, validation_days: 0 };
+        let protocol = Protocol::time(2, 0);
         let evaluation = Evaluation { dataset: &dataset, histories: &histories, protocol, cases: &cases };
         let embed = |cases: &[Case], vectors: &mut [f32]| {
             assert!(cases.iter().all(|case| case.known == u32::from(case.customer == 0)));

@@ -1,16 +1,15 @@
 //! Runs rankers over cases.
 
 use super::{
-    EvaluationError, METRICS, Metric, Outcome, Ranker,
+    EvaluationError, Outcome, Outcomes, Scorer,
     metrics::DEPTH,
     top::{TopSelector, best_rank},
 };
 use crate::{
     bundle::MetricsRow,
-    dataset::{Case, Dataset, Histories, Protocol},
+    dataset::{Case, Dataset, Histories, Protocol, Repeats},
 };
 use rayon::prelude::*;
-use std::collections::BTreeMap;
 
 /// The length of lists whose coverage of the catalogue is reported.
 const COVERAGE: usize = 12;
@@ -24,26 +23,72 @@ const BLOCK_SCORES: usize = 1 << 22;
 pub struct Evaluation<'a> {
     pub dataset: &'a Dataset,
     pub histories: &'a Histories,
-    /// Leave-one-out masks the articles a customer already has; a held-out article bought before counts as a miss.
+    /// [`Repeats::Drop`] masks the articles a customer already has.
     pub protocol: Protocol,
     pub cases: &'a [Case],
 }
 
-/// Sums over a block of cases.
+/// A row of the table with what it was averaged from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measured {
+    pub row: MetricsRow,
+    pub outcomes: Outcomes,
+}
+
+impl Measured {
+    /// Several runs (seeds) of one system as one row: means, and intervals over customers and runs. `None` without a
+    /// run.
+    pub fn pooled(runs: &[Self]) -> Option<Self> {
+        let first = runs.first()?;
+        let outcomes = Outcomes::pooled(&runs.iter().map(|run| run.outcomes.clone()).collect::<Vec<_>>());
+        let mut row = first.row.clone();
+        for (name, value) in &mut row.metrics {
+            let values = runs.iter().filter_map(|run| run.row.metrics.get(name));
+            *value = values.sum::<f64>() / runs.len() as f64;
+        }
+        row.metrics.extend(outcomes.metrics());
+        row.intervals = outcomes.intervals();
+        row.seconds =
+            row.seconds.map(|_| runs.iter().filter_map(|run| run.row.seconds).sum::<f64>() / runs.len() as f64);
+        let mut settings: Vec<&str> = runs.iter().map(|run| run.row.settings.as_str()).collect();
+        settings.dedup();
+        row.settings = settings.join(" | ");
+        Some(Self { row, outcomes })
+    }
+}
+
+/// What became of a block of cases.
 struct Block {
-    /// Weighted sum and weight of each of [`METRICS`].
-    sums: [(f64, f64); METRICS.len()],
+    outcomes: Outcomes,
     /// Articles on the first [`COVERAGE`] places.
     shown: Vec<u32>,
 }
 
 impl Evaluation<'_> {
-    /// The metrics of a ranker: all [`METRICS`] and `coverage@12`, the share of the catalogue that stands on any list.
-    /// The same on any number of threads.
+    /// The metrics of a scorer: all [`super::METRICS`] and `coverage@12`, the share of the catalogue that stands on any
+    /// list. The same on any number of threads.
     ///
     /// # Errors
-    /// [`EvaluationError`] when there are no cases or the ranker fails.
-    pub fn row(&self, ranker: &dyn Ranker) -> Result<MetricsRow, EvaluationError> {
+    /// [`EvaluationError`] when there are no cases or the scorer fails.
+    pub fn row(&self, scorer: &dyn Scorer) -> Result<MetricsRow, EvaluationError> {
+        Ok(self.outcomes(scorer)?.row)
+    }
+
+    /// The same with 95 % intervals and what they were drawn from.
+    ///
+    /// # Errors
+    /// As [`Self::row`].
+    pub fn measure(&self, scorer: &dyn Scorer) -> Result<Measured, EvaluationError> {
+        let mut measured = self.outcomes(scorer)?;
+        measured.row.intervals = measured.outcomes.intervals();
+        Ok(measured)
+    }
+
+    /// [`Self::measure`] without the intervals.
+    ///
+    /// # Errors
+    /// As [`Self::row`].
+    pub fn outcomes(&self, scorer: &dyn Scorer) -> Result<Measured, EvaluationError> {
         let articles = self.dataset.articles.len();
         if self.cases.is_empty() || articles == 0 {
             return Err(EvaluationError::Nothing("no customer bought anything in the window"));
@@ -54,36 +99,26 @@ impl Evaluation<'_> {
             .par_chunks(block)
             .map_init(
                 || (Vec::new(), TopSelector::new(DEPTH)),
-                |(scores, top), cases| self.block(ranker, cases, scores, top),
+                |(scores, top), cases| self.block(scorer, cases, scores, top),
             )
             .collect::<Result<Vec<Block>, _>>()?;
 
-        let mut sums = [(0.0, 0.0); METRICS.len()];
+        let mut outcomes = Outcomes::default();
         let mut shown = vec![false; articles];
         for block in blocks {
-            for (sum, part) in sums.iter_mut().zip(block.sums) {
-                *sum = (sum.0 + part.0, sum.1 + part.1);
-            }
+            outcomes.append(block.outcomes);
             block.shown.iter().for_each(|&article| shown[article as usize] = true);
         }
-        let mut metrics: BTreeMap<String, f64> =
-            METRICS.iter().zip(sums).map(|(metric, (sum, weight))| (metric.name(), sum / weight)).collect();
+        let mut metrics = outcomes.metrics();
         let covered = shown.iter().filter(|&&shown| shown).count();
         metrics.insert(COVERAGE_NAME.to_owned(), covered as f64 / articles as f64);
-        Ok(MetricsRow { name: ranker.name().to_owned(), kind: ranker.kind(), metrics })
-    }
-
-    /// One row a ranker.
-    ///
-    /// # Errors
-    /// As [`Self::row`].
-    pub fn table(&self, rankers: &[&dyn Ranker]) -> Result<Vec<MetricsRow>, EvaluationError> {
-        rankers.iter().map(|&ranker| self.row(ranker)).collect()
+        let row = MetricsRow { settings: scorer.settings(), ..MetricsRow::new(scorer.name(), scorer.kind(), metrics) };
+        Ok(Measured { row, outcomes })
     }
 
     fn block(
         &self,
-        ranker: &dyn Ranker,
+        scorer: &dyn Scorer,
         cases: &[Case],
         scores: &mut Vec<f32>,
         top: &mut TopSelector,
@@ -91,8 +126,8 @@ impl Evaluation<'_> {
         let articles = self.dataset.articles.len();
         scores.clear();
         scores.resize(cases.len() * articles, 0.0);
-        ranker.score(cases, scores)?;
-        let mut block = Block { sums: [(0.0, 0.0); METRICS.len()], shown: Vec::with_capacity(cases.len() * COVERAGE) };
+        scorer.score(cases, scores)?;
+        let mut block = Block { outcomes: Outcomes::default(), shown: Vec::with_capacity(cases.len() * COVERAGE) };
         for (case, scores) in cases.iter().zip(scores.chunks_mut(articles)) {
             self.mask(case, scores);
             let list: Vec<u32> = top.select(scores).collect();
@@ -100,18 +135,13 @@ impl Evaluation<'_> {
             let positions = list.iter().enumerate().filter(|(_, article)| case.relevant.contains(article));
             let hits: Vec<usize> = positions.map(|(position, _)| position).collect();
             let first = hits.first().copied().or_else(|| best_rank(scores, &case.relevant));
-            let outcome = Outcome { hits, first, relevant: case.relevant.len() };
-            for ((sum, weights), metric) in block.sums.iter_mut().zip(METRICS) {
-                let weight = Metric::weight(metric, &outcome);
-                *sum += weight * metric.of(&outcome);
-                *weights += weight;
-            }
+            block.outcomes.push(case.customer, &Outcome { hits, first, relevant: case.relevant.len() });
         }
         Ok(block)
     }
 
     fn mask(&self, case: &Case, scores: &mut [f32]) {
-        if self.protocol == Protocol::LeaveOneOut {
+        if self.protocol.repeats() == Repeats::Drop {
             for &row in &self.histories.of_customer(case.customer)[..case.known as usize] {
                 scores[self.dataset.purchases.article[row as usize] as usize] = f32::NEG_INFINITY;
             }
@@ -128,7 +158,7 @@ mod tests {
     /// Scores by a function of the case and the article.
     struct Fixed<F>(F);
 
-    impl<F: Fn(&Case, u32) -> f32 + Sync> Ranker for Fixed<F> {
+    impl<F: Fn(&Case, u32) -> f32 + Sync> Scorer for Fixed<F> {
         fn name(&self) -> &str {
             "fixed"
         }
@@ -157,7 +187,7 @@ mod tests {
         // Articles rank by their row. Customer 0 bought article 0.
         let ranker = Fixed(|_: &Case, article| -(article as f32));
         let cases = [case(0, 1, &[1, 299]), case(1, 0, &[5])];
-        let protocol = Protocol::Temporal { test_days: 1, validation_days: 0 };
+        let protocol = Protocol::time(1, 0);
         let evaluation = Evaluation { dataset: &dataset, histories: &histories, protocol, cases: &cases };
         let temporal = evaluation.row(&ranker).unwrap().metrics;
         let close = |value: f64, expected: f64| assert!((value - expected).abs() < 1e-12, "{value} is not {expected}");
@@ -168,7 +198,7 @@ mod tests {
         close(temporal["accuracy@5"], 1.0 / 3.0);
         close(temporal["accuracy@10"], 2.0 / 3.0);
         close(temporal["coverage@12"], 12.0 / 300.0);
-        let leave = Evaluation { protocol: Protocol::LeaveOneOut, ..evaluation }.row(&ranker).unwrap().metrics;
+        let leave = Evaluation { protocol: Protocol::leave_one_out(), ..evaluation }.row(&ranker).unwrap().metrics;
         close(leave["mrr"], (1.0 + 1.0 / 6.0) / 2.0);
         close(leave["coverage@12"], 13.0 / 300.0);
     }
@@ -178,7 +208,7 @@ mod tests {
         let dataset = testing::shop(0, 300, 2, 0, TimeUnit::Second);
         let histories = Histories::of(&dataset);
         let cases = [case(0, 0, &[7])];
-        let protocol = Protocol::LeaveOneOut;
+        let protocol = Protocol::leave_one_out();
         let evaluation = Evaluation { dataset: &dataset, histories: &histories, protocol, cases: &cases };
         for never in [f32::NEG_INFINITY, f32::NAN] {
             let metrics = evaluation.row(&Fixed(move |_: &Case, a| if a == 7 { never } else { 1.0 })).unwrap().metrics;
@@ -194,7 +224,7 @@ mod tests {
         fn every_metric_agrees_with_a_plain_reference(seed: u64, leave: bool, articles in 2usize..260) {
             let dataset = testing::shop(seed, articles, 90, 900, TimeUnit::Second);
             let histories = Histories::of(&dataset);
-            let protocol = if leave { Protocol::LeaveOneOut } else { Protocol::Temporal { test_days: 9, validation_days: 3 } };
+            let protocol = if leave { Protocol::leave_one_out() } else { Protocol::time(9, 3) };
             let Ok(split) = Split::new(&dataset, &histories, protocol) else { return Ok(()) };
             // Coarse scores, so that ties decide often.
             let score = move |case: &Case, article: u32| ((u64::from(case.customer) + 7) * (u64::from(article) + seed % 89) % 97 / 3) as f32;

@@ -1,6 +1,6 @@
 //! Query vectors against item vectors: a bundle, or a model in training.
 
-use super::{EvaluationError, Ranker};
+use super::{EvaluationError, Scorer};
 use crate::{
     bundle::RowKind,
     dataset::{Case, Dataset},
@@ -93,7 +93,7 @@ impl<Q: QueryVectors> VectorRanker<'_, Q> {
     }
 }
 
-impl<Q: QueryVectors> Ranker for VectorRanker<'_, Q> {
+impl<Q: QueryVectors> Scorer for VectorRanker<'_, Q> {
     fn name(&self) -> &str {
         &self.name
     }

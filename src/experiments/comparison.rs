@@ -2,23 +2,23 @@
 
 use super::{
     Data, Ended, ExperimentError, Job, Kind, Member, NewRun, Outcome, Recorder, Runs, Status, Table,
-    latency::milliseconds_a_request, number,
+    latency::milliseconds_a_request,
 };
 use crate::{
-    bundle::{Bundle, MetricsRow, RowKind},
+    bundle::{Bundle, MeasuredState, MetricsRow, RowKind, Verdict},
     dataset::{Protocol, Split},
-    training::TrainingConfig,
+    evaluation::{Measured, Test, notes, verdict},
+    training::{Refit, TrainingConfig},
 };
 use serde::Serialize;
 use std::{
-    collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     time::Instant,
 };
 
 /// Metrics of the table, as far as the rows have them.
-const SHOWN: [&str; 6] = ["hr@10", "ndcg@10", "recall@12", "map@12", "hr@100", "coverage@12"];
+const SHOWN: [&str; 7] = ["hr@10", "ndcg@10", "recall@12", "ndcg@12", "map@12", "hr@100", "coverage@12"];
 
 /// Where a comparison trains.
 pub struct Comparison<'a> {
@@ -27,6 +27,9 @@ pub struct Comparison<'a> {
     /// Folder of bundles.
     pub models: &'a Path,
     pub stop: &'a (dyn Fn() -> bool + Sync),
+    /// Train every system with each of these seeds, which also draw the order of ties, and show the means; when empty, once
+    /// with the seeds of the configurations.
+    pub seeds: &'a [u64],
 }
 
 /// A system to compare: its name in the table, and its configuration or why that cannot be used.
@@ -42,28 +45,42 @@ pub struct Comparisons {
     pub run: String,
     pub data: String,
     pub fingerprint: String,
-    pub split: Protocol,
-    /// Test cases, and articles ranked for each.
-    pub users: usize,
-    pub items: usize,
+    /// What all rows were measured on.
+    #[serde(flatten)]
+    pub test: Test,
     pub rows: Vec<Row>,
 }
 
 /// A system or a baseline.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
-    pub name: String,
-    pub kind: RowKind,
-    /// On the test cases.
-    pub metrics: BTreeMap<String, f64>,
-    /// Of training with its validation, test and export.
-    pub seconds: Option<f64>,
+    /// On the test cases, with intervals; the seconds are those of training with its validation, test and export, and of
+    /// a baseline those of tuning, counting and ranking.
+    #[serde(flatten)]
+    pub measured: MetricsRow,
     /// Of all files of the bundle.
     pub bytes: Option<u64>,
     /// [`milliseconds_a_request`].
     pub milliseconds: Option<f64>,
+    /// Against the best baseline of the table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
     /// Why there is no result.
     pub error: Option<String>,
+}
+
+/// A trained system.
+struct Trained {
+    measured: Measured,
+    seconds: f64,
+    bytes: u64,
+    milliseconds: f64,
+}
+
+/// One system of a comparison with what became of it, a seed an entry.
+struct Progress {
+    system: System,
+    trained: Vec<Trained>,
 }
 
 impl Comparison<'_> {
@@ -78,48 +95,44 @@ impl Comparison<'_> {
             return Err(failed.unwrap_or_else(|| ExperimentError::Input("no configuration is named".to_owned())));
         };
         let started = Instant::now();
-        let split = Split::new(self.data.dataset, &self.data.histories, first.split)?;
         let whole = self.runs.begin(NewRun {
             kind: Kind::Comparison,
             name: "compare",
             config: None,
             ..NewRun::training(&first, self.data)
         })?;
-        let baselines = self.data.baselines(&first, baselines)?;
-        let mut rows = Vec::new();
-        for (number, System { name, config }) in systems.into_iter().enumerate() {
+        let held = |System { name, config }| {
             let config = config.map(|config| held_to(&first, config, &name));
-            let result = match config {
-                Ok(config) => {
-                    let member = Member { of: whole.record.id.clone(), number };
-                    let new = NewRun { member: Some(member), ..NewRun::training(&config, self.data) };
-                    self.system(&name, &config, self.runs.begin(new)?, &baselines, &split)
+            Progress { system: System { name, config }, trained: Vec::new() }
+        };
+        let mut systems: Vec<Progress> = systems.into_iter().map(held).collect();
+        let seeds: Vec<Option<u64>> =
+            if self.seeds.is_empty() { vec![None] } else { self.seeds.iter().copied().map(Some).collect() };
+        let (mut tests, mut tables) = (Vec::new(), Vec::new());
+        for (turn, &seed) in seeds.iter().enumerate() {
+            let tied;
+            let data = match seed {
+                None => self.data,
+                Some(seed) => {
+                    tied = self.data.with_ties(seed);
+                    &tied
                 }
-                Err(error) => Err(error),
             };
-            match result {
-                Ok(Some(row)) => rows.push(row),
-                Ok(None) => {
-                    whole.finish(Outcome::new(Status::Interrupted))?;
-                    return Ok(None);
-                }
-                Err(error) => {
-                    eprintln!("{name} failed: {error}");
-                    rows.push(Row { error: Some(error.to_string()), ..Row::of(&name, RowKind::Bundle) });
-                }
+            let split = Split::new(data.dataset, &data.histories, first.split)?;
+            tests.push(test(&first, data, &split));
+            tables.push(data.baselines(&first, baselines)?);
+            let turn = Turn { data, split: &split, baselines: &tables[turn], seed, number: turn * systems.len() };
+            if !self.train_all(&mut systems, &turn, &whole)? {
+                whole.finish(Outcome::new(Status::Interrupted))?;
+                return Ok(None);
             }
         }
-        rows.extend(
-            baselines.into_iter().map(|MetricsRow { name, kind, metrics }| Row { metrics, ..Row::of(&name, kind) }),
-        );
         let table = Comparisons {
             run: whole.record.id.clone(),
             data: self.data.source.clone(),
             fingerprint: self.data.fingerprint.clone(),
-            split: first.split,
-            users: first.training.evaluation_cases.min(split.test.len()),
-            items: self.data.dataset.articles.len(),
-            rows,
+            test: pooled_test(&tests),
+            rows: rows(systems, &tables, &first),
         };
         whole.write("table.txt", &table.text())?;
         whole.write("table.md", &table.markdown())?;
@@ -129,36 +142,59 @@ impl Comparison<'_> {
         Ok(Some(table))
     }
 
-    /// A row, or `None` when stopped from outside.
-    fn system(
+    /// Trains every system that has not failed yet with one seed; `false` when stopped from outside.
+    fn train_all(&self, systems: &mut [Progress], turn: &Turn<'_>, whole: &Recorder) -> Result<bool, ExperimentError> {
+        for (number, progress) in systems.iter_mut().enumerate() {
+            let Ok(config) = &progress.system.config else { continue };
+            let mut config = config.clone();
+            config.training.seed = turn.seed.unwrap_or(config.training.seed);
+            let member = Member { of: whole.record.id.clone(), number: turn.number + number };
+            let new = NewRun { member: Some(member), ..NewRun::training(&config, turn.data) };
+            match self.train(&progress.system.name, &config, self.runs.begin(new)?, turn) {
+                Ok(Some(trained)) => progress.trained.push(trained),
+                Ok(None) => return Ok(false),
+                Err(error) => {
+                    eprintln!("{} failed: {error}", progress.system.name);
+                    progress.system.config = Err(error);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// One system with one seed; `None` when stopped from outside.
+    fn train(
         &self,
         name: &str,
         config: &TrainingConfig,
         run: Recorder,
-        baselines: &[MetricsRow],
-        split: &Split,
-    ) -> Result<Option<Row>, ExperimentError> {
-        eprintln!("\n{name}");
+        turn: &Turn<'_>,
+    ) -> Result<Option<Trained>, ExperimentError> {
+        eprintln!("\n{name}{}", turn.seed.map_or_else(String::new, |seed| format!(", seed {seed}")));
         let started = Instant::now();
-        let (data, stop, baselines) = (self.data, self.stop, Some(baselines));
-        let job = Job { data, config, stop, baselines, split_encoders: false };
+        let (stop, baselines) = (self.stop, Some(turn.baselines));
+        let job = Job { data: turn.data, config, stop, baselines, split_encoders: false, gate: false };
         // Nothing of the job is used after a panic but its folder, which then has no outcome.
-        let ended = catch_unwind(AssertUnwindSafe(|| job.train(run, self.models, false)));
+        let ended = catch_unwind(AssertUnwindSafe(|| job.train_and_measure(run, self.models, false)));
         let ended = ended.unwrap_or(Err(ExperimentError::Panic))?;
-        let Ended::Bundle(path) = ended else { return Ok(None) };
+        let (Ended::Bundle(path), Some(measured)) = ended else { return Ok(None) };
         let seconds = started.elapsed().as_secs_f64();
         let bundle = Bundle::open(&path)?;
-        let manifest = bundle.manifest();
-        let milliseconds = milliseconds_a_request(&bundle, self.data, &split.test)
+        let milliseconds = milliseconds_a_request(&bundle, turn.data, &turn.split.test)
             .map_err(|error| ExperimentError::Input(format!("the bundle {}: {error}", path.display())))?;
-        Ok(Some(Row {
-            metrics: manifest.metrics.first().map(|row| row.metrics.clone()).unwrap_or_default(),
-            seconds: Some(seconds),
-            bytes: Some(manifest.files.values().map(|file| file.bytes).sum()),
-            milliseconds: Some(milliseconds),
-            ..Row::of(name, RowKind::Bundle)
-        }))
+        let bytes = bundle.manifest().files.values().map(|file| file.bytes).sum();
+        Ok(Some(Trained { measured, seconds, bytes, milliseconds }))
     }
+}
+
+/// What all systems share that are trained with one seed.
+struct Turn<'a> {
+    data: &'a Data<'a>,
+    split: &'a Split,
+    baselines: &'a [Measured],
+    seed: Option<u64>,
+    /// Of the first run of this seed.
+    number: usize,
 }
 
 /// The configuration with the split and the number of cases of the first, so that all answer the same questions.
@@ -167,21 +203,82 @@ fn held_to(first: &TrainingConfig, mut config: TrainingConfig, name: &str) -> Tr
         eprintln!("{name}: its split {:?} gives way to that of the first system, {:?}", config.split, first.split);
         config.split = first.split;
     }
+    let (refit, firsts) = (config.training.refit, first.training.refit);
+    let leaves_one_out = matches!(first.split, Protocol::LeaveOneOut { .. });
+    if leaves_one_out && (refit == Refit::None) != (firsts == Refit::None) {
+        eprintln!(
+            "{name}: its refit {refit:?} gives way to that of the first system, {firsts:?}: a model that learnt from the \
+             validation purchases cannot stand beside one that did not"
+        );
+        config.training.refit = firsts;
+    }
     config.training.evaluation_cases = first.training.evaluation_cases;
     config
 }
 
-impl Row {
-    fn of(name: &str, kind: RowKind) -> Self {
-        Self {
-            name: name.to_owned(),
-            kind,
-            metrics: BTreeMap::new(),
-            seconds: None,
-            bytes: None,
-            milliseconds: None,
-            error: None,
+/// What a seed's rows are measured on.
+fn test(first: &TrainingConfig, data: &Data<'_>, split: &Split) -> Test {
+    let trained_on = data.trainer(first, split, Path::new(""), &|| false, &|_| ()).measured_state();
+    Test {
+        protocol: split.protocol.name(trained_on == MeasuredState::TrainingAndValidation),
+        users: first.training.evaluation_cases.min(split.test.len()),
+        items: data.dataset.articles.len(),
+        split: split.protocol,
+        trained_on,
+        dropped: split.dropped.test,
+        tie_seeds: vec![data.tie_seed],
+        seen: None,
+    }
+}
+
+/// Means over seeds.
+fn pooled_test(tests: &[Test]) -> Test {
+    let mean = |of: fn(&Test) -> usize| tests.iter().map(of).sum::<usize>() / tests.len();
+    Test {
+        users: mean(|test| test.users),
+        dropped: mean(|test| test.dropped),
+        tie_seeds: tests.iter().flat_map(|test| test.tie_seeds.clone()).collect(),
+        ..tests[0].clone()
+    }
+}
+
+/// The systems in their order, then the baselines.
+fn rows(systems: Vec<Progress>, tables: &[Vec<Measured>], first: &TrainingConfig) -> Vec<Row> {
+    let of_baseline = |at: usize| tables.iter().map(|table| table[at].clone()).collect::<Vec<_>>();
+    let baselines: Vec<Measured> = (0..tables[0].len()).filter_map(|at| Measured::pooled(&of_baseline(at))).collect();
+    let mut rows: Vec<Row> =
+        systems.into_iter().map(|progress| progress.row(&baselines, &first.training.metric)).collect();
+    rows.extend(baselines.into_iter().map(|measured| Row::of(measured.row)));
+    rows
+}
+
+impl Progress {
+    fn row(self, baselines: &[Measured], metric: &str) -> Row {
+        let Self { system: System { name, config }, trained } = self;
+        let failed = |error: String| {
+            let row = MetricsRow::new(&name, RowKind::Bundle, Default::default());
+            Row { error: Some(error), ..Row::of(row) }
+        };
+        if let Err(error) = config {
+            return failed(error.to_string());
         }
+        let runs: Vec<Measured> = trained.iter().map(|trained| trained.measured.clone()).collect();
+        let Some(mut measured) = Measured::pooled(&runs) else { return failed("it was not trained".to_owned()) };
+        let mean = |of: fn(&Trained) -> f64| trained.iter().map(of).sum::<f64>() / trained.len() as f64;
+        measured.row.name.clone_from(&name);
+        measured.row.seconds = Some(mean(|trained| trained.seconds));
+        Row {
+            verdict: verdict(&measured, baselines, metric),
+            bytes: trained.last().map(|trained| trained.bytes),
+            milliseconds: Some(mean(|trained| trained.milliseconds)),
+            ..Row::of(measured.row)
+        }
+    }
+}
+
+impl Row {
+    fn of(measured: MetricsRow) -> Self {
+        Self { measured, bytes: None, milliseconds: None, verdict: None, error: None }
     }
 }
 
@@ -192,26 +289,23 @@ impl Comparisons {
     }
 
     fn heading(&self) -> String {
-        let split = match self.split {
-            Protocol::Temporal { test_days, .. } => format!("the last {test_days} days"),
-            Protocol::LeaveOneOut => "each customer's last purchase".to_owned(),
-        };
-        format!("{}: {} customers, {} articles, tested on {split}", self.data, self.users, self.items)
+        format!("{}, {}", self.data, self.test.heading())
     }
 
     fn table(&self) -> Table {
-        let shown: Vec<&str> =
-            SHOWN.into_iter().filter(|name| self.rows.iter().any(|row| row.metrics.contains_key(*name))).collect();
+        let has = |name: &&str| self.rows.iter().any(|row| row.measured.metrics.contains_key(*name));
+        let shown: Vec<&str> = SHOWN.into_iter().filter(has).collect();
         let head = ["system"].into_iter().chain(shown.iter().copied());
-        let mut table = Table::new(head.chain(["train s", "bundle MB", "ms a request"]));
+        let mut table = Table::new(head.chain(["s", "bundle MB", "ms a request"]));
         for row in &self.rows {
             let cell = |value: Option<f64>, decimals: usize| {
                 value.map_or_else(|| "-".to_owned(), |value| format!("{value:.decimals$}"))
             };
-            let name = if row.error.is_some() { format!("{} (failed)", row.name) } else { row.name.clone() };
-            let metrics = shown.iter().map(|name| number(row.metrics.get(*name).copied()));
+            let name = &row.measured.name;
+            let name = if row.error.is_some() { format!("{name} (failed)") } else { name.clone() };
+            let metrics = shown.iter().map(|name| row.measured.shown(name).unwrap_or_else(|| "-".to_owned()));
             table.row([name].into_iter().chain(metrics).chain([
-                cell(row.seconds, 1),
+                cell(row.measured.seconds, 1),
                 cell(row.bytes.map(|bytes| bytes as f64 / 1e6), 1),
                 cell(row.milliseconds, 3),
             ]));
@@ -219,18 +313,24 @@ impl Comparisons {
         table
     }
 
-    fn errors(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.rows.iter().filter_map(|row| Some((row.name.as_str(), row.error.as_deref()?)))
+    /// What was chosen for the baselines, what each system is worth, and what failed; a line each.
+    fn remarks(&self) -> Vec<String> {
+        let baselines: Vec<MetricsRow> = self.rows.iter().map(|row| row.measured.clone()).collect();
+        let settings = notes(&baselines.into_iter().filter(|row| !row.settings.is_empty()).collect::<Vec<_>>());
+        let verdict = |row: &Row| Some(format!("{}: {}", row.measured.name, row.verdict.as_ref()?));
+        let error = |row: &Row| Some(format!("{} failed: {}", row.measured.name, row.error.as_ref()?));
+        let verdicts = self.rows.iter().filter_map(verdict);
+        settings.into_iter().chain(verdicts).chain(self.rows.iter().filter_map(error)).collect()
     }
 
     pub fn text(&self) -> String {
-        let errors: String = self.errors().map(|(name, error)| format!("{name} failed: {error}\n")).collect();
-        format!("{}\n\n{}{errors}", self.heading(), self.table().text())
+        let remarks: String = self.remarks().iter().map(|remark| format!("{remark}\n")).collect();
+        format!("{}\n\n{}\n{remarks}", self.heading(), self.table().text())
     }
 
     pub fn markdown(&self) -> String {
-        let errors: String = self.errors().map(|(name, error)| format!("\n`{name}` failed: {error}\n")).collect();
-        format!("{}\n\n{}{errors}", self.heading(), self.table().markdown())
+        let remarks: String = self.remarks().iter().map(|remark| format!("\n{remark}\n")).collect();
+        format!("{}\n\n{}{remarks}", self.heading(), self.table().markdown())
     }
 
     /// One object.

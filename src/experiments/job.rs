@@ -2,20 +2,23 @@
 
 use super::{ExperimentError, Outcome, Recorder, Status};
 use crate::{
-    bundle::MetricsRow,
-    dataset::{Dataset, Histories, Split},
+    bundle::{MeasuredState, Measurement, MetricsRow, Verdict, VerdictOutcome},
+    dataset::{Dataset, Histories, Split, SplitError, TimeUnit},
     evaluation::{
-        Evaluation,
-        baselines::{self, Known},
-        beyond_ranking,
+        Evaluation, METRICS, Measured,
+        baselines::{self, Tuning},
+        beyond_ranking, notes, verdict,
     },
     progress::human,
-    training::{self, Trained, Trainer, TrainingConfig, TrainingError},
+    training::{self, Refit, Trained, Trainer, TrainingConfig, TrainingError},
 };
 use std::{
     path::{Path, PathBuf},
     time::Instant,
 };
+
+/// Where the last stage of [`Refit::All`] keeps its checkpoints and metrics, in the run's folder.
+const FINAL: &str = "final";
 
 /// A shop's data as all trainings of a command share it.
 pub struct Data<'a> {
@@ -24,6 +27,8 @@ pub struct Data<'a> {
     pub fingerprint: String,
     /// Where it came from, for the record.
     pub source: String,
+    /// By which the order of purchases of one moment was drawn.
+    pub tie_seed: u64,
 }
 
 /// A configuration to train on data.
@@ -33,9 +38,11 @@ pub struct Job<'a> {
     /// Asked before every step; `true` ends the training there, with a checkpoint.
     pub stop: &'a (dyn Fn() -> bool + Sync),
     /// Rows for the bundle's table beside the model's own; computed here when not given.
-    pub baselines: Option<&'a [MetricsRow]>,
+    pub baselines: Option<&'a [Measured]>,
     /// Write the towers in parts as well, into the bundle's folder `split`.
     pub split_encoders: bool,
+    /// Write no bundle when the model is below the best baseline.
+    pub gate: bool,
 }
 
 /// How a training ended that did not fail.
@@ -45,22 +52,54 @@ pub enum Ended {
     Bundle(PathBuf),
     /// Stopped from outside; the checkpoint continues it.
     Interrupted(PathBuf),
+    /// The model is below the best baseline, so the gate let no bundle be written.
+    Gated(Box<Verdict>),
 }
 
 impl<'a> Data<'a> {
+    /// With ties in the order in which the server reads them.
     pub fn new(dataset: &'a Dataset, source: &Path) -> Self {
         let (histories, fingerprint) = (Histories::of(dataset), dataset.fingerprint());
-        Self { dataset, histories, fingerprint, source: source.display().to_string() }
+        Self { dataset, histories, fingerprint, source: source.display().to_string(), tie_seed: Histories::TIE_SEED }
     }
 
-    /// All baselines on the test cases of a configuration; they learn from everything before the test.
+    /// The same data with its ties drawn by another seed.
+    pub fn with_ties(&self, seed: u64) -> Self {
+        let histories = Histories::with_ties(self.dataset, seed);
+        let Self { dataset, fingerprint, source, .. } = self;
+        Self { dataset, histories, fingerprint: fingerprint.clone(), source: source.clone(), tie_seed: seed }
+    }
+
+    /// Baselines on the test cases of a configuration. They learn from what the model beside them learnt from when it
+    /// was tested, and their settings are chosen on the validation purchases.
     ///
     /// # Errors
     /// A split that cannot be made or holds nothing.
-    pub fn baselines(&self, config: &TrainingConfig, names: &[&str]) -> Result<Vec<MetricsRow>, ExperimentError> {
+    pub fn baselines(&self, config: &TrainingConfig, names: &[&str]) -> Result<Vec<Measured>, ExperimentError> {
         let split = Split::new(self.dataset, &self.histories, config.split)?;
         let trainer = self.trainer(config, &split, Path::new(""), &|| false, &|_| ());
         baseline_rows(&trainer, names)
+    }
+
+    /// Baselines on the *validation* cases of a configuration, learnt from the training purchases alone: to choose
+    /// between models and baselines without a look at the test.
+    ///
+    /// # Errors
+    /// As [`Self::baselines`]; a split without validation cases.
+    pub fn validate_baselines(
+        &self,
+        config: &TrainingConfig,
+        names: &[&str],
+    ) -> Result<Vec<Measured>, ExperimentError> {
+        let (dataset, histories) = (self.dataset, &self.histories);
+        let split = Split::new(dataset, histories, config.split)?;
+        if split.validation.is_empty() {
+            return Err(SplitError::NothingToTest("it holds nothing out for validation".to_owned()).into());
+        }
+        let cases = training::spaced(&split.validation, config.training.evaluation_cases);
+        let evaluation = Evaluation { dataset, histories, protocol: split.protocol, cases: &cases };
+        let tuning = Tuning::new(dataset, histories, &split, judging_metric(config));
+        measure_baselines(&evaluation, &split.train, tuning.as_ref(), names)
     }
 
     pub(super) fn trainer<'t>(
@@ -81,6 +120,7 @@ impl<'a> Data<'a> {
             cache: directory.parent().unwrap_or(directory).join(".cache"),
             stop,
             observe,
+            final_epochs: None,
         }
     }
 }
@@ -91,17 +131,36 @@ impl Job<'_> {
     /// # Errors
     /// Whatever failed, after it was recorded.
     pub fn train(&self, run: Recorder, models: &Path, resume: bool) -> Result<Ended, ExperimentError> {
+        self.train_and_measure(run, models, resume).map(|(ended, _)| ended)
+    }
+
+    /// [`Self::train`], and the model's row with what it was averaged from; `None` when it was stopped before the test.
+    ///
+    /// # Errors
+    /// As [`Self::train`].
+    pub fn train_and_measure(
+        &self,
+        run: Recorder,
+        models: &Path,
+        resume: bool,
+    ) -> Result<(Ended, Option<Measured>), ExperimentError> {
         let started = Instant::now();
         let mut outcome = Outcome::new(Status::Finished);
-        let ended = self.bundle(run.directory(), models, resume, &mut outcome);
+        let mut table = Vec::new();
+        let ended = self.bundle(run.directory(), models, resume, &mut outcome, &mut table);
         match &ended {
             Ok(Ended::Bundle(bundle)) => {
                 outcome.bundle = Some(bundle.clone());
                 Trainer::remove_checkpoints(run.directory());
+                Trainer::remove_checkpoints(&run.directory().join(FINAL));
             }
             Ok(Ended::Interrupted(_)) => outcome.status = Status::Interrupted,
+            Ok(Ended::Gated(verdict)) => {
+                outcome.status = Status::Failed;
+                outcome.reason = Some(format!("the gate let no bundle be written: {verdict}"));
+            }
             // A checkpoint that is not this configuration's says nothing about the run it belongs to.
-            Err(ExperimentError::Training(TrainingError::Checkpoint(_))) if resume => return ended,
+            Err(ExperimentError::Training(TrainingError::Checkpoint(_))) if resume => return ended.map(|e| (e, None)),
             Err(error) => {
                 outcome.status = Status::Failed;
                 outcome.reason = Some(error.to_string());
@@ -110,7 +169,7 @@ impl Job<'_> {
         outcome.seconds = started.elapsed().as_secs_f64();
         outcome.metric = Some(self.config.training.metric.clone());
         run.finish(outcome)?;
-        ended
+        Ok((ended?, table.into_iter().next()))
     }
 
     fn bundle(
@@ -119,20 +178,41 @@ impl Job<'_> {
         models: &Path,
         resume: bool,
         outcome: &mut Outcome,
+        table: &mut Vec<Measured>,
     ) -> Result<Ended, ExperimentError> {
         let started = Instant::now();
         let split = Split::new(self.data.dataset, &self.data.histories, self.config.split)?;
         let trainer = self.data.trainer(self.config, &split, directory, self.stop, &|_| ());
-        let trained = match trainer.train(resume)? {
+        let mut trained = match trainer.train(resume)? {
             training::Outcome::Finished(trained) => trained,
             training::Outcome::Interrupted(checkpoint) => return Ok(Ended::Interrupted(checkpoint)),
         };
         eprintln!("trained {} epochs in {}", trained.epochs, human(started.elapsed()));
         outcome.best_epoch = Some(trained.epochs);
         outcome.validation = trained.validation;
-        outcome.test = self.table(&trainer, &trained)?;
-        print_table(&outcome.test, trainer.test_cases().len(), self.data.dataset.articles.len());
-        let bundle = trainer.export(&trained, &outcome.test, models)?;
+        *table = self.table(&trainer, &trained)?;
+        outcome.test = table.iter().map(|measured| measured.row.clone()).collect();
+        let measured = self.measurement(&trainer, &trained, table);
+        print_table(&outcome.test, &measured, self.data.dataset.articles.len());
+        if let Some(verdict) = measured.verdict.as_ref().filter(|verdict| self.gate && is_below(verdict)) {
+            return Ok(Ended::Gated(Box::new(verdict.clone())));
+        }
+        trained.measured = Some(measured);
+        let bundle = match self.config.training.refit {
+            Refit::None | Refit::Validation => trainer.export(&trained, &outcome.test, models)?,
+            Refit::All => {
+                eprintln!("training what ships on all purchases, the test's included");
+                let epochs = trained.epochs;
+                let last = Trainer { directory: directory.join(FINAL), final_epochs: Some(epochs), ..trainer };
+                let shipped = match last.train(resume)? {
+                    training::Outcome::Finished(shipped) => shipped,
+                    training::Outcome::Interrupted(checkpoint) => return Ok(Ended::Interrupted(checkpoint)),
+                };
+                let Trained { measured, validation, .. } = *trained;
+                trained = Box::new(Trained { measured, validation, ..*shipped });
+                last.export(&trained, &outcome.test, models)?
+            }
+        };
         if self.split_encoders {
             trained.write_split_encoders(&bundle.join("split"))?;
         }
@@ -140,40 +220,96 @@ impl Job<'_> {
     }
 
     /// The model's row, then the baselines', all on the test cases.
-    fn table(&self, trainer: &Trainer<'_>, trained: &Trained) -> Result<Vec<MetricsRow>, ExperimentError> {
-        let mut rows = vec![trainer.test(trained)?];
+    fn table(&self, trainer: &Trainer<'_>, trained: &Trained) -> Result<Vec<Measured>, ExperimentError> {
+        let mut rows = vec![trainer.measure(trained)?];
         match self.baselines {
             Some(baselines) => rows.extend_from_slice(baselines),
             None => rows.extend(baseline_rows(trainer, &baselines::NAMES)?),
         }
         Ok(rows)
     }
+
+    fn measurement(&self, trainer: &Trainer<'_>, trained: &Trained, table: &[Measured]) -> Measurement {
+        let (dataset, split) = (self.data.dataset, trainer.split);
+        let state = trainer.measured_state();
+        let strict = state == MeasuredState::Training;
+        let dated = dataset.time_unit != TimeUnit::Position;
+        let last = trained.rows.last().filter(|_| dated);
+        Measurement {
+            protocol: split.protocol.name(!strict).to_owned(),
+            state,
+            trained_until: last.map(|&row| dataset.purchases.time[row as usize]),
+            cases: trainer.test_cases().len(),
+            dropped: split.dropped.test,
+            tie_seed: self.data.tie_seed,
+            verdict: verdict(&table[0], &table[1..], judging_metric(self.config)),
+        }
+    }
 }
 
-fn baseline_rows(trainer: &Trainer<'_>, names: &[&str]) -> Result<Vec<MetricsRow>, ExperimentError> {
+/// Whether the verdict is that a baseline is better.
+pub fn is_below(verdict: &Verdict) -> bool {
+    verdict.outcome == VerdictOutcome::Below
+}
+
+/// What chose the model also judges it, and chooses the settings of the baselines, so that neither has an advantage.
+fn judging_metric(config: &TrainingConfig) -> &str {
+    let metric = config.training.metric.as_str();
+    let known = METRICS.iter().any(|known| known.name() == metric);
+    if known { metric } else { "ndcg@10" }
+}
+
+fn baseline_rows(trainer: &Trainer<'_>, names: &[&str]) -> Result<Vec<Measured>, ExperimentError> {
     let &Trainer { dataset, histories, split, .. } = trainer;
     let cases = trainer.test_cases();
     let evaluation = Evaluation { dataset, histories, protocol: split.protocol, cases: &cases };
-    let train = split.train_and_validation();
-    let known = Known { dataset, histories, train: &train };
-    let baselines = names.iter().filter_map(|name| baselines::baseline(name, known));
-    baselines.map(|baseline| Ok(evaluation.row(&*baseline)?)).collect()
+    let train = match trainer.measured_state() {
+        MeasuredState::Training => split.train.clone(),
+        MeasuredState::TrainingAndValidation => split.train_and_validation(),
+    };
+    let tuning = Tuning::new(dataset, histories, split, judging_metric(trainer.config));
+    measure_baselines(&evaluation, &train, tuning.as_ref(), names)
+}
+
+fn measure_baselines(
+    evaluation: &Evaluation<'_>,
+    train: &[u32],
+    tuning: Option<&Tuning<'_>>,
+    names: &[&str],
+) -> Result<Vec<Measured>, ExperimentError> {
+    let mut rows = Vec::new();
+    for name in names {
+        match baselines::unavailable(name, evaluation.dataset.articles.len()) {
+            Some(reason) => eprintln!("{reason}"),
+            None => rows.push(baselines::measure(name, evaluation, train, tuning)?),
+        }
+    }
+    Ok(rows)
 }
 
 /// To standard error, as every account of a run under way.
-fn print_table(rows: &[MetricsRow], cases: usize, articles: usize) {
+fn print_table(rows: &[MetricsRow], measured: &Measurement, articles: usize) {
     const SHOWN: [&str; 7] = ["hr@10", "ndcg@10", "recall@12", "map@12", "mrr", "hr@100", "coverage@12"];
-    eprintln!("\ntest: {cases} cases, {articles} articles ranked for each");
-    eprintln!("{:20}{}", "", SHOWN.map(|name| format!("{name:>12}")).concat());
-    for row in rows {
-        let value = |name| row.metrics.get(name).copied().unwrap_or(f64::NAN);
-        eprintln!("{:20}{}", row.name, SHOWN.map(|name| format!("{:12.4}", value(name))).concat());
+    let Measurement { protocol, state, cases, dropped, .. } = measured;
+    eprintln!("\ntest ({protocol}): {cases} cases, {articles} articles ranked for each, trained on {}", state.words());
+    if *dropped > 0 {
+        eprintln!("{dropped} more cases ask for nothing but articles bought before; they are left out");
     }
+    eprintln!("{:20}{}", "", SHOWN.map(|name| format!("{name:>16}")).concat());
+    for row in rows {
+        let value = |name| row.shown(name).unwrap_or_else(|| "-".to_owned());
+        eprintln!("{:20}{}", row.name, SHOWN.map(|name| format!("{:>16}", value(name))).concat());
+    }
+    eprintln!("± is half a 95 % interval over customers");
     for row in rows {
         let others: Vec<String> = beyond_ranking(row).map(|(name, value)| format!("{name} {value:.4}")).collect();
         if !others.is_empty() {
             eprintln!("{}: {}", row.name, others.join(", "));
         }
+    }
+    notes(rows).iter().for_each(|note| eprintln!("{note}"));
+    if let Some(verdict) = &measured.verdict {
+        eprintln!("\n{verdict}");
     }
     eprintln!();
 }

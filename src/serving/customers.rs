@@ -2,6 +2,7 @@
 
 use super::{CustomersConfig, database::Database};
 use crate::{
+    dataset::{Histories, Ties},
     domain::{ArticleId, CustomerId, Timestamp},
     features::Attributes,
     store::{self, AttributeValue, CustomerRecord},
@@ -76,7 +77,13 @@ impl Customers {
 }
 
 impl From<CustomerRecord> for Known {
-    fn from(record: CustomerRecord) -> Self {
+    /// Purchases of one moment come from the database in the order of its keys; training drew theirs by a hash, and the
+    /// model must read the same history here.
+    fn from(mut record: CustomerRecord) -> Self {
+        let ties = Ties::of(Histories::TIE_SEED, record.id.as_str());
+        record.purchases.chunk_by_mut(|a, b| a.at == b.at).filter(|tied| tied.len() > 1).for_each(|tied| {
+            tied.sort_by_cached_key(|purchase| std::cmp::Reverse(ties.place(purchase.article.as_str())));
+        });
         let purchases = record.purchases.into_iter().map(|purchase| (purchase.article, purchase.at));
         let (purchases, purchase_times) = purchases.unzip();
         Self { attributes: record.attributes, purchases, purchase_times }
@@ -104,6 +111,32 @@ impl Attributes for Known {
             Some(AttributeValue::Text(text)) => tag(text),
             Some(AttributeValue::Tags(tags)) => tags.iter().for_each(|text| tag(text)),
             _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{dataset::TimeUnit, features::testing, store::PurchaseRecord};
+
+    #[test]
+    fn a_history_is_read_in_the_order_it_was_trained_in() {
+        let mut dataset = testing::shop(3, 9, 4, 60, TimeUnit::Second);
+        // Few moments, so that most purchases share theirs.
+        dataset.purchases.time.iter_mut().for_each(|time| *time = Timestamp(time.0 % 3));
+        let histories = Histories::of(&dataset);
+        for customer in 0..4 {
+            let purchase = |&row: &u32| PurchaseRecord {
+                article: ArticleId::parse(dataset.articles.ids.get(dataset.purchases.article[row as usize])).unwrap(),
+                at: dataset.purchases.time[row as usize],
+            };
+            let trained: Vec<PurchaseRecord> = histories.of_customer(customer).iter().rev().map(purchase).collect();
+            let mut purchases = trained.clone();
+            purchases.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| b.article.cmp(&a.article)));
+            let id = CustomerId::parse(dataset.customers.ids.get(customer)).unwrap();
+            let known = Known::from(CustomerRecord { id, attributes: store::Attributes::new(), purchases });
+            assert_eq!(known.purchases, trained.iter().map(|p| p.article.clone()).collect::<Vec<_>>());
         }
     }
 }

@@ -36,7 +36,7 @@ pub enum AttributeValue {
 pub struct CustomerRecord {
     pub id: CustomerId,
     pub attributes: Attributes,
-    /// Newest first; within one moment in a stable order, the article catalogued last first.
+    /// Newest first; within one moment in a stable order that means nothing ([`crate::dataset::Ties`] draws one).
     pub purchases: Vec<PurchaseRecord>,
 }
 

@@ -8,7 +8,8 @@ use super::{
     run::{Trained, Trainer},
 };
 use crate::{
-    bundle::{self, Contents, Golden, GoldenItem, GoldenQuery, Metric, MetricsRow},
+    bundle::{self, Contents, Golden, GoldenItem, GoldenQuery, Metric, MetricsRow, Provenance},
+    dataset::TimeUnit,
     features::{FeatureSchema, Moment, Slot, TowerSchema},
     model::{Inputs, SequenceModel, Side, TwoTower, burn_tower::BurnTower},
     onnx::{self, QueryGraph, TowerGraph},
@@ -106,6 +107,7 @@ impl Trainer<'_> {
             index: self.config.index,
             training: serde_json::json!(self.config),
             data_fingerprint: self.fingerprint,
+            provenance: self.provenance(trained),
             metrics,
             query_tower: parts.query_tower,
             item_tower: parts.item_tower,
@@ -114,6 +116,17 @@ impl Trainer<'_> {
             popularity: &popularity,
         };
         Ok(bundle::write(models, contents)?)
+    }
+
+    fn provenance(&self, trained: &Trained) -> Provenance {
+        let dated = self.dataset.time_unit != TimeUnit::Position;
+        let last = trained.rows.last().filter(|_| dated);
+        let held_out = self.final_epochs.is_none().then(|| self.split.held_out_fingerprint(self.dataset));
+        Provenance {
+            seen_until: last.map(|&row| self.dataset.purchases.time[row as usize]),
+            held_out,
+            measured: trained.measured.clone(),
+        }
     }
 
     /// Customers at the end of the data, evenly spaced, the first of them with nothing known.

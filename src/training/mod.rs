@@ -32,6 +32,7 @@ pub use config::{
 pub use error::TrainingError;
 pub use export_sequence::{ExportedTables, query_graph, reference_vectors};
 pub use learner::{Learner, Model, StepOptimizer};
+pub(crate) use run::spaced;
 pub use run::{Outcome, Trained, Trainer};
 pub use samples::Samples;
 pub use sequences::{Sequences, WINDOW_ACCURACY};

@@ -9,10 +9,10 @@ use super::{
     metrics::MetricsFile,
 };
 use crate::{
-    bundle::MetricsRow,
+    bundle::{MeasuredState, Measurement, MetricsRow},
     dataset::{Case, Dataset, Histories, Split},
     domain::Timestamp,
-    evaluation::{Evaluation, VectorRanker},
+    evaluation::{Evaluation, Measured, VectorRanker},
     features::{Encoder, Moment, fit},
     model::{SequenceModel, TwoTower},
     progress::Progress,
@@ -46,6 +46,8 @@ pub struct Trainer<'a> {
     pub stop: &'a (dyn Fn() -> bool + Sync),
     /// Told of every line of the metrics file as it is written.
     pub observe: &'a (dyn Fn(&serde_json::Value) + Sync),
+    /// Train what ships, on all purchases and for so many epochs, and choose nothing: the last step of [`Refit::All`].
+    pub final_epochs: Option<u32>,
 }
 
 /// How a run ended.
@@ -65,6 +67,8 @@ pub struct Trained {
     pub rows: Vec<u32>,
     /// The best epoch's validation metric, where there were validation cases.
     pub validation: Option<f64>,
+    /// How the metrics that go with the model into its bundle were measured.
+    pub measured: Option<Measurement>,
 }
 
 /// One training of one model from its first weights.
@@ -97,6 +101,9 @@ impl Trainer<'_> {
     pub(super) fn stages<L: Learner>(&self, resume: bool) -> Result<Outcome, TrainingError> {
         let io = |source| TrainingError::Io { path: self.directory.clone(), source };
         std::fs::create_dir_all(&self.directory).map_err(io)?;
+        if let Some(epochs) = self.final_epochs {
+            return self.final_stage::<L>(epochs, resume);
+        }
         let mut state = if resume { self.resumed()? } else { self.fresh() };
         let mut metrics = MetricsFile::open(&self.directory.join("metrics.jsonl"), resume, self.observe)?;
         let mut resume = resume;
@@ -124,6 +131,29 @@ impl Trainer<'_> {
             }
             None => Outcome::Interrupted(self.last()),
         })
+    }
+
+    /// Trains on all purchases. A run that was stopped before this stage began has no checkpoint of it yet.
+    fn final_stage<L: Learner>(&self, epochs: u32, resume: bool) -> Result<Outcome, TrainingError> {
+        let resume = resume && self.last().exists();
+        let mut state = if resume { self.resumed()? } else { State { refit: Some(epochs), ..self.fresh() } };
+        let mut metrics = MetricsFile::open(&self.directory.join("metrics.jsonl"), resume, self.observe)?;
+        let rows = self.window((0..self.dataset.purchases.len() as u32).collect())?;
+        let stage = Stage { rows, cases: Vec::new(), epochs };
+        Ok(match self.stage::<L>(&stage, &mut state, resume, &mut metrics)? {
+            Some(trained) => Outcome::Finished(Box::new(trained)),
+            None => Outcome::Interrupted(self.last()),
+        })
+    }
+
+    /// What the model is trained on when it is tested.
+    pub fn measured_state(&self) -> MeasuredState {
+        match self.config.training.refit {
+            Refit::None => MeasuredState::Training,
+            // Without validation cases there was nothing to choose by, and nothing is trained again.
+            _ if self.split.validation.is_empty() => MeasuredState::Training,
+            Refit::Validation | Refit::All => MeasuredState::TrainingAndValidation,
+        }
     }
 
     fn fresh(&self) -> State {
@@ -207,7 +237,7 @@ impl Trainer<'_> {
                 return Ok(None);
             };
             let mut line = json!({
-                "stage": stage_name(state), "epoch": state.epoch, "step": state.steps, "loss": loss,
+                "stage": self.stage_name(state), "epoch": state.epoch, "step": state.steps, "loss": loss,
                 "seconds": started.elapsed().as_secs_f64(),
             });
             let row = self.validate(stage, &samples, &model)?;
@@ -229,7 +259,14 @@ impl Trainer<'_> {
             epochs = best.epoch;
         }
         drop(samples);
-        Ok(Some(Trained { encoder, model: model.into_model(), epochs, rows: stage.rows.clone(), validation: None }))
+        Ok(Some(Trained {
+            encoder,
+            model: model.into_model(),
+            epochs,
+            rows: stage.rows.clone(),
+            validation: None,
+            measured: None,
+        }))
     }
 
     fn out_of_patience(&self, stage: &Stage, state: &State) -> bool {
@@ -249,7 +286,7 @@ impl Trainer<'_> {
     ) -> Result<Option<f64>, TrainingError> {
         let (epoch, batches) = (state.epoch, samples.shuffle().batches());
         let order = samples.shuffle().order(epoch);
-        let name = format!("{} epoch {}/{}", stage_name(state), epoch + 1, stage.epochs);
+        let name = format!("{} epoch {}/{}", self.stage_name(state), epoch + 1, stage.epochs);
         let progress = Progress::new(&name, batches as u64, "steps");
         progress.add(u64::from(state.batch));
         std::thread::scope(|scope| {
@@ -284,7 +321,7 @@ impl Trainer<'_> {
                 progress.message(&format!("loss {loss:.4}"));
                 progress.add(1);
                 if state.steps.is_multiple_of(LOG_EVERY) {
-                    let stage = stage_name(state);
+                    let stage = self.stage_name(state);
                     metrics.line(&json!({"stage": stage, "epoch": epoch + 1, "step": state.steps, "loss": loss}))?;
                 }
             }
@@ -306,7 +343,7 @@ impl Trainer<'_> {
         if stage.cases.is_empty() {
             return Ok(None);
         }
-        Ok(Some(self.evaluate("validation", samples, model, &stage.cases)?))
+        Ok(Some(self.evaluate("validation", samples, model, &stage.cases)?.row))
     }
 
     /// Ranks the full catalogue for the test cases: a row of the metrics table, under the model's name.
@@ -314,15 +351,25 @@ impl Trainer<'_> {
     /// # Errors
     /// [`TrainingError::Evaluation`] when there are no cases.
     pub fn test(&self, trained: &Trained) -> Result<MetricsRow, TrainingError> {
+        Ok(self.measure(trained)?.row)
+    }
+
+    /// [`Self::test`] with what the row was averaged from.
+    ///
+    /// # Errors
+    /// As [`Self::test`].
+    pub fn measure(&self, trained: &Trained) -> Result<Measured, TrainingError> {
         match &trained.model {
-            Model::TwoTower(model) => self.test_model(trained, &**model),
-            Model::Sequence(model) => self.test_model(trained, &**model),
+            Model::TwoTower(model) => self.measure_model(trained, &**model),
+            Model::Sequence(model) => self.measure_model(trained, &**model),
         }
     }
 
-    fn test_model<L: Learner>(&self, trained: &Trained, model: &L) -> Result<MetricsRow, TrainingError> {
+    fn measure_model<L: Learner>(&self, trained: &Trained, model: &L) -> Result<Measured, TrainingError> {
         let samples = L::samples(&trained.encoder, self.dataset, self.histories, &trained.rows, self.config);
-        self.evaluate(&self.config.model.name, &samples, model, &self.test_cases())
+        let mut measured = self.evaluate(&self.config.model.name, &samples, model, &self.test_cases())?;
+        measured.row.intervals = measured.outcomes.intervals();
+        Ok(measured)
     }
 
     /// The test cases that judge the finished model.
@@ -336,7 +383,7 @@ impl Trainer<'_> {
         samples: &L::Samples<'_>,
         model: &L,
         cases: &[Case],
-    ) -> Result<MetricsRow, TrainingError> {
+    ) -> Result<Measured, TrainingError> {
         let items = model.item_vectors(samples);
         let queries = |cases: &[Case], out: &mut [f32]| {
             out.copy_from_slice(&model.query_vectors(samples, cases.iter().map(Moment::from)));
@@ -345,12 +392,21 @@ impl Trainer<'_> {
         let ranker = VectorRanker::new(name, queries, model.dim(), &items);
         let (dataset, histories, protocol) = (self.dataset, self.histories, self.split.protocol);
         let evaluation = Evaluation { dataset, histories, protocol, cases };
-        let mut row = evaluation.row(&ranker)?;
+        let mut measured = evaluation.outcomes(&ranker)?;
+        let metrics = &mut measured.row.metrics;
         if let Some(tests) = self.config.pair_tests(evaluation) {
-            row.metrics.extend(tests.metrics(&ranker)?);
+            metrics.extend(tests.metrics(&ranker)?);
         }
-        row.metrics.extend(model.own_metric(samples, self.config.training.evaluation_cases));
-        Ok(row)
+        metrics.extend(model.own_metric(samples, self.config.training.evaluation_cases));
+        Ok(measured)
+    }
+
+    fn stage_name(&self, state: &State) -> &'static str {
+        match (self.final_epochs, state.refit) {
+            (Some(_), _) => "final",
+            (None, Some(_)) => "refit",
+            (None, None) => "search",
+        }
     }
 
     fn metric(&self, row: &MetricsRow) -> f64 {
@@ -413,11 +469,7 @@ impl Trainer<'_> {
 }
 
 /// At most `most` of the items, evenly spaced.
-pub(super) fn spaced<T: Clone>(items: &[T], most: usize) -> Vec<T> {
+pub(crate) fn spaced<T: Clone>(items: &[T], most: usize) -> Vec<T> {
     let count = most.min(items.len());
     (0..count).map(|i| items[i * items.len() / count].clone()).collect()
-}
-
-fn stage_name(state: &State) -> &'static str {
-    if state.refit.is_some() { "refit" } else { "search" }
 }

@@ -95,6 +95,7 @@ pub(super) fn with_data<T>(
         cache: directory.join("cache"),
         stop,
         observe: &|_| (),
+        final_epochs: None,
     })
 }
 

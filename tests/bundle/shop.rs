@@ -82,6 +82,7 @@ impl Shop {
             index: IndexParameters { m: 8, ef_construction: 50, ef_search: 50 },
             training: serde_json::json!({ "learning_rate": 0.01 }),
             data_fingerprint: "0123",
+            provenance: Default::default(),
             metrics: &[],
             query_tower: self.query.tower().into(),
             item_tower: self.item.tower(),

@@ -8,6 +8,7 @@ mod place;
 #[path = "../support/python.rs"]
 mod python;
 mod server;
+mod trust;
 
 use place::{CONFIG, Place, bad, good, stdout};
 use serde_json::Value;
@@ -51,7 +52,7 @@ fn trainings_leave_runs() {
     let place = Place::new();
     good(&mut place.on_shop("train --config tiny.toml"));
     good(&mut place.on_shop("train --config tiny.toml --set optimizer.learning_rate=0.002 --set training.epochs=2"));
-    let split = "split={protocol=\"temporal\",test_days=7,validation_days=900}";
+    let split = "split={protocol=\"time\",test_days=7,validation_days=900}";
     bad(&mut place.on_shop(&format!("train --config tiny.toml --set {split}")), 2);
     let list = place.list();
     let ids: Vec<&str> = list.iter().map(|run| run["id"].as_str().unwrap()).collect();
@@ -139,7 +140,8 @@ fn systems_are_compared_and_a_failing_one_is_told() {
         assert!(row["milliseconds"].as_f64().unwrap() > 0.0 && row["bytes"].as_u64().unwrap() > 1_000, "{row}");
         assert!(row["seconds"].as_f64().unwrap() > 0.0 && row["metrics"]["ndcg@10"].is_f64(), "{row}");
     }
-    assert!(rows[4]["seconds"].is_null() && rows[4]["metrics"]["ndcg@10"].is_f64());
+    assert!(rows[4]["seconds"].is_f64() && rows[4]["metrics"]["ndcg@10"].is_f64());
+    assert_eq!((&table["protocol"], &table["trained_on"]), (&"time".into(), &"training-and-validation".into()));
     let markdown = place.read("table.md");
     assert!(markdown.contains("| system |") && markdown.contains("| broken (failed) |"), "{markdown}");
     let kinds: Vec<String> = place.list().iter().map(|run| run["kind"].as_str().unwrap().to_owned()).collect();

@@ -61,8 +61,7 @@ fn lines(epochs: std::ops::RangeInclusive<u32>) -> String {
 }
 
 fn outcome(status: Status) -> Outcome {
-    let row =
-        |name: &str, kind| MetricsRow { name: name.to_owned(), kind, metrics: [("hr@10".to_owned(), 0.25)].into() };
+    let row = |name: &str, kind| MetricsRow::new(name, kind, [("hr@10".to_owned(), 0.25)].into());
     let test = vec![row("long", RowKind::Bundle), row("popularity", RowKind::Baseline)];
     let (metric, validation) = (Some("mrr".to_owned()), Some(9.0));
     Outcome { seconds: 12.5, best_epoch: Some(9), metric, validation, test, ..Outcome::new(status) }

@@ -53,7 +53,7 @@ fn add_unseen(folder: &Path, dataset: &dataset::Dataset) {
 fn train(dataset: &dataset::Dataset, home: &Path, config: &TrainingConfig) -> Bundle {
     let data = Data::new(dataset, home);
     let run = Runs::new(home.join("runs")).begin(NewRun::training(config, &data)).unwrap();
-    let job = Job { data: &data, config, stop: &|| false, baselines: Some(&[]), split_encoders: true };
+    let job = Job { data: &data, config, stop: &|| false, baselines: Some(&[]), split_encoders: true, gate: false };
     match job.train(run, &home.join("models"), false).unwrap() {
         Ended::Bundle(path) => Bundle::open(&path).unwrap(),
         Ended::Interrupted(path) => panic!("stopped at {}", path.display()),
@@ -63,7 +63,7 @@ fn train(dataset: &dataset::Dataset, home: &Path, config: &TrainingConfig) -> Bu
 #[test]
 fn the_configuration_says_what_the_document_says() {
     let webshop = config(&[]);
-    assert_eq!(webshop.split, Protocol::Temporal { test_days: 7, validation_days: 7 });
+    assert_eq!(webshop.split, Protocol::time(7, 7));
     assert_eq!((webshop.training.window_days, webshop.purchases_a_step()), (Some(7), 256));
     // Every switch of the document.
     let switched = config(&[

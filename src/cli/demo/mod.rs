@@ -126,7 +126,7 @@ fn trained(dataset: &Dataset, fingerprint: &str, home: &Path) -> anyhow::Result<
     }
     let data = Data::new(dataset, home);
     let run = Runs::new(home.join("runs")).begin(NewRun::training(&config, &data))?;
-    Job { data: &data, config: &config, stop: &|| false, baselines: None, split_encoders: false }
+    Job { data: &data, config: &config, stop: &|| false, baselines: None, split_encoders: false, gate: false }
         .train(run, &models, false)?;
     Ok(())
 }

@@ -13,13 +13,13 @@ use std::{
     sync::atomic::Ordering,
 };
 
-/// Trains several systems and the baselines on one split and prints one table: quality, training time, size, speed.
+/// Trains several systems on one split and prints one table with the baselines: quality, training time, size, speed.
 ///
 /// All are held to the split and the test cases of the first configuration. A system that fails is told in its row, and
 /// the command ends with status 1.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  vitrine-trainer compare --data shop --configs models/configs/demo.toml \
-                        models/configs/retrieval.toml --out comparison.md\n\nSeconds are those of training with validation, \
+                        models/configs/retrieval.toml --seeds 1,2,3 --out comparison.md\n\nSeconds are those of training with validation, \
                         test and export; milliseconds those of one request (features, query tower, search for 12) on one \
                         thread, the median over customers.")]
 pub struct CompareArguments {
@@ -37,6 +37,10 @@ pub struct CompareArguments {
     /// Also write the table here: as JSON or Markdown by the file's ending, else as text.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Train every system with each of these seeds, such as 1,2,3, and show means. A seed sets `training.seed` and draws
+    /// the order of purchases of one moment.
+    #[arg(long, value_name = "N,N,…", value_delimiter = ',')]
+    seeds: Vec<u64>,
     /// Print one JSON object instead of text.
     #[arg(long)]
     json: bool,
@@ -68,6 +72,7 @@ pub fn run(arguments: &CompareArguments) -> anyhow::Result<()> {
         runs: &Runs::new(&arguments.runs),
         models: &arguments.models,
         stop: &|| stop.load(Ordering::Relaxed),
+        seeds: &arguments.seeds,
     };
     let table = mark(comparison.run(systems, &names))?.context("stopped")?;
     if let Some(out) = &arguments.out {

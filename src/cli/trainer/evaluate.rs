@@ -1,25 +1,27 @@
 //! `vitrine-trainer evaluate`: a bundle or baselines on held-out purchases.
 
 use crate::{
-    bundle::{Bundle, Manifest},
-    cli::{OrBadInput, data::DataArguments},
-    dataset::{Dataset, Histories, Protocol, Split, TimeUnit},
+    bundle::{Bundle, Manifest, MeasuredState},
+    cli::{BadInput, OrBadInput, data::DataArguments},
+    dataset::{Dataset, Histories, Protocol, Repeats, Split, SplitError, TimeUnit},
     evaluation::{
-        Evaluation, QueryVectors, Report, VectorRanker,
-        baselines::{self, Known},
-        bundle_ranker,
+        Evaluation, METRICS, Measured, QueryVectors, Report, Test, VectorRanker,
+        baselines::{self, Tuning},
+        bundle_ranker, seen, verdict,
     },
     progress::Progress,
-    training::TrainingConfig,
+    training::{Refit, TrainingConfig},
 };
 use anyhow::{Context, anyhow};
 use std::path::PathBuf;
 
 /// Ranks the whole catalogue for held-out purchases and prints the metrics, a bundle's beside the baselines'.
+///
+/// Every number comes with a 95 % interval. docs/evaluation.md explains protocols, ties, repeats and baselines.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  vitrine-trainer evaluate --data shop --bundle models/retrieval/20260131T120000000Z-1a2b3c4d\n  \
-                        vitrine-trainer evaluate --data ml-100k --baseline all --protocol leave-one-out --json"
+                        vitrine-trainer evaluate --data ml-100k --baseline all --protocol leave-one-out --tie-seeds 3 --json"
 )]
 #[command(group = clap::ArgGroup::new("ranker").required(true))]
 pub struct EvaluateArguments {
@@ -28,15 +30,27 @@ pub struct EvaluateArguments {
     /// Folder of a bundle's version; the baselines are evaluated too.
     #[arg(long, value_name = "DIR", group = "ranker")]
     bundle: Option<PathBuf>,
-    /// A baseline alone: popularity, recent-popularity, item-knn, last-purchases, or all of them.
+    /// A baseline alone, or all of them.
     #[arg(long, value_name = "NAME", group = "ranker", value_parser = baseline_names())]
     baseline: Option<String>,
-    /// Which purchases are held out; as the bundle was trained, else temporal where there are dates.
+    /// Which purchases are held out: as the bundle was trained, else `time` where there are dates. `loo-strict` and
+    /// `loo-refit` are leave-one-out for baselines that did not, or did, learn from the validation purchases;
+    /// `leave-one-out` is `loo-refit` without a bundle. `temporal` is an old name of `time`.
     #[arg(long)]
     protocol: Option<ProtocolName>,
-    /// Length of the temporal test window, 7 unless the bundle was trained with another.
+    /// Length of the test window of `time`, 7 unless the bundle was trained with another.
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
     test_days: Option<u32>,
+    /// What becomes of articles that the customer had bought before: `drop` does not ask for them and does not
+    /// recommend them (usual for leave-one-out), `keep` treats them like any other (usual for `time`).
+    #[arg(long)]
+    repeats: Option<RepeatsName>,
+    /// Draw the order of purchases of one moment so many times and print the mean.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100))]
+    tie_seeds: u64,
+    /// Go on, with a warning, when the bundle has seen the purchases it is tested by.
+    #[arg(long)]
+    allow_seen: bool,
     /// One JSON object on standard output instead of a table.
     #[arg(long)]
     json: bool,
@@ -44,8 +58,24 @@ pub struct EvaluateArguments {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum ProtocolName {
-    Temporal,
+    #[value(alias = "temporal")]
+    Time,
     LeaveOneOut,
+    LooStrict,
+    LooRefit,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum RepeatsName {
+    Drop,
+    Keep,
+}
+
+/// The test of a table, and what everything in it learns from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Choice {
+    protocol: Protocol,
+    trained_on: MeasuredState,
 }
 
 fn baseline_names() -> clap::builder::PossibleValuesParser {
@@ -53,52 +83,140 @@ fn baseline_names() -> clap::builder::PossibleValuesParser {
 }
 
 /// # Errors
-/// Data, bundles and protocols that can't be used are bad input.
+/// Data, bundles and protocols that can't be used are bad input, and so is a test that the bundle has seen.
 pub fn run(arguments: &EvaluateArguments) -> anyhow::Result<()> {
     // The bundle first: opening it fails fast, loading the data may take a minute.
     let bundle = arguments.bundle.as_deref().map(Bundle::open).transpose().or_bad_input()?;
     let dataset = arguments.data.load()?;
-    let histories = Histories::of(&dataset);
-    let trained = bundle.as_ref().and_then(|bundle| trained_protocol(bundle.manifest()));
-    let protocol = choose(arguments, trained, dataset.time_unit)?;
-    if let Some(trained) = trained.filter(|&trained| !tests_the_same(trained, protocol)) {
-        eprintln!("warning: the bundle held out {trained:?}; what is tested now may have been in its training");
-    }
-    let split = Split::new(&dataset, &histories, protocol).context("cannot hold purchases out").or_bad_input()?;
-    let evaluation = Evaluation { dataset: &dataset, histories: &histories, protocol, cases: &split.test };
+    let trained = bundle.as_ref().and_then(|bundle| trained(bundle.manifest()));
+    let choice = choose(arguments, trained, dataset.time_unit)?;
+    let names = names(arguments, dataset.articles.len())?;
+    let first = bundle.as_ref().and_then(|bundle| bundle.manifest().measured.as_ref()).map_or(0, |m| m.tie_seed);
+    let work = Work { arguments, bundle: bundle.as_ref(), dataset: &dataset, choice, names: &names };
+    let progress = Progress::new("evaluate", arguments.tie_seeds * work.rankers(), "rankers");
+    let seeds: Vec<u64> = (first..first + arguments.tie_seeds).collect();
+    let tables = seeds.iter().map(|&seed| work.table(seed, &progress)).collect::<anyhow::Result<Vec<Table>>>()?;
+    let users = tables.iter().map(|table| table.users).sum::<usize>() / tables.len();
+    progress.finish(&format!("{} rankers, {users} users", work.rankers()));
 
-    let baselines: Vec<&str> = match arguments.baseline.as_deref() {
-        None | Some("all") => baselines::NAMES.to_vec(),
-        Some(name) => vec![name],
+    let rows: Vec<Measured> = (0..tables[0].rows.len())
+        .filter_map(|at| Measured::pooled(&tables.iter().map(|table| table.rows[at].clone()).collect::<Vec<_>>()))
+        .collect();
+    let test = Test {
+        protocol: choice.protocol.name(choice.trained_on == MeasuredState::TrainingAndValidation),
+        users,
+        items: dataset.articles.len(),
+        split: tables[0].split,
+        trained_on: choice.trained_on,
+        dropped: tables.iter().map(|table| table.dropped).sum::<usize>() / tables.len(),
+        tie_seeds: seeds,
+        seen: tables[0].seen.clone(),
     };
-    let progress = Progress::new("evaluate", baselines.len() as u64 + u64::from(bundle.is_some()), "rankers");
-    let mut rows = Vec::new();
-    if let Some(bundle) = &bundle {
-        let ranker = known_articles(bundle, &dataset, &histories)?;
-        let mut row = evaluation.row(&ranker)?;
-        let config = serde_json::from_value::<TrainingConfig>(bundle.manifest().training.clone()).ok();
-        if let Some(tests) = config.and_then(|config| config.pair_tests(evaluation)) {
-            row.metrics.extend(tests.metrics(&ranker)?);
-        }
-        rows.push(row);
-        progress.add(1);
-    }
-    let train = split.train_and_validation();
-    let known = Known { dataset: &dataset, histories: &histories, train: &train };
-    for name in baselines {
-        let ranker = baselines::baseline(name, known).ok_or_else(|| anyhow!("there is no baseline `{name}`"))?;
-        rows.push(evaluation.row(ranker.as_ref())?);
-        progress.add(1);
-    }
-    progress.finish(&format!("{} rankers, {} users", rows.len(), split.test.len()));
-
-    let report = Report::new(&evaluation, rows);
+    let verdict = bundle.as_ref().and_then(|bundle| verdict(&rows[0], &rows[1..], &metric(bundle.manifest())));
+    let report = Report { test, rows: rows.into_iter().map(|measured| measured.row).collect(), verdict };
     if arguments.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
         println!("{report}");
     }
     Ok(())
+}
+
+/// What is evaluated.
+struct Work<'a> {
+    arguments: &'a EvaluateArguments,
+    bundle: Option<&'a Bundle>,
+    dataset: &'a Dataset,
+    choice: Choice,
+    names: &'a [&'static str],
+}
+
+/// The rows of one draw of the ties.
+struct Table {
+    rows: Vec<Measured>,
+    split: Protocol,
+    users: usize,
+    dropped: usize,
+    seen: Option<String>,
+}
+
+impl Work<'_> {
+    fn rankers(&self) -> u64 {
+        self.names.len() as u64 + u64::from(self.bundle.is_some())
+    }
+
+    fn table(&self, tie_seed: u64, progress: &Progress) -> anyhow::Result<Table> {
+        let dataset = self.dataset;
+        let histories = Histories::with_ties(dataset, tie_seed);
+        let split = self.split(&histories).context("cannot hold purchases out").or_bad_input()?;
+        let protocol = split.protocol;
+        let evaluation = Evaluation { dataset, histories: &histories, protocol, cases: &split.test };
+        let (mut rows, mut seen) = (Vec::new(), None);
+        if let Some(bundle) = self.bundle {
+            seen = self.seen(bundle, &split)?;
+            let ranker = known_articles(bundle, dataset, &histories)?;
+            let mut measured = evaluation.measure(&ranker)?;
+            let config = serde_json::from_value::<TrainingConfig>(bundle.manifest().training.clone()).ok();
+            if let Some(tests) = config.and_then(|config| config.pair_tests(evaluation)) {
+                measured.row.metrics.extend(tests.metrics(&ranker)?);
+            }
+            rows.push(measured);
+            progress.add(1);
+        }
+        let train = match self.choice.trained_on {
+            MeasuredState::Training => split.train.clone(),
+            MeasuredState::TrainingAndValidation => split.train_and_validation(),
+        };
+        let metric = self.bundle.map_or_else(|| "ndcg@10".to_owned(), |bundle| metric(bundle.manifest()));
+        let tuning = Tuning::new(dataset, &histories, &split, &metric);
+        for name in self.names {
+            rows.push(baselines::measure(name, &evaluation, &train, tuning.as_ref())?);
+            progress.add(1);
+        }
+        Ok(Table { rows, split: protocol, users: split.test.len(), dropped: split.dropped.test, seen })
+    }
+
+    /// Without a validation window where one would leave nothing to train on; nothing can be tuned then.
+    fn split(&self, histories: &Histories) -> Result<Split, SplitError> {
+        match (Split::new(self.dataset, histories, self.choice.protocol), self.choice.protocol) {
+            (Err(SplitError::NothingToTrain(_)), Protocol::Time { test_days, repeats, .. }) => {
+                Split::new(self.dataset, histories, Protocol::Time { test_days, validation_days: 0, repeats })
+            }
+            (split, _) => split,
+        }
+    }
+
+    /// Why the numbers of a bundle say little, where `--allow-seen` lets it be tested on what it has seen.
+    fn seen(&self, bundle: &Bundle, split: &Split) -> anyhow::Result<Option<String>> {
+        match seen(bundle.manifest(), self.dataset, &self.dataset.fingerprint(), split) {
+            Ok(()) => Ok(None),
+            Err(reason) if self.arguments.allow_seen => {
+                eprintln!("warning: {reason}");
+                Ok(Some(reason.to_string()))
+            }
+            Err(reason) => Err(BadInput(anyhow!(
+                "{reason}. Test on data that goes on after what the bundle was trained on, or on the test that it was \
+                 trained to hold out; --allow-seen measures anyway"
+            ))
+            .into()),
+        }
+    }
+}
+
+/// The baselines asked for, as far as the catalogue allows them.
+fn names(arguments: &EvaluateArguments, articles: usize) -> anyhow::Result<Vec<&'static str>> {
+    let asked = |name: &str| arguments.baseline.as_deref().is_none_or(|asked| asked == "all" || asked == name);
+    let mut names = Vec::new();
+    for name in baselines::NAMES.into_iter().filter(|name| asked(name)) {
+        match baselines::unavailable(name, articles) {
+            None => names.push(name),
+            Some(reason) if arguments.baseline.as_deref() == Some(name) => {
+                return Err(anyhow!("{reason}")).or_bad_input();
+            }
+            Some(reason) => eprintln!("{reason}"),
+        }
+    }
+    Ok(names)
 }
 
 /// A bundle of other data would score 0 everywhere without a word.
@@ -122,41 +240,73 @@ fn known_articles<'a>(
     Ok(bundle_ranker(bundle, dataset, histories))
 }
 
-/// The `split` of the training configuration in a manifest.
-fn trained_protocol(manifest: &Manifest) -> Option<Protocol> {
-    serde_json::from_value(manifest.training.get("split")?.clone()).ok()
-}
-
-/// The arguments', else the bundle's, else what the times allow. Nothing is set aside for validation: baselines learn
-/// from everything before the test.
-fn choose(arguments: &EvaluateArguments, trained: Option<Protocol>, unit: TimeUnit) -> anyhow::Result<Protocol> {
-    let trained_days = match trained {
-        Some(Protocol::Temporal { test_days, .. }) => Some(test_days),
-        _ => None,
+/// The test that a bundle was trained to hold out.
+fn trained(manifest: &Manifest) -> Option<Choice> {
+    let split = manifest.training.get("split")?.clone();
+    let refit = manifest.training.get("training").and_then(|training| training.get("refit")).cloned();
+    let refit = refit.and_then(|refit| serde_json::from_value::<Refit>(refit).ok());
+    let trained_on = match (&manifest.measured, refit) {
+        (Some(measured), _) => measured.state,
+        (None, None | Some(Refit::None)) => MeasuredState::Training,
+        (None, Some(_)) => MeasuredState::TrainingAndValidation,
     };
-    let name = arguments.protocol.unwrap_or(match trained {
-        Some(Protocol::LeaveOneOut) => ProtocolName::LeaveOneOut,
-        None if unit == TimeUnit::Position => ProtocolName::LeaveOneOut,
-        _ => ProtocolName::Temporal,
-    });
-    match name {
-        ProtocolName::LeaveOneOut if arguments.test_days.is_some() => {
-            Err(anyhow!("--test-days is for `--protocol temporal`")).or_bad_input()
-        }
-        ProtocolName::LeaveOneOut => Ok(Protocol::LeaveOneOut),
-        ProtocolName::Temporal => {
-            Ok(Protocol::Temporal { test_days: arguments.test_days.or(trained_days).unwrap_or(7), validation_days: 0 })
-        }
-    }
+    Some(Choice { protocol: serde_json::from_value(split).ok()?, trained_on })
 }
 
-/// Whether two protocols hold the same purchases out for the test.
-fn tests_the_same(a: Protocol, b: Protocol) -> bool {
-    match (a, b) {
-        (Protocol::Temporal { test_days: a, .. }, Protocol::Temporal { test_days: b, .. }) => a == b,
-        (Protocol::LeaveOneOut, Protocol::LeaveOneOut) => true,
-        _ => false,
+/// What chose the bundle, where that is a metric of rankings.
+fn metric(manifest: &Manifest) -> String {
+    let chosen = manifest.training.get("training").and_then(|training| training.get("metric")?.as_str());
+    let known = chosen.filter(|chosen| METRICS.iter().any(|metric| metric.name() == *chosen));
+    known.unwrap_or("ndcg@10").to_owned()
+}
+
+/// The arguments', else the bundle's, else what the times allow.
+fn choose(arguments: &EvaluateArguments, trained: Option<Choice>, unit: TimeUnit) -> anyhow::Result<Choice> {
+    let bad = |problem: &str| Err(anyhow!("{problem}")).or_bad_input();
+    let held_out = trained.map(|trained| trained.protocol);
+    let name = arguments.protocol.unwrap_or(match held_out {
+        Some(Protocol::LeaveOneOut { .. }) => ProtocolName::LeaveOneOut,
+        None if unit == TimeUnit::Position => ProtocolName::LeaveOneOut,
+        _ => ProtocolName::Time,
+    });
+    let protocol = match (name, held_out) {
+        (ProtocolName::Time, held_out) => {
+            let (days, validation_days) = match held_out {
+                Some(Protocol::Time { test_days, validation_days, .. }) => (test_days, validation_days),
+                _ => (7, 7),
+            };
+            let test_days = arguments.test_days.unwrap_or(days);
+            Protocol::time(test_days, if held_out.is_some() { validation_days } else { test_days })
+        }
+        _ if arguments.test_days.is_some() => return bad("--test-days is for `--protocol time`"),
+        _ if arguments.bundle.is_some() && arguments.tie_seeds > 1 => {
+            return bad(
+                "--tie-seeds is for baselines: a bundle was trained to hold out the purchases of one draw of the ties. \
+                 `vitrine-trainer compare --seeds 1,2,3` trains one bundle for each",
+            );
+        }
+        _ => Protocol::leave_one_out(),
+    };
+    let own = held_out.filter(|own| own.tests_the_same(protocol)).map(Protocol::repeats);
+    let asked = arguments.repeats.map(|repeats| match repeats {
+        RepeatsName::Drop => Repeats::Drop,
+        RepeatsName::Keep => Repeats::Keep,
+    });
+    let protocol = protocol.with_repeats(asked.or(own).unwrap_or(protocol.repeats()));
+    let of_bundle = trained.map_or(MeasuredState::TrainingAndValidation, |trained| trained.trained_on);
+    let trained_on = match name {
+        ProtocolName::LooStrict => MeasuredState::Training,
+        ProtocolName::LooRefit => MeasuredState::TrainingAndValidation,
+        ProtocolName::LeaveOneOut | ProtocolName::Time => of_bundle,
+    };
+    if trained.is_some() && trained_on != of_bundle {
+        return bad(&format!(
+            "the bundle was trained on {}, so its leave-one-out is `{}`",
+            of_bundle.words(),
+            protocol.name(of_bundle == MeasuredState::TrainingAndValidation)
+        ));
     }
+    Ok(Choice { protocol, trained_on })
 }
 
 #[cfg(test)]
@@ -184,21 +334,29 @@ mod tests {
 
     #[test]
     fn the_protocol_is_the_arguments_then_the_bundles_then_the_datas() {
-        let temporal = |test_days| Protocol::Temporal { test_days, validation_days: 0 };
-        let trained = Some(Protocol::Temporal { test_days: 3, validation_days: 3 });
-        let chosen = |line: &str, trained, unit| choose(&parse(line).unwrap(), trained, unit).ok();
+        use MeasuredState::{Training, TrainingAndValidation};
+        let (time, leave) = (Protocol::time, Protocol::leave_one_out());
+        let chosen = |line: &str, trained: Option<(Protocol, MeasuredState)>, unit| {
+            let trained = trained.map(|(protocol, trained_on)| Choice { protocol, trained_on });
+            choose(&parse(line).unwrap(), trained, unit).ok().map(|choice| (choice.protocol, choice.trained_on))
+        };
+        let week = Some((time(3, 5), Training));
+        let strict = Some((leave.with_repeats(Repeats::Keep), Training));
         for (line, trained, unit, expected) in [
-            ("--baseline all", None, TimeUnit::Day, Some(temporal(7))),
-            ("--baseline all", None, TimeUnit::Position, Some(Protocol::LeaveOneOut)),
-            ("--bundle b", trained, TimeUnit::Day, Some(temporal(3))),
-            ("--bundle b --test-days 9", trained, TimeUnit::Day, Some(temporal(9))),
-            ("--bundle b", Some(Protocol::LeaveOneOut), TimeUnit::Second, Some(Protocol::LeaveOneOut)),
-            ("--bundle b --protocol temporal", Some(Protocol::LeaveOneOut), TimeUnit::Second, Some(temporal(7))),
+            ("--baseline all", None, TimeUnit::Day, Some((time(7, 7), TrainingAndValidation))),
+            ("--baseline all --test-days 60", None, TimeUnit::Day, Some((time(60, 60), TrainingAndValidation))),
+            ("--baseline all", None, TimeUnit::Position, Some((leave, TrainingAndValidation))),
+            ("--baseline all --protocol loo-strict", None, TimeUnit::Day, Some((leave, Training))),
+            ("--bundle b", week, TimeUnit::Day, Some((time(3, 5), Training))),
+            ("--bundle b --test-days 9", week, TimeUnit::Day, Some((time(9, 5), Training))),
+            ("--bundle b", strict, TimeUnit::Second, Some((leave.with_repeats(Repeats::Keep), Training))),
+            ("--bundle b --repeats drop", strict, TimeUnit::Second, Some((leave, Training))),
+            ("--bundle b --protocol temporal", strict, TimeUnit::Second, Some((time(7, 7), Training))),
+            ("--bundle b --protocol loo-refit", strict, TimeUnit::Second, None),
+            ("--bundle b --tie-seeds 3", strict, TimeUnit::Second, None),
             ("--baseline all --protocol leave-one-out --test-days 9", None, TimeUnit::Day, None),
         ] {
             assert_eq!(chosen(line, trained, unit), expected, "{line}");
         }
-        assert!(tests_the_same(temporal(3), Protocol::Temporal { test_days: 3, validation_days: 3 }));
-        assert!(!tests_the_same(temporal(3), Protocol::LeaveOneOut));
     }
 }

@@ -2,13 +2,14 @@
 
 use super::mark;
 use crate::{
-    cli::{OrBadInput, data::DataArguments},
-    experiments::{Data, Ended, Job, NewRun, Runs},
+    bundle::Bundle,
+    cli::{Gated, OrBadInput, data::DataArguments},
+    experiments::{Data, Ended, Job, NewRun, Runs, is_below},
     training::{Family, TrainingConfig},
 };
 use anyhow::{Context, anyhow};
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -47,6 +48,9 @@ pub struct TrainArguments {
     /// over the concatenated features.
     #[arg(long)]
     split_encoders: bool,
+    /// Write no bundle, and end with status 3, when the model is below the best baseline by more than chance explains.
+    #[arg(long)]
+    gate: bool,
 }
 
 /// # Errors
@@ -71,15 +75,31 @@ pub fn run(arguments: &TrainArguments) -> anyhow::Result<()> {
         stop: &|| stop.load(Ordering::Relaxed),
         baselines: None,
         split_encoders: arguments.split_encoders,
+        gate: arguments.gate,
     };
     match mark(job.train(run, &arguments.out, arguments.resume))? {
         Ended::Bundle(bundle) => {
             println!("{}", bundle.display());
+            warn_if_below(&bundle)?;
             eprintln!("\nServe it with\n  vitrine-server serve --models {}", arguments.out.display());
             Ok(())
         }
+        Ended::Gated(verdict) => Err(Gated(verdict).into()),
         Ended::Interrupted(_) => anyhow::bail!("stopped, with a checkpoint; go on with the same command and --resume"),
     }
+}
+
+/// What a bundle's manifest says of the model against the baselines, where that is bad news.
+fn warn_if_below(bundle: &Path) -> anyhow::Result<()> {
+    let measured = Bundle::open_metadata(bundle)?.measured;
+    if let Some(verdict) = measured.and_then(|measured| measured.verdict).filter(is_below) {
+        eprintln!(
+            "\nWARNING: this model is worse than counting. {verdict}. Serve it only to try things out: customers are \
+             better off with the baseline. Another family may suit the shop, or other features and more epochs; \
+             --gate refuses such models."
+        );
+    }
+    Ok(())
 }
 
 /// A flag that the first Ctrl-C sets; the second ends the program at once.

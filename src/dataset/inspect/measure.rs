@@ -292,12 +292,12 @@ fn rebuys(rows: usize, of: usize, customers_share: f64) -> Rebuys {
     } else if share < OFTEN {
         format!(
             "Customers seldom rebuy: {percent:.1} % of purchases. Excluding purchased articles loses at most these and \
-             frees their places for new ones; compare both with `evaluate`, which ranks purchased articles too."
+             frees their places for new ones; compare both with `evaluate --repeats drop` and `--repeats keep`."
         )
     } else {
         format!(
-            "Customers often rebuy: {percent:.1} % of purchases. Keep purchased articles in the recommendations, and \
-             compare with the baseline that shows the last purchases again."
+            "Customers often rebuy: {percent:.1} % of purchases. Keep purchased articles in the recommendations, use \
+             `repeats = \"keep\"` in [split], and compare with the baseline `personal-frequency`."
         )
     };
     Rebuys { rows, share, customers_share, conclusion }

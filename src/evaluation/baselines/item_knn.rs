@@ -1,146 +1,117 @@
-use super::Known;
+use super::{Known, interactions::Interactions, tuning::Tunable};
 use crate::{
     bundle::RowKind,
     dataset::Case,
-    evaluation::{EvaluationError, Ranker, TopSelector},
+    evaluation::{EvaluationError, Scorer, TopSelector},
 };
 use rayon::prelude::*;
+use std::sync::Arc;
 
-/// Item-based collaborative filtering (Sarwar et al. 2001): an article scores the sum of its cosine similarities to the
-/// articles the customer has, each of those counting its nearest neighbours only. The cosine of two articles is
-/// `both / √(a·b)` over customers who bought them.
+/// Item-based collaborative filtering (Sarwar et al. 2001): an article scores the sum of its similarities to the
+/// articles the customer has, each of those counting its nearest neighbours only, and counting less for every newer
+/// article the customer has. The similarity of two articles is the cosine of their buyers,
+/// `both / (√(a·b) + shrinkage)`: shrinkage is for pairs that a few customers have made.
 pub struct ItemKnn<'a> {
     known: Known<'a>,
-    /// Of every article, the nearest others and their cosines, nearest first.
-    neighbours: Vec<Box<[(u32, f32)]>>,
+    settings: Settings,
+    neighbours: Arc<Neighbours>,
 }
 
-/// Lists by row: row `r` is `values[offsets[r]..offsets[r + 1]]`.
-struct Lists {
-    offsets: Vec<usize>,
-    values: Vec<u32>,
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Settings {
+    pub(super) neighbours: usize,
+    pub(super) shrinkage: f32,
+    /// What an article of the history counts, against the next newer one.
+    pub(super) decay: f32,
 }
 
-impl Lists {
-    /// Groups `(row, value)` pairs.
-    fn group(rows: usize, pairs: impl Iterator<Item = (u32, u32)> + Clone) -> Self {
-        let mut offsets = vec![0; rows + 1];
-        for (row, _) in pairs.clone() {
-            offsets[row as usize + 1] += 1;
-        }
-        for row in 0..rows {
-            offsets[row + 1] += offsets[row];
-        }
-        let mut next = offsets.clone();
-        let mut values = vec![0; offsets[rows]];
-        for (row, value) in pairs {
-            let slot = &mut next[row as usize];
-            values[*slot] = value;
-            *slot += 1;
-        }
-        Self { offsets, values }
-    }
-
-    /// Makes each list a rising set.
-    fn remove_duplicates(&mut self) {
-        let (mut start, mut kept) = (0, 0);
-        for row in 1..self.offsets.len() {
-            let end = self.offsets[row];
-            self.values[start..end].sort_unstable();
-            let first = kept;
-            for at in start..end {
-                if kept == first || self.values[kept - 1] != self.values[at] {
-                    self.values[kept] = self.values[at];
-                    kept += 1;
-                }
-            }
-            (start, self.offsets[row]) = (end, kept);
-        }
-        self.values.truncate(kept);
-    }
-
-    fn of(&self, row: u32) -> &[u32] {
-        &self.values[self.offsets[row as usize]..self.offsets[row as usize + 1]]
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (u32, u32)> + Clone {
-        (0..self.offsets.len() as u32 - 1).flat_map(|row| self.of(row).iter().map(move |&value| (row, value)))
-    }
+/// Of every article, the nearest others and their similarities, nearest first.
+struct Neighbours {
+    shrinkage: f32,
+    lists: Vec<Box<[(u32, f32)]>>,
 }
 
-impl<'a> ItemKnn<'a> {
+impl ItemKnn<'_> {
     pub const NAME: &'static str = "item-knn";
     /// Neighbours an article keeps where memory is no matter: enough to rank as if it kept all.
-    pub const NEIGHBOURS: usize = 1_000;
+    const NEIGHBOURS: usize = 1_000;
     /// Neighbours all articles keep together: 256 MiB.
     const TOTAL: usize = 1 << 25;
+    /// Older articles count too little to move a rank.
+    const LEAST: f32 = 1e-4;
 
     /// As many neighbours as fit the memory set aside, at most [`Self::NEIGHBOURS`].
-    pub fn of(known: Known<'a>) -> Self {
-        let articles = known.dataset.articles.len().max(1);
-        Self::new(known, (Self::TOTAL / articles).clamp(1, Self::NEIGHBOURS))
+    fn most_neighbours(known: Known<'_>) -> usize {
+        (Self::TOTAL / known.articles().max(1)).clamp(1, Self::NEIGHBOURS)
     }
+}
 
-    /// # Panics
-    /// When `neighbours` is 0.
-    pub fn new(known: Known<'a>, neighbours: usize) -> Self {
-        let Known { dataset, train, .. } = known;
-        let purchases = &dataset.purchases;
-        let mut bought = Lists::group(
-            dataset.customers.len(),
-            train.iter().map(|&row| (purchases.customer[row as usize], purchases.article[row as usize])),
-        );
-        bought.remove_duplicates();
-        let articles = dataset.articles.len();
-        let buyers = Lists::group(articles, bought.iter().map(|(customer, article)| (article, customer)));
-
-        let neighbours = (0..articles as u32)
+impl Neighbours {
+    fn of(known: Known<'_>, shrinkage: f32, most: usize) -> Arc<Self> {
+        let bought = Interactions::of(known);
+        let buyers = bought.transposed(known.articles());
+        let norms: Vec<f32> = (0..buyers.rows()).map(|article| norm(&buyers, article)).collect();
+        let nearest = || Nearest::new(known.articles(), most);
+        let matrices = Matrices { bought: &bought, buyers: &buyers, norms: &norms, shrinkage };
+        let lists = (0..buyers.rows())
             .into_par_iter()
-            .map_init(|| Nearest::new(articles, neighbours), |nearest, article| nearest.of(article, &bought, &buyers))
+            .map_init(nearest, |nearest, article| nearest.of(article, &matrices))
             .collect();
-        Self { known, neighbours }
+        Arc::new(Self { shrinkage, lists })
     }
+}
+
+fn norm(buyers: &Interactions, article: usize) -> f32 {
+    buyers.row(article).map(|(_, value)| value * value).sum::<f32>().sqrt()
+}
+
+/// What neighbours are found in.
+struct Matrices<'a> {
+    bought: &'a Interactions,
+    buyers: &'a Interactions,
+    norms: &'a [f32],
+    shrinkage: f32,
 }
 
 /// A thread's room to find the neighbours of one article after the other.
 struct Nearest {
-    /// Customers shared with each article; all 0 between calls.
-    shared: Vec<u32>,
+    /// Inner product with each article; all 0 between calls.
+    products: Vec<f32>,
     touched: Vec<u32>,
-    cosines: Vec<f32>,
+    similarities: Vec<f32>,
     top: TopSelector,
 }
 
 impl Nearest {
-    fn new(articles: usize, neighbours: usize) -> Self {
-        Self { shared: vec![0; articles], touched: vec![], cosines: vec![], top: TopSelector::new(neighbours) }
+    fn new(articles: usize, most: usize) -> Self {
+        Self { products: vec![0.0; articles], touched: vec![], similarities: vec![], top: TopSelector::new(most) }
     }
 
-    /// The nearest other articles and their cosines, nearest first.
-    fn of(&mut self, article: u32, bought: &Lists, buyers: &Lists) -> Box<[(u32, f32)]> {
-        let Self { shared, touched, cosines, top } = self;
+    /// The nearest other articles and their similarities, nearest first.
+    fn of(&mut self, article: usize, matrices: &Matrices<'_>) -> Box<[(u32, f32)]> {
+        let Self { products, touched, similarities, top } = self;
         touched.clear();
-        for &customer in buyers.of(article) {
-            for &other in bought.of(customer) {
-                if shared[other as usize] == 0 {
+        for (customer, own) in matrices.buyers.row(article) {
+            for (other, value) in matrices.bought.row(customer as usize) {
+                if products[other as usize] == 0.0 {
                     touched.push(other);
                 }
-                shared[other as usize] += 1;
+                products[other as usize] += own * value;
             }
         }
         touched.sort_unstable();
-        cosines.clear();
-        let own = buyers.of(article).len() as f64;
+        similarities.clear();
         for &other in touched.iter() {
-            let both = f64::from(std::mem::take(&mut shared[other as usize]));
-            let cosine = both / (own * buyers.of(other).len() as f64).sqrt();
-            cosines.push(if other == article { f32::NEG_INFINITY } else { cosine as f32 });
+            let product = std::mem::take(&mut products[other as usize]);
+            let norms = matrices.norms[article] * matrices.norms[other as usize];
+            let similarity = product / (norms + matrices.shrinkage);
+            similarities.push(if other as usize == article { f32::NEG_INFINITY } else { similarity });
         }
-        top.select(cosines).map(|place| (touched[place as usize], cosines[place as usize])).collect()
+        top.select(similarities).map(|place| (touched[place as usize], similarities[place as usize])).collect()
     }
 }
 
-impl Ranker for ItemKnn<'_> {
+impl Scorer for ItemKnn<'_> {
     fn name(&self) -> &str {
         Self::NAME
     }
@@ -149,21 +120,52 @@ impl Ranker for ItemKnn<'_> {
         RowKind::Baseline
     }
 
+    fn settings(&self) -> String {
+        let Settings { neighbours, shrinkage, decay } = self.settings;
+        format!("neighbours {neighbours}, shrinkage {shrinkage}, history decay {decay}")
+    }
+
     fn score(&self, cases: &[Case], scores: &mut [f32]) -> Result<(), EvaluationError> {
-        let Known { dataset, histories, .. } = self.known;
+        let Settings { neighbours, decay, .. } = self.settings;
         scores.fill(0.0);
-        for (case, scores) in cases.iter().zip(scores.chunks_mut(dataset.articles.len())) {
-            let known = &histories.of_customer(case.customer)[..case.known as usize];
-            let mut articles: Vec<usize> =
-                known.iter().map(|&row| dataset.purchases.article[row as usize] as usize).collect();
-            articles.sort_unstable();
-            articles.dedup();
-            for article in articles {
-                for &(other, cosine) in &self.neighbours[article] {
-                    scores[other as usize] += cosine;
+        for (case, scores) in cases.iter().zip(scores.chunks_mut(self.known.articles())) {
+            let mut counts = 1.0;
+            for article in self.known.latest_articles(case) {
+                for &(other, similarity) in self.neighbours.lists[article as usize].iter().take(neighbours) {
+                    scores[other as usize] += counts * similarity;
+                }
+                counts *= decay;
+                if counts < Self::LEAST {
+                    break;
                 }
             }
         }
         Ok(())
+    }
+}
+
+impl<'a> Tunable<'a> for ItemKnn<'a> {
+    type Settings = Settings;
+    const USUAL: Settings = Settings { neighbours: 200, shrinkage: 0.0, decay: 0.9 };
+
+    fn candidates(known: Known<'a>) -> impl Iterator<Item = Self> {
+        let most = Self::most_neighbours(known);
+        [0.0, 20.0].into_iter().flat_map(move |shrinkage| {
+            let found = Neighbours::of(known, shrinkage, most);
+            let grid = [1.0, 0.95, 0.8].into_iter().flat_map(|decay| [1_000, 200, 50].map(|count| (decay, count)));
+            grid.map(move |(decay, count)| {
+                let settings = Settings { neighbours: count.min(most), shrinkage: found.shrinkage, decay };
+                Self { known, settings, neighbours: found.clone() }
+            })
+        })
+    }
+
+    fn chosen(&self) -> Settings {
+        self.settings
+    }
+
+    fn fit(known: Known<'a>, settings: Settings) -> Self {
+        let most = settings.neighbours.min(Self::most_neighbours(known));
+        Self { known, settings, neighbours: Neighbours::of(known, settings.shrinkage, most) }
     }
 }

@@ -197,7 +197,10 @@ async fn purchases(target: &mut dyn Target, import: &Import<'_>, done: usize) ->
             continue;
         }
         let customer = customers[customer as usize];
+        let first = batch.len();
         batch.extend(history.iter().map(|&row| rows::purchase(dataset, row as usize, customer, &articles)));
+        // The history's order within a moment is drawn; the database wants equal keys beside each other.
+        batch[first..].sort_by_key(|purchase| (purchase.at, purchase.article));
         if batch.len() >= import.batch {
             target.put_purchases(&batch, Step { from, to: passed }).await?;
             progress.add(batch.len() as u64);

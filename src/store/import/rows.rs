@@ -14,8 +14,7 @@ use std::ops::Range;
 /// Articles a page, so that the whole catalogue is never held as records.
 const PAGE: usize = 2_000;
 
-/// All articles in the order of their ids: their keys then order purchases of one moment as
-/// [`crate::dataset::Histories`] does.
+/// All articles in the order of their ids, so that their keys do not depend on the order of the file.
 pub(super) fn article_pages(
     dataset: &Dataset,
 ) -> impl Iterator<Item = Result<Vec<ArticleRecord>, StoreError>> + Send + '_ {

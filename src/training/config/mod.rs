@@ -196,6 +196,9 @@ pub enum Refit {
     None,
     /// And those held out for validation; the test remains a test.
     Validation,
+    /// All purchases, the test's included: for what goes live. The model is measured as with `validation` first, then
+    /// trained once more for the same number of epochs.
+    All,
 }
 
 /// Why a configuration is refused.
@@ -279,7 +282,7 @@ impl Default for LoopConfig {
 }
 
 fn default_split() -> Protocol {
-    Protocol::Temporal { test_days: 7, validation_days: 7 }
+    Protocol::time(7, 7)
 }
 
 fn default_index() -> IndexParameters {
