@@ -441,7 +441,8 @@ impl Trainer<'_> {
     /// Goes back to the best epoch, which must be the one that this run's state names.
     fn read_best(&self, best: Best, state: &State, model: &mut impl Learner) -> Result<(), TrainingError> {
         let found = checkpoint::read(&self.best(), model)?;
-        if (found.best, found.epoch) == (Some(best), best.epoch) && found.data == state.data {
+        let own = found.data == state.data && found.best.is_some_and(|found| found.epoch == best.epoch);
+        if own && found.epoch == best.epoch {
             return Ok(());
         }
         let (path, last) = (self.best(), self.last());
