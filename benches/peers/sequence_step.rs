@@ -1,13 +1,16 @@
-//! Vitrine's side of `sequence_step.py`: takes the trainer's own steps on the trainer's own batches.
+//! Vitrine's side of `sequence_step.py`: takes the trainer's own steps on the trainer's own
+//! batches.
 //!
-//! Arguments: the training configuration, the data folder, threads, a file to write, and changes to the configuration as
-//! `key=value`. It trains on the data as `vitrine-trainer train` does: it fits the features, draws the first batches of the
-//! first epoch, and writes them to the file, so that the peer learns from the same ones. Then each line of standard input
-//! asks for so many steps, and it prints their mean milliseconds. A step is all that follows the making of a batch: gather,
-//! encoder, loss, backward pass, optimiser.
+//! Arguments: the training configuration, the data folder, threads, a file to write, and changes
+//! to the configuration as `key=value`. It trains on the data as `vitrine-trainer train` does: it
+//! fits the features, draws the first batches of the first epoch, and writes them to the file, so
+//! that the peer learns from the same ones. Then each line of standard input asks for so many
+//! steps, and it prints their mean milliseconds. A step is all that follows the making of a batch:
+//! gather, encoder, loss, backward pass, optimiser.
 //!
-//! Of each batch the file holds lengths, items, ages, targets (rows of the item table) and negatives, each as a count and
-//! so many numbers, little-endian u32. Without negatives the softmax is over all items.
+//! Of each batch the file holds lengths, items, ages, targets (rows of the item table) and
+//! negatives, each as a count and so many numbers, little-endian u32. Without negatives the
+//! softmax is over all items.
 
 use anyhow::Context;
 use std::{

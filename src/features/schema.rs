@@ -55,8 +55,9 @@ pub enum Encoding {
     /// How long ago each article of the sequence was bought: a trained row for each class of age, the row after the last
     /// where the position is empty.
     SequenceDays { ages: AgeClasses, rows: usize, dim: usize, length: usize },
-    /// `(x − mean) / std`; 0 where missing. What lies outside `range`, the smallest and largest number of training, is
-    /// cut to it: a model says nothing sensible about numbers far beyond those it learnt from.
+    /// `(x − mean) / std`; 0 where missing. What lies outside `range`, the smallest and largest
+    /// number of training, is cut to it: a model says nothing sensible about numbers far beyond
+    /// those it learnt from.
     Number {
         mean: f32,
         std: f32,

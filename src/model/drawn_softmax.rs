@@ -1,9 +1,10 @@
-//! Softmax of every position over its own target and the negatives drawn for its sequence: loss and gradients, a sequence
-//! at a time.
+//! Softmax of every position over its own target and the negatives drawn for its sequence: loss
+//! and gradients, a sequence at a time.
 //!
-//! A target competes with a few hundred items, not with all that the batch bought: once it is ahead of those, its loss is
-//! small and the model stops stretching for it. Each sequence has draws of its own, so that a step still reaches most of
-//! the catalogue. The rows of a sequence's negatives are gathered once and serve all its positions as one small matrix.
+//! A target competes with a few hundred items, not with all that the batch bought: once it is
+//! ahead of those, its loss is small and the model stops stretching for it. Each sequence has
+//! draws of its own, so that a step still reaches most of the catalogue. The rows of a sequence's
+//! negatives are gathered once and serve all its positions as one small matrix.
 
 use super::{
     matrix::{View, multiply},
@@ -17,8 +18,8 @@ use std::ops::Range;
 /// The inputs of the loss: `logit = scale · ⟨query, item⟩`, and
 /// `loss = Σ wᵢ · −log softmax over (target i, negatives of i's sequence) of target i / Σ wᵢ`.
 ///
-/// A negative that is the position's own target does not count. Every item is drawn alike, so no correction for the
-/// sampling is due.
+/// A negative that is the position's own target does not count. Every item is drawn alike, so no
+/// correction for the sampling is due.
 #[derive(Debug, Clone, Copy)]
 pub struct DrawnSoftmax<'a> {
     /// Rows are items.
@@ -68,9 +69,11 @@ struct Pass {
 }
 
 impl DrawnSoftmax<'_> {
-    /// The mean loss; writes its gradients by the queries (`tokens × dim`) and adds those by the items to `by_items`.
+    /// The mean loss; writes its gradients by the queries (`tokens × dim`) and adds those by the
+    /// items to `by_items`.
     ///
-    /// Finite logits give a finite loss however extreme; anything not finite in the inputs gives a loss that is not.
+    /// Finite logits give a finite loss however extreme; anything not finite in the inputs gives a
+    /// loss that is not.
     ///
     /// # Panics
     /// When the lengths do not fit together.
@@ -146,7 +149,8 @@ impl DrawnSoftmax<'_> {
                 *logit = f32::NEG_INFINITY;
             }
             row[count] = self.scale * dot(simd, query, self.items.row(target as usize));
-            // What another batch left behind might not be finite, and −∞ plus that would be no mask.
+            // What another batch left behind might not be finite, and −∞ plus that would be no
+            // mask.
             row[count + 1..].fill(0.0);
             let softmax = softmax_row(simd, row, bias, count);
             let weight = self.weights.map_or(1.0, |weights| weights[token]);

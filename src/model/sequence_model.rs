@@ -260,7 +260,8 @@ impl SequenceModel {
         loss
     }
 
-    /// The mean loss of the queries, with its gradients by the queries and, in the scatter, by the rows of the item table.
+    /// The mean loss of the queries, with its gradients by the queries and, in the scatter, by the
+    /// rows of the item table.
     fn loss(&self, batch: &SequenceBatch, work: &mut Work) -> f64 {
         let (dim, scale, weights) = (self.items.dim, 1.0 / self.config.temperature, batch.weights.as_deref());
         let Work { queries, by_query, columns, by_column, scatters, softmax, drawn, .. } = work;

@@ -432,8 +432,8 @@ impl Trainer<'_> {
         );
     }
 
-    /// Whether the best epoch counts; without patience the last one does, as in a run that was told exactly how long to
-    /// train.
+    /// Whether the best epoch counts; without patience the last one does, as in a run that was
+    /// told exactly how long to train.
     fn keeps_best(&self, stage: &Stage) -> bool {
         !stage.cases.is_empty() && self.config.training.patience > 0
     }

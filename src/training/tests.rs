@@ -179,7 +179,8 @@ fn checkpoints_of_other_runs_and_damaged_ones_are_refused() {
     }
 }
 
-/// A run of four epochs without patience to spare: it ends where it began to worsen, and goes back to `best.ckpt`.
+/// A run of four epochs without patience to spare: it ends where it began to worsen, and goes back
+/// to `best.ckpt`.
 #[test]
 fn the_best_checkpoint_must_be_of_the_epoch_that_the_last_one_names() {
     let config = config(&["training.patience=1", "training.epochs=8"]);
@@ -208,7 +209,8 @@ fn a_best_epoch_that_was_not_kept_yet_is_kept_on_resuming() {
     let straight = tempfile::tempdir().unwrap();
     let straight = finished(train(&config, straight.path(), false, usize::MAX));
     let directory = tempfile::tempdir().unwrap();
-    // 17 batches an epoch; the stop in the next one leaves the end of the best epoch in `best.ckpt`.
+    // 17 batches an epoch; the stop in the next one leaves the end of the best epoch in
+    // `best.ckpt`.
     let steps = 17 * straight.epochs as usize + 1;
     assert!(matches!(train(&config, directory.path(), false, steps).unwrap(), Outcome::Interrupted(_)));
     let [last, best] = ["last.ckpt", "best.ckpt"].map(|name| directory.path().join(name));

@@ -14,7 +14,8 @@ pub(super) struct Adam<const D: usize> {
 
 /// The numbers of a step that differ from weight to weight, or one of each.
 pub(super) struct Step<const D: usize> {
-    /// The learning rate and the factor on the root of the second moments, bias corrections folded in.
+    /// The learning rate and the factor on the root of the second moments, bias corrections folded
+    /// in.
     pub rate: Tensor<D>,
     pub root_scale: Tensor<D>,
     /// 1 where weight decay acts, else 0.

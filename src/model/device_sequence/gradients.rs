@@ -116,7 +116,8 @@ fn numbers(rows: &[u32], device: &Device) -> Tensor<1, Int> {
     index(rows.iter().map(|&row| row as usize), device)
 }
 
-/// The gradients of every table, `by_items` the loss's by item rows and `by_input` those of the batch's packed tokens.
+/// The gradients of every table, `by_items` the loss's by item rows and `by_input` those of the
+/// batch's packed tokens.
 pub(super) fn table_gradients(
     model: &SequenceModel,
     batch: &SequenceBatch,

@@ -29,8 +29,8 @@ pub struct DecoderConfig {
     pub final_norm: bool,
     /// Multiply the tokens by √width before positions are added.
     pub scale_embedding: bool,
-    /// What attention and the feed-forward part add to the residual stream `x` is multiplied by `σ(x·W + b)` first, a
-    /// gate of its own each: the blocks of LiGR (arXiv:2502.03417).
+    /// What attention and the feed-forward part add to the residual stream `x` is multiplied by
+    /// `σ(x·W + b)` first, a gate of its own each: the blocks of LiGR (arXiv:2502.03417).
     pub gated: bool,
 }
 
@@ -66,21 +66,22 @@ pub enum Activation {
     Gelu,
     /// `x` above 0, `eˣ − 1` below (Clevert et al. 2016, arXiv:1511.07289).
     Elu,
-    /// `a·σ(a)·b` of two hidden layers `a` and `b` (Shazeer 2020, arXiv:2002.05202): the first layer of the feed-forward
-    /// part is twice as wide.
+    /// `a·σ(a)·b` of two hidden layers `a` and `b` (Shazeer 2020, arXiv:2002.05202): the first
+    /// layer of the feed-forward part is twice as wide.
     Swiglu,
 }
 
-/// What tells a token its place. Places are counted from the start of the sequence, whose first token has place 0, unless
-/// a variant says otherwise.
+/// What tells a token its place. Places are counted from the start of the sequence, whose first
+/// token has place 0, unless a variant says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Positions {
     /// A trained vector a place, added to the token.
     Learned,
-    /// The same with places counted from the end of the sequence: its last token has place 0. A model then knows which
-    /// token is the newest and how old the others are (the inverse positions of RecTools, arXiv:2508.06450). Training
-    /// asks at every place, serving always at place 0.
+    /// The same with places counted from the end of the sequence: its last token has place 0. A
+    /// model then knows which token is the newest and how old the others are (the inverse
+    /// positions of RecTools, arXiv:2508.06450). Training asks at every place, serving always at
+    /// place 0.
     LearnedFromEnd,
     /// Added: `sin(p / 10000^(2k/d))` at dimension `2k`, the cosine at `2k + 1` (Vaswani et al. 2017).
     Sinusoidal,

@@ -125,8 +125,8 @@ fn affine_rows_backward_body(by_output: &[f32], normed: &[f32], by_gamma: &mut [
 }
 
 for_every_set! {
-    /// `pre ← pre + bias`, `out ← activation(pre)`, row by row. Where the activation joins two halves of a row
-    /// ([`Activation::Swiglu`]), rows of `out` are half as wide as those of `pre`.
+    /// `pre ← pre + bias`, `out ← activation(pre)`, row by row. Where the activation joins two
+    /// halves of a row ([`Activation::Swiglu`]), rows of `out` are half as wide as those of `pre`.
     fn activate(activation: Activation, pre: &mut [f32], bias: &[f32], out: &mut [f32]) = activate_body
 }
 
@@ -164,7 +164,8 @@ fn activate_with(pre: &mut [f32], bias: &[f32], out: &mut [f32], f: impl Fn(f32)
 }
 
 for_every_set! {
-    /// `out ← activation(pre)` and `gradient ← gradient·activation′(pre)`, of activations of one number.
+    /// `out ← activation(pre)` and `gradient ← gradient·activation′(pre)`, of activations of one
+    /// number.
     fn activate_backward(activation: Activation, pre: &[f32], out: &mut [f32], gradient: &mut [f32])
         = activate_backward_body
 }
@@ -180,8 +181,8 @@ fn activate_backward_body(activation: Activation, pre: &[f32], out: &mut [f32], 
 }
 
 for_every_set! {
-    /// [`activate_backward`] of [`Activation::Swiglu`]: `out` and `gradient`, which stays as it is, have rows of `width`,
-    /// `pre` and `by_pre` of twice that.
+    /// [`activate_backward`] of [`Activation::Swiglu`]: `out` and `gradient`, which stays as it
+    /// is, have rows of `width`, `pre` and `by_pre` of twice that.
     fn swiglu_backward(width: usize, pre: &[f32], out: &mut [f32], gradient: &[f32], by_pre: &mut [f32])
         = swiglu_backward_body
 }
@@ -219,7 +220,8 @@ fn add_gated_body(x: &mut [f32], y: &[f32], gate: &mut [f32], bias: &[f32]) {
 }
 
 for_every_set! {
-    /// The gradients through [`add_gated`] by `y` and by the gate before the sigmoid, given that by `x`.
+    /// The gradients through [`add_gated`] by `y` and by the gate before the sigmoid, given that
+    /// by `x`.
     fn add_gated_backward(by_x: &[f32], y: &[f32], gate: &[f32], by_y: &mut [f32], by_gate: &mut [f32])
         = add_gated_backward_body
 }

@@ -55,8 +55,8 @@ pub(super) struct Parameters {
 }
 
 impl Entry {
-    /// Whether weight decay shrinks it: matrices only. The scales and shifts of norms and the biases have nothing to
-    /// overfit with, and a norm's scale belongs near 1.
+    /// Whether weight decay shrinks it: matrices only. The scales and shifts of norms and the
+    /// biases have nothing to overfit with, and a norm's scale belongs near 1.
     fn decays(&self) -> bool {
         self.trained && self.shape.len() > 1
     }

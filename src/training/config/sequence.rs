@@ -37,9 +37,9 @@ pub struct SequenceConfig {
     /// they are short. In place of `training.batch_size`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch_purchases: Option<usize>,
-    /// Negatives drawn uniformly for each window, which its positions share, in place of the columns that the whole batch
-    /// shares (`loss.uniform_negatives` and what the batch itself bought). All items are drawn alike, so `loss.logq` then
-    /// has nothing to correct.
+    /// Negatives drawn uniformly for each window, which its positions share, in place of the
+    /// columns that the whole batch shares (`loss.uniform_negatives` and what the batch itself
+    /// bought). All items are drawn alike, so `loss.logq` then has nothing to correct.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub negatives: Option<usize>,
     /// Customers with fewer training purchases are left out of the training.

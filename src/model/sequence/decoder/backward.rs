@@ -176,8 +176,9 @@ impl Decoder {
     }
 }
 
-/// The gradient by a sub-layer's output, into `scratch.y`: that by the residual stream, gated and dropped where the output
-/// was. Adds those by the gate's weights to `gradient`, and what the stream gets through the gate to `by_x`.
+/// The gradient by a sub-layer's output, into `scratch.y`: that by the residual stream, gated and
+/// dropped where the output was. Adds those by the gate's weights to `gradient`, and what the
+/// stream gets through the gate to `by_x`.
 fn sublayer_gradient(
     pass: &BlockPass<'_>,
     dropout: Option<Dropout>,

@@ -392,7 +392,8 @@ impl Decoder {
     }
 }
 
-/// Adds a sub-layer's output, some of it dropped and the rest perhaps gated, to the residual stream.
+/// Adds a sub-layer's output, some of it dropped and the rest perhaps gated, to the residual
+/// stream.
 fn join(
     pass: &BlockPass<'_>,
     dropout: Option<Dropout>,
