@@ -1,196 +1,90 @@
-//! Vitrine's side of `sequence_step.py`: takes training steps on the batches of a file, as many as a line on standard
-//! input says, and prints the mean milliseconds a step.
+//! Vitrine's side of `sequence_step.py`: takes the trainer's own steps on the trainer's own
+//! batches.
 //!
-//! Arguments: `decoder` or `lstm`, items, longest sequence, file, threads. What is timed is the whole step: gather,
-//! encoder, softmax, backward pass, optimiser. Of each batch the file holds the lengths, items, days, targets and
-//! negatives, each as a count and so many numbers, little-endian u32.
+//! Arguments: the training configuration, the data folder, threads, a file to write, and changes
+//! to the configuration as `key=value`. It trains on the data as `vitrine-trainer train` does: it
+//! fits the features, draws the first batches of the first epoch, and writes them to the file, so
+//! that the peer learns from the same ones. Then each line of standard input asks for so many
+//! steps, and it prints their mean milliseconds. A step is all that follows the making of a batch:
+//! gather, encoder, loss, backward pass, optimiser.
+//!
+//! Of each batch the file holds lengths, items, ages, targets (rows of the item table) and
+//! negatives, each as a count and so many numbers, little-endian u32. Without negatives the
+//! softmax is over all items.
 
+use anyhow::Context;
 use std::{
-    io::{BufRead, Write},
+    fs::File,
+    io::{BufRead, BufWriter, Write},
+    path::Path,
     time::Instant,
 };
-use vitrine::model::{
-    AdamW, OwnTargets, Scatter, SoftmaxBatch, SoftmaxWorkspace, Table,
-    sequence::{DecoderConfig, EncoderConfig, LstmConfig, Mode, Packed, SequenceEncoder},
+use vitrine::{
+    dataset::{Histories, LoadOptions, Split, load},
+    features::{Encoder, fit},
+    model::{Candidates, SequenceBatch, SequenceModel},
+    training::{Batches, Learner, TrainingConfig},
 };
 
-/// Day buckets, the one for no day included.
-const DAYS: usize = 102;
-
-struct Batch {
-    packed: Packed,
-    items: Vec<u32>,
-    days: Vec<u32>,
-    targets: Vec<u32>,
-    /// Empty where the softmax is over all items.
-    negatives: Vec<u32>,
-    /// Each target among the negatives.
-    hits: Vec<(u32, u32)>,
-}
-
-struct Trainer {
-    encoder: SequenceEncoder,
-    items: Input,
-    days: Option<Input>,
-    out: Input,
-    bias: Vec<f32>,
-    softmax: SoftmaxWorkspace,
-    tokens: Vec<f32>,
-    by_tokens: Vec<f32>,
-    by_output: Vec<f32>,
-    by_columns: Vec<f32>,
-    by_targets: Vec<f32>,
-    steps: u32,
-}
-
-/// A table with its gradients.
-struct Input {
-    table: Table,
-    scatter: Scatter,
-}
+/// Batches that take turns.
+const BATCHES: usize = 8;
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [kind, items, length, file, threads] = arguments.as_slice() else {
-        anyhow::bail!("usage: sequence_step decoder|lstm ITEMS LENGTH FILE THREADS");
+    let [config, data, threads, file, changes @ ..] = arguments.as_slice() else {
+        anyhow::bail!("usage: sequence_step CONFIG DATA THREADS FILE [KEY=VALUE …]");
     };
-    let mut trainer = Trainer::new(kind == "lstm", items.parse()?, length.parse()?)?;
-    let batches = read(&std::fs::read(file)?);
+    let config = TrainingConfig::load(Path::new(config), changes)?;
+    let (dataset, _) = load(Path::new(data), &LoadOptions::default())?;
+    let histories = Histories::of(&dataset);
+    let split = Split::new(&dataset, &histories, config.split)?;
+    let (schema, vocabularies) = fit(&dataset, &split.train, &config.schema_features())?;
+    let encoder = Encoder::new(schema, vocabularies)?;
+    let mut model = <SequenceModel as Learner>::new(&encoder, &dataset, &config)?;
+    let samples = <SequenceModel as Learner>::samples(&encoder, &dataset, &histories, &split.train, &config);
+    let order = samples.shuffle().order(0);
+    let batches = BATCHES.min(samples.shuffle().batches());
+    let batches: Vec<SequenceBatch> = (0..batches).map(|batch| samples.batch(&order, 0, batch)).collect();
+    write(Path::new(file), &batches)?;
+
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.parse()?).build()?;
     println!("ready");
     let mut taken = 0;
     for line in std::io::stdin().lock().lines() {
-        let steps: usize = line?.trim().parse()?;
+        let steps: u32 = line?.trim().parse()?;
         let started = Instant::now();
-        pool.install(|| {
+        pool.install(|| -> anyhow::Result<()> {
             for _ in 0..steps {
-                let loss = trainer.step(&batches[taken % batches.len()]);
-                assert!(loss.is_finite());
+                let optimizer = config.optimizer.at(taken, u32::MAX);
+                let batch = &batches[taken as usize % batches.len()];
+                let loss = Learner::step(&mut model, batch, &optimizer)?;
+                anyhow::ensure!(loss.is_finite(), "the loss became {loss}");
                 taken += 1;
             }
-        });
-        println!("{:.4}", started.elapsed().as_secs_f64() * 1e3 / steps as f64);
+            Ok(())
+        })?;
+        println!("{:.4}", started.elapsed().as_secs_f64() * 1e3 / f64::from(steps));
         std::io::stdout().flush()?;
     }
     Ok(())
 }
 
-fn read(bytes: &[u8]) -> Vec<Batch> {
-    let mut numbers = bytes.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-    let mut batches = Vec::new();
-    while let Some(count) = numbers.next() {
-        let lengths: Vec<usize> = numbers.by_ref().take(count as usize).map(|n| n as usize).collect();
-        let mut column = || {
-            let count = numbers.next().unwrap_or(0) as usize;
-            numbers.by_ref().take(count).collect::<Vec<u32>>()
-        };
-        let (items, days, targets, negatives) = (column(), column(), column(), column());
-        let hit = |(i, target): (usize, &u32)| {
-            negatives.iter().enumerate().filter(|n| n.1 == target).map(|n| (i as u32, n.0 as u32)).collect::<Vec<_>>()
-        };
-        let hits = targets.iter().enumerate().flat_map(hit).collect();
-        batches.push(Batch { packed: Packed::of(lengths), items, days, targets, negatives, hits });
-    }
-    batches
-}
-
-impl Trainer {
-    fn new(lstm: bool, items: usize, length: usize) -> anyhow::Result<Self> {
-        let config = if lstm {
-            EncoderConfig::Lstm(LstmConfig { hidden: vec![1024, 512], ..LstmConfig::default() })
-        } else {
-            EncoderConfig::Decoder(DecoderConfig::default())
-        };
-        let (width, days) = if lstm { (100, Some(Input::new(DAYS, 20))) } else { (64, None) };
-        let encoder = SequenceEncoder::new(&config, width + days.as_ref().map_or(0, |d| d.table.dim), length, 1)?;
-        let out = Input::new(items + 1, encoder.output_width());
-        Ok(Self {
-            encoder,
-            items: Input::new(items + 1, width),
-            days,
-            out,
-            bias: Vec::new(),
-            softmax: SoftmaxWorkspace::default(),
-            tokens: Vec::new(),
-            by_tokens: Vec::new(),
-            by_output: Vec::new(),
-            by_columns: Vec::new(),
-            by_targets: Vec::new(),
-            steps: 0,
-        })
-    }
-
-    fn step(&mut self, batch: &Batch) -> f64 {
-        let optimizer = AdamW::default();
-        self.steps += 1;
-        self.tokens.clear();
-        for (&item, &day) in batch.items.iter().zip(&batch.days) {
-            self.tokens.extend_from_slice(self.items.table.row(item as usize));
-            if let Some(days) = &self.days {
-                self.tokens.extend_from_slice(days.table.row(day as usize));
+fn write(file: &Path, batches: &[SequenceBatch]) -> anyhow::Result<()> {
+    let mut out = BufWriter::new(File::create(file)?);
+    for SequenceBatch { tokens, candidates, .. } in batches {
+        let lengths: Vec<u32> = (0..tokens.packed.sequences()).map(|s| tokens.packed.rows(s).len() as u32).collect();
+        let (targets, negatives) = match candidates {
+            Candidates::Drawn(drawn) => (drawn.targets.clone(), &drawn.negatives[..]),
+            Candidates::Shared(shared) => {
+                let all = shared.rows.iter().copied().eq(0..shared.rows.len() as u32);
+                all.then_some(()).context("the peer knows drawn negatives and the full softmax only")?;
+                (shared.targets.clone(), &[][..])
             }
-        }
-        let queries = self.encoder.forward(&batch.packed, &self.tokens, Mode::Training { seed: u64::from(self.steps) });
-        self.by_output.resize(queries.len(), 0.0);
-        let out = &self.out.table;
-        let sampled = !batch.negatives.is_empty();
-        let columns = if sampled { gather(out, &batch.negatives) } else { out.weights.clone() };
-        self.bias.clear();
-        self.bias.resize(columns.len() / out.dim, 0.0);
-        self.by_columns.resize(columns.len(), 0.0);
-        let targets: &[u32] = if sampled { &[] } else { &batch.targets };
-        let softmax = SoftmaxBatch {
-            dim: out.dim,
-            queries,
-            items: &columns,
-            targets,
-            bias: &self.bias,
-            weights: None,
-            scale: 1.0,
         };
-        let loss = if sampled {
-            let targets = gather(out, &batch.targets);
-            let own = OwnTargets { items: &targets, bias: &vec![0.0; batch.targets.len()], hits: &batch.hits };
-            self.by_targets.resize(targets.len(), 0.0);
-            let (by_output, by_columns) = (&mut self.by_output, &mut self.by_columns);
-            softmax.gradients_with_own(own, by_output, by_columns, &mut self.by_targets, &mut self.softmax)
-        } else {
-            softmax.gradients(&mut self.by_output, &mut self.by_columns, &mut self.softmax)
-        };
-        self.encoder.backward(&batch.packed, &mut self.by_output, &mut self.by_tokens);
-        self.encoder.update(&optimizer, self.steps);
-        let width = self.encoder.input_width();
-        let item_width = self.items.table.dim;
-        for ((gradient, &item), &day) in self.by_tokens.chunks_exact(width).zip(&batch.items).zip(&batch.days) {
-            self.items.scatter.add(item as usize, 1.0, &gradient[..item_width]);
-            if let Some(days) = &mut self.days {
-                days.scatter.add(day as usize, 1.0, &gradient[item_width..]);
-            }
+        for column in [&lengths[..], &tokens.items, &tokens.ages, &targets, negatives] {
+            out.write_all(&(column.len() as u32).to_le_bytes())?;
+            column.iter().try_for_each(|number| out.write_all(&number.to_le_bytes()))?;
         }
-        let dim = self.out.table.dim;
-        let all: Vec<u32> = (0..self.bias.len() as u32).collect();
-        let columns = if sampled { &batch.negatives } else { &all };
-        for (gradient, &item) in self.by_columns.chunks_exact(dim).zip(columns) {
-            self.out.scatter.add(item as usize, 1.0, gradient);
-        }
-        if sampled {
-            for (gradient, &item) in self.by_targets.chunks_exact(dim).zip(&batch.targets) {
-                self.out.scatter.add(item as usize, 1.0, gradient);
-            }
-        }
-        for input in [Some(&mut self.items), self.days.as_mut(), Some(&mut self.out)].into_iter().flatten() {
-            input.table.update(&mut input.scatter, &optimizer);
-        }
-        loss
     }
-}
-
-impl Input {
-    fn new(rows: usize, dim: usize) -> Self {
-        Self { table: Table::new(rows, dim, 1), scatter: Scatter::new(rows, dim) }
-    }
-}
-
-fn gather(table: &Table, rows: &[u32]) -> Vec<f32> {
-    rows.iter().flat_map(|&row| table.row(row as usize)).copied().collect()
+    Ok(out.flush()?)
 }

@@ -66,7 +66,7 @@ fn schema(customers: usize, articles: usize, dim: usize) -> FeatureSchema {
         let name = format!("group{i}");
         feature(&name, Encoding::OneHot { vocabulary: name.clone(), rows: GROUPS[i], dropout: 0.0 })
     };
-    let age = feature("age", Encoding::Number { mean: 0.0, std: 1.0 });
+    let age = feature("age", Encoding::Number { mean: 0.0, std: 1.0, range: None });
     let query = vec![id("customer_id", customers), age, feature("at", Encoding::CyclicMonth)];
     let item = vec![id("article_id", articles), group(0), group(1)];
     FeatureSchema { query: TowerSchema { features: query }, item: TowerSchema { features: item } }

@@ -11,7 +11,7 @@ use tract_onnx::pb::{
 };
 
 /// The operators [`crate::onnx`] writes.
-const OPERATORS: [&str; 27] = [
+const OPERATORS: [&str; 28] = [
     "Add",
     "Concat",
     "Div",
@@ -32,6 +32,7 @@ const OPERATORS: [&str; 27] = [
     "Relu",
     "Reshape",
     "Shape",
+    "Sigmoid",
     "Slice",
     "Softmax",
     "Squeeze",

@@ -147,6 +147,7 @@ enum Step {
         at: usize,
         mean: f32,
         std: f32,
+        range: Option<(f32, f32)>,
         column: String,
     },
     Vector {
@@ -233,8 +234,8 @@ impl Plan {
                     lasting.push(Step::Bucket { at: index, min, width, rows, missing, column });
                     index += 1;
                 }
-                &Encoding::Number { mean, std } => {
-                    lasting.push(Step::Number { at: number, mean, std, column });
+                &Encoding::Number { mean, std, range } => {
+                    lasting.push(Step::Number { at: number, mean, std, range, column });
                     number += 1;
                 }
                 &Encoding::Vector { dim } => {
@@ -282,8 +283,9 @@ impl Plan {
                         numbers[at + row as usize] += 1.0;
                     }
                 }),
-                Step::Number { at, mean, std, column } => {
+                Step::Number { at, mean, std, range, column } => {
                     let value = attributes.number(column).filter(|value| value.is_finite());
+                    let value = value.map(|value| range.map_or(value, |(least, most)| value.clamp(least, most)));
                     numbers[*at] = value.map_or(0.0, |value| (value - mean) / std);
                 }
                 Step::Vector { at, dim, column } => {
@@ -385,7 +387,7 @@ mod tests {
         let embedding =
             |vocabulary: &str, rows| Encoding::Embedding { vocabulary: vocabulary.into(), rows, dim: 2, dropout: 0.5 };
         let query = vec![
-            feature("age", Encoding::Number { mean: 30.0, std: 10.0 }),
+            feature("age", Encoding::Number { mean: 30.0, std: 10.0, range: Some((16.0, 60.0)) }),
             feature("customer_id", embedding("customer_id", 4)),
             feature("at", Encoding::CyclicMonth),
             feature(
@@ -418,6 +420,17 @@ mod tests {
         assert_eq!(indices, [2, 1, 1, 0, 0]);
         assert_eq!(numbers[0], 1.5);
         assert!((numbers[1] - 1.0).abs() < 1e-6 && numbers[2].abs() < 1e-6, "April is a quarter of the year");
+    }
+
+    #[test]
+    fn numbers_beyond_those_of_training_are_cut_to_them() {
+        let age = |text| {
+            let attributes = &Record(vec![("age", text)]);
+            let at = Timestamp::parse("2020-01-01").unwrap();
+            query(&CustomerView { id: None, attributes, at, history: &[], times: &[] }).1[0]
+        };
+        assert_eq!(["16", "60"].map(age), [-1.4, 3.0]);
+        assert_eq!(["-7", "45000", "3e38"].map(age), [-1.4, 3.0, 3.0]);
     }
 
     #[test]

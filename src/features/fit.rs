@@ -211,7 +211,9 @@ impl<'a> Fit<'a> {
 
     fn number(&self, spec: &FeatureSpec) -> Result<Encoding, FeatureError> {
         let (mut weight, mut mean, mut squares) = (0.0, 0.0, 0.0);
+        let (mut smallest, mut largest) = (f32::INFINITY, f32::NEG_INFINITY);
         for (value, count) in self.numbers(spec)? {
+            (smallest, largest) = (smallest.min(value), largest.max(value));
             // Welford's update with a weight: stable where the mean is large beside the deviation.
             weight += f64::from(count);
             let step = f64::from(value) - mean;
@@ -220,7 +222,8 @@ impl<'a> Fit<'a> {
         }
         let std = (squares / weight).sqrt() as f32;
         // A column of one value says nothing; it must still divide.
-        Ok(Encoding::Number { mean: mean as f32, std: if std > 0.0 { std } else { 1.0 } })
+        let std = if std > 0.0 { std } else { 1.0 };
+        Ok(Encoding::Number { mean: mean as f32, std, range: Some((smallest, largest)) })
     }
 
     fn column(&self, spec: &FeatureSpec) -> Result<&'a Column, FeatureError> {
@@ -309,13 +312,14 @@ mod tests {
         let number = |rows: &[u32]| match fit(&dataset, rows, &config(age, ID))
             .map(|(s, _)| s.query.features[0].encoding.clone())
         {
-            Ok(Encoding::Number { mean, std }) => Ok((mean, std)),
+            Ok(Encoding::Number { mean, std, range }) => Ok((mean, std, range)),
             Ok(_) => unreachable!(),
             Err(error) => Err(error.to_string()),
         };
-        let (mean, std) = number(&[0, 1, 2, 3]).unwrap();
+        let (mean, std, range) = number(&[0, 1, 2, 3]).unwrap();
+        assert_eq!(range, Some((20.0, 50.0)));
         assert_eq!((mean, (std * std).round()), (30.0, 200.0), "variance of 20, 20, 50");
-        assert_eq!(number(&[0, 1]), Ok((20.0, 1.0)));
+        assert_eq!(number(&[0, 1]), Ok((20.0, 1.0, Some((20.0, 20.0)))));
         assert!(number(&[3]).unwrap_err().contains("no training purchase has a number"));
     }
 

@@ -55,8 +55,16 @@ pub enum Encoding {
     /// How long ago each article of the sequence was bought: a trained row for each class of age, the row after the last
     /// where the position is empty.
     SequenceDays { ages: AgeClasses, rows: usize, dim: usize, length: usize },
-    /// `(x − mean) / std`; 0 where missing.
-    Number { mean: f32, std: f32 },
+    /// `(x − mean) / std`; 0 where missing. What lies outside `range`, the smallest and largest
+    /// number of training, is cut to it: a model says nothing sensible about numbers far beyond
+    /// those it learnt from.
+    Number {
+        mean: f32,
+        std: f32,
+        /// `None` in bundles of earlier versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        range: Option<(f32, f32)>,
+    },
     /// A computed vector of `dim` numbers as it is, such as that of an article's text; zeros where there is none.
     Vector { dim: usize },
     /// `sin, cos` of 2π(month − 1)/12, two numbers.

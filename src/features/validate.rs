@@ -112,7 +112,11 @@ fn parameters(encoding: &Encoding) -> Result<(), String> {
                 return Err(format!("{} classes of age make {} rows, not {rows}", ages.classes, ages.classes + 1));
             }
         }
-        Encoding::Number { mean, std } => {
+        Encoding::Number { mean, std, range } => {
+            // `clamp` panics on an empty range and on NaN.
+            if let Some((least, most)) = range.filter(|(least, most)| !(least <= most)) {
+                return Err(format!("`range` from {least} to {most} is empty"));
+            }
             if !(mean.is_finite() && std.is_finite() && std > 0.0) {
                 return Err(format!("mean {mean} and standard deviation {std} must be finite, the latter above 0"));
             }
@@ -223,8 +227,9 @@ mod tests {
             (Box::new(set(0, embedding("customer_id", 21, usize::MAX, 0.0))), "`dim` is"),
             (Box::new(set(0, embedding("customer_id", 21, 4, 1.0))), "`dropout` is 1"),
             (Box::new(set(0, Encoding::CyclicMonth)), "takes encoding `embedding` or `one-hot` only"),
-            (Box::new(set(1, Encoding::Number { mean: 0.0, std: 0.0 })), "above 0"),
-            (Box::new(set(1, Encoding::Number { mean: f32::NAN, std: 1.0 })), "finite"),
+            (Box::new(set(1, Encoding::Number { mean: 0.0, std: 0.0, range: None })), "above 0"),
+            (Box::new(set(1, Encoding::Number { mean: 0.0, std: 1.0, range: Some((2.0, 1.0)) })), "empty"),
+            (Box::new(set(1, Encoding::Number { mean: f32::NAN, std: 1.0, range: None })), "finite"),
             (Box::new(set(1, Encoding::CyclicMonth)), "takes the source `at`"),
             (Box::new(set(1, history("article_id", 21, 5, 0.5))), "takes the source `history`"),
             (Box::new(set(4, embedding("city", 4, 4, 0.0))), "which is no date"),
@@ -235,7 +240,10 @@ mod tests {
             (Box::new(set(2, history("article_id", 21, usize::MAX, 0.5))), "`length` is"),
             (Box::new(set(2, history("article_id", 21, 5, f32::NAN))), "`decay` is NaN"),
             (Box::new(set(2, history("article_id", 0, 5, 0.5))), "which makes 21 rows"),
-            (Box::new(|s| s.item.features[1].encoding = Encoding::Number { mean: 0.0, std: 1.0 }), "`one-hot` only"),
+            (
+                Box::new(|s| s.item.features[1].encoding = Encoding::Number { mean: 0.0, std: 1.0, range: None }),
+                "`one-hot` only",
+            ),
             (
                 Box::new(|s| s.item.features[0].encoding = Encoding::MultiHot { vocabulary: "tags".into(), rows: 99 }),
                 "says 99",

@@ -25,6 +25,11 @@ impl Default for AdamW {
 }
 
 impl AdamW {
+    /// The same for parameters that must not decay, such as biases and the scales of norms.
+    pub(super) fn without_decay(&self) -> Self {
+        Self { weight_decay: 0.0, l2: 0.0, ..*self }
+    }
+
     /// The numbers of step `t` (from 1), bias corrections folded in.
     pub(super) fn step(&self, t: u32) -> AdamStep {
         let left = |beta: f32| 1.0 - f64::from(beta).powi(t.min(i32::MAX as u32) as i32);

@@ -154,7 +154,7 @@ mod tests {
         TowerSchema {
             features: vec![
                 feature("id", Encoding::Embedding { vocabulary: "id".into(), rows: 4, dim: 2, dropout: 0.0 }),
-                feature("age", Encoding::Number { mean: 0.0, std: 1.0 }),
+                feature("age", Encoding::Number { mean: 0.0, std: 1.0, range: None }),
                 feature("group", Encoding::OneHot { vocabulary: "group".into(), rows: 3, dropout: 0.0 }),
                 feature(
                     "bought",

@@ -31,6 +31,8 @@ pub struct Padded {
     places: Tensor<1, Int>,
     /// 1 where a row holds a token, else 0: `rows × 1`.
     real: Tensor<2>,
+    /// How many tokens of its sequence follow each row's; 0 where there is none.
+    following: Tensor<1, Int>,
 }
 
 /// Mean and variance of a BatchNorm's inputs, `1 × width` each.
@@ -71,10 +73,13 @@ impl Padded {
         let sources: Vec<usize> = (0..sequences).flat_map(|s| (0..longest).map(move |i| row(s, i))).collect();
         let real: Vec<f32> = sources.iter().map(|&source| f32::from(u8::from(source < tokens))).collect();
         let places = (0..sequences).flat_map(|s| (0..packed.rows(s).len()).map(move |i| s * longest + i));
+        let following =
+            (0..sequences).flat_map(|s| (0..longest).map(move |i| packed.rows(s).len().saturating_sub(i + 1)));
         Self {
             sequences,
             longest,
             tokens,
+            following: index(following, device),
             real: Tensor::from_data(TensorData::new(real, [sequences * longest, 1]), device),
             places: index(places, device),
             sources: index(sources.into_iter(), device),
@@ -84,6 +89,18 @@ impl Padded {
     /// Packed rows as rows of the batch, padding zero.
     pub fn spread(&self, packed: Tensor<2>) -> Tensor<2> {
         with_zero_row(packed).select(0, self.sources.clone())
+    }
+
+    /// Packed rows as `sequences × longest × width`, padding zero.
+    pub fn blocks(&self, packed: Tensor<2>) -> Tensor<3> {
+        let width = packed.dims()[1];
+        self.spread(packed).reshape([self.sequences, self.longest, width])
+    }
+
+    /// The other way.
+    pub fn collect_blocks(&self, blocks: Tensor<3>) -> Tensor<2> {
+        let [sequences, longest, width] = blocks.dims();
+        self.collect(blocks.reshape([sequences * longest, width]))
     }
 
     /// Rows of the batch as packed rows.
@@ -151,10 +168,13 @@ impl BurnEncoder {
         let &Padded { sequences, longest, .. } = padded;
         let scale = if config.scale_embedding { (width as f64).sqrt() } else { 1.0 };
         let mut x = x * scale;
+        if config.positions == Positions::LearnedFromEnd {
+            x = x + self.weight("positions").select(0, padded.following.clone());
+        }
         let positions = match config.positions {
             Positions::Learned => Some(self.weight("positions").narrow(0, 0, longest)),
             Positions::Sinusoidal => Some(sinusoids(longest, width, &device)),
-            Positions::Rotary | Positions::None => None,
+            Positions::LearnedFromEnd | Positions::Rotary | Positions::None => None,
         };
         if let Some(positions) = positions {
             x = (x.reshape([sequences, longest, width]) + positions.unsqueeze::<3>()).reshape([rows, width]);
@@ -176,16 +196,27 @@ impl BurnEncoder {
             let scale = 1.0 / (head_width as f64).sqrt();
             let attended = attention([query, key, part(2)], scale, mask.clone());
             let attended = self.linear(&name("attention_output"), attended.swap_dims(1, 2).reshape([rows, width]));
-            x = x + self.dropout(config.dropout, attended);
+            let attended = self.dropout(config.dropout, attended);
+            x = x.clone() + self.gated(config, &name("attention_gate"), x, attended);
             let hidden = self.linear(&name("feed_forward_in"), self.layer_norm(&name("feed_forward_norm"), x.clone()));
             let hidden = match config.activation {
                 Activation::Relu => relu(hidden),
                 Activation::Gelu => gelu(hidden),
                 Activation::Elu => elu(hidden, 1.0),
+                Activation::Swiglu => {
+                    let half = |i: usize| hidden.clone().narrow(1, i * config.feed_forward, config.feed_forward);
+                    half(0) * sigmoid(half(0)) * half(1)
+                }
             };
-            x = x + self.dropout(config.dropout, self.linear(&name("feed_forward_out"), hidden));
+            let y = self.dropout(config.dropout, self.linear(&name("feed_forward_out"), hidden));
+            x = x.clone() + self.gated(config, &name("feed_forward_gate"), x, y);
         }
         if config.final_norm { self.layer_norm("final_norm", x) } else { x }
+    }
+
+    /// What a sub-layer made of the residual stream, through its gate where it has one.
+    fn gated(&self, config: &DecoderConfig, gate: &str, x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
+        if config.gated { sigmoid(self.linear(gate, x)) * y } else { y }
     }
 
     fn lstm(&self, config: &LstmConfig, padded: &Padded, x: Tensor<2>) -> (Tensor<2>, Vec<Statistics>) {
@@ -307,7 +338,14 @@ mod tests {
                 positions: Positions::Rotary,
                 ..decoder.clone()
             }),
-            EncoderConfig::Decoder(DecoderConfig { heads: 1, positions: Positions::None, ..decoder }),
+            EncoderConfig::Decoder(DecoderConfig { heads: 1, positions: Positions::None, ..decoder.clone() }),
+            EncoderConfig::Decoder(DecoderConfig { positions: Positions::LearnedFromEnd, ..decoder.clone() }),
+            EncoderConfig::Decoder(DecoderConfig {
+                gated: true,
+                activation: Activation::Swiglu,
+                final_norm: false,
+                ..decoder
+            }),
             EncoderConfig::Lstm(lstm.clone()),
             EncoderConfig::Lstm(LstmConfig { hidden: vec![7], batch_norm: false, attention: false, ..lstm }),
         ]

@@ -23,6 +23,7 @@ mod assembly;
 // Only a build that can open a GPU trains by it. The tests run it on the CPU, so that it is tested where there is no GPU.
 #[cfg(any(test, feature = "cuda"))]
 mod device_sequence;
+mod drawn_softmax;
 mod elsa;
 pub(crate) mod matrix;
 mod pairs;
@@ -37,10 +38,13 @@ pub use adamw::{AdamW, Moments};
 pub use assembly::{Assembly, Inputs};
 #[cfg(any(test, feature = "cuda"))]
 pub use device_sequence::{DeviceError, DeviceSequenceModel};
+pub use drawn_softmax::{DrawnSoftmax, DrawnWorkspace};
 pub use elsa::{Elsa, ElsaBatch};
 pub use pairs::{LossKind, PairBatch};
-pub use sequence_model::{SequenceBatch, SequenceModel, SequenceModelConfig, Tokens, queries};
-pub use softmax::{OwnTargets, SoftmaxBatch, SoftmaxWorkspace};
+pub use sequence_model::{
+    Candidates, DrawnNegatives, SequenceBatch, SequenceModel, SequenceModelConfig, SharedColumns, Tokens, queries,
+};
+pub use softmax::{SoftmaxBatch, SoftmaxWorkspace};
 pub use table::{Scatter, Table};
 pub use tower::{Dense, Gradients, Tower, TowerPass};
 pub use two_tower::{Side, StepBatch, TwoTower, TwoTowerConfig};

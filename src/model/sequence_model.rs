@@ -7,6 +7,7 @@
 use super::{
     adamw::AdamW,
     assembly::Inputs,
+    drawn_softmax::{DrawnSoftmax, DrawnWorkspace},
     matrix::{View, multiply},
     sequence::{EncoderConfig, Mode, Packed, SequenceEncoder, SequenceError},
     softmax::{SoftmaxBatch, SoftmaxWorkspace},
@@ -70,6 +71,7 @@ struct Work {
     row: Vec<f32>,
     scatters: Scatters,
     softmax: SoftmaxWorkspace,
+    drawn: DrawnWorkspace,
 }
 
 #[derive(Debug, Default)]
@@ -93,16 +95,46 @@ pub struct Tokens {
 #[derive(Debug, Clone, Default)]
 pub struct SequenceBatch {
     pub tokens: Tokens,
-    /// For each token the column of the item that came next.
-    pub targets: Vec<u32>,
-    /// The columns of the softmax: rows of the item table, each once.
-    pub columns: Vec<u32>,
-    /// Added to each column's logits.
-    pub bias: Vec<f32>,
+    pub candidates: Candidates,
     /// How much each token's prediction counts; `None` counts all alike.
     pub weights: Option<Vec<f32>>,
     /// Of what is dropped at random.
     pub seed: u64,
+}
+
+/// The item that came next after each token, and the items it competes with.
+#[derive(Debug, Clone)]
+pub enum Candidates {
+    /// All tokens share the columns of one softmax.
+    Shared(SharedColumns),
+    /// Each sequence has negatives of its own.
+    Drawn(DrawnNegatives),
+}
+
+/// See [`super::SoftmaxBatch`].
+#[derive(Debug, Clone, Default)]
+pub struct SharedColumns {
+    /// For each token the column of its item.
+    pub targets: Vec<u32>,
+    /// Rows of the item table, each once.
+    pub rows: Vec<u32>,
+    /// Added to each column's logits.
+    pub bias: Vec<f32>,
+}
+
+/// See [`super::DrawnSoftmax`].
+#[derive(Debug, Clone, Default)]
+pub struct DrawnNegatives {
+    /// For each token the row of its item.
+    pub targets: Vec<u32>,
+    /// Rows of the item table, as many for each sequence, sequence by sequence.
+    pub negatives: Vec<u32>,
+}
+
+impl Default for Candidates {
+    fn default() -> Self {
+        Self::Shared(SharedColumns::default())
+    }
 }
 
 impl SequenceModel {
@@ -193,21 +225,9 @@ impl SequenceModel {
         self.gather(&batch.tokens, Table::row, &mut work.input);
         let output = self.encoder.forward(packed, &work.input, Mode::Training { seed: batch.seed });
         queries(output, self.config.bias, dim, &mut work.queries);
-        work.columns.clear();
-        batch.columns.iter().for_each(|&row| work.columns.extend_from_slice(self.items.row(row as usize)));
-        let loss = SoftmaxBatch {
-            dim,
-            queries: &work.queries,
-            items: &work.columns,
-            targets: &batch.targets,
-            bias: &batch.bias,
-            weights: batch.weights.as_deref(),
-            scale: 1.0 / self.config.temperature,
-        };
-        work.by_query.resize(work.queries.len(), 0.0);
-        work.by_column.resize(work.columns.len(), 0.0);
-        let loss = loss.gradients(&mut work.by_query, &mut work.by_column, &mut work.softmax);
+        let loss = self.loss(batch, work);
         if !loss.is_finite() {
+            work.scatters.all().for_each(Scatter::clear);
             return loss;
         }
         let by_output = if self.config.bias {
@@ -240,6 +260,33 @@ impl SequenceModel {
         loss
     }
 
+    /// The mean loss of the queries, with its gradients by the queries and, in the scatter, by the
+    /// rows of the item table.
+    fn loss(&self, batch: &SequenceBatch, work: &mut Work) -> f64 {
+        let (dim, scale, weights) = (self.items.dim, 1.0 / self.config.temperature, batch.weights.as_deref());
+        let Work { queries, by_query, columns, by_column, scatters, softmax, drawn, .. } = work;
+        let Some(by_items) = &mut scatters.items else { return f64::NAN };
+        by_query.resize(queries.len(), 0.0);
+        match &batch.candidates {
+            Candidates::Shared(SharedColumns { targets, rows, bias }) => {
+                columns.clear();
+                rows.iter().for_each(|&row| columns.extend_from_slice(self.items.row(row as usize)));
+                by_column.resize(columns.len(), 0.0);
+                let loss = SoftmaxBatch { dim, queries, items: columns, targets, bias, weights, scale };
+                let loss = loss.gradients(by_query, by_column, softmax);
+                for (&row, gradient) in rows.iter().zip(by_column.chunks_exact(dim)) {
+                    by_items.add(row as usize, 1.0, gradient);
+                }
+                loss
+            }
+            Candidates::Drawn(DrawnNegatives { targets, negatives }) => {
+                let (items, packed) = (&self.items, &batch.tokens.packed);
+                let loss = DrawnSoftmax { items, packed, queries, targets, negatives, weights, scale };
+                loss.gradients(by_query, by_items, drawn)
+            }
+        }
+    }
+
     /// The input matrix of tokens: item rows, then ages.
     fn gather<'a>(&'a self, tokens: &Tokens, row: impl Fn(&'a Table, usize) -> &'a [f32], out: &mut Vec<f32>) {
         let (items, width) = (self.token_table(), self.config.item_dim);
@@ -252,15 +299,10 @@ impl SequenceModel {
         }
     }
 
-    /// Sums the step's gradients by table row.
+    /// Adds the gradients by what was read to those of the table rows.
     fn scatter(&self, batch: &SequenceBatch, work: &mut Work) {
-        let Work { by_input, by_column, row, scatters: Scatters { items, tokens, ages }, .. } = work;
+        let Work { by_input, row, scatters: Scatters { items, tokens, ages }, .. } = work;
         let (dim, width) = (self.items.dim, self.config.item_dim);
-        if let Some(items) = items.as_mut() {
-            for (&item, gradient) in batch.columns.iter().zip(by_column.chunks_exact(dim)) {
-                items.add(item as usize, 1.0, gradient);
-            }
-        }
         row.clear();
         row.resize(dim, 0.0);
         for (at, gradient) in by_input.chunks_exact(self.encoder.input_width()).enumerate() {

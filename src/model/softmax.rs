@@ -1,11 +1,11 @@
-//! Sampled softmax over the batch's columns, targets among them or apart: loss and both gradients in one tiled pass.
+//! Sampled softmax over the batch's columns: loss and both gradients in one tiled pass.
 //!
 //! Logits are never kept whole: a block of rows is multiplied (gemm), exponentiated in place, and multiplied back into
 //! both gradients while it is still in the cache.
 
 use super::{
     matrix::{View, multiply},
-    simd::{PADDING, Simd, add_scaled, softmax_row},
+    simd::{PADDING, Simd, softmax_row},
 };
 use rayon::prelude::*;
 
@@ -50,21 +50,6 @@ struct Piece {
     loss: f64,
 }
 
-/// Targets that are no columns: each query's logits are its own target's and those of the columns, negatives drawn for
-/// the whole batch. Columns then do not grow with the number of targets.
-#[derive(Debug, Clone, Copy)]
-pub struct OwnTargets<'a> {
-    /// Each query's target, `n × dim`.
-    pub items: &'a [f32],
-    /// Added to each target's logit, one a query.
-    pub bias: &'a [f32],
-    /// Accidental hits, ordered by query: (query, a column that is its target's item). They are masked.
-    pub hits: &'a [(u32, u32)],
-}
-
-/// A query's own targets with the gradients by them, of the rows of one piece.
-type Own<'a> = Option<(OwnTargets<'a>, &'a mut [f32])>;
-
 impl SoftmaxBatch<'_> {
     /// The mean loss; writes its gradients by the queries and by the items (same shapes as those).
     ///
@@ -73,24 +58,7 @@ impl SoftmaxBatch<'_> {
     /// # Panics
     /// When the lengths do not fit together.
     pub fn gradients(&self, queries: &mut [f32], items: &mut [f32], workspace: &mut SoftmaxWorkspace) -> f64 {
-        self.gradients_with(Simd::detect(), queries, items, None, workspace)
-    }
-
-    /// As [`gradients`](Self::gradients), with targets outside the columns; `self.targets` is empty. Writes the gradients
-    /// by the queries, by the columns' items and by the targets.
-    ///
-    /// # Panics
-    /// When the lengths do not fit together.
-    pub fn gradients_with_own(
-        &self,
-        own: OwnTargets<'_>,
-        queries: &mut [f32],
-        items: &mut [f32],
-        targets: &mut [f32],
-        workspace: &mut SoftmaxWorkspace,
-    ) -> f64 {
-        assert!(self.targets.is_empty(), "targets both among the columns and outside");
-        self.gradients_with(Simd::detect(), queries, items, Some((own, targets)), workspace)
+        self.gradients_with(Simd::detect(), queries, items, workspace)
     }
 
     fn gradients_with(
@@ -98,15 +66,9 @@ impl SoftmaxBatch<'_> {
         simd: Simd,
         query_gradients: &mut [f32],
         item_gradients: &mut [f32],
-        own: Own<'_>,
         workspace: &mut SoftmaxWorkspace,
     ) -> f64 {
-        let (dim, m) = (self.dim, self.bias.len());
-        let n = own.as_ref().map_or(self.targets.len(), |(own, _)| own.bias.len());
-        if let Some((own, gradients)) = &own {
-            assert!(own.items.len() == n * dim && gradients.len() == n * dim, "targets are not n × dim");
-            assert!(own.hits.is_sorted() && own.hits.iter().all(|&(i, j)| (i as usize) < n && (j as usize) < m));
-        }
+        let (dim, n, m) = (self.dim, self.targets.len(), self.bias.len());
         assert!(self.queries.len() == n * dim && query_gradients.len() == n * dim, "queries are not n × dim");
         assert!(self.items.len() == m * dim && item_gradients.len() == m * dim, "items are not m × dim");
         assert!(self.targets.iter().all(|&t| (t as usize) < m), "a target is not a column");
@@ -119,27 +81,14 @@ impl SoftmaxBatch<'_> {
         let SoftmaxWorkspace { bias, pieces } = workspace;
         bias.clear();
         bias.extend_from_slice(self.bias);
-        // A query's own target, where it has one, is the column after the last.
-        let columns = m + usize::from(own.is_some());
-        bias.resize(columns, 0.0);
-        bias.resize(columns.next_multiple_of(PADDING), f32::NEG_INFINITY);
+        bias.resize(m.next_multiple_of(PADDING), f32::NEG_INFINITY);
         let rows = n.div_ceil(rayon::current_num_threads());
         pieces.resize_with(n.div_ceil(rows), Piece::default);
         let share = (1.0 / total) as f32;
-        let mut own = own;
-        let mut parts = Vec::with_capacity(pieces.len());
-        for (index, (piece, gradients)) in pieces.iter_mut().zip(query_gradients.chunks_mut(rows * dim)).enumerate() {
-            let (first, count) = (index * rows, gradients.len() / dim);
-            let own = own.as_mut().map(|(own, rest)| {
-                let (gradients, tail) = std::mem::take(rest).split_at_mut(count * dim);
-                *rest = tail;
-                (*own, gradients)
-            });
-            parts.push((first, piece, gradients, own));
-        }
-        parts.into_par_iter().for_each(|(first, piece, gradients, own)| {
-            let pass = Pass { simd, share, bias, first };
-            self.piece(&pass, gradients, own, piece);
+        let parts = pieces.iter_mut().zip(query_gradients.chunks_mut(rows * dim)).enumerate();
+        let parts: Vec<_> = parts.map(|(index, (piece, gradients))| (index * rows, piece, gradients)).collect();
+        parts.into_par_iter().for_each(|(first, piece, gradients)| {
+            self.piece(&Pass { simd, share, bias, first }, gradients, piece);
         });
         item_gradients.copy_from_slice(&pieces[0].item_gradients);
         for piece in &pieces[1..] {
@@ -149,7 +98,7 @@ impl SoftmaxBatch<'_> {
     }
 
     /// The rows from `first` on, as many as `gradients` holds.
-    fn piece(&self, pass: &Pass<'_>, gradients: &mut [f32], mut own: Own<'_>, piece: &mut Piece) {
+    fn piece(&self, pass: &Pass<'_>, gradients: &mut [f32], piece: &mut Piece) {
         let Pass { simd, share, bias, first } = *pass;
         let (dim, m, stride) = (self.dim, self.bias.len(), bias.len());
         let most = (BLOCK_LOGITS / stride).clamp(*BLOCK_ROWS.start(), *BLOCK_ROWS.end()).min(gradients.len() / dim);
@@ -170,32 +119,15 @@ impl SoftmaxBatch<'_> {
                 let row = &mut logits[i * stride..(i + 1) * stride];
                 // What a wider matrix left behind here might not be finite, and −∞ plus that would be no mask.
                 row[m..].fill(0.0);
-                let target = match &own {
-                    Some((own, _)) => own.logit(start + i, dim, &queries[i * dim..(i + 1) * dim], self.scale, row, m),
-                    None => self.targets[start + i] as usize,
-                };
-                let softmax = softmax_row(simd, row, bias, target);
+                let softmax = softmax_row(simd, row, bias, self.targets[start + i] as usize);
                 let weight = self.weights.map_or(1.0, |w| w[start + i]);
                 *loss += f64::from(weight) * softmax.loss;
                 factors[i] = weight * share * self.scale / softmax.sum;
                 let scaled = &mut scaled_queries[i * dim..(i + 1) * dim];
                 scaled.iter_mut().zip(&queries[i * dim..]).for_each(|(s, q)| *s = q * factors[i]);
-                if let Some((_, by_targets)) = &mut own {
-                    let at = (start + i - first) * dim;
-                    let by_target = by_targets[at..at + dim].iter_mut().zip(scaled.iter());
-                    by_target.for_each(|(g, q)| *g = row[m] * q);
-                }
             }
             let by_logits = View::strided(logits, rows, m, stride);
             multiply(gradients, dim, false, 1.0, by_logits, items);
-            if let Some((own, _)) = &own {
-                let targets = own.items[start * dim..].chunks_exact(dim);
-                for ((row, target), gradient) in
-                    logits.chunks_exact(stride).zip(targets).zip(gradients.chunks_exact_mut(dim))
-                {
-                    add_scaled(simd, gradient, target, row[m]);
-                }
-            }
             for (row, factor) in gradients.chunks_exact_mut(dim).zip(factors.iter()) {
                 row.iter_mut().for_each(|g| *g *= factor);
             }
@@ -214,19 +146,6 @@ struct Pass<'a> {
     bias: &'a [f32],
     /// The piece's first row.
     first: usize,
-}
-
-impl OwnTargets<'_> {
-    /// Puts query `i`'s own target at column `m` of its logits and masks its accidental hits; the target's column.
-    fn logit(&self, i: usize, dim: usize, query: &[f32], scale: f32, row: &mut [f32], m: usize) -> usize {
-        let dot: f32 = query.iter().zip(&self.items[i * dim..(i + 1) * dim]).map(|(q, t)| q * t).sum();
-        row[m] = scale * dot + self.bias[i];
-        let first = self.hits.partition_point(|hit| (hit.0 as usize) < i);
-        for hit in self.hits[first..].iter().take_while(|hit| hit.0 as usize == i) {
-            row[hit.1 as usize] = f32::NEG_INFINITY;
-        }
-        m
-    }
 }
 
 #[cfg(test)]
@@ -274,7 +193,7 @@ mod tests {
 
         fn run(&self, simd: Simd) -> (f64, Vec<f32>, Vec<f32>) {
             let (mut u, mut v) = (vec![9.0; self.queries.len()], vec![9.0; self.items.len()]);
-            let loss = self.batch().gradients_with(simd, &mut u, &mut v, None, &mut SoftmaxWorkspace::default());
+            let loss = self.batch().gradients_with(simd, &mut u, &mut v, &mut SoftmaxWorkspace::default());
             (loss, u, v)
         }
 
@@ -332,44 +251,6 @@ mod tests {
             prop_assert!(loss.is_finite() && loss >= 0.0);
             prop_assert!(du.iter().chain(&dv).all(|g| g.is_finite()));
         }
-    }
-
-    /// Own targets are the softmax over the columns and one more that only the query sees.
-    #[test]
-    fn own_targets_are_one_more_column_each() {
-        let (n, m, dim) = (300, 37, 6);
-        let sample = Sample::draw(n, m, dim, 1.0, 8);
-        let own = Sample::draw(n, n, dim, 1.0, 9);
-        let hits = [(3, 5), (3, 6), (200, 0)];
-        let targets = OwnTargets { items: &own.items, bias: &own.weights, hits: &hits };
-        let batch = SoftmaxBatch { targets: &[], ..sample.batch() };
-        let (mut u, mut v, mut t) = (vec![9.0; n * dim], vec![9.0; m * dim], vec![9.0; n * dim]);
-        let got = batch.gradients_with_own(targets, &mut u, &mut v, &mut t, &mut SoftmaxWorkspace::default());
-        let (mut loss, mut want_v) = (0.0, vec![0.0; m * dim]);
-        let total: f32 = sample.weights.iter().sum();
-        for i in 0..n {
-            let mut items = sample.items.clone();
-            items.extend_from_slice(&own.items[i * dim..(i + 1) * dim]);
-            let mut bias = sample.bias.clone();
-            bias.push(own.weights[i]);
-            hits.iter().filter(|hit| hit.0 as usize == i).for_each(|hit| bias[hit.1 as usize] = f32::NEG_INFINITY);
-            let share = sample.weights[i] / total;
-            let one = Sample {
-                queries: sample.queries[i * dim..(i + 1) * dim].to_vec(),
-                items,
-                targets: vec![m as u32],
-                bias,
-                weights: vec![1.0],
-                ..sample
-            };
-            let (part, du, dv) = one.plain();
-            let scaled = |x: &[f64]| x.iter().map(|x| x * f64::from(share)).collect::<Vec<_>>();
-            loss += part * f64::from(share);
-            assert!(close(&u[i * dim..(i + 1) * dim], &scaled(&du), 1e-3));
-            assert!(close(&t[i * dim..(i + 1) * dim], &scaled(&dv[m * dim..]), 1e-3));
-            want_v.iter_mut().zip(scaled(&dv)).for_each(|(sum, part)| *sum += part);
-        }
-        assert!((got - loss).abs() <= 1e-5 * loss && close(&v, &want_v, 1e-3));
     }
 
     #[test]

@@ -3,9 +3,14 @@
 use super::{
     adamw::AdamW,
     simd::{Simd, adamw, add_scaled, amsgrad},
+    tower::piece_rows,
 };
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+
+/// Gradients of at least so many numbers are worth several threads.
+const PARALLEL_NUMBERS: usize = 1 << 16;
 
 /// A trained table with its optimiser state. The last row is the *unknown* row.
 ///
@@ -70,19 +75,79 @@ impl Table {
 
     /// One step for every row the batch touched; leaves `touched` empty.
     pub fn update(&mut self, touched: &mut Scatter, optimizer: &AdamW) {
-        let (simd, dim) = (Simd::detect(), self.dim);
-        for (&row, gradient) in touched.rows.iter().zip(touched.gradients.chunks_exact(dim)) {
-            let row = row as usize;
-            self.steps[row] = self.steps[row].saturating_add(1);
-            let (first, second) = self.moments[2 * row * dim..2 * (row + 1) * dim].split_at_mut(dim);
-            let weights = &mut self.weights[row * dim..(row + 1) * dim];
-            let step = optimizer.step(self.steps[row]);
-            match self.largest.get_mut(row * dim..(row + 1) * dim) {
-                Some(largest) => amsgrad(simd, weights, first, second, largest, gradient, &step),
-                None => adamw(simd, weights, first, second, gradient, &step),
-            }
+        if touched.gradients.len() < PARALLEL_NUMBERS {
+            self.update_in_order(touched, optimizer);
+        } else {
+            self.update_in_parallel(touched, optimizer);
         }
         touched.clear();
+    }
+
+    fn update_in_order(&mut self, touched: &Scatter, optimizer: &AdamW) {
+        let dim = self.dim;
+        let mut rows = self.rows_mut();
+        for (&row, gradient) in touched.rows.iter().zip(touched.gradients.chunks_exact(dim)) {
+            rows.step(row as usize, gradient, optimizer);
+        }
+    }
+
+    /// Each thread takes a part of the table and looks for its touched rows.
+    fn update_in_parallel(&mut self, touched: &Scatter, optimizer: &AdamW) {
+        let (dim, count) = (self.dim, piece_rows(self.rows()));
+        let mut parts = Vec::new();
+        let mut rest = self.rows_mut();
+        for slots in touched.slots.chunks(count) {
+            let part;
+            (part, rest) = rest.split_at(slots.len());
+            parts.push((part, slots));
+        }
+        parts.into_par_iter().for_each(|(mut part, slots)| {
+            for (row, &slot) in slots.iter().enumerate().filter(|(_, slot)| **slot != NONE) {
+                let at = slot as usize * dim;
+                part.step(row, &touched.gradients[at..at + dim], optimizer);
+            }
+        });
+    }
+
+    fn rows_mut(&mut self) -> RowsMut<'_> {
+        let Self { dim, weights, moments, largest, steps } = self;
+        RowsMut { dim: *dim, weights, moments, largest, steps }
+    }
+}
+
+/// Some rows of a table that follow each other, with their optimiser state.
+struct RowsMut<'a> {
+    dim: usize,
+    weights: &'a mut [f32],
+    moments: &'a mut [f32],
+    /// Empty without AMSGrad.
+    largest: &'a mut [f32],
+    steps: &'a mut [u32],
+}
+
+impl<'a> RowsMut<'a> {
+    /// The first `rows` and the others.
+    fn split_at(self, rows: usize) -> (RowsMut<'a>, RowsMut<'a>) {
+        let dim = self.dim;
+        let (weights, more_weights) = self.weights.split_at_mut(rows * dim);
+        let (moments, more_moments) = self.moments.split_at_mut(2 * rows * dim);
+        let (largest, more_largest) = self.largest.split_at_mut((rows * dim).min(self.largest.len()));
+        let (steps, more_steps) = self.steps.split_at_mut(rows);
+        let rest =
+            RowsMut { dim, weights: more_weights, moments: more_moments, largest: more_largest, steps: more_steps };
+        (RowsMut { dim, weights, moments, largest, steps }, rest)
+    }
+
+    fn step(&mut self, row: usize, gradient: &[f32], optimizer: &AdamW) {
+        let (simd, dim) = (Simd::detect(), self.dim);
+        self.steps[row] = self.steps[row].saturating_add(1);
+        let (first, second) = self.moments[2 * row * dim..2 * (row + 1) * dim].split_at_mut(dim);
+        let weights = &mut self.weights[row * dim..(row + 1) * dim];
+        let step = optimizer.step(self.steps[row]);
+        match self.largest.get_mut(row * dim..(row + 1) * dim) {
+            Some(largest) => amsgrad(simd, weights, first, second, largest, gradient, &step),
+            None => adamw(simd, weights, first, second, gradient, &step),
+        }
     }
 }
 
@@ -120,6 +185,14 @@ impl Scatter {
         }
     }
 
+    /// Adds another's gradients, in the order of its rows, and leaves it empty.
+    pub(super) fn absorb(&mut self, other: &mut Self) {
+        for (&row, gradient) in other.rows.iter().zip(other.gradients.chunks_exact(other.dim)) {
+            self.add(row as usize, 1.0, gradient);
+        }
+        other.clear();
+    }
+
     /// Rows and their summed gradients, in the order of first touch.
     #[cfg(test)]
     pub(super) fn sums(&self) -> Vec<(u32, Vec<f32>)> {
@@ -150,6 +223,33 @@ impl Scatter {
 mod tests {
     use super::*;
     use crate::model::Moments;
+
+    #[test]
+    fn many_rows_step_as_few_do() {
+        let optimizer = AdamW { learning_rate: 0.05, weight_decay: 0.01, ..AdamW::default() };
+        for amsgrad in [false, true] {
+            let (rows, dim) = (3_000, 32);
+            let mut table = Table::new(rows, dim, 1);
+            if amsgrad {
+                table.start_amsgrad();
+            }
+            let mut plain = table.clone();
+            for step in 1..=3 {
+                let mut touched = Scatter::new(rows, dim);
+                // Every row but some, from the last to the first.
+                for row in (0..rows).rev().filter(|row| !row.is_multiple_of(5 + step)) {
+                    let gradient: Vec<f32> = (0..dim).map(|k| ((row * dim + k * step) as f32).sin()).collect();
+                    touched.add(row, 1.0, &gradient);
+                }
+                assert!(touched.gradients.len() >= PARALLEL_NUMBERS);
+                plain.update_in_order(&touched, &optimizer);
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+                pool.install(|| table.update(&mut touched, &optimizer));
+                assert!(touched.rows.is_empty() && touched.slots.iter().all(|&slot| slot == NONE));
+            }
+            assert!(table == plain);
+        }
+    }
 
     #[test]
     fn touched_rows_step_like_plain_adam_and_others_stay() {

@@ -185,7 +185,7 @@ impl Tower {
     pub fn update(&mut self, gradients: &Gradients, optimizer: &AdamW, t: u32) {
         for ((layer, moments), (weight, bias)) in self.layers.iter_mut().zip(&mut self.moments).zip(&gradients.layers) {
             moments.0.update(&mut layer.weight, weight, optimizer, t);
-            moments.1.update(&mut layer.bias, bias, optimizer, t);
+            moments.1.update(&mut layer.bias, bias, &optimizer.without_decay(), t);
         }
     }
 }

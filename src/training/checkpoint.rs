@@ -13,7 +13,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const MAGIC: &[u8; 8] = b"VTRCKPT1";
+/// The last digit rises with every change of the format.
+const MAGIC: &[u8; 8] = b"VTRCKPT2";
 
 /// Longest header that is believed.
 const MAX_HEADER: u64 = 16 << 20;
@@ -33,8 +34,8 @@ pub struct State {
     pub batch: u32,
     /// Optimiser steps taken.
     pub steps: u32,
-    /// Σ loss of the finished batches of the epoch under way, as bits: JSON need not keep the last one.
-    pub loss_bits: u64,
+    /// Σ loss of the finished batches of the epoch under way.
+    pub loss: f64,
     pub best: Option<Best>,
 }
 
@@ -43,8 +44,8 @@ pub struct State {
 #[serde(deny_unknown_fields)]
 pub struct Best {
     pub epoch: u32,
-    /// Its validation metric, as bits.
-    pub metric_bits: u64,
+    /// Its validation metric.
+    pub metric: f64,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -55,12 +56,12 @@ pub enum CheckpointError {
     Damaged { path: PathBuf, problem: String },
     #[error("checkpoint {} belongs to another run: {}. Use the same configuration and data, or train without --resume", path.display(), differences.join("; "))]
     Other { path: PathBuf, differences: Vec<String> },
-}
-
-impl Best {
-    pub fn metric(&self) -> f64 {
-        f64::from_bits(self.metric_bits)
-    }
+    #[error(
+        "checkpoint {} is of epoch {found}, but {} names epoch {wanted} as the best: one of the two is from another run. \
+         Train without --resume",
+        path.display(), last.display()
+    )]
+    NotTheBest { path: PathBuf, last: PathBuf, found: u32, wanted: u32 },
 }
 
 /// Writes a checkpoint, whole or not at all.
@@ -133,6 +134,9 @@ fn open(path: &Path) -> Result<(State, Hashing<BufReader<File>>), CheckpointErro
     input.read_exact(&mut start).map_err(|_| damaged("it ends early".into()))?;
     let (magic, length) = start.split_at(8);
     let length = length.try_into().map_or(u64::MAX, u64::from_le_bytes);
+    if magic != MAGIC && magic.starts_with(&MAGIC[..7]) {
+        return Err(damaged("another version of Vitrine wrote it".into()));
+    }
     if magic != MAGIC || length > MAX_HEADER {
         return Err(damaged("it does not begin like one".into()));
     }
@@ -145,9 +149,7 @@ fn open(path: &Path) -> Result<(State, Hashing<BufReader<File>>), CheckpointErro
 /// Where a checkpoint's configuration differs from `now`: `key: was …, is now …`.
 pub fn differences(was: &serde_json::Value, now: &serde_json::Value) -> Vec<String> {
     let mut found = Vec::new();
-    // The same way through text that the checkpoint's has gone: reading may change the last bit of a number.
-    let now = serde_json::from_str(&now.to_string()).unwrap_or_default();
-    compare("", was, &now, &mut found);
+    compare("", was, now, &mut found);
     found
 }
 

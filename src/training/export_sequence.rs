@@ -95,6 +95,8 @@ impl<'a> Weights<'a> {
             feed_forward_norm: self.norm(&format!("layers.{l}.feed_forward_norm")),
             feed_forward_in: self.dense(&format!("layers.{l}.feed_forward_in")),
             feed_forward_out: self.dense(&format!("layers.{l}.feed_forward_out")),
+            attention_gate: config.gated.then(|| self.dense(&format!("layers.{l}.attention_gate"))),
+            feed_forward_gate: config.gated.then(|| self.dense(&format!("layers.{l}.feed_forward_gate"))),
         });
         EncoderGraph::Decoder(onnx::DecoderGraph {
             heads: config.heads,
@@ -103,9 +105,11 @@ impl<'a> Weights<'a> {
                 Activation::Relu => onnx::Activation::Relu,
                 Activation::Gelu => onnx::Activation::Gelu,
                 Activation::Elu => onnx::Activation::Elu,
+                Activation::Swiglu => onnx::Activation::Swiglu,
             },
             positions: match config.positions {
                 Positions::Learned => onnx::Positions::Added(self.get("positions").into()),
+                Positions::LearnedFromEnd => onnx::Positions::AddedFromNewest(self.get("positions").into()),
                 Positions::Sinusoidal => onnx::Positions::Added(sinusoids(length, width).into()),
                 Positions::Rotary => onnx::Positions::Rotary,
                 Positions::None => onnx::Positions::None,

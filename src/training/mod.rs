@@ -28,13 +28,14 @@ mod sequence_tests;
 #[cfg(test)]
 mod tests;
 
+pub use batches::{Batches, Shuffle};
 pub use config::{
     ComputeDevice, ConfigError, DaysConfig, ElsaConfig, Family, FrequencyConfig, LoopConfig, LossConfig, ModelConfig,
     OptimizerConfig, OptimizerKind, Refit, Schedule, SequenceConfig, TrainingConfig, Windows,
 };
 pub use error::TrainingError;
 pub use export_sequence::{ExportedTables, query_graph, reference_vectors};
-pub use learner::Model;
+pub use learner::{Learner, Model, StepOptimizer};
 pub(crate) use run::spaced;
 pub use run::{Outcome, Trained, Trainer};
 pub use samples::Samples;

@@ -21,7 +21,7 @@ use serde_json::json;
 use std::{
     path::{Path, PathBuf},
     sync::mpsc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// Batches made ahead of the step that uses them.
@@ -117,7 +117,7 @@ impl Trainer<'_> {
                 return Ok(Outcome::Interrupted(self.last()));
             };
             let Some(best) = state.best else { return Ok(Outcome::Finished(Box::new(trained))) };
-            trained.validation = Some(best.metric());
+            trained.validation = Some(best.metric);
             if self.config.training.refit == Refit::None {
                 return Ok(Outcome::Finished(Box::new(trained)));
             }
@@ -130,7 +130,7 @@ impl Trainer<'_> {
         let trained = self.stage::<L>(&stage, &mut state, resume, &mut metrics)?;
         Ok(match trained {
             Some(trained) => {
-                let validation = state.best.map(|best| best.metric());
+                let validation = state.best.map(|best| best.metric);
                 Outcome::Finished(Box::new(Trained { validation, ..trained }))
             }
             None => Outcome::Interrupted(self.last()),
@@ -168,7 +168,7 @@ impl Trainer<'_> {
             epoch: 0,
             batch: 0,
             steps: 0,
-            loss_bits: 0,
+            loss: 0.0,
             best: None,
         }
     }
@@ -226,6 +226,10 @@ impl Trainer<'_> {
         let mut model = L::new(&encoder, self.dataset, self.config)?;
         if resume {
             checkpoint::read(&self.last(), &mut model)?;
+            // A run may have ended between writing its best epoch and keeping it.
+            if state.batch == 0 && state.best.is_some_and(|best| best.epoch == state.epoch) && self.keeps_best(stage) {
+                self.keep_best()?;
+            }
         }
         let samples = L::training_samples(self, &encoder, &stage.rows);
         if samples.shuffle().batches() == 0 {
@@ -246,17 +250,16 @@ impl Trainer<'_> {
                 line.extend(row.metrics.iter().map(|(name, value)| (name.clone(), json!(value))));
             }
             metrics.line(&line)?;
-            self.report(state, loss, row.as_ref());
+            self.report(state, loss, row.as_ref(), started.elapsed());
             checkpoint::write(&self.last(), state, &mut model)?;
-            if improved && self.config.training.patience > 0 {
+            if improved && self.keeps_best(stage) {
                 self.keep_best()?;
             }
         }
         let mut epochs = state.epoch;
-        // Without patience the last epoch counts, as in a run that was told exactly how long to train.
-        let wanted = !stage.cases.is_empty() && self.config.training.patience > 0;
-        if let Some(best) = state.best.filter(|best| wanted && best.epoch != state.epoch) {
-            checkpoint::read(&self.best(), &mut model)?;
+        let kept = state.best.filter(|best| self.keeps_best(stage) && best.epoch != state.epoch);
+        if let Some(best) = kept {
+            self.read_best(best, state, &mut model)?;
             epochs = best.epoch;
         }
         drop(samples);
@@ -318,7 +321,7 @@ impl Trainer<'_> {
                     });
                 }
                 state.steps = *model.steps();
-                state.loss_bits = (f64::from_bits(state.loss_bits) + loss).to_bits();
+                state.loss += loss;
                 progress.message(&format!("loss {loss:.4}"));
                 progress.add(1);
                 if state.steps.is_multiple_of(LOG_EVERY) {
@@ -327,9 +330,9 @@ impl Trainer<'_> {
                 }
             }
             model.settle()?;
-            let loss = f64::from_bits(state.loss_bits) / batches as f64;
+            let loss = state.loss / batches as f64;
             progress.finish(&format!("loss {loss:.4}"));
-            (state.epoch, state.batch, state.loss_bits) = (epoch + 1, 0, 0);
+            (state.epoch, state.batch, state.loss) = (epoch + 1, 0, 0.0);
             Ok(Some(loss))
         })
     }
@@ -447,18 +450,38 @@ impl Trainer<'_> {
 
     fn improved(&self, row: &MetricsRow, state: &mut State) -> bool {
         let metric = self.metric(row);
-        let improved = state.best.is_none_or(|best| metric > best.metric());
+        let improved = state.best.is_none_or(|best| metric > best.metric);
         if improved {
-            state.best = Some(Best { epoch: state.epoch, metric_bits: metric.to_bits() });
+            state.best = Some(Best { epoch: state.epoch, metric });
         }
         improved
     }
 
-    fn report(&self, state: &State, loss: f64, row: Option<&MetricsRow>) {
+    fn report(&self, state: &State, loss: f64, row: Option<&MetricsRow>, took: Duration) {
         let Some(row) = row else { return };
         let (metric, name) = (self.metric(row), &self.config.training.metric);
         let best = state.best.map_or(0, |best| best.epoch);
-        eprintln!("  epoch {}: loss {loss:.4}, validation {name} {metric:.4} (best: epoch {best})", state.epoch);
+        let (epoch, seconds) = (state.epoch, took.as_secs_f64());
+        eprintln!(
+            "  epoch {epoch}: loss {loss:.4}, validation {name} {metric:.4} (best: epoch {best}), {seconds:.1} s"
+        );
+    }
+
+    /// Whether the best epoch counts; without patience the last one does, as in a run that was
+    /// told exactly how long to train.
+    fn keeps_best(&self, stage: &Stage) -> bool {
+        !stage.cases.is_empty() && self.config.training.patience > 0
+    }
+
+    /// Goes back to the best epoch, which must be the one that this run's state names.
+    fn read_best(&self, best: Best, state: &State, model: &mut impl Learner) -> Result<(), TrainingError> {
+        let found = checkpoint::read(&self.best(), model)?;
+        let own = found.data == state.data && found.best.is_some_and(|found| found.epoch == best.epoch);
+        if own && found.epoch == best.epoch {
+            return Ok(());
+        }
+        let (path, last) = (self.best(), self.last());
+        Err(checkpoint::CheckpointError::NotTheBest { path, last, found: found.epoch, wanted: best.epoch }.into())
     }
 
     /// Makes the last checkpoint the best one too, without copying where the file system can link.

@@ -22,6 +22,15 @@ pub(super) const DECODER: &str = "model = { name = \"small\", family = \"decoder
     training = { epochs = 4, batch_size = 8, threads = 1, patience = 0 }
     split = { protocol = \"leave-one-out\" }";
 
+/// With negatives drawn for each window, gated blocks and places counted from the newest item.
+pub(super) const GATED: &str = "model = { name = \"small\", family = \"decoder\", dim = 9 }
+    sequence = { length = 6, negatives = 7 }
+    decoder = { layers = 2, heads = 3, feed_forward = 16, activation = \"swiglu\", positions = \"learned-from-end\", \
+    gated = true, final_norm = false, dropout = 0.1 }
+    optimizer = { learning_rate = 0.02, beta2 = 0.98, weight_decay = 0.0001 }
+    training = { epochs = 4, batch_size = 8, threads = 1, patience = 0 }
+    split = { protocol = \"leave-one-out\" }";
+
 pub(super) const LSTM: &str = "model = { name = \"small\", family = \"lstm\", dim = 8 }
     sequence = { length = 5, tied = false, bias = true, item_dim = 6, days = { buckets = 10, dim = 3 }, windows = \"sliding\", min_items = 3 }
     lstm = { hidden = [12, 8] }
@@ -46,6 +55,7 @@ fn a_resumed_run_ends_in_the_same_bits() {
     for (base, changes, stops) in [
         (DECODER, &[][..], &[2, 9][..]),
         (DECODER, &["training.refit=validation", "training.patience=2", "training.epochs=3"], &[5, 14]),
+        (GATED, &[], &[5]),
         (LSTM, &[], &[5]),
     ] {
         let config = config(base, changes);
@@ -66,7 +76,7 @@ fn a_resumed_run_ends_in_the_same_bits() {
 
 #[test]
 fn a_diverging_run_names_the_step_and_keeps_its_last_checkpoint() {
-    for base in [DECODER, LSTM] {
+    for base in [DECODER, GATED, LSTM] {
         let wild = config(base, &["optimizer.learning_rate=1e30", "optimizer.warmup_steps=0"]);
         assert_diverges(train, &config(base, &[]), &wild);
     }
@@ -74,7 +84,7 @@ fn a_diverging_run_names_the_step_and_keeps_its_last_checkpoint() {
 
 #[test]
 fn a_guest_gets_articles_of_the_taste_of_the_visit() {
-    for base in [DECODER, LSTM] {
+    for base in [DECODER, GATED, LSTM] {
         let config = config(base, &["training.epochs=20", "training.refit=validation", "training.threads=2"]);
         let directory = tempfile::tempdir().unwrap();
         with_trainer(&config, directory.path(), &|| false, |trainer| {
@@ -203,6 +213,9 @@ fn impossible_configurations_are_named() {
         (DECODER, "decoder.depth=5", "unknown field `depth`"),
         (DECODER, "lstm.hidden=[4]", "`lstm` is for the other family"),
         (DECODER, "model.normalize=true", "takes neither"),
+        (DECODER, "sequence.negatives=7", "takes the place of `loss.uniform_negatives`"),
+        (DECODER, "decoder.positions=learned-from-end", "set `sequence.sos = false`"),
+        (GATED, "sequence.negatives=0", "`sequence.negatives` must be 1 to 65536"),
         (LSTM, "model.dim=4", "the encoder's outputs are 8 wide"),
         (LSTM, "sequence.held_out_windows=1", "`sequence.held_out_windows` must be a share"),
         (LSTM, "sequence.batch_purchases=0", "`sequence.batch_purchases` must be 1 to 1048576"),

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     dataset::{Dataset, Histories, TimeUnit},
     features::{AgeClasses, EncodedCustomers, Encoder, Encoding, Moment},
-    model::{Inputs, SequenceBatch, SequenceModel, Tokens},
+    model::{Candidates, DrawnNegatives, Inputs, SequenceBatch, SequenceModel, SharedColumns, Tokens},
     text,
 };
 use rand::{Rng, SeedableRng, seq::SliceRandom};
@@ -178,6 +178,18 @@ impl<'a> Sequences<'a> {
         self.weights.map_or(1.0, |weights| weights.at(self.dataset.purchases.time[row as usize]))
     }
 
+    /// What the wanted items of so many sequences compete with.
+    fn candidates(&self, wanted: Vec<u32>, sequences: usize, rng: &mut ChaCha8Rng) -> Candidates {
+        if let Some(count) = self.sequence.negatives {
+            let classes = self.classes() as u32;
+            let negatives = (0..sequences * count).map(|_| rng.random_range(0..classes)).collect();
+            return Candidates::Drawn(DrawnNegatives { targets: wanted, negatives });
+        }
+        let (rows, targets) = columns(wanted.into_iter(), self.classes(), self.negatives, rng);
+        let bias = rows.iter().map(|&item| self.bias[item as usize]).collect();
+        Candidates::Shared(SharedColumns { targets, rows, bias })
+    }
+
     /// Query rows of any moments.
     pub fn query_rows(&self, moments: impl ExactSizeIterator<Item = Moment>) -> Inputs {
         let rows = moments.len();
@@ -211,10 +223,9 @@ impl Batches<SequenceBatch> for Sequences<'_> {
                 weights.push(rows.last().map_or(1.0, |&row| self.weight(row)));
             }
         }
-        let (columns, targets) = columns(wanted.into_iter(), self.classes(), self.negatives, rng);
-        let bias = columns.iter().map(|&item| self.bias[item as usize]).collect();
+        let candidates = self.candidates(wanted, picked.len(), rng);
         let weights = self.weights.map(|_| weights);
-        SequenceBatch { tokens, targets, columns, bias, weights, seed: rng.random() }
+        SequenceBatch { tokens, candidates, weights, seed: rng.random() }
     }
 }
 

@@ -172,10 +172,50 @@ fn checkpoints_of_other_runs_and_damaged_ones_are_refused() {
         (&whole[..9], "ends early"),
         (&flipped, "checksum"),
         (b"not a checkpoint at all", "begin"),
+        (b"VTRCKPT1 and what an earlier version wrote", "another version of Vitrine"),
     ] {
         std::fs::write(&path, bytes).unwrap();
         assert!(error(&config(&[])).1.contains(problem), "{problem}: {}", error(&config(&[])).1);
     }
+}
+
+/// A run of four epochs without patience to spare: it ends where it began to worsen, and goes back
+/// to `best.ckpt`.
+#[test]
+fn the_best_checkpoint_must_be_of_the_epoch_that_the_last_one_names() {
+    let config = config(&["training.patience=1", "training.epochs=8"]);
+    let directory = tempfile::tempdir().unwrap();
+    let straight = finished(train(&config, directory.path(), false, usize::MAX));
+    let [last, best] = ["last.ckpt", "best.ckpt"].map(|name| directory.path().join(name));
+    let state = super::checkpoint::read_state(&last).unwrap();
+    assert_eq!(straight.epochs + 1, state.epoch, "the last epoch was worse");
+    assert_same(&finished(train(&config, directory.path(), true, usize::MAX)), &straight);
+    std::fs::copy(&last, &best).unwrap();
+    match train(&config, directory.path(), true, usize::MAX) {
+        Err(error) => {
+            let (found, wanted) = (straight.epochs + 1, straight.epochs);
+            let text = error.to_string();
+            assert!(error.is_bad_input() && text.contains(&format!("is of epoch {found}")), "{text}");
+            assert!(text.contains(&format!("names epoch {wanted} as the best")), "{text}");
+        }
+        Ok(_) => panic!("took another epoch for the best"),
+    }
+}
+
+/// A crash between writing an epoch and keeping it as the best loses neither.
+#[test]
+fn a_best_epoch_that_was_not_kept_yet_is_kept_on_resuming() {
+    let config = config(&["training.patience=1", "training.epochs=8"]);
+    let straight = tempfile::tempdir().unwrap();
+    let straight = finished(train(&config, straight.path(), false, usize::MAX));
+    let directory = tempfile::tempdir().unwrap();
+    // 17 batches an epoch; the stop in the next one leaves the end of the best epoch in
+    // `best.ckpt`.
+    let steps = 17 * straight.epochs as usize + 1;
+    assert!(matches!(train(&config, directory.path(), false, steps).unwrap(), Outcome::Interrupted(_)));
+    let [last, best] = ["last.ckpt", "best.ckpt"].map(|name| directory.path().join(name));
+    std::fs::rename(&best, &last).unwrap();
+    assert_same(&finished(train(&config, directory.path(), true, usize::MAX)), &straight);
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub fn multi_hot(name: &str, rows: usize) -> Feature {
 }
 
 pub fn number(name: &str) -> Feature {
-    feature(name, Encoding::Number { mean: 1.0, std: 2.0 })
+    feature(name, Encoding::Number { mean: 1.0, std: 2.0, range: None })
 }
 
 pub fn history(vocabulary: &str, rows: usize, dim: usize, length: usize, decay: f32) -> Feature {

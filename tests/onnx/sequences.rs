@@ -63,12 +63,15 @@ fn case(name: &str, config: &SequenceModelConfig) -> Case {
 
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for positions in [Positions::Learned, Positions::Sinusoidal, Positions::Rotary, Positions::None] {
+    let positions =
+        [Positions::Learned, Positions::LearnedFromEnd, Positions::Sinusoidal, Positions::Rotary, Positions::None];
+    for positions in positions {
         for (layers, activation, sos) in [
             (1, Activation::Relu, false),
             (2, Activation::Gelu, true),
             (3, Activation::Elu, false),
             (2, Activation::Elu, true),
+            (2, Activation::Swiglu, false),
         ] {
             let decoder = DecoderConfig {
                 layers,
@@ -78,10 +81,12 @@ fn cases() -> Vec<Case> {
                 positions,
                 final_norm: layers != 3,
                 scale_embedding: layers == 3,
+                gated: activation == Activation::Swiglu,
                 ..DecoderConfig::default()
             };
             let config = SequenceModelConfig {
-                sos,
+                // A start token has no place from the end.
+                sos: sos && positions != Positions::LearnedFromEnd,
                 bias: layers == 2,
                 tied: layers != 3,
                 ..plain(EncoderConfig::Decoder(decoder), 19)

@@ -12,16 +12,27 @@ pub(super) struct Adam<const D: usize> {
     pub second: Tensor<D>,
 }
 
+/// The numbers of a step that differ from weight to weight, or one of each.
+pub(super) struct Step<const D: usize> {
+    /// The learning rate and the factor on the root of the second moments, bias corrections folded
+    /// in.
+    pub rate: Tensor<D>,
+    pub root_scale: Tensor<D>,
+    /// 1 where weight decay acts, else 0.
+    pub decays: Tensor<D>,
+}
+
 impl<const D: usize> Adam<D> {
-    /// One step, as [`crate::model::Moments::update`] makes it; `rates` are the step's learning rate and its factor on the root of
-    /// the second moments, bias corrections folded in.
-    pub(super) fn stepped(self, gradient: Tensor<D>, [rate, root_scale]: [Tensor<D>; 2], optimizer: &AdamW) -> Self {
-        let AdamW { weight_decay, l2, beta1, beta2, epsilon, .. } = *optimizer;
-        let gradient = gradient + self.weights.clone() * l2;
+    /// One step, as [`crate::model::Moments::update`] makes it.
+    pub(super) fn stepped(self, gradient: Tensor<D>, step: Step<D>, optimizer: &AdamW) -> Self {
+        let (AdamW { weight_decay, l2, beta1, beta2, epsilon, .. }, Step { rate, root_scale, decays }) =
+            (*optimizer, step);
+        let gradient = gradient + self.weights.clone() * decays.clone() * l2;
         let first = self.first * beta1 + gradient.clone() * (1.0 - beta1);
         let second = self.second * beta2 + gradient.square() * (1.0 - beta2);
         let step = first.clone() * rate / (second.clone().sqrt() * root_scale + epsilon);
-        Self { weights: self.weights * (1.0 - weight_decay) - step, first, second }
+        let kept = decays * -weight_decay + 1.0;
+        Self { weights: self.weights * kept - step, first, second }
     }
 
     /// Without a second handle on the tensors, so that burn may write over them.
@@ -59,11 +70,12 @@ impl Adam<2> {
             rate.push(step.rate);
             root_scale.push(step.root_scale);
         }
-        let rates = [rate, root_scale].map(|rates| tensor(rates, [count, 1], &device));
+        let [rate, root_scale] = [rate, root_scale].map(|rates| tensor(rates, [count, 1], &device));
+        let step = Step { rate, root_scale, decays: Tensor::ones([1, 1], &device) };
         let rows = index(gradients.rows.iter().map(|&row| row as usize), &device);
         let pick = |of: &Tensor<2>| of.clone().select(0, rows.clone());
         let picked = Self { weights: pick(&self.weights), first: pick(&self.first), second: pick(&self.second) };
-        let stepped = picked.stepped(gradients.sums, rates, optimizer);
+        let stepped = picked.stepped(gradients.sums, step, optimizer);
         let at = rows.reshape([count, 1]);
         let put = |whole: &mut Tensor<2>, part| {
             whole.inplace(|whole| whole.scatter_nd(at.clone(), part, IndexingUpdateOp::Assign));

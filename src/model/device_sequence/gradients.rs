@@ -1,11 +1,11 @@
 //! The softmax and the way of gradients back to table rows.
 
-use super::tensor;
+use super::{Adam, tensor};
 use crate::model::{
-    burn_sequence::{index, with_zero_row},
-    sequence_model::{SequenceBatch, SequenceModel},
+    burn_sequence::{Padded, index, with_zero_row},
+    sequence_model::{Candidates, DrawnNegatives, SequenceBatch, SequenceModel, SharedColumns},
 };
-use burn::tensor::{IndexingUpdateOp, Tensor, activation::log_softmax};
+use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, activation::log_softmax};
 use hashbrown::HashMap;
 
 /// Gradients summed at once.
@@ -19,30 +19,109 @@ pub(super) struct RowGradients {
     pub sums: Tensor<2>,
 }
 
-/// The mean loss of a batch (one number) and its gradients by queries and columns, as [`crate::model::SoftmaxBatch`] has them.
-pub(super) fn softmax(queries: Tensor<2>, columns: Tensor<2>, batch: &SequenceBatch, scale: f64) -> [Tensor<2>; 3] {
-    let (rows, device) = (batch.targets.len(), queries.device());
-    let total: f64 = batch.weights.as_ref().map_or(rows as f64, |weights| weights.iter().copied().map(f64::from).sum());
-    let share = |weight: f32| (f64::from(weight) / total) as f32;
-    let shares = match &batch.weights {
-        Some(weights) => weights.iter().copied().map(share).collect(),
-        None => vec![share(1.0); rows],
-    };
-    let shares = tensor(shares, [rows, 1], &device);
-    let bias = tensor(batch.bias.clone(), [1, batch.bias.len()], &device);
-    let targets = index(batch.targets.iter().map(|&target| target as usize), &device).reshape([rows, 1]);
-    let logs = log_softmax(queries.clone().matmul(columns.clone().transpose()) * scale + bias, 1);
-    let loss = (logs.clone().gather(1, targets.clone()) * shares.clone()).sum().neg();
-    let minus_one = Tensor::full([rows, 1], -1.0, &device);
-    let by_logits = logs.exp().scatter(1, targets, minus_one, IndexingUpdateOp::Add) * (shares * scale);
-    [loss.reshape([1, 1]), by_logits.clone().matmul(columns), by_logits.transpose().matmul(queries)]
+/// What the loss of a batch is worked out from.
+pub(super) struct LossPass<'a> {
+    /// The item table.
+    pub items: &'a Adam<2>,
+    pub padded: &'a Padded,
+    pub batch: &'a SequenceBatch,
+    /// `tokens × dim`.
+    pub queries: Tensor<2>,
+    /// 1 / temperature.
+    pub scale: f64,
 }
 
-/// The gradients of every table, `by_columns` those of the batch's columns and `by_input` those of its packed tokens.
+/// What the loss of a batch says.
+pub(super) struct Loss {
+    /// Its mean, one number.
+    pub value: Tensor<1>,
+    /// `tokens × dim`.
+    pub by_queries: Tensor<2>,
+    pub by_items: Option<RowGradients>,
+}
+
+impl LossPass<'_> {
+    pub(super) fn loss(self) -> Loss {
+        match &self.batch.candidates {
+            Candidates::Shared(columns) => self.shared(columns),
+            Candidates::Drawn(drawn) => self.drawn(drawn),
+        }
+    }
+
+    /// What each token's prediction counts, of 1 in all: `tokens × 1`.
+    fn shares(&self) -> Tensor<2> {
+        let rows = self.batch.tokens.items.len();
+        let shares = match &self.batch.weights {
+            Some(weights) => {
+                let total: f64 = weights.iter().copied().map(f64::from).sum();
+                weights.iter().map(|&weight| (f64::from(weight) / total) as f32).collect()
+            }
+            None => vec![(1.0 / rows as f64) as f32; rows],
+        };
+        tensor(shares, [rows, 1], &self.queries.device())
+    }
+
+    /// As [`crate::model::SoftmaxBatch`].
+    fn shared(self, columns: &SharedColumns) -> Loss {
+        let SharedColumns { targets, rows, bias } = columns;
+        let (count, device, shares) = (targets.len(), self.queries.device(), self.shares());
+        let columns = self.items.rows(rows);
+        let bias = tensor(bias.clone(), [1, bias.len()], &device);
+        let targets = numbers(targets, &device).reshape([count, 1]);
+        let logits = self.queries.clone().matmul(columns.clone().transpose()) * self.scale + bias;
+        let logs = log_softmax(logits, 1);
+        let value = (logs.clone().gather(1, targets.clone()) * shares.clone()).sum().neg();
+        let minus_one = Tensor::full([count, 1], -1.0, &device);
+        let by_logits = logs.exp().scatter(1, targets, minus_one, IndexingUpdateOp::Add) * (shares * self.scale);
+        Loss {
+            value,
+            by_queries: by_logits.clone().matmul(columns),
+            by_items: Some(RowGradients { rows: rows.clone(), sums: by_logits.transpose().matmul(self.queries) }),
+        }
+    }
+
+    /// As [`crate::model::DrawnSoftmax`]; sequences are padded, so that their products are one.
+    fn drawn(self, drawn: &DrawnNegatives) -> Loss {
+        let DrawnNegatives { targets, negatives } = drawn;
+        let (shares, packed) = (self.shares(), &self.batch.tokens.packed);
+        let Self { items, padded, queries, scale, .. } = self;
+        let ([rows, dim], device, sequences) = (queries.dims(), queries.device(), packed.sequences());
+        let count = negatives.len() / sequences;
+
+        let candidates = items.rows(negatives).reshape([sequences, count, dim]);
+        let logits = padded.blocks(queries.clone()).matmul(candidates.clone().swap_dims(1, 2));
+        let logits = padded.collect_blocks(logits) * scale;
+        // A negative that is the token's own target does not count.
+        let sequence_of = (0..sequences).flat_map(|s| packed.rows(s).map(move |_| s));
+        let competing = numbers(negatives, &device).reshape([sequences, count]).select(0, index(sequence_of, &device));
+        let hits = competing.equal(numbers(targets, &device).reshape([rows, 1]).repeat_dim(1, count));
+        let logits = logits.mask_fill(hits, f32::NEG_INFINITY);
+        let wanted = items.rows(targets);
+        let own = (queries.clone() * wanted.clone()).sum_dim(1) * scale;
+        let logs = log_softmax(Tensor::cat(vec![own, logits], 1), 1);
+        let value = (logs.clone().narrow(1, 0, 1) * shares.clone()).sum().neg();
+
+        let by_logits = logs.exp() * (shares.clone() * scale);
+        let by_own = by_logits.clone().narrow(1, 0, 1) - shares * scale;
+        let by_logits = padded.blocks(by_logits.narrow(1, 1, count));
+        let by_queries = padded.collect_blocks(by_logits.clone().matmul(candidates)) + wanted * by_own.clone();
+        let by_negatives = by_logits.swap_dims(1, 2).matmul(padded.blocks(queries.clone()));
+        let by_rows = Tensor::cat(vec![queries * by_own, by_negatives.reshape([sequences * count, dim])], 0);
+        let rows = targets.iter().chain(negatives).copied().zip(0..).collect();
+        Loss { value, by_queries, by_items: summed(by_rows, rows) }
+    }
+}
+
+fn numbers(rows: &[u32], device: &Device) -> Tensor<1, Int> {
+    index(rows.iter().map(|&row| row as usize), device)
+}
+
+/// The gradients of every table, `by_items` the loss's by item rows and `by_input` those of the
+/// batch's packed tokens.
 pub(super) fn table_gradients(
     model: &SequenceModel,
     batch: &SequenceBatch,
-    by_columns: Tensor<2>,
+    by_items: Option<RowGradients>,
     by_input: Tensor<2>,
 ) -> Vec<Option<RowGradients>> {
     let (config, tokens) = (model.config(), &batch.tokens);
@@ -50,8 +129,11 @@ pub(super) fn table_gradients(
     let learnt = tokens.items.iter().enumerate().filter(|(_, item)| model.learns_token(**item));
     let learnt = learnt.map(|(at, &item)| (item, at)).collect();
     let by_tokens = summed(by_input.clone().narrow(1, 0, width), learnt);
-    let by_items = RowGradients { rows: batch.columns.clone(), sums: by_columns };
-    let mut tables = if config.tied { vec![Some(by_items.with(by_tokens))] } else { vec![Some(by_items), by_tokens] };
+    let mut tables = match by_items {
+        Some(by_items) if config.tied => vec![Some(by_items.with(by_tokens))],
+        None if config.tied => vec![by_tokens],
+        by_items => vec![by_items, by_tokens],
+    };
     if let Some((_, dim)) = config.ages {
         let rows = tokens.ages.iter().enumerate().map(|(at, &age)| (age, at)).collect();
         tables.push(summed(by_input.narrow(1, width, dim), rows));

@@ -15,9 +15,9 @@ use super::{
     sequence::SequenceEncoder,
     sequence_model::{SequenceBatch, SequenceModel},
 };
-use adam::Adam;
+use adam::{Adam, Step};
 use burn::tensor::{Device, Tensor, TensorData, Transaction};
-use gradients::{RowGradients, softmax, table_gradients};
+use gradients::{Loss, LossPass, RowGradients, table_gradients};
 
 /// Share of BatchNorm's running statistics that a batch leaves as it was.
 const BATCH_NORM_MOMENTUM: f64 = 0.99;
@@ -45,6 +45,8 @@ struct Resident {
     /// Name and shape of every weight of the encoder, in their order in `encoder`.
     weights: Vec<(String, [usize; 2])>,
     encoder: Adam<1>,
+    /// 1 for the weights of the encoder that decay, else 0.
+    decays: Tensor<1>,
     /// Running ones, of each BatchNorm in order.
     statistics: Vec<Statistics>,
 }
@@ -138,11 +140,14 @@ impl Resident {
         let tables = model.tables_mut().map(|table| Adam::of_table(table, device)).collect();
         let (mut names, mut statistics) = (Vec::new(), Vec::new());
         let (mut values, mut first, mut second) = (Vec::new(), Vec::new(), Vec::new());
+        let mut decays = Vec::new();
         for parameter in model.encoder.parameters_mut() {
             let shape = matrix(parameter.shape);
             match parameter.moments {
                 Some(moments) => {
                     names.push((parameter.name.to_owned(), shape));
+                    let decay = f32::from(u8::from(parameter.decays));
+                    decays.extend(std::iter::repeat_n(decay, parameter.values.len()));
                     values.extend_from_slice(parameter.values);
                     first.extend_from_slice(moments.0);
                     second.extend_from_slice(moments.1);
@@ -159,6 +164,7 @@ impl Resident {
             tables,
             weights: names,
             encoder: Adam { weights: flat(values), first: flat(first), second: flat(second) },
+            decays: flat(decays),
             // Mean and variance of each follow each other.
             statistics: statistics.chunks_exact(2).map(|pair| [pair[0].clone(), pair[1].clone()]).collect(),
         }
@@ -179,8 +185,8 @@ impl Resident {
             let ones = Tensor::ones([tokens.items.len(), 1], &self.device);
             queries = Tensor::cat(vec![queries, ones], 1);
         }
-        let columns = self.tables[0].rows(&batch.columns);
-        let [loss, by_queries, by_columns] = softmax(queries, columns, batch, 1.0 / f64::from(config.temperature));
+        let (items, scale) = (&self.tables[0], 1.0 / f64::from(config.temperature));
+        let Loss { value, by_queries, by_items } = LossPass { items, padded: &padded, batch, queries, scale }.loss();
 
         // The rest of the chain rule is autodiff's: the gradient of ⟨output, by_output⟩.
         let by_output = padded.spread(by_queries.narrow(1, 0, outputs));
@@ -189,8 +195,8 @@ impl Resident {
         let by_weight = leaves.iter().map(|(_, leaf)| gradient(leaf).reshape([leaf.shape().num_elements()]));
         let by_encoder = Tensor::cat(by_weight.collect(), 0);
         let by_input = gradient(&input);
-        let tables = table_gradients(model, batch, by_columns, padded.collect(by_input));
-        Pass { loss: loss.reshape([1]), encoder: by_encoder, statistics, tables }
+        let tables = table_gradients(model, batch, by_items, padded.collect(by_input));
+        Pass { loss: value.reshape([1]), encoder: by_encoder, statistics, tables }
     }
 
     /// Packed tokens: item rows, then ages.
@@ -218,8 +224,9 @@ impl Resident {
 
     fn update(&mut self, pass: Pass, model: &mut SequenceModel, optimizer: &AdamW) {
         let step = optimizer.step(model.steps);
-        let rates = [step.rate, step.root_scale].map(|rate| tensor(vec![rate], [1], &self.device));
-        self.encoder.inplace(|encoder| encoder.stepped(pass.encoder, rates, optimizer));
+        let [rate, root_scale] = [step.rate, step.root_scale].map(|rate| tensor(vec![rate], [1], &self.device));
+        let step = Step { rate, root_scale, decays: self.decays.clone() };
+        self.encoder.inplace(|encoder| encoder.stepped(pass.encoder, step, optimizer));
         for (adam, (table, gradients)) in self.tables.iter_mut().zip(model.tables_mut().zip(pass.tables)) {
             if let Some(gradients) = gradients {
                 adam.update_rows(gradients, table, optimizer);

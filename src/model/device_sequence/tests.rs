@@ -4,7 +4,7 @@ use super::{
     super::{
         burn_sequence::embed,
         sequence::{Activation, DecoderConfig, EncoderConfig, LstmConfig, Packed, Positions},
-        sequence_model::{SequenceModelConfig, Tokens},
+        sequence_model::{Candidates, DrawnNegatives, SequenceModelConfig, SharedColumns, Tokens},
     },
     gradients::summed,
     *,
@@ -48,6 +48,12 @@ fn shapes() -> Vec<SequenceModelConfig> {
             }))
         },
         shape(EncoderConfig::Decoder(DecoderConfig {
+            positions: Positions::LearnedFromEnd,
+            gated: true,
+            activation: Activation::Swiglu,
+            ..decoder()
+        })),
+        shape(EncoderConfig::Decoder(DecoderConfig {
             activation: Activation::Relu,
             positions: Positions::Rotary,
             ..decoder()
@@ -57,20 +63,37 @@ fn shapes() -> Vec<SequenceModelConfig> {
     ]
 }
 
+/// Over which items a batch's softmax is.
+#[derive(Clone, Copy, PartialEq)]
+enum Softmax {
+    All,
+    Some,
+    /// Drawn for each sequence.
+    Drawn,
+}
+
 /// Items are drawn unevenly, so that some are read many times.
-fn batch(config: &SequenceModelConfig, rng: &mut StdRng, full: bool, weighted: bool) -> SequenceBatch {
+fn batch(config: &SequenceModelConfig, rng: &mut StdRng, softmax: Softmax, weighted: bool) -> SequenceBatch {
     let longest = config.length;
     let packed = Packed::of((0..9).map(|s| if s == 3 { longest } else { rng.random_range(1..longest) }));
     let count = packed.tokens();
     let items = (0..count).map(|_| rng.random_range(0..=ITEMS as u32) / rng.random_range(1..=9)).collect();
     let ages =
         config.ages.map_or_else(Vec::new, |(rows, _)| (0..count).map(|_| rng.random_range(0..rows as u32)).collect());
-    let columns = if full { ITEMS + 1 } else { 25 };
+    let columns = if softmax == Softmax::All { ITEMS + 1 } else { 25 };
+    let targets = (0..count).map(|_| rng.random_range(0..columns as u32)).collect();
+    let candidates = if softmax == Softmax::Drawn {
+        // Of few rows, so that some are targets and some come twice.
+        let negatives = (0..9 * 7).map(|_| rng.random_range(0..30)).collect();
+        Candidates::Drawn(DrawnNegatives { targets, negatives })
+    } else {
+        let rows = sample(rng, ITEMS + 1, columns).iter().map(|row| row as u32).collect();
+        let bias = |_| if softmax == Softmax::All { 0.0 } else { rng.random_range(-1f32..3.0) };
+        Candidates::Shared(SharedColumns { targets, rows, bias: (0..columns).map(bias).collect() })
+    };
     SequenceBatch {
         tokens: Tokens { packed, items, ages },
-        targets: (0..count).map(|_| rng.random_range(0..columns as u32)).collect(),
-        columns: sample(rng, ITEMS + 1, columns).iter().map(|row| row as u32).collect(),
-        bias: (0..columns).map(|_| if full { 0.0 } else { rng.random_range(-1f32..3.0) }).collect(),
+        candidates,
         weights: weighted.then(|| (0..count).map(|_| rng.random_range(0.1f32..1.0)).collect()),
         seed: rng.random(),
     }
@@ -118,7 +141,8 @@ fn steps_are_those_of_the_kernels() {
         let mut kernels = SequenceModel::new(&config, 3).unwrap();
         let mut device = DeviceSequenceModel::new(SequenceModel::new(&config, 3).unwrap(), Device::flex());
         for step in 0..6 {
-            let batch = batch(&config, &mut rng, step % 2 == 0, n % 2 == 0);
+            let softmax = [Softmax::All, Softmax::Some, Softmax::Drawn, Softmax::Drawn][step % 4];
+            let batch = batch(&config, &mut rng, softmax, n % 2 == 0);
             let (optimizer, clip) =
                 [(optimizer(0.01, 0.0), None), (optimizer(0.0, 0.01), Some(0.05)), (optimizer(0.0, 0.0), Some(1e6))]
                     [step % 3];
@@ -142,7 +166,7 @@ fn frozen_tokens_stay_but_for_the_boundary() {
     let mut model = SequenceModel::new(&config, 3).unwrap();
     model.freeze_tokens(&vectors);
     let mut device = DeviceSequenceModel::new(model, Device::flex());
-    let mut batch = batch(&config, &mut rng, true, false);
+    let mut batch = batch(&config, &mut rng, Softmax::All, false);
     batch.tokens.items.iter_mut().for_each(|item| *item = (*item).min(ITEMS as u32 - 1));
     for boundary in [false, true] {
         if boundary {
@@ -161,8 +185,11 @@ fn a_loss_that_is_not_finite_changes_nothing() {
     for config in shapes() {
         let mut rng = StdRng::seed_from_u64(9);
         let mut device = DeviceSequenceModel::new(SequenceModel::new(&config, 3).unwrap(), Device::flex());
-        let mut batch = batch(&config, &mut rng, true, false);
-        batch.bias[0] = f32::NAN;
+        let mut batch = batch(&config, &mut rng, Softmax::All, false);
+        match &mut batch.candidates {
+            Candidates::Shared(columns) => columns.bias[0] = f32::NAN,
+            Candidates::Drawn(_) => panic!("of another kind"),
+        }
         assert!(device.step(&batch, &AdamW::default(), Some(1.0)).unwrap().is_nan());
         device.settle().unwrap();
         let mut fresh = SequenceModel::new(&config, 3).unwrap();
@@ -179,7 +206,7 @@ fn dropout_changes_what_is_learnt_and_not_what_is_answered() {
     let loss = |dropout| {
         let mut rng = StdRng::seed_from_u64(10);
         let mut device = DeviceSequenceModel::new(SequenceModel::new(&with(dropout), 3).unwrap(), Device::flex());
-        let batch = batch(&with(dropout), &mut rng, true, false);
+        let batch = batch(&with(dropout), &mut rng, Softmax::All, false);
         device.step(&batch, &AdamW::default(), None).unwrap()
     };
     assert!(loss(0.5).is_finite() && (loss(0.5) - loss(0.0)).abs() > 1e-6);

@@ -29,6 +29,16 @@ pub struct DecoderConfig {
     pub final_norm: bool,
     /// Multiply the tokens by √width before positions are added.
     pub scale_embedding: bool,
+    /// What attention and the feed-forward part add to the residual stream `x` is multiplied by
+    /// `σ(x·W + b)` first, a gate of its own each: the blocks of LiGR (arXiv:2502.03417).
+    pub gated: bool,
+}
+
+impl DecoderConfig {
+    /// Outputs of the first layer of the feed-forward part.
+    pub fn feed_forward_outputs(&self) -> usize {
+        if self.activation == Activation::Swiglu { 2 * self.feed_forward } else { self.feed_forward }
+    }
 }
 
 impl Default for DecoderConfig {
@@ -42,6 +52,7 @@ impl Default for DecoderConfig {
             dropout: 0.2,
             final_norm: true,
             scale_embedding: false,
+            gated: false,
         }
     }
 }
@@ -55,14 +66,23 @@ pub enum Activation {
     Gelu,
     /// `x` above 0, `eˣ − 1` below (Clevert et al. 2016, arXiv:1511.07289).
     Elu,
+    /// `a·σ(a)·b` of two hidden layers `a` and `b` (Shazeer 2020, arXiv:2002.05202): the first
+    /// layer of the feed-forward part is twice as wide.
+    Swiglu,
 }
 
-/// What tells a token its place. Places are counted from the start of the sequence: its first token has place 0.
+/// What tells a token its place. Places are counted from the start of the sequence, whose first
+/// token has place 0, unless a variant says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Positions {
     /// A trained vector a place, added to the token.
     Learned,
+    /// The same with places counted from the end of the sequence: its last token has place 0. A
+    /// model then knows which token is the newest and how old the others are (the inverse
+    /// positions of RecTools, arXiv:2508.06450). Training asks at every place, serving always at
+    /// place 0.
+    LearnedFromEnd,
     /// Added: `sin(p / 10000^(2k/d))` at dimension `2k`, the cosine at `2k + 1` (Vaswani et al. 2017).
     Sinusoidal,
     /// Queries and keys of each head are rotated by angles `p / 10000^(2k/h)`, `h` the head's width (Su et al. 2021,

@@ -125,7 +125,8 @@ fn affine_rows_backward_body(by_output: &[f32], normed: &[f32], by_gamma: &mut [
 }
 
 for_every_set! {
-    /// `pre ← pre + bias`, `out ← activation(pre)`, row by row.
+    /// `pre ← pre + bias`, `out ← activation(pre)`, row by row. Where the activation joins two
+    /// halves of a row ([`Activation::Swiglu`]), rows of `out` are half as wide as those of `pre`.
     fn activate(activation: Activation, pre: &mut [f32], bias: &[f32], out: &mut [f32]) = activate_body
 }
 
@@ -135,6 +136,20 @@ fn activate_body(activation: Activation, pre: &mut [f32], bias: &[f32], out: &mu
         Activation::Relu => activate_with(pre, bias, out, |x| relu(x).0),
         Activation::Gelu => activate_with(pre, bias, out, |x| gelu(x).0),
         Activation::Elu => activate_with(pre, bias, out, |x| elu(x).0),
+        Activation::Swiglu => swiglu(pre, bias, out),
+    }
+}
+
+/// Rows of `pre` are twice as wide as those of `out`.
+#[inline(always)]
+fn swiglu(pre: &mut [f32], bias: &[f32], out: &mut [f32]) {
+    let width = bias.len() / 2;
+    for (pre, out) in pre.chunks_exact_mut(2 * width).zip(out.chunks_exact_mut(width)) {
+        pre.iter_mut().zip(bias).for_each(|(pre, bias)| *pre += bias);
+        let (a, b) = pre.split_at(width);
+        for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
+            *out = a * sigmoid(*a) * b;
+        }
     }
 }
 
@@ -149,7 +164,8 @@ fn activate_with(pre: &mut [f32], bias: &[f32], out: &mut [f32], f: impl Fn(f32)
 }
 
 for_every_set! {
-    /// `out ← activation(pre)` and `gradient ← gradient·activation′(pre)`.
+    /// `out ← activation(pre)` and `gradient ← gradient·activation′(pre)`, of activations of one
+    /// number.
     fn activate_backward(activation: Activation, pre: &[f32], out: &mut [f32], gradient: &mut [f32])
         = activate_backward_body
 }
@@ -160,6 +176,63 @@ fn activate_backward_body(activation: Activation, pre: &[f32], out: &mut [f32], 
         Activation::Relu => activate_backward_with(pre, out, gradient, relu),
         Activation::Gelu => activate_backward_with(pre, out, gradient, gelu),
         Activation::Elu => activate_backward_with(pre, out, gradient, elu),
+        Activation::Swiglu => unreachable!("its two halves are `swiglu_backward`'s"),
+    }
+}
+
+for_every_set! {
+    /// [`activate_backward`] of [`Activation::Swiglu`]: `out` and `gradient`, which stays as it
+    /// is, have rows of `width`, `pre` and `by_pre` of twice that.
+    fn swiglu_backward(width: usize, pre: &[f32], out: &mut [f32], gradient: &[f32], by_pre: &mut [f32])
+        = swiglu_backward_body
+}
+
+#[inline(always)]
+fn swiglu_backward_body(width: usize, pre: &[f32], out: &mut [f32], gradient: &[f32], by_pre: &mut [f32]) {
+    let rows = pre.chunks_exact(2 * width).zip(by_pre.chunks_exact_mut(2 * width));
+    for ((pre, by_pre), (out, g)) in rows.zip(out.chunks_exact_mut(width).zip(gradient.chunks_exact(width))) {
+        let ((a, b), (by_a, by_b)) = (pre.split_at(width), by_pre.split_at_mut(width));
+        for k in 0..width {
+            let share = sigmoid(a[k]);
+            let silu = a[k] * share;
+            out[k] = silu * b[k];
+            by_b[k] = g[k] * silu;
+            by_a[k] = g[k] * b[k] * (share + silu * (1.0 - share));
+        }
+    }
+}
+
+for_every_set! {
+    /// `gate ← σ(gate + bias)` and `x += gate·y`, row by row.
+    fn add_gated(x: &mut [f32], y: &[f32], gate: &mut [f32], bias: &[f32]) = add_gated_body
+}
+
+#[inline(always)]
+fn add_gated_body(x: &mut [f32], y: &[f32], gate: &mut [f32], bias: &[f32]) {
+    let width = bias.len();
+    let rows = x.chunks_exact_mut(width).zip(y.chunks_exact(width)).zip(gate.chunks_exact_mut(width));
+    for ((x, y), gate) in rows {
+        for (((x, y), gate), bias) in x.iter_mut().zip(y).zip(gate).zip(bias) {
+            *gate = sigmoid(*gate + bias);
+            *x += *gate * y;
+        }
+    }
+}
+
+for_every_set! {
+    /// The gradients through [`add_gated`] by `y` and by the gate before the sigmoid, given that
+    /// by `x`.
+    fn add_gated_backward(by_x: &[f32], y: &[f32], gate: &[f32], by_y: &mut [f32], by_gate: &mut [f32])
+        = add_gated_backward_body
+}
+
+#[inline(always)]
+fn add_gated_backward_body(by_x: &[f32], y: &[f32], gate: &[f32], by_y: &mut [f32], by_gate: &mut [f32]) {
+    let n = by_x.len();
+    let (y, gate, by_y, by_gate) = (&y[..n], &gate[..n], &mut by_y[..n], &mut by_gate[..n]);
+    for i in 0..n {
+        by_y[i] = by_x[i] * gate[i];
+        by_gate[i] = by_x[i] * y[i] * gate[i] * (1.0 - gate[i]);
     }
 }
 
@@ -522,6 +595,17 @@ mod tests {
                     activate(simd, activation, &mut a, &beta, &mut b);
                     activate_backward(simd, activation, &a, &mut c, &mut b);
                 }
+                let half = n / 2 / width * width;
+                if half > 0 {
+                    let both = vec![0.1; 2 * width];
+                    activate(simd, Activation::Swiglu, &mut a[..2 * half], &both, &mut b[..half]);
+                    let mut by_pre = vec![0.0; 2 * half];
+                    swiglu_backward(simd, width, &a[..2 * half], &mut c[..half], &b[..half], &mut by_pre);
+                    b[..half].copy_from_slice(&by_pre[half..]);
+                }
+                add_gated(simd, &mut b, &a, &mut c, &beta);
+                let (mut by_y, mut by_gate) = (vec![0.0; n], vec![0.0; n]);
+                add_gated_backward(simd, &b, &a, &c, &mut by_y, &mut by_gate);
                 Dropout::new(0.3, 5, 1).unwrap().apply(simd, 3, &mut b);
                 let mut gates = values[..4 * n].to_vec();
                 let (mut cells, mut hidden) = (vec![0.0; n], vec![0.0; n]);
@@ -538,7 +622,7 @@ mod tests {
                 causal_softmax_backward(simd, &scores, &mut by_scores, 16, 0.5);
                 let mut rotated = others[..32].to_vec();
                 rotate(simd, &mut rotated, &values[..16], &values[16..32], -1.0);
-                let all = [a, b, c, scales, gamma, beta, gates, cells, hidden, squares, scores, by_scores, rotated];
+                let all = [a, b, c, by_y, by_gate, scales, gamma, beta, gates, cells, hidden, squares, scores, by_scores, rotated];
                 all.concat().into_iter().map(f32::to_bits).collect::<Vec<_>>()
             };
             let portable = run(Simd::Portable);

@@ -55,6 +55,13 @@ impl Linear {
         multiply(by_input, self.inputs, false, 1.0, g, self.weight(values).transposed());
     }
 
+    /// `by_input ← by_input + by_output·weightᵀ`.
+    pub(super) fn add_by_input(&self, values: &[f32], by_output: &[f32], by_input: &mut [f32]) {
+        let rows = by_output.len() / self.outputs;
+        let g = View::new(by_output, rows, self.outputs);
+        multiply(by_input, self.inputs, true, 1.0, g, self.weight(values).transposed());
+    }
+
     pub(super) fn bias<'a>(&self, values: &'a [f32]) -> &'a [f32] {
         &values[self.bias.clone()]
     }

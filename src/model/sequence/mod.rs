@@ -79,6 +79,11 @@ impl Packed {
         self.offsets[s] as usize..self.offsets[s + 1] as usize
     }
 
+    /// The sequences in at most `count` runs of about as many tokens.
+    pub(super) fn runs(&self, count: usize) -> Vec<std::ops::Range<usize>> {
+        plan::cut(self, count)
+    }
+
     /// The last row of each sequence: where the next item is predicted.
     pub fn last_rows(&self) -> impl Iterator<Item = usize> + '_ {
         self.offsets[1..].iter().map(|&end| end as usize - 1)
@@ -222,10 +227,13 @@ impl SequenceEncoder {
     /// Every weight and running statistic by name, for checkpoints and export. A dense layer is `y = x·weight + bias`
     /// with a weight of `inputs × outputs`.
     ///
-    /// Decoder of width `d`: `positions` (length × d, where learned) · for each layer `l`: `layers.l.attention_norm.{gamma,
-    /// beta}`, `layers.l.qkv.{weight, bias}` (d × 3d: queries, keys, values; within each, head by head),
-    /// `layers.l.attention_output.{weight, bias}`, `layers.l.feed_forward_norm.{gamma, beta}`,
-    /// `layers.l.feed_forward_in.{weight, bias}`, `layers.l.feed_forward_out.{weight, bias}` · `final_norm.{gamma, beta}`.
+    /// Decoder of width `d`: `positions` (length × d, where learned) · for each layer `l`:
+    /// `layers.l.attention_norm.{gamma, beta}`, `layers.l.qkv.{weight, bias}` (d × 3d: queries,
+    /// keys, values; within each, head by head), `layers.l.attention_output.{weight, bias}`,
+    /// `layers.l.feed_forward_norm.{gamma, beta}`, `layers.l.feed_forward_in.{weight, bias}`,
+    /// `layers.l.feed_forward_out.{weight, bias}`, and where sub-layers are gated
+    /// `layers.l.attention_gate.{weight, bias}`, `layers.l.feed_forward_gate.{weight, bias}` ·
+    /// `final_norm.{gamma, beta}`.
     ///
     /// LSTM: for each layer `l`, `norms.l.{gamma, beta, mean, variance}` before it and one more after the last ·
     /// `lstm.l.input.weight` (in × 4h), `lstm.l.recurrent.weight` (h × 4h), `lstm.l.bias`, gates in the order input,

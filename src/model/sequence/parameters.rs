@@ -28,6 +28,8 @@ pub struct ParameterMut<'a> {
     pub name: &'a str,
     pub shape: &'a [usize],
     pub values: &'a mut [f32],
+    /// Whether weight decay acts on it.
+    pub decays: bool,
     /// First and second moments of the optimiser; `None` for running statistics.
     pub moments: Option<(&'a mut [f32], &'a mut [f32])>,
 }
@@ -50,6 +52,14 @@ pub(super) struct Parameters {
     pub statistics: Vec<f32>,
     moments: Moments,
     rng: ChaCha8Rng,
+}
+
+impl Entry {
+    /// Whether weight decay shrinks it: matrices only. The scales and shifts of norms and the
+    /// biases have nothing to overfit with, and a norm's scale belongs near 1.
+    fn decays(&self) -> bool {
+        self.trained && self.shape.len() > 1
+    }
 }
 
 /// How a weight starts.
@@ -116,10 +126,19 @@ impl Parameters {
     }
 
     pub(super) fn update(&mut self, optimizer: &AdamW, t: u32) {
-        let (simd, step, piece) = (Simd::detect(), optimizer.step(t), piece_rows(self.values.len()));
-        let moments = self.moments.first.par_chunks_mut(piece).zip(self.moments.second.par_chunks_mut(piece));
-        let values = self.values.par_chunks_mut(piece).zip(self.gradient.par_chunks(piece));
-        values.zip(moments).for_each(|((w, g), (m, v))| adamw(simd, w, m, v, g, &step));
+        let simd = Simd::detect();
+        let (decaying, lasting) = (optimizer.step(t), optimizer.without_decay().step(t));
+        let (mut values, mut gradient) = (&mut self.values[..], &self.gradient[..]);
+        let (mut first, mut second) = (&mut self.moments.first[..], &mut self.moments.second[..]);
+        for entry in self.entries.iter().filter(|entry| entry.trained) {
+            let step = if entry.decays() { &decaying } else { &lasting };
+            let (len, piece) = (entry.at.len(), piece_rows(entry.at.len()));
+            let (own, rest) = gradient.split_at(len);
+            gradient = rest;
+            let moments = take(&mut first, len).par_chunks_mut(piece).zip(take(&mut second, len).par_chunks_mut(piece));
+            let values = take(&mut values, len).par_chunks_mut(piece).zip(own.par_chunks(piece));
+            values.zip(moments).for_each(|((w, g), (m, v))| adamw(simd, w, m, v, g, step));
+        }
     }
 
     /// `gradient ← Σ pieces`, added in order.
@@ -152,14 +171,15 @@ impl Parameters {
         let (mut values, mut first, mut second) = (&mut self.values[..], &mut first[..], &mut second[..]);
         let mut statistics = &mut self.statistics[..];
         let mut all = Vec::with_capacity(self.entries.len());
-        for Entry { name, shape, at, trained } in &self.entries {
+        for entry in &self.entries {
+            let (Entry { name, shape, at, trained }, decays) = (entry, entry.decays());
             let (values, moments) = if *trained {
                 let moments = (take(&mut first, at.len()), take(&mut second, at.len()));
                 (take(&mut values, at.len()), Some(moments))
             } else {
                 (take(&mut statistics, at.len()), None)
             };
-            all.push(ParameterMut { name, shape, values, moments });
+            all.push(ParameterMut { name, shape, values, decays, moments });
         }
         all
     }

@@ -3,10 +3,16 @@
 use super::*;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
-fn configs() -> [EncoderConfig; 2] {
+fn configs() -> [EncoderConfig; 3] {
     let decoder = DecoderConfig { feed_forward: 24, positions: Positions::Rotary, dropout: 0.3, ..Default::default() };
+    let gated = DecoderConfig {
+        positions: Positions::LearnedFromEnd,
+        gated: true,
+        activation: Activation::Swiglu,
+        ..decoder.clone()
+    };
     let lstm = LstmConfig { hidden: vec![10, 8], dropout: 0.3, ..LstmConfig::default() };
-    [EncoderConfig::Decoder(decoder), EncoderConfig::Lstm(lstm)]
+    [EncoderConfig::Decoder(decoder), EncoderConfig::Decoder(gated), EncoderConfig::Lstm(lstm)]
 }
 
 fn draw(rng: &mut StdRng, n: usize) -> Vec<f32> {
@@ -110,6 +116,28 @@ fn both_encoders_learn_to_remember() {
             encoder.update(&AdamW { learning_rate: 0.01, ..AdamW::default() }, step);
         }
         assert!(losses[149] < 0.3 * losses[0], "from {} to {}", losses[0], losses[149]);
+    }
+}
+
+/// With no gradient, a step is nothing but decay.
+#[test]
+fn weights_decay_and_norms_and_biases_do_not() {
+    for config in configs() {
+        for optimizer in [
+            AdamW { weight_decay: 0.1, ..AdamW::default() },
+            AdamW { l2: 0.1, learning_rate: 0.01, ..AdamW::default() },
+        ] {
+            let mut encoder = SequenceEncoder::new(&config, 12, 20, 7).unwrap();
+            // Whatever starts at zero would stay there anyway.
+            encoder.parameters.values.iter_mut().filter(|w| **w == 0.0).for_each(|w| *w = 0.5);
+            let before = encoder.clone();
+            encoder.update(&optimizer, 1);
+            for (now, before) in encoder.parameters().iter().zip(before.parameters()) {
+                let decays = now.trained && now.shape.len() == 2;
+                let moved = now.values.iter().zip(before.values).filter(|(now, before)| now != before).count();
+                assert_eq!(moved, if decays { now.values.len() } else { 0 }, "{}", now.name);
+            }
+        }
     }
 }
 

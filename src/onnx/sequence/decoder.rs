@@ -24,13 +24,17 @@ pub enum Activation {
     Elu,
     /// `x·Φ(x)`, exactly.
     Gelu,
+    /// `a·σ(a)·b` of the two halves of the first feed-forward layer's outputs.
+    Swiglu,
 }
 
-/// Positions are counted from the oldest item, which has 0.
+/// Positions are counted from the oldest item, which has 0, unless a variant says otherwise.
 pub enum Positions<'a> {
     None,
     /// A row for each of `length + sos` positions, added to the token.
     Added(Cow<'a, [f32]>),
+    /// The same counted from the newest item, which has 0: a row for each of `length` slots.
+    AddedFromNewest(Cow<'a, [f32]>),
     /// Queries and keys are rotated by `position / 10000^(2k/h)` in the dimensions `k` and `k + h/2` of a head of width `h`.
     Rotary,
 }
@@ -50,6 +54,10 @@ pub struct Block<'a> {
     pub feed_forward_norm: Norm<'a>,
     pub feed_forward_in: Dense<'a>,
     pub feed_forward_out: Dense<'a>,
+    /// `σ` of its outputs multiplies what attention adds to the residual stream.
+    pub attention_gate: Option<Dense<'a>>,
+    /// The same of the feed-forward layers.
+    pub feed_forward_gate: Option<Dense<'a>>,
 }
 
 impl DecoderGraph<'_> {
@@ -61,10 +69,10 @@ impl DecoderGraph<'_> {
             return Err("it has no blocks".to_owned());
         }
         match &self.positions {
-            Positions::Added(table) if table.len() != slots * width => {
+            Positions::Added(table) | Positions::AddedFromNewest(table) if table.len() != slots * width => {
                 return Err(format!("{} numbers are no positions {slots} × {width}", table.len()));
             }
-            Positions::Added(table) => finite(table, "positions")?,
+            Positions::Added(table) | Positions::AddedFromNewest(table) => finite(table, "positions")?,
             Positions::Rotary if !(width / self.heads).is_multiple_of(2) => {
                 return Err("rotary positions need heads of even width".to_owned());
             }
@@ -83,7 +91,14 @@ impl DecoderGraph<'_> {
             block.qkv.check(width, 3 * width)?;
             block.attention_output.check(width, width)?;
             block.feed_forward_in.check(width, hidden)?;
-            block.feed_forward_out.check(hidden, width)?;
+            let halves = self.activation == Activation::Swiglu;
+            if halves && !hidden.is_multiple_of(2) {
+                return Err(format!("{hidden} outputs of a feed-forward layer are no two halves"));
+            }
+            block.feed_forward_out.check(if halves { hidden / 2 } else { hidden }, width)?;
+            for gate in block.attention_gate.iter().chain(&block.feed_forward_gate) {
+                gate.check(width, width)?;
+            }
         }
         self.final_norm.as_ref().map_or(Ok(()), norm)
     }
@@ -122,6 +137,11 @@ impl<'a> Graph<'a> {
                 let places = self.places(sequence, &empty, &slots);
                 let table = self.floats("positions", vec![most as i64, width as i64], table.to_vec());
                 let rows = self.node("Gather", "position_rows", &[&table, &places], vec![int("axis", 0)]);
+                x = self.node("Add", "tokens_placed", &[&x, &rows], vec![]);
+            }
+            Positions::AddedFromNewest(table) => {
+                let table = self.floats("positions", vec![1, most as i64, width as i64], table.to_vec());
+                let rows = self.first("position_rows", &table, 1, &slots);
                 x = self.node("Add", "tokens_placed", &[&x, &rows], vec![]);
             }
             Positions::Rotary => {
@@ -192,26 +212,45 @@ impl<'a> Graph<'a> {
         let shape = self.integers(&p("heads_shape"), vec![3], vec![0, 0, width as i64]);
         let y = self.node("Reshape", &p("heads_joined"), &[&y, &shape], vec![]);
         let y = self.columns(&p("attention"), &block.attention_output, 0..width, 1.0, &y);
+        let y = self.gated(&p("attention_gate"), block.attention_gate.as_ref(), &residual, y);
         let x = self.node("Add", &p("attended"), &[&residual, &y], vec![]);
         let y = self.layer_norm(&p("feed_forward_norm"), &block.feed_forward_norm, &x);
-        let y = self.columns(&p("feed_forward_in"), &block.feed_forward_in, 0..block.feed_forward_in.outputs, 1.0, &y);
-        let y = self.activation(&p("activation"), decoder.activation, &y);
+        let y = self.hidden(&p("feed_forward_in"), decoder.activation, block, &y);
         let y = self.columns(&p("feed_forward_out"), &block.feed_forward_out, 0..width, 1.0, &y);
+        let y = self.gated(&p("feed_forward_gate"), block.feed_forward_gate.as_ref(), &x, y);
         self.node("Add", &p("out"), &[&x, &y], vec![])
     }
 
-    fn activation(&mut self, name: &str, activation: Activation, x: &str) -> String {
+    /// What a sub-layer made of the residual stream `x`, through its gate where it has one.
+    fn gated(&mut self, name: &str, gate: Option<&Dense<'a>>, x: &str, y: String) -> String {
+        let Some(gate) = gate else { return y };
+        let open = self.columns(&format!("{name}_open"), gate, 0..gate.outputs, 1.0, x);
+        let open = self.node("Sigmoid", &format!("{name}_share"), &[&open], vec![]);
+        self.node("Mul", name, &[&open, &y], vec![])
+    }
+
+    /// The hidden layer of the feed-forward part.
+    fn hidden(&mut self, name: &str, activation: Activation, block: &Block<'a>, x: &str) -> String {
+        let (layer, width) = (&block.feed_forward_in, block.feed_forward_out.inputs);
+        let first = self.columns(name, layer, 0..width, 1.0, x);
+        let name = format!("{name}_activation");
         match activation {
-            Activation::Relu => self.node("Relu", name, &[x], vec![]),
-            Activation::Elu => self.node("Elu", name, &[x], vec![]),
+            Activation::Relu => self.node("Relu", &name, &[&first], vec![]),
+            Activation::Elu => self.node("Elu", &name, &[&first], vec![]),
             Activation::Gelu => {
                 let root = self.scalar(&format!("{name}_root"), std::f32::consts::FRAC_1_SQRT_2);
                 let half = self.scalar(&format!("{name}_half"), 0.5);
-                let y = self.node("Mul", &format!("{name}_scaled"), &[x, &root], vec![]);
+                let y = self.node("Mul", &format!("{name}_scaled"), &[&first, &root], vec![]);
                 let y = self.node("Erf", &format!("{name}_erf"), &[&y], vec![]);
                 let y = self.node("Mul", &format!("{name}_erf_half"), &[&y, &half], vec![]);
                 let y = self.node("Add", &format!("{name}_share"), &[&y, &half], vec![]);
-                self.node("Mul", name, &[x, &y], vec![])
+                self.node("Mul", &name, &[&first, &y], vec![])
+            }
+            Activation::Swiglu => {
+                let second = self.columns(&format!("{name}_second"), layer, width..2 * width, 1.0, x);
+                let share = self.node("Sigmoid", &format!("{name}_share"), &[&first], vec![]);
+                let y = self.node("Mul", &format!("{name}_silu"), &[&first, &share], vec![]);
+                self.node("Mul", &name, &[&y, &second], vec![])
             }
         }
     }

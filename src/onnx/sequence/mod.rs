@@ -74,6 +74,11 @@ impl SequenceGraph<'_> {
             super::finite(table, "table")?;
         }
         match &self.encoder {
+            EncoderGraph::Decoder(decoder)
+                if self.sos && matches!(decoder.positions, Positions::AddedFromNewest(_)) =>
+            {
+                Err("a start token has no place counted from the newest item".to_owned())
+            }
             EncoderGraph::Decoder(decoder) => decoder.check(self.input_width(), self.length + usize::from(self.sos)),
             EncoderGraph::Lstm(_) if self.sos => Err("an LSTM takes no start token".to_owned()),
             EncoderGraph::Lstm(lstm) => lstm.check(self.input_width()),

@@ -257,7 +257,7 @@ impl Default for OptimizerConfig {
 
 impl OptimizerConfig {
     /// The optimiser of the step after `steps`, of `planned` in all.
-    pub(super) fn at(&self, steps: u32, planned: u32) -> StepOptimizer {
+    pub fn at(&self, steps: u32, planned: u32) -> StepOptimizer {
         let Self { learning_rate, beta1, beta2, epsilon, warmup_steps, schedule, clip, .. } = *self;
         let factor = if steps < warmup_steps {
             f64::from(steps + 1) / f64::from(warmup_steps)

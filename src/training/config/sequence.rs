@@ -3,7 +3,10 @@
 use super::{ConfigError, Family, TrainingConfig};
 use crate::{
     features::{EncodingSpec, FeatureConfig, FeatureSpec, source},
-    model::{SequenceModelConfig, sequence::EncoderConfig},
+    model::{
+        SequenceModelConfig,
+        sequence::{EncoderConfig, Positions},
+    },
 };
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +37,11 @@ pub struct SequenceConfig {
     /// they are short. In place of `training.batch_size`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch_purchases: Option<usize>,
+    /// Negatives drawn uniformly for each window, which its positions share, in place of the
+    /// columns that the whole batch shares (`loss.uniform_negatives` and what the batch itself
+    /// bought). All items are drawn alike, so `loss.logq` then has nothing to correct.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub negatives: Option<usize>,
     /// Customers with fewer training purchases are left out of the training.
     pub min_items: usize,
     /// The share of the windows that is drawn at random and not trained on, 0 to less than 1. What the model says of them is
@@ -83,10 +91,16 @@ impl Default for SequenceConfig {
             days: None,
             windows: Windows::Consecutive,
             batch_purchases: None,
+            negatives: None,
             min_items: 2,
             held_out_windows: 0.0,
         }
     }
+}
+
+/// Whether places are counted from the newest item.
+fn from_end(encoder: &EncoderConfig) -> bool {
+    matches!(encoder, EncoderConfig::Decoder(decoder) if decoder.positions == Positions::LearnedFromEnd)
 }
 
 impl TrainingConfig {
@@ -216,9 +230,24 @@ impl TrainingConfig {
                 "is for the decoder: an LSTM begins from its zero state",
             ),
             (
+                "decoder.positions",
+                !(sequence.sos && from_end(&encoder)),
+                "counts from the end, where a start token has no place of its own: set `sequence.sos = false`",
+            ),
+            (
                 "sequence.batch_purchases",
                 sequence.batch_purchases.is_none_or(|purchases| (1..=1 << 20).contains(&purchases)),
                 "must be 1 to 1048576",
+            ),
+            (
+                "sequence.negatives",
+                sequence.negatives.is_none_or(|negatives| (1..=1 << 16).contains(&negatives)),
+                "must be 1 to 65536",
+            ),
+            (
+                "sequence.negatives",
+                sequence.negatives.is_none() || self.loss.uniform_negatives == 0,
+                "takes the place of `loss.uniform_negatives`: set one of the two",
             ),
             ("sequence.min_items", sequence.min_items > 0, "must be at least 1"),
             (

@@ -3,12 +3,13 @@
 use super::{
     super::{
         attention::Gradient,
-        kernels::{Dropout, activate_backward},
+        config::{Activation, Positions},
+        kernels::{Dropout, activate_backward, add_gated_backward, swiglu_backward},
         linear::Linear,
         norm::{Backward, LayerNorm, Normed},
         parameters::{Parameters, take},
     },
-    BlockPass, Decoder, Layer, Saved, Scratch, Work,
+    BlockPass, Decoder, Layer, Saved, SavedGate, Scratch, Work,
 };
 use crate::model::simd::{Simd, add_scaled};
 use rayon::prelude::*;
@@ -75,9 +76,12 @@ impl Decoder {
                 by_x.copy_from_slice(&by_output[at]);
             }
             for (index, (layer, saved)) in self.layers.iter().zip(saved.iter()).enumerate().rev() {
-                sublayer_gradient(&pass, self.dropout(seed, 2 + 2 * index), by_x, &mut scratch.y);
+                let gates = layer.gates.as_ref();
+                let gate = gates.map(|gates| (&gates.feed_forward, &saved.feed_forward_gate));
+                sublayer_gradient(&pass, self.dropout(seed, 2 + 2 * index), gate, scratch, by_x, gradient);
                 self.feed_forward_backward(&pass, layer, saved, scratch, by_x, gradient);
-                sublayer_gradient(&pass, self.dropout(seed, 1 + 2 * index), by_x, &mut scratch.y);
+                let gate = gates.map(|gates| (&gates.attention, &saved.attention_gate));
+                sublayer_gradient(&pass, self.dropout(seed, 1 + 2 * index), gate, scratch, by_x, gradient);
                 self.attention_backward(&pass, layer, saved, scratch, by_x, gradient);
             }
             if let Some(dropout) = self.dropout(seed, 0) {
@@ -86,8 +90,14 @@ impl Decoder {
             if let Some(at) = &self.positions {
                 for span in spans {
                     let start = (span.start - rows.start) * self.width;
-                    let by_positions = &mut gradient[at.start..at.start + span.len * self.width];
-                    add_scaled(simd, by_positions, &by_x[start..start + span.len * self.width], 1.0);
+                    let by_x = &by_x[start..start + span.len * self.width];
+                    let by_positions = &mut gradient[at.start..at.start + by_x.len()];
+                    if self.config.positions == Positions::LearnedFromEnd {
+                        let rows = by_positions.chunks_exact_mut(self.width).zip(by_x.chunks_exact(self.width).rev());
+                        rows.for_each(|(by_position, by_x)| add_scaled(simd, by_position, by_x, 1.0));
+                    } else {
+                        add_scaled(simd, by_positions, by_x, 1.0);
+                    }
                 }
             }
             if self.config.scale_embedding {
@@ -108,13 +118,20 @@ impl Decoder {
         gradient: &mut [f32],
     ) {
         let BlockPass { simd, values, rows, .. } = *pass;
-        let hidden = self.config.feed_forward;
-        let pre = &saved.hidden[rows.start * hidden..rows.end * hidden];
+        let (hidden, outputs) = (self.config.feed_forward, self.config.feed_forward_outputs());
+        let pre = &saved.hidden[rows.start * outputs..rows.end * outputs];
         let y = &mut scratch.y[..by_x.len()];
-        let (after, by_hidden) = (&mut scratch.hidden[..pre.len()], &mut scratch.by_hidden[..pre.len()]);
+        let len = rows.len() * hidden;
+        let (after, mut by_hidden) = (&mut scratch.hidden[..len], &mut scratch.by_hidden[..len]);
         // The activation is computed again, and only then are the weights of what came after it known.
         layer.feed_forward_out.by_input(values, y, by_hidden);
-        activate_backward(simd, self.config.activation, pre, after, by_hidden);
+        if self.config.activation == Activation::Swiglu {
+            let by_halves = &mut scratch.by_halves[..pre.len()];
+            swiglu_backward(simd, hidden, pre, after, by_hidden, by_halves);
+            by_hidden = by_halves;
+        } else {
+            activate_backward(simd, self.config.activation, pre, after, by_hidden);
+        }
         layer.feed_forward_out.by_weights(simd, after, y, gradient);
         let entry =
             Entry { norm: &layer.feed_forward_norm, normed: &saved.feed_forward_normed, dense: &layer.feed_forward_in };
@@ -159,12 +176,30 @@ impl Decoder {
     }
 }
 
-/// The gradient by a sub-layer's output: that by the residual stream, dropped where the output was.
-fn sublayer_gradient(pass: &BlockPass<'_>, dropout: Option<Dropout>, by_x: &[f32], y: &mut [f32]) {
-    let y = &mut y[..by_x.len()];
-    y.copy_from_slice(by_x);
+/// The gradient by a sub-layer's output, into `scratch.y`: that by the residual stream, gated and
+/// dropped where the output was. Adds those by the gate's weights to `gradient`, and what the
+/// stream gets through the gate to `by_x`.
+fn sublayer_gradient(
+    pass: &BlockPass<'_>,
+    dropout: Option<Dropout>,
+    gate: Option<(&Linear, &SavedGate)>,
+    scratch: &mut Scratch,
+    by_x: &mut [f32],
+    gradient: &mut [f32],
+) {
+    let BlockPass { simd, values, rows, first, .. } = *pass;
+    let y = &mut scratch.y[..by_x.len()];
+    if let Some((linear, saved)) = gate {
+        let at = rows.start * linear.inputs..rows.end * linear.inputs;
+        let by_gate = &mut scratch.by_gate[..by_x.len()];
+        add_gated_backward(simd, by_x, &saved.y[at.clone()], &saved.gate[at.clone()], y, by_gate);
+        linear.by_weights(simd, &saved.x[at], by_gate, gradient);
+        linear.add_by_input(values, by_gate, by_x);
+    } else {
+        y.copy_from_slice(by_x);
+    }
     if let Some(dropout) = dropout {
-        dropout.apply(pass.simd, pass.first, y);
+        dropout.apply(simd, first, y);
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     Mode, Packed,
     attention::{Head, Workspace},
     config::{DecoderConfig, Positions},
-    kernels::{Dropout, activate, rotate},
+    kernels::{Dropout, activate, add_gated, rotate},
     linear::Linear,
     norm::{LayerNorm, Normed},
     parameters::{Parameters, Start, take},
@@ -44,6 +44,14 @@ struct Layer {
     feed_forward_norm: LayerNorm,
     feed_forward_in: Linear,
     feed_forward_out: Linear,
+    /// Where sub-layers are gated.
+    gates: Option<Gates>,
+}
+
+#[derive(Debug, Clone)]
+struct Gates {
+    attention: Linear,
+    feed_forward: Linear,
 }
 
 /// A piece of the batch with what its forward pass left for the backward pass.
@@ -65,8 +73,22 @@ struct Saved {
     /// What the heads gave, `rows × width`.
     attended: Vec<f32>,
     feed_forward_normed: Normed,
-    /// Before the activation, `rows × feed_forward`.
+    /// Before the activation, `rows × feed_forward_outputs`.
     hidden: Vec<f32>,
+    /// Empty where sub-layers are not gated.
+    attention_gate: SavedGate,
+    feed_forward_gate: SavedGate,
+}
+
+/// Of a gated sub-layer, `rows × width` each.
+#[derive(Debug, Clone, Default)]
+struct SavedGate {
+    /// The residual stream before it.
+    x: Vec<f32>,
+    /// What the sub-layer made of it, some of it dropped.
+    y: Vec<f32>,
+    /// What share of that was added.
+    gate: Vec<f32>,
 }
 
 /// Rows of one block.
@@ -75,21 +97,25 @@ struct Scratch {
     /// `rows × width` each.
     x: Vec<f32>,
     y: Vec<f32>,
+    /// `rows × width`, of gates.
+    by_gate: Vec<f32>,
     /// `rows × feed_forward` each.
     hidden: Vec<f32>,
     by_hidden: Vec<f32>,
+    /// `rows × feed_forward_outputs`, where that is more.
+    by_halves: Vec<f32>,
     by_qkv: Vec<f32>,
     attention: Workspace,
 }
 
 impl Decoder {
     pub(super) fn new(config: &DecoderConfig, width: usize, length: usize, parameters: &mut Parameters) -> Self {
-        let positions = (config.positions == Positions::Learned)
+        let positions = matches!(config.positions, Positions::Learned | Positions::LearnedFromEnd)
             .then(|| parameters.add("positions".into(), &[length, width], Start::Uniform(0.05)));
         let fixed = match config.positions {
             Positions::Sinusoidal => sinusoids(length, width),
             Positions::Rotary => rotations(length, width / config.heads),
-            Positions::Learned | Positions::None => Vec::new(),
+            Positions::Learned | Positions::LearnedFromEnd | Positions::None => Vec::new(),
         };
         let layers = (0..config.layers).map(|l| Layer {
             attention_norm: LayerNorm::new(&format!("layers.{l}.attention_norm"), width, parameters),
@@ -99,7 +125,7 @@ impl Decoder {
             feed_forward_in: Linear::new(
                 &format!("layers.{l}.feed_forward_in"),
                 width,
-                config.feed_forward,
+                config.feed_forward_outputs(),
                 parameters,
             ),
             feed_forward_out: Linear::new(
@@ -108,6 +134,10 @@ impl Decoder {
                 width,
                 parameters,
             ),
+            gates: config.gated.then(|| Gates {
+                attention: Linear::new(&format!("layers.{l}.attention_gate"), width, width, parameters),
+                feed_forward: Linear::new(&format!("layers.{l}.feed_forward_gate"), width, width, parameters),
+            }),
         });
         let layers = layers.collect();
         let final_norm = config.final_norm.then(|| LayerNorm::new("final_norm", width, parameters));
@@ -193,10 +223,13 @@ impl Decoder {
             let x = &mut out[at.clone()];
             self.embed_tokens(&pass, &tokens[at], seed, x);
             for (index, (layer, saved)) in self.layers.iter().zip(saved.iter_mut()).enumerate() {
+                let gates = layer.gates.as_ref();
                 self.attention(&pass, layer, saved, scratch, x);
-                join(&pass, self.dropout(seed, 1 + 2 * index), &mut scratch.y, x);
+                let gate = gates.map(|gates| (&gates.attention, &mut saved.attention_gate));
+                join(&pass, self.dropout(seed, 1 + 2 * index), gate, &mut scratch.y, x);
                 self.feed_forward(&pass, layer, saved, scratch, x);
-                join(&pass, self.dropout(seed, 2 + 2 * index), &mut scratch.y, x);
+                let gate = gates.map(|gates| (&gates.feed_forward, &mut saved.feed_forward_gate));
+                join(&pass, self.dropout(seed, 2 + 2 * index), gate, &mut scratch.y, x);
             }
             if let Some(norm) = &self.final_norm {
                 let y = &mut scratch.y[..x.len()];
@@ -208,7 +241,7 @@ impl Decoder {
 
     /// Room for a piece's rows.
     fn reserve(&self, work: &mut Work) {
-        let (width, hidden) = (self.width, self.config.feed_forward);
+        let (width, hidden, outputs) = (self.width, self.config.feed_forward, self.config.feed_forward_outputs());
         let Work { piece, layers, final_norm, scratch } = work;
         layers.resize_with(self.layers.len(), Saved::default);
         for (layer, saved) in self.layers.iter().zip(layers) {
@@ -217,7 +250,11 @@ impl Decoder {
             saved.qkv.resize(piece.rows * 3 * width, 0.0);
             saved.probabilities.resize(piece.scores * self.config.heads, 0.0);
             saved.attended.resize(piece.rows * width, 0.0);
-            saved.hidden.resize(piece.rows * hidden, 0.0);
+            saved.hidden.resize(piece.rows * outputs, 0.0);
+            if layer.gates.is_some() {
+                saved.attention_gate.reserve(piece.rows * width);
+                saved.feed_forward_gate.reserve(piece.rows * width);
+            }
         }
         if let Some(norm) = &self.final_norm {
             norm.reserve(final_norm, piece.rows);
@@ -228,6 +265,8 @@ impl Decoder {
             (&mut scratch.y, rows * width),
             (&mut scratch.hidden, rows * hidden),
             (&mut scratch.by_hidden, rows * hidden),
+            (&mut scratch.by_halves, if outputs > hidden { rows * outputs } else { 0 }),
+            (&mut scratch.by_gate, if self.config.gated { rows * width } else { 0 }),
             (&mut scratch.by_qkv, rows * 3 * width),
         ] {
             if buffer.len() < len {
@@ -256,7 +295,13 @@ impl Decoder {
             for span in pass.spans {
                 let start = (span.start - pass.rows.start) * self.width;
                 let len = span.len * self.width;
-                add_scaled(pass.simd, &mut x[start..start + len], &positions[..len], 1.0);
+                let x = &mut x[start..start + len];
+                if self.config.positions == Positions::LearnedFromEnd {
+                    let rows = x.chunks_exact_mut(self.width).rev().zip(positions.chunks_exact(self.width));
+                    rows.for_each(|(x, position)| add_scaled(pass.simd, x, position, 1.0));
+                } else {
+                    add_scaled(pass.simd, x, &positions[..len], 1.0);
+                }
             }
         }
         if let Some(dropout) = self.dropout(seed, 0) {
@@ -287,11 +332,11 @@ impl Decoder {
     /// What the dense layers make of the residual stream: into `scratch.y`.
     fn feed_forward(&self, pass: &BlockPass<'_>, layer: &Layer, saved: &mut Saved, scratch: &mut Scratch, x: &[f32]) {
         let BlockPass { simd, values, rows, .. } = *pass;
-        let hidden = self.config.feed_forward;
+        let outputs = self.config.feed_forward_outputs();
         let y = &mut scratch.y[..x.len()];
         layer.feed_forward_norm.forward(simd, values, x, &mut saved.feed_forward_normed, rows, y);
-        let pre = &mut saved.hidden[rows.start * hidden..rows.end * hidden];
-        let after = &mut scratch.hidden[..pre.len()];
+        let pre = &mut saved.hidden[rows.start * outputs..rows.end * outputs];
+        let after = &mut scratch.hidden[..rows.len() * self.config.feed_forward];
         layer.feed_forward_in.product(values, y, pre);
         activate(simd, self.config.activation, pre, layer.feed_forward_in.bias(values), after);
         layer.feed_forward_out.forward(simd, values, after, y);
@@ -347,13 +392,35 @@ impl Decoder {
     }
 }
 
-/// Adds a sub-layer's output, some of it dropped, to the residual stream.
-fn join(pass: &BlockPass<'_>, dropout: Option<Dropout>, y: &mut [f32], x: &mut [f32]) {
+/// Adds a sub-layer's output, some of it dropped and the rest perhaps gated, to the residual
+/// stream.
+fn join(
+    pass: &BlockPass<'_>,
+    dropout: Option<Dropout>,
+    gate: Option<(&Linear, &mut SavedGate)>,
+    y: &mut [f32],
+    x: &mut [f32],
+) {
     let y = &mut y[..x.len()];
     if let Some(dropout) = dropout {
         dropout.apply(pass.simd, pass.first, y);
     }
-    add_scaled(pass.simd, x, y, 1.0);
+    let Some((linear, saved)) = gate else {
+        add_scaled(pass.simd, x, y, 1.0);
+        return;
+    };
+    let at = pass.rows.start * linear.inputs..pass.rows.end * linear.inputs;
+    saved.x[at.clone()].copy_from_slice(x);
+    saved.y[at.clone()].copy_from_slice(y);
+    let gate = &mut saved.gate[at];
+    linear.product(pass.values, x, gate);
+    add_gated(pass.simd, x, y, gate, linear.bias(pass.values));
+}
+
+impl SavedGate {
+    fn reserve(&mut self, len: usize) {
+        [&mut self.x, &mut self.y, &mut self.gate].into_iter().for_each(|values| values.resize(len, 0.0));
+    }
 }
 
 /// What one block's passes share.
