@@ -84,9 +84,10 @@ fn has_columns(plan: &Plan) -> bool {
     };
     let entities = plan.articles.iter().chain(&plan.customers);
     let purchases = &plan.purchases;
-    let time = purchases.time.iter().map(|(column, _)| column.as_str());
+    let time = purchases.time.iter().flat_map(|time| time.columns.iter().map(String::as_str));
     let names: Vec<&str> = [purchases.article.as_str(), purchases.customer.as_str()].into_iter().chain(time).collect();
-    has(&purchases.files, &names) && entities.into_iter().all(|table| has(&table.files, &[table.id.as_str()]))
+    has(&purchases.table.files, &names)
+        && entities.into_iter().all(|entity| has(&entity.table.files, &[entity.id.as_str()]))
 }
 
 /// Whether the first lines hold words without a delimiter, and not all as many as in a table.
