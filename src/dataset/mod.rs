@@ -19,8 +19,8 @@ pub use histories::Histories;
 #[cfg(feature = "server")]
 pub(crate) use histories::article_ranks;
 pub use import::{
-    DatasetError, FileReport, ImportReport, InvalidLimit, LoadOptions, MaxRejects, Numbering, Reason, Reject, RejectGroup,
-    TableReport, load,
+    DatasetError, FileReport, ImportReport, InvalidLimit, LoadOptions, MaxRejects, Numbering, Reason, Reject,
+    RejectGroup, TableReport, load,
 };
 #[cfg(feature = "trainer")]
 pub use negatives::{NO_NEGATIVE, NegativeDraw, Negatives};
