@@ -261,3 +261,46 @@ pub async fn values_a_database_cannot_hold_are_refused(db: &Database) {
     assert!(matches!(&error, StoreError::Refused(why) if why.contains("`colour`")), "{error}");
     assert_eq!(db.store.catalogue().await.unwrap(), []);
 }
+
+pub async fn weights_and_milliseconds_are_stored(db: &Database) {
+    let mut dataset = shop(5, 1, 0);
+    let articles = [0, 1, 0, 2, 0];
+    dataset.purchases = Purchases {
+        customer: vec![0; 5],
+        article: articles.to_vec(),
+        time: vec![Timestamp(DAY * 18_000); 5],
+        weight: vec![1.0, 0.25, 3.0, 1.0, 1.0],
+        // One article comes back within a second, with another between.
+        millis: vec![0, 5, 10, 700, 999],
+        ..Purchases::default()
+    };
+    complete(db, &dataset, 2).await;
+    let newest_first: Vec<&str> = articles.iter().rev().map(|&article| dataset.articles.ids.get(article)).collect();
+    let found = customer(db, "c0", 5).await.purchases;
+    assert_eq!(found.iter().map(|purchase| purchase.article.as_str()).collect::<Vec<_>>(), newest_first);
+    assert_eq!(customer(db, "c0", 2).await.purchases, found[..2]);
+    let weights = "SELECT CAST(coalesce(weight, 1) AS text) FROM purchases ORDER BY 1";
+    let found: Vec<f32> = support::texts(&db.url, weights).await.iter().map(|text| text.parse().unwrap()).collect();
+    assert_eq!(found, [0.25, 1.0, 1.0, 1.0, 3.0]);
+}
+
+pub async fn availability_is_taken_from_files_that_tell_it(db: &Database) {
+    let first = shop(3, 1, 5);
+    complete(db, &first, 50).await;
+    let ids: Vec<ArticleId> = ["2", "1", "0"].map(|id| ArticleId::parse(id).unwrap()).to_vec();
+    db.store.set_available(&ids[2..], false).await.unwrap();
+
+    // Rows 0 to 2 are the articles 2, 1 and 0; of the last the files do not tell.
+    let mut second = shop(4, 1, 6);
+    second.articles.ids = ["2", "1", "0", "new"].into_iter().collect();
+    let available = Values::Number(vec![0.0, 1.0, f32::NAN, f32::NAN]);
+    second.articles.columns.push(Column { name: "available".into(), values: available });
+    complete(db, &second, 50).await;
+    let mut found = BTreeMap::new();
+    for article in db.store.catalogue().await.unwrap() {
+        assert!(!article.attributes.contains_key("available"), "{article:?}");
+        found.insert(article.id.to_string(), article.available);
+    }
+    let expected = [("2", false), ("1", true), ("0", false), ("new", true)];
+    assert_eq!(found, expected.map(|(id, available)| (id.to_owned(), available)).into());
+}

@@ -11,6 +11,7 @@ mod faults;
 mod import;
 mod killed;
 mod models;
+mod refused;
 mod sales;
 
 macro_rules! on_both_databases {
@@ -44,7 +45,9 @@ on_both_databases! {
         everything_arrives purchases_come_newest_first_up_to_the_limit a_customer_without_purchases_is_known
         a_second_run_changes_nothing other_data_replaces_purchases_and_keeps_decisions
         readers_see_all_or_nothing_of_an_import an_interrupted_import_goes_on of_two_imports_one_stops
-        empty_data_is_imported values_a_database_cannot_hold_are_refused;
+        empty_data_is_imported values_a_database_cannot_hold_are_refused
+        weights_and_milliseconds_are_stored availability_is_taken_from_files_that_tell_it;
+    refused: an_import_beyond_the_limit_of_rejects_changes_nothing;
     models:
         versions_are_listed_newest_first activation_answers_what_it_replaces rollback_walks_back_one_at_a_time
         errors_name_the_model one_is_active_whoever_races a_watcher_sees_changes;
