@@ -174,6 +174,7 @@ pub enum Metric {
 
 /// Parameters of the search graph (Malkov & Yashunin 2018, arXiv:1603.09320).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "trainer", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct IndexParameters {
     /// Links a node and layer (twice as many in layer 0).

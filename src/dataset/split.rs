@@ -5,6 +5,7 @@ use crate::domain::Timestamp;
 
 /// How purchases are held out: `[split]` of a configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "trainer", derive(schemars::JsonSchema))]
 #[serde(tag = "protocol", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Protocol {
     /// The last `test_days` days are the test window, the `validation_days` before them the validation
@@ -26,6 +27,7 @@ pub enum Protocol {
 
 /// What becomes of held-out articles that the customer had bought before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "trainer", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Repeats {
     /// They are not asked for, and articles the customer has are not recommended: can the model find something new?

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The `[features]` part of a training configuration: `[[features.query]]` and `[[features.item]]` entries.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "trainer", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FeatureConfig {
     /// What the query tower sees of a customer and the moment.
@@ -14,6 +15,7 @@ pub struct FeatureConfig {
 
 /// One feature as asked for. Encoded by name: `{ source = "age", encoding = "number" }`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "trainer", derive(schemars::JsonSchema))]
 #[serde(try_from = "Entry", into = "Entry")]
 pub struct FeatureSpec {
     /// Unique within its tower; the source where the configuration gives none.
@@ -67,44 +69,69 @@ pub enum EncodingSpec {
 
 /// The flat form in the file: serde can't deny unknown fields in a flattened enum.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "trainer", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Entry {
+    /// A column of the data, or `customer_id`, `article_id`, `at` (the moment of the request), `history`
+    /// (what the customer bought), `text` (the vector of the article's texts).
     source: String,
+    /// Unique within its tower; the source by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
+    /// How the source becomes numbers.
     encoding: Kind,
+    /// Length of the trained vectors.
     #[serde(skip_serializing_if = "Option::is_none")]
     dim: Option<usize>,
+    /// Share of the training rows in which the value counts as unknown; 0 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     dropout: Option<f32>,
+    /// Values in fewer training purchases count as unknown; 1 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     min_count: Option<u32>,
+    /// Latest purchases that are read, at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     length: Option<usize>,
+    /// The weight of a purchase is this to the power of its position, the latest having position 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     decay: Option<f32>,
+    /// Classes of age.
     #[serde(skip_serializing_if = "Option::is_none")]
     buckets: Option<usize>,
+    /// Lower end of the first bucket.
     #[serde(skip_serializing_if = "Option::is_none")]
     min: Option<f32>,
+    /// Width of a bucket.
     #[serde(skip_serializing_if = "Option::is_none")]
     width: Option<f32>,
+    /// `false` leaves the feature out, so that a sweep can switch it; `true` by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     enabled: Option<bool>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "trainer", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 enum Kind {
+    /// A trained vector for each value. Takes `dim`, `dropout`, `min_count`.
     Embedding,
+    /// A number for each value, 1 where it holds. Takes `min_count`, `dropout`.
     OneHot,
+    /// Buckets of equal width of a number, each as a value of `one-hot`. Takes `min`, `width`.
     Bucket,
+    /// As `one-hot`, for tags: several values may hold. Takes `min_count`.
     MultiHot,
+    /// The weighted mean of trained vectors of the latest purchases. Takes `dim`, `length`, `decay`.
     History,
+    /// The latest purchases in order, for sequence models. Takes `dim`, `length`.
     Sequence,
+    /// The ages of the latest purchases in classes, for sequence models. Takes `dim`, `length`, `buckets`.
     SequenceDays,
+    /// A number, scaled by the mean and deviation of the training purchases.
     Number,
+    /// A vector that the data holds for each article, such as that of its texts.
     Vector,
+    /// The month of a moment as a sine and a cosine.
     CyclicMonth,
 }
 

@@ -5,7 +5,7 @@ use crate::dataset::NO_NEGATIVE;
 use serde::{Deserialize, Serialize};
 
 /// What a two-tower learns by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LossKind {
     /// Each purchase against the columns of its batch ([`super::SoftmaxBatch`]).

@@ -12,7 +12,7 @@ use std::{fs, io, ops::Range, path::Path};
 use tokenizers::{Tokenizer, TruncationParams};
 
 /// How the vectors of a text's tokens become one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pooling {
     /// Their mean.

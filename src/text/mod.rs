@@ -31,7 +31,7 @@ use std::{
 pub const NAME: &str = "text";
 
 /// `[text]` of a training configuration: embed the articles' texts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TextConfig {
     /// Directory of the encoder: `config.json`, `tokenizer.json` and `model.safetensors`.

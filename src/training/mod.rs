@@ -29,6 +29,7 @@ mod sequence_tests;
 mod tests;
 
 pub use batches::{Batches, Shuffle};
+pub use config::reference as config_reference;
 pub use config::{
     ComputeDevice, ConfigError, DaysConfig, ElsaConfig, Family, FrequencyConfig, LoopConfig, LossConfig, ModelConfig,
     OptimizerConfig, OptimizerKind, Refit, Schedule, SequenceConfig, TrainingConfig, Windows,

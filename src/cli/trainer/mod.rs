@@ -1,6 +1,7 @@
 //! `vitrine-trainer`: one file a command.
 
 mod compare;
+mod config;
 mod evaluate;
 mod export;
 mod generate;
@@ -27,6 +28,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Compare(compare::CompareArguments),
+    Config(config::ConfigArguments),
     Evaluate(evaluate::EvaluateArguments),
     Generate(generate::GenerateArguments),
     Init(init::InitArguments),
@@ -45,6 +47,7 @@ enum Command {
 pub fn run() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Compare(arguments) => compare::run(&arguments),
+        Command::Config(arguments) => config::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),

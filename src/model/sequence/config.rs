@@ -12,7 +12,7 @@ pub enum EncoderConfig {
 
 /// A decoder transformer with pre-norm blocks (Vaswani et al. 2017, arXiv:1706.03762; Radford et al. 2019): LayerNorm →
 /// causal attention → residual, LayerNorm → feed-forward → residual. Its width is that of its tokens.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DecoderConfig {
     /// Blocks.
@@ -58,7 +58,7 @@ impl Default for DecoderConfig {
 }
 
 /// Non-linearity of the feed-forward part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Activation {
     Relu,
@@ -73,7 +73,7 @@ pub enum Activation {
 
 /// What tells a token its place. Places are counted from the start of the sequence, whose first
 /// token has place 0, unless a variant says otherwise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Positions {
     /// A trained vector a place, added to the token.
@@ -93,7 +93,7 @@ pub enum Positions {
 }
 
 /// LSTM layers (Hochreiter & Schmidhuber 1997), each optionally after BatchNorm, optionally with attention at the end.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LstmConfig {
     /// Width of each layer.

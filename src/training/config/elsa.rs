@@ -5,7 +5,7 @@ use crate::features::{EncodingSpec, FeatureConfig, FeatureSpec, source};
 use serde::{Deserialize, Serialize};
 
 /// `[elsa]`: how the model is trained, and what a query is made of. Its shape is `model.dim`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ElsaConfig {
     /// Purchases of a customer that a query reads, at most: the latest ones.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// `[frequency]`: what is tried on the validation purchases. Half-lives are in days; 0 stands for
 /// none, so that old and new purchases count alike.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FrequencyConfig {
     /// Half-lives of a customer's own purchases.

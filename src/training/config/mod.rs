@@ -19,6 +19,7 @@ mod assign;
 mod check;
 mod elsa;
 mod frequency;
+pub mod reference;
 mod sequence;
 
 pub use elsa::ElsaConfig;
@@ -30,7 +31,7 @@ pub(super) const WITHOUT_CUDA: &str =
     "is `cuda`, but this program was built without it; build it with `cargo build --release --features cuda`";
 
 /// A whole training run. Saved in checkpoints and in the bundle's manifest.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingConfig {
     pub model: ModelConfig,
@@ -68,7 +69,7 @@ pub struct TrainingConfig {
 }
 
 /// `[model]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
     /// The bundle's name: lower-case letters, digits, `-`, `_`.
@@ -90,7 +91,7 @@ pub struct ModelConfig {
 }
 
 /// The model families.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Family {
     TwoTower,
@@ -106,7 +107,7 @@ pub enum Family {
 }
 
 /// `[loss]`
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LossConfig {
     pub kind: LossKind,
@@ -121,7 +122,7 @@ pub struct LossConfig {
 }
 
 /// `[optimizer]`: Adam or AdamW and how the learning rate runs.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerConfig {
     pub kind: OptimizerKind,
@@ -144,7 +145,7 @@ pub struct OptimizerConfig {
 }
 
 /// How weights decay.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OptimizerKind {
     /// The share of a weight removed by each step that touches it, not multiplied by the learning rate
@@ -155,7 +156,7 @@ pub enum OptimizerKind {
 }
 
 /// The learning rate after the warm-up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Schedule {
     Constant,
@@ -164,7 +165,7 @@ pub enum Schedule {
 }
 
 /// `[training]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LoopConfig {
     /// Passes over the training purchases, at most.
@@ -197,7 +198,7 @@ pub struct LoopConfig {
 }
 
 /// Where a model is trained. Evaluation and export are the CPU's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ComputeDevice {
     Cpu,
@@ -206,7 +207,7 @@ pub enum ComputeDevice {
 }
 
 /// What the final model is trained on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Refit {
     /// Training purchases only.

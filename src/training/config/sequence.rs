@@ -11,7 +11,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 
 /// `[sequence]`: what a sequence model reads and predicts. Its features follow from it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SequenceConfig {
     /// Items of a customer's past that the model reads, at most: the latest ones.
@@ -51,7 +51,7 @@ pub struct SequenceConfig {
 }
 
 /// What stands for an item where it is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TokenSource {
     /// A trained row.
@@ -61,7 +61,7 @@ pub enum TokenSource {
 }
 
 /// `[sequence.days]`: days before the end of the training data, in classes of equal width, each with a trained row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DaysConfig {
     pub buckets: usize,
@@ -69,7 +69,7 @@ pub struct DaysConfig {
 }
 
 /// How a customer's purchases become training sequences.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Windows {
     /// One after the other, so that every purchase but the first is predicted once.
