@@ -17,6 +17,7 @@ mod files;
 mod input;
 mod json;
 mod json_file;
+mod json_parser;
 mod layout;
 mod moment;
 mod open;
