@@ -125,14 +125,14 @@ impl Layout {
         if header.first().is_some_and(|name| name.trim_start().starts_with(['{', '['])) {
             return Some("the file looks like JSON; say `format = \"json\"`".to_owned());
         }
-        if let [only] = header {
-            if let Some((name, delimiter)) = other_delimiter(only) {
-                return Some(format!(
-                    "the whole header is one column; its names seem to be separated by {name}, not by {}: \
+        if let [only] = header
+            && let Some((name, delimiter)) = other_delimiter(only)
+        {
+            return Some(format!(
+                "the whole header is one column; its names seem to be separated by {name}, not by {}: \
                      say `delimiter = \"{delimiter}\"`, or change the file",
-                    self.delimiter()
-                ));
-            }
+                self.delimiter()
+            ));
         }
         if !header.iter().any(|name| is_data(name)) {
             return None;
