@@ -122,17 +122,17 @@ impl Layout {
     /// What is wrong with a header that is none. The line may be about a person, so its text is not shown.
     fn found_in_header(&self) -> Option<String> {
         let header = &self.columns[..self.width()];
-        if let [only] = header {
-            if only.trim_start().starts_with(['{', '[']) {
-                return Some("the file looks like JSON; say `format = \"json\"`".to_owned());
-            }
-            if let Some((name, delimiter)) = other_delimiter(only) {
-                return Some(format!(
-                    "the whole header is one column; its names seem to be separated by {name}, not by {}: \
+        if header.first().is_some_and(|name| name.trim_start().starts_with(['{', '['])) {
+            return Some("the file looks like JSON; say `format = \"json\"`".to_owned());
+        }
+        if let [only] = header
+            && let Some((name, delimiter)) = other_delimiter(only)
+        {
+            return Some(format!(
+                "the whole header is one column; its names seem to be separated by {name}, not by {}: \
                      say `delimiter = \"{delimiter}\"`, or change the file",
-                    self.delimiter()
-                ));
-            }
+                self.delimiter()
+            ));
         }
         if !header.iter().any(|name| is_data(name)) {
             return None;
@@ -194,8 +194,10 @@ mod tests {
         let text = message(&["4711", "jane.roe@example.org", "2024-05-01 10:00", "Berlin"]);
         assert!(text.contains("a number, 20 characters, 16 characters, 6 characters"), "{text}");
         assert!(text.contains("header = false") && !text.contains("jane") && !text.contains("Berlin"), "{text}");
-        let text = message(&["{\"name\": \"Jane Roe\"}"]);
-        assert!(text.contains("format = \"json\"") && !text.contains("Jane"), "{text}");
+        for header in [["{\"name\": \"Jane Roe\"}"].as_slice(), &["{\"name\": \"Jane Roe\"", " \"age\": 41}"]] {
+            let text = message(header);
+            assert!(text.contains("format = \"json\"") && !text.contains("Jane"), "{text}");
+        }
     }
 
     #[test]

@@ -232,12 +232,13 @@ fn write_float(out: &mut Vec<u8>, value: f64, shortest: impl std::fmt::Display) 
     if is_negative_zero || cents.abs() > 1e15 || cents / 100.0 != value {
         // Writing to memory cannot fail.
         let _ = write!(out, "{shortest}");
-    } else if cents % 100.0 == 0.0 {
-        push(out, value as i64);
-    } else if cents % 10.0 == 0.0 {
-        write_decimal(out, (cents / 10.0) as i128, 1);
-    } else {
-        write_decimal(out, cents as i128, 2);
+        return;
+    }
+    let cents = cents as i64;
+    match (cents % 100, cents % 10) {
+        (0, _) => push(out, cents / 100),
+        (_, 0) => write_decimal(out, (cents / 10).into(), 1),
+        _ => write_decimal(out, cents.into(), 2),
     }
 }
 
@@ -345,6 +346,17 @@ fn write_int96(out: &mut Vec<u8>, value: &Int96) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn floats_are_read_back_as_they_were(value in any::<f64>(), cents in -10_000_000i64..10_000_000) {
+            for value in [value, cents as f64 / 100.0] {
+                let text = text(|out| write_float(out, value, value));
+                prop_assert!(value.is_nan() || text.parse::<f64>().unwrap() == value, "{value:?}: {text}");
+            }
+        }
+    }
 
     fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
         let mut out = Vec::new();
@@ -387,6 +399,14 @@ mod tests {
         assert_eq!(
             (float(706_016_001.0), float(0.1), float(f64::NAN)),
             ("706016001".into(), "0.1".into(), "NaN".into())
+        );
+        assert_eq!(
+            (float(-3.5), float(9.99), float(-0.0), float(0.07)),
+            ("-3.5".into(), "9.99".into(), "-0".into(), "0.07".into())
+        );
+        assert_eq!(
+            (float(1e15), float(9_007_199_254_740_991.0), float(1e-7)),
+            ("1000000000000000".into(), "9007199254740991".into(), "0.0000001".into())
         );
         assert_eq!(text(|out| write_float(out, f64::from(0.1f32), 0.1f32)), "0.1");
         assert_eq!((half(0x3c00), half(0xc000), half(0x0001)), (1.0, -2.0, 2f64.powi(-24)));

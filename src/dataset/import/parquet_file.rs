@@ -25,6 +25,9 @@ use std::{
 
 /// Rows of the first block: few, since nothing is known yet of the length of a row.
 const FIRST_ROWS: usize = 1024;
+/// How much smaller than a block of text one of cells is: cells lie in several buffers, and those that fit the
+/// caches are faster to write and to read.
+const SMALLER: usize = 16;
 /// How much longer than the one before a block may be, in rows.
 const GROWTH: usize = 8;
 
@@ -127,7 +130,8 @@ impl ParquetFile {
             columns[i] = Some(column);
         }
         let cells = Cells { rows, columns };
-        let fitting = (self.block as f64 / (cells.size().max(1) as f64 / rows as f64)) as usize;
+        let a_row = cells.size().max(1) as f64 / rows as f64;
+        let fitting = ((self.block / SMALLER) as f64 / a_row) as usize;
         self.rows = fitting.clamp(1, rows.max(FIRST_ROWS) * GROWTH);
         Ok(Some(cells))
     }
