@@ -2,9 +2,10 @@
 
 use super::block::{Block, BlockSource, Expected};
 use super::error::{DatasetError, FileName};
-use super::files::{self, FileOptions, TableFile, format_extension, format_of_extension};
+use super::files::{self, TableFile, format_extension, format_of_extension};
 use super::input::{self, Input, TooExpanded, bounded};
-use super::layout::Layout;
+use super::json_file::JsonFile;
+use super::layout::{Layout, Names};
 use super::open;
 use flate2::{Crc, bufread::DeflateDecoder};
 use std::{
@@ -143,8 +144,14 @@ impl Archive {
         Ok(Box::new(Checked { inner, checksum: Crc::new(), left: member.size, expected: member.checksum }))
     }
 
-    fn input(&self, member: &Member) -> Result<Input, DatasetError> {
+    fn input(&self, index: usize) -> Result<Input, DatasetError> {
+        let member = &self.members[index];
         Input::expand(self.file_name(member), self.reader(member)?, member.size, 1)
+    }
+
+    fn open_member(&self, index: usize, table: &TableFile, block: usize) -> Result<Box<dyn BlockSource>, DatasetError> {
+        let name = Path::new(&self.members[index].name);
+        open::stream(self.input(index)?, name, &table.options, &table.partition, block)
     }
 }
 
@@ -182,8 +189,7 @@ impl Read for Checked {
 /// The members of an archive, read one behind the other; they have the same columns.
 pub(super) struct Members {
     archive: Archive,
-    options: FileOptions,
-    partition: Vec<(String, String)>,
+    table: TableFile,
     block: usize,
     current: Box<dyn BlockSource>,
     /// The layout of the first member.
@@ -195,33 +201,27 @@ pub(super) struct Members {
 impl Members {
     pub fn open(mut archive: Archive, table: &TableFile, block: usize) -> Result<Self, DatasetError> {
         archive.select(table.options.member.as_deref())?;
-        let current = Self::open_member(&archive, 0, &table.options, &table.partition, block)?;
+        let current = archive.open_member(0, table, block)?;
         Ok(Self {
             layout: current.layout().clone(),
             current,
             archive,
-            options: table.options.clone(),
-            partition: table.partition.clone(),
+            table: table.clone(),
             block,
             next: 1,
             wanted: None,
         })
     }
 
-    fn open_member(
-        archive: &Archive,
-        index: usize,
-        options: &FileOptions,
-        partition: &[(String, String)],
-        block: usize,
-    ) -> Result<Box<dyn BlockSource>, DatasetError> {
-        let member = &archive.members[index];
-        open::stream(archive.input(member)?, Path::new(&member.name), options, partition, block)
-    }
-
     /// Opens the next member.
     fn advance(&mut self) -> Result<(), DatasetError> {
-        let mut member = Self::open_member(&self.archive, self.next, &self.options, &self.partition, self.block)?;
+        // Objects may lack keys, and have them in any order.
+        let mut member: Box<dyn BlockSource> = if self.layout.names == Names::Keys {
+            let input = self.archive.input(self.next)?.decode(self.table.options.encoding.as_deref())?;
+            Box::new(JsonFile::open_behind(input, &self.layout, self.block)?)
+        } else {
+            self.archive.open_member(self.next, &self.table, self.block)?
+        };
         self.next += 1;
         if member.layout().columns != self.layout.columns {
             let detail = format!(

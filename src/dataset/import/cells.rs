@@ -83,8 +83,9 @@ pub(super) struct CellColumn {
 }
 
 impl CellColumn {
+    /// Room for so many cells of the length that ids and numbers usually have.
     pub fn with_capacity(rows: usize) -> Self {
-        Self { text: Vec::new(), ends: Vec::with_capacity(rows) }
+        Self { text: Vec::with_capacity(rows * 8), ends: Vec::with_capacity(rows) }
     }
 
     pub fn len(&self) -> usize {

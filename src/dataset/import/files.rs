@@ -283,3 +283,84 @@ fn partition_value(value: &str) -> String {
     }
     String::from_utf8(bytes).unwrap_or_else(|_| value.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    /// A folder with these empty files.
+    fn with(files: &[&str]) -> TempDir {
+        let dir = TempDir::new().unwrap();
+        for file in files {
+            let path = dir.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        dir
+    }
+
+    fn expanded(dir: &TempDir, files: &[&str]) -> Result<Vec<String>, String> {
+        let files: Vec<PathBuf> = files.iter().map(PathBuf::from).collect();
+        let paths = expand(dir.path(), &files, "dataset.toml names it").map_err(|error| error.to_string())?;
+        let name = |path: &PathBuf| path.strip_prefix(dir.path()).unwrap().to_string_lossy().replace('\\', "/");
+        Ok(paths.iter().map(name).collect())
+    }
+
+    #[test]
+    fn names_folders_and_patterns() {
+        let files = [
+            "a.csv",
+            "o/part-2.csv.gz",
+            "o/part-10.csv",
+            "o/_SUCCESS",
+            "o/.part.crc",
+            "o/README.md",
+            "o/year=2024/x.CSV",
+            "p/b[1].csv",
+        ];
+        let dir = with(&files);
+        let found = |files: &[&str]| expanded(&dir, files).unwrap();
+        assert_eq!(found(&["a.csv", "./a.csv", "a.csv"]), ["a.csv"]);
+        assert_eq!(found(&["o"]), ["o/part-10.csv", "o/part-2.csv.gz", "o/year=2024/x.CSV"]);
+        assert_eq!(found(&["o/part-*"]), ["o/part-10.csv", "o/part-2.csv.gz"]);
+        assert_eq!(found(&["*.csv"]), ["a.csv"]);
+        assert_eq!(found(&["**/*.csv"]), ["a.csv", "o/part-10.csv", "p/b[1].csv"]);
+        assert_eq!(found(&["p/b[1].csv", "a.csv"]), ["p/b[1].csv", "a.csv"]);
+    }
+
+    #[test]
+    fn what_gives_no_file_is_an_error() {
+        let dir = with(&["o/notes.md", "m/a.csv", "m/b.parquet"]);
+        for (file, says) in [
+            ("gone.csv", "gone.csv: no such file; dataset.toml names it"),
+            ("o/*.csv", "*.csv: no such file; no file matches this pattern"),
+            ("o", "the folder has no file that can be read: csv, tsv"),
+            ("m", "files of several formats (csv, parquet), which may be the same data twice"),
+            ("o/[", "the pattern is wrong"),
+        ] {
+            let message = expanded(&dir, &[file]).unwrap_err();
+            assert!(message.contains(says) && message.contains("dataset.toml names it"), "{message}");
+        }
+    }
+
+    #[test]
+    fn partitions_are_read_from_the_names_of_folders() {
+        let found = partition_of(Path::new("o/year=2024/shop=K%C3%B6ln 100%/=x/part-0=1.csv"));
+        let expected = [("year", "2024"), ("shop", "Köln 100%")];
+        assert_eq!(found, expected.map(|(column, value)| (column.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn extensions_tell_the_format_behind_a_compression() {
+        for (name, expected) in [
+            ("a.CSV.GZ", Some(Format::Csv)),
+            ("a.parquet", Some(Format::Parquet)),
+            ("a.jsonl.zst", Some(Format::Json)),
+            ("a.zip", None),
+            ("README", None),
+        ] {
+            assert_eq!(format_of_extension(&format_extension(Path::new(name))), expected, "{name}");
+        }
+    }
+}

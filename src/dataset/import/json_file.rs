@@ -6,7 +6,8 @@
 use super::block::{Block, BlockSource, Expected, JsonRows, Rows, lines};
 use super::error::{DatasetError, FileName};
 use super::input::Input;
-use super::json::{Broken, Keys, MOST_COLUMNS};
+use super::json::{Keys, MOST_COLUMNS};
+use super::json_parser::Broken;
 use super::layout::{Layout, Names};
 use super::text::LONGEST_RECORD;
 use memchr::{memchr_iter, memchr2, memrchr};
@@ -62,6 +63,19 @@ impl JsonFile {
         let mut layout = Layout::new(file, keys.names.clone(), Names::Keys).with_partition(partition);
         layout.lists = keys.lists.clone();
         Ok(Self { cutter, head, keys: Arc::new(keys), layout: Arc::new(layout) })
+    }
+
+    /// Opens a file that goes on where another ended, so that it has the columns of that one.
+    pub fn open_behind(input: Input, layout: &Layout, block: usize) -> Result<Self, DatasetError> {
+        let cutter = Cutter::open(input, block)?;
+        let keys = Keys::of(&layout.columns[..layout.width()]);
+        let layout = Layout {
+            lists: layout.lists.clone(),
+            columns: layout.columns.clone(),
+            constants: layout.constants.clone(),
+            ..Layout::new(cutter.input.file.clone(), Vec::new(), Names::Keys)
+        };
+        Ok(Self { cutter, head: VecDeque::new(), keys: Arc::new(keys), layout: Arc::new(layout) })
     }
 
     /// Opens a file whose records are visited as text. Faults name their column by its index in `columns`.

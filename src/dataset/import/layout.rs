@@ -111,6 +111,14 @@ impl Layout {
         }
     }
 
+    /// The delimiter as a message shows it.
+    fn delimiter(&self) -> String {
+        match &self.dialect.delimiter[..] {
+            b"\t" => "tabs".to_owned(),
+            other => format!("`{}`", String::from_utf8_lossy(other)),
+        }
+    }
+
     /// What is wrong with a header that is none. The line may be about a person, so its text is not shown.
     fn found_in_header(&self) -> Option<String> {
         let header = &self.columns[..self.width()];
@@ -120,8 +128,9 @@ impl Layout {
             }
             if let Some((name, delimiter)) = other_delimiter(only) {
                 return Some(format!(
-                    "the whole header is one column; its names seem to be separated by {name}: \
-                     say `delimiter = \"{delimiter}\"`"
+                    "the whole header is one column; its names seem to be separated by {name}, not by {}: \
+                     say `delimiter = \"{delimiter}\"`, or change the file",
+                    self.delimiter()
                 ));
             }
         }
@@ -192,8 +201,8 @@ mod tests {
     #[test]
     fn a_header_of_one_column_names_the_delimiter() {
         for (header, says) in [
-            ("customer_id;article", "semicolons: say `delimiter = \";\"`"),
-            ("customer_id\tarticle", "tabs: say `delimiter = \"\\t\"`"),
+            ("customer_id;article", "semicolons, not by `,`: say `delimiter = \";\"`"),
+            ("customer_id\tarticle", "tabs, not by `,`: say `delimiter = \"\\t\"`"),
             ("customer_id::article", "two colons"),
             ("user_id:token item_id:token", "spaces"),
         ] {

@@ -18,6 +18,7 @@ mod ids;
 mod input;
 mod json;
 mod json_file;
+mod json_parser;
 mod layout;
 mod limit;
 mod moment;

@@ -222,13 +222,22 @@ fn write_decimal(out: &mut Vec<u8>, value: i128, scale: usize) {
     }
 }
 
-/// Whole numbers without a point: ids are often stored so.
+/// Whole numbers without a point: ids are often stored so. `shortest` writes the number with as few digits as tell
+/// it from its neighbours.
 fn write_float(out: &mut Vec<u8>, value: f64, shortest: impl std::fmt::Display) {
-    if value == value.trunc() && value.abs() <= 9_007_199_254_740_992.0 && !(value == 0.0 && value.is_sign_negative()) {
-        push(out, value as i64);
-    } else {
+    let is_negative_zero = value == 0.0 && value.is_sign_negative();
+    // Prices mostly have two decimals, and dividing by 100 finds their number again: that is faster than a search
+    // for the shortest text.
+    let cents = (value * 100.0).round();
+    if is_negative_zero || cents.abs() > 1e15 || cents / 100.0 != value {
         // Writing to memory cannot fail.
         let _ = write!(out, "{shortest}");
+    } else if cents % 100.0 == 0.0 {
+        push(out, value as i64);
+    } else if cents % 10.0 == 0.0 {
+        write_decimal(out, (cents / 10.0) as i128, 1);
+    } else {
+        write_decimal(out, cents as i128, 2);
     }
 }
 

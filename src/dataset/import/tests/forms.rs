@@ -48,6 +48,11 @@ fn members_of_an_archive_are_one_table() {
     assert_eq!(table.rows.iter().map(|row| row[0].as_str()).collect::<Vec<_>>(), ["bea", "al", "cy"]);
     assert_eq!(read(&dir, "a.zip", chosen("1.csv")), Ok(expected()));
 
+    let lines: [(&str, &[u8]); 2] = [("1.jsonl", b"{\"a\": 1, \"b\": 2}\n"), ("2.jsonl", b"{\"b\": 3, \"c\": 4}\n{}")];
+    let json = with_file("a.zip", &zip(&lines));
+    let expected = Table::of(&["a", "b"], &[&["1", "2"], &["", "3"], &["", ""]]);
+    assert_eq!(read(&json, "a.zip", FileOptions::default()), Ok(expected));
+
     let message = read(&dir, "a.zip", FileOptions::default()).unwrap_err();
     assert!(message.contains("1.csv: the columns are not those of other.csv"), "{message}");
     let message = read(&dir, "a.zip", chosen("*.json")).unwrap_err();

@@ -1,6 +1,6 @@
 //! The parallel reader against a plain sequential one, and any bytes at all.
 
-use super::block::{BlockSource, Rows};
+use super::block::Rows;
 use super::dialect::Dialect;
 use super::files::{FileOptions, TableFile};
 use super::*;
@@ -22,7 +22,7 @@ fn in_blocks(bytes: &[u8], dialect: &Dialect, block: usize) -> Option<Vec<Vec<Ve
     let mut records = vec![source.layout().columns.iter().map(|name| name.as_bytes().to_vec()).collect()];
     for block in block::read_ahead(source) {
         let Rows::Text(bytes) = block.ok()?.rows else { panic!("a text file gives text") };
-        records.extend(reference(&bytes, &dialect));
+        records.extend(reference(&bytes, dialect));
     }
     Some(records)
 }
