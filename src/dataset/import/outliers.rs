@@ -13,8 +13,20 @@ const RARE: usize = 1_000;
 const FAR: u32 = 180 * Timestamp::DAY;
 
 /// Ids that often stand for "no customer".
-const NOBODY: [&str; 12] =
-    ["0", "-1", "00000", "guest", "Guest", "unknown", "Unknown", "anonymous", "Anonymous", "undefined", "(not set)", "(null)"];
+const NOBODY: [&str; 12] = [
+    "0",
+    "-1",
+    "00000",
+    "guest",
+    "Guest",
+    "unknown",
+    "Unknown",
+    "anonymous",
+    "Anonymous",
+    "undefined",
+    "(not set)",
+    "(null)",
+];
 
 /// Purchases from which on such an id is told.
 const MANY: usize = 20;
