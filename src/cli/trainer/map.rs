@@ -4,7 +4,7 @@ use super::mark;
 use crate::{
     bundle::Bundle,
     cli::OrBadInput,
-    dataset::{self, LoadOptions},
+    dataset::{self, LoadOptions, MaxRejects},
     experiments::map::{ItemMap, MapOptions},
 };
 use anyhow::Context;
@@ -45,7 +45,13 @@ pub fn run(arguments: &MapArguments) -> anyhow::Result<()> {
     let bundle = Bundle::open(&arguments.bundle).or_bad_input()?;
     let dataset = match data {
         Some(folder) => {
-            let options = LoadOptions { dataset_file: dataset.clone(), progress: true, ..LoadOptions::default() };
+            let options = LoadOptions {
+                dataset_file: dataset.clone(),
+                // A picture is worth drawing of whatever can be read.
+                max_rejects: Some(MaxRejects::Share(1.0)),
+                progress: true,
+                ..LoadOptions::default()
+            };
             let loaded = dataset::load(folder, &options);
             Some(loaded.with_context(|| format!("cannot load the data in {}", folder.display())).or_bad_input()?.0)
         }

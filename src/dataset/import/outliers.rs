@@ -1,4 +1,5 @@
-//! Purchases that lie years before or after all others: mistyped dates, which would ruin a split by time.
+//! What is suspicious in purchases as a whole: some that lie years before or after all others, which would ruin a split
+//! by time, and customers that are nobody.
 
 use crate::{
     dataset::{Dataset, TimeUnit},
@@ -11,8 +12,46 @@ const RARE: usize = 1_000;
 /// The least distance that is suspicious.
 const FAR: u32 = 180 * Timestamp::DAY;
 
-/// What the report says of purchases far from all others. The purchases are sorted by time.
+/// Ids that often stand for "no customer".
+const NOBODY: [&str; 12] = [
+    "0",
+    "-1",
+    "00000",
+    "guest",
+    "Guest",
+    "unknown",
+    "Unknown",
+    "anonymous",
+    "Anonymous",
+    "undefined",
+    "(not set)",
+    "(null)",
+];
+
+/// Purchases from which on such an id is told.
+const MANY: usize = 20;
+
+/// What the report says of suspicious purchases, which are sorted by time.
 pub(super) fn notes(dataset: &Dataset) -> Vec<String> {
+    let mut notes = dates(dataset);
+    notes.extend(NOBODY.iter().filter_map(|id| nobody(dataset, id)));
+    notes
+}
+
+/// The note for a customer with an id that may stand for nobody.
+fn nobody(dataset: &Dataset, id: &str) -> Option<String> {
+    let row = dataset.customers.ids.find(id)?;
+    let count = dataset.purchases.customer.iter().filter(|&&customer| customer == row).count();
+    (count >= MANY).then(|| {
+        format!(
+            "customer `{id}` has {count} of {} purchases; if the id means no customer, write missing = [\"{id}\"] in \
+             [purchases]",
+            dataset.purchases.len()
+        )
+    })
+}
+
+fn dates(dataset: &Dataset) -> Vec<String> {
     let time = &dataset.purchases.time;
     if dataset.time_unit == TimeUnit::Position || time.len() < 20 {
         return Vec::new();
@@ -75,5 +114,16 @@ mod tests {
         assert!(found[1].contains("end on 2011-11-21") && found[1].contains("`lamp`"), "{found:?}");
         // A shop that was closed for years is none: too many purchases lie on both sides.
         assert_eq!(notes(&dataset(days().chain((0..3_000).map(|n| 18_000 + n / 10)))), [""; 0]);
+    }
+
+    #[test]
+    fn customers_who_may_be_nobody_are_told() {
+        let mut dataset = dataset((0..30).map(|n| 15_000 + n));
+        dataset.customers.ids.insert("ann");
+        dataset.customers.ids.insert("guest");
+        assert_eq!(notes(&dataset), [""; 0]);
+        dataset.purchases.customer = (0..30).map(|n| u32::from(n >= 8)).collect();
+        let found = notes(&dataset);
+        assert!(found[0].contains("customer `guest` has 22 of 30 purchases"), "{found:?}");
     }
 }

@@ -91,8 +91,10 @@ impl Session {
         let mut table = std::mem::take(&mut self.table);
         table.used = used;
         let (limit, rejected) = (self.limit.unwrap_or_default(), table.rejected);
-        // Rows that do not count say nothing about the description.
-        let rows = used + rejected;
+        // Rows of other things, such as views among purchases, must not hide that most purchases cannot be used.
+        let other = [NotCounted::Filtered, NotCounted::Event].map(NotCounted::words);
+        let others = table.not_counted.iter().filter(|(reason, _)| other.contains(reason));
+        let rows = table.rows - others.map(|(_, rows)| rows).sum::<u64>();
         if limit.is_exceeded(rejected, rows) {
             let examples = self.log.examples();
             return Err(DatasetError::TooManyRejects { table: table.name, rejected, rows, limit, examples });

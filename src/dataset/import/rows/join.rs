@@ -36,6 +36,8 @@ pub(in crate::dataset::import) struct Joined {
     right: String,
     keys: IdTable,
     columns: Vec<JoinedColumn>,
+    /// All columns of the first file, for messages.
+    available: Vec<String>,
     /// The table behind this one, and the index of the column that is its key.
     next: Option<(usize, Box<Joined>)>,
 }
@@ -51,6 +53,12 @@ impl Joined {
     pub fn columns(&self) -> Vec<&str> {
         let own = self.columns.iter().map(|column| column.name.as_str());
         own.chain(self.next.iter().flat_map(|(_, next)| next.columns())).collect()
+    }
+
+    /// The names of all columns that could be kept.
+    pub fn available(&self) -> Vec<&str> {
+        let own = self.available.iter().map(String::as_str);
+        own.chain(self.next.iter().flat_map(|(_, next)| next.available())).collect()
     }
 
     /// Adds the cells of the row with this key.
@@ -100,6 +108,7 @@ pub(in crate::dataset::import) fn read_joined(
         right: plan.right.clone(),
         keys: IdTable::new(),
         columns: Vec::new(),
+        available: Vec::new(),
         next: None,
     };
     session.begin_table(&format!("{} (joined)", joined.file.last_part()));
@@ -114,7 +123,8 @@ pub(in crate::dataset::import) fn read_joined(
                 wanted.is_none_or(|wanted| wanted.contains(&name.as_str())) || needed.as_ref() == Some(name);
             !name.is_empty() && **name != plan.right && is_wanted
         };
-        if joined.columns.is_empty() {
+        if joined.available.is_empty() {
+            joined.available = layout.columns.clone();
             let names = layout.columns.iter().filter(is_kept);
             joined.columns = names.map(|name| JoinedColumn::new(name)).collect();
         }

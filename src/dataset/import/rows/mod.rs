@@ -155,7 +155,7 @@ impl<'t> Rows<'t> {
 
     /// The error for a column that is not there.
     pub fn missing(&self, name: &str) -> DatasetError {
-        let joined = self.join.map_or_else(Vec::new, |(_, joined)| joined.columns());
+        let joined = self.join.map_or_else(Vec::new, |(_, joined)| joined.available());
         match self.layout.missing(name) {
             DatasetError::MissingColumn { file, place, column, found } if !joined.is_empty() => {
                 let found = format!("{found}; joined are {}", shortened(&joined.join(", "), 300));

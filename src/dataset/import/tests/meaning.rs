@@ -40,7 +40,10 @@ fn lines_are_joined_with_orders_and_persons() {
         assert!(told.contains(says), "`{says}` is not in: {told}");
     }
     let error = orders(&keys.replace("\"day\"", "\"when\""), text, &others).expect_err("no such column").to_string();
-    assert!(error.contains("column `when`") && error.contains("joined are account, day, state, c"), "{error}");
+    assert!(
+        error.contains("column `when`") && error.contains("joined are id, account, day, state, account, c"),
+        "{error}"
+    );
 }
 
 #[test]
