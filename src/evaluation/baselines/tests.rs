@@ -76,6 +76,9 @@ fn own_articles_stand_first() {
     assert_eq!(ranked(&scores("gp-topfreq", &data, &train, 0, 3)), [1, 0, 3, 2]);
     assert_eq!(ranked(&scores("personal-frequency", &data, &train, 0, 3)), [1, 0, 3, 2]);
     assert_eq!(ranked(&scores("p-topfreq", &data, &train, 0, 3)), [1, 0], "and nothing else");
+    // What was bought together has no order: 3 is bought by others too.
+    let together = dataset(&[(1, 3, 1), (0, 0, 2), (0, 3, 3), (0, 1, 3), (0, 2, 4)], TimeUnit::Day);
+    assert_eq!(ranked(&scores("last-purchases", &together, &[0, 1, 2, 3], 0, 3)), [3, 1, 0, 2]);
     // Old habits fade, counts do not.
     let rows: Vec<_> = (1..6).map(|day| (0, 2, day)).chain([(0, 1, 2_000), (1, 3, 2_000)]).collect();
     let data = dataset(&rows, TimeUnit::Day);
