@@ -208,8 +208,8 @@ impl Job<'_> {
                     training::Outcome::Finished(shipped) => shipped,
                     training::Outcome::Interrupted(checkpoint) => return Ok(Ended::Interrupted(checkpoint)),
                 };
-                let Trained { measured, validation, .. } = *trained;
-                trained = Box::new(Trained { measured, validation, ..*shipped });
+                let (measured, validation) = (trained.measured.take(), trained.validation);
+                *trained = Trained { measured, validation, ..*shipped };
                 last.export(&trained, &outcome.test, models)?
             }
         };

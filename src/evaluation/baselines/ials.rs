@@ -155,9 +155,9 @@ impl<'a> Tunable<'a> for Ials<'a> {
         let customer = move |row: &u32| known.dataset.purchases.customer[*row as usize];
         let part = known.train.iter().copied().filter(move |row| customer(row).is_multiple_of(parts));
         let bought = Interactions::of_rows(known, part);
-        let grid = [0.1, 0.03, 0.3, 1.0]
+        let grid = [0.1, 0.3, 1.0]
             .into_iter()
-            .flat_map(|unobserved| [0.003, 0.001, 0.01, 0.03].map(|lambda| Settings { unobserved, lambda }));
+            .flat_map(|unobserved| [0.003, 0.001, 0.01].map(|lambda| Settings { unobserved, lambda }));
         grid.map(move |settings| Self::of(known, settings, &bought))
     }
 

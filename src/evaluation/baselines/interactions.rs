@@ -38,11 +38,6 @@ impl Interactions {
         self.offsets.len() - 1
     }
 
-    /// Cells that hold something.
-    pub(super) fn len(&self) -> usize {
-        self.columns.len()
-    }
-
     pub(super) fn row(&self, row: usize) -> impl ExactSizeIterator<Item = (u32, f32)> + Clone + '_ {
         let range = self.offsets[row]..self.offsets[row + 1];
         self.columns[range.clone()].iter().copied().zip(self.values[range].iter().copied())

@@ -52,17 +52,22 @@ impl<'a> ItemKnn<'a> {
 }
 
 impl Neighbours {
-    fn of(known: Known<'_>, shrinkage: f32, most: usize) -> Arc<Self> {
+    /// One for each shrinkage: counting who bought both is nearly all of the work, and done once.
+    fn of<const N: usize>(known: Known<'_>, shrinkages: [f32; N], most: usize) -> [Arc<Self>; N] {
         let bought = Interactions::of(known);
         let buyers = bought.transposed(known.articles());
         let norms: Vec<f32> = (0..buyers.rows()).map(|article| norm(&buyers, article)).collect();
         let nearest = || Nearest::new(known.articles(), most);
-        let matrices = Matrices { bought: &bought, buyers: &buyers, norms: &norms, shrinkage };
-        let lists = (0..buyers.rows())
+        let matrices = Matrices { bought: &bought, buyers: &buyers, norms: &norms };
+        let lists: Vec<[Box<[(u32, f32)]>; N]> = (0..buyers.rows())
             .into_par_iter()
-            .map_init(nearest, |nearest, article| nearest.of(article, &matrices))
+            .map_init(nearest, |nearest, article| nearest.of(article, &matrices, shrinkages))
             .collect();
-        Arc::new(Self { shrinkage, lists })
+        let mut found = shrinkages.map(|shrinkage| Self { shrinkage, lists: Vec::with_capacity(lists.len()) });
+        for of_article in lists {
+            found.iter_mut().zip(of_article).for_each(|(found, list)| found.lists.push(list));
+        }
+        found.map(Arc::new)
     }
 }
 
@@ -75,7 +80,6 @@ struct Matrices<'a> {
     bought: &'a Interactions,
     buyers: &'a Interactions,
     norms: &'a [f32],
-    shrinkage: f32,
 }
 
 /// A thread's room to find the neighbours of one article after the other.
@@ -92,8 +96,13 @@ impl Nearest {
         Self { products: vec![0.0; articles], touched: vec![], similarities: vec![], top: TopSelector::new(most) }
     }
 
-    /// The nearest other articles and their similarities, nearest first.
-    fn of(&mut self, article: usize, matrices: &Matrices<'_>) -> Box<[(u32, f32)]> {
+    /// For each shrinkage the nearest other articles and their similarities, nearest first.
+    fn of<const N: usize>(
+        &mut self,
+        article: usize,
+        matrices: &Matrices<'_>,
+        shrinkages: [f32; N],
+    ) -> [Box<[(u32, f32)]>; N] {
         let Self { products, touched, similarities, top } = self;
         touched.clear();
         for (customer, own) in matrices.buyers.row(article) {
@@ -105,14 +114,17 @@ impl Nearest {
             }
         }
         touched.sort_unstable();
-        similarities.clear();
-        for &other in touched.iter() {
-            let product = std::mem::take(&mut products[other as usize]);
-            let norms = matrices.norms[article] * matrices.norms[other as usize];
-            let similarity = product / (norms + matrices.shrinkage);
-            similarities.push(if other as usize == article { f32::NEG_INFINITY } else { similarity });
-        }
-        top.select(similarities).map(|place| (touched[place as usize], similarities[place as usize])).collect()
+        let lists = shrinkages.map(|shrinkage| {
+            similarities.clear();
+            similarities.extend(touched.iter().map(|&other| {
+                let norms = matrices.norms[article] * matrices.norms[other as usize];
+                let similarity = products[other as usize] / (norms + shrinkage);
+                if other as usize == article { f32::NEG_INFINITY } else { similarity }
+            }));
+            top.select(similarities).map(|place| (touched[place as usize], similarities[place as usize])).collect()
+        });
+        touched.iter().for_each(|&other| products[other as usize] = 0.0);
+        lists
     }
 }
 
@@ -155,8 +167,7 @@ impl<'a> Tunable<'a> for ItemKnn<'a> {
 
     fn candidates(known: Known<'a>) -> impl Iterator<Item = Self> {
         let most = Self::most_neighbours(known);
-        [0.0, 20.0].into_iter().flat_map(move |shrinkage| {
-            let found = Neighbours::of(known, shrinkage, most);
+        Neighbours::of(known, [0.0, 20.0, 100.0], most).into_iter().flat_map(move |found| {
             let grid = [1.0, 0.95, 0.8].into_iter().flat_map(|decay| [1_000, 200, 50].map(|count| (decay, count)));
             grid.map(move |(decay, count)| {
                 let settings = Settings { neighbours: count.min(most), shrinkage: found.shrinkage, decay };
@@ -171,6 +182,7 @@ impl<'a> Tunable<'a> for ItemKnn<'a> {
 
     fn fit(known: Known<'a>, settings: Settings) -> Self {
         let most = settings.neighbours.min(Self::most_neighbours(known));
-        Self { known, settings, neighbours: Neighbours::of(known, settings.shrinkage, most) }
+        let [neighbours] = Neighbours::of(known, [settings.shrinkage], most);
+        Self { known, settings, neighbours }
     }
 }
