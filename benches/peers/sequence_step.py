@@ -25,14 +25,26 @@ CONFIGS = pathlib.Path(__file__).parents[2] / "models" / "configs"
 # History lengths of Amazon Beauty (22,363 customers, mean 8.9): every twentieth of the sorted list. The last two purchases
 # are held out.
 BEAUTY = [5, 5, 5, 5, 5, 5, 5, 6, 6, 6, 6, 7, 7, 8, 8, 9, 10, 12, 14, 21, 52]
+DRAWN = {"sequence.negatives": 256, "loss.uniform_negatives": 0}
+beauty = lambda rng, n: np.interp(rng.random(n) * 20, range(21), BEAUTY)
+# Windows of at most 5 of customers with more than 2 items; most rent few.
+rentals = lambda rng, n: rng.choice([4, 5, 6, 7], n, p=[0.4, 0.2, 0.1, 0.3])
 CASES = {
-    # name: configuration, articles, customers, their purchases
-    "decoder, Beauty": ("decoder-modern", 12_101, 4_000, lambda rng, n: np.interp(rng.random(n) * 20, range(21), BEAUTY)),
-    "decoder, full": ("decoder-modern", 12_101, 1_000, lambda rng, n: np.full(n, 53)),
-    # Windows of at most 5 of customers with more than 2 items; most rent few.
-    "lstm, rentals": ("lstm", 5_850, 4_000, lambda rng, n: rng.choice([4, 5, 6, 7], n, p=[0.4, 0.2, 0.1, 0.3])),
-    "lstm, full": ("lstm", 5_850, 1_000, lambda rng, n: np.full(n, 8)),
+    # name: configuration, changes to it, articles, customers, their purchases
+    "decoder, Beauty": ("decoder-modern", {}, 12_101, 4_000, beauty),
+    "decoder, drawn": ("decoder-modern", DRAWN, 12_101, 4_000, beauty),
+    "decoder, full": ("decoder-modern", DRAWN, 12_101, 1_000, lambda rng, n: np.full(n, 53)),
+    "lstm, rentals": ("lstm", {}, 5_850, 4_000, rentals),
+    "lstm, full": ("lstm", {}, 5_850, 1_000, lambda rng, n: np.full(n, 8)),
 }
+
+
+def configuration(name, changes):
+    config = tomllib.loads((CONFIGS / f"{name}.toml").read_text())
+    for key, value in changes.items():
+        section, key = key.split(".")
+        config[section][key] = value
+    return config
 
 
 def shop(folder, articles, customers, purchases):
@@ -56,13 +68,15 @@ class Batch:
     """What Vitrine learns from in one step, padded."""
 
     def __init__(self, numbers):
-        column = lambda: np.asarray([next(numbers) for _ in range(next(numbers))])
-        lengths, items, ages, targets, negatives = (column() for _ in range(5))
+        column = lambda: np.asarray([next(numbers) for _ in range(next(numbers))], dtype=np.int64)
+        lengths, items, ages, targets, negatives, columns, bias = (column() for _ in range(7))
         self.tokens = len(items)
         self.real = torch.arange(int(lengths.max()))[None] < torch.tensor(lengths)[:, None]
         self.items, self.targets = self.pad(items), torch.tensor(targets)
         self.ages = self.pad(ages) if len(ages) else None
-        self.negatives = torch.tensor(negatives).reshape(len(lengths), -1)
+        self.negatives = torch.tensor(negatives).reshape(len(lengths), -1) if len(negatives) else None
+        self.columns = torch.tensor(columns)
+        self.bias = torch.tensor(bias.astype(np.uint32).view(np.float32))
         # How many tokens follow each.
         self.following = (torch.tensor(lengths)[:, None] - 1 - torch.arange(self.real.shape[1])).clamp(min=0)
 
@@ -175,7 +189,7 @@ class PyTorch:
         if days:
             dense += self.days.parameters()
         if not self.tied:
-            self.head = nn.Linear(width, articles + 1)
+            self.head = nn.Linear(width, articles)
             dense += self.head.parameters()
         rate = config["optimizer"]["learning_rate"]
         self.optimizers = [torch.optim.Adam(dense + ([] if sparse else tables), lr=rate)]
@@ -190,12 +204,15 @@ class PyTorch:
             x = torch.cat([x, self.days(batch.ages)], 2)
         padded = self.net(x, batch.following)
         h = padded[batch.real]
-        if batch.negatives.numel():
+        if batch.negatives is not None:
             own = (h * self.items(batch.targets)).sum(1, keepdim=True)
             others = torch.bmm(padded, self.items(batch.negatives).transpose(1, 2))[batch.real]
             logits = torch.cat([own, others], 1)
             loss = F.cross_entropy(logits, torch.zeros(len(h), dtype=torch.long))
+        elif self.tied:
+            loss = F.cross_entropy(h @ self.items(batch.columns).T + batch.bias, batch.targets)
         else:
+            # All items are columns, in the order of their rows.
             loss = F.cross_entropy(self.head(h), batch.targets)
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
@@ -211,9 +228,10 @@ class PyTorch:
 
 
 class Vitrine:
-    def __init__(self, binary, config, folder, threads):
+    def __init__(self, binary, config, changes, folder, threads):
         self.file = folder / "batches"
         arguments = [binary, CONFIGS / f"{config}.toml", folder, str(threads), self.file]
+        arguments += [f"{key}={value}" for key, value in changes.items()]
         self.process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout.readline().strip() == "ready", "Vitrine's side did not start"
 
@@ -238,14 +256,14 @@ def main():
     torch.set_num_threads(arguments.threads)
     print(f"PyTorch {torch.__version__}, {arguments.threads} threads, median of {arguments.rounds} rounds")
     print(f"{'case':18}{'tokens':>8}{'PyTorch ms':>12}{'Vitrine ms':>12}{'ratio':>8}")
-    for name, (config_name, articles, customers, purchases) in CASES.items():
+    for name, (config_name, changes, articles, customers, purchases) in CASES.items():
         if arguments.case and not name.startswith(arguments.case):
             continue
-        config = tomllib.loads((CONFIGS / f"{config_name}.toml").read_text())
+        config = configuration(config_name, changes)
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
             shop(folder, articles, customers, purchases)
-            vitrine = Vitrine(arguments.binary, config_name, folder, arguments.threads)
+            vitrine = Vitrine(arguments.binary, config_name, changes, folder, arguments.threads)
             batches = Batch.read(vitrine.file)
             tokens = statistics.mean(batch.tokens for batch in batches)
             peers = [PyTorch(config, articles, batches, sparse) for sparse in (False, True)]

@@ -8,11 +8,11 @@
 //! steps, and it prints their mean milliseconds. A step is all that follows the making of a batch:
 //! gather, encoder, loss, backward pass, optimiser.
 //!
-//! Of each batch the file holds lengths, items, ages, targets (rows of the item table) and
-//! negatives, each as a count and so many numbers, little-endian u32. Without negatives the
-//! softmax is over all items.
+//! Of each batch the file holds lengths, items, ages and targets, then negatives (where they are drawn
+//! for each window; targets are then rows of the item table) or columns and their biases (which all
+//! positions share; targets are then places among them). Each is a count and so many numbers,
+//! little-endian u32, biases as the bits of an f32.
 
-use anyhow::Context;
 use std::{
     fs::File,
     io::{BufRead, BufWriter, Write},
@@ -72,16 +72,18 @@ fn main() -> anyhow::Result<()> {
 fn write(file: &Path, batches: &[SequenceBatch]) -> anyhow::Result<()> {
     let mut out = BufWriter::new(File::create(file)?);
     for SequenceBatch { tokens, candidates, .. } in batches {
-        let lengths: Vec<u32> = (0..tokens.packed.sequences()).map(|s| tokens.packed.rows(s).len() as u32).collect();
-        let (targets, negatives) = match candidates {
-            Candidates::Drawn(drawn) => (drawn.targets.clone(), &drawn.negatives[..]),
+        let lengths = (0..tokens.packed.sequences()).map(|s| tokens.packed.rows(s).len() as u32);
+        let lengths: Vec<u32> = lengths.collect();
+        let mut bias: Vec<u32> = Vec::new();
+        let (targets, negatives, columns) = match candidates {
+            Candidates::Drawn(drawn) => (&drawn.targets, &drawn.negatives[..], &[][..]),
             Candidates::Shared(shared) => {
-                let all = shared.rows.iter().copied().eq(0..shared.rows.len() as u32);
-                all.then_some(()).context("the peer knows drawn negatives and the full softmax only")?;
-                (shared.targets.clone(), &[][..])
+                bias.extend(shared.bias.iter().map(|bias| bias.to_bits()));
+                (&shared.targets, &[][..], &shared.rows[..])
             }
         };
-        for column in [&lengths[..], &tokens.items, &tokens.ages, &targets, negatives] {
+        let all = [&lengths, &tokens.items, &tokens.ages, targets, negatives, columns, &bias];
+        for column in all {
             out.write_all(&(column.len() as u32).to_le_bytes())?;
             column.iter().try_for_each(|number| out.write_all(&number.to_le_bytes()))?;
         }
