@@ -20,8 +20,8 @@ pub use histories::Histories;
 #[cfg(feature = "server")]
 pub(crate) use histories::article_ranks;
 pub use import::{
-    DatasetError, FileReport, ImportReport, InvalidLimit, LoadOptions, MaxRejects, Numbering, Reason, Reject, RejectGroup,
-    TableReport, load,
+    DatasetError, FileReport, ImportReport, InvalidLimit, LoadOptions, MaxRejects, Numbering, Reason, Reject,
+    RejectGroup, TableReport, load,
 };
 #[cfg(feature = "trainer")]
 pub(crate) use import::{FileFormat, FileOptions, TableFile, look, look::LIST_END};

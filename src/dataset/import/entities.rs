@@ -62,7 +62,8 @@ fn read_file(
     if kept.is_none() {
         let columns = resolve(plan, &layout, &rows, &mut session.report.notes)?;
         let is_replaceable = plan.duplicates != Duplicates::Reject;
-        let builders = columns.iter().map(|column| ColumnBuilder::new(&column.name, column.kind.clone(), is_replaceable));
+        let builders =
+            columns.iter().map(|column| ColumnBuilder::new(&column.name, column.kind.clone(), is_replaceable));
         table.columns = builders.collect();
         *kept = Some(columns);
     }
@@ -141,8 +142,7 @@ fn resolve(
         if *header == plan.id || header.is_empty() {
             continue;
         }
-        let fault =
-            |detail| DatasetError::Header { file: layout.file.clone(), column: header.to_owned(), detail };
+        let fault = |detail| DatasetError::Header { file: layout.file.clone(), column: header.to_owned(), detail };
         let is_list = layout.lists.contains(&index);
         let (name, kind) = match plan.header {
             Header::Typed => presets::typed_column(header).map_err(fault)?,

@@ -154,7 +154,9 @@ pub enum Reason {
          save the column as text or as whole numbers"
     )]
     InexactId(String),
-    #[error("`{0}` is not unique: an earlier row has this id; if that is meant, write duplicates = \"last\" or \"first\"")]
+    #[error(
+        "`{0}` is not unique: an earlier row has this id; if that is meant, write duplicates = \"last\" or \"first\""
+    )]
     Duplicate(String),
     #[error("no article `{id}` is known{}", but_similar(similar))]
     UnknownArticle { id: String, similar: Option<String> },
@@ -168,7 +170,9 @@ pub enum Reason {
     Price(String),
     #[error("`{0}` is not a sales channel: a whole number from 0 to 255")]
     Channel(String),
-    #[error("`{0}` does not say whether the article is available: true or false, in stock or out of stock, or a number")]
+    #[error(
+        "`{0}` does not say whether the article is available: true or false, in stock or out of stock, or a number"
+    )]
     Availability(String),
     #[error("`{text}` is not {expected}{}", advice(text))]
     Time { text: String, expected: Cow<'static, str> },

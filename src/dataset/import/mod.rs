@@ -15,11 +15,11 @@ mod entities;
 mod error;
 mod files;
 mod ids;
-mod limit;
 mod input;
 mod json;
 mod json_file;
 mod layout;
+mod limit;
 #[cfg(feature = "trainer")]
 pub(crate) mod look;
 mod moment;
@@ -44,9 +44,9 @@ mod values;
 mod xlsx;
 
 pub use error::{DatasetError, FileName, Numbering, Reason, Reject};
-pub use limit::{InvalidLimit, MaxRejects};
 #[cfg(feature = "trainer")]
 pub(crate) use files::{FileOptions, Format as FileFormat, TableFile};
+pub use limit::{InvalidLimit, MaxRejects};
 pub use report::{FileReport, ImportReport, RejectGroup, TableReport};
 
 use super::{Dataset, TimeUnit};

@@ -64,8 +64,14 @@ mod tests {
         assert_eq!(notes(&dataset(days())), [""; 0]);
         let found = notes(&dataset([0].into_iter().chain(days()).chain([21_915, 21_916])));
         assert_eq!(found.len(), 2, "{found:?}");
-        assert!(found[0].contains("1 of 3003 purchases lies long before") && found[0].contains("1970-01-01"), "{found:?}");
-        assert!(found[1].contains("2 of 3003 purchases lie long after") && found[1].contains("2030-01-01"), "{found:?}");
+        assert!(
+            found[0].contains("1 of 3003 purchases lies long before") && found[0].contains("1970-01-01"),
+            "{found:?}"
+        );
+        assert!(
+            found[1].contains("2 of 3003 purchases lie long after") && found[1].contains("2030-01-01"),
+            "{found:?}"
+        );
         assert!(found[1].contains("end on 2011-11-21") && found[1].contains("`lamp`"), "{found:?}");
         // A shop that was closed for years is none: too many purchases lie on both sides.
         assert_eq!(notes(&dataset(days().chain((0..3_000).map(|n| 18_000 + n / 10)))), [""; 0]);

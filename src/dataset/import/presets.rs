@@ -84,16 +84,17 @@ fn has_columns(plan: &Plan) -> bool {
     };
     let entities = plan.articles.iter().chain(&plan.customers);
     let purchases = &plan.purchases;
-    let time = purchases.time.iter().map(|(column, _)| column.as_str());
+    let time = purchases.time.iter().flat_map(|time| time.columns.iter().map(String::as_str));
     let names: Vec<&str> = [purchases.article.as_str(), purchases.customer.as_str()].into_iter().chain(time).collect();
-    has(&purchases.files, &names) && entities.into_iter().all(|table| has(&table.files, &[table.id.as_str()]))
+    has(&purchases.table.files, &names)
+        && entities.into_iter().all(|entity| has(&entity.table.files, &[entity.id.as_str()]))
 }
 
 /// Whether the first lines hold words without a delimiter, and not all as many as in a table.
 #[cfg(feature = "trainer")]
 fn is_sequences(file: &Path) -> bool {
     let Ok(super::look::Content::Text(bytes)) = super::look::content(file, 1 << 16) else { return false };
-    let Ok(text) = std::str::from_utf8(&bytes[..bytes.len() - bytes.len().min(4)]) else { return false };
+    let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).take(200).collect();
     let lines = if bytes.len() == 1 << 16 { &lines[..lines.len().saturating_sub(1)] } else { &lines[..] };
     let widths: Vec<usize> = lines.iter().map(|line| line.split_whitespace().count()).collect();

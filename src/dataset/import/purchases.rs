@@ -90,7 +90,8 @@ impl PurchaseReader {
             if round.is_empty() {
                 break;
             }
-            let parts: Vec<Part> = round.par_iter().map(|(block, above)| Part::parse(block, above, self, &file)).collect();
+            let parts: Vec<Part> =
+                round.par_iter().map(|(block, above)| Part::parse(block, above, self, &file)).collect();
             for (mut part, (block, _)) in parts.into_iter().zip(&round) {
                 let tally = std::mem::take(&mut part.tally);
                 if count == 0 {
@@ -203,7 +204,12 @@ impl PurchaseColumns {
         Ok(Self {
             article: rows.column(&plan.article)?,
             customer: rows.column(&plan.customer)?,
-            time: plan.time.iter().flat_map(|time| &time.columns).map(|name| rows.column(name)).collect::<Result<_, _>>()?,
+            time: plan
+                .time
+                .iter()
+                .flat_map(|time| &time.columns)
+                .map(|name| rows.column(name))
+                .collect::<Result<_, _>>()?,
             price: optional(plan.price.as_ref())?,
             channel: optional(plan.channel.as_ref())?,
             event: optional(plan.event.as_ref().map(|event| &event.column))?,
@@ -432,8 +438,9 @@ impl Part {
         let time = rows.time(row)?;
         let PurchaseFile { columns, plan, .. } = rows.file;
         let cells = &plan.table.cells;
-        let price =
-            columns.price.map(|column| cells.optional(row, column, unreadable, |text| cells.price(text)).unwrap_or(f32::NAN));
+        let price = columns
+            .price
+            .map(|column| cells.optional(row, column, unreadable, |text| cells.price(text)).unwrap_or(f32::NAN));
         let channel = columns.channel.map(|column| cells.optional(row, column, unreadable, channel).unwrap_or(0));
         let article = rows.article(row)?;
         self.push_millis(time);
@@ -552,9 +559,15 @@ impl RowReader<'_> {
     }
 
     fn check_rating(&self, row: &Row, unreadable: &mut Vec<Fault>) -> Result<(), Unused> {
-        let (Some(column), Some((_, lowest))) = (self.file.columns.rating, &self.file.plan.rating) else { return Ok(()) };
+        let (Some(column), Some((_, lowest))) = (self.file.columns.rating, &self.file.plan.rating) else {
+            return Ok(());
+        };
         let rating = self.number(row, column, unreadable);
-        if rating.is_some_and(|rating| rating >= *lowest) { Ok(()) } else { Err(Unused::NotCounted(NotCounted::BelowRating)) }
+        if rating.is_some_and(|rating| rating >= *lowest) {
+            Ok(())
+        } else {
+            Err(Unused::NotCounted(NotCounted::BelowRating))
+        }
     }
 
     /// How many pieces were bought: 1 where the file does not say.

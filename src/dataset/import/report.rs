@@ -210,7 +210,9 @@ impl RejectLog {
             _ => None,
         };
         if let Some(section) = groups.first().and_then(|group| is_unknown(&group.first.reason)) {
-            lines.push(format!("\nto keep purchases of {section} without a row, write unknown = \"add\" in [{section}]"));
+            lines.push(format!(
+                "\nto keep purchases of {section} without a row, write unknown = \"add\" in [{section}]"
+            ));
         }
         lines.extend(self.path.iter().map(|path| format!("\nthe rejected rows are in {}", path.display())));
         lines.concat()

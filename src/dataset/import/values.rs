@@ -223,7 +223,8 @@ mod tests {
     #[test]
     fn missing_values_are_known_by_their_spelling() {
         let missing = Missing::with(&["unknown".to_owned(), "Été".to_owned()]);
-        for cell in ["", " ", "NULL", "null", " NaN ", "\\N", "N/A", "None", "NA", "nil", "-", "UNKNOWN", "été", "ÉTÉ"] {
+        for cell in ["", " ", "NULL", "null", " NaN ", "\\N", "N/A", "None", "NA", "nil", "-", "UNKNOWN", "été", "ÉTÉ"]
+        {
             assert!(missing.holds(cell), "{cell}");
         }
         for cell in ["0", "Nan Goldin", "-1", "unknown soldier", "Nantes", "é"] {

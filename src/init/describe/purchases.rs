@@ -368,17 +368,19 @@ impl Reading<'_> {
     fn continues(&self, place: Place, order: Place) -> bool {
         let table = &self.tables[place.table];
         let (mut empty, mut continued) = (0, 0);
-        let (mut current, mut told) = (None, false);
+        let (mut current, mut told) = (None, None);
         for row in 0..table.rows.len() {
             let number = table.cell(row, order.column);
             if number != current {
-                (current, told) = (number, false);
+                (current, told) = (number, None);
             }
             match table.cell(row, place.column) {
-                Some(_) => told = true,
+                // An order is of one customer and moment.
+                value if value.is_some() && told.is_some() && value != told => return false,
+                Some(value) => told = Some(value),
                 None => {
                     empty += 1;
-                    continued += usize::from(told);
+                    continued += usize::from(told.is_some());
                 }
             }
         }

@@ -104,8 +104,11 @@ fn delimiter(lines: &[&str], records: &[String]) -> Option<(&'static str, bool)>
     let fits = |records: &mut dyn Iterator<Item = &str>, delimiter: &'static str, quoted: bool| {
         let widths: Vec<usize> = records.map(|record| cut(record, delimiter, quoted).len()).collect();
         let width = mode(widths.iter().copied()).filter(|&width| width > 1)?;
-        let alike = widths.iter().filter(|&&w| w == width).count() as f64 / widths.len() as f64;
-        (alike >= 0.9).then_some((alike, widths.first() == Some(&width)))
+        // Lines above the header are few and do not count.
+        let above = widths.iter().take(10).take_while(|&&w| w != width).count();
+        let table = &widths[above..];
+        let alike = table.iter().filter(|&&w| w == width).count() as f64 / table.len() as f64;
+        (alike >= 0.9).then_some((alike, above == 0))
     };
     let found = |named: bool| {
         DELIMITERS.iter().find_map(|&delimiter| {

@@ -176,6 +176,7 @@ const CUSTOMER_EXACT: &[&str] = &[
     "kunde",
     "cliente",
     "usuario",
+    "u",
 ];
 const EMAIL: &[&str] = &["email", "mail", "correo", "courriel"];
 const ARTICLE: &[&str] = &[
@@ -224,6 +225,9 @@ const ARTICLE_EXACT: &[&str] = &[
     "produto",
     "produit",
     "prodid",
+    "i",
+    "items",
+    "skus",
 ];
 /// An article's or customer's property, whatever stands before it.
 const PROPERTY: &[&str] = &[

@@ -138,7 +138,8 @@ fn entity_plan(
         (section.available.take(), Field::Available),
         (section.image.take(), Field::Image),
     ];
-    let fields: Vec<(String, Field)> = fields.into_iter().filter_map(|(column, field)| Some((column?, field))).collect();
+    let fields: Vec<(String, Field)> =
+        fields.into_iter().filter_map(|(column, field)| Some((column?, field))).collect();
     if name == "customers" && !fields.is_empty() {
         return Err(wrong.because("[customers] takes no `price`, `available` or `image`; they belong to [articles]"));
     }
@@ -247,7 +248,9 @@ fn event_plan(column: Option<String>, weights: BTreeMap<String, f32>) -> Result<
     }
     let weights: BTreeMap<String, f32> = weights.into_iter().filter(|(_, weight)| *weight > 0.0).collect();
     if weights.is_empty() {
-        return Err("has `event` but no `events`: say which types count, such as events = { purchase = 1.0 }".to_owned());
+        return Err(
+            "has `event` but no `events`: say which types count, such as events = { purchase = 1.0 }".to_owned()
+        );
     }
     Ok(Some(EventPlan { column, weights }))
 }
@@ -256,8 +259,22 @@ impl EntitySection {
     /// Whether a section has keys that only a description without a preset takes.
     fn says_more_than_attributes(&mut self) -> bool {
         let sections::TableKeys {
-            files, format, delimiter, quoted, encoding, header, columns, skip_lines, sheet, member, missing, decimal, filter,
-            fill_down, split, join,
+            files,
+            format,
+            delimiter,
+            quoted,
+            encoding,
+            header,
+            columns,
+            skip_lines,
+            sheet,
+            member,
+            missing,
+            decimal,
+            filter,
+            fill_down,
+            split,
+            join,
         } = self.take_table();
         let of_files = files.is_some() || format.is_some() || delimiter.is_some() || quoted.is_some();
         let of_text = encoding.is_some() || header.is_some() || columns.is_some() || skip_lines.is_some();

@@ -88,7 +88,9 @@ fn options(keys: TableKeys) -> Result<FileOptions, String> {
     let usual = FileOptions::default();
     let delimiter = keys.delimiter.unwrap_or(usual.delimiter);
     if delimiter.is_empty() || delimiter.contains(['\r', '\n', '"']) {
-        return Err("`delimiter` must be text without line ends and quotes, such as \",\", \"\\t\" or \"::\"".to_owned());
+        return Err(
+            "`delimiter` must be text without line ends and quotes, such as \",\", \"\\t\" or \"::\"".to_owned()
+        );
     }
     let columns = keys.columns.unwrap_or_default();
     if !columns.is_empty() && keys.header != Some(false) {

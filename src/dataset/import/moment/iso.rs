@@ -148,7 +148,8 @@ impl Scanner<'_> {
     /// `Z`, `UTC`, `GMT`, `+02`, `+0200`, `+02:00`, `UTC+2`: milliseconds ahead of UTC.
     fn offset(&mut self) -> Option<i64> {
         let names: [&[u8]; 3] = [b"UTC", b"GMT", b"Z"];
-        let named = names.iter().find(|name| self.0.len() >= name.len() && self.0[..name.len()].eq_ignore_ascii_case(name));
+        let named =
+            names.iter().find(|name| self.0.len() >= name.len() && self.0[..name.len()].eq_ignore_ascii_case(name));
         if let Some(name) = named {
             self.0 = &self.0[name.len()..];
             if self.0.is_empty() {
@@ -195,7 +196,9 @@ mod tests {
         ] {
             assert_eq!(parse(text), Some(expected), "{text}");
         }
-        for text in ["", "2020", "2020-02-30", "2020-13-01", "2020-09/22", "20-09-22", "2020-09-22 25:00", "2020-09-22 10"] {
+        for text in
+            ["", "2020", "2020-02-30", "2020-13-01", "2020-09/22", "20-09-22", "2020-09-22 25:00", "2020-09-22 10"]
+        {
             assert_eq!(parse(text), None, "{text}");
         }
         for text in ["2020-09-22 10:05:00 x", "2020-09-22 13:05 PM", "2020-09-22 10:05:00+99", "2020-09-22 10:05:00."] {

@@ -18,7 +18,10 @@ enum Test {
     All(Vec<Test>),
     Not(Box<Test>),
     Exists(bool),
-    Compare { accepts: &'static [Ordering], with: Scalar },
+    Compare {
+        accepts: &'static [Ordering],
+        with: Scalar,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -74,9 +77,8 @@ impl Test {
             Self::All(tests) => tests.iter().all(|test| test.holds(cell, rules)),
             Self::Not(test) => !test.holds(cell, rules),
             Self::Exists(wanted) => cell.is_some() == *wanted,
-            Self::Any(values) => cell.is_some_and(|cell| {
-                elements(cell).any(|element| values.iter().any(|value| value.is(element, rules)))
-            }),
+            Self::Any(values) => cell
+                .is_some_and(|cell| elements(cell).any(|element| values.iter().any(|value| value.is(element, rules)))),
             Self::Compare { accepts, with } => {
                 cell.and_then(|cell| with.order_of(cell, rules)).is_some_and(|order| accepts.contains(&order))
             }
@@ -167,7 +169,9 @@ mod tests {
 
     #[test]
     fn wrong_conditions_are_refused() {
-        for (condition, says) in [("{ over = 5 }", "`over`"), ("{ exists = 1 }", "true or false"), ("[[1]]", "a value is")] {
+        for (condition, says) in
+            [("{ over = 5 }", "`over`"), ("{ exists = 1 }", "true or false"), ("[[1]]", "a value is")]
+        {
             let table: toml::Table = format!("c = {condition}").parse().unwrap();
             let error = Condition::parse("c", &table["c"]).unwrap_err();
             assert!(error.contains("column `c`") && error.contains(says), "{error}");

@@ -92,7 +92,11 @@ pub(in crate::dataset::import) fn read_joined(
     let needed = next.as_ref().map(|next| next.left.clone());
     let mut joined = Joined {
         left: plan.left.clone(),
-        file: plan.table.files.first().map_or_else(|| std::path::Path::new("").into(), |file| file.path.as_path().into()),
+        file: plan
+            .table
+            .files
+            .first()
+            .map_or_else(|| std::path::Path::new("").into(), |file| file.path.as_path().into()),
         right: plan.right.clone(),
         keys: IdTable::new(),
         columns: Vec::new(),
@@ -106,7 +110,8 @@ pub(in crate::dataset::import) fn read_joined(
         let rows = Rows::new(&plan.table, &layout, None)?;
         let key = rows.column(&plan.right)?;
         let is_kept = |name: &&String| {
-            let is_wanted = wanted.is_none_or(|wanted| wanted.contains(&name.as_str())) || needed.as_ref() == Some(name);
+            let is_wanted =
+                wanted.is_none_or(|wanted| wanted.contains(&name.as_str())) || needed.as_ref() == Some(name);
             !name.is_empty() && **name != plan.right && is_wanted
         };
         if joined.columns.is_empty() {

@@ -84,10 +84,7 @@ fn empty_cells_take_the_value_above() {
     let text = "order,c,t,a\n1,ann,2024-01-02,lamp\n1,,,desk\n2,,2024-01-01,sofa\n2,,,chair\n3,bob,2024-01-03,lamp\n";
     let filled = "time = \"t\"\nfill_down = [\"c\", \"t\"]";
     let (dataset, _) = orders(filled, text, &[]).unwrap();
-    assert_eq!(
-        pairs(&dataset),
-        [("ann", "sofa"), ("ann", "chair"), ("ann", "lamp"), ("ann", "desk"), ("bob", "lamp")]
-    );
+    assert_eq!(pairs(&dataset), [("ann", "sofa"), ("ann", "chair"), ("ann", "lamp"), ("ann", "desk"), ("bob", "lamp")]);
     // A guest's order is not the order of the customer above it.
     let within = "time = \"t\"\nfill_down = { columns = [\"c\", \"t\"], within = \"order\" }";
     let (dataset, report) = orders(within, text, &[]).unwrap();
@@ -147,7 +144,12 @@ fn the_fields_of_the_catalogue_come_from_the_columns_named() {
     );
     let dir = folder(&[
         ("dataset.toml", &description),
-        ("a.csv", "id;Preis;Bestand;Bild;price\nlamp;1.299,00 €;3;l.jpg;x\ndesk;?;out of stock;;y\nsofa;;;;\n".replace(';', "\t").as_str()),
+        (
+            "a.csv",
+            "id;Preis;Bestand;Bild;price\nlamp;1.299,00 €;3;l.jpg;x\ndesk;?;out of stock;;y\nsofa;;;;\n"
+                .replace(';', "\t")
+                .as_str(),
+        ),
         ("p.csv", "a,c\nlamp,ann\n"),
     ]);
     let text = std::fs::read_to_string(dir.path().join("dataset.toml")).unwrap();
@@ -190,7 +192,8 @@ fn ids_are_the_same_however_they_are_written() {
 #[test]
 fn unknown_articles_can_be_added() {
     let description = format!("[articles]\nfiles = [\"a.csv\"]\nid = \"id\"\nunknown = \"add\"\n{ORDERS}");
-    let dir = folder(&[("dataset.toml", &description), ("a.csv", "id,name\nlamp,Lamp\n"), ("p.csv", "a,c\ndesk,ann\n")]);
+    let dir =
+        folder(&[("dataset.toml", &description), ("a.csv", "id,name\nlamp,Lamp\n"), ("p.csv", "a,c\ndesk,ann\n")]);
     let (dataset, report) = load_plain(&dir).unwrap();
     assert_eq!((dataset.articles.len(), report.added_articles, report.rejected()), (2, 1, 0));
     assert_eq!(dataset.articles.column("name").unwrap().values.category(1), None);

@@ -3,9 +3,9 @@
 mod bad_input;
 mod described;
 mod faults;
+mod forms;
 mod limits;
 mod meaning;
-mod forms;
 mod parallel;
 mod parquet_forms;
 mod presets;

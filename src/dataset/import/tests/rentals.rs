@@ -151,8 +151,7 @@ fn faults_are_counted_and_named() {
     bytes.extend(b"{\"review_text\": \"caf\xe9\"}\n");
     std::fs::write(dir.path().join("reviews.json"), bytes).unwrap();
     let rejects = dir.path().join("rejects.csv");
-    let (_, report) =
-        load(dir.path(), &LoadOptions { rejects: Some(rejects.clone()), ..any_rejects() }).unwrap();
+    let (_, report) = load(dir.path(), &LoadOptions { rejects: Some(rejects.clone()), ..any_rejects() }).unwrap();
     assert_eq!(report.rejected() as usize, cases.len() + 1);
     let written = std::fs::read_to_string(rejects).unwrap();
     assert!(
