@@ -298,7 +298,7 @@ mod tests {
         let numbers = column(&["1", "2.5", "", "NULL", "-3"]);
         assert_eq!((numbers.filled, numbers.numbers, numbers.whole, numbers.negative), (3, 3, 2, 1));
         assert_eq!((numbers.min, numbers.max), (-3.0, 2.5));
-        assert!(numbers.is_number() && !numbers.is_whole() && numbers.is_unique() == false);
+        assert!(numbers.is_number() && !numbers.is_whole() && !numbers.is_unique());
         let ids = column(&["7060.0", "7061"]);
         assert!(ids.values.contains(&hash("7060")) && ids.is_unique());
         assert!(column(&["a", "b"]).within(&column(&["b", "c"])) == 0.5);

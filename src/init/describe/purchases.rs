@@ -174,7 +174,7 @@ impl Reading<'_> {
             if column.distinct < 2 && column.rows > 50 || prose {
                 return 0.0;
             }
-            let unique = Words::of(&column.name).has(&["unique"]);
+            let unique = Words::of(&column.name).has("unique");
             column.coverage() * if anew { 0.3 } else { 0.9 } + if unique { 0.1 } else { 0.0 }
         })
     }
@@ -234,8 +234,7 @@ impl Reading<'_> {
             let name = says(&column.name, Role::Time);
             let counted = says(&column.name, Role::Sequence) > 0;
             let words = Words::of(&column.name);
-            let days = words.has(&["day", "tag", "dia", "jour"])
-                && !words.has(&["hour", "week", "dow", "month", "since", "of"]);
+            let days = words.has("day tag dia jour") && !words.has("hour week dow month since of");
             let possible = match (notation.number, notation.days) {
                 (false, _) => true,
                 // Small numbers are days only where they are called so.
