@@ -80,7 +80,7 @@ fn split(shop: &Shop, dataset: &Dataset, histories: &Histories) -> (Split, Vec<S
         .map(|window| (window, cases(dataset, histories, window)))
         .collect();
     let enough = windows.iter().find(|(_, cases)| *cases >= ENOUGH);
-    match enough.or_else(|| windows.iter().max_by_key(|(_, cases)| *cases)) {
+    match enough.or_else(|| windows.iter().min_by_key(|(_, cases)| std::cmp::Reverse(*cases))) {
         Some(&(window, cases)) if cases >= 30 => {
             let why = format!("the last {window} days are the test and the {window} before them the validation");
             let held = if cases >= ENOUGH { "at least" } else { "no window holds more than" };
@@ -148,11 +148,15 @@ mod tests {
     use crate::{dataset::TimeUnit, domain::Timestamp, features::testing};
 
     fn protocol(customers: u32, days: u32, unit: TimeUnit) -> Protocol {
-        let mut dataset = testing::shop(0, 40, customers as usize, 0, unit);
+        of_articles(40, customers, days, unit)
+    }
+
+    fn of_articles(articles: u32, customers: u32, days: u32, unit: TimeUnit) -> Protocol {
+        let mut dataset = testing::shop(0, articles as usize, customers as usize, 0, unit);
         for day in 0..days {
             for customer in (0..customers).filter(|customer| (customer + day) % 9 == 0) {
                 dataset.purchases.customer.push(customer);
-                dataset.purchases.article.push((customer * 7 + day * day) % 40);
+                dataset.purchases.article.push((customer * 7 + day * day) % articles);
                 dataset.purchases.time.push(Timestamp((18_000 + day) * Timestamp::DAY));
             }
         }
@@ -170,7 +174,7 @@ mod tests {
 
     #[test]
     fn few_hits_are_judged_by_longer_lists() {
-        let few = protocol(40, 300, TimeUnit::Day);
+        let few = of_articles(3_000, 40, 300, TimeUnit::Day);
         assert!(few.metric == "hr@100" && few.why.iter().any(|why| why.contains("too few")), "{few:?}");
         assert_eq!(protocol(2_000, 90, TimeUnit::Day).metric, "recall@12");
     }

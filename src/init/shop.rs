@@ -215,7 +215,7 @@ mod tests {
         assert_eq!((shop.customers, shop.articles_bought, shop.purchases), (2, 3, 5));
         assert_eq!((shop.repeats, shop.ties), (0.2, 0.4));
         assert_eq!((shop.days, shop.pairs, shop.sequences), (Some(2), 1, 0));
-        assert_eq!((shop.history.quarter, shop.history.mean), (4, 2.5));
+        assert_eq!((shop.history.quarter, shop.history.three_quarters, shop.history.mean), (1, 4, 2.5));
     }
 
     #[test]

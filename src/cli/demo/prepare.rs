@@ -93,7 +93,7 @@ impl Demo {
                 eprintln!("the data is the same: using the model {} {}", chosen.name, chosen.version);
                 chosen
             }
-            None => self.train(&dataset, &data, &description, &mut did)?,
+            None => self.train(&dataset, &data, description.as_deref(), &mut did)?,
         });
         state.write(&self.home)?;
         let chosen = state.model.context("no model was chosen")?;
@@ -200,7 +200,7 @@ impl Demo {
         &self,
         dataset: &Dataset,
         source: &Path,
-        description: &Option<PathBuf>,
+        description: Option<&Path>,
         did: &mut Vec<Did>,
     ) -> anyhow::Result<Chosen> {
         let data = Data::new(dataset, source);
@@ -226,7 +226,7 @@ impl Demo {
         Ok(())
     }
 
-    fn configurations(&self, data: &Data<'_>, description: &Option<PathBuf>) -> anyhow::Result<Vec<TrainingConfig>> {
+    fn configurations(&self, data: &Data<'_>, description: Option<&Path>) -> anyhow::Result<Vec<TrainingConfig>> {
         let folder = self.home.join("configs");
         if self.data.is_none() {
             let path = folder.join("demo.toml");
@@ -237,7 +237,7 @@ impl Demo {
         eprint!("{}", init::summary(&setup));
         let paths = init::mark(setup.write(&folder, true))?;
         if paths.is_empty() {
-            let edit = description.as_deref().map_or_else(String::new, |path| format!(" in {}", path.display()));
+            let edit = description.map_or_else(String::new, |path| format!(" in {}", path.display()));
             let text = format!("no model family fits this data; is everything read as it should be{edit}?");
             return Err(anyhow::anyhow!(text)).or_bad_input();
         }

@@ -94,7 +94,7 @@ fn has_columns(plan: &Plan) -> bool {
 #[cfg(feature = "trainer")]
 fn is_sequences(file: &Path) -> bool {
     let Ok(super::look::Content::Text(bytes)) = super::look::content(file, 1 << 16) else { return false };
-    let Ok(text) = std::str::from_utf8(&bytes[..bytes.len() - bytes.len().min(4)]) else { return false };
+    let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).take(200).collect();
     let lines = if bytes.len() == 1 << 16 { &lines[..lines.len().saturating_sub(1)] } else { &lines[..] };
     let widths: Vec<usize> = lines.iter().map(|line| line.split_whitespace().count()).collect();

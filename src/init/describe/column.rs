@@ -203,14 +203,21 @@ pub(super) fn number(cell: &str) -> Option<f64> {
         return None;
     }
     parsed(cell).or_else(|| {
-        let symbol = |c: char| matches!(c, '€' | '$' | '£' | '¥' | 'R' | ' ' | '\u{a0}') || c.is_ascii_uppercase();
-        let bare = cell.trim_matches(symbol);
+        let bare = without_currency(cell);
         let digits = bare.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | ',' | '-'));
-        if !digits || bare.matches(',').count() > 1 && bare.contains('.') {
+        if bare.is_empty() || !digits || bare.matches(',').count() > 1 && bare.contains('.') {
             return None;
         }
         parsed(bare).or_else(|| parsed(&bare.replace('.', "").replace(',', ".")))
     })
+}
+
+/// A price without the sign or code of its currency.
+fn without_currency(cell: &str) -> &str {
+    const CODES: [&str; 12] = ["EUR", "USD", "GBP", "CHF", "BRL", "MXN", "CAD", "AUD", "SEK", "PLN", "R$", "kr"];
+    let cell = cell.trim_matches(|c: char| matches!(c, '€' | '$' | '£' | '¥' | ' ' | '\u{a0}'));
+    let code = CODES.iter().find_map(|code| cell.strip_prefix(code).or_else(|| cell.strip_suffix(code)));
+    code.map_or(cell, |rest| rest.trim_matches([' ', '\u{a0}']))
 }
 
 /// Whether a number is written with a comma before its fraction.
@@ -291,7 +298,7 @@ mod tests {
         let numbers = column(&["1", "2.5", "", "NULL", "-3"]);
         assert_eq!((numbers.filled, numbers.numbers, numbers.whole, numbers.negative), (3, 3, 2, 1));
         assert_eq!((numbers.min, numbers.max), (-3.0, 2.5));
-        assert!(numbers.is_number() && !numbers.is_whole() && numbers.is_unique() == false);
+        assert!(numbers.is_number() && !numbers.is_whole() && !numbers.is_unique());
         let ids = column(&["7060.0", "7061"]);
         assert!(ids.values.contains(&hash("7060")) && ids.is_unique());
         assert!(column(&["a", "b"]).within(&column(&["b", "c"])) == 0.5);

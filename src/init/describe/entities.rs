@@ -123,7 +123,7 @@ fn described(table: &Table, at: usize, id: usize, coverage: f64, repeated: bool,
 fn shared(tables: &[Table], found: &Purchases, id: Place, role: Role) -> Option<Entities> {
     let table = &tables[id.table];
     // A joined table has its own rows; only one entity a cell can be described by them.
-    if id.table != found.table || found.split.is_some() || table.options.header == false {
+    if id.table != found.table || found.split.is_some() || !table.options.header {
         return None;
     }
     let taken = |column: usize| {
@@ -158,17 +158,15 @@ fn shared(tables: &[Table], found: &Purchases, id: Place, role: Role) -> Option<
 
 /// Whether a name speaks of one purchase, review or visit.
 fn of_the_row(name: &str) -> bool {
-    const ROW: [&str; 12] = [
-        "review", "text", "summary", "comment", "helpful", "vote", "votes", "session", "weight", "verified",
-        "discount", "disc",
-    ];
-    Words::of(name).has(&ROW) || says(name, Role::Time) >= 1 || Words::of(name).joined().starts_with("review")
+    const ROW: &str = "\
+        review text summary comment helpful vote votes session weight verified discount disc";
+    Words::of(name).has(ROW) || says(name, Role::Time) >= 1 || Words::of(name).joined().starts_with("review")
 }
 
 /// Whether a name speaks of this role where the values leave it open.
 fn prefers(table: &Table, column: usize, role: Role) -> bool {
-    const OF_CUSTOMERS: [&str; 9] = ["age", "gender", "country", "city", "zip", "pin", "land", "pais", "pays"];
-    Words::of(&table.column(column).name).has(&OF_CUSTOMERS) == (role == Role::Customer)
+    const OF_CUSTOMERS: &str = "age gender country city zip pin land pais pays";
+    Words::of(&table.column(column).name).has(OF_CUSTOMERS) == (role == Role::Customer)
 }
 
 /// Whether rows with the same id have the same value, clearly more often than by chance.
@@ -239,15 +237,16 @@ impl Entities {
 /// How a column is kept, or why it is not.
 fn judged(column: &Column, is_title: bool, role: Role) -> Result<Kind, &'static str> {
     let words = Words::of(&column.name);
-    let personal =
-        ["first", "last", "name", "email", "mail", "phone", "address", "address1", "street", "nom", "vorname"];
     if column.name.trim().is_empty() {
         return Err("it has no name");
     }
     if column.filled == 0 || column.coverage() < 0.01 {
         return Err("it is empty");
     }
-    if role == Role::Customer && (words.has(&personal) || column.share(column.emails) > 0.5) {
+    if role == Role::Customer
+        && (words.has("first last name email mail phone address address1 street nom vorname")
+            || column.share(column.emails) > 0.5)
+    {
         return Err("it is personal data that no model needs");
     }
     if column.distinct < 2 {
@@ -271,7 +270,7 @@ fn judged(column: &Column, is_title: bool, role: Role) -> Result<Kind, &'static 
     if column.notation.as_ref().is_some_and(|notation| !notation.number) {
         return Err("it holds dates");
     }
-    let is_code = words.has(&["id", "nr", "no", "code", "key", "zip", "pin", "plz", "number", "barcode", "sku"]);
+    let is_code = words.has("id nr no code key zip pin plz number barcode sku");
     if column.is_number() && column.distinct > 12 && !is_code {
         return Ok(Kind::Number);
     }

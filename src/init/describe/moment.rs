@@ -250,9 +250,10 @@ struct Date {
 impl Date {
     /// The date at the start of a text, and what stands behind it.
     fn parse(text: &str) -> Option<(Self, &str)> {
-        if text.starts_with(|c: char| c.is_alphabetic()) || text.contains(month_name) {
-            return Self::with_month_name(text);
-        }
+        Self::of_numbers(text).or_else(|| Self::with_month_name(text))
+    }
+
+    fn of_numbers(text: &str) -> Option<(Self, &str)> {
         let (first, rest) = digits(text)?;
         let separator = rest.chars().next().filter(|c| matches!(c, '-' | '/' | '.'))?;
         let (second, rest) = digits(&rest[1..])?;
@@ -303,10 +304,6 @@ impl Date {
         };
         (day.len() <= 2).then(|| (named(format!("%d{separator}{month}{separator}{year}")), rest))
     }
-}
-
-fn month_name(c: char) -> bool {
-    matches!(c, 'J' | 'F' | 'M' | 'A' | 'S' | 'O' | 'N' | 'D' | 'j' | 'f' | 'm' | 'a' | 's' | 'o' | 'n' | 'd')
 }
 
 /// Whether a word is a month's English name, and if so whether its long form.

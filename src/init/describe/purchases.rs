@@ -174,7 +174,7 @@ impl Reading<'_> {
             if column.distinct < 2 && column.rows > 50 || prose {
                 return 0.0;
             }
-            let unique = Words::of(&column.name).has(&["unique"]);
+            let unique = Words::of(&column.name).has("unique");
             column.coverage() * if anew { 0.3 } else { 0.9 } + if unique { 0.1 } else { 0.0 }
         })
     }
@@ -234,8 +234,7 @@ impl Reading<'_> {
             let name = says(&column.name, Role::Time);
             let counted = says(&column.name, Role::Sequence) > 0;
             let words = Words::of(&column.name);
-            let days = words.has(&["day", "tag", "dia", "jour"])
-                && !words.has(&["hour", "week", "dow", "month", "since", "of"]);
+            let days = words.has("day tag dia jour") && !words.has("hour week dow month since of");
             let possible = match (notation.number, notation.days) {
                 (false, _) => true,
                 // Small numbers are days only where they are called so.
@@ -368,17 +367,19 @@ impl Reading<'_> {
     fn continues(&self, place: Place, order: Place) -> bool {
         let table = &self.tables[place.table];
         let (mut empty, mut continued) = (0, 0);
-        let (mut current, mut told) = (None, false);
+        let (mut current, mut told) = (None, None);
         for row in 0..table.rows.len() {
             let number = table.cell(row, order.column);
             if number != current {
-                (current, told) = (number, false);
+                (current, told) = (number, None);
             }
             match table.cell(row, place.column) {
-                Some(_) => told = true,
+                // An order is of one customer and moment.
+                value if value.is_some() && told.is_some() && value != told => return false,
+                Some(value) => told = Some(value),
                 None => {
                     empty += 1;
-                    continued += usize::from(told);
+                    continued += usize::from(told.is_some());
                 }
             }
         }

@@ -96,7 +96,7 @@ fn events_of_which_few_are_purchases() {
     let event = |at: usize| {
         let kind = ["view", "view", "addtocart", "view", "transaction"][at % 5];
         let order = if kind == "transaction" { at.to_string() } else { String::new() };
-        format!("{},{},{kind},{},{order}", 1_433_221_332_117_u64 + at as u64 * 60_000, 100 + at % 130, 7 + at % 41)
+        format!("{},{},{kind},{},{order}", 1_433_221_332_117_u64 + at as u64 * 60_000, 100 + at % 131, 7 + at % 41)
     };
     let text = format!("timestamp,visitorid,event,itemid,transactionid\n{}", rows(1_300, event));
     let dir = folder(&[("events.csv", text.as_bytes())]);
@@ -198,13 +198,13 @@ fn games_without_a_header() {
         format!(
             "{},{},{kind},{}.5,0",
             151_603_000 + at / 2 % 60,
-            ["Half Time", "Door 2", "Mine Field"][at / 2 % 3],
+            ["Half Time", "Door 2", "Mine Field", "Fort", "Keep", "Moor", "Isle", "Gorge", "Fen", "Dale"][at / 2 % 10],
             at % 90
         )
     };
     let dir = folder(&[("games-200k.csv", rows(600, row).as_bytes())]);
     let (text, dataset, _) = loaded(&dir);
-    assert_eq!((dataset.customers.len(), dataset.articles.len(), dataset.purchases.len()), (60, 3, 300), "{text}");
+    assert_eq!((dataset.customers.len(), dataset.articles.len(), dataset.purchases.len()), (60, 10, 300), "{text}");
     assert!(text.contains("events = { purchase = 1.0 }"), "{text}");
 }
 

@@ -104,8 +104,11 @@ fn delimiter(lines: &[&str], records: &[String]) -> Option<(&'static str, bool)>
     let fits = |records: &mut dyn Iterator<Item = &str>, delimiter: &'static str, quoted: bool| {
         let widths: Vec<usize> = records.map(|record| cut(record, delimiter, quoted).len()).collect();
         let width = mode(widths.iter().copied()).filter(|&width| width > 1)?;
-        let alike = widths.iter().filter(|&&w| w == width).count() as f64 / widths.len() as f64;
-        (alike >= 0.9).then_some((alike, widths.first() == Some(&width)))
+        // Lines above the header are few and do not count.
+        let above = widths.iter().take(10).take_while(|&&w| w != width).count();
+        let table = &widths[above..];
+        let alike = table.iter().filter(|&&w| w == width).count() as f64 / table.len() as f64;
+        (alike >= 0.9).then_some((alike, above == 0))
     };
     let found = |named: bool| {
         DELIMITERS.iter().find_map(|&delimiter| {
@@ -228,9 +231,9 @@ mod tests {
         assert_eq!(dialect(b"a,b\n\xe4pfel,1\n", true).unwrap().encoding, Some("windows-1252"));
         let wide: Vec<u8> = "sku;x\n1;2\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
         assert_eq!(dialect(&wide, true).unwrap().encoding, Some("utf-16le"));
-        assert_eq!(of("title\tn\n12\" record\t1\n7\" single\t2\n8\t4\n").quoted, false);
+        assert!(!of("title\tn\n12\" record\t1\n7\" single\t2\n8\t4\n").quoted);
         let with_title = of("Export of 2024\nsku,client,when\n1,c,2024-01-01\n2,d,2024-01-02\n3,e,2024-01-03\n");
         assert_eq!((with_title.skip_lines, with_title.header, with_title.delimiter), (1, true, ","));
-        assert_eq!(of("a,b\n1,\"two\nlines\"\n2,x\n").quoted, true);
+        assert!(of("a,b\n1,\"two\nlines\"\n2,x\n").quoted);
     }
 }

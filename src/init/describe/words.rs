@@ -64,15 +64,21 @@ impl Words {
         self.0.concat()
     }
 
-    pub fn has(&self, list: &[&str]) -> bool {
-        self.0.iter().any(|word| list.contains(&word.as_str()))
+    /// Whether one of the words of a list, separated by blanks, is there.
+    pub fn has(&self, list: &str) -> bool {
+        self.0.iter().any(|word| lists(list, word))
     }
 
     /// Whether a word begins or ends with one of these: German and its compounds.
-    fn touches(&self, list: &[&str]) -> bool {
-        let touches = |word: &String, part: &&str| word.starts_with(*part) || word.ends_with(*part);
-        self.0.iter().any(|word| list.iter().any(|part| touches(word, part)))
+    fn touches(&self, list: &str) -> bool {
+        let touches = |word: &String, part: &str| word.starts_with(part) || word.ends_with(part);
+        self.0.iter().any(|word| list.split_ascii_whitespace().any(|part| touches(word, part)))
     }
+}
+
+/// Whether a list of words, separated by blanks, holds this one.
+fn lists(list: &str, word: &str) -> bool {
+    list.split_ascii_whitespace().any(|listed| listed == word)
 }
 
 /// A letter without its accent.
@@ -90,505 +96,96 @@ fn plain(c: char) -> Option<&'static str> {
     })
 }
 
-const KEY: &[&str] = &[
-    "id",
-    "ids",
-    "nr",
-    "no",
-    "num",
-    "number",
-    "nummer",
-    "numero",
-    "key",
-    "code",
-    "codigo",
-    "hash",
-    "uuid",
-    "guid",
-    "identifier",
-    "ref",
-    "sku",
-    "unique",
-];
-const CUSTOMER: &[&str] = &[
-    "customer",
-    "cust",
-    "user",
-    "usr",
-    "client",
-    "member",
-    "buyer",
-    "shopper",
-    "visitor",
-    "household",
-    "reviewer",
-    "person",
-    "consumer",
-    "account",
-    "patron",
-    "kunde",
-    "kunden",
-    "kd",
-    "kaufer",
-    "benutzer",
-    "nutzer",
-    "besteller",
-    "mitglied",
-    "haushalt",
-    "acheteur",
-    "utilisateur",
-    "membre",
-    "cliente",
-    "usuario",
-    "comprador",
-    "consumidor",
-    "miembro",
-];
-const CUSTOMER_EXACT: &[&str] = &[
-    "customerid",
-    "userid",
-    "visitorid",
-    "clientid",
-    "memberid",
-    "householdid",
-    "householdkey",
-    "reviewerid",
-    "customeruniqueid",
-    "kundennummer",
-    "kundennr",
-    "kundenid",
-    "kdnr",
-    "uid",
-    "idcliente",
-    "clienteid",
-    "idclient",
-    "idusuario",
-    "fullvisitorid",
-    "cookieid",
-    "deviceid",
-    "loyaltyid",
-    "cardid",
-    "cardnumber",
-    "user",
-    "customer",
-    "client",
-    "visitor",
-    "kunde",
-    "cliente",
-    "usuario",
-];
-const EMAIL: &[&str] = &["email", "mail", "correo", "courriel"];
-const ARTICLE: &[&str] = &[
-    "article", "item", "product", "prod", "sku", "stock", "movie", "book", "game", "song", "track", "artikel", "art",
-    "produkt", "ware", "produit", "producto", "articulo", "produto", "artigo", "goods", "asin", "isbn", "variant",
-    "anime", "recipe", "lineitem",
-];
-const ARTICLE_EXACT: &[&str] = &[
-    "articleid",
-    "itemid",
-    "productid",
-    "sku",
-    "stockcode",
-    "asin",
-    "parentasin",
-    "isbn",
-    "movieid",
-    "bookid",
-    "gameid",
-    "artikelnummer",
-    "artikelnr",
-    "artnr",
-    "artikelid",
-    "produktid",
-    "produktnummer",
-    "idproducto",
-    "productoid",
-    "idproduit",
-    "produitid",
-    "idproduto",
-    "produtoid",
-    "codigoproducto",
-    "codigoproduto",
-    "referenceproduit",
-    "codearticle",
-    "lineitemsku",
-    "productcode",
-    "itemcode",
-    "iid",
-    "handle",
-    "item",
-    "article",
-    "product",
-    "artikel",
-    "producto",
-    "produto",
-    "produit",
-    "prodid",
-];
+const KEY: &str = "\
+    id ids nr no num number nummer numero key code codigo hash uuid guid identifier ref sku \
+    unique";
+const CUSTOMER: &str = "\
+    customer cust user usr client member buyer shopper visitor household reviewer person \
+    consumer account patron kunde kunden kd kaufer benutzer nutzer besteller mitglied haushalt \
+    acheteur utilisateur membre cliente usuario comprador consumidor miembro";
+const CUSTOMER_EXACT: &str = "\
+    customerid userid visitorid clientid memberid householdid householdkey reviewerid \
+    customeruniqueid kundennummer kundennr kundenid kdnr uid idcliente clienteid idclient \
+    idusuario fullvisitorid cookieid deviceid loyaltyid cardid cardnumber user customer client \
+    visitor kunde cliente usuario u";
+const EMAIL: &str = "email mail correo courriel";
+const ARTICLE: &str = "\
+    article item product prod sku stock movie book game song track artikel art produkt ware \
+    produit producto articulo produto artigo goods asin isbn variant anime recipe lineitem";
+const ARTICLE_EXACT: &str = "\
+    articleid itemid productid sku stockcode asin parentasin isbn movieid bookid gameid \
+    artikelnummer artikelnr artnr artikelid produktid produktnummer idproducto productoid \
+    idproduit produitid idproduto produtoid codigoproducto codigoproduto referenceproduit \
+    codearticle lineitemsku productcode itemcode iid handle item article product artikel \
+    producto produto produit prodid i items skus";
 /// An article's or customer's property, whatever stands before it.
-const PROPERTY: &[&str] = &[
-    "name",
-    "title",
-    "category",
-    "categoria",
-    "categorie",
-    "kategorie",
-    "type",
-    "typ",
-    "tipo",
-    "group",
-    "gruppe",
-    "class",
-    "subclass",
-    "aisle",
-    "department",
-    "description",
-    "desc",
-    "beschreibung",
-    "price",
-    "preis",
-    "prix",
-    "precio",
-    "preco",
-    "count",
-    "brand",
-    "marke",
-    "marca",
-    "weight",
-    "length",
-    "width",
-    "height",
-    "size",
-    "colour",
-    "color",
-    "city",
-    "state",
-    "zip",
-    "country",
-    "land",
-    "pais",
-    "pays",
-    "age",
-    "gender",
-    "segment",
-    "photos",
-    "image",
-    "url",
-    "rating",
-    "subcategory",
-    "status",
-    "date",
-    "time",
-    "qty",
-    "quantity",
-    "session",
-    "phone",
-    "first",
-    "last",
-    "address",
-    "options",
-    "option",
-    "discount",
-    "position",
-    "tags",
-    "vendor",
-    "notes",
-    "since",
-    "type",
-    "agent",
-];
-const ORDER: &[&str] = &[
-    "order",
-    "invoice",
-    "basket",
-    "transaction",
-    "receipt",
-    "bestellung",
-    "bestell",
-    "rechnung",
-    "auftrag",
-    "bon",
-    "commande",
-    "facture",
-    "ticket",
-    "panier",
-    "pedido",
-    "factura",
-    "encomenda",
-    "fatura",
-    "recibo",
-    "orders",
-    "cart",
-];
-const ORDER_EXACT: &[&str] = &[
-    "orderid",
-    "orderno",
-    "ordernumber",
-    "invoiceno",
-    "invoiceid",
-    "basketid",
-    "transactionid",
-    "receiptid",
-    "bestellnummer",
-    "bestellnr",
-    "bestellid",
-    "rechnungsnummer",
-    "rechnungsnr",
-    "auftragsnummer",
-    "auftragsnr",
-    "belegnummer",
-    "idcommande",
-    "commandeid",
-    "idpedido",
-    "pedidoid",
-    "numeropedido",
-    "order",
-    "invoice",
-    "basket",
-    "bestellung",
-    "commande",
-    "pedido",
-];
-const TIME: &[&str] = &[
-    "time",
-    "timestamp",
-    "date",
-    "datetime",
-    "day",
-    "ts",
-    "at",
-    "when",
-    "datum",
-    "zeit",
-    "zeitpunkt",
-    "zeitstempel",
-    "fecha",
-    "dia",
-    "jour",
-    "heure",
-    "data",
-    "dat",
-    "dt",
-    "moment",
-    "tag",
-    "clock",
-    "hora",
-    "timeframe",
-];
-const TIME_PARTS: &[&str] = &["datum", "date", "zeit", "timestamp", "fecha", "time"];
+const PROPERTY: &str = "\
+    name title category categoria categorie kategorie type typ tipo group gruppe class subclass \
+    aisle department description desc beschreibung price preis prix precio preco count brand \
+    marke marca weight length width height size colour color city state zip country land pais \
+    pays age gender segment photos image url rating subcategory status date time qty quantity \
+    session phone first last address options option discount position tags vendor notes since \
+    agent";
+const ORDER: &str = "\
+    order invoice basket transaction receipt bestellung bestell rechnung auftrag bon commande \
+    facture ticket panier pedido factura encomenda fatura recibo orders cart";
+const ORDER_EXACT: &str = "\
+    orderid orderno ordernumber invoiceno invoiceid basketid transactionid receiptid \
+    bestellnummer bestellnr bestellid rechnungsnummer rechnungsnr auftragsnummer auftragsnr \
+    belegnummer idcommande commandeid idpedido pedidoid numeropedido order invoice basket \
+    bestellung commande pedido";
+const TIME: &str = "\
+    time timestamp date datetime day ts at when datum zeit zeitpunkt zeitstempel fecha dia jour \
+    heure data dat dt moment tag clock hora timeframe";
+const TIME_PARTS: &str = "datum date zeit timestamp fecha time";
 /// Moments of the purchase itself.
-const TIME_GOOD: &[&str] = &[
-    "order",
-    "ordered",
-    "purchase",
-    "purchased",
-    "bought",
-    "invoice",
-    "transaction",
-    "created",
-    "event",
-    "review",
-    "unix",
-    "bestell",
-    "kauf",
-    "rechnung",
-    "commande",
-    "achat",
-    "compra",
-    "pedido",
-    "sale",
-    "sold",
-    "trans",
-];
-const TIME_BAD: &[&str] = &[
-    "birth",
-    "dob",
-    "birthday",
-    "geburtsdatum",
-    "updated",
-    "modified",
-    "shipping",
-    "shipped",
-    "delivery",
-    "delivered",
-    "estimated",
-    "approved",
-    "expiry",
-    "expires",
-    "limit",
-    "release",
-    "cancelled",
-    "canceled",
-    "fulfilled",
-    "signup",
-    "registered",
-    "registration",
-    "join",
-    "joined",
-    "since",
-    "paid",
-    "carrier",
-    "versand",
-    "lieferdatum",
-];
-const PRICE: &[&str] = &[
-    "price", "amount", "revenue", "preis", "betrag", "umsatz", "prix", "montant", "precio", "importe", "preco",
-    "valor", "cost", "total", "sales", "value",
-];
-const PRICE_PARTS: &[&str] = &["preis", "price"];
-const PRICE_BAD: &[&str] = &[
-    "freight",
-    "discount",
-    "disc",
-    "compare",
-    "shipping",
-    "tax",
-    "taxes",
-    "refunded",
-    "outstanding",
-    "shipped",
-    "fee",
-    "currency",
-    "versand",
-    "deposit",
-];
-const QUANTITY: &[&str] = &[
-    "quantity",
-    "qty",
-    "units",
-    "pieces",
-    "menge",
-    "anzahl",
-    "stuck",
-    "stueck",
-    "quantite",
-    "qte",
-    "cantidad",
-    "unidades",
-    "quantidade",
-    "qtd",
-    "qtde",
-];
-const EVENT: &[&str] = &[
-    "event",
-    "events",
-    "behavior",
-    "behaviour",
-    "action",
-    "type",
-    "activity",
-    "feedback",
-    "interaction",
-    "ereignis",
-    "aktion",
-    "evenement",
-    "evento",
-    "accion",
-    "acao",
-    "kind",
-];
-const RATING: &[&str] = &[
-    "rating",
-    "ratings",
-    "stars",
-    "score",
-    "overall",
-    "bewertung",
-    "sterne",
-    "nota",
-    "note",
-    "puntuacion",
-    "avaliacao",
-];
-const CHANNEL: &[&str] = &["channel", "kanal", "canal"];
-const STATUS: &[&str] = &["status", "state", "statut", "estado", "zustand"];
-const TITLE: &[&str] = &[
-    "title",
-    "name",
-    "titel",
-    "bezeichnung",
-    "titre",
-    "libelle",
-    "titulo",
-    "nombre",
-    "nome",
-    "designation",
-    "description",
-    "desc",
-    "artikelbezeichnung",
-    "produktname",
-    "produktbezeichnung",
-    "descricao",
-    "descripcion",
-];
-const IMAGE: &[&str] = &["image", "img", "picture", "photo", "bild", "imagen", "imagem", "images", "thumbnail", "src"];
-const AVAILABLE: &[&str] = &[
-    "available",
-    "availability",
-    "published",
-    "instock",
-    "verfugbar",
-    "lieferbar",
-    "disponible",
-    "disponivel",
-    "active",
-    "aktiv",
-    "activo",
-    "ativo",
-];
+const TIME_GOOD: &str = "\
+    order ordered purchase purchased bought invoice transaction created event review unix \
+    bestell kauf rechnung commande achat compra pedido sale sold trans";
+const TIME_BAD: &str = "\
+    birth dob birthday geburtsdatum updated modified shipping shipped delivery delivered \
+    estimated approved expiry expires limit release cancelled canceled fulfilled signup \
+    registered registration join joined since paid carrier versand lieferdatum";
+const PRICE: &str = "\
+    price amount revenue preis betrag umsatz prix montant precio importe preco valor cost total \
+    sales value";
+const PRICE_PARTS: &str = "preis price";
+const PRICE_BAD: &str = "\
+    freight discount disc compare shipping tax taxes refunded outstanding shipped fee currency \
+    versand deposit";
+const QUANTITY: &str = "\
+    quantity qty units pieces menge anzahl stuck stueck quantite qte cantidad unidades \
+    quantidade qtd qtde";
+const EVENT: &str = "\
+    event events behavior behaviour action type activity feedback interaction ereignis aktion \
+    evenement evento accion acao kind";
+const RATING: &str = "\
+    rating ratings stars score overall bewertung sterne nota note puntuacion avaliacao";
+const CHANNEL: &str = "channel kanal canal";
+const STATUS: &str = "status state statut estado zustand";
+const TITLE: &str = "\
+    title name titel bezeichnung titre libelle titulo nombre nome designation description desc \
+    artikelbezeichnung produktname produktbezeichnung descricao descripcion";
+const IMAGE: &str = "image img picture photo bild imagen imagem images thumbnail src";
+const AVAILABLE: &str = "\
+    available availability published instock verfugbar lieferbar disponible disponivel active \
+    aktiv activo ativo";
 
-const PURCHASED: &[&str] = &[
-    "purchase",
-    "purchased",
-    "transaction",
-    "buy",
-    "bought",
-    "order",
-    "ordered",
-    "sale",
-    "sold",
-    "pay",
-    "paid",
-    "payment",
-    "conversion",
-    "kauf",
-    "gekauft",
-    "bestellung",
-    "achat",
-    "achete",
-    "compra",
-    "comprado",
-    "venta",
-    "venda",
-    "checkout",
-    "rent",
-    "rental",
-];
-const CARTED: &[&str] = &["cart", "addtocart", "atc", "basket", "warenkorb", "panier", "carrito", "carrinho", "add"];
-const LIKED: &[&str] = &["like", "fav", "favorite", "favourite", "favori", "wishlist", "save", "merkliste", "bookmark"];
-const VIEWED: &[&str] = &[
-    "view",
-    "viewed",
-    "click",
-    "clicked",
-    "pv",
-    "visit",
-    "detail",
-    "pageview",
-    "impression",
-    "ansicht",
-    "vue",
-    "vista",
-    "play",
-    "read",
-];
-const REMOVED: &[&str] = &["remove", "removed", "removefromcart", "delete", "unlike", "return", "refund", "cancel"];
+const PURCHASED: &str = "\
+    purchase purchased transaction buy bought order ordered sale sold pay paid payment \
+    conversion kauf gekauft bestellung achat achete compra comprado venta venda checkout rent \
+    rental";
+const CARTED: &str = "cart addtocart atc basket warenkorb panier carrito carrinho add";
+const LIKED: &str = "like fav favorite favourite favori wishlist save merkliste bookmark";
+const VIEWED: &str = "\
+    view viewed click clicked pv visit detail pageview impression ansicht vue vista play read";
+const REMOVED: &str = "remove removed removefromcart delete unlike return refund cancel";
 
 /// What an event's name stands for; `None` for others, such as a removal from the cart.
 pub(super) fn action(value: &str) -> Option<Action> {
     let words = Words::of(value);
     let joined = words.joined();
-    let is = |list: &[&str]| words.has(list) || list.contains(&joined.as_str());
+    let is = |list: &str| words.has(list) || lists(list, &joined);
     if is(REMOVED) {
         return None;
     }
@@ -606,10 +203,10 @@ pub(super) fn action(value: &str) -> Option<Action> {
 
 /// Whether the status of an order says that nothing was bought.
 pub(super) fn is_void(status: &str) -> bool {
-    const VOID: &[&str] =
-        &["cancel", "storn", "void", "refund", "unavailable", "annul", "rembours", "fail", "reject", "abgebrochen"];
+    const VOID: &str = "\
+        cancel storn void refund unavailable annul rembours fail reject abgebrochen";
     let joined = Words::of(status).joined();
-    VOID.iter().any(|part| joined.starts_with(part))
+    VOID.split_ascii_whitespace().any(|part| joined.starts_with(part))
 }
 
 /// How clearly a name says a role: 0 (not at all) to 3 (it can hardly be anything else).
@@ -621,33 +218,33 @@ pub(super) fn says(name: &str, role: Role) -> u32 {
     match role {
         Role::Customer => customer(&words, joined),
         Role::Article => article(&words, joined),
-        Role::Order if ORDER_EXACT.contains(&joined) => 3,
-        Role::Order if words.has(&["item", "line", "position", "dow", "hour", "status", "date", "time"]) => 0,
+        Role::Order if lists(ORDER_EXACT, joined) => 3,
+        Role::Order if words.has("item line position dow hour status date time") => 0,
         Role::Order if words.touches(ORDER) && words.has(KEY) => 2,
         Role::Order => 0,
         Role::Time => time(&words),
         Role::Price if words.has(PRICE_BAD) => 0,
-        Role::Price if words.has(&["price", "preis", "prix", "precio", "preco"]) || words.touches(PRICE_PARTS) => 3,
+        Role::Price if words.has("price preis prix precio preco") || words.touches(PRICE_PARTS) => 3,
         Role::Price if words.has(PRICE) => 1,
         Role::Price => 0,
-        Role::Quantity if words.has(&["inventory", "photos"]) => 0,
+        Role::Quantity if words.has("inventory photos") => 0,
         Role::Quantity if words.has(QUANTITY) => 3,
         Role::Quantity if joined == "amount" || joined == "count" => 1,
         Role::Quantity => 0,
-        Role::Event if words.has(EVENT) && !words.has(&["time", "id", "date"]) => 2,
+        Role::Event if words.has(EVENT) && !words.has("time id date") => 2,
         Role::Event => 0,
-        Role::Rating if words.has(RATING) && !words.has(&["number", "count", "average"]) => 3,
+        Role::Rating if words.has(RATING) && !words.has("number count average") => 3,
         Role::Rating => 0,
         Role::Channel => u32::from(words.has(CHANNEL)) * 2,
         Role::Status if words.has(STATUS) => 2,
         Role::Status => 0,
-        Role::Title if words.has(&["file", "user", "customer", "category", "brand", "group"]) => 0,
-        Role::Title if words.has(&["title", "titel", "titre", "titulo"]) => 3,
-        Role::Title if words.has(TITLE) || words.touches(&["bezeichnung", "name"]) => 2,
+        Role::Title if words.has("file user customer category brand group") => 0,
+        Role::Title if words.has("title titel titre titulo") => 3,
+        Role::Title if words.has(TITLE) || words.touches("bezeichnung name") => 2,
         Role::Title => 0,
-        Role::Image if words.has(IMAGE) && !words.has(&["alt", "position", "id", "qty", "count"]) => 2,
+        Role::Image if words.has(IMAGE) && !words.has("alt position id qty count") => 2,
         Role::Image => 0,
-        Role::Available => u32::from(words.has(AVAILABLE) || AVAILABLE.contains(&joined)) * 2,
+        Role::Available => u32::from(words.has(AVAILABLE) || lists(AVAILABLE, joined)) * 2,
         Role::Sequence => match joined {
             "ordernumber" | "orderseq" | "ordersequence" | "visitnumber" | "sequence" => 2,
             _ => 0,
@@ -656,39 +253,39 @@ pub(super) fn says(name: &str, role: Role) -> u32 {
 }
 
 fn customer(words: &Words, joined: &str) -> u32 {
-    if CUSTOMER_EXACT.contains(&joined) {
+    if lists(CUSTOMER_EXACT, joined) {
         return 3;
     }
     if words.has(PROPERTY) && !(joined.ends_with("sessionid") || joined == "session") {
         return 0;
     }
-    if words.has(CUSTOMER) || words.touches(&["kunden", "user"]) {
-        return if words.has(KEY) || words.touches(&["nummer", "nr", "id"]) { 3 } else { 2 };
+    if words.has(CUSTOMER) || words.touches("kunden user") {
+        return if words.has(KEY) || words.touches("nummer nr id") { 3 } else { 2 };
     }
     if words.has(EMAIL) {
         return 2;
     }
-    u32::from(words.has(&["session"]))
+    u32::from(words.has("session"))
 }
 
 fn article(words: &Words, joined: &str) -> u32 {
-    if ARTICLE_EXACT.contains(&joined) {
+    if lists(ARTICLE_EXACT, joined) {
         return 3;
     }
     // A line number within an order is called `order_item_id`.
     if words.has(ORDER) || words.has(CUSTOMER) {
         return 0;
     }
-    let subject = words.has(ARTICLE) || words.touches(&["artikel", "produkt", "product"]);
+    let subject = words.has(ARTICLE) || words.touches("artikel produkt product");
     if words.has(PROPERTY) {
         // A name is an id where there is nothing better.
-        let named = words.has(&["name", "title"]) && !words.has(&["category", "brand", "group", "type", "file"]);
+        let named = words.has("name title") && !words.has("category brand group type file");
         return u32::from(subject && named);
     }
-    match (subject, words.has(KEY) || words.touches(&["nummer", "nr"])) {
+    match (subject, words.has(KEY) || words.touches("nummer nr")) {
         (true, true) => 3,
         (true, false) => 2,
-        _ => u32::from(words.has(&["ean", "gtin", "upc", "barcode"])),
+        _ => u32::from(words.has("ean gtin upc barcode")),
     }
 }
 
@@ -696,10 +293,10 @@ fn time(words: &Words) -> u32 {
     if words.joined() == "t" {
         return 1;
     }
-    if !(words.has(TIME) || words.touches(TIME_PARTS)) || words.has(&["zone", "total", "spent"]) {
+    if !(words.has(TIME) || words.touches(TIME_PARTS)) || words.has("zone total spent") {
         return 0;
     }
-    match (words.has(TIME_BAD) || words.touches(&["geburt", "liefer"]), words.touches(TIME_GOOD)) {
+    match (words.has(TIME_BAD) || words.touches("geburt liefer"), words.touches(TIME_GOOD)) {
         (true, _) => 1,
         (_, true) => 3,
         _ => 2,
@@ -709,69 +306,16 @@ fn time(words: &Words) -> u32 {
 /// What a table holds, by the name of its file.
 pub(super) fn file_says(stem: &str) -> Option<Role> {
     let words = Words::of(stem);
-    const ARTICLES: &[&str] = &[
-        "articles",
-        "article",
-        "items",
-        "item",
-        "products",
-        "product",
-        "catalog",
-        "catalogue",
-        "movies",
-        "books",
-        "games",
-        "artikel",
-        "artikelstamm",
-        "produkte",
-        "produits",
-        "productos",
-        "produtos",
-        "articulos",
-        "meta",
-        "stammdaten",
-        "items",
-        "skus",
-        "assortment",
-    ];
-    const CUSTOMERS: &[&str] = &[
-        "customers",
-        "customer",
-        "users",
-        "user",
-        "clients",
-        "members",
-        "demographics",
-        "kunden",
-        "kundenstamm",
-        "clientes",
-        "usuarios",
-        "utilisateurs",
-        "households",
-        "people",
-        "profiles",
-    ];
-    const PURCHASES: &[&str] = &[
-        "orders",
-        "order",
-        "transactions",
-        "transaction",
-        "events",
-        "purchases",
-        "sales",
-        "interactions",
-        "ratings",
-        "reviews",
-        "clicks",
-        "bestellungen",
-        "verkaufe",
-        "commandes",
-        "ventes",
-        "pedidos",
-        "ventas",
-        "vendas",
-        "lines",
-    ];
+    const ARTICLES: &str = "\
+        articles article items item products product catalog catalogue movies books games \
+        artikel artikelstamm produkte produits productos produtos articulos meta stammdaten skus \
+        assortment";
+    const CUSTOMERS: &str = "\
+        customers customer users user clients members demographics kunden kundenstamm clientes \
+        usuarios utilisateurs households people profiles";
+    const PURCHASES: &str = "\
+        orders order transactions transaction events purchases sales interactions ratings \
+        reviews clicks bestellungen verkaufe commandes ventes pedidos ventas vendas lines";
     // "order_products" and "order_items" are lines of orders.
     if words.has(PURCHASES) {
         Some(Role::Order)
