@@ -17,6 +17,7 @@ pub(super) struct Known {
     /// Newest first.
     pub(super) purchases: Vec<ArticleId>,
     pub(super) purchase_times: Vec<Timestamp>,
+    pub(super) purchase_weights: Vec<f32>,
 }
 
 /// How current a [`Lookup`] is.
@@ -81,12 +82,17 @@ impl From<CustomerRecord> for Known {
     /// model must read the same history here.
     fn from(mut record: CustomerRecord) -> Self {
         let ties = Ties::of(Histories::TIE_SEED, record.id.as_str());
-        record.purchases.chunk_by_mut(|a, b| a.at == b.at).filter(|tied| tied.len() > 1).for_each(|tied| {
-            tied.sort_by_cached_key(|purchase| std::cmp::Reverse(ties.place(purchase.article.as_str())));
-        });
-        let purchases = record.purchases.into_iter().map(|purchase| (purchase.article, purchase.at));
-        let (purchases, purchase_times) = purchases.unzip();
-        Self { attributes: record.attributes, purchases, purchase_times }
+        record
+            .purchases
+            .chunk_by_mut(|a, b| (a.at, a.millis) == (b.at, b.millis))
+            .filter(|tied| tied.len() > 1)
+            .for_each(|tied| {
+                tied.sort_by_cached_key(|purchase| std::cmp::Reverse(ties.place(purchase.article.as_str())));
+            });
+        let purchase_times = record.purchases.iter().map(|purchase| purchase.at).collect();
+        let purchase_weights = record.purchases.iter().map(|purchase| purchase.weight).collect();
+        let purchases = record.purchases.into_iter().map(|purchase| purchase.article).collect();
+        Self { attributes: record.attributes, purchases, purchase_times, purchase_weights }
     }
 }
 
@@ -121,6 +127,24 @@ mod tests {
     use crate::{dataset::TimeUnit, features::testing, store::PurchaseRecord};
 
     #[test]
+    fn milliseconds_order_a_history_and_weights_stay_with_their_purchases() {
+        let purchase = |article: &str, millis, weight| PurchaseRecord {
+            article: ArticleId::parse(article).unwrap(),
+            at: Timestamp(7),
+            millis,
+            weight,
+        };
+        for articles in [["a", "b", "c"], ["c", "b", "a"], ["b", "c", "a"]] {
+            let [newest, middle, oldest] = articles;
+            let purchases = vec![purchase(newest, 900, 2.0), purchase(middle, 500, 0.5), purchase(oldest, 20, 1.0)];
+            let id = CustomerId::parse("x").unwrap();
+            let known = Known::from(CustomerRecord { id, attributes: store::Attributes::new(), purchases });
+            assert_eq!(known.purchases.iter().map(ArticleId::as_str).collect::<Vec<_>>(), articles);
+            assert_eq!(known.purchase_weights, [2.0, 0.5, 1.0]);
+        }
+    }
+
+    #[test]
     fn a_history_is_read_in_the_order_it_was_trained_in() {
         let mut dataset = testing::shop(3, 9, 4, 60, TimeUnit::Second);
         // Few moments, so that most purchases share theirs.
@@ -130,6 +154,8 @@ mod tests {
             let purchase = |&row: &u32| PurchaseRecord {
                 article: ArticleId::parse(dataset.articles.ids.get(dataset.purchases.article[row as usize])).unwrap(),
                 at: dataset.purchases.time[row as usize],
+                millis: 0,
+                weight: 1.0,
             };
             let trained: Vec<PurchaseRecord> = histories.of_customer(customer).iter().rev().map(purchase).collect();
             let mut purchases = trained.clone();

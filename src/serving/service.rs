@@ -197,7 +197,7 @@ impl Service {
                     attributes,
                     purchases: known.map_or(&[], |known| &known.purchases),
                     purchase_times: known.map_or(&[], |known| &known.purchase_times),
-                    purchase_weights: &[],
+                    purchase_weights: known.map_or(&[], |known| &known.purchase_weights),
                     session,
                 }),
                 CallSubject::Article(id) => Subject::Article(id),

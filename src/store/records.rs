@@ -40,10 +40,14 @@ pub struct CustomerRecord {
     pub purchases: Vec<PurchaseRecord>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PurchaseRecord {
     pub article: ArticleId,
     pub at: Timestamp,
+    /// Milliseconds after `at`, below 1,000.
+    pub millis: u16,
+    /// How much it counts: the weight of its event, times its quantity.
+    pub weight: f32,
 }
 
 /// A registered bundle.

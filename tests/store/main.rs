@@ -52,6 +52,6 @@ on_both_databases! {
         versions_are_listed_newest_first activation_answers_what_it_replaces rollback_walks_back_one_at_a_time
         errors_name_the_model one_is_active_whoever_races a_watcher_sees_changes;
     sales:
-        purchases_count_less_with_age a_date_in_the_future_makes_nothing_old
+        purchases_count_less_with_age purchases_count_by_their_weight a_date_in_the_future_makes_nothing_old
         an_import_is_told_by_the_revision_of_purchases;
 }

@@ -4,7 +4,7 @@ use crate::support::{self, Database};
 use std::collections::BTreeMap;
 use vitrine::{
     dataset::{Dataset, Entities, Purchases},
-    domain::Timestamp,
+    domain::{CustomerId, Timestamp},
     store::{self, Import, SalesWindow},
 };
 
@@ -52,6 +52,18 @@ pub async fn purchases_count_less_with_age(db: &Database) {
     let expected = [("a", 1.0), ("b", 1.0 + 0.5 + 0.353_553), ("d", 0.001_046)];
     assert_close(&sales(db, 9_999).await, &expected);
     assert_close(&sales(db, 1_000).await, &expected);
+}
+
+pub async fn purchases_count_by_their_weight(db: &Database) {
+    let mut dataset = shop(&[("a", 1_000), ("b", 1_000), ("b", 1_000)]);
+    dataset.purchases.weight = vec![3.0, 1.0, 0.25];
+    store::import(&db.url, &support::patient(), &Import::new(&dataset, "one")).await.unwrap();
+    assert_close(&sales(db, 1_000).await, &[("a", 3.0), ("b", 1.25)]);
+    let id = CustomerId::parse("somebody").unwrap();
+    let customer = db.store.customer(&id, 10).await.unwrap().unwrap();
+    let mut weights: Vec<f32> = customer.purchases.iter().map(|purchase| purchase.weight).collect();
+    weights.sort_by(f32::total_cmp);
+    assert_eq!(weights, [0.25, 1.0, 3.0]);
 }
 
 pub async fn a_date_in_the_future_makes_nothing_old(db: &Database) {

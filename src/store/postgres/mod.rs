@@ -161,10 +161,10 @@ impl Store for Postgres {
     async fn customer(&self, id: &CustomerId, purchases: usize) -> Result<Option<CustomerRecord>, StoreError> {
         // One statement, so customer and purchases are of one moment: at least one row for a known customer.
         const SELECT: &str = "
-            SELECT c.attributes::text, p.at, a.id
+            SELECT c.attributes::text, p.at, a.id, p.weight
             FROM customers c
             LEFT JOIN (
-                SELECT at, article FROM purchases WHERE customer = (SELECT key FROM customers WHERE id = $1)
+                SELECT at, article, weight FROM purchases WHERE customer = (SELECT key FROM customers WHERE id = $1)
                 ORDER BY at DESC, article DESC LIMIT $2
             ) p ON true
             LEFT JOIN articles a ON a.key = p.article
@@ -181,9 +181,11 @@ impl Store for Postgres {
             let (Some(at), Some(article)) = (row.try_get::<Option<OffsetDateTime>, _>(1)?, row.try_get(2)?) else {
                 break;
             };
+            let millis = at.millisecond();
             let at = u32::try_from(at.unix_timestamp()).map_err(|error| unreadable(&what(), &error))?;
             let article = ArticleId::parse(article).map_err(|error| unreadable(&what(), &error))?;
-            purchases.push(PurchaseRecord { article, at: Timestamp(at) });
+            let weight = row.try_get::<Option<f32>, _>(3)?.unwrap_or(1.0);
+            purchases.push(PurchaseRecord { article, at: Timestamp(at), millis, weight });
         }
         Ok(Some(CustomerRecord { id: id.clone(), attributes, purchases }))
     }

@@ -13,7 +13,9 @@ const SALES: &str = "
     WITH latest AS (SELECT max(at) AS at FROM purchases WHERE at <= to_timestamp($1))
     SELECT a.id, s.sales
     FROM (
-        SELECT p.article, sum(power(2.0, -least(greatest(extract(epoch FROM l.at - p.at)::float8, 0) / $2, 500))) AS sales
+        SELECT p.article, sum(
+            coalesce(p.weight, 1) * power(2.0, -least(greatest(extract(epoch FROM l.at - p.at)::float8, 0) / $2, 500))
+        ) AS sales
         FROM purchases p, latest l
         WHERE p.at > l.at - make_interval(secs => $3)
         GROUP BY p.article

@@ -167,10 +167,10 @@ impl Store for Sqlite {
     async fn customer(&self, id: &CustomerId, purchases: usize) -> Result<Option<CustomerRecord>, StoreError> {
         // One statement, so customer and purchases are of one moment: at least one row for a known customer.
         const SELECT: &str = "
-            SELECT c.attributes, p.at, a.id
+            SELECT c.attributes, p.at, a.id, p.millis, p.weight
             FROM customers c
             LEFT JOIN (
-                SELECT at, millis, article FROM purchases WHERE customer = (SELECT key FROM customers WHERE id = $1)
+                SELECT at, millis, article, weight FROM purchases WHERE customer = (SELECT key FROM customers WHERE id = $1)
                 ORDER BY at DESC, millis DESC, article DESC LIMIT $2
             ) p ON true
             LEFT JOIN articles a ON a.key = p.article
@@ -186,7 +186,9 @@ impl Store for Sqlite {
             let (Some(at), Some(article)) = (row.try_get::<Option<i64>, _>(1)?, row.try_get(2)?) else { break };
             let at = u32::try_from(at).map_err(|error| unreadable(&what(), &error))?;
             let article = ArticleId::parse(article).map_err(|error| unreadable(&what(), &error))?;
-            purchases.push(PurchaseRecord { article, at: Timestamp(at) });
+            let millis = u16::try_from(row.try_get::<i64, _>(3)?).map_err(|error| unreadable(&what(), &error))?;
+            let weight = row.try_get::<Option<f64>, _>(4)?.map_or(1.0, |weight| weight as f32);
+            purchases.push(PurchaseRecord { article, at: Timestamp(at), millis, weight });
         }
         Ok(Some(CustomerRecord { id: id.clone(), attributes, purchases }))
     }

@@ -13,12 +13,12 @@ use sqlx::Row;
 const SALES: &str = "
     WITH latest AS (SELECT max(at) AS at FROM purchases WHERE at <= $1),
     ages AS (
-        SELECT p.article, max(l.at - p.at, 0) / $2 AS h
+        SELECT p.article, coalesce(p.weight, 1.0) AS weight, max(l.at - p.at, 0) / $2 AS h
         FROM purchases p, latest l
         WHERE p.at > l.at - $3
     ),
-    parts AS (SELECT article, min(CAST(h AS INTEGER), 60) AS n, h - CAST(h AS INTEGER) AS f FROM ages)
-    SELECT a.id, sum((1.0 - f * (0.693147 - f * (0.240227 - f * (0.055504 - f * 0.009618)))) / (1 << n))
+    parts AS (SELECT article, weight, min(CAST(h AS INTEGER), 60) AS n, h - CAST(h AS INTEGER) AS f FROM ages)
+    SELECT a.id, sum(weight * (1.0 - f * (0.693147 - f * (0.240227 - f * (0.055504 - f * 0.009618)))) / (1 << n))
     FROM parts JOIN articles a ON a.key = parts.article
     GROUP BY article";
 
