@@ -8,7 +8,11 @@ use super::{Data, ExperimentError, NewRun, Outcome, Runs, Status, Table, number}
 use crate::{
     bundle::{self, Listed, MeasuredState, Measurement, MetricsRow, RowKind, Verdict},
     dataset::{Split, TimeUnit},
-    evaluation::{Measured, baselines, verdict},
+    evaluation::{
+        Measured,
+        baselines::{self, Ease, Ials},
+        verdict,
+    },
     training::{self, Refit, Trained, Trainer, TrainingConfig},
 };
 use std::{collections::BTreeMap, path::Path, time::Instant};
@@ -90,7 +94,8 @@ impl Selection<'_> {
             let errors: Vec<String> = candidates.into_iter().filter_map(|c| c.validated.error).collect();
             return Err(ExperimentError::Input(format!("no model could be trained: {}", errors.join("; "))));
         };
-        let baselines = self.data.validate_baselines(first, &baselines::NAMES)?;
+        let names = quick_baselines(self.data.dataset.articles.len());
+        let baselines = self.data.validate_baselines(first, &names)?;
         let verdict = verdict(measured, &baselines, metric);
         let mut others: Vec<Validated> =
             baselines.into_iter().map(|measured| Validated { row: measured.row, error: None }).collect();
@@ -214,6 +219,12 @@ fn finished(outcome: training::Outcome) -> Result<Box<Trained>, ExperimentError>
         training::Outcome::Finished(trained) => Ok(trained),
         training::Outcome::Interrupted(_) => Err(ExperimentError::Input("the training was stopped".to_owned())),
     }
+}
+
+/// The baselines that take seconds on a catalogue of this size: a comparison should not take longer than the models.
+fn quick_baselines(articles: usize) -> Vec<&'static str> {
+    let slow = |name: &str| name == Ease::NAME && articles > 8_000 || name == Ials::NAME && articles > 40_000;
+    baselines::NAMES.into_iter().filter(|name| !slow(name)).collect()
 }
 
 /// The configuration with the questions of the first.

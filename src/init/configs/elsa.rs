@@ -19,13 +19,15 @@ pub(super) fn proposal(wanted: &Wanted<'_>) -> Proposal {
         501..=5_000 => 128,
         _ => 256,
     };
-    let epochs = wanted.epochs(shop.purchases / 4, 5, 40);
     // A step costs much the same for 64 customers as for 512: few customers want small steps.
     let batch = match shop.pairs {
         0..=2_000 => 64,
         2_001..=20_000 => 256,
         _ => 512,
     };
+    // A step turns the whole table, so an epoch costs steps times articles times width.
+    let cost = shop.pairs.div_ceil(batch) * shop.articles * dim;
+    let epochs = (wanted.effort.table_budget() / cost.max(1)).clamp(5, 40);
     let config = format!(
         "# ELSA, a linear autoencoder: articles that the same customers buy are near to each other, whatever the order.\n\
          # {why}. It trains in seconds.\n\n\

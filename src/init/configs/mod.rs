@@ -46,6 +46,14 @@ impl Effort {
         }
     }
 
+    /// Numbers of an item table that ELSA may turn in all its epochs together.
+    fn table_budget(self) -> usize {
+        match self {
+            Self::Usual => 30_000_000_000,
+            Self::Quick => 4_500_000_000,
+        }
+    }
+
     /// Cases that judge an epoch, and the finished model.
     fn cases(self) -> usize {
         match self {

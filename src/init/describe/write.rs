@@ -157,7 +157,10 @@ impl Text<'_> {
             }
         }
         if !entities.shared && entities.coverage < ALL {
-            let why = format!("{} of the ids in purchases have a row; the others stay", percent(entities.coverage));
+            let why = match table.whole {
+                true => format!("{} of the ids in purchases have a row; the others stay", percent(entities.coverage)),
+                false => "the sample of this file does not have every id; ids without a row stay".to_owned(),
+            };
             section.line("unknown", &quoted("add"), &why);
         }
         if entities.shared {
