@@ -5,7 +5,7 @@ use super::{EvaluationError, Scorer};
 use crate::{
     bundle::RowKind,
     counters::PersonalFrequency,
-    dataset::{Case, Dataset, Histories, TimeUnit},
+    dataset::{Case, Dataset, Histories},
 };
 
 /// Scores stand for places: own articles have whole numbers from 2 on, all others a share of the
@@ -35,16 +35,13 @@ impl<'a> FrequencyScorer<'a> {
         Self { name: name.to_owned(), personal, popularity, dataset, histories }
     }
 
-    /// The customer's own articles at the moment of a case. What was bought at that very moment is
-    /// not known, as in serving, unless time is an order only.
+    /// The customer's own articles by what the case knows, as the baselines count them.
     fn own(&self, case: &Case) -> Vec<(u32, f32)> {
         let purchases = &self.dataset.purchases;
-        let dated = self.dataset.time_unit != TimeUnit::Position;
         let known = &self.histories.of_customer(case.customer)[..case.known as usize];
-        let known = known.iter().filter(|&&row| !dated || purchases.time[row as usize] != case.at);
         let bought =
             |&row: &u32| (purchases.article[row as usize], purchases.time[row as usize], purchases.weight_of(row));
-        self.personal.scores(known.map(bought), case.at)
+        self.personal.scores(known.iter().map(bought), case.at)
     }
 }
 
@@ -75,7 +72,7 @@ impl Scorer for FrequencyScorer<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{domain::Timestamp, features::testing};
+    use crate::{dataset::TimeUnit, domain::Timestamp, features::testing};
 
     #[test]
     fn own_articles_come_first_and_popular_ones_after_them() {
@@ -92,9 +89,9 @@ mod tests {
         let case =
             |customer, known, day| Case { customer, at: Timestamp(day * Timestamp::DAY), known, relevant: vec![0] };
         let mut scores = [f32::NAN; 15];
-        scorer.score(&[case(0, 4, 31), case(1, 1, 31), case(0, 3, 30)], &mut scores).unwrap();
+        scorer.score(&[case(0, 3, 31), case(1, 1, 31), case(0, 2, 30)], &mut scores).unwrap();
         let never = f32::NEG_INFINITY;
-        assert_eq!(scores[..5], [0.25, 2.0, 1.0, 3.0, never], "article 0 is bought at the very moment");
+        assert_eq!(scores[..5], [0.25, 2.0, 1.0, 3.0, never], "article 0 is not known yet");
         assert_eq!(scores[5..10], [0.25, 0.0, 1.0, 0.5, never], "an article that is never recommended, own or not");
         assert_eq!(scores[10..], [0.25, 3.0, 1.0, 2.0, never], "a day before, the latest purchase counts most");
     }

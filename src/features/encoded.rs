@@ -3,7 +3,7 @@
 use super::encoder::{Filled, Plan};
 use super::{Encoder, EntityRow};
 use crate::{
-    dataset::{Case, Dataset, Entities, Histories, TimeUnit},
+    dataset::{Case, Dataset, Entities, Histories},
     domain::Timestamp,
 };
 use rayon::prelude::*;
@@ -41,20 +41,15 @@ impl<'a> EncodedCustomers<'a> {
         Self { encoder, dataset, histories, lasting, items }
     }
 
-    /// Fills one row of query tower inputs ([`Encoder::query_widths`] long). Known purchases of the very moment of the
-    /// query (the same day where time is known by the day) are left out of the history, unless time is an order only.
+    /// Fills one row of query tower inputs ([`Encoder::query_widths`] long).
     ///
     /// # Panics
     /// When the customer or so many known purchases don't exist, or the slices have other lengths.
     pub fn fill(&self, moment: &Moment, indices: &mut [i64], numbers: &mut [f32]) {
         self.lasting.fill(moment.customer as usize, indices, numbers);
-        let mut known = &self.histories.of_customer(moment.customer)[..moment.known as usize];
-        // What was bought at the very moment is one basket: its order in the data is made up, and at a real query none of
-        // it is known. Without this, a tie broken by article id would let a model read the next id off the last one.
-        if self.dataset.time_unit != TimeUnit::Position {
-            let same = |row: &u32| self.dataset.purchases.time[*row as usize] == moment.at;
-            known = &known[..known.len() - known.iter().rev().take_while(|row| same(row)).count()];
-        }
+        // A model knows what the baselines beside it know. Ties are drawn by a hash, so purchases of the very moment give
+        // no hint of the next one's id.
+        let known = &self.histories.of_customer(moment.customer)[..moment.known as usize];
         let purchases = &self.dataset.purchases;
         let bought = |&row: &u32| (self.items[purchases.article[row as usize] as usize], purchases.time[row as usize]);
         let history = known.iter().rev().map(bought).filter(|&(item, _)| item != u32::MAX);

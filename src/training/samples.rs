@@ -5,7 +5,7 @@ use super::{
     config::TrainingConfig,
 };
 use crate::{
-    dataset::{Dataset, Histories, NO_NEGATIVE},
+    dataset::{Dataset, Histories, NO_NEGATIVE, TimeUnit},
     features::{EncodedCustomers, EncodedItems, Encoder, Encoding, Moment, TowerSchema},
     model::{Inputs, StepBatch},
 };
@@ -206,14 +206,21 @@ impl Side {
     }
 }
 
-/// Purchases with their positions in their customers' histories; [`EncodedCustomers::fill`] leaves out what was bought at the
-/// same moment.
+/// Purchases with how many of their customers' earlier ones were known: purchases of one moment do not know each other, because
+/// a customer who asks for recommendations has not bought the basket yet.
 fn known_before(dataset: &Dataset, histories: &Histories, rows: &[u32]) -> Vec<(u32, u32)> {
-    let mut position = vec![0u32; dataset.purchases.len()];
+    let time = &dataset.purchases.time;
+    let tied = |a: u32, b: u32| dataset.time_unit != TimeUnit::Position && time[a as usize] == time[b as usize];
+    let mut known = vec![0u32; dataset.purchases.len()];
     for customer in 0..histories.customers() as u32 {
-        for (at, &row) in histories.of_customer(customer).iter().enumerate() {
-            position[row as usize] = at as u32;
+        let history = histories.of_customer(customer);
+        let mut basket = 0;
+        for (at, &row) in history.iter().enumerate() {
+            if !tied(history[basket], row) {
+                basket = at;
+            }
+            known[row as usize] = basket as u32;
         }
     }
-    rows.iter().map(|&row| (row, position[row as usize])).collect()
+    rows.iter().map(|&row| (row, known[row as usize])).collect()
 }

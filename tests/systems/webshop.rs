@@ -57,6 +57,7 @@ fn train(dataset: &dataset::Dataset, home: &Path, config: &TrainingConfig) -> Bu
     match job.train(run, &home.join("models"), false).unwrap() {
         Ended::Bundle(path) => Bundle::open(&path).unwrap(),
         Ended::Interrupted(path) => panic!("stopped at {}", path.display()),
+        Ended::Gated(verdict) => panic!("a gate was not asked for: {verdict}"),
     }
 }
 

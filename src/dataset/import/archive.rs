@@ -95,7 +95,7 @@ impl Archive {
     /// The bytes of the member of this name.
     #[cfg(feature = "trainer")]
     pub fn table(&self, name: &str) -> Result<Option<Input>, DatasetError> {
-        self.members.iter().find(|member| member.name == name).map(|member| self.input(member)).transpose()
+        self.members.iter().position(|member| member.name == name).map(|index| self.input(index)).transpose()
     }
 
     /// Leaves only the members that a description wants: those of its pattern, else all that can be read.

@@ -8,7 +8,6 @@ use super::plan::{EntityPlan, Header, Plan, PurchasePlan};
 use super::rentals;
 use super::rows::TablePlan;
 use std::{
-    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };

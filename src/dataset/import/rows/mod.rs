@@ -15,7 +15,7 @@ pub(super) use condition::Condition;
 pub(super) use fill_down::{Above, FillDownPlan};
 pub(super) use join::{JoinPlan, Joined, read_joined};
 pub(super) use split::{SplitPlan, elements};
-pub(super) use tally::{CellGroup, NotCounted, Tally, Unused};
+pub(super) use tally::{NotCounted, Tally, Unused};
 
 use super::block::{self, Block};
 use super::error::{DatasetError, Fault, Place, Reason, shortened};
@@ -190,11 +190,6 @@ impl<'t> Rows<'t> {
             None => Some(column),
             Some(added) => self.added[added].1,
         }
-    }
-
-    /// Whether the rows of a block depend on the blocks before it.
-    pub fn needs_above(&self) -> bool {
-        self.fill_down.is_some()
     }
 
     /// What the rows behind a block find above them.
