@@ -46,7 +46,7 @@ pub struct Contents<'a> {
 
 /// What ranks the items.
 pub enum RankingContents<'a> {
-    Towers(TowerContents<'a>),
+    Towers(Box<TowerContents<'a>>),
     Frequency(FrequencySettings),
 }
 

@@ -129,13 +129,13 @@ mod tests {
             data_fingerprint: "",
             provenance: Default::default(),
             metrics: &[],
-            ranking: RankingContents::Towers(TowerContents {
+            ranking: RankingContents::Towers(Box::new(TowerContents {
                 metric: Metric::Dot,
                 index: IndexParameters { m: 8, ef_construction: 20, ef_search: 20 },
                 query_tower: graph("query", history).into(),
                 item_tower: graph("item", id),
                 items: vectors,
-            }),
+            })),
             popularity: &[1.0; 4],
             golden: Golden { queries: vec![golden], items: vec![] },
         };

@@ -114,7 +114,7 @@ fn parameters(encoding: &Encoding) -> Result<(), String> {
         }
         Encoding::Number { mean, std, range } => {
             // `clamp` panics on an empty range and on NaN.
-            if let Some((least, most)) = range.filter(|(least, most)| !(least <= most)) {
+            if let Some((least, most)) = range.filter(|(least, most)| least.is_nan() || most.is_nan() || least > most) {
                 return Err(format!("`range` from {least} to {most} is empty"));
             }
             if !(mean.is_finite() && std.is_finite() && std > 0.0) {

@@ -57,13 +57,13 @@ impl Trainer<'_> {
         let schema = trained.encoder.schema();
         let queries = samples.query_rows(self.golden_moments());
         let vectors = embed(&model.query, &queries);
-        let ranking = RankingContents::Towers(TowerContents {
+        let ranking = RankingContents::Towers(Box::new(TowerContents {
             metric: if self.config.model.normalize { Metric::Cosine } else { Metric::Dot },
             index: self.config.index,
             query_tower: graph("query_tower", &schema.query, &model.query, &query_tables).into(),
             item_tower: graph("item_tower", &schema.item, &model.item, &item_tables),
             items: &items,
-        });
+        }));
         let golden = golden(schema, &queries, &vectors, &all_items, &items);
         self.write(trained, metrics, models, Parts { family: "two-tower", ranking, golden })
     }
@@ -83,13 +83,13 @@ impl Trainer<'_> {
         let vectors = reference_vectors(model, &queries);
         let count = trained.encoder.items();
         let all_items = Inputs { rows: count, indices: (0..count as i64).collect(), numbers: Vec::new() };
-        let ranking = RankingContents::Towers(TowerContents {
+        let ranking = RankingContents::Towers(Box::new(TowerContents {
             metric: Metric::Dot,
             index: self.config.index,
             query_tower: query_graph("query_encoder", model, &tables).into(),
             item_tower: item_graph("item_table", model, &tables),
             items: &items,
-        });
+        }));
         let golden = golden(trained.encoder.schema(), &queries, &vectors, &all_items, &items);
         let family = if self.config.model.family == Family::Lstm { "lstm" } else { "decoder" };
         self.write(trained, metrics, models, Parts { family, ranking, golden })
@@ -109,13 +109,13 @@ impl Trainer<'_> {
         let elsa = self.config.elsa.unwrap_or_default();
         let vectors = elsa::reference_vectors(&table, model.dim(), elsa, &queries);
         let all_items = Inputs { rows: count, indices: (0..count as i64).collect(), numbers: Vec::new() };
-        let ranking = RankingContents::Towers(TowerContents {
+        let ranking = RankingContents::Towers(Box::new(TowerContents {
             metric: Metric::Dot,
             index: self.config.index,
             query_tower: elsa::query_graph("query_encoder", &table, model.dim(), elsa).into(),
             item_tower: elsa::item_graph("item_table", &table, model.dim()),
             items: &items,
-        });
+        }));
         let golden = golden(trained.encoder.schema(), &queries, &vectors, &all_items, &items);
         self.write(trained, metrics, models, Parts { family: "elsa", ranking, golden })
     }

@@ -85,13 +85,13 @@ impl Shop {
             data_fingerprint: "0123",
             provenance: Default::default(),
             metrics: &[],
-            ranking: RankingContents::Towers(TowerContents {
+            ranking: RankingContents::Towers(Box::new(TowerContents {
                 metric: Metric::Cosine,
                 index: IndexParameters { m: 8, ef_construction: 50, ef_search: 50 },
                 query_tower: self.query.tower().into(),
                 item_tower: self.item.tower(),
                 items: &self.items,
-            }),
+            })),
             popularity: &self.popularity,
             golden: self.golden.clone(),
         }

@@ -143,7 +143,7 @@ async fn an_import_leaves_the_schema_as_migrated() {
     succeed(data.path(), &db.url);
     assert_eq!(support::texts(&db.url, columns).await, before);
     assert_eq!(support::texts(&db.url, tables).await, tables_before);
-    assert_eq!(before.len(), 8, "{before:?}");
+    assert_eq!(before.len(), 10, "{before:?}");
 }
 
 #[tokio::test]

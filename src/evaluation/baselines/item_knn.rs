@@ -25,10 +25,13 @@ pub(super) struct Settings {
     pub(super) decay: f32,
 }
 
+/// Articles and how near they are, the nearest first.
+type NearestList = Box<[(u32, f32)]>;
+
 /// Of every article, the nearest others and their similarities, nearest first.
 struct Neighbours {
     shrinkage: f32,
-    lists: Vec<Box<[(u32, f32)]>>,
+    lists: Vec<NearestList>,
 }
 
 impl<'a> ItemKnn<'a> {
@@ -59,7 +62,7 @@ impl Neighbours {
         let norms: Vec<f32> = (0..buyers.rows()).map(|article| norm(&buyers, article)).collect();
         let nearest = || Nearest::new(known.articles(), most);
         let matrices = Matrices { bought: &bought, buyers: &buyers, norms: &norms };
-        let lists: Vec<[Box<[(u32, f32)]>; N]> = (0..buyers.rows())
+        let lists: Vec<[NearestList; N]> = (0..buyers.rows())
             .into_par_iter()
             .map_init(nearest, |nearest, article| nearest.of(article, &matrices, shrinkages))
             .collect();
@@ -102,7 +105,7 @@ impl Nearest {
         article: usize,
         matrices: &Matrices<'_>,
         shrinkages: [f32; N],
-    ) -> [Box<[(u32, f32)]>; N] {
+    ) -> [NearestList; N] {
         let Self { products, touched, similarities, top } = self;
         touched.clear();
         for (customer, own) in matrices.buyers.row(article) {

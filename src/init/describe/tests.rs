@@ -109,7 +109,7 @@ fn events_of_which_few_are_purchases() {
 #[test]
 fn views_count_a_little_where_hardly_anything_is_bought() {
     let event = |at: usize| {
-        let kind = if at % 50 == 7 { "purchase" } else { ["view", "cart"][usize::from(at % 9 == 0)] };
+        let kind = if at % 50 == 7 { "purchase" } else { ["view", "cart"][usize::from(at.is_multiple_of(9))] };
         let article = at % 31;
         let (brand, price) = (["acme", "", "bolt"][article % 3], article * 3);
         format!(
@@ -162,7 +162,7 @@ fn reviews_and_nested_descriptions_as_json_lines() {
         format!(
             r#"{{"main_category": "{}", "title": "Thing {at}", "price": {}, "store": "S{}", "categories": ["c{}", "d"], "details": {{"UPC": "{at}"}}, "parent_asin": "X{at:03}"}}"#,
             ["Beauty", "Care"][at % 2],
-            if at % 4 == 0 { "null".to_owned() } else { format!("{at}.99") },
+            if at.is_multiple_of(4) { "null".to_owned() } else { format!("{at}.99") },
             at % 5,
             at % 3
         )
@@ -249,7 +249,7 @@ fn lines_and_orders_without_dates() {
 fn lines_orders_and_persons() {
     let line = |at: usize| format!("o{:04},1,p{:02},{} 09:45:35,{}.90,3.10", at / 2, at % 40, day(at / 5), 5 + at % 40);
     let order = |at: usize| {
-        let status = if at % 25 == 0 { "canceled" } else { "delivered" };
+        let status = if at.is_multiple_of(25) { "canceled" } else { "delivered" };
         format!("o{at:04},c{at:04},{status},{} 10:56:33,{} 11:00:00", day(at / 3), day(at / 3 + 9))
     };
     let customer = |at: usize| format!("c{at:04},u{:03},0{:04},town {},SP", at % 120, at % 90, at % 8);
