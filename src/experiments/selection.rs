@@ -95,6 +95,13 @@ impl Selection<'_> {
             return Err(ExperimentError::Input(format!("no model could be trained: {}", errors.join("; "))));
         };
         let names = quick_baselines(self.data.dataset.articles.len());
+        let left_out: Vec<&str> = baselines::NAMES.into_iter().filter(|name| !names.contains(name)).collect();
+        if !left_out.is_empty() {
+            eprintln!(
+                "not compared, because they take minutes on so many articles: {}; `vitrine-trainer evaluate` has them",
+                left_out.join(", ")
+            );
+        }
         let baselines = self.data.validate_baselines(first, &names)?;
         let verdict = verdict(measured, &baselines, metric);
         let mut others: Vec<Validated> =
