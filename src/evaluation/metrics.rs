@@ -3,7 +3,7 @@
 /// What a ranking made of one case.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// Positions (from 0, rising) of relevant articles among the first [`DEPTH`].
+    /// Positions (from 0, rising) of relevant articles among the first `DEPTH`, 100.
     pub hits: Vec<usize>,
     /// Position of the first relevant article in the whole ranking; `None` when no relevant one is ranked.
     pub first: Option<usize>,

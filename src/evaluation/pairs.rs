@@ -10,8 +10,8 @@ use crate::{
 /// The loss of the average held-out purchase, in batches in order of time. Lower is better.
 pub const PAIR_LOSS: &str = "pair-loss";
 
-/// Of a customer's held-out purchases, the [`DEPTH`] of highest similarity: the share of those with [`HIT`] or more;
-/// averaged over customers.
+/// The share of a customer's held-out purchases whose similarity is 0.5 or more, among the 500 most similar ones; averaged
+/// over customers.
 pub const SIMILARITY_RECALL: &str = "similarity-recall@500";
 
 const DEPTH: usize = 500;

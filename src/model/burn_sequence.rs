@@ -2,7 +2,7 @@
 //! and the ONNX graphs to, and what trains on a GPU (`DeviceSequenceModel`).
 //!
 //! A batch is padded to its longest sequence ([`Padded`]), tokens first. A token sees none after it, and padding comes after
-//! all tokens: the causal mask keeps it out of attention, and BatchNorm leaves it out by [`Padded::real`].
+//! all tokens: the causal mask keeps it out of attention, and BatchNorm leaves it out by `Padded::real`.
 
 use super::sequence::{
     Activation, DecoderConfig, EncoderConfig, LstmConfig, Packed, Parameter, Positions, SequenceEncoder,

@@ -87,10 +87,10 @@ impl QueryGraph<'_> {
         }
     }
 
-    /// As [`write`].
+    /// As [`write()`].
     ///
     /// # Errors
-    /// As [`write`].
+    /// As [`write()`].
     pub fn write(&self, path: &Path, external_above: usize) -> Result<Vec<PathBuf>, OnnxError> {
         match self {
             Self::Tower(tower) => write(tower, path, external_above),

@@ -7,7 +7,7 @@ use std::fmt::Write;
 /// The whole page.
 ///
 /// # Errors
-/// [`PlotError`] when a plot cannot be drawn.
+/// `PlotError` when a plot cannot be drawn.
 pub fn page(inspection: &Inspection, title: &str) -> Result<String, PlotError> {
     let mut html = head(title);
     overview(&mut html, inspection);

@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What [`Runs::begin`] must be told.
+/// What [`super::Runs::begin`] must be told.
 pub struct NewRun<'a> {
     pub kind: Kind,
     pub name: &'a str,
