@@ -165,7 +165,7 @@ pub enum SplitError {
     OnlyRepeats(usize),
     #[error(transparent)]
     Outlier(Box<Outlier>),
-    #[error("this data knows no dates, only an order: use the protocol `leave-one-out`")]
+    #[error("these purchases have an order but no dates; use the protocol `leave-one-out`")]
     NeedsDates,
 }
 

@@ -40,7 +40,7 @@ pub enum DatasetError {
     #[error("{0} (strict: an import without --strict leaves such rows out and counts them)")]
     Row(Box<Reject>),
     #[error(
-        "{rejected} of {rows} rows of {table} cannot be used, more than the limit of {limit}; nothing was imported. \
+        "{rejected} of {rows} rows of {table} cannot be used, more than the limit of {limit}; nothing has been changed. \
          Mend the files, or go on without these rows with --max-rejects 100%.{examples}"
     )]
     TooManyRejects { table: String, rejected: u64, rows: u64, limit: MaxRejects, examples: String },
