@@ -27,5 +27,5 @@ pub use import::{
 pub(crate) use import::{FileFormat, FileOptions, TableFile, look, look::LIST_END};
 #[cfg(feature = "trainer")]
 pub use negatives::{NO_NEGATIVE, NegativeDraw, Negatives};
-pub use split::{Case, Dropped, Outlier, Protocol, Repeats, Split, SplitError};
+pub use split::{Case, Dropped, Fold, Outlier, Protocol, Repeats, Split, SplitError};
 pub use ties::Ties;

@@ -139,6 +139,15 @@ pub struct Split {
     validation_rows: Vec<u32>,
 }
 
+/// Purchases known, and the cases of the window that follows them: one moment of the past at which
+/// settings can be tried.
+#[derive(Debug)]
+pub struct Fold<'a> {
+    /// Purchase rows before the window, ascending.
+    pub train: &'a [u32],
+    pub cases: Vec<Case>,
+}
+
 /// Cases left out because they ask for nothing that is new to the customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Dropped {
@@ -212,6 +221,33 @@ impl Split {
         rows.extend(&self.validation_rows);
         rows.sort_unstable();
         rows
+    }
+
+    /// The validation window and those of the same length before it, the latest first, at most
+    /// `most`; one week alone tells little about a half-life. Windows in the older half of the
+    /// training time are left out, because little is known before them. Leave-one-out has one fold.
+    pub fn folds(&self, dataset: &Dataset, histories: &Histories, most: usize) -> Vec<Fold<'_>> {
+        let mut folds = Vec::new();
+        if !self.validation.is_empty() && most > 0 {
+            folds.push(Fold { train: &self.train, cases: self.validation.clone() });
+        }
+        let Protocol::Time { test_days, validation_days, repeats } = self.protocol else { return folds };
+        let time = &dataset.purchases.time;
+        let (Some(first), Some(last)) = (time.first(), time.last()) else { return folds };
+        let test = (last.day() + 1).saturating_sub(test_days);
+        let validation = test.saturating_sub(validation_days);
+        let middle = first.day() + validation.saturating_sub(first.day()) / 2;
+        let mut to = validation;
+        while validation_days > 0 && folds.len() < most && to.saturating_sub(validation_days) > middle {
+            let from = to - validation_days;
+            let known = self.train.partition_point(|&row| time[row as usize].day() < from);
+            let (cases, _) = window_cases(dataset, histories, (from, to), repeats);
+            if !cases.is_empty() {
+                folds.push(Fold { train: &self.train[..known], cases });
+            }
+            to = from;
+        }
+        folds
     }
 
     /// The purchases held out for the test, ascending: neither in training nor in validation.
@@ -428,6 +464,25 @@ mod tests {
         assert_eq!(split.validation, [case(0, 13, 1, &[2]), case(2, 13, 0, &[3])]);
         assert_eq!(split.test, [case(0, 15, 2, &[4, 1]), case(1, 15, 1, &[1])]);
         assert_eq!(split.train_and_validation(), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn folds_go_back_window_by_window_to_the_middle_of_the_training_time() {
+        let dataset = dataset(&[(0, 0, 0), (0, 1, 6), (1, 2, 10), (0, 3, 12), (1, 4, 14), (0, 5, 15), (0, 6, 17)]);
+        let split = split(&dataset, Protocol::time(2, 2)).unwrap();
+        let histories = Histories::of(&dataset);
+        let folds = split.folds(&dataset, &histories, 9);
+        let found: Vec<_> = folds.iter().map(|fold| (fold.train.len(), fold.cases.clone())).collect();
+        let expected = [
+            (4, vec![case(0, 14, 3, &[5]), case(1, 14, 1, &[4])]),
+            (3, vec![case(0, 12, 2, &[3])]),
+            (2, vec![case(1, 10, 0, &[2])]),
+        ];
+        assert_eq!(found, expected, "the window of days 8 and 9 is empty, that of 6 and 7 too old");
+        assert_eq!(split.folds(&dataset, &histories, 2).len(), 2);
+        assert_eq!(split.folds(&dataset, &histories, 0).len(), 0);
+        let last = Split::new(&dataset, &histories, Protocol::leave_one_out()).unwrap();
+        assert_eq!(last.folds(&dataset, &histories, 9).len(), 1);
     }
 
     #[test]

@@ -11,6 +11,8 @@
 //!
 //! [`Elsa`] is one item table and a loss in closed form: its kernel needs no matrix of customers by items.
 //!
+//! [`MaskedModel`] is the encoder of item texts that `vitrine-trainer map --text` trains.
+//!
 //! Every kernel cuts its rows into as many fixed pieces as the thread pool has threads and adds partial results in order:
 //! the same seed and thread count give the same bits.
 
@@ -25,6 +27,7 @@ mod assembly;
 mod device_sequence;
 mod drawn_softmax;
 mod elsa;
+mod masked;
 pub(crate) mod matrix;
 mod pairs;
 mod sequence_model;
@@ -40,6 +43,7 @@ pub use assembly::{Assembly, Inputs};
 pub use device_sequence::{DeviceError, DeviceSequenceModel};
 pub use drawn_softmax::{DrawnSoftmax, DrawnWorkspace};
 pub use elsa::{Elsa, ElsaBatch};
+pub use masked::{MaskedBatch, MaskedModel};
 pub use pairs::{LossKind, PairBatch};
 pub use sequence_model::{
     Candidates, DrawnNegatives, SequenceBatch, SequenceModel, SequenceModelConfig, SharedColumns, Tokens, queries,

@@ -32,6 +32,9 @@ pub struct SoftmaxBatch<'a> {
     pub weights: Option<&'a [f32]>,
     /// 1 / temperature.
     pub scale: f32,
+    /// The share of each target that is spread evenly over all columns (label smoothing, Szegedy et
+    /// al. 2016, arXiv:1512.00567), none of which is then masked; 0 for none.
+    pub smoothing: f32,
 }
 
 /// Buffers kept from step to step.
@@ -119,9 +122,16 @@ impl SoftmaxBatch<'_> {
                 let row = &mut logits[i * stride..(i + 1) * stride];
                 // What a wider matrix left behind here might not be finite, and −∞ plus that would be no mask.
                 row[m..].fill(0.0);
-                let softmax = softmax_row(simd, row, bias, self.targets[start + i] as usize);
+                let target = self.targets[start + i] as usize;
+                let lead = if self.smoothing > 0.0 { self.lead(&row[..m], target) } else { 0.0 };
+                let softmax = softmax_row(simd, row, bias, target);
                 let weight = self.weights.map_or(1.0, |w| w[start + i]);
-                *loss += f64::from(weight) * softmax.loss;
+                *loss += f64::from(weight) * (softmax.loss + f64::from(self.smoothing) * lead);
+                if self.smoothing > 0.0 {
+                    let spread = self.smoothing * softmax.sum;
+                    row[..m].iter_mut().for_each(|g| *g -= spread / m as f32);
+                    row[target] += spread;
+                }
                 factors[i] = weight * share * self.scale / softmax.sum;
                 let scaled = &mut scaled_queries[i * dim..(i + 1) * dim];
                 scaled.iter_mut().zip(&queries[i * dim..]).for_each(|(s, q)| *s = q * factors[i]);
@@ -133,6 +143,13 @@ impl SoftmaxBatch<'_> {
             }
             multiply(item_gradients, dim, true, 1.0, by_logits.transposed(), View::new(scaled_queries, rows, dim));
         }
+    }
+
+    /// By how much the target's logit is above the mean of all: what smoothing punishes.
+    fn lead(&self, products: &[f32], target: usize) -> f64 {
+        let logit = |(product, bias): (&f32, &f32)| f64::from(product + bias);
+        let sum: f64 = products.iter().zip(self.bias).map(logit).sum();
+        logit((&products[target], &self.bias[target])) - sum / products.len() as f64
     }
 }
 
@@ -162,6 +179,7 @@ mod tests {
         bias: Vec<f32>,
         weights: Vec<f32>,
         scale: f32,
+        smoothing: f32,
     }
 
     impl Sample {
@@ -176,7 +194,7 @@ mod tests {
                 }
             }
             let weights = (0..n).map(|_| rng.random_range(0.1..2.0)).collect();
-            Self { dim, queries, items, targets, bias, weights, scale: 1.7 }
+            Self { dim, queries, items, targets, bias, weights, scale: 1.7, smoothing: 0.0 }
         }
 
         fn batch(&self) -> SoftmaxBatch<'_> {
@@ -188,7 +206,14 @@ mod tests {
                 bias: &self.bias,
                 weights: Some(&self.weights),
                 scale: self.scale,
+                smoothing: self.smoothing,
             }
+        }
+
+        /// The same with label smoothing, and no column masked.
+        fn smoothed(mut self, smoothing: f32) -> Self {
+            self.bias.iter_mut().filter(|bias| !bias.is_finite()).for_each(|bias| *bias = 0.5);
+            Self { smoothing, ..self }
         }
 
         fn run(&self, simd: Simd) -> (f64, Vec<f32>, Vec<f32>) {
@@ -212,9 +237,14 @@ mod tests {
                 let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
                 let sum: f64 = logits.iter().map(|x| (x - max).exp()).sum();
                 let (target, weight) = (self.targets[i] as usize, f64::from(self.weights[i]) / total);
-                loss += weight * (sum.ln() + max - logits[target]);
+                let smoothing = f64::from(self.smoothing);
                 for j in 0..m {
-                    let p = (logits[j] - max).exp() / sum - f64::from(u8::from(j == target));
+                    let even = if smoothing > 0.0 { smoothing / m as f64 } else { 0.0 };
+                    let wanted = (1.0 - smoothing) * f64::from(u8::from(j == target)) + even;
+                    if wanted > 0.0 {
+                        loss += weight * wanted * (sum.ln() + max - logits[j]);
+                    }
+                    let p = (logits[j] - max).exp() / sum - wanted;
                     for k in 0..d {
                         du[i * d + k] += weight * f64::from(self.scale) * p * f64::from(self.items[j * d + k]);
                         dv[j * d + k] += weight * f64::from(self.scale) * p * f64::from(self.queries[i * d + k]);
@@ -234,9 +264,10 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn loss_and_gradients_are_those_of_the_definition(
-            n in 1usize..600, m in 1usize..90, dim in 1usize..20, spread in 0.01f32..3.0, seed in any::<u64>(),
+            n in 1usize..600, m in 1usize..90, dim in 1usize..20, spread in 0.01f32..3.0, seed in any::<u64>(), smooth: bool,
         ) {
             let sample = Sample::draw(n, m, dim, spread, seed);
+            let sample = if smooth { sample.smoothed(0.2) } else { sample };
             let (loss, du, dv) = sample.plain();
             for simd in Simd::available() {
                 let (got, gu, gv) = sample.run(simd);

@@ -118,7 +118,7 @@ impl TwoTower {
         item.work.embedding_gradient.resize(items.len(), 0.0);
         let (by_query, by_item) = (&mut query.work.embedding_gradient, &mut item.work.embedding_gradient);
         if self.loss == LossKind::Softmax {
-            let loss = SoftmaxBatch { dim, queries, items, targets, bias: &batch.bias, weights, scale };
+            let loss = SoftmaxBatch { dim, queries, items, targets, bias: &batch.bias, weights, scale, smoothing: 0.0 };
             return loss.gradients(by_query, by_item, softmax);
         }
         let loss = PairBatch { dim, queries, items, targets, negatives: &batch.negatives, weights, scale };

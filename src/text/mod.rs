@@ -5,14 +5,19 @@
 //! encoder and of the text, so that the next run only reads it. A feature `{ source = "text", encoding = "vector" }`
 //! then gives the vectors to a tower, whose first layer is the learned projection.
 //!
-//! Knows no training and no HTTP: the server gets the vectors within the bundle and never runs an encoder.
+//! [`LearnedEncoder`] needs no published model: it learns a vocabulary and a small encoder from the texts themselves. It draws
+//! maps (`vitrine-trainer map --text`).
+//!
+//! Knows no HTTP: the server gets the vectors within the bundle and never runs an encoder.
 
 mod bert;
 mod cache;
 mod encoder;
+mod learned;
 mod weights;
 
 pub use encoder::{Pooling, TextEncoder};
+pub use learned::{EpochLoss, LearnedConfig, LearnedEncoder};
 
 use crate::{
     dataset::{Column, Dataset, Entities, Vectors},
@@ -49,7 +54,8 @@ pub struct TextConfig {
     pub cache: PathBuf,
 }
 
-fn hm_columns() -> Vec<String> {
+/// The text columns of the H&M data.
+pub fn hm_columns() -> Vec<String> {
     [
         "prod_name",
         "product_type_name",
@@ -84,7 +90,9 @@ pub enum TextError {
     Missing { dir: PathBuf, file: &'static str },
     #[error("{}: {detail}", path.display())]
     Encoder { path: PathBuf, detail: String },
-    #[error("`text.columns`: the articles have no column `{column}`; they have {available}")]
+    #[error(
+        "the text columns (`text.columns`, `--columns`): the articles have no column `{column}`; they have {available}"
+    )]
     NoColumn { column: String, available: String },
     #[error("`text`: {0}")]
     Config(String),
@@ -117,7 +125,10 @@ pub fn attach(dataset: &mut Dataset, config: &TextConfig) -> Result<(), TextErro
 }
 
 /// The text of every article: its values of the columns, in their order, joined by spaces.
-fn texts(articles: &Entities, columns: &[String]) -> Result<Vec<String>, TextError> {
+///
+/// # Errors
+/// A column that the articles do not have, or none.
+pub fn texts(articles: &Entities, columns: &[String]) -> Result<Vec<String>, TextError> {
     let column = |name: &String| {
         articles.column(name).ok_or_else(|| TextError::NoColumn {
             column: name.clone(),

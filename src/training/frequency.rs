@@ -20,6 +20,10 @@ use std::collections::BTreeMap;
 /// Requests in `golden.json`, the first of them without a history.
 const GOLDEN: usize = 8;
 
+/// Validation windows that the settings are chosen on, at most: the best half-life of one week is
+/// often not that of the next.
+const FOLDS: usize = 4;
+
 /// Hits of a golden request.
 const GOLDEN_HITS: usize = 20;
 
@@ -37,14 +41,18 @@ pub(super) fn popularity(dataset: &Dataset, rows: &[u32], counting: &Popularity)
 }
 
 impl Trainer<'_> {
-    /// Chooses the settings on the validation purchases, the half-life of the customer's own first
-    /// and then that of popularity behind it. Without validation purchases the first of each list
-    /// counts.
+    /// Chooses the settings on the validation window and up to three earlier ones of its length, the
+    /// half-life of the customer's own purchases first and then that of popularity behind it. Without
+    /// validation purchases the first of each list counts.
     pub(super) fn choose_frequency(&self, config: &FrequencyConfig) -> Result<Outcome, TrainingError> {
         let io = |source| TrainingError::Io { path: self.directory.clone(), source };
         std::fs::create_dir_all(&self.directory).map_err(io)?;
         let train = self.window(self.split.train.clone())?;
-        let cases = spaced(&self.split.validation, self.config.training.evaluation_cases);
+        let mut folds = Vec::new();
+        for fold in self.split.folds(self.dataset, self.histories, FOLDS) {
+            let cases = spaced(&fold.cases, self.config.training.evaluation_cases);
+            folds.push((self.window(fold.train.to_vec())?, cases));
+        }
         let first = |days: &[f32]| days.first().copied().and_then(half_life);
         let mut settings = FrequencySettings {
             half_life_days: first(&config.half_life_days),
@@ -52,12 +60,11 @@ impl Trainer<'_> {
             popularity_window_days: config.popularity_window_days,
         };
         let mut validation = None;
-        if !cases.is_empty() {
+        if !folds.is_empty() {
             let mut search = Search {
                 trainer: self,
                 metrics: MetricsFile::open(&self.directory.join("metrics.jsonl"), false, self.observe)?,
-                rows: &train,
-                cases: &cases,
+                folds,
                 tried: 0,
             };
             let own = config.half_life_days.iter().map(|&days| half_life(days));
@@ -93,46 +100,57 @@ impl Trainer<'_> {
 struct Search<'a> {
     trainer: &'a Trainer<'a>,
     metrics: MetricsFile<'a>,
-    rows: &'a [u32],
-    cases: &'a [Case],
+    /// What is known before each window, and its cases; the latest window first.
+    folds: Vec<(Vec<u32>, Vec<Case>)>,
     tried: u32,
 }
 
 impl Search<'_> {
-    /// The best of the candidates by the configured metric, the earlier of two that are alike, and
-    /// its value.
+    /// The best of the candidates by the mean of the configured metric over the windows, the earlier
+    /// of two that are alike, and its value on the latest window.
     fn best(
         &mut self,
         candidates: Vec<FrequencySettings>,
         fallback: FrequencySettings,
     ) -> Result<(FrequencySettings, f64), TrainingError> {
-        let mut best = (fallback, f64::NEG_INFINITY);
+        let (mut best, mut latest, mut highest) = (fallback, f64::NEG_INFINITY, f64::NEG_INFINITY);
         for candidate in candidates {
-            let value = self.value(&candidate)?;
-            if value > best.1 {
-                best = (candidate, value);
+            let values = self.values(&candidate)?;
+            let mean = values.iter().sum::<f64>() / values.len() as f64;
+            if mean > highest {
+                (best, latest, highest) = (candidate, values[0], mean);
             }
         }
-        Ok(best)
+        Ok((best, latest))
     }
 
-    fn value(&mut self, settings: &FrequencySettings) -> Result<f64, TrainingError> {
+    /// The configured metric on each window, the latest first.
+    fn values(&mut self, settings: &FrequencySettings) -> Result<Vec<f64>, TrainingError> {
         let Trainer { config, dataset, histories, split, .. } = self.trainer;
-        let scorer = self.trainer.frequency_scorer(settings, self.rows);
-        let evaluation = Evaluation { dataset, histories, protocol: split.protocol, cases: self.cases };
-        let row = evaluation.row(&scorer)?;
-        self.tried += 1;
-        let mut line = json!({ "stage": "search", "candidate": self.tried, "settings": settings });
-        if let Some(line) = line.as_object_mut() {
-            line.extend(row.metrics.iter().map(|(name, value)| (name.clone(), json!(value))));
-        }
-        self.metrics.line(&line)?;
         let metric = &config.training.metric;
-        let value = row.metrics.get(metric).copied().unwrap_or(0.0);
+        let mut values = Vec::new();
+        self.tried += 1;
+        for (window, (rows, cases)) in self.folds.iter().enumerate() {
+            let scorer = self.trainer.frequency_scorer(settings, rows);
+            let row = Evaluation { dataset, histories, protocol: split.protocol, cases }.row(&scorer)?;
+            values.push(row.metrics.get(metric).copied().unwrap_or(0.0));
+            let mut line = json!({
+                "stage": "search",
+                "candidate": self.tried,
+                "window": window,
+                "settings": settings,
+            });
+            if let Some(line) = line.as_object_mut() {
+                line.extend(row.metrics.iter().map(|(name, value)| (name.clone(), json!(value))));
+            }
+            self.metrics.line(&line)?;
+        }
         let days = |days: Option<f32>| days.map_or("none".to_owned(), |days| format!("{days} days"));
         let (own, popular) = (days(settings.half_life_days), days(settings.popularity_half_life_days));
-        eprintln!("  half-life {own}, of popularity {popular}: validation {metric} {value:.4}");
-        Ok(value)
+        let shown: Vec<String> = values.iter().map(|value| format!("{value:.4}")).collect();
+        let windows = if shown.len() > 1 { " (latest window first)" } else { "" };
+        eprintln!("  half-life {own}, of popularity {popular}: validation {metric} {}{windows}", shown.join(", "));
+        Ok(values)
     }
 }
 

@@ -87,6 +87,7 @@ impl Scorer for Personal<'_> {
 
 impl<'a> Tunable<'a> for Personal<'a> {
     type Settings = Settings;
+    const FOLDS: usize = 4;
     const USUAL: Settings = Settings { half_life_days: Some(90.0), fill_half_life_days: Some(30.0) };
 
     fn candidates(known: Known<'a>) -> impl Iterator<Item = Self> {

@@ -84,6 +84,7 @@ delegate!(Recent, Decayed);
 
 impl Tunable<'_> for Recent {
     type Settings = u32;
+    const FOLDS: usize = 4;
     const USUAL: u32 = 7;
 
     fn candidates(known: Known<'_>) -> impl Iterator<Item = Self> {
@@ -102,6 +103,7 @@ impl Tunable<'_> for Recent {
 
 impl Tunable<'_> for Decayed {
     type Settings = f32;
+    const FOLDS: usize = 4;
     const USUAL: f32 = 30.0;
 
     fn candidates(known: Known<'_>) -> impl Iterator<Item = Self> {

@@ -1,4 +1,4 @@
-//! The items of a bundle as a picture: t-SNE (van der Maaten & Hinton 2008) of their vectors in two dimensions.
+//! The items of a bundle, or the articles by their texts, as a picture: t-SNE (van der Maaten & Hinton 2008) of their vectors in two dimensions.
 //!
 //! The same bundle, sample and seed give the same map: neighbours are exact, and the layout runs on one thread because
 //! sums of many threads differ in their last bits.
@@ -65,20 +65,9 @@ impl ItemMap {
         let ids = bundle.encoder().vocabularies().get(source::ARTICLE_ID);
         let ids = ids.ok_or_else(|| ExperimentError::Input("the bundle names no articles".to_owned()))?;
         let all = bundle.manifest().items;
-        if all.min(options.sample) < LEAST_ITEMS {
-            return Err(ExperimentError::Input(format!(
-                "a map needs at least {LEAST_ITEMS} items, not {}",
-                all.min(options.sample)
-            )));
-        }
         let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
-        let items: Vec<u32> = if all > options.sample {
-            let mut sample = rand::seq::index::sample(&mut rng, all, options.sample).into_vec();
-            sample.sort_unstable();
-            sample.into_iter().map(|item| item as u32).collect()
-        } else {
-            (0..all as u32).collect()
-        };
+        let items: Vec<u32> = (0..all as u32).collect();
+        let items = sample(items, options.sample, &mut rng)?;
         let articles = dataset.map(|dataset| &dataset.articles);
         let rows: Vec<Option<usize>> =
             items.iter().map(|&item| articles?.ids.find(ids.get(item)).map(|row| row as usize)).collect();
@@ -107,6 +96,40 @@ impl ItemMap {
         let positions = layout::tsne(&vectors, &mut rng)?;
         let manifest = bundle.manifest();
         let title = format!("{} {}: {} of {all} items", manifest.name, manifest.version, items.len());
+        Ok(Self { title, colouring, labels, positions })
+    }
+
+    /// Lays out the articles by one vector each, `articles × dim`, of what their texts say. Vectors of
+    /// zeros are left out: articles without a text.
+    ///
+    /// # Errors
+    /// An attribute that the articles do not have, too few articles with a text.
+    pub fn of_texts(
+        articles: &Entities,
+        vectors: &[f32],
+        dim: usize,
+        options: &MapOptions,
+    ) -> Result<Self, ExperimentError> {
+        let vector = |row: u32| &vectors[row as usize * dim..(row as usize + 1) * dim];
+        let told = (0..articles.len() as u32).filter(|&row| vector(row).iter().any(|&x| x != 0.0));
+        let told: Vec<u32> = told.collect();
+        let all = told.len();
+        let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
+        let drawn = sample(told, options.sample, &mut rng)?;
+        let rows: Vec<Option<usize>> = drawn.iter().map(|&row| Some(row as usize)).collect();
+        let colouring = match &options.color {
+            None => Colouring::plain(drawn.len()),
+            Some(attribute) => Colouring::by(attribute, articles, &rows)?,
+        };
+        let label = |row: u32| {
+            let name = article_name(articles, row as usize).unwrap_or_default();
+            (articles.ids.get(row).to_owned(), name.to_owned())
+        };
+        let labels = drawn.iter().map(|&row| label(row)).collect();
+        // Means of many tokens share most of their direction; what tells texts apart is the rest.
+        let centred = centred(&drawn.iter().map(|&row| vector(row)).collect::<Vec<_>>(), dim);
+        let positions = layout::tsne(&centred.chunks_exact(dim).collect::<Vec<_>>(), &mut rng)?;
+        let title = format!("texts: {} of {all} articles", drawn.len());
         Ok(Self { title, colouring, labels, positions })
     }
 
@@ -144,6 +167,31 @@ impl ItemMap {
         );
         html
     }
+}
+
+/// So many of these at random, in their order; all when they are fewer.
+fn sample(all: Vec<u32>, most: usize, rng: &mut ChaCha8Rng) -> Result<Vec<u32>, ExperimentError> {
+    let count = all.len().min(most);
+    if count < LEAST_ITEMS {
+        let problem = format!("a map needs at least {LEAST_ITEMS} items, not {count}");
+        return Err(ExperimentError::Input(problem));
+    }
+    if count == all.len() {
+        return Ok(all);
+    }
+    let mut places = rand::seq::index::sample(rng, all.len(), count).into_vec();
+    places.sort_unstable();
+    Ok(places.into_iter().map(|place| all[place]).collect())
+}
+
+/// The vectors less their mean.
+fn centred(vectors: &[&[f32]], dim: usize) -> Vec<f32> {
+    let mut mean = vec![0.0; dim];
+    for vector in vectors {
+        mean.iter_mut().zip(*vector).for_each(|(sum, x)| *sum += f64::from(*x) / vectors.len() as f64);
+    }
+    let difference = |(x, mean): (&f32, &f64)| (f64::from(*x) - mean) as f32;
+    vectors.iter().flat_map(|vector| vector.iter().zip(&mean).map(difference)).collect()
 }
 
 fn article_name(articles: &Entities, row: usize) -> Option<&str> {

@@ -24,6 +24,7 @@ fn shape(encoder: EncoderConfig) -> SequenceModelConfig {
         sos: false,
         ages: None,
         temperature: 0.7,
+        item_dropout: 0.0,
     }
 }
 

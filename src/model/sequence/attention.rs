@@ -1,8 +1,8 @@
-//! Causal dot-product attention of one head over one sequence.
+//! Dot-product attention of one head over one sequence, causal or over all of it.
 
 use super::{
     super::simd::Simd,
-    kernels::{causal_softmax, causal_softmax_backward},
+    kernels::{attention_softmax, attention_softmax_backward},
     plan::score_stride,
     product::{Part, Shape, Strided, small_product, transpose},
 };
@@ -23,6 +23,8 @@ pub(super) struct Head<'a> {
     pub dim: usize,
     /// Scores are multiplied by this, such as 1 / √dim.
     pub scale: f32,
+    /// A token sees itself and those before it; otherwise every token sees all.
+    pub causal: bool,
 }
 
 /// Working space, kept from head to head.
@@ -57,7 +59,7 @@ impl Head<'_> {
         let query = Strided { data: &self.rows[self.query..], row: self.stride, column: 1 };
         let keys = self.transposed(self.key, &mut workspace.transposed);
         small_product(simd, probabilities, stride, self.scores(), query, keys, stride);
-        causal_softmax(simd, probabilities, stride, self.scale);
+        attention_softmax(simd, probabilities, stride, self.scale, self.causal);
         let p = Strided { data: probabilities, row: stride, column: 1 };
         let value = &self.rows[self.value..];
         small_product(simd, out, out_stride, self.mixture(Part::LowerFactor), p, value, self.stride);
@@ -81,7 +83,7 @@ impl Head<'_> {
         let values = self.transposed(self.value, transposed);
         let by_rows = Strided { data: by_output, row: by_stride, column: 1 };
         small_product(simd, by_scores, stride, self.scores(), by_rows, values, stride);
-        causal_softmax_backward(simd, probabilities, by_scores, stride, self.scale);
+        attention_softmax_backward(simd, probabilities, by_scores, stride, self.scale, self.causal);
         let (straight, turned) =
             (Strided { data: by_scores, row: stride, column: 1 }, Strided { data: by_scores, row: 1, column: stride });
         let (query, key) = (&self.rows[self.query..], &self.rows[self.key..]);
@@ -99,11 +101,17 @@ impl Head<'_> {
 
     /// Rows against rows.
     fn scores(&self) -> Shape {
-        Shape { rows: self.len, inner: self.dim, columns: score_stride(self.len), part: Part::LowerResult }
+        Shape { rows: self.len, inner: self.dim, columns: score_stride(self.len), part: self.part(Part::LowerResult) }
     }
 
-    /// A triangle of scores against rows.
+    /// Scores are a triangle only where attention is causal.
+    fn part(&self, causal: Part) -> Part {
+        if self.causal { causal } else { Part::Whole }
+    }
+
+    /// Scores against rows.
     fn mixture(&self, part: Part) -> Shape {
+        let part = self.part(part);
         Shape { rows: self.len, inner: self.len, columns: self.dim, part }
     }
 }

@@ -32,6 +32,11 @@ pub struct DecoderConfig {
     /// What attention and the feed-forward part add to the residual stream `x` is multiplied by
     /// `σ(x·W + b)` first, a gate of its own each: the blocks of LiGR (arXiv:2502.03417).
     pub gated: bool,
+    /// Every token sees the whole sequence, as in the encoder of a masked language model
+    /// ([`crate::model::MaskedModel`]). No key of a configuration: next-item models must not see what
+    /// they are asked for.
+    #[serde(skip)]
+    pub bidirectional: bool,
 }
 
 impl DecoderConfig {
@@ -53,6 +58,7 @@ impl Default for DecoderConfig {
             final_norm: true,
             scale_embedding: false,
             gated: false,
+            bidirectional: false,
         }
     }
 }

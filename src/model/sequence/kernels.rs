@@ -279,7 +279,7 @@ fn gelu(x: f32) -> (f32, f32) {
 /// The random pattern of one dropout: element `i` of a matrix is dropped or kept by a hash of `i` and the key, so that the
 /// backward pass can draw the same pattern again and pieces of the matrix do not depend on how it is cut.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Dropout {
+pub(in crate::model) struct Dropout {
     key: u32,
     /// Elements whose hash is below are dropped.
     threshold: u32,
@@ -289,7 +289,7 @@ pub(super) struct Dropout {
 
 impl Dropout {
     /// Drops `share` of the elements; `site` tells the dropouts of one step apart. `None` where nothing is dropped.
-    pub(super) fn new(share: f32, seed: u64, site: usize) -> Option<Self> {
+    pub(in crate::model) fn new(share: f32, seed: u64, site: usize) -> Option<Self> {
         // SplitMix64: steps count their seeds up.
         let mut key = seed.wrapping_add((site as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         key = (key ^ (key >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -299,7 +299,7 @@ impl Dropout {
     }
 
     /// Applies the pattern to elements `first..` of the matrix.
-    pub(super) fn apply(self, simd: Simd, first: usize, x: &mut [f32]) {
+    pub(in crate::model) fn apply(self, simd: Simd, first: usize, x: &mut [f32]) {
         drop_elements(simd, self, first as u32, x);
     }
 }
@@ -321,16 +321,19 @@ fn drop_elements_body(dropout: Dropout, first: u32, x: &mut [f32]) {
 }
 
 for_every_set! {
-    /// Causal softmax of `scale` (> 0) times a square matrix of scores with rows `stride` apart: row `i` over columns
-    /// `0..=i`, the others 0.
-    fn causal_softmax(scores: &mut [f32], stride: usize, scale: f32) = causal_softmax_body
+    /// Softmax of `scale` (> 0) times a square matrix of scores with rows `stride` apart: row `i` over the
+    /// columns it sees, `0..=i` when `causal` and all otherwise; the others become 0.
+    fn attention_softmax(scores: &mut [f32], stride: usize, scale: f32, causal: bool)
+        = attention_softmax_body
 }
 
 #[inline(always)]
-fn causal_softmax_body(scores: &mut [f32], stride: usize, scale: f32) {
+fn attention_softmax_body(scores: &mut [f32], stride: usize, scale: f32, causal: bool) {
+    let len = scores.len() / stride;
     for (i, row) in scores.chunks_exact_mut(stride).enumerate() {
-        let padded = (i + 1).next_multiple_of(LANES);
-        row[i + 1..padded].fill(f32::NEG_INFINITY);
+        let seen = if causal { i + 1 } else { len };
+        let padded = seen.next_multiple_of(LANES);
+        row[seen..padded].fill(f32::NEG_INFINITY);
         row[padded..].fill(0.0);
         let row = &mut row[..padded];
         let mut lanes = [f32::NEG_INFINITY; LANES];
@@ -353,17 +356,26 @@ fn causal_softmax_body(scores: &mut [f32], stride: usize, scale: f32) {
 }
 
 for_every_set! {
-    /// The gradient through [`causal_softmax`], times `factor`: `g ← factor·p·(g − Σ g·p)`, row by row; 0 beyond the
-    /// diagonal, whatever stood there.
-    fn causal_softmax_backward(probabilities: &[f32], gradient: &mut [f32], stride: usize, factor: f32)
-        = causal_softmax_backward_body
+    /// The gradient through [`attention_softmax`], times `factor`: `g ← factor·p·(g − Σ g·p)`, row by row;
+    /// 0 in the columns that a row does not see, whatever stood there.
+    fn attention_softmax_backward(
+        probabilities: &[f32], gradient: &mut [f32], stride: usize, factor: f32, causal: bool
+    ) = attention_softmax_backward_body
 }
 
 #[inline(always)]
-fn causal_softmax_backward_body(probabilities: &[f32], gradient: &mut [f32], stride: usize, factor: f32) {
+fn attention_softmax_backward_body(
+    probabilities: &[f32],
+    gradient: &mut [f32],
+    stride: usize,
+    factor: f32,
+    causal: bool,
+) {
+    let len = probabilities.len() / stride;
     for (i, (p, g)) in probabilities.chunks_exact(stride).zip(gradient.chunks_exact_mut(stride)).enumerate() {
-        let padded = (i + 1).next_multiple_of(LANES);
-        g[i + 1..].fill(0.0);
+        let seen = if causal { i + 1 } else { len };
+        let padded = seen.next_multiple_of(LANES);
+        g[seen..].fill(0.0);
         let (p, g) = (&p[..padded], &mut g[..padded]);
         let along = sum_over(p, g, |p, g| p * g);
         for (g, p) in g.iter_mut().zip(p) {
@@ -617,9 +629,9 @@ mod tests {
                 normalize_columns(simd, &mut a, &beta, &gamma);
                 normalize_columns_backward(simd, &mut c, &a, &gamma, &beta, &squares);
                 let mut scores = values[..96].to_vec();
-                causal_softmax(simd, &mut scores, 16, 0.7);
+                attention_softmax(simd, &mut scores, 16, 0.7, n % 2 == 0);
                 let mut by_scores = others[..96].to_vec();
-                causal_softmax_backward(simd, &scores, &mut by_scores, 16, 0.5);
+                attention_softmax_backward(simd, &scores, &mut by_scores, 16, 0.5, n % 2 == 0);
                 let mut rotated = others[..32].to_vec();
                 rotate(simd, &mut rotated, &values[..16], &values[16..32], -1.0);
                 let all = [a, b, c, by_y, by_gate, scales, gamma, beta, gates, cells, hidden, squares, scores, by_scores, rotated];

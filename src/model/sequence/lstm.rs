@@ -272,7 +272,7 @@ impl Lstm {
 
 /// Attention of the outputs `rows` to themselves.
 fn head(rows: &[f32], len: usize, width: usize) -> Head<'_> {
-    Head { rows, stride: width, query: 0, key: 0, value: 0, len, dim: width, scale: 1.0 }
+    Head { rows, stride: width, query: 0, key: 0, value: 0, len, dim: width, scale: 1.0, causal: true }
 }
 
 impl Layer {

@@ -24,6 +24,8 @@ pub(super) enum Part {
     LowerFactor,
     /// Everything; `a` is 0 where `k < i`.
     UpperFactor,
+    /// Everything; neither matrix is triangular.
+    Whole,
 }
 
 /// `a` is `rows × inner`, `b` `inner × columns`.
@@ -51,6 +53,7 @@ fn small_product_body(out: &mut [f32], out_stride: usize, shape: Shape, a: Strid
             Part::LowerResult => (0..inner, columns.min(end.next_multiple_of(LANES))),
             Part::LowerFactor => (0..inner.min(end), columns),
             Part::UpperFactor => (first..inner, columns),
+            Part::Whole => (0..inner, columns),
         };
         let whole = width / LANES * LANES;
         let a = Strided { data: &a.data[first * a.row + sum.start * a.column..], ..a };

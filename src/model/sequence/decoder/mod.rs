@@ -363,6 +363,7 @@ impl Decoder {
             len: span.len,
             dim,
             scale: 1.0 / (dim as f32).sqrt(),
+            causal: !self.config.bidirectional,
         }
     }
 
