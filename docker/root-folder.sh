@@ -15,5 +15,3 @@ echo 'vitrine:x:10001:' >"$root/etc/group"
 echo 'hosts: files dns' >"$root/etc/nsswitch.conf"
 cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
 chmod 1777 "$root/tmp"
-# A new volume takes the owner of the folder that it covers.
-chown -R 10001:10001 "$root/var/lib/vitrine"
