@@ -1,5 +1,5 @@
-//! The sequence encoders in burn's tensors, on any device of burn's: the reference that the tests hold the training kernels
-//! and the ONNX graphs to, and what trains on a GPU (`DeviceSequenceModel`).
+//! The sequence encoders in burn's tensors, on any device of burn's: the reference that the tests compare the training
+//! kernels with, and what trains on a GPU (`DeviceSequenceModel`).
 //!
 //! A batch is padded to its longest sequence ([`Padded`]), tokens first. A token sees none after it, and padding comes after
 //! all tokens: the causal mask keeps it out of attention, and BatchNorm leaves it out by `Padded::real`.
@@ -48,6 +48,7 @@ pub struct BurnEncoder {
 }
 
 /// The outputs of each sequence's last token in evaluation mode, computed on the CPU: `sequences × output_width`.
+#[cfg(test)]
 pub fn embed(encoder: &SequenceEncoder, packed: &Packed, tokens: &[f32]) -> Vec<f32> {
     let device = Device::flex();
     let padded = Padded::new(packed, &device);
@@ -347,6 +348,8 @@ mod tests {
                 ..decoder
             }),
             EncoderConfig::Lstm(lstm.clone()),
+            EncoderConfig::Lstm(LstmConfig { attention: false, ..lstm.clone() }),
+            EncoderConfig::Lstm(LstmConfig { batch_norm: false, ..lstm.clone() }),
             EncoderConfig::Lstm(LstmConfig { hidden: vec![7], batch_norm: false, attention: false, ..lstm }),
         ]
     }

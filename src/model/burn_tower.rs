@@ -1,4 +1,4 @@
-//! A tower as a burn module: the reference that the tests hold the training kernels and the ONNX graphs to.
+//! A tower as a burn module: the reference that the tests compare the training kernels with.
 
 use super::tower::Tower;
 use burn::{

@@ -398,15 +398,6 @@ impl SequenceModel {
         vectors.par_chunks(SCORED_TOGETHER * dim).flat_map_iter(block).collect()
     }
 
-    /// The input matrix of encoded histories, and how it is packed: what [`Self::embed`] gives to the encoder.
-    pub fn assemble(&self, inputs: &Inputs) -> (Packed, Vec<f32>) {
-        let width = self.config.length * (1 + usize::from(self.ages.is_some()));
-        let tokens = self.tokens_of(inputs.indices.chunks_exact(width));
-        let mut input = Vec::new();
-        self.gather(&tokens, Table::trained_row, &mut input);
-        (tokens.packed, input)
-    }
-
     fn tokens_of<'a>(&self, rows: impl Iterator<Item = &'a [i64]>) -> Tokens {
         let (boundary, length) = (self.config.items as u32, self.config.length);
         let empty_age = self.ages.as_ref().map(|ages| ages.rows() as u32 - 1);
@@ -428,7 +419,7 @@ impl SequenceModel {
 }
 
 /// Encoder outputs as query vectors: with a 1 at the end where items have a bias there.
-pub fn queries(output: &[f32], bias: bool, dim: usize, out: &mut Vec<f32>) {
+fn queries(output: &[f32], bias: bool, dim: usize, out: &mut Vec<f32>) {
     out.clear();
     if !bias {
         out.extend_from_slice(output);

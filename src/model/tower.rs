@@ -1,7 +1,7 @@
 //! A tower's dense layers, forward and backward, on matrices of rows.
 //!
 //! Written out with matrix products because autodiff over two small layers costs more than the layers themselves;
-//! [`super::burn_tower`] is the same network as a burn module, and the tests hold the two together.
+//! `burn_tower` is the same network as a burn module, and the tests compare the two.
 
 use super::{
     adamw::{AdamW, Moments},

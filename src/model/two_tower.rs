@@ -146,7 +146,7 @@ impl Side {
     }
 
     /// The input matrix, outside training, of the rows `first..first + rows`: `rows × width`.
-    pub fn assemble(&self, inputs: &Inputs, first: usize, rows: usize, out: &mut Vec<f32>) {
+    fn assemble(&self, inputs: &Inputs, first: usize, rows: usize, out: &mut Vec<f32>) {
         self.assemble_as(Rows::Trained, inputs, first, rows, out);
     }
 

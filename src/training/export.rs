@@ -4,7 +4,7 @@ use super::{
     TrainingError,
     config::Family,
     elsa,
-    export_sequence::{ExportedTables, item_graph, query_graph, reference_vectors},
+    export_sequence::{ExportedTables, item_graph, query_graph},
     frequency,
     learner::{Learner, Model},
     run::{Trained, Trainer},
@@ -17,20 +17,17 @@ use crate::{
     counters::Popularity,
     dataset::TimeUnit,
     features::{FeatureSchema, Moment, Slot, TowerSchema},
-    model::{Elsa, Inputs, SequenceModel, Side, TwoTower, burn_tower::BurnTower},
+    model::{Elsa, Inputs, SequenceModel, Side, TwoTower},
     onnx,
 };
 use std::path::{Path, PathBuf};
-
-/// Rows embedded by burn at a time.
-const EMBED_ROWS: usize = 8_192;
 
 /// Requests of each kind in `golden.json`.
 const GOLDEN: usize = 8;
 
 impl Trainer<'_> {
     /// Writes the model as a bundle `<models>/<name>/<version>` and returns its path. Item vectors and golden vectors come
-    /// from the burn modules and the tables, so that a bundle whose graph computed something else would not open.
+    /// from the training kernels and the tables, so that a bundle whose graph computes something else does not open.
     ///
     /// # Errors
     /// [`TrainingError::Bundle`].
@@ -52,11 +49,11 @@ impl Trainer<'_> {
     ) -> Result<PathBuf, TrainingError> {
         let samples = TwoTower::samples(&trained.encoder, self.dataset, self.histories, &trained.rows, self.config);
         let all_items = samples.all_items();
-        let items = embed(&model.item, &all_items);
+        let items = model.item.embed(&all_items);
         let (query_tables, item_tables) = (weights(&model.query), weights(&model.item));
         let schema = trained.encoder.schema();
         let queries = samples.query_rows(self.golden_moments());
-        let vectors = embed(&model.query, &queries);
+        let vectors = model.query.embed(&queries);
         let ranking = RankingContents::Towers(Box::new(TowerContents {
             metric: if self.config.model.normalize { Metric::Cosine } else { Metric::Dot },
             index: self.config.index,
@@ -80,7 +77,7 @@ impl Trainer<'_> {
         let tables = ExportedTables::of(model);
         let items = model.item_vectors(&samples);
         let queries = samples.query_rows(self.golden_moments());
-        let vectors = reference_vectors(model, &queries);
+        let vectors = model.embed(&queries);
         let count = trained.encoder.items();
         let all_items = Inputs { rows: count, indices: (0..count as i64).collect(), numbers: Vec::new() };
         let ranking = RankingContents::Towers(Box::new(TowerContents {
@@ -213,17 +210,6 @@ fn spaced(len: usize) -> impl Iterator<Item = usize> {
 
 fn row(inputs: &Inputs, (i, n): (usize, usize), row: usize) -> (Vec<i64>, Vec<f32>) {
     (inputs.indices[row * i..(row + 1) * i].to_vec(), inputs.numbers[row * n..(row + 1) * n].to_vec())
-}
-
-/// Embeds every row with the burn module: `rows × dim`.
-fn embed(side: &Side, inputs: &Inputs) -> Vec<f32> {
-    let mut vectors = Vec::with_capacity(inputs.rows * side.tower.dim());
-    for first in (0..inputs.rows).step_by(EMBED_ROWS) {
-        let mut input = Vec::new();
-        side.assemble(inputs, first, EMBED_ROWS.min(inputs.rows - first), &mut input);
-        vectors.extend(BurnTower::embed(&side.tower, input));
-    }
-    vectors
 }
 
 pub(super) fn weights(side: &Side) -> Vec<Vec<f32>> {

@@ -2,7 +2,7 @@
 
 use crate::{
     model::{
-        Inputs, SequenceModel, Table, burn_sequence, queries,
+        SequenceModel, Table,
         sequence::{Activation, DecoderConfig, EncoderConfig, LstmConfig, Parameter, Positions, sinusoids},
     },
     onnx::{self, Dense, EncoderGraph, SequenceGraph, TokenTable},
@@ -29,15 +29,6 @@ impl ExportedTables {
             ages: model.ages.as_ref().map(Table::trained_weights),
         }
     }
-}
-
-/// The vectors of histories by the burn modules: `rows × dim`. What a bundle's golden requests and the tests expect.
-pub fn reference_vectors(model: &SequenceModel, inputs: &Inputs) -> Vec<f32> {
-    let (packed, tokens) = model.assemble(inputs);
-    let output = burn_sequence::embed(&model.encoder, &packed, &tokens);
-    let mut vectors = Vec::new();
-    queries(&output, model.config().bias, model.dim(), &mut vectors);
-    vectors
 }
 
 /// The query side of a sequence model.

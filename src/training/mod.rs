@@ -35,7 +35,7 @@ pub use config::{
     OptimizerConfig, OptimizerKind, Refit, Schedule, SequenceConfig, TrainingConfig, Windows,
 };
 pub use error::TrainingError;
-pub use export_sequence::{ExportedTables, query_graph, reference_vectors};
+pub use export_sequence::{ExportedTables, query_graph};
 pub use learner::{Learner, Model, StepOptimizer};
 pub(crate) use run::spaced;
 pub use run::{Outcome, Trained, Trainer};

@@ -1,5 +1,5 @@
-//! Towers computed four ways: by their definition in plain Rust, by the trainer's burn module, by tract and by ONNX
-//! Runtime.
+//! Towers computed four ways: by their definition in plain Rust, by the training kernels, by tract and by ONNX Runtime.
+//! The unit tests of `model` compare the training kernels with burn.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -18,7 +18,7 @@ use std::{path::Path, process::Command};
 use vitrine::{
     bundle::Tower,
     features::{Feature, FeatureSchema, TowerSchema},
-    model::{Inputs, LossKind, TwoTower, TwoTowerConfig, burn_tower::BurnTower},
+    model::{Inputs, LossKind, TwoTower, TwoTowerConfig},
     onnx::{self, Input, TowerGraph},
 };
 
@@ -112,7 +112,7 @@ fn export(directory: &Path, fixture: &Fixture, batch: usize, external_above: Opt
     std::fs::write(directory.join("case.json"), case.to_string()).unwrap();
 }
 
-/// A model as the trainer has it, and what its burn module answers to `fixture.rows(batch)`.
+/// A model as the trainer has it, and what the trainer computes for `fixture.rows(batch)`.
 fn trained(features: Vec<Feature>, hidden: &[usize], batch: usize) -> (Fixture, Vec<f32>) {
     let dim = 12;
     let mut widths = hidden.to_vec();
@@ -143,12 +143,10 @@ fn trained(features: Vec<Feature>, hidden: &[usize], batch: usize) -> (Fixture, 
         layer.bias.fill_with(&mut next);
     }
     let (indices, numbers) = fixture.rows(batch);
-    let mut input = Vec::new();
-    side.assemble(&Inputs { rows: batch, indices, numbers }, 0, batch, &mut input);
-    let expected = BurnTower::embed(&side.tower, input);
+    let computed = side.embed(&Inputs { rows: batch, indices, numbers });
     let layers = side.tower.layers.iter().map(|l| (l.weight.clone(), l.bias.clone(), l.inputs, l.outputs)).collect();
     let tables = side.tables.iter().map(|table| table.trained_weights()).collect();
-    (fixture.with_parameters(tables, layers), expected)
+    (fixture.with_parameters(tables, layers), computed)
 }
 
 #[test]
@@ -157,14 +155,14 @@ fn tract_computes_what_the_trainer_computed() {
     let path = directory.path().join("tower.onnx");
     for (features, hidden) in [(all(), &[32, 16][..]), (all(), &[]), (vec![history("article_id", 31, 6, 8, 0.5)], &[8])]
     {
-        let (fixture, by_burn) = trained(features, hidden, 32);
+        let (fixture, by_trainer) = trained(features, hidden, 32);
         let (indices, numbers) = fixture.rows(32);
-        assert_close(&expected(&fixture, &indices, &numbers, 32), &by_burn, "burn and definition");
+        assert_close(&expected(&fixture, &indices, &numbers, 32), &by_trainer, "trainer and definition");
         onnx::write(&fixture.tower(), &path, onnx::EXTERNAL_ABOVE).unwrap();
         let mut found = Vec::new();
         let tower = Tower::load(&path, &fixture.schema, fixture.tower().dim()).unwrap();
         tower.embed(&indices, &numbers, 32, &mut found).unwrap();
-        assert_close(&found, &by_burn, "burn and tract");
+        assert_close(&found, &by_trainer, "trainer and tract");
     }
 }
 

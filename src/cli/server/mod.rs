@@ -1,5 +1,6 @@
 //! `vitrine-server`: one file a command.
 
+mod health;
 mod import;
 mod migrate;
 mod models;
@@ -27,6 +28,7 @@ enum Command {
     Models(models::Arguments),
     Openapi(openapi::Arguments),
     Serve(serve::Arguments),
+    Health(health::Arguments),
 }
 
 /// Which database a command works on.
@@ -48,6 +50,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Models(arguments) => models::run(&arguments),
         Command::Openapi(_) => openapi::run(),
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Health(arguments) => health::run(&arguments),
     }
 }
 

@@ -6,8 +6,12 @@ use crate::{
     cli::OrBadInput,
     store::{self, Store, StoreOptions},
 };
+use anyhow::anyhow;
 use clap::Subcommand;
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Lists, activates and rolls back versions of models; running servers follow within moments.
 #[derive(clap::Args)]
@@ -27,8 +31,8 @@ pub(super) struct Arguments {
 enum Command {
     /// All versions, newest first
     List,
-    /// Check a bundle and make it the active version of its model
-    Activate { model: String, version: String },
+    /// Check a bundle and make it the active version of its model; without VERSION the newest one of the folder
+    Activate { model: String, version: Option<String> },
     /// Make the version before the active one active again
     Rollback { model: String },
 }
@@ -45,6 +49,10 @@ async fn execute(arguments: &Arguments) -> anyhow::Result<()> {
     match &arguments.command {
         Command::List => list(&store, &arguments.models).await,
         Command::Activate { model, version } => {
+            let version = &match version {
+                Some(version) => version.clone(),
+                None => newest(&arguments.models, model)?,
+            };
             // Opening checks everything a server would check.
             Bundle::open(&arguments.models.join(model).join(version)).or_bad_input()?;
             store.register_model(model, version).await?;
@@ -60,7 +68,15 @@ async fn execute(arguments: &Arguments) -> anyhow::Result<()> {
     }
 }
 
-async fn list(store: &Arc<dyn Store>, models: &std::path::Path) -> anyhow::Result<()> {
+/// What a nightly training has just written.
+fn newest(models: &Path, model: &str) -> anyhow::Result<String> {
+    let bundles = bundle::list(models).or_bad_input()?;
+    let newest = bundles.into_iter().find(|bundle| bundle.name == model);
+    let missing = || anyhow!("{} holds no bundle of the model `{model}`", models.display());
+    Ok(newest.ok_or_else(missing).or_bad_input()?.version)
+}
+
+async fn list(store: &Arc<dyn Store>, models: &Path) -> anyhow::Result<()> {
     let rows = store.models().await?;
     let found = bundle::list(models).or_bad_input()?;
     let on_disk = |model: &str, version: &str| found.iter().any(|b| b.name == model && b.version == version);
