@@ -4,8 +4,7 @@ use super::{ApiError, ErrorCode};
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
-    http::{StatusCode, header, request::Parts},
-    response::IntoResponse,
+    http::{header, request::Parts},
 };
 use serde::de::DeserializeOwned;
 
@@ -23,12 +22,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
             let detail = format!("the body must be JSON: send `content-type: application/json`, not `{kind}`");
             return Err(ApiError::new(ErrorCode::UnsupportedMediaType, detail));
         }
-        let body = Bytes::from_request(request, state).await.map_err(|rejection| {
-            match rejection.into_response().status() {
-                StatusCode::PAYLOAD_TOO_LARGE => ApiError::new(ErrorCode::BodyTooLarge, "the body is too large"),
-                _ => ApiError::invalid("the body could not be read to its end"),
-            }
-        })?;
+        // Read before (see `admission`), within its limits.
+        let body = Bytes::from_request(request, state)
+            .await
+            .map_err(|_| ApiError::invalid("the body could not be read to its end"))?;
         serde_json::from_slice(&body).map(Self).map_err(|error| {
             let code = if error.is_data() { ErrorCode::InvalidRequest } else { ErrorCode::InvalidJson };
             ApiError::new(code, format!("body: {error}"))

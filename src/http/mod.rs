@@ -3,21 +3,28 @@
 //! Two routers: [`public`] for the shop, [`admin`] for the operator, on listeners of their own. Routes and the OpenAPI
 //! document come from the same declarations, so they cannot diverge.
 
+mod access_log;
 mod admin;
+mod admission;
 mod answer;
 mod articles;
+mod connection;
 mod docs;
 mod edge;
 mod error;
 mod extract;
 mod health;
+mod listener;
 mod recommendations;
 mod server;
+mod transport;
 
 pub use error::{ApiError, ErrorCode, Problem};
+pub use listener::Listeners;
 pub use server::Server;
 
 use crate::serving::{Config, ServeError, Service};
+use admission::{Admission, admit};
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use std::sync::{
     Arc,
@@ -122,7 +129,8 @@ pub fn public(app: &App, config: &Config) -> Result<Router, ServeError> {
         .merge(docs::routes(openapi_yaml()?))
         .fallback(edge::not_found)
         .method_not_allowed_fallback(edge::method_not_allowed)
-        .layer(DefaultBodyLimit::max(config.http.body_limit));
+        .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(Arc::new(Admission::public(config)), admit));
     let router = edge::around(router, app, config);
     let router = router.layer(CompressionLayer::new().compress_when(SizeAbove::new(config.http.compress_above)));
     Ok(match cors(&config.http.cors_origins) {
@@ -138,7 +146,9 @@ pub fn admin(app: &App, config: &Config, key: crate::serving::Secret) -> Router 
     let router = router
         .fallback(edge::not_found)
         .method_not_allowed_fallback(edge::method_not_allowed)
-        .layer(DefaultBodyLimit::max(config.admin.body_limit))
+        .layer(DefaultBodyLimit::disable())
+        // Inside of the key: nobody without it gets a body read.
+        .layer(middleware::from_fn_with_state(Arc::new(Admission::admin(config)), admit))
         .layer(middleware::from_fn_with_state(Arc::new(key), admin::require_key));
     edge::around(router, app, config).with_state(app.clone())
 }

@@ -3,17 +3,21 @@
 //! | key | default | meaning |
 //! |---|---|---|
 //! | `http.listen` | `127.0.0.1:8080` | public address |
-//! | `http.request_timeout_ms` | 10000 | longest a request may take, its body included |
-//! | `http.idle_timeout_ms` | 60000 | a connection on which no whole request head came for so long is closed |
+//! | `http.request_timeout_ms` | 10000 | longest the answer to a request may take once its body is there |
+//! | `http.head_timeout_ms` | 10000 | longest from the first byte of a request to the end of its head |
+//! | `http.body_timeout_ms` | 10000 | longest from the end of a request's head to the end of its body |
+//! | `http.idle_timeout_ms` | 60000 | a connection without a request for so long is closed |
 //! | `http.body_limit_bytes` | 1048576 | largest request body |
 //! | `http.cors_origins` | `[]` | web origins that may call from a browser; `["*"]` for all |
 //! | `http.compress_above_bytes` | 8192 | answers smaller than this are never compressed |
 //! | `http.drain_seconds` | 20 | how long running requests may finish at shutdown |
-//! | `http.unready_seconds` | 0 | how long `/readyz` fails before the listener closes at shutdown |
+//! | `http.unready_seconds` | 1 | how long `/readyz` fails, while requests are still answered, before the listener closes at shutdown; behind a proxy, longer than it takes to notice |
 //! | `admin.listen` | `127.0.0.1:8081` | admin address; only with a key |
 //! | `admin.key` | – | the admin key, at least 16 characters |
 //! | `admin.key_file` | `vitrine-admin.key` | read when `admin.key` is not set; written with a new key when missing |
 //! | `admin.body_limit_bytes` | 16777216 | largest admin request body |
+//! | `admin.request_timeout_ms` | 600000 | longest an admin request waits for its work, which is finished in any case |
+//! | `admin.connections` | 64 | connections of the admin listener at most |
 //! | `database.url` | `sqlite:vitrine.sqlite` | `postgres://…` or `sqlite:PATH` |
 //! | `database.connections` | 8 | connections kept at most |
 //! | `database.timeout_ms` | 250 | longest a request waits for the database |
@@ -28,11 +32,18 @@
 //! | `popularity.half_life_days` | 14 | a purchase counts half as much as one that was made so many days later |
 //! | `popularity.window_days` | 365 | purchases made more than so many days before the latest one do not count |
 //! | `popularity.refresh_minutes` | 60 | popularity is counted after every import, and again after so many minutes |
-//! | `limits.connections` | 10000 | connections of a listener at most; more wait to be accepted |
+//! | `limits.connections` | 10000 | public connections at most; beyond them, the one that has waited longest for its client is closed. Fewer where the system grants too few open files |
+//! | `limits.connections_per_address` | – | public connections from one address at most; do not set it behind a proxy |
 //! | `limits.concurrent_requests` | 512 | requests in progress at most; more get 503 |
-//! | `limits.queue_ms` | 500 | longest a heavy request waits for a processor before it gets 503 |
+//! | `limits.body_memory_bytes` | 67108864 | memory of request bodies above 16 KiB on each listener; more get 503 |
+//! | `limits.generate` | half the processors | generated lists computed at once |
+//! | `limits.explain` | half the processors | answers with reasons computed at once |
+//! | `limits.wide` | the processors | requests with more than 100 articles, a new filter or `max_per` computed at once |
+//! | `limits.queue_ms` | 500 | longest such a request waits for its turn before it gets 503 |
 //! | `log.format` | `text` | `text` or `json` |
 //! | `log.filter` | `info` | as `RUST_LOG` |
+//! | `log.access` | 0.01 | share of requests that are logged; failures of the server always are |
+//! | `log.slow_ms` | 1000 | a request that takes longer is logged with the time of each stage |
 
 use super::Secret;
 use crate::{
@@ -55,14 +66,15 @@ pub struct Config {
     /// `None`: popularity is that of the bundles.
     pub popularity: Option<PopularityConfig>,
     pub limits: LimitsConfig,
-    pub log_json: bool,
-    pub log_filter: String,
+    pub log: LogConfig,
 }
 
 #[derive(Debug, Clone)]
 pub struct HttpConfig {
     pub listen: SocketAddr,
     pub request_timeout: Duration,
+    pub head_timeout: Duration,
+    pub body_timeout: Duration,
     pub idle_timeout: Duration,
     pub body_limit: usize,
     pub cors_origins: Vec<String>,
@@ -77,6 +89,8 @@ pub struct AdminConfig {
     pub key: Option<Secret>,
     pub key_file: PathBuf,
     pub body_limit: usize,
+    pub request_timeout: Duration,
+    pub connections: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -119,8 +133,22 @@ impl PopularityConfig {
 #[derive(Debug, Clone)]
 pub struct LimitsConfig {
     pub connections: usize,
+    pub connections_per_address: Option<usize>,
     pub concurrent_requests: usize,
+    pub body_memory: usize,
+    pub generate: usize,
+    pub explain: usize,
+    pub wide: usize,
     pub queue: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct LogConfig {
+    pub json: bool,
+    pub filter: String,
+    /// Share of the requests.
+    pub access: f64,
+    pub slow: Duration,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -159,18 +187,23 @@ raw!(RawConfig {
 raw!(RawHttp {
     listen: String = "127.0.0.1:8080".into(),
     request_timeout_ms: u64 = 10_000,
+    head_timeout_ms: u64 = 10_000,
+    body_timeout_ms: u64 = 10_000,
     idle_timeout_ms: u64 = 60_000,
     body_limit_bytes: usize = 1 << 20,
     cors_origins: Vec<String> = Vec::new(),
     compress_above_bytes: u16 = 8_192,
     drain_seconds: u64 = 20,
-    unready_seconds: u64 = 0,
+    // Without a proxy: long enough for clients that ask all the time to be told to leave.
+    unready_seconds: u64 = 1,
 });
 raw!(RawAdmin {
     listen: String = "127.0.0.1:8081".into(),
     key: Option<Secret> = None,
     key_file: PathBuf = "vitrine-admin.key".into(),
     body_limit_bytes: usize = 16 << 20,
+    request_timeout_ms: u64 = 600_000,
+    connections: usize = 64,
 });
 raw!(RawDatabase {
     url: Secret = Secret::new(store::DEFAULT_URL.into()),
@@ -192,8 +225,22 @@ raw!(RawPopularity {
     window_days: u32 = 365,
     refresh_minutes: u64 = 60,
 });
-raw!(RawLimits { connections: u32 = 10_000, concurrent_requests: usize = 512, queue_ms: u64 = 500 });
-raw!(RawLog { format: String = "text".into(), filter: String = "info".into() });
+raw!(RawLimits {
+    connections: u32 = 10_000,
+    connections_per_address: Option<usize> = None,
+    concurrent_requests: usize = 512,
+    body_memory_bytes: usize = 64 << 20,
+    generate: Option<usize> = None,
+    explain: Option<usize> = None,
+    wide: Option<usize> = None,
+    queue_ms: u64 = 500,
+});
+raw!(RawLog {
+    format: String = "text".into(),
+    filter: String = "info".into(),
+    access: f64 = 0.01,
+    slow_ms: u64 = 1_000,
+});
 
 impl Default for Config {
     fn default() -> Self {
@@ -275,6 +322,8 @@ impl RawConfig {
             http: HttpConfig {
                 listen: address("http.listen", &http.listen)?,
                 request_timeout: millis("http.request_timeout_ms", http.request_timeout_ms)?,
+                head_timeout: millis("http.head_timeout_ms", http.head_timeout_ms)?,
+                body_timeout: millis("http.body_timeout_ms", http.body_timeout_ms)?,
                 idle_timeout: millis("http.idle_timeout_ms", http.idle_timeout_ms)?,
                 body_limit: http.body_limit_bytes,
                 cors_origins: http.cors_origins,
@@ -287,6 +336,8 @@ impl RawConfig {
                 key: admin.key,
                 key_file: admin.key_file,
                 body_limit: admin.body_limit_bytes,
+                request_timeout: millis("admin.request_timeout_ms", admin.request_timeout_ms)?,
+                connections: at_least_one("admin.connections", admin.connections)?,
             },
             database: DatabaseConfig {
                 url: database.url,
@@ -302,18 +353,44 @@ impl RawConfig {
                 purchases: customers.purchases,
             },
             popularity: popularity.validate()?,
-            limits: LimitsConfig {
-                connections: at_least_one("limits.connections", limits.connections)? as usize,
-                concurrent_requests: at_least_one("limits.concurrent_requests", limits.concurrent_requests)?,
-                queue: Duration::from_millis(limits.queue_ms),
-            },
-            log_json: match log.format.as_str() {
-                "text" => false,
-                "json" => true,
-                other => return Err(format!("`log.format` is `text` or `json`, not `{other}`")),
-            },
-            log_filter: log.filter,
+            limits: limits.validate()?,
+            log: log.validate()?,
         })
+    }
+}
+
+impl RawLimits {
+    fn validate(self) -> Result<LimitsConfig, String> {
+        let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let half = processors.div_ceil(2);
+        Ok(LimitsConfig {
+            connections: at_least_one("limits.connections", self.connections)? as usize,
+            connections_per_address: self
+                .connections_per_address
+                .map(|most| at_least_one("limits.connections_per_address", most))
+                .transpose()?,
+            concurrent_requests: at_least_one("limits.concurrent_requests", self.concurrent_requests)?,
+            body_memory: self.body_memory_bytes,
+            generate: at_least_one("limits.generate", self.generate.unwrap_or(half))?,
+            explain: at_least_one("limits.explain", self.explain.unwrap_or(half))?,
+            wide: at_least_one("limits.wide", self.wide.unwrap_or(processors))?,
+            queue: Duration::from_millis(self.queue_ms),
+        })
+    }
+}
+
+impl RawLog {
+    fn validate(self) -> Result<LogConfig, String> {
+        let Self { format, filter, access, slow_ms } = self;
+        let json = match format.as_str() {
+            "text" => false,
+            "json" => true,
+            other => return Err(format!("`log.format` is `text` or `json`, not `{other}`")),
+        };
+        if !(0.0..=1.0).contains(&access) {
+            return Err(format!("`log.access` is a share from 0 to 1, not {access}"));
+        }
+        Ok(LogConfig { json, filter, access, slow: Duration::from_millis(slow_ms) })
     }
 }
 

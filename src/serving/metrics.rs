@@ -1,5 +1,6 @@
 //! Numbers for the operator, in the Prometheus text format.
 
+use super::Overload;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram, with_local_recorder};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -22,8 +23,18 @@ pub struct Metrics {
     pub(super) catalogue_refreshes: Counter,
     pub(super) database_available: Gauge,
     pub(super) catalogue_articles: Gauge,
-    overloads: Counter,
+    overloads: [Counter; Overload::ALL.len()],
+    timeouts: Counter,
+    in_flight: Gauge,
     searches: [Counter; 4],
+}
+
+struct InFlight(Gauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
 }
 
 /// Metrics of one route.
@@ -79,7 +90,10 @@ impl Metrics {
             reloads: reloads("loaded"),
             reload_failures: reloads("refused"),
             catalogue_refreshes: counter!("vitrine_catalogue_refreshes_total"),
-            overloads: counter!("vitrine_overloads_total"),
+            overloads: Overload::ALL
+                .map(|overload| counter!("vitrine_overloads_total", "budget" => overload.label)),
+            timeouts: counter!("vitrine_timeouts_total"),
+            in_flight: gauge!("vitrine_requests_in_flight"),
             searches: ["graph", "scan", "gather", "nothing"]
                 .map(|plan| counter!("vitrine_searches_total", "plan" => plan)),
             database_available: gauge!("vitrine_database_available"),
@@ -93,9 +107,21 @@ impl Metrics {
         pattern.and_then(|pattern| self.routes.get(pattern)).unwrap_or(&self.unmatched)
     }
 
-    /// A request was turned away because the server is busy.
-    pub fn count_overload(&self) {
-        self.overloads.increment(1);
+    /// A request was turned away because a budget was used up.
+    pub fn count_overload(&self, overload: Overload) {
+        let at = Overload::ALL.iter().position(|other| *other == overload);
+        self.overloads[at.unwrap_or(0)].increment(1);
+    }
+
+    /// A request took too long.
+    pub fn count_timeout(&self) {
+        self.timeouts.increment(1);
+    }
+
+    /// A request is in flight until the answer of this is dropped.
+    pub fn request_begins(&self) -> impl Drop {
+        self.in_flight.increment(1.0);
+        InFlight(self.in_flight.clone())
     }
 
     /// Which versions are served, and by which plans their indexes search.

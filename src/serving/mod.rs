@@ -7,6 +7,7 @@
 //! * Popularity is counted from the purchases in the database, after every import and from time to time.
 //! * The database is never waited for longer than its time-out, and not at all while it is known to be away.
 
+mod budgets;
 mod catalogue;
 mod config;
 mod customers;
@@ -18,11 +19,13 @@ mod models;
 mod sales;
 mod secret;
 mod service;
+pub mod stages;
 mod status;
 
+pub use budgets::{Overload, Work};
 pub use catalogue::{IMAGE_URL, PRICE};
 pub use config::{
-    AdminConfig, Config, ConfigError, CustomersConfig, DatabaseConfig, HttpConfig, LimitsConfig, ModelsConfig,
+    AdminConfig, Config, ConfigError, CustomersConfig, DatabaseConfig, HttpConfig, LimitsConfig, LogConfig, ModelsConfig,
     PopularityConfig,
 };
 pub use error::ServeError;
