@@ -3,6 +3,7 @@
 //! * A connection that works on a request is never closed; every other one can be.
 //! * Nobody holds a place by waiting: when all are taken, the connection that has waited longest is closed.
 
+use metrics::Gauge;
 use std::{
     collections::HashMap,
     net::IpAddr,
@@ -141,6 +142,7 @@ const FIRST_REQUEST: Duration = Duration::from_secs(1);
 pub(super) struct Connections {
     limits: ConnectionLimits,
     open: Mutex<Open>,
+    gauge: Gauge,
     /// A connection ended.
     freed: Notify,
 }
@@ -161,21 +163,19 @@ pub(super) struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.connections.open().by_number.remove(&self.number);
+        self.connections.gauge.decrement(1.0);
         self.connections.freed.notify_one();
     }
 }
 
 impl Connections {
-    pub(super) fn new(limits: ConnectionLimits) -> Arc<Self> {
-        Arc::new(Self { limits, open: Mutex::default(), freed: Notify::new() })
+    /// `gauge` shows how many are open.
+    pub(super) fn new(limits: ConnectionLimits, gauge: Gauge) -> Arc<Self> {
+        Arc::new(Self { limits, open: Mutex::default(), gauge, freed: Notify::new() })
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.open().by_number.len()
     }
 
     /// A place for a new connection; somebody who only waits makes room for it. `None` where its address has as many
@@ -205,6 +205,7 @@ impl Connections {
         let (number, connection) = (open.next, Arc::new(Connection::new(peer)));
         open.next += 1;
         open.by_number.insert(number, connection.clone());
+        self.gauge.increment(1.0);
         Some(Place { connections: self.clone(), number, connection })
     }
 
@@ -269,7 +270,7 @@ mod tests {
 
     fn connections(connections: usize, per_address: Option<usize>) -> Arc<Connections> {
         let (head, idle) = (Duration::from_secs(1), Duration::from_secs(9));
-        Connections::new(ConnectionLimits { connections, per_address, head, idle })
+        Connections::new(ConnectionLimits { connections, per_address, head, idle }, Gauge::noop())
     }
 
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -290,7 +291,7 @@ mod tests {
             drop(places.remove(expected));
         }
         assert!(!all.make_room());
-        assert_eq!((told(&places[0]), all.len()), (Order::Stay as u8, 1));
+        assert_eq!((told(&places[0]), all.open().by_number.len()), (Order::Stay as u8, 1));
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use super::{
     ApiError, App, ErrorCode, Problem,
     access_log::{AccessLog, Entry},
 };
-use crate::serving::{Config, stages};
+use crate::serving::{Config, Traced, stages};
 use axum::{
     Router,
     body::Body,
@@ -51,6 +51,8 @@ async fn pass(State(edge): State<Arc<Edge>>, mut request: Request, next: Next) -
     let method = request.method().clone();
     let metrics = edge.app.service().metrics();
     let _in_flight = metrics.request_begins();
+    let tracer = edge.app.service().tracer();
+    let trace = tracer.and_then(|tracer| Some((tracer, tracer.begin(traceparent(request.headers()))?)));
     let (response, stages) = stages::record(answer(request, next)).await;
     let (mut response, code) = finish(&edge, response, &request_id);
     response.headers_mut().insert(REQUEST_ID, request_id.clone());
@@ -65,7 +67,16 @@ async fn pass(State(edge): State<Arc<Edge>>, mut request: Request, next: Next) -
         took,
         stages: &stages,
     });
+    if let Some((tracer, context)) = trace {
+        let (request_id, method, route) = (text(&request_id), method.as_str(), route.unwrap_or("unmatched"));
+        let status = response.status().as_u16();
+        tracer.end(&context, &Traced { request_id, method, route, status, started, stages: &stages });
+    }
     response
+}
+
+fn traceparent(headers: &HeaderMap) -> Option<&str> {
+    headers.get("traceparent")?.to_str().ok()
 }
 
 /// The answer of what lies within, or of a panic.

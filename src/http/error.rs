@@ -95,9 +95,7 @@ impl ErrorCode {
             Self::BundleRefused => (S::UNPROCESSABLE_ENTITY, "Bundle refused", "bundle_refused"),
             Self::BodyTooLarge => (S::PAYLOAD_TOO_LARGE, "Body too large", "body_too_large"),
             Self::UriTooLong => (S::URI_TOO_LONG, "URL too long", "uri_too_long"),
-            Self::HeadersTooLarge => {
-                (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "Headers too large", "headers_too_large")
-            }
+            Self::HeadersTooLarge => (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "Headers too large", "headers_too_large"),
             Self::RequestTimeout => (S::REQUEST_TIMEOUT, "Request too slow", "request_timeout"),
             Self::UnsupportedMediaType => {
                 (S::UNSUPPORTED_MEDIA_TYPE, "Unsupported media type", "unsupported_media_type")

@@ -62,12 +62,8 @@ impl Address {
 
 fn refused(key: &'static str, address: SocketAddr, error: &io::Error) -> ServeError {
     let reason = match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "another program listens there already; stop it or choose another port".into()
-        }
-        io::ErrorKind::PermissionDenied => {
-            "the system does not allow it; ports below 1024 need a privilege".into()
-        }
+        io::ErrorKind::AddrInUse => "another program listens there already; stop it or choose another port".into(),
+        io::ErrorKind::PermissionDenied => "the system does not allow it; ports below 1024 need a privilege".into(),
         io::ErrorKind::AddrNotAvailable => "this machine does not have that address".into(),
         _ => error.to_string(),
     };

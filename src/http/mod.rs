@@ -25,14 +25,22 @@ pub use server::Server;
 
 use crate::serving::{Config, ServeError, Service};
 use admission::{Admission, admit};
-use axum::{Router, extract::DefaultBodyLimit, middleware};
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{Method, header},
+    middleware,
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 use tower_http::{
     compression::{CompressionLayer, predicate::SizeAbove},
-    cors::{AllowOrigin, Any, CorsLayer},
+    cors::{AllowHeaders, AllowOrigin, Any, CorsLayer},
 };
 use utoipa::{
     Modify, OpenApi,
@@ -153,12 +161,23 @@ pub fn admin(app: &App, config: &Config, key: crate::serving::Secret) -> Router 
     edge::around(router, app, config).with_state(app.clone())
 }
 
+/// How long a browser need not ask again; the longest that Chrome accepts.
+const PREFLIGHT_AGE: Duration = Duration::from_secs(7_200);
+
 fn cors(origins: &[String]) -> Option<CorsLayer> {
     let allowed = match origins {
         [] => return None,
         origins if origins.iter().any(|origin| origin == "*") => AllowOrigin::from(Any),
         origins => AllowOrigin::list(origins.iter().filter_map(|origin| origin.parse().ok())),
     };
-    let exposed = [edge::REQUEST_ID];
-    Some(CorsLayer::new().allow_origin(allowed).allow_methods(Any).allow_headers(Any).expose_headers(exposed))
+    // What a page may read of an answer besides the few headers that browsers always show.
+    let exposed = [edge::REQUEST_ID, header::RETRY_AFTER, header::ETAG];
+    let layer = CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods([Method::GET, Method::POST])
+        // A wildcard does not include `authorization`.
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers(exposed)
+        .max_age(PREFLIGHT_AGE);
+    Some(layer)
 }

@@ -11,7 +11,7 @@ use super::{
     public,
     transport::{Transport, late},
 };
-use crate::serving::{Config, Secret, ServeError, Service};
+use crate::serving::{Config, Secret, ServeError, Service, Tracer};
 use axum::{
     Router,
     body::{Body, HttpBody},
@@ -24,6 +24,7 @@ use hyper::{
     service::{HttpService, service_fn},
 };
 use hyper_util::rt::TokioIo;
+use metrics::Gauge;
 use std::{
     convert::Infallible,
     future::poll_fn,
@@ -119,19 +120,27 @@ impl Server {
             per_address: config.limits.connections_per_address,
             ..limits(affordable(config, listeners.open_files))
         };
-        let clients = |router, limits| Clients { router, connections: Connections::new(limits), app: app.clone() };
+        let metrics = app.service().metrics();
+        let clients = |router, limits, gauge: &Gauge| {
+            let connections = Connections::new(limits, gauge.clone());
+            Clients { router, connections, app: app.clone() }
+        };
         Ok(Self {
             public: Listener {
                 socket: listeners.public.listen()?,
-                clients: clients(public(&app, config)?, public_limits),
+                clients: clients(public(&app, config)?, public_limits, metrics.public_connections()),
             },
             admin: Listener {
                 socket: listeners.admin.listen()?,
-                clients: clients(admin(&app, config, admin_key), limits(config.admin.connections)),
+                clients: clients(
+                    admin(&app, config, admin_key),
+                    limits(config.admin.connections),
+                    metrics.admin_connections(),
+                ),
             },
             drain: config.http.drain,
             unready: config.http.unready,
-            app,
+            app: app.clone(),
         })
     }
 
@@ -170,6 +179,8 @@ impl Server {
         if tokio::time::timeout(drain, listeners).await.is_err() {
             tracing::warn!("some requests did not finish within the drain time");
         }
+        // The last traces; a collector that is away is waited for a moment only.
+        let _ = tokio::task::spawn_blocking(move || app.service().tracer().map(Tracer::flush)).await;
     }
 }
 

@@ -28,33 +28,21 @@ pub struct Overload {
 }
 
 impl Overload {
-    pub const REQUESTS: Self =
-        Self { what: "requests at once", key: "limits.concurrent_requests", label: "requests" };
+    pub const REQUESTS: Self = Self { what: "requests at once", key: "limits.concurrent_requests", label: "requests" };
     pub const BODIES: Self = Self { what: "large request bodies", key: "limits.body_memory_bytes", label: "bodies" };
     /// Every budget.
-    pub(super) const ALL: [Self; 5] = [
-        Self::REQUESTS,
-        Self::BODIES,
-        Work::Generate.overload(),
-        Work::Explain.overload(),
-        Work::Wide.overload(),
-    ];
+    pub(super) const ALL: [Self; 5] =
+        [Self::REQUESTS, Self::BODIES, Work::Generate.overload(), Work::Explain.overload(), Work::Wide.overload()];
 }
 
 impl Work {
     const fn overload(self) -> Overload {
         match self {
-            Self::Generate => {
-                Overload { what: "generated lists", key: "limits.generate", label: "generate" }
+            Self::Generate => Overload { what: "generated lists", key: "limits.generate", label: "generate" },
+            Self::Explain => Overload { what: "answers with reasons", key: "limits.explain", label: "explain" },
+            Self::Wide => {
+                Overload { what: "requests with many articles or a new filter", key: "limits.wide", label: "wide" }
             }
-            Self::Explain => {
-                Overload { what: "answers with reasons", key: "limits.explain", label: "explain" }
-            }
-            Self::Wide => Overload {
-                what: "requests with many articles or a new filter",
-                key: "limits.wide",
-                label: "wide",
-            },
         }
     }
 }

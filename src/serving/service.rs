@@ -1,7 +1,7 @@
 //! What a request reads, and how it is answered.
 
 use super::{
-    Config, Metrics, ServeError, Work,
+    Config, Metrics, ServeError, Tracer, Work,
     budgets::Budgets,
     customers::{Currency, Customers, Lookup},
     database::Database,
@@ -39,6 +39,7 @@ pub struct Service {
     pub(super) poll: Duration,
     pub(super) sales: SalesCounter,
     metrics: Metrics,
+    tracer: Option<Tracer>,
     budgets: Budgets,
 }
 
@@ -118,7 +119,7 @@ impl Service {
     /// of their own.
     ///
     /// # Errors
-    /// When the metrics cannot be set up.
+    /// When the metrics or traces cannot be set up.
     pub fn new(store: Arc<dyn Store>, config: &Config, routes: &[&'static str]) -> Result<Self, ServeError> {
         let metrics = Metrics::new(routes).map_err(|error| ServeError::Internal(error.to_string()))?;
         Ok(Self {
@@ -132,12 +133,23 @@ impl Service {
             poll: config.database.poll,
             sales: SalesCounter::new(config.popularity.clone()),
             metrics,
+            tracer: Tracer::new(&config.telemetry).map_err(|error| ServeError::Internal(error.to_string()))?,
             budgets: Budgets::new(&config.limits),
         })
     }
 
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Where traces go, if they are wanted.
+    pub fn tracer(&self) -> Option<&Tracer> {
+        self.tracer.as_ref()
+    }
+
+    /// All metrics as text.
+    pub fn render_metrics(&self) -> String {
+        self.metrics.render(self.database.store().connections())
     }
 
     /// Whether the database answered last time.
@@ -223,15 +235,18 @@ impl Service {
             Stage { name: "embed", started, took: planned - started },
             Stage { name: "rank", started: planned, took: planned.elapsed() },
         ];
-        self.metrics.stage_embed.record(stages[0].took.as_secs_f64());
-        self.metrics.stage_rank.record(stages[1].took.as_secs_f64());
+        if let Some(metrics) = self.metrics.model(snapshot.model().name()) {
+            metrics.embed.record(stages[0].took.as_secs_f64());
+            metrics.rank.record(stages[1].took.as_secs_f64());
+            metrics.count(answer.strategy);
+            if answer.strategy == Strategy::Popular && answer.fallback.is_some() {
+                metrics.cold_starts.increment(1);
+            }
+        }
         match lookup.map(|lookup| lookup.currency) {
             Some(Currency::Stale) => answer.warnings.push(Warning::CustomerDataStale),
             Some(Currency::Unavailable) => answer.warnings.push(Warning::CustomerDataUnavailable),
             Some(Currency::Current) | None => {}
-        }
-        if answer.strategy == Strategy::Popular && answer.fallback.is_some() {
-            self.metrics.cold_starts.increment(1);
         }
         if let Some(plan) = answer.search {
             self.metrics.count_search(plan);
@@ -270,9 +285,6 @@ fn work_of(snapshot: &Snapshot, call: &Call) -> Option<Work> {
         return Some(Work::Explain);
     }
     let scans_many = !call.filter.is_empty() && snapshot.catalogue().len() > 200_000;
-    let wide = call.k.get() > 100
-        || !call.max_per.is_empty()
-        || scans_many
-        || !snapshot.remembers(&call.filter);
+    let wide = call.k.get() > 100 || !call.max_per.is_empty() || scans_many || !snapshot.remembers(&call.filter);
     wide.then_some(Work::Wide)
 }

@@ -53,7 +53,7 @@ impl Arguments {
             ("models.default", &self.default_model),
         ];
         let flags: Vec<_> = flags.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect();
-        Config::load(self.config.as_deref(), std::env::vars(), &flags).or_bad_input()
+        Config::load(self.config.as_deref(), std::env::vars_os(), &flags).or_bad_input()
     }
 }
 

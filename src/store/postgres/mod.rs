@@ -8,8 +8,8 @@ mod sales;
 pub(super) use load::Loader;
 
 use super::{
-    ArticleRecord, ArticleSales, CustomerRecord, ModelVersion, PurchaseRecord, Revisions, SalesWindow, Store,
-    StoreError, StoreOptions, migrations,
+    ArticleRecord, ArticleSales, ConnectionCounts, CustomerRecord, ModelVersion, PurchaseRecord, Revisions,
+    SalesWindow, Store, StoreError, StoreOptions, migrations,
     records::{read_attributes, unreadable},
 };
 use crate::domain::{ArticleId, CustomerId, Timestamp};
@@ -103,6 +103,10 @@ impl Store for Postgres {
     async fn ping(&self) -> Result<(), StoreError> {
         self.within(sqlx::query("SELECT 1").execute(&self.pool)).await?;
         Ok(())
+    }
+
+    fn connections(&self) -> ConnectionCounts {
+        ConnectionCounts::of(&self.pool)
     }
 
     async fn revisions(&self) -> Result<Revisions, StoreError> {

@@ -8,8 +8,8 @@ mod sales;
 pub(super) use load::Loader;
 
 use super::{
-    ArticleRecord, ArticleSales, CustomerRecord, ModelVersion, PurchaseRecord, Revisions, SalesWindow, Store,
-    StoreError, StoreOptions, migrations,
+    ArticleRecord, ArticleSales, ConnectionCounts, CustomerRecord, ModelVersion, PurchaseRecord, Revisions,
+    SalesWindow, Store, StoreError, StoreOptions, migrations,
     records::{read_attributes, unreadable},
 };
 use crate::domain::{ArticleId, CustomerId, Timestamp};
@@ -130,6 +130,10 @@ impl Store for Sqlite {
         // Reads a page of the file, unlike `SELECT 1`.
         sqlx::query("SELECT value FROM revisions LIMIT 1").execute(&self.readers).await?;
         Ok(())
+    }
+
+    fn connections(&self) -> ConnectionCounts {
+        ConnectionCounts::of(&self.readers)
     }
 
     async fn revisions(&self) -> Result<Revisions, StoreError> {
