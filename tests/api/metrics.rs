@@ -43,7 +43,7 @@ fn parse(text: &str) -> BTreeMap<String, Family> {
 
 /// The family that a sample's name belongs to.
 fn family_of(name: &str) -> &str {
-    let histogram = |end| name.strip_suffix(end).filter(|family| family.ends_with("_seconds"));
+    let histogram = |end: &str| name.strip_suffix(end).filter(|family| family.ends_with("_seconds"));
     ["_bucket", "_sum", "_count"].into_iter().find_map(histogram).unwrap_or(name)
 }
 
