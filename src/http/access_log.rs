@@ -9,6 +9,9 @@ use std::{
     time::Duration,
 };
 
+/// The stage in which a body is read.
+pub(super) const BODY_STAGE: &str = "body";
+
 /// Which requests are logged.
 pub(super) struct AccessLog {
     /// One of so many; `None` for none.
@@ -39,7 +42,7 @@ impl AccessLog {
         let Some(line) = self.line(entry) else { return };
         let Entry { request_id, method, route, status, took, stages, .. } = entry;
         let (status, took_ms) = (status.as_u16(), milliseconds(*took));
-        let code = entry.code.map_or("", |code| code.parts().2);
+        let code = entry.code.map(|code| code.parts().2);
         match line {
             Line::Sampled => tracing::info!(request_id, %method, route, status, code, took_ms, "request"),
             Line::Failed => tracing::warn!(request_id, %method, route, status, code, took_ms, "request failed"),
@@ -54,7 +57,9 @@ impl AccessLog {
         let seen = self.seen.fetch_add(1, Ordering::Relaxed);
         // The server turns requests away faster than a log can be written; a metric counts them all.
         let failed = entry.status.is_server_error() && entry.code != Some(ErrorCode::Overloaded);
-        if entry.took >= self.slow {
+        // A client that sends slowly says nothing of the server.
+        let body = entry.stages.iter().filter(|stage| stage.name == BODY_STAGE).map(|stage| stage.took).sum();
+        if entry.took.saturating_sub(body) >= self.slow {
             Some(Line::Slow)
         } else if failed {
             Some(Line::Failed)
@@ -85,16 +90,20 @@ fn described(stages: &[Stage]) -> String {
 mod tests {
     use super::*;
     use crate::serving::Config;
+    use std::time::Instant;
 
     #[test]
     fn a_sample_and_all_failures_and_all_slow_requests_are_logged() {
         let mut config = Config::default().log;
         config.access = 0.25;
         let log = AccessLog::new(&config);
-        let line = |status: u16, code, took| {
+        let body = Duration::from_secs(9);
+        let line = |status: u16, code, took: Duration| {
+            let took = took + body;
             let status = StatusCode::from_u16(status).unwrap();
             let (request_id, method, route) = ("r", &Method::GET, "/v1/popular");
-            log.line(&Entry { request_id, method, route, status, code, took, stages: &[] })
+            let stages = [Stage { name: BODY_STAGE, started: Instant::now(), took: body }];
+            log.line(&Entry { request_id, method, route, status, code, took, stages: &stages })
         };
         let quick = Duration::from_millis(1);
         let lines: Vec<_> = (0..8).map(|_| line(200, None, quick)).collect();

@@ -4,6 +4,7 @@
 
 use super::{
     ApiError, ErrorCode,
+    access_log::BODY_STAGE,
     connection::{Connection, Phase},
 };
 use crate::serving::{Config, Overload, stages};
@@ -120,7 +121,7 @@ impl Bodies {
         enter(Phase::Body);
         let read = tokio::time::timeout(self.timeout, self.collect(body)).await;
         enter(Phase::Working);
-        stages::note("body", started);
+        stages::note(BODY_STAGE, started);
         let (bytes, memory) = read.map_err(|_| {
             let detail = format!("the body did not arrive within {} ms", self.timeout.as_millis());
             ApiError::new(ErrorCode::RequestTimeout, detail)

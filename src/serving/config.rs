@@ -43,7 +43,7 @@
 //! | `log.format` | `text` | `text` or `json` |
 //! | `log.filter` | `info` | as `RUST_LOG` |
 //! | `log.access` | 0.01 | share of requests that are logged; failures of the server always are |
-//! | `log.slow_ms` | 1000 | a request that takes longer is logged with the time of each stage |
+//! | `log.slow_ms` | 1000 | a request that takes longer, its body not counted, is logged with the time of each stage |
 //! | `telemetry.otlp_endpoint` | – | OpenTelemetry collector that gets traces by OTLP over HTTP, such as `http://localhost:4318` |
 //! | `telemetry.sample` | 0.01 | share of requests that are traced; those with a sampled `traceparent` always are |
 //! | `telemetry.service_name` | `vitrine` | `service.name` of the traces |
