@@ -2,10 +2,11 @@
 # Drills on a real server with the full catalogue, on loopback only:
 #   ./scripts/drill.sh reload [DATA]     60 s of load, another version every 5 s, damaged bundles between them
 #   ./scripts/drill.sh faults [DATA]     Postgres stopped and started again under load
+#   ./scripts/drill.sh attack [DATA]     slow bodies, idle connections (256 open files), SIGTERM under 16 connections
 # DATA is a folder in the H&M schema (default ../shared/data/hm-sample). Prints what happened; fails when a request failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-drill=${1:?reload or faults}
+drill=${1:?reload, faults or attack}
 data=$(realpath "${2:-../shared/data/hm-sample}")
 port=$((20000 + RANDOM % 20000))
 admin=$((port + 1)) database_port=$((port + 2))
@@ -46,7 +47,9 @@ fi
 export VITRINE__DATABASE__URL=$database
 "$bin_dir/vitrine-server" migrate >/dev/null
 "$bin_dir/vitrine-server" import --data "$data" --rejects "$home/rejects.csv" 2>/dev/null
-"$bin_dir/vitrine-server" serve --models "$models" --listen 127.0.0.1:$port --admin-listen 127.0.0.1:$admin 2>"$home/server.log" &
+# The server raises its soft limit of open files by itself; only a hard one keeps it low.
+if [ "$drill" = attack ]; then limit_files() { ulimit -n 256; }; else limit_files() { :; }; fi
+(limit_files && exec "$bin_dir/vitrine-server" serve --models "$models" --listen 127.0.0.1:$port --admin-listen 127.0.0.1:$admin) 2>"$home/server.log" &
 server=$!
 for _ in $(seq 300); do curl -fs "http://127.0.0.1:$port/readyz" >/dev/null && break; sleep 0.2; done
 kill -0 "$server" && curl -fs "http://127.0.0.1:$port/readyz" >/dev/null || { cat "$home/server.log"; exit 1; }
@@ -62,7 +65,16 @@ resident() { awk '/VmRSS/ {print int($2 / 1024) " MB"}' "/proc/$server/status"; 
 load --seconds 5 >/dev/null
 echo "steady:  $(load --seconds 15)"
 echo "resident before: $(resident)"
-if [ "$drill" = reload ]; then
+if [ "$drill" = attack ]; then
+    attack() { echo "$1: $(./scripts/attack.py "$@")" || failed=yes; }
+    attack slow-bodies "$port"
+    attack idle "$port" "$admin"
+    attack stop "$port" --pid "$server"
+    wait "$server" || failed=yes
+    server=
+    [ -z "${failed:-}" ] || { tail -5 "$home/server.log"; echo "clients went unanswered"; exit 1; }
+    exit
+elif [ "$drill" = reload ]; then
     load --seconds 60 >"$home/load.json" &
     loader=$!
     spoil() { # NAME COMMAND…: a copy of the first version with a fault, in a directory of its own

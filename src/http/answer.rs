@@ -82,7 +82,9 @@ struct ModelName<'a> {
 pub(super) fn render(answered: &Answered, fields: &[String], context: &Context) -> Result<Response, ApiError> {
     let (snapshot, answer) = (&answered.snapshot, &answered.answer);
     let catalogue = snapshot.catalogue();
-    let columns = fields.iter().map(|name| find_attribute(catalogue, name)).collect::<Result<Vec<_>, _>>()?;
+    // A name given twice is answered once: an object has no key twice.
+    let distinct = fields.iter().enumerate().filter(|(i, name)| !fields[..*i].contains(name));
+    let columns = distinct.map(|(_, name)| find_attribute(catalogue, name)).collect::<Result<Vec<_>, _>>()?;
     let explain = answer.items.iter().any(|item| !item.reasons.is_empty());
     let item = |(i, item): (usize, &Ranked)| Item {
         article_id: catalogue.id(item.row),

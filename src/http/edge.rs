@@ -1,7 +1,10 @@
-//! What surrounds every request: its id, limits, time-out, panics, metrics, and the form of errors.
+//! What surrounds every request: its id, panics, metrics, log lines, and the form of errors.
 
-use super::{ApiError, App, ErrorCode, Problem};
-use crate::serving::Config;
+use super::{
+    ApiError, App, ErrorCode, Problem,
+    access_log::{AccessLog, Entry},
+};
+use crate::serving::{Config, Traced, stages};
 use axum::{
     Router,
     body::Body,
@@ -11,12 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
-use std::{
-    panic::AssertUnwindSafe,
-    sync::Arc,
-    time::{Duration, Instant},
-};
-use tokio::sync::Semaphore;
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -35,15 +33,12 @@ impl Context {
 
 struct Edge {
     app: App,
-    timeout: Duration,
-    /// Requests in progress, health checks and metrics not counted.
-    permits: Semaphore,
+    log: AccessLog,
 }
 
 /// Puts the edge around a router.
 pub(super) fn around(router: Router<App>, app: &App, config: &Config) -> Router<App> {
-    let permits = Semaphore::new(config.limits.concurrent_requests);
-    let edge = Edge { app: app.clone(), timeout: config.http.request_timeout, permits };
+    let edge = Edge { app: app.clone(), log: AccessLog::new(&config.log) };
     router.layer(middleware::from_fn_with_state(Arc::new(edge), pass))
 }
 
@@ -53,69 +48,115 @@ async fn pass(State(edge): State<Arc<Edge>>, mut request: Request, next: Next) -
     request.extensions_mut().insert(Context { request_id: request_id.clone(), started });
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map(MatchedPath::as_str);
-    let limited = request.uri().path().starts_with("/v1/");
-    let permit = if limited { edge.permits.try_acquire().map(Some) } else { Ok(None) };
-    let response = match permit {
-        Ok(_permit) => answer(&edge, request, next).await,
-        Err(_) => ApiError::new(ErrorCode::Overloaded, "the server is busy; try again").into_response(),
-    };
-    let mut response = finish(&edge, response, &request_id);
-    response.headers_mut().insert(REQUEST_ID, request_id);
-    edge.app.service().metrics().route(route).record(response.status().as_u16(), started.elapsed());
+    let method = request.method().clone();
+    let metrics = edge.app.service().metrics();
+    let _in_flight = metrics.request_begins();
+    let tracer = edge.app.service().tracer();
+    let trace = tracer.and_then(|tracer| Some((tracer, tracer.begin(traceparent(request.headers()))?)));
+    let (response, stages) = stages::record(answer(request, next)).await;
+    let (mut response, code) = finish(&edge, response, &request_id);
+    response.headers_mut().insert(REQUEST_ID, request_id.clone());
+    let took = started.elapsed();
+    metrics.route(route).record(response.status().as_u16(), took);
+    edge.log.write(&Entry {
+        request_id: text(&request_id),
+        method: &method,
+        route: route.unwrap_or("unmatched"),
+        status: response.status(),
+        code,
+        took,
+        stages: &stages,
+    });
+    if let Some((tracer, context)) = trace {
+        let (request_id, method, route) = (text(&request_id), method.as_str(), route.unwrap_or("unmatched"));
+        let status = response.status().as_u16();
+        tracer.end(&context, &Traced { request_id, method, route, status, started, stages: &stages });
+    }
     response
 }
 
-async fn answer(edge: &Edge, request: Request, next: Next) -> Response {
-    let guarded = AssertUnwindSafe(next.run(request)).catch_unwind();
-    match tokio::time::timeout(edge.timeout, guarded).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(panic)) => {
+fn traceparent(headers: &HeaderMap) -> Option<&str> {
+    headers.get("traceparent")?.to_str().ok()
+}
+
+/// The answer of what lies within, or of a panic.
+async fn answer(request: Request, next: Next) -> Response {
+    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => response,
+        Err(panic) => {
             let message = panic.downcast_ref::<String>().map(String::as_str);
             let message = message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
             ApiError::internal(format!("a handler panicked: {message}")).into_response()
         }
-        Err(_) => {
-            let detail = format!("no answer within {} ms", edge.timeout.as_millis());
-            ApiError::new(ErrorCode::Timeout, detail).into_response()
-        }
     }
 }
 
-/// Turns whatever is an error into a problem document and logs it if it is the server's fault.
-fn finish(edge: &Edge, response: Response, request_id: &HeaderValue) -> Response {
+/// Turns whatever is an error into a problem document and logs its cause if it is the server's fault.
+fn finish(edge: &Edge, response: Response, request_id: &HeaderValue) -> (Response, Option<ErrorCode>) {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
-        return response;
+        return (response, None);
     }
     let (mut parts, _) = response.into_parts();
     let error = parts.extensions.remove::<ApiError>().unwrap_or_else(|| foreign(status));
-    let (status, title, name) = error.code.parts();
     if let Some(cause) = &error.cause {
-        tracing::error!(request_id = text(request_id), code = name, cause, "request failed");
+        let code = error.code.parts().2;
+        tracing::error!(request_id = text(request_id), code, cause, "request failed");
     }
-    if error.code == ErrorCode::Overloaded {
-        edge.app.service().metrics().count_overload();
+    let metrics = edge.app.service().metrics();
+    if let Some(overload) = error.overload {
+        metrics.count_overload(overload);
     }
+    if matches!(error.code, ErrorCode::Timeout | ErrorCode::StillRunning | ErrorCode::RequestTimeout) {
+        metrics.count_timeout();
+    }
+    parts.status = error.code.parts().0;
+    // What the inner response said of its own body no longer holds; `Allow` and the like do.
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.extend(problem_headers(&error));
+    (Response::from_parts(parts, Body::from(problem(&error, text(request_id)))), Some(error.code))
+}
+
+fn problem(error: &ApiError, request_id: &str) -> Vec<u8> {
+    let (status, title, name) = error.code.parts();
     let problem = Problem {
         r#type: format!("urn:vitrine:error:{name}"),
         title,
         status: status.as_u16(),
         detail: &error.detail,
         code: error.code,
-        request_id: text(request_id),
+        request_id,
     };
-    parts.status = status;
-    // What the inner response said of its own body no longer holds; `Allow` and the like do.
-    parts.headers.remove(header::CONTENT_LENGTH);
-    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        parts.headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    }
-    if status == StatusCode::UNAUTHORIZED {
-        parts.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    }
-    let body = serde_json::to_vec(&problem).unwrap_or_default();
-    Response::from_parts(parts, Body::from(body))
+    serde_json::to_vec(&problem).unwrap_or_default()
+}
+
+/// The headers that say what kind of error it is.
+fn problem_headers(error: &ApiError) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let kind = (header::CONTENT_TYPE, "application/problem+json");
+    let more = match error.code.parts().0 {
+        StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, "1")),
+        StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, "Bearer")),
+        // The rest of the body is not read.
+        StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT => Some((header::CONNECTION, "close")),
+        _ => None,
+    };
+    [Some(kind), more].into_iter().flatten().map(|(name, value)| (name, HeaderValue::from_static(value)))
+}
+
+/// The bytes of an answer to a client that has not brought a request this far; the connection ends with it.
+pub(super) fn bare(error: &ApiError) -> Vec<u8> {
+    let status = error.code.parts().0;
+    let request_id = request_id(&HeaderMap::new());
+    let body = problem(error, text(&request_id));
+    let reason = status.canonical_reason().unwrap_or_default();
+    let head = format!(
+        "HTTP/1.1 {} {reason}\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n\
+         x-request-id: {}\r\nconnection: close\r\n\r\n",
+        status.as_u16(),
+        body.len(),
+        text(&request_id)
+    );
+    [head.into_bytes(), body].concat()
 }
 
 /// An error that no code of ours made.
@@ -124,6 +165,8 @@ fn foreign(status: StatusCode) -> ApiError {
         StatusCode::NOT_FOUND => ErrorCode::NotFound,
         StatusCode::METHOD_NOT_ALLOWED => ErrorCode::MethodNotAllowed,
         StatusCode::PAYLOAD_TOO_LARGE => ErrorCode::BodyTooLarge,
+        StatusCode::URI_TOO_LONG => ErrorCode::UriTooLong,
+        StatusCode::REQUEST_TIMEOUT => ErrorCode::RequestTimeout,
         StatusCode::UNSUPPORTED_MEDIA_TYPE => ErrorCode::UnsupportedMediaType,
         status if status.is_client_error() => ErrorCode::InvalidRequest,
         status => return ApiError::internal(format!("an inner service answered {status}")),
@@ -160,9 +203,17 @@ fn text(value: &HeaderValue) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{http::route_patterns, serving::Service, store};
+    use crate::{
+        http::{
+            admission::{Admission, admit},
+            route_patterns,
+        },
+        serving::Service,
+        store,
+    };
     use axum::routing::get;
     use http_body_util::BodyExt;
+    use std::time::Duration;
     use tower::ServiceExt;
 
     async fn ask(path: &str) -> (StatusCode, HeaderMap, String) {
@@ -183,6 +234,7 @@ mod tests {
             .route("/panic", get(panics))
             .route("/forever", get(std::future::pending::<()>))
             .route("/foreign", get(|| async { (StatusCode::BAD_GATEWAY, "inner secret") }));
+        let router = router.layer(middleware::from_fn_with_state(Arc::new(Admission::public(&config)), admit));
         let router = around(router, &app, &config).with_state(app);
         let response = router.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());

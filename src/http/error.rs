@@ -6,7 +6,7 @@
 
 use crate::{
     recommend::{FilterError, RecommendError},
-    serving::ServeError,
+    serving::{Overload, ServeError},
     store::StoreError,
 };
 use axum::{
@@ -32,12 +32,16 @@ pub enum ErrorCode {
     NoPreviousVersion,
     BundleRefused,
     BodyTooLarge,
+    UriTooLong,
+    HeadersTooLarge,
+    RequestTimeout,
     UnsupportedMediaType,
     Internal,
     Overloaded,
     NotReady,
     DatabaseUnavailable,
     Timeout,
+    StillRunning,
 }
 
 /// An RFC 9457 problem document.
@@ -69,6 +73,8 @@ pub struct ApiError {
     pub detail: String,
     /// For the log alone.
     pub cause: Option<String>,
+    /// The budget that was used up.
+    pub(super) overload: Option<Overload>,
 }
 
 impl ErrorCode {
@@ -88,6 +94,9 @@ impl ErrorCode {
             Self::NoPreviousVersion => (S::CONFLICT, "No such version", "no_previous_version"),
             Self::BundleRefused => (S::UNPROCESSABLE_ENTITY, "Bundle refused", "bundle_refused"),
             Self::BodyTooLarge => (S::PAYLOAD_TOO_LARGE, "Body too large", "body_too_large"),
+            Self::UriTooLong => (S::URI_TOO_LONG, "URL too long", "uri_too_long"),
+            Self::HeadersTooLarge => (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "Headers too large", "headers_too_large"),
+            Self::RequestTimeout => (S::REQUEST_TIMEOUT, "Request too slow", "request_timeout"),
             Self::UnsupportedMediaType => {
                 (S::UNSUPPORTED_MEDIA_TYPE, "Unsupported media type", "unsupported_media_type")
             }
@@ -96,19 +105,20 @@ impl ErrorCode {
             Self::NotReady => (S::SERVICE_UNAVAILABLE, "Not ready", "not_ready"),
             Self::DatabaseUnavailable => (S::SERVICE_UNAVAILABLE, "Database unavailable", "database_unavailable"),
             Self::Timeout => (S::SERVICE_UNAVAILABLE, "Timeout", "timeout"),
+            Self::StillRunning => (S::GATEWAY_TIMEOUT, "Still running", "still_running"),
         }
     }
 }
 
 impl ApiError {
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), cause: None }
+        Self { code, detail: detail.into(), cause: None, overload: None }
     }
 
     /// A fault of the server; `cause` is logged and not told.
     pub fn internal(cause: impl Into<String>) -> Self {
-        let detail = "something went wrong inside the server; the log has more under this request id".into();
-        Self { code: ErrorCode::Internal, detail, cause: Some(cause.into()) }
+        let detail = "something went wrong inside the server; its log says more under this request id";
+        Self { cause: Some(cause.into()), ..Self::new(ErrorCode::Internal, detail) }
     }
 
     pub(super) fn invalid(detail: impl Into<String>) -> Self {
@@ -122,6 +132,12 @@ impl IntoResponse for ApiError {
         let mut response = self.code.parts().0.into_response();
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+impl From<Overload> for ApiError {
+    fn from(overload: Overload) -> Self {
+        Self { overload: Some(overload), ..Self::new(ErrorCode::Overloaded, overload.to_string()) }
     }
 }
 
@@ -166,11 +182,11 @@ impl From<ServeError> for ApiError {
         match error {
             ServeError::NotReady => Self::new(ErrorCode::NotReady, text),
             ServeError::UnknownModel { .. } => Self::new(ErrorCode::UnknownModel, text),
-            ServeError::Overloaded => Self::new(ErrorCode::Overloaded, "the server is busy; try again"),
+            ServeError::Overloaded(overload) => overload.into(),
             ServeError::Recommend(error) => error.into(),
             ServeError::Store(error) => error.into(),
             ServeError::Refused { .. } => Self::new(ErrorCode::BundleRefused, text),
-            ServeError::Bundles(_) | ServeError::Internal(_) => Self::internal(text),
+            ServeError::Bundles(_) | ServeError::Address { .. } | ServeError::Internal(_) => Self::internal(text),
             ServeError::Id(_) => Self::invalid(text),
         }
     }

@@ -1,11 +1,11 @@
 //! Extractors whose refusals are problem documents that say what to mend.
 
 use super::{ApiError, ErrorCode};
+use crate::serving::Expected;
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
-    http::{StatusCode, header, request::Parts},
-    response::IntoResponse,
+    http::{header, request::Parts},
 };
 use serde::de::DeserializeOwned;
 
@@ -23,17 +23,68 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
             let detail = format!("the body must be JSON: send `content-type: application/json`, not `{kind}`");
             return Err(ApiError::new(ErrorCode::UnsupportedMediaType, detail));
         }
-        let body = Bytes::from_request(request, state).await.map_err(|rejection| {
-            match rejection.into_response().status() {
-                StatusCode::PAYLOAD_TOO_LARGE => ApiError::new(ErrorCode::BodyTooLarge, "the body is too large"),
-                _ => ApiError::invalid("the body could not be read to its end"),
-            }
-        })?;
-        serde_json::from_slice(&body).map(Self).map_err(|error| {
-            let code = if error.is_data() { ErrorCode::InvalidRequest } else { ErrorCode::InvalidJson };
-            ApiError::new(code, format!("body: {error}"))
-        })
+        // Read before (see `admission`), within its limits.
+        let body = Bytes::from_request(request, state)
+            .await
+            .map_err(|_| ApiError::invalid("the body could not be read to its end"))?;
+        serde_json::from_slice(&body).map(Self).map_err(|error| refusal::<T>(&body, &error))
     }
+}
+
+/// Why a body is not what is wanted. Read once more, now with the path to every value.
+fn refusal<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> ApiError {
+    let place = format!("line {} column {}", error.line(), error.column());
+    let message = error.to_string();
+    let message = message.strip_suffix(&format!(" at {place}")).unwrap_or(&message);
+    if !error.is_data() {
+        let detail = format!("the body is not valid JSON: {message} ({place})");
+        return ApiError::new(ErrorCode::InvalidJson, detail);
+    }
+    let path = match serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_slice(body)) {
+        Err(error) => error.path().to_string(),
+        Ok(_) => String::new(),
+    };
+    ApiError::invalid(format!("{} ({place})", told(&path, message)))
+}
+
+/// A message of a deserialiser about the value at `path`, in the words of an API.
+fn told(path: &str, message: &str) -> String {
+    let path = if path == "." { "" } else { path };
+    let subject = if path.is_empty() { "the body".to_owned() } else { format!("`{path}`") };
+    let inside = |key: &str| match path.rsplit_once('.') {
+        Some((parent, last)) if last == key => format!(" in `{parent}`"),
+        _ if path.is_empty() || path == key => String::new(),
+        _ => format!(" in `{path}`"),
+    };
+    match Expected::read(message) {
+        Some(Expected::Other { wanted, found }) => format!("{subject} must be {wanted}, not {}", short(&found)),
+        Some(Expected::UnknownKey { key, known }) => {
+            format!("unknown key `{}`{}; known: {known}", short(&key), inside(&key))
+        }
+        Some(Expected::UnknownValue { value, known }) => {
+            format!("{subject} must be one of {known}, not `{}`", short(&value))
+        }
+        Some(Expected::Missing(key)) => format!("`{key}`{} is missing", inside(&key)),
+        Some(Expected::Twice(key)) => format!("`{key}`{} is given twice", inside(&key)),
+        None => match message {
+            "invalid digit found in string" | "number too large to fit in target type" => {
+                format!("{subject} must be a whole number, 0 or above")
+            }
+            "cannot parse integer from empty string" => format!("{subject} is empty; give a whole number"),
+            "provided string was not `true` or `false`" => format!("{subject} must be true or false"),
+            _ => format!("{subject}: {message}"),
+        },
+    }
+}
+
+/// The beginning of a text of the caller.
+fn short(text: &str) -> String {
+    const LONGEST: usize = 80;
+    let mut short: String = text.chars().take(LONGEST).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
 }
 
 /// The query string.
@@ -44,7 +95,16 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
         let parsed = Query::try_from_uri(&parts.uri);
-        parsed.map(|Query(value)| Self(value)).map_err(|rejection| ApiError::invalid(rejection.body_text()))
+        parsed.map(|Query(value)| Self(value)).map_err(|rejection| {
+            let text = rejection.body_text();
+            let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+            // `name: what is wrong`, unless the name itself is.
+            let (name, message) = match text.split_once(": ") {
+                Some((name, message)) if !name.contains(' ') => (name, message),
+                _ => ("", text),
+            };
+            ApiError::invalid(format!("query string: {}", told(name, message)))
+        })
     }
 }
 

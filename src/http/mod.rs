@@ -3,29 +3,44 @@
 //! Two routers: [`public`] for the shop, [`admin`] for the operator, on listeners of their own. Routes and the OpenAPI
 //! document come from the same declarations, so they cannot diverge.
 
+mod access_log;
 mod admin;
+mod admission;
 mod answer;
 mod articles;
+mod connection;
 mod docs;
 mod edge;
 mod error;
 mod extract;
 mod health;
+mod listener;
 mod recommendations;
 mod server;
+mod transport;
 
 pub use error::{ApiError, ErrorCode, Problem};
+pub use listener::Listeners;
 pub use server::Server;
 
 use crate::serving::{Config, ServeError, Service};
-use axum::{Router, extract::DefaultBodyLimit, middleware};
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use admission::{Admission, admit};
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{Method, header},
+    middleware,
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 use tower_http::{
     compression::{CompressionLayer, predicate::SizeAbove},
-    cors::{AllowOrigin, Any, CorsLayer},
+    cors::{AllowHeaders, AllowOrigin, Any, CorsLayer},
 };
 use utoipa::{
     Modify, OpenApi,
@@ -122,7 +137,8 @@ pub fn public(app: &App, config: &Config) -> Result<Router, ServeError> {
         .merge(docs::routes(openapi_yaml()?))
         .fallback(edge::not_found)
         .method_not_allowed_fallback(edge::method_not_allowed)
-        .layer(DefaultBodyLimit::max(config.http.body_limit));
+        .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(Arc::new(Admission::public(config)), admit));
     let router = edge::around(router, app, config);
     let router = router.layer(CompressionLayer::new().compress_when(SizeAbove::new(config.http.compress_above)));
     Ok(match cors(&config.http.cors_origins) {
@@ -138,10 +154,15 @@ pub fn admin(app: &App, config: &Config, key: crate::serving::Secret) -> Router 
     let router = router
         .fallback(edge::not_found)
         .method_not_allowed_fallback(edge::method_not_allowed)
-        .layer(DefaultBodyLimit::max(config.admin.body_limit))
+        .layer(DefaultBodyLimit::disable())
+        // Inside of the key: nobody without it gets a body read.
+        .layer(middleware::from_fn_with_state(Arc::new(Admission::admin(config)), admit))
         .layer(middleware::from_fn_with_state(Arc::new(key), admin::require_key));
     edge::around(router, app, config).with_state(app.clone())
 }
+
+/// How long a browser need not ask again; the longest that Chrome accepts.
+const PREFLIGHT_AGE: Duration = Duration::from_secs(7_200);
 
 fn cors(origins: &[String]) -> Option<CorsLayer> {
     let allowed = match origins {
@@ -149,6 +170,14 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
         origins if origins.iter().any(|origin| origin == "*") => AllowOrigin::from(Any),
         origins => AllowOrigin::list(origins.iter().filter_map(|origin| origin.parse().ok())),
     };
-    let exposed = [edge::REQUEST_ID];
-    Some(CorsLayer::new().allow_origin(allowed).allow_methods(Any).allow_headers(Any).expose_headers(exposed))
+    // What a page may read of an answer besides the few headers that browsers always show.
+    let exposed = [edge::REQUEST_ID, header::RETRY_AFTER, header::ETAG];
+    let layer = CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods([Method::GET, Method::POST])
+        // A wildcard does not include `authorization`.
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers(exposed)
+        .max_age(PREFLIGHT_AGE);
+    Some(layer)
 }

@@ -51,7 +51,7 @@ struct RecommendationRequest {
     #[serde(default)]
     session: Session,
     /// How many articles, 1 to 500.
-    #[serde(default = "default_k")]
+    #[serde(default = "default_k", deserialize_with = "number_of_articles")]
     #[schema(minimum = 1, maximum = 500, default = 12)]
     k: usize,
     /// The moment of the query, now by default: a date or RFC 3339.
@@ -338,6 +338,25 @@ fn one() -> f32 {
 
 fn default_k() -> usize {
     DEFAULT_K
+}
+
+/// A number, and a word of its own for what is none; see [`top_k`] for its range.
+fn number_of_articles<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    struct Number;
+
+    impl serde::de::Visitor<'_> for Number {
+        type Value = usize;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "a whole number from 1 to {}", TopK::MAX)
+        }
+
+        fn visit_u64<E: serde::de::Error>(self, k: u64) -> Result<usize, E> {
+            Ok(usize::try_from(k).unwrap_or(usize::MAX))
+        }
+    }
+
+    deserializer.deserialize_u64(Number)
 }
 
 fn top_k(k: usize) -> Result<TopK, ApiError> {

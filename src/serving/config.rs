@@ -3,17 +3,21 @@
 //! | key | default | meaning |
 //! |---|---|---|
 //! | `http.listen` | `127.0.0.1:8080` | public address |
-//! | `http.request_timeout_ms` | 10000 | longest a request may take, its body included |
-//! | `http.idle_timeout_ms` | 60000 | a connection on which no whole request head came for so long is closed |
+//! | `http.request_timeout_ms` | 10000 | longest the answer to a request may take once its body is there |
+//! | `http.head_timeout_ms` | 10000 | longest from the first byte of a request to the end of its head |
+//! | `http.body_timeout_ms` | 10000 | longest from the end of a request's head to the end of its body |
+//! | `http.idle_timeout_ms` | 60000 | a connection without a request for so long is closed |
 //! | `http.body_limit_bytes` | 1048576 | largest request body |
 //! | `http.cors_origins` | `[]` | web origins that may call from a browser; `["*"]` for all |
 //! | `http.compress_above_bytes` | 8192 | answers smaller than this are never compressed |
 //! | `http.drain_seconds` | 20 | how long running requests may finish at shutdown |
-//! | `http.unready_seconds` | 0 | how long `/readyz` fails before the listener closes at shutdown |
+//! | `http.unready_seconds` | 1 | how long `/readyz` fails, while requests are still answered, before the listener closes at shutdown; behind a proxy, longer than it takes to notice |
 //! | `admin.listen` | `127.0.0.1:8081` | admin address; only with a key |
 //! | `admin.key` | – | the admin key, at least 16 characters |
 //! | `admin.key_file` | `vitrine-admin.key` | read when `admin.key` is not set; written with a new key when missing |
 //! | `admin.body_limit_bytes` | 16777216 | largest admin request body |
+//! | `admin.request_timeout_ms` | 600000 | longest an admin request waits for its work, which is finished in any case |
+//! | `admin.connections` | 64 | connections of the admin listener at most |
 //! | `database.url` | `sqlite:vitrine.sqlite` | `postgres://…` or `sqlite:PATH` |
 //! | `database.connections` | 8 | connections kept at most |
 //! | `database.timeout_ms` | 250 | longest a request waits for the database |
@@ -28,21 +32,31 @@
 //! | `popularity.half_life_days` | 14 | a purchase counts half as much as one that was made so many days later |
 //! | `popularity.window_days` | 365 | purchases made more than so many days before the latest one do not count |
 //! | `popularity.refresh_minutes` | 60 | popularity is counted after every import, and again after so many minutes |
-//! | `limits.connections` | 10000 | connections of a listener at most; more wait to be accepted |
+//! | `limits.connections` | 10000 | public connections at most; beyond them, the one that has waited longest for its client is closed. Fewer where the system grants too few open files |
+//! | `limits.connections_per_address` | – | public connections from one address at most; do not set it behind a proxy |
 //! | `limits.concurrent_requests` | 512 | requests in progress at most; more get 503 |
-//! | `limits.queue_ms` | 500 | longest a heavy request waits for a processor before it gets 503 |
+//! | `limits.body_memory_bytes` | 67108864 | memory of request bodies above 16 KiB on each listener; more get 503 |
+//! | `limits.generate` | half the processors | generated lists computed at once |
+//! | `limits.explain` | half the processors | answers with reasons computed at once |
+//! | `limits.wide` | the processors | requests with more than 100 articles, a new filter or `max_per` computed at once |
+//! | `limits.queue_ms` | 500 | longest such a request waits for its turn before it gets 503 |
 //! | `log.format` | `text` | `text` or `json` |
 //! | `log.filter` | `info` | as `RUST_LOG` |
+//! | `log.access` | 0.01 | share of requests that are logged; failures of the server always are |
+//! | `log.slow_ms` | 1000 | a request that takes longer, its body not counted, is logged with the time of each stage |
+//! | `telemetry.otlp_endpoint` | – | OpenTelemetry collector that gets traces by OTLP over HTTP, such as `http://localhost:4318` |
+//! | `telemetry.sample` | 0.01 | share of requests that are traced; those with a sampled `traceparent` always are |
+//! | `telemetry.service_name` | `vitrine` | `service.name` of the traces |
 
-use super::Secret;
+use super::{Secret, expectation};
 use crate::{
     bundle::Manifest,
     domain::Timestamp,
     store::{self, SalesWindow},
 };
 use figment::{Figment, providers::Format};
-use serde::Deserialize;
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use serde::{Deserialize, Deserializer};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Valid settings.
 #[derive(Debug, Clone)]
@@ -55,14 +69,16 @@ pub struct Config {
     /// `None`: popularity is that of the bundles.
     pub popularity: Option<PopularityConfig>,
     pub limits: LimitsConfig,
-    pub log_json: bool,
-    pub log_filter: String,
+    pub log: LogConfig,
+    pub telemetry: TelemetryConfig,
 }
 
 #[derive(Debug, Clone)]
 pub struct HttpConfig {
     pub listen: SocketAddr,
     pub request_timeout: Duration,
+    pub head_timeout: Duration,
+    pub body_timeout: Duration,
     pub idle_timeout: Duration,
     pub body_limit: usize,
     pub cors_origins: Vec<String>,
@@ -77,6 +93,8 @@ pub struct AdminConfig {
     pub key: Option<Secret>,
     pub key_file: PathBuf,
     pub body_limit: usize,
+    pub request_timeout: Duration,
+    pub connections: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -119,8 +137,31 @@ impl PopularityConfig {
 #[derive(Debug, Clone)]
 pub struct LimitsConfig {
     pub connections: usize,
+    pub connections_per_address: Option<usize>,
     pub concurrent_requests: usize,
+    pub body_memory: usize,
+    pub generate: usize,
+    pub explain: usize,
+    pub wide: usize,
     pub queue: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct LogConfig {
+    pub json: bool,
+    pub filter: String,
+    /// Share of the requests.
+    pub access: f64,
+    pub slow: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct TelemetryConfig {
+    /// The whole URL to post traces to; `None`: there are none.
+    pub endpoint: Option<String>,
+    /// Share of the requests.
+    pub sample: f64,
+    pub service_name: String,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -132,11 +173,11 @@ pub enum ConfigError {
 }
 
 macro_rules! raw {
-    ($(#[$meta:meta])* $name:ident { $($field:ident: $type:ty = $default:expr),* $(,)? }) => {
+    ($(#[$meta:meta])* $name:ident { $($(#[$at:meta])* $field:ident: $type:ty = $default:expr),* $(,)? }) => {
         $(#[$meta])*
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields, default)]
-        struct $name { $($field: $type,)* }
+        struct $name { $($(#[$at])* $field: $type,)* }
 
         impl Default for $name {
             fn default() -> Self {
@@ -155,22 +196,29 @@ raw!(RawConfig {
     popularity: RawPopularity = RawPopularity::default(),
     limits: RawLimits = RawLimits::default(),
     log: RawLog = RawLog::default(),
+    telemetry: RawTelemetry = RawTelemetry::default(),
 });
 raw!(RawHttp {
     listen: String = "127.0.0.1:8080".into(),
     request_timeout_ms: u64 = 10_000,
+    head_timeout_ms: u64 = 10_000,
+    body_timeout_ms: u64 = 10_000,
     idle_timeout_ms: u64 = 60_000,
     body_limit_bytes: usize = 1 << 20,
+    #[serde(deserialize_with = "origins")]
     cors_origins: Vec<String> = Vec::new(),
     compress_above_bytes: u16 = 8_192,
     drain_seconds: u64 = 20,
-    unready_seconds: u64 = 0,
+    // Without a proxy: long enough for clients that ask all the time to be told to leave.
+    unready_seconds: u64 = 1,
 });
 raw!(RawAdmin {
     listen: String = "127.0.0.1:8081".into(),
     key: Option<Secret> = None,
     key_file: PathBuf = "vitrine-admin.key".into(),
     body_limit_bytes: usize = 16 << 20,
+    request_timeout_ms: u64 = 600_000,
+    connections: usize = 64,
 });
 raw!(RawDatabase {
     url: Secret = Secret::new(store::DEFAULT_URL.into()),
@@ -192,8 +240,28 @@ raw!(RawPopularity {
     window_days: u32 = 365,
     refresh_minutes: u64 = 60,
 });
-raw!(RawLimits { connections: u32 = 10_000, concurrent_requests: usize = 512, queue_ms: u64 = 500 });
-raw!(RawLog { format: String = "text".into(), filter: String = "info".into() });
+raw!(RawLimits {
+    connections: u32 = 10_000,
+    connections_per_address: Option<usize> = None,
+    concurrent_requests: usize = 512,
+    body_memory_bytes: usize = 64 << 20,
+    generate: Option<usize> = None,
+    explain: Option<usize> = None,
+    wide: Option<usize> = None,
+    queue_ms: u64 = 500,
+});
+raw!(RawLog {
+    format: String = "text".into(),
+    filter: String = "info".into(),
+    access: f64 = 0.01,
+    slow_ms: u64 = 1_000,
+});
+
+raw!(RawTelemetry {
+    otlp_endpoint: Option<String> = None,
+    sample: f64 = 0.01,
+    service_name: String = "vitrine".into(),
+});
 
 impl Default for Config {
     fn default() -> Self {
@@ -209,7 +277,7 @@ impl Config {
     /// When the file cannot be read, a key is unknown, or a value is not valid: names the key.
     pub fn load(
         file: Option<&std::path::Path>,
-        environment: impl IntoIterator<Item = (String, String)>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
         flags: &[(&str, String)],
     ) -> Result<Self, ConfigError> {
         let mut figment = Figment::new();
@@ -220,16 +288,19 @@ impl Config {
             figment = figment.merge(source);
         }
         for (name, value) in environment {
+            // Those of other programs may be anything.
+            let name = name.to_string_lossy();
             if let Some(key) = name.strip_prefix("VITRINE__") {
                 let key = key.to_ascii_lowercase().replace("__", ".");
-                let value: figment::value::Value = value.parse().unwrap_or_else(|never| match never {});
-                figment = figment.merge((key, value));
+                let not_text = |_| ConfigError::Invalid(format!("the environment variable {name} is not UTF-8 text"));
+                figment = figment.merge((key, value.into_string().map_err(not_text)?));
             }
         }
         for (key, value) in flags {
             figment = figment.merge((*key, value));
         }
-        let raw: RawConfig = figment.extract().map_err(|error| {
+        // Lossy: the environment and the flags have texts where the file has numbers.
+        let raw: RawConfig = figment.extract_lossy().map_err(|error| {
             let place = file.map_or(String::new(), |path| format!("{}: ", path.display()));
             let texts: Vec<String> = error.into_iter().map(|error| describe(&error)).collect();
             ConfigError::Invalid(format!("{place}{}", texts.join("; ")))
@@ -249,7 +320,9 @@ fn describe(error: &figment::Error) -> String {
             let place = if section.is_empty() { String::new() } else { format!(" in `{section}`") };
             format!("unknown key `{field}`{place}; known: {}", known.join(", "))
         }
-        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => format!("`{key}`: expected {expected}"),
+        Kind::InvalidType(_, wanted) | Kind::InvalidValue(_, wanted) => {
+            format!("`{key}` must be {}", expectation(&wanted.to_string()))
+        }
         Kind::MissingField(field) => format!("`{field}` is missing"),
         // A syntax error of TOML, which names the line.
         Kind::Message(message) => message.clone(),
@@ -259,7 +332,7 @@ fn describe(error: &figment::Error) -> String {
 
 impl RawConfig {
     fn validate(self) -> Result<Config, String> {
-        let Self { http, admin, database, models, customers, popularity, limits, log } = self;
+        let Self { http, admin, database, models, customers, popularity, limits, log, telemetry } = self;
         for origin in http.cors_origins.iter().filter(|origin| *origin != "*") {
             if !(origin.starts_with("https://") || origin.starts_with("http://")) || origin.ends_with('/') {
                 return Err(format!("`http.cors_origins`: `{origin}` is no origin; write https://shop.example"));
@@ -275,6 +348,8 @@ impl RawConfig {
             http: HttpConfig {
                 listen: address("http.listen", &http.listen)?,
                 request_timeout: millis("http.request_timeout_ms", http.request_timeout_ms)?,
+                head_timeout: millis("http.head_timeout_ms", http.head_timeout_ms)?,
+                body_timeout: millis("http.body_timeout_ms", http.body_timeout_ms)?,
                 idle_timeout: millis("http.idle_timeout_ms", http.idle_timeout_ms)?,
                 body_limit: http.body_limit_bytes,
                 cors_origins: http.cors_origins,
@@ -287,6 +362,8 @@ impl RawConfig {
                 key: admin.key,
                 key_file: admin.key_file,
                 body_limit: admin.body_limit_bytes,
+                request_timeout: millis("admin.request_timeout_ms", admin.request_timeout_ms)?,
+                connections: at_least_one("admin.connections", admin.connections)?,
             },
             database: DatabaseConfig {
                 url: database.url,
@@ -302,17 +379,63 @@ impl RawConfig {
                 purchases: customers.purchases,
             },
             popularity: popularity.validate()?,
-            limits: LimitsConfig {
-                connections: at_least_one("limits.connections", limits.connections)? as usize,
-                concurrent_requests: at_least_one("limits.concurrent_requests", limits.concurrent_requests)?,
-                queue: Duration::from_millis(limits.queue_ms),
-            },
-            log_json: match log.format.as_str() {
-                "text" => false,
-                "json" => true,
-                other => return Err(format!("`log.format` is `text` or `json`, not `{other}`")),
-            },
-            log_filter: log.filter,
+            limits: limits.validate()?,
+            log: log.validate()?,
+            telemetry: telemetry.validate()?,
+        })
+    }
+}
+
+impl RawLimits {
+    fn validate(self) -> Result<LimitsConfig, String> {
+        let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let half = processors.div_ceil(2);
+        Ok(LimitsConfig {
+            connections: at_least_one("limits.connections", self.connections)? as usize,
+            connections_per_address: self
+                .connections_per_address
+                .map(|most| at_least_one("limits.connections_per_address", most))
+                .transpose()?,
+            concurrent_requests: at_least_one("limits.concurrent_requests", self.concurrent_requests)?,
+            body_memory: self.body_memory_bytes,
+            generate: at_least_one("limits.generate", self.generate.unwrap_or(half))?,
+            explain: at_least_one("limits.explain", self.explain.unwrap_or(half))?,
+            wide: at_least_one("limits.wide", self.wide.unwrap_or(processors))?,
+            queue: Duration::from_millis(self.queue_ms),
+        })
+    }
+}
+
+impl RawLog {
+    fn validate(self) -> Result<LogConfig, String> {
+        let Self { format, filter, access, slow_ms } = self;
+        let json = match format.as_str() {
+            "text" => false,
+            "json" => true,
+            other => return Err(format!("`log.format` is `text` or `json`, not `{other}`")),
+        };
+        Ok(LogConfig { json, filter, access: share("log.access", access)?, slow: Duration::from_millis(slow_ms) })
+    }
+}
+
+impl RawTelemetry {
+    fn validate(self) -> Result<TelemetryConfig, String> {
+        let Self { otlp_endpoint, sample, service_name } = self;
+        let endpoint = otlp_endpoint.map(|url| {
+            let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+            match rest.map(|rest| rest.trim_end_matches('/')) {
+                None | Some("") => {
+                    Err(format!("`telemetry.otlp_endpoint`: `{url}` is no URL; write http://localhost:4318"))
+                }
+                // A collector's address; traces have this path on every collector.
+                Some(host) if !host.contains('/') => Ok(format!("{}/v1/traces", url.trim_end_matches('/'))),
+                Some(_) => Ok(url),
+            }
+        });
+        Ok(TelemetryConfig {
+            endpoint: endpoint.transpose()?,
+            sample: share("telemetry.sample", sample)?,
+            service_name,
         })
     }
 }
@@ -334,8 +457,33 @@ impl RawPopularity {
     }
 }
 
+/// One origin, several with commas between them (as the environment has them), or a list.
+fn origins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "`http.cors_origins` is an origin such as https://shop.example, or a list of them")]
+    enum Origins {
+        Text(String),
+        List(Vec<String>),
+    }
+    let split = |text: &str| -> Vec<String> {
+        let origins = text.split(',').map(str::trim).filter(|origin| !origin.is_empty());
+        origins.map(str::to_owned).collect()
+    };
+    Ok(match Origins::deserialize(deserializer)? {
+        Origins::Text(text) => match serde_json::from_str(&text) {
+            Ok(list) => list,
+            Err(_) => split(&text),
+        },
+        Origins::List(list) => list,
+    })
+}
+
 fn address(key: &str, text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("`{key}`: `{text}` is no address; write 127.0.0.1:8080"))
+}
+
+fn share(key: &str, share: f64) -> Result<f64, String> {
+    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err(format!("`{key}` is a share from 0 to 1, not {share}")) }
 }
 
 fn millis(key: &str, millis: u64) -> Result<Duration, String> {
@@ -354,7 +502,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("vitrine.toml");
         std::fs::write(&path, toml).unwrap();
-        let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        let environment = environment.iter().map(|(k, v)| ((*k).into(), (*v).into()));
         let flags: Vec<_> = flags.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
         Config::load(Some(&path), environment, &flags).map_err(|error| error.to_string())
     }
@@ -398,7 +546,53 @@ mod tests {
         let config = load("[admin]\nkey = \"0123456789abcdef\"\n[database]\nurl = \"postgres://a:pw@h/d\"", &[], &[]);
         let shown = format!("{:?}", config.unwrap());
         assert!(!shown.contains("0123456789abcdef") && !shown.contains("pw@"), "{shown}");
-        let wrong = load("", &[("VITRINE__ADMIN__KEY", "1234567890123456")], &[]).unwrap_err();
-        assert!(wrong.contains("`admin.key`") && !wrong.contains("123456"), "{wrong}");
+        let wrong = load("[admin]\nkey = 1234567890123456", &[], &[]).unwrap_err();
+        assert!(wrong.contains("`admin.key` must be a text") && !wrong.contains("123456"), "{wrong}");
+    }
+
+    #[test]
+    fn traces_go_to_the_path_that_collectors_have_for_them() {
+        let endpoint = |url| load("", &[("VITRINE__TELEMETRY__OTLP_ENDPOINT", url)], &[]).map(|c| c.telemetry.endpoint);
+        for url in ["http://localhost:4318", "http://localhost:4318/", "http://localhost:4318/v1/traces"] {
+            assert_eq!(endpoint(url).unwrap().as_deref(), Some("http://localhost:4318/v1/traces"));
+        }
+        assert!(endpoint("localhost:4318").unwrap_err().contains("`telemetry.otlp_endpoint`"));
+        assert_eq!(load("", &[], &[]).unwrap().telemetry.endpoint, None);
+    }
+
+    #[test]
+    fn the_environment_is_text() {
+        let load = |name: &str, value: &str| load("", &[(name, value)], &[]);
+        let key = load("VITRINE__ADMIN__KEY", "1234567890123456").unwrap().admin.key;
+        assert!(key.unwrap().matches(b"1234567890123456"), "a key of digits is a text");
+        assert_eq!(load("VITRINE__LIMITS__CONNECTIONS", "7").unwrap().limits.connections, 7);
+        assert_eq!(load("VITRINE__LOG__ACCESS", "0.5").unwrap().log.access, 0.5);
+        assert_eq!(load("VITRINE__MODELS__DEFAULT", "2024").unwrap().models.default.as_deref(), Some("2024"));
+        for (text, origins) in [
+            ("https://shop.example", vec!["https://shop.example"]),
+            ("https://a.example, https://b.example:8443", vec!["https://a.example", "https://b.example:8443"]),
+            (r#"["https://a.example"]"#, vec!["https://a.example"]),
+            ("*", vec!["*"]),
+            ("", vec![]),
+        ] {
+            assert_eq!(load("VITRINE__HTTP__CORS_ORIGINS", text).unwrap().http.cors_origins, origins);
+        }
+        for (name, value, says) in [
+            ("VITRINE__LIMITS__CONNECTIONS", "many", "`limits.connections` must be a whole number, 0 or above"),
+            ("VITRINE__LIMITS__CONNECTIONS", "-1", "`limits.connections` must be a whole number, 0 or above"),
+            ("VITRINE__HTTP__CORS_ORIGINS", "shop.example", "`shop.example` is no origin"),
+        ] {
+            let error = load(name, value).unwrap_err();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_an_error_in_our_variables_and_nothing_in_others() {
+        use std::os::unix::ffi::OsStringExt;
+        let load = |name: &str| Config::load(None, [(name.into(), OsString::from_vec(vec![0xff]))], &[]);
+        let error = load("VITRINE__MODELS__DEFAULT").unwrap_err().to_string();
+        assert!(error.contains("VITRINE__MODELS__DEFAULT is not UTF-8"), "{error}");
+        assert!(load("LESSCHARSET").is_ok());
     }
 }

@@ -1,4 +1,6 @@
+use super::Overload;
 use crate::{bundle::BundleError, domain::InvalidId, recommend::RecommendError, store::StoreError};
+use std::net::SocketAddr;
 
 /// Why the service cannot do what was asked. Use `Overloaded`, `NotReady` and [`StoreError::Unavailable`] for what
 /// passes by itself; the others need another request or an operator.
@@ -8,8 +10,11 @@ pub enum ServeError {
     NotReady,
     #[error("there is no model `{name}`; loaded: {}", loaded.join(", "))]
     UnknownModel { name: String, loaded: Vec<String> },
-    #[error("the server is busy")]
-    Overloaded,
+    #[error(transparent)]
+    Overloaded(#[from] Overload),
+    /// An address to listen on cannot be had: the operator's to mend.
+    #[error("cannot listen on {address} (`{key}`): {reason}")]
+    Address { key: &'static str, address: SocketAddr, reason: String },
     #[error(transparent)]
     Recommend(#[from] RecommendError),
     #[error(transparent)]

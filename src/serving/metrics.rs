@@ -1,6 +1,13 @@
-//! Numbers for the operator, in the Prometheus text format.
+//! Numbers for the operator, in the Prometheus text format, named by its conventions: base units, `_total` on
+//! counters, a help text for every family. `deploy/` has alert rules and a board over them.
 
-use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram, with_local_recorder};
+use super::{Overload, process};
+use crate::{recommend::Strategy, store::ConnectionCounts};
+use arc_swap::ArcSwap;
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    with_local_recorder,
+};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -10,19 +17,22 @@ pub struct Metrics {
     recorder: Arc<PrometheusRecorder>,
     routes: HashMap<&'static str, RouteMetrics>,
     unmatched: RouteMetrics,
+    /// By name; those that were served once stay.
+    models: ArcSwap<HashMap<String, Arc<ModelMetrics>>>,
     pub(super) stage_customer: Histogram,
-    pub(super) stage_embed: Histogram,
-    pub(super) stage_rank: Histogram,
     pub(super) customers_cached: Counter,
     pub(super) customers_read: Counter,
     pub(super) customers_degraded: Counter,
-    pub(super) cold_starts: Counter,
     pub(super) reloads: Counter,
     pub(super) reload_failures: Counter,
     pub(super) catalogue_refreshes: Counter,
     pub(super) database_available: Gauge,
     pub(super) catalogue_articles: Gauge,
-    overloads: Counter,
+    database_connections: [Gauge; 3],
+    client_connections: [Gauge; 2],
+    overloads: [Counter; Overload::ALL.len()],
+    timeouts: Counter,
+    in_flight: Gauge,
     searches: [Counter; 4],
 }
 
@@ -33,8 +43,68 @@ pub struct RouteMetrics {
     by_class: [Counter; 4],
 }
 
-const SECONDS: [f64; 14] =
-    [0.000_05, 0.000_1, 0.000_2, 0.000_3, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
+/// Metrics of one model, over all its versions.
+pub(super) struct ModelMetrics {
+    pub(super) embed: Histogram,
+    pub(super) rank: Histogram,
+    pub(super) cold_starts: Counter,
+    by_strategy: [Counter; STRATEGIES.len()],
+}
+
+const STRATEGIES: [(Strategy, &str); 5] = [
+    (Strategy::Personalised, "personalised"),
+    (Strategy::Session, "session"),
+    (Strategy::Generated, "generated"),
+    (Strategy::Similar, "similar"),
+    (Strategy::Popular, "popular"),
+];
+
+/// From the quickest stage to three times the time-out of requests.
+const SECONDS: [f64; 17] =
+    [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// Help texts; the name says the kind: `_total` a counter, `_seconds` a histogram, anything else a gauge.
+const FAMILIES: [(&str, &str); 20] = [
+    ("vitrine_build_info", "1; the labels say which build this is."),
+    ("vitrine_requests_total", "Answered requests, by route and class of status."),
+    ("vitrine_request_seconds", "Time from a request's head to its answer, by route."),
+    ("vitrine_requests_in_flight", "Requests that are being read or answered."),
+    ("vitrine_timeouts_total", "Requests that came too slowly or took too long."),
+    ("vitrine_overloads_total", "Requests turned away with 503, by the budget that was used up."),
+    ("vitrine_connections", "Open connections of clients, by listener."),
+    ("vitrine_recommendations_total", "Ranked answers, by model and how the query was formed."),
+    ("vitrine_stage_seconds", "Time of the stages of a ranked answer, by model."),
+    ("vitrine_cold_starts_total", "Answers by popularity because nothing was known of the customer."),
+    ("vitrine_customer_lookup_seconds", "Time to find out what is known of a customer."),
+    ("vitrine_customer_lookups_total", "Lookups of customers, by where the answer came from."),
+    ("vitrine_searches_total", "Searches of an index, by plan."),
+    ("vitrine_reloads_total", "Bundles that were loaded or refused."),
+    ("vitrine_model_served", "1 for a version that answers requests, 0 for one that did."),
+    ("vitrine_catalogue_refreshes_total", "How often the whole catalogue was read."),
+    ("vitrine_catalogue_articles", "Articles of the catalogue."),
+    ("vitrine_database_available", "1 while the database answers, else 0."),
+    ("vitrine_database_connections", "Connections to the database, by state."),
+    ("vitrine_database_connections_max", "Connections to the database at most."),
+];
+
+fn describe_families() {
+    for (name, help) in FAMILIES {
+        match name {
+            name if name.ends_with("_total") => describe_counter!(name, help),
+            name if name.ends_with("_seconds") => describe_histogram!(name, Unit::Seconds, help),
+            name => describe_gauge!(name, help),
+        }
+    }
+}
+
+/// A request that is in flight until this is dropped.
+pub struct InFlight(Gauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
 
 impl RouteMetrics {
     fn new(route: &'static str) -> Self {
@@ -53,6 +123,26 @@ impl RouteMetrics {
     }
 }
 
+impl ModelMetrics {
+    fn new(model: &str) -> Self {
+        let model = model.to_owned();
+        let stage = |stage| histogram!("vitrine_stage_seconds", "stage" => stage, "model" => model.clone());
+        let strategy = |(_, name): (Strategy, &'static str)| counter!("vitrine_recommendations_total", "model" => model.clone(), "strategy" => name);
+        Self {
+            embed: stage("embed"),
+            rank: stage("rank"),
+            cold_starts: counter!("vitrine_cold_starts_total", "model" => model.clone()),
+            by_strategy: STRATEGIES.map(strategy),
+        }
+    }
+
+    pub(super) fn count(&self, strategy: Strategy) {
+        if let Some(at) = STRATEGIES.iter().position(|(other, _)| *other == strategy) {
+            self.by_strategy[at].increment(1);
+        }
+    }
+}
+
 impl Metrics {
     /// `routes`: the path patterns that get metrics of their own.
     ///
@@ -62,29 +152,41 @@ impl Metrics {
         let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)?;
         let recorder = Arc::new(builder.build_recorder());
         let handle = recorder.handle();
-        let stage = |stage| histogram!("vitrine_stage_seconds", "stage" => stage);
         let customers = |from| counter!("vitrine_customer_lookups_total", "from" => from);
         let reloads = |result| counter!("vitrine_reloads_total", "result" => result);
-        Ok(with_local_recorder(&*recorder, || Self {
-            handle,
-            routes: routes.iter().map(|&route| (route, RouteMetrics::new(route))).collect(),
-            unmatched: RouteMetrics::new("unmatched"),
-            stage_customer: stage("customer"),
-            stage_embed: stage("embed"),
-            stage_rank: stage("rank"),
-            customers_cached: customers("cache"),
-            customers_read: customers("database"),
-            customers_degraded: customers("degraded"),
-            cold_starts: counter!("vitrine_cold_starts_total"),
-            reloads: reloads("loaded"),
-            reload_failures: reloads("refused"),
-            catalogue_refreshes: counter!("vitrine_catalogue_refreshes_total"),
-            overloads: counter!("vitrine_overloads_total"),
-            searches: ["graph", "scan", "gather", "nothing"]
-                .map(|plan| counter!("vitrine_searches_total", "plan" => plan)),
-            database_available: gauge!("vitrine_database_available"),
-            catalogue_articles: gauge!("vitrine_catalogue_articles"),
-            recorder: recorder.clone(),
+        Ok(with_local_recorder(&*recorder, || {
+            describe_families();
+            gauge!("vitrine_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+            let connections = |state| gauge!("vitrine_database_connections", "state" => state);
+            Self {
+                handle,
+                routes: routes.iter().map(|&route| (route, RouteMetrics::new(route))).collect(),
+                unmatched: RouteMetrics::new("unmatched"),
+                models: ArcSwap::default(),
+                stage_customer: histogram!("vitrine_customer_lookup_seconds"),
+                customers_cached: customers("cache"),
+                customers_read: customers("database"),
+                customers_degraded: customers("degraded"),
+                reloads: reloads("loaded"),
+                reload_failures: reloads("refused"),
+                catalogue_refreshes: counter!("vitrine_catalogue_refreshes_total"),
+                database_available: gauge!("vitrine_database_available"),
+                catalogue_articles: gauge!("vitrine_catalogue_articles"),
+                database_connections: [
+                    connections("used"),
+                    connections("idle"),
+                    gauge!("vitrine_database_connections_max"),
+                ],
+                client_connections: ["public", "admin"]
+                    .map(|listener| gauge!("vitrine_connections", "listener" => listener)),
+                overloads: Overload::ALL
+                    .map(|overload| counter!("vitrine_overloads_total", "budget" => overload.label)),
+                timeouts: counter!("vitrine_timeouts_total"),
+                in_flight: gauge!("vitrine_requests_in_flight"),
+                searches: ["graph", "scan", "gather", "nothing"]
+                    .map(|plan| counter!("vitrine_searches_total", "plan" => plan)),
+                recorder: recorder.clone(),
+            }
         }))
     }
 
@@ -93,19 +195,49 @@ impl Metrics {
         pattern.and_then(|pattern| self.routes.get(pattern)).unwrap_or(&self.unmatched)
     }
 
-    /// A request was turned away because the server is busy.
-    pub fn count_overload(&self) {
-        self.overloads.increment(1);
+    /// The metrics of a model that is served.
+    pub(super) fn model(&self, name: &str) -> Option<Arc<ModelMetrics>> {
+        self.models.load().get(name).cloned()
     }
 
-    /// Which versions are served, and by which plans their indexes search.
+    /// The open connections of the public listener.
+    pub fn public_connections(&self) -> &Gauge {
+        &self.client_connections[0]
+    }
+
+    /// The open connections of the admin listener.
+    pub fn admin_connections(&self) -> &Gauge {
+        &self.client_connections[1]
+    }
+
+    /// A request was turned away because a budget was used up.
+    pub fn count_overload(&self, overload: Overload) {
+        let at = Overload::ALL.iter().position(|other| *other == overload);
+        self.overloads[at.unwrap_or(0)].increment(1);
+    }
+
+    /// A request took too long.
+    pub fn count_timeout(&self) {
+        self.timeouts.increment(1);
+    }
+
+    /// A request begins.
+    pub fn request_begins(&self) -> InFlight {
+        self.in_flight.increment(1.0);
+        InFlight(self.in_flight.clone())
+    }
+
+    /// Which versions are served.
     pub(super) fn set_versions(&self, old: &[(String, String)], new: &[(String, String)]) {
         with_local_recorder(&*self.recorder, || {
+            let mut models = HashMap::clone(&self.models.load());
             for (on, versions) in [(0.0, old), (1.0, new)] {
                 for (model, version) in versions {
                     gauge!("vitrine_model_served", "model" => model.clone(), "version" => version.clone()).set(on);
+                    models.entry(model.clone()).or_insert_with(|| Arc::new(ModelMetrics::new(model)));
                 }
             }
+            self.models.store(Arc::new(models));
         });
     }
 
@@ -120,9 +252,15 @@ impl Metrics {
         counter.increment(1);
     }
 
-    /// The text of `/metrics`.
-    pub fn render(&self) -> String {
-        self.handle.render()
+    /// The text of `/metrics`; `database`: its connections at this moment.
+    pub(super) fn render(&self, database: ConnectionCounts) -> String {
+        let ConnectionCounts { used, idle, max } = database;
+        for (gauge, count) in self.database_connections.iter().zip([used, idle, max]) {
+            gauge.set(f64::from(count));
+        }
+        let mut text = self.handle.render();
+        process::render(&mut text);
+        text
     }
 
     /// Folds recorded times into the histograms, whose memory would grow otherwise.

@@ -7,6 +7,7 @@
 //! * Popularity is counted from the purchases in the database, after every import and from time to time.
 //! * The database is never waited for longer than its time-out, and not at all while it is known to be away.
 
+mod budgets;
 mod catalogue;
 mod config;
 mod customers;
@@ -15,18 +16,25 @@ mod error;
 mod follow;
 mod metrics;
 mod models;
+mod process;
 mod sales;
 mod secret;
 mod service;
+pub mod stages;
 mod status;
+mod traces;
+mod words;
 
+pub use budgets::{Overload, Work};
 pub use catalogue::{IMAGE_URL, PRICE};
 pub use config::{
-    AdminConfig, Config, ConfigError, CustomersConfig, DatabaseConfig, HttpConfig, LimitsConfig, ModelsConfig,
-    PopularityConfig,
+    AdminConfig, Config, ConfigError, CustomersConfig, DatabaseConfig, HttpConfig, LimitsConfig, LogConfig,
+    ModelsConfig, PopularityConfig, TelemetryConfig,
 };
 pub use error::ServeError;
 pub use metrics::{Metrics, RouteMetrics};
 pub use secret::Secret;
 pub use service::{Answered, Call, CallSubject, Service, State};
 pub use status::{CatalogueStatus, DatabaseStatus, ModelStatus, Refusal, Status};
+pub use traces::{TraceContext, Traced, Tracer};
+pub use words::{Expected, expectation};

@@ -1,11 +1,13 @@
 //! What a request reads, and how it is answered.
 
 use super::{
-    Config, Metrics, ServeError,
+    Config, Metrics, ServeError, Tracer, Work,
+    budgets::Budgets,
     customers::{Currency, Customers, Lookup},
     database::Database,
     follow::Changes,
     sales::{Sales, SalesCounter},
+    stages::{self, Stage},
 };
 use crate::{
     domain::{ArticleId, CustomerId, Timestamp, TopK},
@@ -24,7 +26,6 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::Semaphore;
 
 /// Everything behind the HTTP surface. One a process; cheap to share.
 pub struct Service {
@@ -38,8 +39,8 @@ pub struct Service {
     pub(super) poll: Duration,
     pub(super) sales: SalesCounter,
     metrics: Metrics,
-    processors: Arc<Semaphore>,
-    queue: Duration,
+    tracer: Option<Tracer>,
+    budgets: Budgets,
 }
 
 /// What is served. Replaced as a whole; a request reads it once.
@@ -85,6 +86,8 @@ pub enum CallSubject {
 pub struct Answered {
     pub snapshot: Arc<Snapshot>,
     pub answer: Answer,
+    /// How long the parts of the work took.
+    stages: [Stage; 2],
 }
 
 impl State {
@@ -116,10 +119,9 @@ impl Service {
     /// of their own.
     ///
     /// # Errors
-    /// When the metrics cannot be set up.
+    /// When the metrics or traces cannot be set up.
     pub fn new(store: Arc<dyn Store>, config: &Config, routes: &[&'static str]) -> Result<Self, ServeError> {
         let metrics = Metrics::new(routes).map_err(|error| ServeError::Internal(error.to_string()))?;
-        let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         Ok(Self {
             state: ArcSwap::from_pointee(State::default()),
             database: Database::new(store, config.database.timeout),
@@ -131,13 +133,23 @@ impl Service {
             poll: config.database.poll,
             sales: SalesCounter::new(config.popularity.clone()),
             metrics,
-            processors: Arc::new(Semaphore::new(processors)),
-            queue: config.limits.queue,
+            tracer: Tracer::new(&config.telemetry).map_err(|error| ServeError::Internal(error.to_string()))?,
+            budgets: Budgets::new(&config.limits),
         })
     }
 
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Where traces go, if they are wanted.
+    pub fn tracer(&self) -> Option<&Tracer> {
+        self.tracer.as_ref()
+    }
+
+    /// All metrics as text.
+    pub fn render_metrics(&self) -> String {
+        self.metrics.render(self.database.store().connections())
     }
 
     /// Whether the database answered last time.
@@ -165,18 +177,22 @@ impl Service {
             CallSubject::Customer { id: Some(id), .. } => Some(self.look_up(id).await),
             _ => None,
         };
-        if is_heavy(&snapshot, &call) {
-            let service = self.clone();
-            self.on_processor(move || service.answer(snapshot, &call, lookup.as_ref())).await?
-        } else {
-            self.answer(snapshot, &call, lookup.as_ref())
-        }
+        let answered = match work_of(&snapshot, &call) {
+            Some(work) => {
+                let service = self.clone();
+                self.on_processor(work, move || service.answer(snapshot, &call, lookup.as_ref())).await??
+            }
+            None => self.answer(snapshot, &call, lookup.as_ref())?,
+        };
+        answered.stages.into_iter().for_each(stages::add);
+        Ok(answered)
     }
 
     async fn look_up(&self, id: &CustomerId) -> Lookup {
         let started = Instant::now();
         let lookup = self.customers.look_up(&self.database, id).await;
         self.metrics.stage_customer.record(started.elapsed().as_secs_f64());
+        stages::note("customer", started);
         match (lookup.currency, lookup.cached) {
             (Currency::Current, true) => &self.metrics.customers_cached,
             (Currency::Current, false) => &self.metrics.customers_read,
@@ -215,29 +231,38 @@ impl Service {
         let plan = plan(&snapshot, &request)?;
         let planned = Instant::now();
         let mut answer = recommend(&snapshot, &request, &plan)?;
-        self.metrics.stage_embed.record((planned - started).as_secs_f64());
-        self.metrics.stage_rank.record(planned.elapsed().as_secs_f64());
+        let stages = [
+            Stage { name: "embed", started, took: planned - started },
+            Stage { name: "rank", started: planned, took: planned.elapsed() },
+        ];
+        if let Some(metrics) = self.metrics.model(snapshot.model().name()) {
+            metrics.embed.record(stages[0].took.as_secs_f64());
+            metrics.rank.record(stages[1].took.as_secs_f64());
+            metrics.count(answer.strategy);
+            if answer.strategy == Strategy::Popular && answer.fallback.is_some() {
+                metrics.cold_starts.increment(1);
+            }
+        }
         match lookup.map(|lookup| lookup.currency) {
             Some(Currency::Stale) => answer.warnings.push(Warning::CustomerDataStale),
             Some(Currency::Unavailable) => answer.warnings.push(Warning::CustomerDataUnavailable),
             Some(Currency::Current) | None => {}
         }
-        if answer.strategy == Strategy::Popular && answer.fallback.is_some() {
-            self.metrics.cold_starts.increment(1);
-        }
         if let Some(plan) = answer.search {
             self.metrics.count_search(plan);
         }
-        Ok(Answered { snapshot, answer })
+        Ok(Answered { snapshot, answer, stages })
     }
 
-    /// Runs heavy work off the asynchronous threads, as much at a time as there are processors.
+    /// Runs heavy work off the asynchronous threads, as much of its kind at a time as it has permits.
     async fn on_processor<T: Send + 'static>(
         &self,
+        kind: Work,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ServeError> {
-        let permit = tokio::time::timeout(self.queue, self.processors.clone().acquire_owned());
-        let Ok(Ok(permit)) = permit.await else { return Err(ServeError::Overloaded) };
+        let started = Instant::now();
+        let permit = self.budgets.permit(kind).await?;
+        stages::note("queue", started);
         let work = move || {
             let _permit = permit;
             catch_unwind(AssertUnwindSafe(work))
@@ -251,13 +276,15 @@ impl Service {
     }
 }
 
-/// Whether the call may keep a processor for more than about half a millisecond.
-fn is_heavy(snapshot: &Snapshot, call: &Call) -> bool {
+/// The kind of work of a call that may keep a processor for more than about half a millisecond.
+fn work_of(snapshot: &Snapshot, call: &Call) -> Option<Work> {
+    if call.generation.is_some() {
+        return Some(Work::Generate);
+    }
+    if call.explain {
+        return Some(Work::Explain);
+    }
     let scans_many = !call.filter.is_empty() && snapshot.catalogue().len() > 200_000;
-    call.k.get() > 100
-        || call.generation.is_some()
-        || call.explain
-        || !call.max_per.is_empty()
-        || scans_many
-        || !snapshot.remembers(&call.filter)
+    let wide = call.k.get() > 100 || !call.max_per.is_empty() || scans_many || !snapshot.remembers(&call.filter);
+    wide.then_some(Work::Wide)
 }

@@ -34,6 +34,9 @@ pub trait Store: Send + Sync {
     /// One round trip.
     async fn ping(&self) -> Result<(), StoreError>;
 
+    /// The connections at this moment.
+    fn connections(&self) -> ConnectionCounts;
+
     /// The counters of changes. Read them *before* the data: what is read afterwards is at least that new.
     async fn revisions(&self) -> Result<Revisions, StoreError>;
     /// Returns early when a change is announced, else after `longest`. Announcements may be lost (a broken
@@ -77,6 +80,22 @@ pub trait Store: Send + Sync {
     /// Makes the version that was active before the current one active again; answers it. Each rollback goes
     /// one activation further back.
     async fn rollback_model(&self, model: &str) -> Result<String, StoreError>;
+}
+
+/// Connections to the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ConnectionCounts {
+    pub used: u32,
+    pub idle: u32,
+    /// Open at most.
+    pub max: u32,
+}
+
+impl ConnectionCounts {
+    fn of<D: sqlx::Database>(pool: &sqlx::Pool<D>) -> Self {
+        let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+        Self { used: pool.size().saturating_sub(idle), idle, max: pool.options().get_max_connections() }
+    }
 }
 
 /// Opens a database: `postgres://…` or `sqlite:path`.

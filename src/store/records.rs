@@ -6,6 +6,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{Error, SeqAccess, Visitor},
 };
+use sha2::{Digest, Sha256};
 use std::{collections::BTreeMap, fmt};
 
 /// Attributes under the shop's own column names, such as `garment_group_name`.
@@ -189,6 +190,13 @@ pub(super) fn read_attributes(json: &str, what: impl Fn() -> String) -> Result<A
     serde_json::from_str(json).map_err(|error| unreadable(&what(), &error))
 }
 
+/// A customer in an error, and so in the log, which must not name people. Whoever has the id can find the line.
+pub(super) fn pseudonym(id: &CustomerId) -> String {
+    let hash = Sha256::digest(id.as_str().as_bytes());
+    let start: String = hash[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("the customer whose id has a SHA-256 that begins with {start}")
+}
+
 /// A row this program cannot have written.
 pub(super) fn unreadable(what: &str, error: &dyn std::error::Error) -> StoreError {
     StoreError::Fault(format!("the row of {what} cannot be read: {error}"))
@@ -211,6 +219,14 @@ mod tests {
         assert_eq!(attributes["text"], AttributeValue::Text("Grün ✓".into()));
         assert_eq!(attributes["tags"], AttributeValue::Tags(vec!["a".into(), "b".into()]));
         assert_eq!(read_attributes(&write_attributes(&attributes), String::new).unwrap(), attributes);
+    }
+
+    #[test]
+    fn errors_do_not_name_customers() {
+        let id = CustomerId::parse("ann@shop.example").unwrap();
+        let error = unreadable(&pseudonym(&id), &std::fmt::Error).to_string();
+        // `printf ann@shop.example | sha256sum`
+        assert!(!error.contains("ann") && error.contains("begins with 6a0bf011a1fc"), "{error}");
     }
 
     #[test]

@@ -54,7 +54,7 @@ async fn a_bad_article_keeps_the_whole_batch_out() {
     for (bad, told) in [
         (json!({"article_id": "bad", "price": -1}), "price"),
         (json!({"article_id": ""}), "empty"),
-        (json!({"article_id": "bad", "attributes": {"a": {"b": 1}}}), "expected a number, a text"),
+        (json!({"article_id": "bad", "attributes": {"a": {"b": 1}}}), "must be a number, a text"),
         (json!({"article_id": "bad", "colour": "red"}), "colour"),
     ] {
         let detail = put(&api, json!({"articles": [good, bad]})).await.problem(400, "invalid_request");

@@ -2,7 +2,9 @@
 
 use crate::harness::{Api, MODEL, Reply};
 use axum::http::Method;
+use futures_util::FutureExt;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 async fn change(api: &Api, what: &str, body: Option<Value>) -> Reply {
     api.operate(Method::POST, &format!("/admin/v1/models/{MODEL}/{what}"), body).await
@@ -49,4 +51,35 @@ async fn what_is_wrong_is_said() {
     let other = api.operate(Method::POST, "/admin/v1/models/other/rollback", None).await;
     other.problem(409, "no_previous_version");
     assert_eq!(served(&api).await, api.versions[0]);
+}
+
+/// Waits until this version answers.
+async fn until_served(api: &Api, version: &str) {
+    while served(api).await != version {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_timeout_of_requests_does_not_cut_an_activation() {
+    let api = Api::start_with(|config| config.http.request_timeout = Duration::from_nanos(1)).await;
+    let reply = change(&api, "activate", Some(json!({"version": api.versions[1]}))).await;
+    assert_eq!((reply.status.as_u16(), &reply.json()["version"]), (200, &json!(api.versions[1])));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_begun_is_finished_and_told_so() {
+    let api = Api::start_with(|config| config.admin.request_timeout = Duration::from_nanos(1)).await;
+    let reply = change(&api, "activate", Some(json!({"version": api.versions[1]}))).await;
+    let detail = reply.problem(504, "still_running");
+    assert!(detail.contains("goes on"), "{detail}");
+    until_served(&api, &api.versions[1]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_leaves_does_not_stop_what_it_began() {
+    let api = Api::start().await;
+    let call = change(&api, "activate", Some(json!({"version": api.versions[1]})));
+    assert!(call.now_or_never().is_none(), "a bundle is not loaded at once");
+    until_served(&api, &api.versions[1]).await;
 }

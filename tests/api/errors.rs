@@ -26,6 +26,41 @@ async fn bad_bodies() {
 }
 
 #[tokio::test]
+async fn wrong_values_are_told_without_the_words_of_the_program() {
+    let api = Api::start().await;
+    for (body, says) in [
+        (r#"{"k": -1}"#, "`k` must be a whole number from 1 to 500, not -1 (line 1 column"),
+        (r#"{"k": "12"}"#, "`k` must be a whole number from 1 to 500, not the text \"12\""),
+        (r#"{"k": 1, "k": 2}"#, "`k` is given twice"),
+        (r#"{"explain": 1}"#, "`explain` must be true or false, not 1"),
+        (r#"{"max_per": {"a": 1.5}}"#, "`max_per.a` must be a whole number, 0 or above, not 1.5"),
+        (r#"{"session": {"articles": []}}"#, "unknown key `articles` in `session`; known: `article_ids`"),
+        (r#"{"fields": {}}"#, "`fields` must be a list, not an object"),
+        (r#"{"filter": []}"#, "`filter` must be an object, not a list"),
+        (r#"{"strategy": "dream"}"#, "`strategy` must be one of `top_k` or `generate`, not `dream`"),
+    ] {
+        let detail = raw(&api, "application/json", body).await.problem(400, "invalid_request");
+        assert!(detail.starts_with(says), "{body}: {detail}");
+    }
+    for (query, says) in [
+        ("k=many", "query string: `k` must be a whole number"),
+        ("k=1&k=2", "query string: `k` is given twice"),
+        ("explain=1", "query string: `explain` must be true or false"),
+        ("colour=red", "query string: unknown key `colour`"),
+    ] {
+        let detail = api.get(&format!("/v1/popular?{query}")).await.problem(400, "invalid_request");
+        assert!(detail.starts_with(says), "{query}: {detail}");
+    }
+}
+
+#[tokio::test]
+async fn a_field_named_twice_is_answered_once() {
+    let api = Api::start().await;
+    let reply = api.get("/v1/popular?k=1&fields=price,bucket,price").await;
+    assert_eq!((reply.status.as_u16(), reply.body.matches("\"price\":").count()), (200, 1));
+}
+
+#[tokio::test]
 async fn unknown_routes_and_methods() {
     let api = Api::start().await;
     for path in ["/", "/v1", "/v1/nothing", "/docs/nothing.js", "/admin/v1/status", "/metrics"] {
@@ -41,6 +76,10 @@ async fn unknown_routes_and_methods() {
 #[tokio::test]
 async fn the_admin_listener_wants_its_key_on_every_path() {
     let api = Api::start().await;
+    for scheme in ["Bearer", "bearer", "BEARER"] {
+        let request = Request::get("/admin/v1/status").header(header::AUTHORIZATION, format!("{scheme} {KEY}"));
+        assert_eq!(send(&api.admin, request.body(Body::empty()).unwrap()).await.status, 200, "{scheme}");
+    }
     for path in ["/admin/v1/status", "/admin/v1/models", "/metrics", "/nothing"] {
         for key in [None, Some("Bearer wrong".to_owned()), Some(KEY.to_owned()), Some(format!("Bearer {KEY} "))] {
             let mut request = Request::get(path);
@@ -101,7 +140,19 @@ async fn browsers_may_call_only_where_it_is_configured() {
     let closed = ask(&Api::start().await).await;
     assert!(!closed.headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN));
     let open = Api::start_with(|config| config.http.cors_origins = vec!["https://shop.example".into()]).await;
-    assert_eq!(ask(&open).await.headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], "https://shop.example");
+    let answer = ask(&open).await;
+    assert_eq!(answer.headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], "https://shop.example");
+    let exposed = answer.headers[header::ACCESS_CONTROL_EXPOSE_HEADERS].to_str().unwrap().to_ascii_lowercase();
+    for name in ["x-request-id", "retry-after", "etag"] {
+        assert!(exposed.contains(name), "{exposed}");
+    }
+    let preflight = Request::options("/v1/recommendations")
+        .header(header::ORIGIN, "https://shop.example")
+        .header(header::ACCESS_CONTROL_REQUEST_METHOD, "POST")
+        .header(header::ACCESS_CONTROL_REQUEST_HEADERS, "content-type,authorization");
+    let answer = send(&open.public, preflight.body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.headers[header::ACCESS_CONTROL_MAX_AGE], "7200");
+    assert_eq!(answer.headers[header::ACCESS_CONTROL_ALLOW_HEADERS], "content-type,authorization");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use super::{block_on_all, user_error};
 use crate::{
     cli::OrBadInput,
-    http::{Server, route_patterns},
+    http::{Listeners, Server, route_patterns},
     serving::{AdminConfig, Config, Secret, Service},
     store::{self, StoreOptions},
 };
@@ -53,7 +53,7 @@ impl Arguments {
             ("models.default", &self.default_model),
         ];
         let flags: Vec<_> = flags.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect();
-        Config::load(self.config.as_deref(), std::env::vars(), &flags).or_bad_input()
+        Config::load(self.config.as_deref(), std::env::vars_os(), &flags).or_bad_input()
     }
 }
 
@@ -65,8 +65,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 async fn serve(config: Config, key: Secret) -> anyhow::Result<()> {
+    // Before the load, which may take a while: a port in use is told at once.
+    let listeners = Listeners::bind(&config).or_bad_input()?;
     let service = start(&config).await?;
-    let server = Server::bind(service.clone(), &config, key).await?;
+    let server = Server::listen(listeners, service.clone(), &config, key).or_bad_input()?;
     let (public, admin) = server.addresses()?;
     tracing::info!(%public, %admin, ready = service.state().is_ready(), "serving; the API is described at /docs");
     let follow = tokio::spawn(service.run());
@@ -124,13 +126,13 @@ fn new_key(path: &Path) -> anyhow::Result<Secret> {
 }
 
 fn init_log(config: &Config) -> anyhow::Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log_filter).context("`log.filter`").or_bad_input()?;
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log.filter).context("`log.filter`").or_bad_input()?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
-    if config.log_json {
+    if config.log.json {
         builder.json().init()
     } else {
         builder.init()

@@ -30,5 +30,5 @@ async fn get_status(State(app): State<App>) -> Result<Response, ApiError> {
     (status = "4XX", body = super::super::Problem, content_type = "application/problem+json", description = "The key is missing or wrong"),
 ))]
 async fn get_metrics(State(app): State<App>) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.service().metrics().render()).into_response()
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.service().render_metrics()).into_response()
 }

@@ -8,9 +8,9 @@ mod sales;
 pub(super) use load::Loader;
 
 use super::{
-    ArticleRecord, ArticleSales, CustomerRecord, ModelVersion, PurchaseRecord, Revisions, SalesWindow, Store,
-    StoreError, StoreOptions, migrations,
-    records::{read_attributes, unreadable},
+    ArticleRecord, ArticleSales, ConnectionCounts, CustomerRecord, ModelVersion, PurchaseRecord, Revisions,
+    SalesWindow, Store, StoreError, StoreOptions, migrations,
+    records::{pseudonym, read_attributes, unreadable},
 };
 use crate::domain::{ArticleId, CustomerId, Timestamp};
 use async_trait::async_trait;
@@ -105,6 +105,10 @@ impl Store for Postgres {
         Ok(())
     }
 
+    fn connections(&self) -> ConnectionCounts {
+        ConnectionCounts::of(&self.pool)
+    }
+
     async fn revisions(&self) -> Result<Revisions, StoreError> {
         let rows: Vec<(String, i64)> =
             self.within(sqlx::query_as("SELECT name, value FROM revisions").fetch_all(&self.pool)).await?;
@@ -174,7 +178,7 @@ impl Store for Postgres {
         let query = sqlx::query(SELECT).bind(id.as_str()).bind(limit);
         let rows = self.within(query.fetch_all(&self.pool)).await?;
         let Some(first) = rows.first() else { return Ok(None) };
-        let what = || format!("customer `{id}`");
+        let what = || pseudonym(id);
         let attributes = read_attributes(first.try_get(0)?, what)?;
         let mut purchases = Vec::with_capacity(rows.len());
         for row in &rows {

@@ -8,9 +8,9 @@ mod sales;
 pub(super) use load::Loader;
 
 use super::{
-    ArticleRecord, ArticleSales, CustomerRecord, ModelVersion, PurchaseRecord, Revisions, SalesWindow, Store,
-    StoreError, StoreOptions, migrations,
-    records::{read_attributes, unreadable},
+    ArticleRecord, ArticleSales, ConnectionCounts, CustomerRecord, ModelVersion, PurchaseRecord, Revisions,
+    SalesWindow, Store, StoreError, StoreOptions, migrations,
+    records::{pseudonym, read_attributes, unreadable},
 };
 use crate::domain::{ArticleId, CustomerId, Timestamp};
 use async_trait::async_trait;
@@ -132,6 +132,10 @@ impl Store for Sqlite {
         Ok(())
     }
 
+    fn connections(&self) -> ConnectionCounts {
+        ConnectionCounts::of(&self.readers)
+    }
+
     async fn revisions(&self) -> Result<Revisions, StoreError> {
         let rows: Vec<(String, i64)> =
             sqlx::query_as("SELECT name, value FROM revisions").fetch_all(&self.readers).await?;
@@ -179,7 +183,7 @@ impl Store for Sqlite {
         let limit = i64::try_from(purchases).unwrap_or(i64::MAX);
         let rows = sqlx::query(SELECT).bind(id.as_str()).bind(limit).fetch_all(&self.readers).await?;
         let Some(first) = rows.first() else { return Ok(None) };
-        let what = || format!("customer `{id}`");
+        let what = || pseudonym(id);
         let attributes = read_attributes(first.try_get(0)?, what)?;
         let mut purchases = Vec::with_capacity(rows.len());
         for row in &rows {
