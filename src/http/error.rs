@@ -153,7 +153,7 @@ impl From<StoreError> for ApiError {
                 cause: Some(cause),
                 ..Self::new(ErrorCode::DatabaseUnavailable, "the database is not available; try again")
             },
-            StoreError::Refused(_) => Self::invalid(error.to_string()),
+            StoreError::Refused(_) | StoreError::Conflict(_) => Self::invalid(error.to_string()),
             StoreError::NotFound(_) => Self::new(ErrorCode::NoPreviousVersion, error.to_string()),
             StoreError::NotMigrated { .. } | StoreError::Fault(_) => Self::internal(error.to_string()),
         }

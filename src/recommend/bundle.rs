@@ -4,7 +4,7 @@ use super::{Model, ModelError};
 use crate::{
     bundle::{Bundle, Ranking, Towers},
     counters::PersonalFrequency,
-    features::{ArticleView, CustomerView, Encoding, EntityRow, Feature, source},
+    features::{ArticleView, CustomerView, Encoding, EntityRow, Feature, Slot, source},
     retrieval::{Index, Plan, Query},
 };
 
@@ -61,6 +61,18 @@ impl Model for Bundle {
         }
         let features = &self.manifest().schema.query.features;
         features.iter().any(|feature| feature.source == source::HISTORY)
+    }
+
+    fn history_length(&self) -> usize {
+        // What a bundle without towers counts is the history.
+        if self.towers().is_none() {
+            return usize::MAX;
+        }
+        let length = |slot: Slot<'_>| match slot {
+            Slot::History { length, .. } | Slot::Sequence { length, .. } => length,
+            Slot::Embedding { .. } | Slot::OneHot { .. } | Slot::Numbers { .. } => 0,
+        };
+        self.manifest().schema.query.slots().into_iter().map(length).max().unwrap_or(0)
     }
 
     fn needs_history(&self) -> bool {

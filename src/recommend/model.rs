@@ -31,6 +31,10 @@ pub trait Model: Send + Sync {
     fn knows_customer(&self, id: &str) -> bool;
     /// Whether the query tower reads the customer's last articles.
     fn reads_history(&self) -> bool;
+    /// How many of the customer's last articles make a difference; [`usize::MAX`]: all.
+    fn history_length(&self) -> usize {
+        usize::MAX
+    }
     /// Whether the query tower reads nothing else.
     fn needs_history(&self) -> bool;
     /// Whether the query encoder reads them in their order, as a sequence that can be continued.

@@ -15,12 +15,15 @@
 //! | `admin.key_file` | `vitrine-admin.key` | read when `admin.key` is not set; written with a new key when missing |
 //! | `admin.body_limit_bytes` | 16777216 | largest admin request body |
 //! | `database.url` | `sqlite:vitrine.sqlite` | `postgres://…` or `sqlite:PATH` |
-//! | `database.connections` | 8 | connections kept at most |
-//! | `database.timeout_ms` | 250 | longest a request waits for the database |
+//! | `database.connections` | 8 | connections that requests read customers with; Postgres: up to three more follow and make changes |
+//! | `database.timeout_ms` | 250 | longest a query for customers may run |
+//! | `database.queue_ms` | 1000 | longest a request waits for a connection before that |
 //! | `database.poll_ms` | 1000 | how often changes of other processes are looked for, and an absent database tried |
 //! | `models.directory` | `models` | where bundles lie: `<name>/<version>/` |
-//! | `models.default` | – | the model of requests that name none; without it the only one, else the first by name |
-//! | `customers.cached` | 100000 | customers remembered |
+//! | `models.default` | – | the model of requests that name none; without it the one that was activated as the default |
+//! | `models.load_memory_mb` | 4096 | most memory that opening a bundle may take; checked in a process of its own |
+//! | `models.load_seconds` | 120 | longest that checking a bundle may take |
+//! | `customers.cache_mb` | 64 | memory for remembered customers |
 //! | `customers.fresh_seconds` | 30 | how long a remembered customer is not read again |
 //! | `customers.stale_seconds` | 3600 | how long one may stand in while the database is away |
 //! | `customers.purchases` | 1000 | latest purchases read of a customer |
@@ -84,6 +87,7 @@ pub struct DatabaseConfig {
     pub url: Secret,
     pub connections: u32,
     pub timeout: Duration,
+    pub queue: Duration,
     pub poll: Duration,
 }
 
@@ -91,11 +95,16 @@ pub struct DatabaseConfig {
 pub struct ModelsConfig {
     pub directory: PathBuf,
     pub default: Option<String>,
+    /// The program that opens bundles first, `vitrine-server`; `None`: they are opened without.
+    pub checker: Option<PathBuf>,
+    pub load_memory_mb: u64,
+    pub load_timeout: Duration,
 }
 
 #[derive(Debug, Clone)]
 pub struct CustomersConfig {
-    pub cached: u64,
+    /// Bytes of memory for remembered customers.
+    pub cache: u64,
     pub fresh: Duration,
     pub stale: Duration,
     pub purchases: usize,
@@ -176,11 +185,17 @@ raw!(RawDatabase {
     url: Secret = Secret::new(store::DEFAULT_URL.into()),
     connections: u32 = 8,
     timeout_ms: u64 = 250,
+    queue_ms: u64 = 1_000,
     poll_ms: u64 = 1_000,
 });
-raw!(RawModels { directory: PathBuf = "models".into(), default: Option<String> = None, });
+raw!(RawModels {
+    directory: PathBuf = "models".into(),
+    default: Option<String> = None,
+    load_memory_mb: u64 = 4_096,
+    load_seconds: u64 = 120,
+});
 raw!(RawCustomers {
-    cached: u64 = 100_000,
+    cache_mb: u64 = 64,
     fresh_seconds: u64 = 30,
     stale_seconds: u64 = 3_600,
     purchases: usize = 1_000,
@@ -292,11 +307,18 @@ impl RawConfig {
                 url: database.url,
                 connections: at_least_one("database.connections", database.connections)?,
                 timeout: millis("database.timeout_ms", database.timeout_ms)?,
+                queue: millis("database.queue_ms", database.queue_ms)?,
                 poll: millis("database.poll_ms", database.poll_ms)?,
             },
-            models: ModelsConfig { directory: models.directory, default: models.default },
+            models: ModelsConfig {
+                directory: models.directory,
+                default: models.default,
+                checker: None,
+                load_memory_mb: at_least_one("models.load_memory_mb", models.load_memory_mb)?,
+                load_timeout: Duration::from_secs(at_least_one("models.load_seconds", models.load_seconds)?),
+            },
             customers: CustomersConfig {
-                cached: customers.cached,
+                cache: customers.cache_mb.saturating_mul(1 << 20),
                 fresh: Duration::from_secs(customers.fresh_seconds),
                 stale: Duration::from_secs(customers.stale_seconds.max(customers.fresh_seconds)),
                 purchases: customers.purchases,

@@ -13,12 +13,15 @@ mod customers;
 mod database;
 mod error;
 mod follow;
+mod known;
 mod metrics;
 mod models;
+mod reader;
 mod sales;
 mod secret;
 mod service;
 mod status;
+mod trial;
 
 pub use catalogue::{IMAGE_URL, PRICE};
 pub use config::{
@@ -30,3 +33,4 @@ pub use metrics::{Metrics, RouteMetrics};
 pub use secret::Secret;
 pub use service::{Answered, Call, CallSubject, Service, State};
 pub use status::{CatalogueStatus, DatabaseStatus, ModelStatus, Refusal, Status};
+pub use trial::open_within;

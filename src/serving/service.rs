@@ -26,10 +26,13 @@ use std::{
 };
 use tokio::sync::Semaphore;
 
+/// Purchases read at least: as cheap as none.
+const FEW_PURCHASES: usize = 16;
+
 /// Everything behind the HTTP surface. One a process; cheap to share.
 pub struct Service {
     state: ArcSwap<State>,
-    pub(super) database: Database,
+    pub(super) database: Arc<Database>,
     customers: Customers,
     pub(super) changes: tokio::sync::Mutex<Changes>,
     pub(super) refusals: std::sync::Mutex<BTreeMap<String, super::Refusal>>,
@@ -119,11 +122,15 @@ impl Service {
     /// When the metrics cannot be set up.
     pub fn new(store: Arc<dyn Store>, config: &Config, routes: &[&'static str]) -> Result<Self, ServeError> {
         let metrics = Metrics::new(routes).map_err(|error| ServeError::Internal(error.to_string()))?;
+        let database = &config.database;
+        let connections = database.connections as usize;
+        let database = Arc::new(Database::new(store, database.queue, database.timeout));
+        let unreadable = metrics.customers_unreadable.clone();
         let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         Ok(Self {
             state: ArcSwap::from_pointee(State::default()),
-            database: Database::new(store, config.database.timeout),
-            customers: Customers::new(config.customers.clone()),
+            customers: Customers::new(config.customers.clone(), database.clone(), connections, unreadable),
+            database,
             changes: tokio::sync::Mutex::default(),
             refusals: std::sync::Mutex::default(),
             models_directory: config.models.directory.clone(),
@@ -162,7 +169,7 @@ impl Service {
     pub async fn recommend(self: &Arc<Self>, call: Call) -> Result<Answered, ServeError> {
         let snapshot = self.state.load().model(call.model.as_deref())?.clone();
         let lookup = match &call.subject {
-            CallSubject::Customer { id: Some(id), .. } => Some(self.look_up(id).await),
+            CallSubject::Customer { id: Some(id), .. } => Some(self.look_up(id, &snapshot, &call).await),
             _ => None,
         };
         if is_heavy(&snapshot, &call) {
@@ -173,9 +180,21 @@ impl Service {
         }
     }
 
-    async fn look_up(&self, id: &CustomerId) -> Lookup {
+    /// Reads as many purchases as this answer needs: all that are ever read where it names or excludes them, else
+    /// those of the model's history.
+    async fn look_up(&self, id: &CustomerId, snapshot: &Snapshot, call: &Call) -> Lookup {
         let started = Instant::now();
-        let lookup = self.customers.look_up(&self.database, id).await;
+        let all = self.customers.purchases();
+        let history = match call.exclude_purchased || call.explain {
+            true => all,
+            false => snapshot.model().history_length(),
+        };
+        // Some more, because not every purchase counts; see below.
+        let few = history.saturating_mul(2).max(FEW_PURCHASES);
+        let mut lookup = self.customers.look_up(id, few).await;
+        if few < all && lookup.is_cut() && !has_history(&lookup, snapshot, call.at, history) {
+            lookup = self.customers.look_up(id, all).await;
+        }
         self.metrics.stage_customer.record(started.elapsed().as_secs_f64());
         match (lookup.currency, lookup.cached) {
             (Currency::Current, true) => &self.metrics.customers_cached,
@@ -249,6 +268,17 @@ impl Service {
             Err(error) => Err(ServeError::Internal(error.to_string())),
         }
     }
+}
+
+/// Whether the look-up holds as many purchases as the model's history: of articles that the model knows, made before the
+/// moment of the query, and not of the last moment read, whose other purchases may be missing.
+fn has_history(lookup: &Lookup, snapshot: &Snapshot, at: Timestamp, length: usize) -> bool {
+    let Some(known) = &lookup.known else { return true };
+    let last = known.purchase_times.last().copied();
+    let counts = |(id, time): &(&ArticleId, &Timestamp)| {
+        **time < at && Some(**time) != last && snapshot.model().item(id.as_str()).is_some()
+    };
+    known.purchases.iter().zip(&known.purchase_times).filter(counts).take(length).count() >= length
 }
 
 /// Whether the call may keep a processor for more than about half a millisecond.

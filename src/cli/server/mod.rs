@@ -1,5 +1,6 @@
 //! `vitrine-server`: one file a command.
 
+mod check_bundle;
 mod import;
 mod migrate;
 mod models;
@@ -27,6 +28,8 @@ enum Command {
     Models(models::Arguments),
     Openapi(openapi::Arguments),
     Serve(serve::Arguments),
+    #[command(hide = true)]
+    CheckBundle(check_bundle::Arguments),
 }
 
 /// Which database a command works on.
@@ -48,15 +51,15 @@ pub fn run() -> anyhow::Result<()> {
         Command::Models(arguments) => models::run(&arguments),
         Command::Openapi(_) => openapi::run(),
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::CheckBundle(arguments) => check_bundle::run(&arguments),
     }
 }
 
 /// Data or a URL that a database refuses are the user's to mend (exit code 2).
 fn user_error<T>(result: Result<T, StoreError>) -> anyhow::Result<T> {
+    use StoreError::{Conflict, NotFound, NotMigrated, Refused};
     match result {
-        Err(error @ (StoreError::Refused(_) | StoreError::NotFound(_) | StoreError::NotMigrated { .. })) => {
-            Err(error).or_bad_input()
-        }
+        Err(error @ (Refused(_) | NotFound(_) | Conflict(_) | NotMigrated { .. })) => Err(error).or_bad_input(),
         other => Ok(other?),
     }
 }
@@ -68,5 +71,9 @@ fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
 
 /// Runs the server on all processors.
 fn block_on_all<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
-    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work))
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(work);
+    // Whoever waited for work on other threads, such as opening a bundle, has gone.
+    runtime.shutdown_background();
+    Ok(result)
 }

@@ -21,7 +21,12 @@ pub(super) async fn all(store: &Postgres) -> Result<Vec<ModelVersion>, StoreErro
     Ok(rows.into_iter().map(|(model, version, active)| ModelVersion { model, version, active }).collect())
 }
 
-pub(super) async fn activate(pool: &PgPool, model: &str, version: &str) -> Result<Option<String>, StoreError> {
+pub(super) async fn activate(
+    pool: &PgPool,
+    model: &str,
+    version: &str,
+    default: bool,
+) -> Result<Option<String>, StoreError> {
     let mut transaction = pool.begin().await?;
     lock_revision(&mut transaction, "models").await?;
     let wanted: Option<(i32, bool)> =
@@ -31,14 +36,52 @@ pub(super) async fn activate(pool: &PgPool, model: &str, version: &str) -> Resul
             .fetch_optional(&mut *transaction)
             .await?;
     let (key, active) = wanted.ok_or_else(|| model_errors::unknown(model, version))?;
-    if active {
-        return Ok(None);
+    let mut before = None;
+    if !active {
+        before = make_active(&mut transaction, model, key).await?;
+        let push = "INSERT INTO model_activations (model_key) VALUES ($1)";
+        sqlx::query(push).bind(key).execute(&mut *transaction).await?;
     }
-    let before = make_active(&mut transaction, model, key).await?;
-    sqlx::query("INSERT INTO model_activations (model_key) VALUES ($1)").bind(key).execute(&mut *transaction).await?;
-    advance_revision(&mut transaction, "models").await?;
+    let renamed = set_default(&mut transaction, model, default).await?;
+    if !active || renamed {
+        advance_revision(&mut transaction, "models").await?;
+    }
     transaction.commit().await?;
     Ok(before)
+}
+
+/// Makes the model the default: in place of another one only with `replace`. Answers whether that changed anything.
+async fn set_default(connection: &mut PgConnection, model: &str, replace: bool) -> Result<bool, sqlx::Error> {
+    const UPSERT: &str = "
+        INSERT INTO default_model (model) VALUES ($1)
+        ON CONFLICT (one) DO UPDATE SET model = excluded.model WHERE $2 AND default_model.model <> excluded.model";
+    Ok(sqlx::query(UPSERT).bind(model).bind(replace).execute(connection).await?.rows_affected() > 0)
+}
+
+pub(super) async fn default(store: &Postgres) -> Result<Option<String>, StoreError> {
+    store.within(sqlx::query_scalar("SELECT model FROM default_model").fetch_optional(&store.pool)).await
+}
+
+pub(super) async fn deactivate(pool: &PgPool, model: &str) -> Result<String, StoreError> {
+    const WITHDRAW: &str = "
+        UPDATE model_activations SET withdrawn_at = now()
+        WHERE withdrawn_at IS NULL AND model_key IN (SELECT key FROM models WHERE model = $1)";
+    let mut transaction = pool.begin().await?;
+    lock_revision(&mut transaction, "models").await?;
+    let update = "UPDATE models SET active = false WHERE model = $1 AND active RETURNING version";
+    let version: Option<String> = sqlx::query_scalar(update).bind(model).fetch_optional(&mut *transaction).await?;
+    let version = version.ok_or_else(|| model_errors::inactive(model))?;
+    let removed =
+        sqlx::query("DELETE FROM default_model WHERE model = $1").bind(model).execute(&mut *transaction).await?;
+    let others: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM models WHERE active)").fetch_one(&mut *transaction).await?;
+    if removed.rows_affected() > 0 && others {
+        return Err(model_errors::is_default(model));
+    }
+    sqlx::query(WITHDRAW).bind(model).execute(&mut *transaction).await?;
+    advance_revision(&mut transaction, "models").await?;
+    transaction.commit().await?;
+    Ok(version)
 }
 
 /// Moves the flag; the one before loses it first, because the database allows one a model.
