@@ -164,13 +164,13 @@ impl From<ServeError> for ApiError {
     fn from(error: ServeError) -> Self {
         let text = error.to_string();
         match error {
-            ServeError::NotReady => Self::new(ErrorCode::NotReady, text),
+            ServeError::NotReady | ServeError::Stopping => Self::new(ErrorCode::NotReady, text),
             ServeError::UnknownModel { .. } => Self::new(ErrorCode::UnknownModel, text),
             ServeError::Overloaded => Self::new(ErrorCode::Overloaded, "the server is busy; try again"),
             ServeError::Recommend(error) => error.into(),
             ServeError::Store(error) => error.into(),
             ServeError::Refused { .. } => Self::new(ErrorCode::BundleRefused, text),
-            ServeError::Bundles(_) | ServeError::Internal(_) => Self::internal(text),
+            ServeError::Bundles(_) | ServeError::Internal(_) | ServeError::Listen { .. } => Self::internal(text),
             ServeError::Id(_) => Self::invalid(text),
         }
     }

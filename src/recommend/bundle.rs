@@ -35,6 +35,11 @@ impl Model for Bundle {
         self.encoder().item_row(article_id)
     }
 
+    fn article_ids(&self) -> Box<dyn Iterator<Item = &str> + '_> {
+        let ids = self.encoder().vocabularies().get(source::ARTICLE_ID);
+        Box::new(ids.into_iter().flat_map(|ids| ids.iter()).take(self.items()))
+    }
+
     fn vector(&self, item: u32) -> Option<&[f32]> {
         self.towers().map(|towers| towers.retriever.items().row(item))
     }

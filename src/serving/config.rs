@@ -8,6 +8,7 @@
 //! | `http.body_limit_bytes` | 1048576 | largest request body |
 //! | `http.cors_origins` | `[]` | web origins that may call from a browser; `["*"]` for all |
 //! | `http.compress_above_bytes` | 8192 | answers smaller than this are never compressed |
+//! | `http.explain_purchases` | false | whether `explain` may tell anybody what a customer has bought |
 //! | `http.drain_seconds` | 20 | how long running requests may finish at shutdown |
 //! | `http.unready_seconds` | 0 | how long `/readyz` fails before the listener closes at shutdown |
 //! | `admin.listen` | `127.0.0.1:8081` | admin address; only with a key |
@@ -34,6 +35,7 @@
 //! | `limits.connections` | 10000 | connections of a listener at most; more wait to be accepted |
 //! | `limits.concurrent_requests` | 512 | requests in progress at most; more get 503 |
 //! | `limits.queue_ms` | 500 | longest a heavy request waits for a processor before it gets 503 |
+//! | `limits.filter_cache_mb` | 32 | memory for remembered filter results, for each model |
 //! | `log.format` | `text` | `text` or `json` |
 //! | `log.filter` | `info` | as `RUST_LOG` |
 
@@ -70,6 +72,7 @@ pub struct HttpConfig {
     pub body_limit: usize,
     pub cors_origins: Vec<String>,
     pub compress_above: u16,
+    pub explain_purchases: bool,
     pub drain: Duration,
     pub unready: Duration,
 }
@@ -130,6 +133,8 @@ pub struct LimitsConfig {
     pub connections: usize,
     pub concurrent_requests: usize,
     pub queue: Duration,
+    /// Bytes of memory for filter results, for each model.
+    pub filter_cache: usize,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -172,6 +177,7 @@ raw!(RawHttp {
     body_limit_bytes: usize = 1 << 20,
     cors_origins: Vec<String> = Vec::new(),
     compress_above_bytes: u16 = 8_192,
+    explain_purchases: bool = false,
     drain_seconds: u64 = 20,
     unready_seconds: u64 = 0,
 });
@@ -207,7 +213,12 @@ raw!(RawPopularity {
     window_days: u32 = 365,
     refresh_minutes: u64 = 60,
 });
-raw!(RawLimits { connections: u32 = 10_000, concurrent_requests: usize = 512, queue_ms: u64 = 500 });
+raw!(RawLimits {
+    connections: u32 = 10_000,
+    concurrent_requests: usize = 512,
+    queue_ms: u64 = 500,
+    filter_cache_mb: usize = 32,
+});
 raw!(RawLog { format: String = "text".into(), filter: String = "info".into() });
 
 impl Default for Config {
@@ -217,6 +228,9 @@ impl Default for Config {
 }
 
 impl Config {
+    /// What the names of environment variables for settings begin with.
+    pub const ENVIRONMENT: &str = "VITRINE__";
+
     /// Reads the file if one is given, then the variables `VITRINE__SECTION__KEY` of `environment`, then `flags`
     /// (dotted keys such as `http.listen`).
     ///
@@ -234,23 +248,44 @@ impl Config {
             let source = figment::providers::Toml::string(&text);
             figment = figment.merge(source);
         }
-        for (name, value) in environment {
-            if let Some(key) = name.strip_prefix("VITRINE__") {
-                let key = key.to_ascii_lowercase().replace("__", ".");
-                let value: figment::value::Value = value.parse().unwrap_or_else(|never| match never {});
-                figment = figment.merge((key, value));
-            }
+        let settings: Vec<(String, String)> = environment
+            .into_iter()
+            .filter_map(|(name, value)| {
+                let key = name.strip_prefix(Self::ENVIRONMENT)?.to_ascii_lowercase().replace("__", ".");
+                Some((key, value))
+            })
+            .collect();
+        for (key, value) in &settings {
+            let value: figment::value::Value = value.parse().unwrap_or_else(|never| match never {});
+            figment = figment.merge((key.as_str(), value));
         }
         for (key, value) in flags {
             figment = figment.merge((*key, value));
         }
-        let raw: RawConfig = figment.extract().map_err(|error| {
+        let raw = extract(figment, &settings).map_err(|error| {
             let place = file.map_or(String::new(), |path| format!("{}: ", path.display()));
             let texts: Vec<String> = error.into_iter().map(|error| describe(&error)).collect();
             ConfigError::Invalid(format!("{place}{}", texts.join("; ")))
         })?;
         raw.validate().map_err(ConfigError::Invalid)
     }
+}
+
+/// The settings. A variable that looks like a number or a list is taken as the text that it is where a text is expected: a
+/// key may be all digits.
+fn extract(mut figment: Figment, environment: &[(String, String)]) -> Result<RawConfig, Box<figment::Error>> {
+    let mut result = figment.extract::<RawConfig>();
+    for (key, value) in environment {
+        let expects_text = |error: &figment::Error| match &error.kind {
+            figment::error::Kind::InvalidType(_, expected) => error.path.join(".") == *key && expected == "a string",
+            _ => false,
+        };
+        if result.as_ref().is_err_and(|error| error.clone().into_iter().any(|error| expects_text(&error))) {
+            figment = figment.merge((key.as_str(), value.as_str()));
+            result = figment.extract();
+        }
+    }
+    result.map_err(Box::new)
 }
 
 /// The error with its key; values stay out, one of them may be a secret.
@@ -294,6 +329,7 @@ impl RawConfig {
                 body_limit: http.body_limit_bytes,
                 cors_origins: http.cors_origins,
                 compress_above: http.compress_above_bytes,
+                explain_purchases: http.explain_purchases,
                 drain: Duration::from_secs(http.drain_seconds),
                 unready: Duration::from_secs(http.unready_seconds),
             },
@@ -328,6 +364,7 @@ impl RawConfig {
                 connections: at_least_one("limits.connections", limits.connections)? as usize,
                 concurrent_requests: at_least_one("limits.concurrent_requests", limits.concurrent_requests)?,
                 queue: Duration::from_millis(limits.queue_ms),
+                filter_cache: limits.filter_cache_mb.saturating_mul(1 << 20),
             },
             log_json: match log.format.as_str() {
                 "text" => false,
@@ -420,7 +457,19 @@ mod tests {
         let config = load("[admin]\nkey = \"0123456789abcdef\"\n[database]\nurl = \"postgres://a:pw@h/d\"", &[], &[]);
         let shown = format!("{:?}", config.unwrap());
         assert!(!shown.contains("0123456789abcdef") && !shown.contains("pw@"), "{shown}");
-        let wrong = load("", &[("VITRINE__ADMIN__KEY", "1234567890123456")], &[]).unwrap_err();
-        assert!(wrong.contains("`admin.key`") && !wrong.contains("123456"), "{wrong}");
+        let wrong = load("", &[("VITRINE__HTTP__BODY_LIMIT_BYTES", "[123456]")], &[]).unwrap_err();
+        assert!(wrong.contains("`http.body_limit_bytes`") && !wrong.contains("123456"), "{wrong}");
+    }
+
+    #[test]
+    fn a_variable_is_the_text_it_looks_like_where_a_text_belongs() {
+        let environment = [
+            ("VITRINE__ADMIN__KEY", "0123456789012345"),
+            ("VITRINE__MODELS__DIRECTORY", "2026"),
+            ("VITRINE__HTTP__BODY_LIMIT_BYTES", "77"),
+        ];
+        let config = load("", &environment, &[]).unwrap();
+        assert_eq!(config.admin.key.unwrap().reveal(), "0123456789012345", "zeros stay");
+        assert_eq!((config.models.directory, config.http.body_limit), (PathBuf::from("2026"), 77));
     }
 }

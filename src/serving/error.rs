@@ -10,6 +10,10 @@ pub enum ServeError {
     UnknownModel { name: String, loaded: Vec<String> },
     #[error("the server is busy")]
     Overloaded,
+    #[error("the server is stopping")]
+    Stopping,
+    #[error("cannot listen on {address} (`{key}`): {source}")]
+    Listen { key: &'static str, address: std::net::SocketAddr, source: std::io::Error },
     #[error(transparent)]
     Recommend(#[from] RecommendError),
     #[error(transparent)]

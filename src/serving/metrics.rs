@@ -20,6 +20,7 @@ pub struct Metrics {
     pub(super) cold_starts: Counter,
     pub(super) reloads: Counter,
     pub(super) reload_failures: Counter,
+    pub(super) model_stand_ins: Counter,
     pub(super) catalogue_refreshes: Counter,
     pub(super) database_available: Gauge,
     pub(super) catalogue_articles: Gauge,
@@ -80,6 +81,7 @@ impl Metrics {
             cold_starts: counter!("vitrine_cold_starts_total"),
             reloads: reloads("loaded"),
             reload_failures: reloads("refused"),
+            model_stand_ins: counter!("vitrine_model_stand_ins_total"),
             catalogue_refreshes: counter!("vitrine_catalogue_refreshes_total"),
             overloads: counter!("vitrine_overloads_total"),
             searches: ["graph", "scan", "gather", "nothing"]

@@ -30,7 +30,8 @@ pub use config::{
 };
 pub use error::ServeError;
 pub use metrics::{Metrics, RouteMetrics};
+pub use models::check_version;
 pub use secret::Secret;
-pub use service::{Answered, Call, CallSubject, Service, State};
+pub use service::{Answered, Call, CallSubject, Service, StandIn, State};
 pub use status::{CatalogueStatus, DatabaseStatus, ModelStatus, Refusal, Status};
 pub use trial::open_within;

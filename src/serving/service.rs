@@ -1,11 +1,12 @@
 //! What a request reads, and how it is answered.
 
 use super::{
-    Config, Metrics, ServeError,
+    Config, Metrics, ServeError, catalogue,
     customers::{Currency, Customers, Lookup},
     database::Database,
-    follow::Changes,
+    follow::{Following, Refusals},
     sales::{Sales, SalesCounter},
+    trial::Trial,
 };
 use crate::{
     domain::{ArticleId, CustomerId, Timestamp, TopK},
@@ -14,7 +15,7 @@ use crate::{
         Answer, Catalogue, Customer, Exclude, Filter, Generation, Request, Snapshot, Strategy, Subject, Warning, plan,
         recommend,
     },
-    store::Store,
+    store::{Store, StoreError},
 };
 use arc_swap::ArcSwap;
 use std::{
@@ -24,7 +25,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// Purchases read at least: as cheap as none.
 const FEW_PURCHASES: usize = 16;
@@ -34,8 +35,16 @@ pub struct Service {
     state: ArcSwap<State>,
     pub(super) database: Arc<Database>,
     customers: Customers,
-    pub(super) changes: tokio::sync::Mutex<Changes>,
-    pub(super) refusals: std::sync::Mutex<BTreeMap<String, super::Refusal>>,
+    /// Held while a change is prepared, from the state before it to the swap.
+    pub(super) changes: tokio::sync::Mutex<()>,
+    /// Held while active versions are followed, bundles being opened.
+    pub(super) following: tokio::sync::Mutex<Following>,
+    pub(super) refusals: Refusals,
+    pub(super) trial: Trial,
+    pub(super) stopping: watch::Sender<bool>,
+    /// Of filter results, for each model.
+    pub(super) filter_bytes: usize,
+    explain_purchases: bool,
     pub(super) models_directory: PathBuf,
     pub(super) default_model: Option<String>,
     pub(super) poll: Duration,
@@ -46,14 +55,26 @@ pub struct Service {
 }
 
 /// What is served. Replaced as a whole; a request reads it once.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct State {
     pub(super) catalogue: Option<Arc<Catalogue>>,
     /// What the catalogue's sales are from.
     pub(super) sales: Option<Arc<Sales>>,
     /// By name.
     pub(super) models: BTreeMap<String, Arc<Snapshot>>,
+    /// The version of each model that should serve.
+    pub(super) active: BTreeMap<String, String>,
+    /// The model of requests that name none.
     pub(super) default: Option<String>,
+}
+
+/// A model that is not served as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StandIn {
+    pub model: String,
+    pub active: String,
+    /// What serves in its place; `None`: nothing.
+    pub served: Option<String>,
 }
 
 /// What is asked for, owned so that it can move to another thread.
@@ -112,6 +133,21 @@ impl State {
     pub fn is_ready(&self) -> bool {
         self.model(None).is_ok()
     }
+
+    /// Models whose active version does not serve.
+    pub fn stand_ins(&self) -> Vec<StandIn> {
+        let stand_in = |(model, active): (&String, &String)| {
+            let served = self.models.get(model).map(|snapshot| snapshot.model().version().to_owned());
+            let differs = served.as_ref() != Some(active);
+            differs.then(|| StandIn { model: model.clone(), active: active.clone(), served })
+        };
+        self.active.iter().filter_map(stand_in).collect()
+    }
+
+    /// Whether the articles are only those that the models know, because the database was never reached.
+    pub fn lacks_catalogue(&self) -> bool {
+        self.catalogue.as_deref().is_none_or(catalogue::is_from_models)
+    }
 }
 
 impl Service {
@@ -132,7 +168,12 @@ impl Service {
             customers: Customers::new(config.customers.clone(), database.clone(), connections, unreadable),
             database,
             changes: tokio::sync::Mutex::default(),
-            refusals: std::sync::Mutex::default(),
+            following: tokio::sync::Mutex::default(),
+            refusals: Refusals::default(),
+            trial: Trial::new(&config.models),
+            stopping: watch::Sender::new(false),
+            filter_bytes: config.limits.filter_cache,
+            explain_purchases: config.http.explain_purchases,
             models_directory: config.models.directory.clone(),
             default_model: config.models.default.clone(),
             poll: config.database.poll,
@@ -152,12 +193,22 @@ impl Service {
         self.database.is_available()
     }
 
+    /// The database could not be reached before the service began.
+    pub fn start_without_database(&self, error: &StoreError) {
+        self.database.away(error);
+    }
+
     /// What is served at this moment.
     pub fn state(&self) -> Arc<State> {
         self.state.load_full()
     }
 
     pub(super) fn publish(&self, state: State) {
+        let versions = |state: &State| -> Vec<_> {
+            let models = state.models.values().map(|snapshot| snapshot.model());
+            models.map(|model| (model.name().to_owned(), model.version().to_owned())).collect()
+        };
+        self.metrics.set_versions(&versions(&self.state()), &versions(&state));
         self.state.store(Arc::new(state));
     }
 
@@ -168,6 +219,11 @@ impl Service {
     /// refuses. The database being away is none: the answer says so instead.
     pub async fn recommend(self: &Arc<Self>, call: Call) -> Result<Answered, ServeError> {
         let snapshot = self.state.load().model(call.model.as_deref())?.clone();
+        let alone = catalogue::is_from_models(snapshot.catalogue());
+        if alone && !(call.filter.is_empty() && call.max_per.is_empty()) {
+            let reason = "the server started without it and knows no attributes of articles yet";
+            return Err(StoreError::Unavailable(reason.to_owned()).into());
+        }
         let lookup = match &call.subject {
             CallSubject::Customer { id: Some(id), .. } => Some(self.look_up(id, &snapshot, &call).await),
             _ => None,
@@ -234,12 +290,18 @@ impl Service {
         let plan = plan(&snapshot, &request)?;
         let planned = Instant::now();
         let mut answer = recommend(&snapshot, &request, &plan)?;
+        if !self.may_tell_purchases() {
+            answer.items.iter_mut().for_each(|item| item.reasons.retain(|reason| !reason.tells_purchases()));
+        }
         self.metrics.stage_embed.record((planned - started).as_secs_f64());
         self.metrics.stage_rank.record(planned.elapsed().as_secs_f64());
         match lookup.map(|lookup| lookup.currency) {
             Some(Currency::Stale) => answer.warnings.push(Warning::CustomerDataStale),
             Some(Currency::Unavailable) => answer.warnings.push(Warning::CustomerDataUnavailable),
             Some(Currency::Current) | None => {}
+        }
+        if catalogue::is_from_models(snapshot.catalogue()) {
+            answer.warnings.push(Warning::CatalogueUnavailable);
         }
         if answer.strategy == Strategy::Popular && answer.fallback.is_some() {
             self.metrics.cold_starts.increment(1);
@@ -248,6 +310,12 @@ impl Service {
             self.metrics.count_search(plan);
         }
         Ok(Answered { snapshot, answer })
+    }
+
+    /// Whether reasons may tell what a customer has bought. Decided here and nowhere else: whoever knows an id can ask for
+    /// its recommendations, so the public must not learn purchases from them.
+    fn may_tell_purchases(&self) -> bool {
+        self.explain_purchases
     }
 
     /// Runs heavy work off the asynchronous threads, as much at a time as there are processors.

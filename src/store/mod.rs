@@ -94,6 +94,8 @@ pub trait Store: Send + Sync {
     async fn deactivate_model(&self, model: &str) -> Result<String, StoreError>;
     /// The model of requests that name none: an active one; `None` while no model is active.
     async fn default_model(&self) -> Result<Option<String>, StoreError>;
+    /// The version that [`Store::rollback_model`] would make active.
+    async fn rollback_target(&self, model: &str) -> Result<String, StoreError>;
     /// Makes the version that was active before the current one active again; answers it. Each rollback goes
     /// one activation further back.
     async fn rollback_model(&self, model: &str) -> Result<String, StoreError>;

@@ -64,6 +64,13 @@ fn user_error<T>(result: Result<T, StoreError>) -> anyhow::Result<T> {
     }
 }
 
+/// This very program, for commands that start it again.
+fn own_program() -> std::path::PathBuf {
+    let linux = std::path::Path::new("/proc/self/exe");
+    // It leads to the running program even after an upgrade has replaced the file.
+    if linux.exists() { linux.to_owned() } else { std::env::current_exe().unwrap_or_else(|_| "vitrine-server".into()) }
+}
+
 /// Runs one asynchronous command to its end.
 fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work))

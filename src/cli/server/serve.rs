@@ -1,11 +1,11 @@
 //! `vitrine-server serve`
 
-use super::{block_on_all, user_error};
+use super::{block_on_all, own_program, user_error};
 use crate::{
     cli::OrBadInput,
     http::{Server, route_patterns},
     serving::{AdminConfig, Config, Secret, Service},
-    store::{self, StoreOptions},
+    store::{self, StoreError, StoreOptions},
 };
 use anyhow::Context;
 use std::{
@@ -53,8 +53,21 @@ impl Arguments {
             ("models.default", &self.default_model),
         ];
         let flags: Vec<_> = flags.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect();
-        Config::load(self.config.as_deref(), std::env::vars(), &flags).or_bad_input()
+        let mut config = Config::load(self.config.as_deref(), environment()?, &flags).or_bad_input()?;
+        config.models.checker = Some(own_program());
+        Ok(config)
     }
+}
+
+/// The variables that are for this program. What others hold is not our business, be it text or not.
+fn environment() -> anyhow::Result<Vec<(String, String)>> {
+    let named = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    let ours = named.filter(|(name, _)| name.starts_with(Config::ENVIRONMENT));
+    ours.map(|(name, value)| match value.into_string() {
+        Ok(value) => Ok((name, value)),
+        Err(_) => Err(anyhow::anyhow!("the environment variable `{name}` is not valid UTF-8")).or_bad_input(),
+    })
+    .collect()
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -65,12 +78,18 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 async fn serve(config: Config, key: Secret) -> anyhow::Result<()> {
-    let service = start(&config).await?;
+    let stop = stop_signal()?;
+    let service = open(&config).await?;
+    // Before anything is loaded: an address in use shows at once, and whoever asks meanwhile is told to wait.
     let server = Server::bind(service.clone(), &config, key).await?;
     let (public, admin) = server.addresses()?;
-    tracing::info!(%public, %admin, ready = service.state().is_ready(), "serving; the API is described at /docs");
-    let follow = tokio::spawn(service.run());
-    server.run(stop_signal()?).await;
+    tracing::info!(%public, %admin, "listening; the API is described at /docs, and /readyz tells when models are loaded");
+    let follow = tokio::spawn(service.clone().run());
+    let stop = async {
+        stop.await;
+        service.stop_loading();
+    };
+    server.run(stop).await;
     follow.abort();
     Ok(())
 }
@@ -78,13 +97,28 @@ async fn serve(config: Config, key: Secret) -> anyhow::Result<()> {
 /// Opens the database and loads what there is. A bundle that is refused does not keep the server from starting: it is
 /// not ready, says why, and follows what the operator does next.
 pub(in crate::cli) async fn start(config: &Config) -> anyhow::Result<Arc<Service>> {
-    let url = config.database.url.reveal();
-    let options = StoreOptions { max_connections: config.database.connections, ..StoreOptions::default() };
-    user_error(store::migrate_if_new(url, &options).await)?;
-    let store = user_error(store::connect(url, &options).await)?;
-    let service = Arc::new(Service::new(store, config, &route_patterns())?);
+    let service = open(config).await?;
     if let Err(error) = service.catch_up().await {
         tracing::warn!(%error, "nothing is loaded yet");
+    }
+    Ok(service)
+}
+
+/// Opens the database; without it, the service begins with what lies on disk.
+async fn open(config: &Config) -> anyhow::Result<Arc<Service>> {
+    let url = config.database.url.reveal();
+    let options = StoreOptions {
+        max_connections: config.database.connections,
+        customers_timeout: config.database.timeout,
+        ..StoreOptions::default()
+    };
+    user_error(store::migrate_if_new(url, &options).await)?;
+    let store = user_error(store::connect_later(url, &options))?;
+    let checked = store.check_schema().await;
+    let service = Arc::new(Service::new(store, config, &route_patterns())?);
+    match checked {
+        Err(error @ StoreError::Unavailable(_)) => service.start_without_database(&error),
+        checked => user_error(checked)?,
     }
     Ok(service)
 }
@@ -96,12 +130,25 @@ pub(in crate::cli) fn admin_key(config: &AdminConfig) -> anyhow::Result<Secret> 
     }
     let path = &config.key_file;
     match std::fs::read_to_string(path) {
-        Ok(text) if text.trim().len() >= 16 => Ok(Secret::new(text.trim().to_owned())),
+        Ok(text) if text.trim().len() >= 16 => {
+            warn_of_readers(path);
+            Ok(Secret::new(text.trim().to_owned()))
+        }
         Ok(_) => {
             anyhow::bail!("the admin key in {} has fewer than 16 characters: delete it for a new one", path.display())
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => new_key(path),
         Err(error) => Err(error).with_context(|| format!("cannot read the admin key from {}", path.display())),
+    }
+}
+
+/// A key that others on this machine can read is no secret.
+fn warn_of_readers(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(path).map_or(0, |file| file.permissions().mode());
+    if mode & 0o077 != 0 {
+        let file = path.display();
+        tracing::warn!("other users of this machine can read the admin key in {file}: run `chmod 600 {file}`");
     }
 }
 

@@ -1,6 +1,5 @@
 //! The catalogue: changes of articles, and reading what other processes changed.
 
-use super::models::Source;
 use crate::{
     domain::ArticleId,
     recommend::{Catalogue, Snapshot},
@@ -17,7 +16,7 @@ impl Service {
     /// When the database refuses them or is away.
     pub async fn put_articles(&self, articles: &[ArticleRecord]) -> Result<(), ServeError> {
         self.database.store().put_articles(articles).await?;
-        self.catch_up().await.map(drop)
+        self.catch_up_catalogue().await
     }
 
     /// Makes articles available or not; it is so when this returns. Answers the ids that do not exist.
@@ -29,7 +28,7 @@ impl Service {
             return Ok(unknown);
         }
         let unknown = self.database.store().set_available(ids, available).await?;
-        self.catch_up().await?;
+        self.catch_up_catalogue().await?;
         Ok(unknown)
     }
 
@@ -82,7 +81,7 @@ impl Service {
         let renewed = spawn_blocking(move || old.over(new)).await;
         match renewed.map_err(|error| ServeError::Internal(error.to_string()))? {
             Some(snapshot) => Ok(Arc::new(snapshot)),
-            None => self.prepare(Source::Loaded(snapshot.model().clone()), catalogue).await,
+            None => self.join(snapshot.model().clone(), catalogue).await,
         }
     }
 

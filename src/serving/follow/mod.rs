@@ -1,13 +1,19 @@
 //! Changes: reload, activation, rollback, a new catalogue, and following what other processes do. One at a time;
 //! what is prepared becomes visible in one swap, what fails leaves everything as it was.
 //!
-//! One file for each thing that is followed: [`models`], [`catalogue`], [`popularity`].
+//! One file for each thing that is followed: [`models`], [`catalogue`], [`popularity`]; [`open`] turns bundles into
+//! models for them, and [`alone`] serves without the database.
 
+mod alone;
 mod catalogue;
 mod models;
+mod open;
 mod popularity;
 
-use super::{ServeError, Service, State, sales::Sales};
+pub(super) use models::Following;
+pub(super) use open::Refusals;
+
+use super::{ServeError, Service, State};
 use crate::{
     domain::Timestamp,
     recommend::{Catalogue, Snapshot},
@@ -18,13 +24,7 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-
-/// What a change must know of the changes before it; the lock around it is held while one is prepared.
-#[derive(Debug, Default)]
-pub struct Changes {
-    /// Revision of the models whose active versions were last followed.
-    followed: Option<i64>,
-}
+use tokio::sync::watch;
 
 /// How often recorded times are folded into histograms.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -43,11 +43,16 @@ impl Service {
                 tokio::time::sleep(UPKEEP).await;
             }
         };
-        tokio::join!(self.database.watch(self.poll), self.follow(), upkeep);
+        let revisions = store::watch(self.database.store().clone(), Revisions::default(), self.poll);
+        tokio::join!(
+            self.database.watch(self.poll),
+            self.keep_catalogue(revisions.clone()),
+            self.keep_models(revisions),
+            upkeep
+        );
     }
 
-    async fn follow(&self) {
-        let mut revisions = store::watch(self.database.store().clone(), Revisions::default(), self.poll);
+    async fn keep_catalogue(&self, mut revisions: watch::Receiver<Revisions>) {
         let (mut failing, mut uncounted) = (false, false);
         loop {
             revisions.borrow_and_update();
@@ -58,16 +63,16 @@ impl Service {
                 tracing::warn!(%error, "cannot count the sales; popularity stays as it was");
             }
             uncounted = counted.is_err();
-            let result = self.catch_up().await;
+            let result = self.catch_up_catalogue().await;
             if let Err(error) = &result
                 && !failing
             {
-                tracing::warn!(%error, "cannot follow the database; what is loaded stays in service");
+                tracing::warn!(%error, "cannot follow the catalogue; what is loaded stays in service");
             }
             failing = result.is_err();
             let again = match result {
-                Ok(true) if !uncounted => self.sales.refresh(),
-                Ok(_) => self.poll * PATIENCE,
+                Ok(()) if uncounted => self.poll * PATIENCE,
+                Ok(()) => self.sales.refresh(),
                 Err(_) => self.poll,
             };
             tokio::select! {
@@ -77,9 +82,35 @@ impl Service {
         }
     }
 
-    /// Makes what is served equal to what the database says: catalogue and active versions. A model without an active
-    /// version gets the newest bundle that is good, and that one is made active. Answers whether every model is served
-    /// as wanted; a bundle that is refused is no error here: see [`Service::status`].
+    /// Apart from the catalogue, because opening a bundle may take minutes.
+    async fn keep_models(&self, mut revisions: watch::Receiver<Revisions>) {
+        let mut failing = false;
+        loop {
+            revisions.borrow_and_update();
+            let result = self.follow_models().await;
+            if let Err(error) = &result
+                && !failing
+            {
+                tracing::warn!(%error, "cannot follow the active models; what is loaded stays in service");
+            }
+            failing = result.is_err();
+            if failing && self.state().models.is_empty() {
+                self.serve_alone().await;
+            }
+            let again = match result {
+                Ok(true) => Duration::MAX,
+                Ok(false) => self.poll * PATIENCE,
+                Err(_) => self.poll,
+            };
+            tokio::select! {
+                changed = revisions.changed(), if !failing => if changed.is_err() { return },
+                () = tokio::time::sleep(again) => {}
+            }
+        }
+    }
+
+    /// Makes what is served equal to what the database says: catalogue and active versions. Answers whether every model
+    /// is served as wanted; a bundle that is refused is no error here: see [`Service::status`].
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -89,37 +120,31 @@ impl Service {
         {
             tracing::warn!(%error, "cannot count the sales; popularity is that of the bundles");
         }
-        let mut changes = self.changes.lock().await;
-        let store = self.database.store();
-        let revisions = store.revisions().await?;
+        self.catch_up_catalogue().await?;
+        self.follow_models().await
+    }
+
+    /// Makes the catalogue that is served equal to the database's.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub(super) async fn catch_up_catalogue(&self) -> Result<(), ServeError> {
+        let _changes = self.changes.lock().await;
+        let revision = self.database.store().revisions().await?.catalogue;
         let now = self.state();
         let catalogue = match &now.catalogue {
-            Some(catalogue) if catalogue.version() == revisions.catalogue => catalogue.clone(),
-            _ => self.read_catalogue(revisions.catalogue).await?,
+            Some(catalogue) if catalogue.version() == revision => catalogue.clone(),
+            _ => self.read_catalogue(revision).await?,
         };
         let (catalogue, sales) = self.with_sales(catalogue, &now);
-        let mut models = self.all_over(&now.models, &catalogue).await?;
-        let whole = self.follow_models(&mut changes, revisions.models, &catalogue, &mut models).await?;
-        self.swap_sales(catalogue, sales, models);
-        Ok(whole)
+        let models = self.all_over(&now.models, &catalogue).await?;
+        self.publish(State { catalogue: Some(catalogue), sales, models, ..State::clone(&now) });
+        Ok(())
     }
 
+    /// Publishes models over a catalogue; which of them should serve stays as it is.
     fn swap(&self, catalogue: Arc<Catalogue>, models: BTreeMap<String, Arc<Snapshot>>) {
-        self.swap_sales(catalogue, self.state().sales.clone(), models);
-    }
-
-    fn swap_sales(
-        &self,
-        catalogue: Arc<Catalogue>,
-        sales: Option<Arc<Sales>>,
-        models: BTreeMap<String, Arc<Snapshot>>,
-    ) {
-        let versions = |models: &BTreeMap<String, Arc<Snapshot>>| -> Vec<_> {
-            models.values().map(|s| (s.model().name().to_owned(), s.model().version().to_owned())).collect()
-        };
-        self.metrics().set_versions(&versions(&self.state().models), &versions(&models));
-        let default = self.default_model.clone().or_else(|| models.keys().next().cloned());
-        self.publish(State { catalogue: Some(catalogue), sales, models, default });
+        self.publish(State { catalogue: Some(catalogue), models, ..State::clone(&self.state()) });
     }
 }
 

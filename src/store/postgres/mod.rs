@@ -205,6 +205,10 @@ impl Store for Postgres {
         models::default(self).await
     }
 
+    async fn rollback_target(&self, model: &str) -> Result<String, StoreError> {
+        models::rollback_target(self, model).await
+    }
+
     async fn rollback_model(&self, model: &str) -> Result<String, StoreError> {
         models::rollback(&self.pool, model).await
     }

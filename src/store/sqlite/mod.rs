@@ -222,6 +222,10 @@ impl Store for Sqlite {
         models::default(self).await
     }
 
+    async fn rollback_target(&self, model: &str) -> Result<String, StoreError> {
+        models::rollback_target(self, model).await
+    }
+
     async fn rollback_model(&self, model: &str) -> Result<String, StoreError> {
         models::rollback(self, model).await
     }

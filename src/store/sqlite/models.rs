@@ -91,19 +91,32 @@ async fn make_active(connection: &mut SqliteConnection, model: &str, key: i64) -
     Ok(before)
 }
 
+/// The latest two activations of a model that stand: their keys, and key and version of what they activated.
+const STACK: &str = "
+    SELECT a.key, m.key, m.version FROM model_activations a JOIN models m ON m.key = a.model_key
+    WHERE m.model = $1 AND a.withdrawn_at IS NULL ORDER BY a.key DESC LIMIT 2";
+
+/// The activation to withdraw, and the key and version of what was active before it.
+fn before_top(model: &str, stack: &[(i64, i64, String)]) -> Result<(i64, i64, String), StoreError> {
+    match stack {
+        [(current, ..), (_, key, version)] => Ok((*current, *key, version.clone())),
+        _ => Err(model_errors::nothing_before(model, stack.first().map(|top| top.2.as_str()))),
+    }
+}
+
+pub(super) async fn rollback_target(store: &Sqlite, model: &str) -> Result<String, StoreError> {
+    let query = sqlx::query_as(STACK).bind(model);
+    Ok(before_top(model, &query.fetch_all(&store.readers).await?)?.2)
+}
+
 pub(super) async fn rollback(store: &Sqlite, model: &str) -> Result<String, StoreError> {
-    const STACK: &str = "
-        SELECT a.key, m.key, m.version FROM model_activations a JOIN models m ON m.key = a.model_key
-        WHERE m.model = $1 AND a.withdrawn_at IS NULL ORDER BY a.key DESC LIMIT 2";
     let mut transaction = store.begin().await?;
     let stack: Vec<(i64, i64, String)> = sqlx::query_as(STACK).bind(model).fetch_all(&mut *transaction).await?;
-    let [(current, ..), (_, key, version)] = &stack[..] else {
-        return Err(model_errors::nothing_before(model, stack.first().map(|top| top.2.as_str())));
-    };
+    let (current, key, version) = before_top(model, &stack)?;
     let withdraw = "UPDATE model_activations SET withdrawn_at = unixepoch() WHERE key = $1";
     sqlx::query(withdraw).bind(current).execute(&mut *transaction).await?;
-    make_active(&mut transaction, model, *key).await?;
+    make_active(&mut transaction, model, key).await?;
     advance_revision(&mut transaction, "models").await?;
     store.commit(transaction).await?;
-    Ok(version.clone())
+    Ok(version)
 }
