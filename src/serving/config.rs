@@ -264,7 +264,7 @@ impl Config {
         }
         let raw = extract(figment, &settings).map_err(|error| {
             let place = file.map_or(String::new(), |path| format!("{}: ", path.display()));
-            let texts: Vec<String> = error.into_iter().map(|error| describe(&error)).collect();
+            let texts: Vec<String> = (*error).into_iter().map(|error| describe(&error)).collect();
             ConfigError::Invalid(format!("{place}{}", texts.join("; ")))
         })?;
         raw.validate().map_err(ConfigError::Invalid)

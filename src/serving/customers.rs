@@ -98,9 +98,10 @@ impl Customers {
     /// it is better than none.
     pub(super) async fn look_up(&self, id: &CustomerId, purchases: usize) -> Lookup {
         let purchases = purchases.min(self.config.purchases);
-        let remembered = self.cache.get(id).filter(|entry| entry.covers(purchases));
+        let remembered = self.cache.get(id);
         if let Some(entry) = &remembered
             && entry.read.elapsed() < self.config.fresh
+            && entry.covers(purchases)
         {
             return entry.clone().lookup(Currency::Current, true);
         }

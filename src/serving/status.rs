@@ -123,7 +123,7 @@ impl Service {
             (Some(default), false) if !state.active.contains_key(default) => {
                 format!("the default model `{default}` is not active")
             }
-            (None, true) => "no model is active: activate one".to_owned(),
+            (_, true) => "no model is active: activate one".to_owned(),
             _ => error.to_string(),
         }
     }
