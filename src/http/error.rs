@@ -170,7 +170,7 @@ impl From<ServeError> for ApiError {
             ServeError::Recommend(error) => error.into(),
             ServeError::Store(error) => error.into(),
             ServeError::Refused { .. } => Self::new(ErrorCode::BundleRefused, text),
-            ServeError::Bundles(_) | ServeError::Internal(_) | ServeError::Listen { .. } => Self::internal(text),
+            ServeError::Bundles(_) | ServeError::Internal(_) => Self::internal(text),
             ServeError::Id(_) => Self::invalid(text),
         }
     }

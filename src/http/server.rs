@@ -93,8 +93,9 @@ impl Server {
     }
 }
 
-async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address).await.map_err(|source| ServeError::Listen { key, address, source })
+async fn listen(key: &str, address: SocketAddr) -> Result<TcpListener, ServeError> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|error| ServeError::Internal(format!("cannot listen on {address} (`{key}`): {error}")))
 }
 
 /// Accepts until it is told to stop, then waits for the connections it has.

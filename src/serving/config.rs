@@ -228,9 +228,6 @@ impl Default for Config {
 }
 
 impl Config {
-    /// What the names of environment variables for settings begin with.
-    pub const ENVIRONMENT: &str = "VITRINE__";
-
     /// Reads the file if one is given, then the variables `VITRINE__SECTION__KEY` of `environment`, then `flags`
     /// (dotted keys such as `http.listen`).
     ///
@@ -248,44 +245,23 @@ impl Config {
             let source = figment::providers::Toml::string(&text);
             figment = figment.merge(source);
         }
-        let settings: Vec<(String, String)> = environment
-            .into_iter()
-            .filter_map(|(name, value)| {
-                let key = name.strip_prefix(Self::ENVIRONMENT)?.to_ascii_lowercase().replace("__", ".");
-                Some((key, value))
-            })
-            .collect();
-        for (key, value) in &settings {
-            let value: figment::value::Value = value.parse().unwrap_or_else(|never| match never {});
-            figment = figment.merge((key.as_str(), value));
+        for (name, value) in environment {
+            if let Some(key) = name.strip_prefix("VITRINE__") {
+                let key = key.to_ascii_lowercase().replace("__", ".");
+                let value: figment::value::Value = value.parse().unwrap_or_else(|never| match never {});
+                figment = figment.merge((key, value));
+            }
         }
         for (key, value) in flags {
             figment = figment.merge((*key, value));
         }
-        let raw = extract(figment, &settings).map_err(|error| {
+        let raw: RawConfig = figment.extract().map_err(|error| {
             let place = file.map_or(String::new(), |path| format!("{}: ", path.display()));
-            let texts: Vec<String> = (*error).into_iter().map(|error| describe(&error)).collect();
+            let texts: Vec<String> = error.into_iter().map(|error| describe(&error)).collect();
             ConfigError::Invalid(format!("{place}{}", texts.join("; ")))
         })?;
         raw.validate().map_err(ConfigError::Invalid)
     }
-}
-
-/// The settings. A variable that looks like a number or a list is taken as the text that it is where a text is expected: a
-/// key may be all digits.
-fn extract(mut figment: Figment, environment: &[(String, String)]) -> Result<RawConfig, Box<figment::Error>> {
-    let mut result = figment.extract::<RawConfig>();
-    for (key, value) in environment {
-        let expects_text = |error: &figment::Error| match &error.kind {
-            figment::error::Kind::InvalidType(_, expected) => error.path.join(".") == *key && expected == "a string",
-            _ => false,
-        };
-        if result.as_ref().is_err_and(|error| error.clone().into_iter().any(|error| expects_text(&error))) {
-            figment = figment.merge((key.as_str(), value.as_str()));
-            result = figment.extract();
-        }
-    }
-    result.map_err(Box::new)
 }
 
 /// The error with its key; values stay out, one of them may be a secret.
@@ -457,19 +433,7 @@ mod tests {
         let config = load("[admin]\nkey = \"0123456789abcdef\"\n[database]\nurl = \"postgres://a:pw@h/d\"", &[], &[]);
         let shown = format!("{:?}", config.unwrap());
         assert!(!shown.contains("0123456789abcdef") && !shown.contains("pw@"), "{shown}");
-        let wrong = load("", &[("VITRINE__HTTP__BODY_LIMIT_BYTES", "[123456]")], &[]).unwrap_err();
-        assert!(wrong.contains("`http.body_limit_bytes`") && !wrong.contains("123456"), "{wrong}");
-    }
-
-    #[test]
-    fn a_variable_is_the_text_it_looks_like_where_a_text_belongs() {
-        let environment = [
-            ("VITRINE__ADMIN__KEY", "0123456789012345"),
-            ("VITRINE__MODELS__DIRECTORY", "2026"),
-            ("VITRINE__HTTP__BODY_LIMIT_BYTES", "77"),
-        ];
-        let config = load("", &environment, &[]).unwrap();
-        assert_eq!(config.admin.key.unwrap().reveal(), "0123456789012345", "zeros stay");
-        assert_eq!((config.models.directory, config.http.body_limit), (PathBuf::from("2026"), 77));
+        let wrong = load("", &[("VITRINE__ADMIN__KEY", "1234567890123456")], &[]).unwrap_err();
+        assert!(wrong.contains("`admin.key`") && !wrong.contains("123456"), "{wrong}");
     }
 }

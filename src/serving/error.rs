@@ -12,8 +12,6 @@ pub enum ServeError {
     Overloaded,
     #[error("the server is stopping")]
     Stopping,
-    #[error("cannot listen on {address} (`{key}`): {source}")]
-    Listen { key: &'static str, address: std::net::SocketAddr, source: std::io::Error },
     #[error(transparent)]
     Recommend(#[from] RecommendError),
     #[error(transparent)]

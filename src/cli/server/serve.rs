@@ -53,21 +53,10 @@ impl Arguments {
             ("models.default", &self.default_model),
         ];
         let flags: Vec<_> = flags.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect();
-        let mut config = Config::load(self.config.as_deref(), environment()?, &flags).or_bad_input()?;
+        let mut config = Config::load(self.config.as_deref(), std::env::vars(), &flags).or_bad_input()?;
         config.models.checker = Some(own_program());
         Ok(config)
     }
-}
-
-/// The variables that are for this program. What others hold is not our business, be it text or not.
-fn environment() -> anyhow::Result<Vec<(String, String)>> {
-    let named = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
-    let ours = named.filter(|(name, _)| name.starts_with(Config::ENVIRONMENT));
-    ours.map(|(name, value)| match value.into_string() {
-        Ok(value) => Ok((name, value)),
-        Err(_) => Err(anyhow::anyhow!("the environment variable `{name}` is not valid UTF-8")).or_bad_input(),
-    })
-    .collect()
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
