@@ -170,6 +170,8 @@ impl Towers {
             return mismatch("the length of a vector", manifest.dim, retriever.dim());
         }
         check_index(&index_path, manifest, &retriever)?;
+        query.try_plans()?;
+        item.try_plans()?;
         let path = directory.join(file_names::GOLDEN);
         golden.check_towers(&path, &query, &item)?;
         golden.check_search(&path, |vector, k| retriever.exact().search(&Query { vector, k, allowed: None }))?;

@@ -30,6 +30,10 @@ const BLOCK: usize = 32;
 /// than this together; the shortest rows, which gain most, come first.
 const SHORTER_BYTES: usize = 64 << 20;
 
+/// Largest tensor that an operator may hand to the next one. Requests run side by side, so what one of them needs is needed
+/// many times over; the towers of the writer stay far below it.
+const MAX_TENSOR: usize = 256 << 20;
+
 /// A tower ready to run from any number of threads.
 ///
 /// It holds plans over the same tables: one for a single row, one for a block of rows and, for histories, some for shorter
@@ -100,6 +104,23 @@ impl Tower {
             None => None,
         };
         Ok(Self { path: path.to_owned(), dim, widths, rows: rows(schema), inputs, one, block, shorter })
+    }
+
+    /// Runs every plan once, on the first row of every table: a plan that fails or exhausts the memory must not wait for a
+    /// request that needs it. Later runs find the buffers of this one.
+    ///
+    /// # Errors
+    /// [`BundleError::Tower`] when a plan fails.
+    pub(super) fn try_plans(&self) -> Result<(), BundleError> {
+        let (indices, numbers) = self.widths;
+        let shorter = self.shorter.iter().flat_map(|shorter| &shorter.plans);
+        let plans = [(indices, 1, &self.one), (indices, BLOCK, &self.block)];
+        let plans = plans.into_iter().chain(shorter.map(|(columns, states)| (*columns, 1, states)));
+        for (columns, rows, states) in plans {
+            self.run(states, &vec![0; columns * rows], &vec![0.0; numbers * rows], rows, &mut Vec::new())
+                .map_err(|error| BundleError::Tower { path: self.path.clone(), reason: format!("{error:#}") })?;
+        }
+        Ok(())
     }
 
     /// Length of a vector.
@@ -230,8 +251,23 @@ fn plan(
     let output = model.output_fact(0)?;
     let right = output.datum_type == f32::datum_type() && output.shape.to_tvec()[..] == [rows.to_dim(), dim.to_dim()];
     ensure!(right, "it yields {output:?}, not rows of {dim} numbers");
+    check_sizes(&model)?;
     let remembers = model.nodes.iter().any(|node| node.op_is::<Scan>() || node.op_is::<OptScan>());
     Ok(States { plan: model.into_runnable()?, idle: Mutex::new(Vec::new()), remembers })
+}
+
+/// Checks that everything computed in a run has a known and moderate size.
+fn check_sizes(model: &TypedModel) -> TractResult<()> {
+    for node in &model.nodes {
+        for fact in node.outputs.iter().map(|output| &output.fact).filter(|fact| fact.konst.is_none()) {
+            let shape = fact.shape.as_concrete().with_context(|| format!("`{}` has no fixed shape", node.name))?;
+            let size = fact.datum_type.size_of();
+            let bytes = shape.iter().try_fold(size, |bytes, &axis| bytes.checked_mul(axis));
+            let fits = bytes.is_some_and(|bytes| bytes <= MAX_TENSOR);
+            ensure!(fits, "`{}` makes a tensor of {shape:?}, above {} MB", node.name, MAX_TENSOR >> 20);
+        }
+    }
+    Ok(())
 }
 
 /// The number of rows behind each column of `indices`.

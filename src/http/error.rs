@@ -169,7 +169,7 @@ impl From<StoreError> for ApiError {
                 cause: Some(cause),
                 ..Self::new(ErrorCode::DatabaseUnavailable, "the database is not available; try again")
             },
-            StoreError::Refused(_) => Self::invalid(error.to_string()),
+            StoreError::Refused(_) | StoreError::Conflict(_) => Self::invalid(error.to_string()),
             StoreError::NotFound(_) => Self::new(ErrorCode::NoPreviousVersion, error.to_string()),
             StoreError::NotMigrated { .. } | StoreError::Fault(_) => Self::internal(error.to_string()),
         }
@@ -180,7 +180,7 @@ impl From<ServeError> for ApiError {
     fn from(error: ServeError) -> Self {
         let text = error.to_string();
         match error {
-            ServeError::NotReady => Self::new(ErrorCode::NotReady, text),
+            ServeError::NotReady | ServeError::Stopping => Self::new(ErrorCode::NotReady, text),
             ServeError::UnknownModel { .. } => Self::new(ErrorCode::UnknownModel, text),
             ServeError::Overloaded(overload) => overload.into(),
             ServeError::Recommend(error) => error.into(),

@@ -17,12 +17,15 @@ struct Health {
     /// Whether the database answers; without it answers go on with what is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     database: Option<bool>,
+    /// What makes the server `degraded`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reasons: Vec<String>,
 }
 
 /// Whether the process runs
 #[utoipa::path(get, path = "/livez", tag = "health", responses((status = 200, body = Health)))]
 async fn livez() -> Result<Response, ApiError> {
-    json(&Health { status: "live", database: None })
+    json(&Health { status: "live", database: None, reasons: Vec::new() })
 }
 
 /// Whether the server can answer
@@ -37,9 +40,13 @@ async fn readyz(State(app): State<App>) -> Result<Response, ApiError> {
     if app.is_draining() {
         return Err(ApiError::new(ErrorCode::NotReady, "the server is stopping"));
     }
-    if !app.service().state().is_ready() {
-        return Err(ApiError::new(ErrorCode::NotReady, "no model is loaded yet; /admin/v1/status says why"));
+    let service = app.service();
+    let state = service.state();
+    let reasons = service.reasons(&state);
+    if !state.is_ready() {
+        let detail = format!("{}; /admin/v1/status says more", reasons.join("; "));
+        return Err(ApiError::new(ErrorCode::NotReady, detail));
     }
-    let database = app.service().database_available();
-    json(&Health { status: if database { "ready" } else { "degraded" }, database: Some(database) })
+    let status = if reasons.is_empty() { "ready" } else { "degraded" };
+    json(&Health { status, database: Some(service.database_available()), reasons })
 }

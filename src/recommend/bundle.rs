@@ -4,7 +4,7 @@ use super::{Model, ModelError};
 use crate::{
     bundle::{Bundle, Ranking, Towers},
     counters::PersonalFrequency,
-    features::{ArticleView, CustomerView, Encoding, EntityRow, Feature, source},
+    features::{ArticleView, CustomerView, Encoding, EntityRow, Feature, Slot, source},
     retrieval::{Index, Plan, Query},
 };
 
@@ -35,6 +35,11 @@ impl Model for Bundle {
         self.encoder().item_row(article_id)
     }
 
+    fn article_ids(&self) -> Box<dyn Iterator<Item = &str> + '_> {
+        let ids = self.encoder().vocabularies().get(source::ARTICLE_ID);
+        Box::new(ids.into_iter().flat_map(|ids| ids.iter()).take(self.items()))
+    }
+
     fn vector(&self, item: u32) -> Option<&[f32]> {
         self.towers().map(|towers| towers.retriever.items().row(item))
     }
@@ -61,6 +66,18 @@ impl Model for Bundle {
         }
         let features = &self.manifest().schema.query.features;
         features.iter().any(|feature| feature.source == source::HISTORY)
+    }
+
+    fn history_length(&self) -> usize {
+        // What a bundle without towers counts is the history.
+        if self.towers().is_none() {
+            return usize::MAX;
+        }
+        let length = |slot: Slot<'_>| match slot {
+            Slot::History { length, .. } | Slot::Sequence { length, .. } => length,
+            Slot::Embedding { .. } | Slot::OneHot { .. } | Slot::Numbers { .. } => 0,
+        };
+        self.manifest().schema.query.slots().into_iter().map(length).max().unwrap_or(0)
     }
 
     fn needs_history(&self) -> bool {

@@ -18,6 +18,7 @@ mod bundle;
 mod catalogue;
 mod context;
 mod filter;
+mod filter_cache;
 mod generate;
 mod model;
 mod own;

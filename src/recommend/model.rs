@@ -19,6 +19,10 @@ pub trait Model: Send + Sync {
     fn search_plan(&self, query: &Query<'_>) -> &'static str;
     /// The item of an article, if the model was trained with it in the catalogue.
     fn item(&self, article_id: &str) -> Option<u32>;
+    /// The ids of the articles the model was trained with; none where it does not tell.
+    fn article_ids(&self) -> Box<dyn Iterator<Item = &str> + '_> {
+        Box::new(std::iter::empty())
+    }
     /// The vector of an item, as long as the index says; `None` for a model without vectors.
     fn vector(&self, item: u32) -> Option<&[f32]>;
     /// How a customer's own articles are ranked, in place of vectors; `None` for a model with vectors.
@@ -31,6 +35,10 @@ pub trait Model: Send + Sync {
     fn knows_customer(&self, id: &str) -> bool;
     /// Whether the query tower reads the customer's last articles.
     fn reads_history(&self) -> bool;
+    /// How many of the customer's last articles make a difference; [`usize::MAX`]: all.
+    fn history_length(&self) -> usize {
+        usize::MAX
+    }
     /// Whether the query tower reads nothing else.
     fn needs_history(&self) -> bool;
     /// Whether the query encoder reads them in their order, as a sequence that can be continued.

@@ -143,6 +143,8 @@ pub enum Warning {
     CustomerDataUnavailable,
     /// The database did not answer: attributes and purchases of the customer are those of an earlier moment.
     CustomerDataStale,
+    /// The server started without the database: attributes and availability of articles are unknown.
+    CatalogueUnavailable,
     /// Some articles of the visit are not in the catalogue.
     UnknownSessionArticles,
     /// The model reads no visits, so this one made no difference.
@@ -172,6 +174,16 @@ pub enum Reason {
     LikeSeen { row: u32, similarity: f32 },
     /// Position among all articles by sales, from 1.
     BestSeller { rank: usize },
+}
+
+impl Reason {
+    /// Whether it tells what the customer has bought.
+    pub fn tells_purchases(&self) -> bool {
+        match self {
+            Self::BoughtBefore { .. } | Self::LikePurchased { .. } => true,
+            Self::LikeSeen { .. } | Self::BestSeller { .. } => false,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

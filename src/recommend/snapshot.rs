@@ -1,12 +1,11 @@
 //! A model and a catalogue joined: everything one request reads.
 
-use super::{Catalogue, Filter, FilterError, Model, ModelError};
+use super::{Catalogue, Filter, FilterError, Model, ModelError, filter_cache::FilterCache};
 use crate::{
     features::EntityRow,
     retrieval::{Index, ItemSet},
 };
-use hashbrown::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// A model joined with a state of the catalogue. Immutable but for a cache of filter results.
 pub struct Snapshot {
@@ -15,7 +14,7 @@ pub struct Snapshot {
     join: Arc<Join>,
     popularity: Arc<Popularity>,
     available: Arc<Eligible>,
-    filtered: Mutex<HashMap<Box<str>, Arc<Eligible>>>,
+    filtered: FilterCache,
 }
 
 /// What follows from the model and the articles, whatever is available.
@@ -53,8 +52,8 @@ pub struct Eligible {
 }
 
 const NONE: u32 = u32::MAX;
-/// Filters remembered, about 30 kB each at 100,000 articles.
-const REMEMBERED_FILTERS: usize = 256;
+/// Bytes of filter results remembered where nothing else is said: some 1,000 at 100,000 articles.
+const FILTER_BYTES: usize = 32 << 20;
 
 impl Snapshot {
     /// # Errors
@@ -77,12 +76,24 @@ impl Snapshot {
         fresh.vectors = model.embed_articles(&articles)?;
         let join = Join { rows, items, fresh };
         let popularity = Popularity::of(&*model, &catalogue, &join.items);
-        Ok(Self::of(model, catalogue, Arc::new(join), Arc::new(popularity)))
+        Ok(Self::of(model, catalogue, Arc::new(join), Arc::new(popularity), FILTER_BYTES))
     }
 
-    fn of(model: Arc<dyn Model>, catalogue: Arc<Catalogue>, join: Arc<Join>, popularity: Arc<Popularity>) -> Self {
+    /// Remembers so many bytes of filter results instead.
+    #[must_use]
+    pub fn with_filter_bytes(self, bytes: usize) -> Self {
+        Self { filtered: FilterCache::new(bytes), ..self }
+    }
+
+    fn of(
+        model: Arc<dyn Model>,
+        catalogue: Arc<Catalogue>,
+        join: Arc<Join>,
+        popularity: Arc<Popularity>,
+        filter_bytes: usize,
+    ) -> Self {
         let available = Arc::new(join.eligible(catalogue.available().clone()));
-        Self { model, catalogue, join, popularity, available, filtered: Mutex::default() }
+        Self { model, catalogue, join, popularity, available, filtered: FilterCache::new(filter_bytes) }
     }
 
     /// The same model over a catalogue of the same articles, with another availability or other sales; `None` if the
@@ -95,7 +106,7 @@ impl Snapshot {
             true => self.popularity.clone(),
             false => Arc::new(Popularity::of(&*self.model, &catalogue, &self.join.items)),
         };
-        Some(Self::of(self.model.clone(), catalogue, self.join.clone(), popularity))
+        Some(Self::of(self.model.clone(), catalogue, self.join.clone(), popularity, self.filtered.capacity()))
     }
 
     pub fn model(&self) -> &Arc<dyn Model> {
@@ -119,23 +130,19 @@ impl Snapshot {
         if filter.is_empty() {
             return Ok(self.available.clone());
         }
-        if let Some(known) = self.remembered().get(filter.key()) {
-            return Ok(known.clone());
+        if let Some(known) = self.filtered.get(filter.key()) {
+            return Ok(known);
         }
         let mut rows = self.catalogue.available().clone();
         filter.narrow(&self.catalogue, &mut rows)?;
         let eligible = Arc::new(self.join.eligible(rows));
-        let mut remembered = self.remembered();
-        if remembered.len() >= REMEMBERED_FILTERS {
-            remembered.clear();
-        }
-        remembered.insert(filter.key().into(), eligible.clone());
+        self.filtered.insert(filter.key(), eligible.clone());
         Ok(eligible)
     }
 
     /// Whether [`Snapshot::eligible`] is a look-up for this filter.
     pub fn remembers(&self, filter: &Filter) -> bool {
-        filter.is_empty() || self.remembered().contains_key(filter.key())
+        filter.is_empty() || self.filtered.contains(filter.key())
     }
 
     /// The catalogue row of an item; `None` when the catalogue no longer has it.
@@ -177,10 +184,6 @@ impl Snapshot {
     /// Position of a row among [`Snapshot::popular`].
     pub(super) fn popularity_rank(&self, row: u32) -> u32 {
         self.popularity.rank[row as usize]
-    }
-
-    fn remembered(&self) -> std::sync::MutexGuard<'_, HashMap<Box<str>, Arc<Eligible>>> {
-        self.filtered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

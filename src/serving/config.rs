@@ -10,6 +10,7 @@
 //! | `http.body_limit_bytes` | 1048576 | largest request body |
 //! | `http.cors_origins` | `[]` | web origins that may call from a browser; `["*"]` for all |
 //! | `http.compress_above_bytes` | 8192 | answers smaller than this are never compressed |
+//! | `http.explain_purchases` | false | whether `explain` may tell anybody what a customer has bought |
 //! | `http.drain_seconds` | 20 | how long running requests may finish at shutdown |
 //! | `http.unready_seconds` | 1 | how long `/readyz` fails, while requests are still answered, before the listener closes at shutdown; behind a proxy, longer than it takes to notice |
 //! | `admin.listen` | `127.0.0.1:8081` | admin address; only with a key |
@@ -19,12 +20,15 @@
 //! | `admin.request_timeout_ms` | 600000 | longest an admin request waits for its work, which is finished in any case |
 //! | `admin.connections` | 64 | connections of the admin listener at most |
 //! | `database.url` | `sqlite:vitrine.sqlite` | `postgres://…` or `sqlite:PATH` |
-//! | `database.connections` | 8 | connections kept at most |
-//! | `database.timeout_ms` | 250 | longest a request waits for the database |
+//! | `database.connections` | 8 | connections that requests read customers with; Postgres: up to three more follow and make changes |
+//! | `database.timeout_ms` | 250 | longest a query for customers may run |
+//! | `database.queue_ms` | 1000 | longest a request waits for a connection before that |
 //! | `database.poll_ms` | 1000 | how often changes of other processes are looked for, and an absent database tried |
 //! | `models.directory` | `models` | where bundles lie: `<name>/<version>/` |
-//! | `models.default` | – | the model of requests that name none; without it the only one, else the first by name |
-//! | `customers.cached` | 100000 | customers remembered |
+//! | `models.default` | – | the model of requests that name none; without it the one that was activated as the default |
+//! | `models.load_memory_mb` | 4096 | most memory that opening a bundle may take; checked in a process of its own |
+//! | `models.load_seconds` | 120 | longest that checking a bundle may take |
+//! | `customers.cache_mb` | 64 | memory for remembered customers |
 //! | `customers.fresh_seconds` | 30 | how long a remembered customer is not read again |
 //! | `customers.stale_seconds` | 3600 | how long one may stand in while the database is away |
 //! | `customers.purchases` | 1000 | latest purchases read of a customer |
@@ -36,6 +40,7 @@
 //! | `limits.connections_per_address` | – | public connections from one address at most; do not set it behind a proxy |
 //! | `limits.concurrent_requests` | 512 | requests in progress at most; more get 503 |
 //! | `limits.body_memory_bytes` | 67108864 | memory of request bodies above 16 KiB on each listener; more get 503 |
+//! | `limits.filter_cache_mb` | 32 | memory for remembered filter results, for each model |
 //! | `limits.generate` | half the processors | generated lists computed at once |
 //! | `limits.explain` | half the processors | answers with reasons computed at once |
 //! | `limits.wide` | the processors | requests with more than 100 articles, a new filter or `max_per` computed at once |
@@ -83,6 +88,7 @@ pub struct HttpConfig {
     pub body_limit: usize,
     pub cors_origins: Vec<String>,
     pub compress_above: u16,
+    pub explain_purchases: bool,
     pub drain: Duration,
     pub unready: Duration,
 }
@@ -102,6 +108,7 @@ pub struct DatabaseConfig {
     pub url: Secret,
     pub connections: u32,
     pub timeout: Duration,
+    pub queue: Duration,
     pub poll: Duration,
 }
 
@@ -109,11 +116,16 @@ pub struct DatabaseConfig {
 pub struct ModelsConfig {
     pub directory: PathBuf,
     pub default: Option<String>,
+    /// The program that opens bundles first, `vitrine-server`; `None`: they are opened without.
+    pub checker: Option<PathBuf>,
+    pub load_memory_mb: u64,
+    pub load_timeout: Duration,
 }
 
 #[derive(Debug, Clone)]
 pub struct CustomersConfig {
-    pub cached: u64,
+    /// Bytes of memory for remembered customers.
+    pub cache: u64,
     pub fresh: Duration,
     pub stale: Duration,
     pub purchases: usize,
@@ -144,6 +156,8 @@ pub struct LimitsConfig {
     pub explain: usize,
     pub wide: usize,
     pub queue: Duration,
+    /// Bytes of memory for filter results, for each model.
+    pub filter_cache: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -208,6 +222,7 @@ raw!(RawHttp {
     #[serde(deserialize_with = "origins")]
     cors_origins: Vec<String> = Vec::new(),
     compress_above_bytes: u16 = 8_192,
+    explain_purchases: bool = false,
     drain_seconds: u64 = 20,
     // Without a proxy: long enough for clients that ask all the time to be told to leave.
     unready_seconds: u64 = 1,
@@ -224,11 +239,17 @@ raw!(RawDatabase {
     url: Secret = Secret::new(store::DEFAULT_URL.into()),
     connections: u32 = 8,
     timeout_ms: u64 = 250,
+    queue_ms: u64 = 1_000,
     poll_ms: u64 = 1_000,
 });
-raw!(RawModels { directory: PathBuf = "models".into(), default: Option<String> = None, });
+raw!(RawModels {
+    directory: PathBuf = "models".into(),
+    default: Option<String> = None,
+    load_memory_mb: u64 = 4_096,
+    load_seconds: u64 = 120,
+});
 raw!(RawCustomers {
-    cached: u64 = 100_000,
+    cache_mb: u64 = 64,
     fresh_seconds: u64 = 30,
     stale_seconds: u64 = 3_600,
     purchases: usize = 1_000,
@@ -245,6 +266,7 @@ raw!(RawLimits {
     connections_per_address: Option<usize> = None,
     concurrent_requests: usize = 512,
     body_memory_bytes: usize = 64 << 20,
+    filter_cache_mb: usize = 32,
     generate: Option<usize> = None,
     explain: Option<usize> = None,
     wide: Option<usize> = None,
@@ -354,6 +376,7 @@ impl RawConfig {
                 body_limit: http.body_limit_bytes,
                 cors_origins: http.cors_origins,
                 compress_above: http.compress_above_bytes,
+                explain_purchases: http.explain_purchases,
                 drain: Duration::from_secs(http.drain_seconds),
                 unready: Duration::from_secs(http.unready_seconds),
             },
@@ -369,11 +392,18 @@ impl RawConfig {
                 url: database.url,
                 connections: at_least_one("database.connections", database.connections)?,
                 timeout: millis("database.timeout_ms", database.timeout_ms)?,
+                queue: millis("database.queue_ms", database.queue_ms)?,
                 poll: millis("database.poll_ms", database.poll_ms)?,
             },
-            models: ModelsConfig { directory: models.directory, default: models.default },
+            models: ModelsConfig {
+                directory: models.directory,
+                default: models.default,
+                checker: None,
+                load_memory_mb: at_least_one("models.load_memory_mb", models.load_memory_mb)?,
+                load_timeout: Duration::from_secs(at_least_one("models.load_seconds", models.load_seconds)?),
+            },
             customers: CustomersConfig {
-                cached: customers.cached,
+                cache: customers.cache_mb.saturating_mul(1 << 20),
                 fresh: Duration::from_secs(customers.fresh_seconds),
                 stale: Duration::from_secs(customers.stale_seconds.max(customers.fresh_seconds)),
                 purchases: customers.purchases,
@@ -402,6 +432,7 @@ impl RawLimits {
             explain: at_least_one("limits.explain", self.explain.unwrap_or(half))?,
             wide: at_least_one("limits.wide", self.wide.unwrap_or(processors))?,
             queue: Duration::from_millis(self.queue_ms),
+            filter_cache: self.filter_cache_mb.saturating_mul(1 << 20),
         })
     }
 }

@@ -1,30 +1,62 @@
 //! The database as requests see it: never slow, sometimes away.
 //!
-//! A call that fails or takes too long marks the database as away; from then on calls fail at once, without waiting.
-//! A probe in the background brings it back.
+//! Reads fail one by one before anything is concluded from it: after [`FAILURES`] in a row the database
+//! is taken for away, and reads fail at once, without waiting. A probe in the background, which reads
+//! what failed last, brings it back once it is clearly well: [`GOOD_PROBES`] reads in a row, each within
+//! half of what a request would wait. So a database that is slow does not come and go.
 
-use crate::store::{Store, StoreError};
+use crate::{
+    domain::CustomerId,
+    store::{ReadCustomer, Store, StoreError},
+};
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
 use tokio::sync::Notify;
 
+/// Failed reads in a row after which the database is away.
+const FAILURES: u32 = 3;
+/// Probes in a row that must succeed before it is back.
+const GOOD_PROBES: u32 = 3;
+/// Whom a probe reads before any read has failed: nobody.
+const NOBODY: &str = "-";
+
 pub(super) struct Database {
     store: Arc<dyn Store>,
+    /// Longest wait for a connection, and longest run of a query for customers.
+    queue: Duration,
     timeout: Duration,
     available: AtomicBool,
-    /// Why it is away.
-    reason: Mutex<Option<String>>,
+    /// Reads that have failed in a row.
+    failures: AtomicU32,
+    trouble: Mutex<Trouble>,
     lost: Notify,
 }
 
+/// The latest failure.
+#[derive(Default)]
+struct Trouble {
+    reason: Option<String>,
+    /// Whose reading failed.
+    customers: Vec<CustomerId>,
+    purchases: usize,
+}
+
 impl Database {
-    pub(super) fn new(store: Arc<dyn Store>, timeout: Duration) -> Self {
-        Self { store, timeout, available: true.into(), reason: Mutex::default(), lost: Notify::new() }
+    pub(super) fn new(store: Arc<dyn Store>, queue: Duration, timeout: Duration) -> Self {
+        Self {
+            store,
+            queue,
+            timeout,
+            available: true.into(),
+            failures: 0.into(),
+            trouble: Mutex::default(),
+            lost: Notify::new(),
+        }
     }
 
     /// The store itself, for work that may take longer than a request.
@@ -36,31 +68,51 @@ impl Database {
         self.available.load(Ordering::Relaxed)
     }
 
+    /// Why it is away.
     pub(super) fn reason(&self) -> Option<String> {
-        self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.trouble().reason.clone().filter(|_| !self.is_available())
     }
 
-    /// Runs a call of the store within the time-out of requests.
+    /// The longest that a read takes, the wait for a connection included.
+    pub(super) fn patience(&self) -> Duration {
+        self.queue + self.timeout
+    }
+
+    /// Reads customers for requests.
     ///
     /// # Errors
-    /// Those of the call; [`StoreError::Unavailable`] at once while the database is away.
-    pub(super) async fn call<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    /// Those of the store; [`StoreError::Unavailable`] at once while the database is away.
+    pub(super) async fn customers(
+        &self,
+        ids: &[CustomerId],
+        purchases: usize,
+    ) -> Result<Vec<ReadCustomer>, StoreError> {
         if !self.is_available() {
             return Err(StoreError::Unavailable(self.reason().unwrap_or_default()));
         }
-        let result = match tokio::time::timeout(self.timeout, work).await {
-            Ok(result) => result,
-            Err(_) => Err(StoreError::Unavailable(format!("no answer within {} ms", self.timeout.as_millis()))),
-        };
-        // A fault is treated like an absence: the answer goes on, the log is written once, the probe tries again.
-        if let Err(error) = &result {
-            self.away(error);
+        let result = within(self.patience(), self.store.customers(ids, purchases)).await;
+        match &result {
+            Ok(_) => self.failures.store(0, Ordering::Relaxed),
+            // A fault is treated like an absence: answers go on, the log is written once, the probe tries again.
+            Err(error) => {
+                let reason = Some(error.to_string());
+                *self.trouble() = Trouble { reason, customers: ids.to_vec(), purchases };
+                self.count(error);
+            }
         }
         result
     }
 
-    fn away(&self, error: &StoreError) {
-        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+    /// Counts a failed read.
+    fn count(&self, error: &StoreError) {
+        if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES {
+            self.away(error);
+        }
+    }
+
+    /// From now on the database is away, until a probe says otherwise.
+    pub(super) fn away(&self, error: &StoreError) {
+        self.trouble().reason = Some(error.to_string());
         if self.available.swap(false, Ordering::Relaxed) {
             tracing::warn!(%error, "the database is away: answers go on with what is known");
             self.lost.notify_one();
@@ -80,16 +132,44 @@ impl Database {
         }
     }
 
-    pub(super) async fn probe(&self) {
-        match tokio::time::timeout(self.timeout.max(Duration::from_secs(1)), self.store.ping()).await {
-            Ok(Ok(())) => {
-                *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                if !self.available.swap(true, Ordering::Relaxed) {
-                    tracing::info!("the database is back");
-                }
+    async fn probe(&self) {
+        let (ids, purchases) = {
+            let trouble = self.trouble();
+            (trouble.customers.clone(), trouble.purchases)
+        };
+        let ids = if ids.is_empty() { CustomerId::parse(NOBODY).into_iter().collect() } else { ids };
+        if self.is_available() {
+            match within(self.patience(), self.store.customers(&ids, purchases)).await {
+                Ok(_) => self.failures.store(0, Ordering::Relaxed),
+                Err(error) => self.count(&error),
             }
-            Ok(Err(error)) => self.away(&error),
-            Err(_) => self.away(&StoreError::Unavailable("no answer to a ping".into())),
+            return;
+        }
+        // Connecting anew is not what requests wait for.
+        let mut good = within(self.patience(), self.store.customers(&ids, purchases)).await.map(drop);
+        for _ in 0..GOOD_PROBES {
+            if good.is_ok() {
+                good = within(self.timeout / 2, self.store.customers(&ids, purchases)).await.map(drop);
+            }
+        }
+        match good {
+            Ok(()) => {
+                self.failures.store(0, Ordering::Relaxed);
+                *self.trouble() = Trouble::default();
+                self.available.store(true, Ordering::Relaxed);
+                tracing::info!("the database is back");
+            }
+            Err(error) => self.trouble().reason = Some(error.to_string()),
         }
     }
+
+    fn trouble(&self) -> std::sync::MutexGuard<'_, Trouble> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn within<T>(longest: Duration, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    tokio::time::timeout(longest, work)
+        .await
+        .unwrap_or_else(|_| Err(StoreError::Unavailable(format!("no answer within {} ms", longest.as_millis()))))
 }

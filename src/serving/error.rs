@@ -12,6 +12,8 @@ pub enum ServeError {
     UnknownModel { name: String, loaded: Vec<String> },
     #[error(transparent)]
     Overloaded(#[from] Overload),
+    #[error("the server is stopping")]
+    Stopping,
     /// An address to listen on cannot be had: the operator's to mend.
     #[error("cannot listen on {address} (`{key}`): {reason}")]
     Address { key: &'static str, address: SocketAddr, reason: String },

@@ -23,8 +23,10 @@ pub struct Metrics {
     pub(super) customers_cached: Counter,
     pub(super) customers_read: Counter,
     pub(super) customers_degraded: Counter,
+    pub(super) customers_unreadable: Counter,
     pub(super) reloads: Counter,
     pub(super) reload_failures: Counter,
+    pub(super) model_stand_ins: Counter,
     pub(super) catalogue_refreshes: Counter,
     pub(super) database_available: Gauge,
     pub(super) catalogue_articles: Gauge,
@@ -64,7 +66,7 @@ const SECONDS: [f64; 17] =
     [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// Help texts; the name says the kind: `_total` a counter, `_seconds` a histogram, anything else a gauge.
-const FAMILIES: [(&str, &str); 20] = [
+const FAMILIES: [(&str, &str); 21] = [
     ("vitrine_build_info", "1; the labels say which build this is."),
     ("vitrine_requests_total", "Answered requests, by route and class of status."),
     ("vitrine_request_seconds", "Time from a request's head to its answer, by route."),
@@ -79,6 +81,7 @@ const FAMILIES: [(&str, &str); 20] = [
     ("vitrine_customer_lookups_total", "Lookups of customers, by where the answer came from."),
     ("vitrine_searches_total", "Searches of an index, by plan."),
     ("vitrine_reloads_total", "Bundles that were loaded or refused."),
+    ("vitrine_model_stand_ins_total", "How often an older version began to serve because the active one could not."),
     ("vitrine_model_served", "1 for a version that answers requests, 0 for one that did."),
     ("vitrine_catalogue_refreshes_total", "How often the whole catalogue was read."),
     ("vitrine_catalogue_articles", "Articles of the catalogue."),
@@ -167,8 +170,10 @@ impl Metrics {
                 customers_cached: customers("cache"),
                 customers_read: customers("database"),
                 customers_degraded: customers("degraded"),
+                customers_unreadable: customers("unreadable"),
                 reloads: reloads("loaded"),
                 reload_failures: reloads("refused"),
+                model_stand_ins: counter!("vitrine_model_stand_ins_total"),
                 catalogue_refreshes: counter!("vitrine_catalogue_refreshes_total"),
                 database_available: gauge!("vitrine_database_available"),
                 catalogue_articles: gauge!("vitrine_catalogue_articles"),

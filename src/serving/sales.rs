@@ -5,7 +5,7 @@
 //! away or too slow costs nothing but age: the last count stays, and before the first one
 //! popularity is that of the bundles.
 
-use super::{PopularityConfig, ServeError, Service, follow::now};
+use super::PopularityConfig;
 use crate::{recommend::Catalogue, store::ArticleSales};
 use hashbrown::HashMap;
 use std::{
@@ -44,7 +44,7 @@ impl SalesCounter {
     }
 
     /// How to count, if the latest count is not of this revision or too old.
-    fn due(&self, revision: i64) -> Option<&PopularityConfig> {
+    pub(super) fn due(&self, revision: i64) -> Option<&PopularityConfig> {
         let config = self.config.as_ref()?;
         let latest = self.latest();
         let current =
@@ -52,13 +52,13 @@ impl SalesCounter {
         (!current).then_some(config)
     }
 
-    fn keep(&self, sales: Sales) {
+    pub(super) fn keep(&self, sales: Sales) {
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(sales));
     }
 }
 
 impl Sales {
-    fn new(counted: Vec<ArticleSales>, revision: i64) -> Self {
+    pub(super) fn new(counted: Vec<ArticleSales>, revision: i64) -> Self {
         let by_article = counted.into_iter().map(|article| (article.article.as_str().to_owned(), article.sales));
         Self { by_article: by_article.collect(), revision, counted: Instant::now() }
     }
@@ -66,24 +66,5 @@ impl Sales {
     /// The catalogue with these sales; articles without a purchase have none.
     pub(super) fn over(&self, catalogue: &Catalogue) -> Catalogue {
         catalogue.with_sales(|id| self.by_article.get(id).copied().unwrap_or(0.0))
-    }
-}
-
-impl Service {
-    /// Counts the sales where they are due. Takes no lock of the changes: counting millions of
-    /// purchases takes seconds, and a change of an article must not wait for it.
-    ///
-    /// # Errors
-    /// When the database cannot count them; the latest count stays.
-    pub(super) async fn count_sales(&self) -> Result<(), ServeError> {
-        let store = self.database.store();
-        // Read before the purchases: what is counted is at least that new.
-        let revision = store.revisions().await?.purchases;
-        let Some(config) = self.sales.due(revision) else { return Ok(()) };
-        let started = Instant::now();
-        let counted = store.sales(config.window(now())).await?;
-        tracing::info!(articles = counted.len(), took_ms = started.elapsed().as_millis() as u64, "sales counted");
-        self.sales.keep(Sales::new(counted, revision));
-        Ok(())
     }
 }

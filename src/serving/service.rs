@@ -3,11 +3,13 @@
 use super::{
     Config, Metrics, ServeError, Tracer, Work,
     budgets::Budgets,
+    catalogue,
     customers::{Currency, Customers, Lookup},
     database::Database,
-    follow::Changes,
+    follow::{Following, Refusals},
     sales::{Sales, SalesCounter},
     stages::{self, Stage},
+    trial::Trial,
 };
 use crate::{
     domain::{ArticleId, CustomerId, Timestamp, TopK},
@@ -16,7 +18,7 @@ use crate::{
         Answer, Catalogue, Customer, Exclude, Filter, Generation, Request, Snapshot, Strategy, Subject, Warning, plan,
         recommend,
     },
-    store::Store,
+    store::{Store, StoreError},
 };
 use arc_swap::ArcSwap;
 use std::{
@@ -26,14 +28,26 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use tokio::sync::watch;
+
+/// Purchases read at least: as cheap as none.
+const FEW_PURCHASES: usize = 16;
 
 /// Everything behind the HTTP surface. One a process; cheap to share.
 pub struct Service {
     state: ArcSwap<State>,
-    pub(super) database: Database,
+    pub(super) database: Arc<Database>,
     customers: Customers,
-    pub(super) changes: tokio::sync::Mutex<Changes>,
-    pub(super) refusals: std::sync::Mutex<BTreeMap<String, super::Refusal>>,
+    /// Held while a change is prepared, from the state before it to the swap.
+    pub(super) changes: tokio::sync::Mutex<()>,
+    /// Held while active versions are followed, bundles being opened.
+    pub(super) following: tokio::sync::Mutex<Following>,
+    pub(super) refusals: Refusals,
+    pub(super) trial: Trial,
+    pub(super) stopping: watch::Sender<bool>,
+    /// Of filter results, for each model.
+    pub(super) filter_bytes: usize,
+    explain_purchases: bool,
     pub(super) models_directory: PathBuf,
     pub(super) default_model: Option<String>,
     pub(super) poll: Duration,
@@ -44,14 +58,26 @@ pub struct Service {
 }
 
 /// What is served. Replaced as a whole; a request reads it once.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct State {
     pub(super) catalogue: Option<Arc<Catalogue>>,
     /// What the catalogue's sales are from.
     pub(super) sales: Option<Arc<Sales>>,
     /// By name.
     pub(super) models: BTreeMap<String, Arc<Snapshot>>,
+    /// The version of each model that should serve.
+    pub(super) active: BTreeMap<String, String>,
+    /// The model of requests that name none.
     pub(super) default: Option<String>,
+}
+
+/// A model that is not served as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StandIn {
+    pub model: String,
+    pub active: String,
+    /// What serves in its place; `None`: nothing.
+    pub served: Option<String>,
 }
 
 /// What is asked for, owned so that it can move to another thread.
@@ -112,6 +138,21 @@ impl State {
     pub fn is_ready(&self) -> bool {
         self.model(None).is_ok()
     }
+
+    /// Models whose active version does not serve.
+    pub fn stand_ins(&self) -> Vec<StandIn> {
+        let stand_in = |(model, active): (&String, &String)| {
+            let served = self.models.get(model).map(|snapshot| snapshot.model().version().to_owned());
+            let differs = served.as_ref() != Some(active);
+            differs.then(|| StandIn { model: model.clone(), active: active.clone(), served })
+        };
+        self.active.iter().filter_map(stand_in).collect()
+    }
+
+    /// Whether the articles are only those that the models know, because the database was never reached.
+    pub fn lacks_catalogue(&self) -> bool {
+        self.catalogue.as_deref().is_none_or(catalogue::is_from_models)
+    }
 }
 
 impl Service {
@@ -122,12 +163,21 @@ impl Service {
     /// When the metrics or traces cannot be set up.
     pub fn new(store: Arc<dyn Store>, config: &Config, routes: &[&'static str]) -> Result<Self, ServeError> {
         let metrics = Metrics::new(routes).map_err(|error| ServeError::Internal(error.to_string()))?;
+        let database = &config.database;
+        let connections = database.connections as usize;
+        let database = Arc::new(Database::new(store, database.queue, database.timeout));
+        let unreadable = metrics.customers_unreadable.clone();
         Ok(Self {
             state: ArcSwap::from_pointee(State::default()),
-            database: Database::new(store, config.database.timeout),
-            customers: Customers::new(config.customers.clone()),
+            customers: Customers::new(config.customers.clone(), database.clone(), connections, unreadable),
+            database,
             changes: tokio::sync::Mutex::default(),
-            refusals: std::sync::Mutex::default(),
+            following: tokio::sync::Mutex::default(),
+            refusals: Refusals::default(),
+            trial: Trial::new(&config.models),
+            stopping: watch::Sender::new(false),
+            filter_bytes: config.limits.filter_cache,
+            explain_purchases: config.http.explain_purchases,
             models_directory: config.models.directory.clone(),
             default_model: config.models.default.clone(),
             poll: config.database.poll,
@@ -157,12 +207,22 @@ impl Service {
         self.database.is_available()
     }
 
+    /// The database could not be reached before the service began.
+    pub fn start_without_database(&self, error: &StoreError) {
+        self.database.away(error);
+    }
+
     /// What is served at this moment.
     pub fn state(&self) -> Arc<State> {
         self.state.load_full()
     }
 
     pub(super) fn publish(&self, state: State) {
+        let versions = |state: &State| -> Vec<_> {
+            let models = state.models.values().map(|snapshot| snapshot.model());
+            models.map(|model| (model.name().to_owned(), model.version().to_owned())).collect()
+        };
+        self.metrics.set_versions(&versions(&self.state()), &versions(&state));
         self.state.store(Arc::new(state));
     }
 
@@ -173,8 +233,13 @@ impl Service {
     /// refuses. The database being away is none: the answer says so instead.
     pub async fn recommend(self: &Arc<Self>, call: Call) -> Result<Answered, ServeError> {
         let snapshot = self.state.load().model(call.model.as_deref())?.clone();
+        let alone = catalogue::is_from_models(snapshot.catalogue());
+        if alone && !(call.filter.is_empty() && call.max_per.is_empty()) {
+            let reason = "the server started without it and knows no attributes of articles yet";
+            return Err(StoreError::Unavailable(reason.to_owned()).into());
+        }
         let lookup = match &call.subject {
-            CallSubject::Customer { id: Some(id), .. } => Some(self.look_up(id).await),
+            CallSubject::Customer { id: Some(id), .. } => Some(self.look_up(id, &snapshot, &call).await),
             _ => None,
         };
         let answered = match work_of(&snapshot, &call) {
@@ -188,9 +253,21 @@ impl Service {
         Ok(answered)
     }
 
-    async fn look_up(&self, id: &CustomerId) -> Lookup {
+    /// Reads as many purchases as this answer needs: all that are ever read where it names or excludes them, else
+    /// those of the model's history.
+    async fn look_up(&self, id: &CustomerId, snapshot: &Snapshot, call: &Call) -> Lookup {
         let started = Instant::now();
-        let lookup = self.customers.look_up(&self.database, id).await;
+        let all = self.customers.purchases();
+        let history = match call.exclude_purchased || call.explain {
+            true => all,
+            false => snapshot.model().history_length(),
+        };
+        // Some more, because not every purchase counts; see below.
+        let few = history.saturating_mul(2).max(FEW_PURCHASES);
+        let mut lookup = self.customers.look_up(id, few).await;
+        if few < all && lookup.is_cut() && !has_history(&lookup, snapshot, call.at, history) {
+            lookup = self.customers.look_up(id, all).await;
+        }
         self.metrics.stage_customer.record(started.elapsed().as_secs_f64());
         stages::note("customer", started);
         match (lookup.currency, lookup.cached) {
@@ -231,6 +308,9 @@ impl Service {
         let plan = plan(&snapshot, &request)?;
         let planned = Instant::now();
         let mut answer = recommend(&snapshot, &request, &plan)?;
+        if !self.may_tell_purchases() {
+            answer.items.iter_mut().for_each(|item| item.reasons.retain(|reason| !reason.tells_purchases()));
+        }
         let stages = [
             Stage { name: "embed", started, took: planned - started },
             Stage { name: "rank", started: planned, took: planned.elapsed() },
@@ -248,10 +328,19 @@ impl Service {
             Some(Currency::Unavailable) => answer.warnings.push(Warning::CustomerDataUnavailable),
             Some(Currency::Current) | None => {}
         }
+        if catalogue::is_from_models(snapshot.catalogue()) {
+            answer.warnings.push(Warning::CatalogueUnavailable);
+        }
         if let Some(plan) = answer.search {
             self.metrics.count_search(plan);
         }
         Ok(Answered { snapshot, answer, stages })
+    }
+
+    /// Whether reasons may tell what a customer has bought. Decided here and nowhere else: whoever knows an id can ask for
+    /// its recommendations, so the public must not learn purchases from them.
+    fn may_tell_purchases(&self) -> bool {
+        self.explain_purchases
     }
 
     /// Runs heavy work off the asynchronous threads, as much of its kind at a time as it has permits.
@@ -274,6 +363,17 @@ impl Service {
             Err(error) => Err(ServeError::Internal(error.to_string())),
         }
     }
+}
+
+/// Whether the look-up holds as many purchases as the model's history: of articles that the model knows, made before the
+/// moment of the query, and not of the last moment read, whose other purchases may be missing.
+fn has_history(lookup: &Lookup, snapshot: &Snapshot, at: Timestamp, length: usize) -> bool {
+    let Some(known) = &lookup.known else { return true };
+    let last = known.purchase_times.last().copied();
+    let counts = |(id, time): &(&ArticleId, &Timestamp)| {
+        **time < at && Some(**time) != last && snapshot.model().item(id.as_str()).is_some()
+    };
+    known.purchases.iter().zip(&known.purchase_times).filter(counts).take(length).count() >= length
 }
 
 /// The kind of work of a call that may keep a processor for more than about half a millisecond.

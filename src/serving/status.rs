@@ -1,9 +1,8 @@
 //! What the operator is told.
 
-use super::Service;
+use super::{ServeError, Service, StandIn, State};
 use crate::{domain::Timestamp, retrieval::Index};
 use serde::Serialize;
-use std::sync::PoisonError;
 use utoipa::ToSchema;
 
 /// The state of the server.
@@ -11,6 +10,8 @@ use utoipa::ToSchema;
 pub struct Status {
     /// Whether the default model can answer.
     pub ready: bool,
+    /// Why it cannot, or what answers are worse than they should be for.
+    pub reasons: Vec<String>,
     pub database: DatabaseStatus,
     pub catalogue: Option<CatalogueStatus>,
     pub models: Vec<ModelStatus>,
@@ -41,6 +42,9 @@ pub struct ModelStatus {
     pub name: String,
     pub version: String,
     pub default: bool,
+    /// The active version, where it could not be loaded and another one stands in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active_version: Option<String>,
     /// Articles the model was trained with.
     pub items: usize,
     /// Length of a vector; 0 for a model that counts purchases.
@@ -69,9 +73,14 @@ impl Service {
             available: catalogue.available().count(),
             attributes: catalogue.attribute_names().into_iter().map(str::to_owned).collect(),
         });
+        let stand_ins = state.stand_ins();
         let models = state.models.values().map(|snapshot| ModelStatus {
             name: snapshot.model().name().into(),
             version: snapshot.model().version().into(),
+            active_version: stand_ins
+                .iter()
+                .find(|stand_in| stand_in.model == snapshot.model().name())
+                .map(|stand_in| stand_in.active.clone()),
             default: state.default.as_deref() == Some(snapshot.model().name()),
             items: snapshot.model().items(),
             dim: snapshot.model().index().map_or(0, Index::dim),
@@ -79,10 +88,43 @@ impl Service {
         });
         Status {
             ready: state.is_ready(),
+            reasons: self.reasons(&state),
             database: DatabaseStatus { available: self.database.is_available(), reason: self.database.reason() },
             catalogue,
             models: models.collect(),
-            refusals: self.refusals.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect(),
+            refusals: self.refusals.told(),
+        }
+    }
+
+    /// Why the server is not ready, or less than whole. Tells nothing that the public may not know.
+    pub fn reasons(&self, state: &State) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if let Err(error) = state.model(None) {
+            reasons.push(self.not_ready(state, &error));
+        }
+        for StandIn { model, active, served } in state.stand_ins() {
+            reasons.push(match served {
+                Some(served) => format!("version {active} of model `{model}` cannot be loaded; {served} stands in"),
+                None => format!("version {active} of model `{model}` cannot be loaded"),
+            });
+        }
+        if !self.database.is_available() {
+            reasons.push("the database is away: answers go on with what is known".to_owned());
+        }
+        if state.is_ready() && state.lacks_catalogue() {
+            reasons.push("the catalogue was not read yet: attributes and availability are unknown".to_owned());
+        }
+        reasons
+    }
+
+    fn not_ready(&self, state: &State, error: &ServeError) -> String {
+        match (&state.default, state.active.is_empty()) {
+            _ if state.catalogue.is_none() => "nothing is loaded yet".to_owned(),
+            (Some(default), false) if !state.active.contains_key(default) => {
+                format!("the default model `{default}` is not active")
+            }
+            (_, true) => "no model is active: activate one".to_owned(),
+            _ => error.to_string(),
         }
     }
 }

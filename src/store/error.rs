@@ -3,7 +3,7 @@
 use sqlx::error::{DatabaseError, ErrorKind};
 
 /// Which kind to use when: the caller may try again ([`Unavailable`](Self::Unavailable)), must change the
-/// request ([`Refused`](Self::Refused), [`NotFound`](Self::NotFound)), an operator must act
+/// request ([`Refused`](Self::Refused), [`NotFound`](Self::NotFound), [`Conflict`](Self::Conflict)), an operator must act
 /// ([`NotMigrated`](Self::NotMigrated)), or something is broken ([`Fault`](Self::Fault)).
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -17,6 +17,9 @@ pub enum StoreError {
     NotMigrated { found: i64, needed: i64 },
     #[error("{0}")]
     NotFound(String),
+    /// The change would contradict the state of other things.
+    #[error("{0}")]
+    Conflict(String),
     /// The database answered with an error that neither the caller nor time can mend.
     #[error("the database failed: {0}")]
     Fault(String),

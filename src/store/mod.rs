@@ -6,6 +6,7 @@
 //! used again without a restart.
 
 mod changes;
+mod customers;
 mod error;
 mod import;
 mod migrations;
@@ -15,6 +16,7 @@ mod records;
 mod sqlite;
 
 pub use changes::watch;
+pub use customers::ReadCustomer;
 pub use error::StoreError;
 pub use import::{Import, Outcome, Report, import};
 pub use options::{DEFAULT_URL, StoreOptions};
@@ -31,6 +33,8 @@ use std::{sync::Arc, time::Duration};
 /// What the server asks of a database.
 #[async_trait]
 pub trait Store: Send + Sync {
+    /// Makes sure that the schema is the one this program was built for. Asks the database until it has said so once.
+    async fn check_schema(&self) -> Result<(), StoreError>;
     /// One round trip.
     async fn ping(&self) -> Result<(), StoreError>;
 
@@ -67,16 +71,34 @@ pub trait Store: Send + Sync {
     /// may take seconds on millions of them.
     async fn sales(&self, window: SalesWindow) -> Result<Vec<ArticleSales>, StoreError>;
 
+    /// Those of the customers that exist, in any order, each with at most `purchases` purchases. A row that cannot be
+    /// read spoils the record of its customer alone.
+    async fn customers(&self, ids: &[CustomerId], purchases: usize) -> Result<Vec<ReadCustomer>, StoreError>;
     /// `None` for an unknown customer; at most `purchases` purchases.
-    async fn customer(&self, id: &CustomerId, purchases: usize) -> Result<Option<CustomerRecord>, StoreError>;
+    async fn customer(&self, id: &CustomerId, purchases: usize) -> Result<Option<CustomerRecord>, StoreError> {
+        let read = self.customers(std::slice::from_ref(id), purchases).await?.pop();
+        read.map(|(_, record)| record).transpose()
+    }
 
     /// Adds a version of a model; nothing when it is there already.
     async fn register_model(&self, model: &str, version: &str) -> Result<(), StoreError>;
     /// All versions, newest first within a model.
     async fn models(&self) -> Result<Vec<ModelVersion>, StoreError>;
-    /// Makes a registered version the active one of its model; answers the one it replaces (`None` for the
-    /// first one, and when it is active already).
-    async fn activate_model(&self, model: &str, version: &str) -> Result<Option<String>, StoreError>;
+    /// Makes a registered version the active one of its model, and with `default` its model the one of requests that
+    /// name none; the first model ever activated becomes the default anyway. Answers the version it replaces (`None`
+    /// for the first one, and when it is active already).
+    async fn activate(&self, model: &str, version: &str, default: bool) -> Result<Option<String>, StoreError>;
+    /// [`Store::activate`] that leaves the default alone.
+    async fn activate_model(&self, model: &str, version: &str) -> Result<Option<String>, StoreError> {
+        self.activate(model, version, false).await
+    }
+    /// Takes the active version of a model out of service and forgets its activations; answers it. The default model
+    /// can go only as the last one.
+    async fn deactivate_model(&self, model: &str) -> Result<String, StoreError>;
+    /// The model of requests that name none: an active one; `None` while no model is active.
+    async fn default_model(&self) -> Result<Option<String>, StoreError>;
+    /// The version that [`Store::rollback_model`] would make active.
+    async fn rollback_target(&self, model: &str) -> Result<String, StoreError>;
     /// Makes the version that was active before the current one active again; answers it. Each rollback goes
     /// one activation further back.
     async fn rollback_model(&self, model: &str) -> Result<String, StoreError>;
@@ -104,9 +126,19 @@ impl ConnectionCounts {
 /// [`StoreError::NotMigrated`] unless its schema is the one this program was built for, `Unavailable` when it
 /// cannot be reached, `Refused` for a URL of neither kind.
 pub async fn connect(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, StoreError> {
+    let store = connect_later(url, options)?;
+    store.check_schema().await?;
+    Ok(store)
+}
+
+/// A database that need not be reachable yet. Its schema is checked by the first call that reaches it.
+///
+/// # Errors
+/// [`StoreError::Refused`] for a URL of neither kind.
+pub fn connect_later(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>, StoreError> {
     Ok(match Address::parse(url)? {
-        Address::Postgres(address) => Arc::new(postgres::Postgres::open(address, options).await?),
-        Address::Sqlite(address) => Arc::new(sqlite::Sqlite::open(address, options).await?),
+        Address::Postgres(address) => Arc::new(postgres::Postgres::new(address, options)),
+        Address::Sqlite(address) => Arc::new(sqlite::Sqlite::new(address, options)),
     })
 }
 
@@ -145,11 +177,21 @@ mod model_errors {
         StoreError::NotFound(format!("model `{model}` has no version `{version}`; register it first"))
     }
 
+    pub(super) fn inactive(model: &str) -> StoreError {
+        StoreError::NotFound(format!("model `{model}` has no active version"))
+    }
+
+    pub(super) fn is_default(model: &str) -> StoreError {
+        StoreError::Conflict(format!(
+            "model `{model}` is the default while others are active: activate one of those as the default first"
+        ))
+    }
+
     /// `active`: the only activation on the stack, if any.
     pub(super) fn nothing_before(model: &str, active: Option<&str>) -> StoreError {
         StoreError::NotFound(match active {
             Some(version) => format!("model `{model}` had no active version before `{version}`"),
-            None => format!("model `{model}` has no active version"),
+            None => return inactive(model),
         })
     }
 }

@@ -9,17 +9,31 @@ pub const DEFAULT_URL: &str = "sqlite:vitrine.sqlite";
 /// Pool sizes and time-outs. The defaults suit one server beside its database.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
-    /// Connections kept at most (SQLite: readers; there is always one writer besides).
+    /// Connections for [`super::Store::customers`], at most. Everything else shares [`Self::OTHER_CONNECTIONS`] more, so that long
+    /// work never makes customers wait; on Postgres one more listens for changes.
     pub max_connections: u32,
     /// Longest wait for a free connection, opening one included.
     pub acquire_timeout: Duration,
     /// Longest run of one statement. SQLite: longest wait for another process's lock.
     pub statement_timeout: Duration,
+    /// Longest run of a query for customers. Only Postgres can stop it.
+    pub customers_timeout: Duration,
+}
+
+impl StoreOptions {
+    /// Connections for everything but customers: one may be in the middle of the catalogue, the other answers meanwhile.
+    pub(super) const OTHER_CONNECTIONS: u32 = 2;
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { max_connections: 8, acquire_timeout: Duration::from_secs(2), statement_timeout: Duration::from_secs(10) }
+        let statement_timeout = Duration::from_secs(10);
+        Self {
+            max_connections: 8,
+            acquire_timeout: Duration::from_secs(2),
+            statement_timeout,
+            customers_timeout: statement_timeout,
+        }
     }
 }
 

@@ -174,17 +174,25 @@ impl Api {
             store.register_model(MODEL, &versions[0]).await.unwrap();
             store.activate_model(MODEL, &versions[0]).await.unwrap();
         }
+        let api = Self::serving(store, directory, configure);
+        api.service.catch_up().await.unwrap();
+        api
+    }
+
+    /// A server that has loaded nothing yet.
+    fn serving(store: Arc<dyn Store>, directory: tempfile::TempDir, configure: impl FnOnce(&mut Config)) -> Self {
+        let versions = TEMPLATE.versions.clone();
         let mut config = Config::default();
         config.models.directory = directory.path().join("models");
         config.database.poll = Duration::from_millis(20);
         // A loaded test machine must not look like an absent database.
         config.database.timeout = Duration::from_secs(30);
+        config.database.queue = Duration::from_secs(30);
         config.http.request_timeout = Duration::from_secs(60);
         // The popularity of the bundles tells the versions apart.
         config.popularity = None;
         configure(&mut config);
         let service = Arc::new(Service::new(store, &config, &http::route_patterns()).unwrap());
-        service.catch_up().await.unwrap();
         let app = App::new(service.clone());
         let public = http::public(&app, &config).unwrap();
         let admin = http::admin(&app, &config, Secret::new(KEY.into()));
@@ -194,6 +202,23 @@ impl Api {
     /// The address of the database.
     pub fn database(&self) -> String {
         format!("sqlite:{}", self.directory.path().join("shop.sqlite").display())
+    }
+
+    /// The directory of all bundles.
+    pub fn models(&self) -> PathBuf {
+        self.directory.path().join("models")
+    }
+
+    /// Writes a bundle of another model; answers its version.
+    pub fn add_model(&self, name: &str) -> String {
+        let shop = Shop::new();
+        let path = bundle::write(&self.models(), bundle::Contents { name, ..shop.contents() }).unwrap();
+        path.file_name().unwrap().to_str().unwrap().to_owned()
+    }
+
+    /// A second server over the same folder, and over this store.
+    pub fn again(self, store: Arc<dyn Store>, configure: impl FnOnce(&mut Config)) -> Self {
+        Self::serving(store, self.directory, configure)
     }
 
     /// The directory of a version.

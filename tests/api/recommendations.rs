@@ -91,7 +91,7 @@ async fn purchased_and_excluded_articles_do_not_appear() {
 
 #[tokio::test]
 async fn max_per_fields_and_explain() {
-    let api = Api::start().await;
+    let api = Api::start_with(|config| config.http.explain_purchases = true).await;
     let body = json!({
         "customer_id": "customer_id3", "k": 50, "filter": {"bucket": "hundred"}, "max_per": {"product_code": 1},
         "fields": ["product_code", "price", "garment"], "explain": true
@@ -148,7 +148,7 @@ async fn what_is_wrong_is_said() {
 
 #[tokio::test]
 async fn a_moment_in_the_past_knows_no_later_purchases() {
-    let api = Api::start().await;
+    let api = Api::start_with(|config| config.http.explain_purchases = true).await;
     // Customer 3 bought articles 9, 39, 69 and 99, ten days apart, the first on 16 September 2020. The filter leaves
     // few enough articles that all of them are answered.
     let ask = async |at: &str| {
@@ -169,4 +169,18 @@ async fn a_moment_in_the_past_knows_no_later_purchases() {
     assert!(past[..2].iter().any(|&(_, named)| named), "the known purchases are reasons: {past:?}");
     assert!(past[2..].iter().all(|&(_, named)| !named), "a reason names a later purchase: {past:?}");
     assert_eq!(ask("2020-09-01").await, [(false, false); 4]);
+}
+
+#[tokio::test]
+async fn the_public_learns_no_purchases_from_reasons() {
+    let api = Api::start().await;
+    for excluded in [false, true] {
+        let body = json!({"customer_id": "customer_id3", "k": 500, "explain": true, "exclude": {"purchased": excluded},
+            "filter": {"bucket": ["one", "ten", "hundred"]}, "session": {"article_ids": ["article_id1"]}});
+        let answer = api.recommend(body).await.body;
+        assert!(answer.contains("like_seen") && answer.contains("best_seller"), "{answer}");
+        for kind in ["like_purchased", "bought_before"] {
+            assert!(!answer.contains(kind), "{kind}");
+        }
+    }
 }

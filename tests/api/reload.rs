@@ -150,7 +150,7 @@ async fn the_newest_good_bundle_is_taken_where_none_is_active() {
     assert_eq!(active, [(&json!(new), &json!(false)), (&json!(old), &json!(true))]);
 }
 
-async fn until(mut holds: impl AsyncFnMut() -> bool) {
+pub async fn until(mut holds: impl AsyncFnMut() -> bool) {
     let holds = async {
         while !holds().await {
             tokio::task::yield_now().await;
@@ -159,7 +159,7 @@ async fn until(mut holds: impl AsyncFnMut() -> bool) {
     tokio::time::timeout(std::time::Duration::from_secs(60), holds).await.expect("it comes to hold");
 }
 
-fn flip(path: &std::path::Path) {
+pub fn flip(path: &std::path::Path) {
     let mut bytes = fs::read(path).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;

@@ -211,25 +211,54 @@ async fn a_statement_that_waits_too_long_is_an_outage() {
 async fn an_exhausted_pool_is_an_outage() {
     let db = Database::postgres().await;
     let options = StoreOptions {
-        max_connections: 1,
         acquire_timeout: Duration::from_secs(2),
         statement_timeout: Duration::from_secs(60),
+        ..StoreOptions::default()
     };
     let small = store::connect(&db.url, &options).await.unwrap();
     let lock = support::hold_lock(&db.url, "LOCK TABLE articles IN ACCESS EXCLUSIVE MODE").await;
-    let waiting = {
+    let wait = || {
         let small = small.clone();
         tokio::spawn(async move { small.catalogue().await })
     };
-    while support::texts(&db.url, support::BLOCKED).await.is_empty() {
-        assert!(!waiting.is_finished(), "it did not wait: {:?}", waiting.await);
+    let waiting = [wait(), wait()];
+    while support::texts(&db.url, support::BLOCKED).await.len() < waiting.len() {
+        assert!(!waiting.iter().any(|task| task.is_finished()), "one did not wait");
         tokio::task::yield_now().await;
     }
     let error = small.ping().await.unwrap_err();
     assert!(matches!(&error, StoreError::Unavailable(why) if why.contains("no connection")), "{error}");
+    // Requests have connections of their own.
+    assert_eq!(small.customer(&CustomerId::parse("nobody").unwrap(), 5).await.unwrap(), None);
     drop(lock);
-    assert_eq!(waiting.await.unwrap().unwrap(), []);
+    for task in waiting {
+        assert_eq!(task.await.unwrap().unwrap(), []);
+    }
     small.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_new_sqlite_file_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let db = Database::sqlite().await;
+    db.store.put_articles(&[article("1")]).await.unwrap();
+    let file = std::path::PathBuf::from(db.url.trim_start_matches("sqlite:"));
+    let beside = file.parent().unwrap().read_dir().unwrap().map(|entry| entry.unwrap().path());
+    let files: Vec<_> = beside.collect();
+    assert!(files.contains(&file) && files.len() > 1, "{files:?}");
+    for file in files {
+        let mode = file.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{}: {mode:o}", file.display());
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_comes_later_is_checked_then() {
+    let (url, _directory) = support::empty_sqlite();
+    let db = store::connect_later(&url, &options()).unwrap();
+    assert!(matches!(db.revisions().await, Err(StoreError::NotMigrated { found: 0, .. })));
+    store::migrate(&url, &options()).await.unwrap();
+    db.revisions().await.unwrap();
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ on_both_databases! {
         every_column_comes_back put_replaces_and_counts_only_changes unknown_ids_are_told
         availability_changes_only_what_differs unusual_values_come_back a_bad_article_stores_none
         of_two_with_one_id_the_last_counts twenty_thousand_at_once writers_at_once_lose_nothing;
-    customers: an_unknown_customer_is_none;
+    customers: an_unknown_customer_is_none several_are_read_at_once a_broken_row_spoils_its_customer_alone;
     import:
         everything_arrives purchases_come_newest_first_up_to_the_limit a_customer_without_purchases_is_known
         a_second_run_changes_nothing other_data_replaces_purchases_and_keeps_decisions
@@ -50,7 +50,8 @@ on_both_databases! {
     refused: an_import_beyond_the_limit_of_rejects_changes_nothing;
     models:
         versions_are_listed_newest_first activation_answers_what_it_replaces rollback_walks_back_one_at_a_time
-        errors_name_the_model one_is_active_whoever_races a_watcher_sees_changes;
+        errors_name_the_model one_is_active_whoever_races a_watcher_sees_changes
+        the_first_model_is_the_default_until_another_is_made_it a_deactivated_model_has_no_past;
     sales:
         purchases_count_less_with_age purchases_count_by_their_weight a_date_in_the_future_makes_nothing_old
         an_import_is_told_by_the_revision_of_purchases;

@@ -113,3 +113,38 @@ pub async fn a_watcher_sees_changes(db: &Database) {
         assert_eq!(*seen.expect("the watcher was woken").unwrap(), now);
     }
 }
+
+pub async fn the_first_model_is_the_default_until_another_is_made_it(db: &Database) {
+    assert_eq!(db.store.default_model().await.unwrap(), None);
+    for (model, version) in [("m", "1"), ("a", "1"), ("a", "2")] {
+        db.store.register_model(model, version).await.unwrap();
+    }
+    db.store.activate_model("m", "1").await.unwrap();
+    db.store.activate_model("a", "1").await.unwrap();
+    assert_eq!(db.store.default_model().await.unwrap(), Some("m".into()));
+    let before = db.store.revisions().await.unwrap().models;
+    assert_eq!(db.store.activate("a", "1", true).await.unwrap(), None);
+    assert_eq!(db.store.default_model().await.unwrap(), Some("a".into()));
+    assert!(db.store.revisions().await.unwrap().models > before, "replicas are told");
+}
+
+pub async fn a_deactivated_model_has_no_past(db: &Database) {
+    for (model, version) in [("m", "1"), ("m", "2"), ("a", "1")] {
+        db.store.register_model(model, version).await.unwrap();
+        db.store.activate_model(model, version).await.unwrap();
+    }
+    assert_eq!(db.store.rollback_target("m").await.unwrap(), "1");
+    let refused = db.store.deactivate_model("m").await;
+    assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+    assert_eq!(db.store.rollback_target("m").await.unwrap(), "1", "nothing changed");
+    db.store.activate("a", "1", true).await.unwrap();
+    assert_eq!(db.store.deactivate_model("m").await.unwrap(), "2");
+    assert!(matches!(db.store.deactivate_model("m").await, Err(StoreError::NotFound(_))));
+    assert!(matches!(db.store.rollback_model("m").await, Err(StoreError::NotFound(_))));
+    assert!(db.store.models().await.unwrap().iter().all(|row| row.active == (row.model == "a")));
+    // The last one may go although it is the default.
+    assert_eq!(db.store.deactivate_model("a").await.unwrap(), "1");
+    assert_eq!(db.store.default_model().await.unwrap(), None);
+    db.store.activate_model("m", "1").await.unwrap();
+    assert_eq!(db.store.default_model().await.unwrap(), Some("m".into()));
+}

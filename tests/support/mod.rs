@@ -10,7 +10,7 @@ use vitrine::store::{self, Store, StoreOptions};
 /// For everything that is not about time: a busy machine may take seconds for what else takes milliseconds.
 pub fn patient() -> StoreOptions {
     let long = Duration::from_secs(60);
-    StoreOptions { acquire_timeout: long, statement_timeout: long, ..StoreOptions::default() }
+    StoreOptions { acquire_timeout: long, statement_timeout: long, customers_timeout: long, ..StoreOptions::default() }
 }
 
 /// A migrated database of its own for one test.

@@ -23,7 +23,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Imports the data into a database in `home` and serves the newest bundle of every model in `home/models`.
+    /// Imports the data into a database in `home`, and activates and serves the newest bundle of every model in
+    /// `home/models`.
     pub fn start(home: &Path, dataset: &Dataset) -> Self {
         let runtime = Runtime::new().unwrap();
         let router = runtime.block_on(async {
@@ -36,6 +37,14 @@ impl Server {
             let mut config = Config::default();
             config.models.directory = home.join("models");
             let store = store::connect(&url, &options).await.unwrap();
+            let mut models = std::collections::BTreeSet::new();
+            for found in vitrine::bundle::list(&config.models.directory).unwrap() {
+                // The newest version comes first.
+                if models.insert(found.name.clone()) {
+                    store.register_model(&found.name, &found.version).await.unwrap();
+                    store.activate_model(&found.name, &found.version).await.unwrap();
+                }
+            }
             let service = Arc::new(Service::new(store, &config, &http::route_patterns()).unwrap());
             service.catch_up().await.unwrap();
             http::public(&App::new(service), &config).unwrap()

@@ -1,5 +1,6 @@
 //! `vitrine-server`: one file a command.
 
+mod check_bundle;
 mod health;
 mod import;
 mod migrate;
@@ -29,6 +30,8 @@ enum Command {
     Openapi(openapi::Arguments),
     Serve(serve::Arguments),
     Health(health::Arguments),
+    #[command(hide = true)]
+    CheckBundle(check_bundle::Arguments),
 }
 
 /// Which database a command works on.
@@ -51,17 +54,24 @@ pub fn run() -> anyhow::Result<()> {
         Command::Openapi(_) => openapi::run(),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Health(arguments) => health::run(&arguments),
+        Command::CheckBundle(arguments) => check_bundle::run(&arguments),
     }
 }
 
 /// Data or a URL that a database refuses are the user's to mend (exit code 2).
 fn user_error<T>(result: Result<T, StoreError>) -> anyhow::Result<T> {
+    use StoreError::{Conflict, NotFound, NotMigrated, Refused};
     match result {
-        Err(error @ (StoreError::Refused(_) | StoreError::NotFound(_) | StoreError::NotMigrated { .. })) => {
-            Err(error).or_bad_input()
-        }
+        Err(error @ (Refused(_) | NotFound(_) | Conflict(_) | NotMigrated { .. })) => Err(error).or_bad_input(),
         other => Ok(other?),
     }
+}
+
+/// This very program, for commands that start it again.
+fn own_program() -> std::path::PathBuf {
+    let linux = std::path::Path::new("/proc/self/exe");
+    // It leads to the running program even after an upgrade has replaced the file.
+    if linux.exists() { linux.to_owned() } else { std::env::current_exe().unwrap_or_else(|_| "vitrine-server".into()) }
 }
 
 /// Runs one asynchronous command to its end.
@@ -71,5 +81,9 @@ fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
 
 /// Runs the server on all processors.
 fn block_on_all<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
-    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work))
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(work);
+    // Whoever waited for work on other threads, such as opening a bundle, has gone.
+    runtime.shutdown_background();
+    Ok(result)
 }

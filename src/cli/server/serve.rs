@@ -1,11 +1,11 @@
 //! `vitrine-server serve`
 
-use super::{block_on_all, user_error};
+use super::{block_on_all, own_program, user_error};
 use crate::{
     cli::OrBadInput,
     http::{Listeners, Server, route_patterns},
     serving::{AdminConfig, Config, Secret, Service},
-    store::{self, StoreOptions},
+    store::{self, StoreError, StoreOptions},
 };
 use anyhow::Context;
 use std::{
@@ -53,7 +53,9 @@ impl Arguments {
             ("models.default", &self.default_model),
         ];
         let flags: Vec<_> = flags.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect();
-        Config::load(self.config.as_deref(), std::env::vars_os(), &flags).or_bad_input()
+        let mut config = Config::load(self.config.as_deref(), std::env::vars_os(), &flags).or_bad_input()?;
+        config.models.checker = Some(own_program());
+        Ok(config)
     }
 }
 
@@ -65,14 +67,19 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 async fn serve(config: Config, key: Secret) -> anyhow::Result<()> {
-    // Before the load, which may take a while: a port in use is told at once.
+    let stop = stop_signal()?;
+    // Before anything is loaded: an address in use shows at once, and whoever asks meanwhile is told to wait.
     let listeners = Listeners::bind(&config).or_bad_input()?;
-    let service = start(&config).await?;
+    let service = open(&config).await?;
     let server = Server::listen(listeners, service.clone(), &config, key).or_bad_input()?;
     let (public, admin) = server.addresses()?;
-    tracing::info!(%public, %admin, ready = service.state().is_ready(), "serving; the API is described at /docs");
-    let follow = tokio::spawn(service.run());
-    server.run(stop_signal()?).await;
+    tracing::info!(%public, %admin, "listening; the API is described at /docs, and /readyz tells when models are loaded");
+    let follow = tokio::spawn(service.clone().run());
+    let stop = async {
+        stop.await;
+        service.stop_loading();
+    };
+    server.run(stop).await;
     follow.abort();
     Ok(())
 }
@@ -80,13 +87,28 @@ async fn serve(config: Config, key: Secret) -> anyhow::Result<()> {
 /// Opens the database and loads what there is. A bundle that is refused does not keep the server from starting: it is
 /// not ready, says why, and follows what the operator does next.
 pub(in crate::cli) async fn start(config: &Config) -> anyhow::Result<Arc<Service>> {
-    let url = config.database.url.reveal();
-    let options = StoreOptions { max_connections: config.database.connections, ..StoreOptions::default() };
-    user_error(store::migrate_if_new(url, &options).await)?;
-    let store = user_error(store::connect(url, &options).await)?;
-    let service = Arc::new(Service::new(store, config, &route_patterns())?);
+    let service = open(config).await?;
     if let Err(error) = service.catch_up().await {
         tracing::warn!(%error, "nothing is loaded yet");
+    }
+    Ok(service)
+}
+
+/// Opens the database; without it, the service begins with what lies on disk.
+async fn open(config: &Config) -> anyhow::Result<Arc<Service>> {
+    let url = config.database.url.reveal();
+    let options = StoreOptions {
+        max_connections: config.database.connections,
+        customers_timeout: config.database.timeout,
+        ..StoreOptions::default()
+    };
+    user_error(store::migrate_if_new(url, &options).await)?;
+    let store = user_error(store::connect_later(url, &options))?;
+    let checked = store.check_schema().await;
+    let service = Arc::new(Service::new(store, config, &route_patterns())?);
+    match checked {
+        Err(error @ StoreError::Unavailable(_)) => service.start_without_database(&error),
+        checked => user_error(checked)?,
     }
     Ok(service)
 }
@@ -98,12 +120,25 @@ pub(in crate::cli) fn admin_key(config: &AdminConfig) -> anyhow::Result<Secret> 
     }
     let path = &config.key_file;
     match std::fs::read_to_string(path) {
-        Ok(text) if text.trim().len() >= 16 => Ok(Secret::new(text.trim().to_owned())),
+        Ok(text) if text.trim().len() >= 16 => {
+            warn_of_readers(path);
+            Ok(Secret::new(text.trim().to_owned()))
+        }
         Ok(_) => {
             anyhow::bail!("the admin key in {} has fewer than 16 characters: delete it for a new one", path.display())
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => new_key(path),
         Err(error) => Err(error).with_context(|| format!("cannot read the admin key from {}", path.display())),
+    }
+}
+
+/// A key that others on this machine can read is no secret.
+fn warn_of_readers(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(path).map_or(0, |file| file.permissions().mode());
+    if mode & 0o077 != 0 {
+        let file = path.display();
+        tracing::warn!("other users of this machine can read the admin key in {file}: run `chmod 600 {file}`");
     }
 }
 

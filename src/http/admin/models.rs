@@ -16,6 +16,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(reload_model))
         .routes(routes!(activate_model))
         .routes(routes!(rollback_model))
+        .routes(routes!(deactivate_model))
 }
 
 #[derive(Serialize, ToSchema)]
@@ -39,6 +40,9 @@ struct Version {
 struct Activation {
     #[schema(example = "20260131T120000000Z-1a2b3c4d")]
     version: String,
+    /// Make this the model of requests that name none. The first model ever activated is that anyway.
+    #[serde(default)]
+    default: bool,
 }
 
 /// What serves now.
@@ -96,9 +100,9 @@ async fn reload_model(State(app): State<App>, PathVariable(name): PathVariable<S
 async fn activate_model(
     State(app): State<App>,
     PathVariable(name): PathVariable<String>,
-    JsonBody(Activation { version }): JsonBody<Activation>,
+    JsonBody(Activation { version, default }): JsonBody<Activation>,
 ) -> Result<Response, ApiError> {
-    let previous = app.service().activate(&name, &version).await?;
+    let previous = app.service().activate(&name, &version, default).await?;
     json(&Changed { name, version, previous })
 }
 
@@ -117,4 +121,29 @@ async fn rollback_model(
 ) -> Result<Response, ApiError> {
     let version = app.service().rollback(&name).await?;
     json(&Changed { name, version, previous: None })
+}
+
+/// What no longer serves.
+#[derive(Serialize, ToSchema)]
+struct Deactivated {
+    name: String,
+    /// The version that was active.
+    version: String,
+}
+
+/// Take a model out of service
+#[utoipa::path(post, path = "/admin/v1/models/{name}/deactivate", tag = "admin", security(("admin_key" = [])),
+    params(("name" = String, Path, description = "The model")),
+    responses(
+        (status = 200, body = Deactivated),
+        (status = "4XX", body = super::super::Problem, content_type = "application/problem+json", description = "It has no active version, or it is the default while other models are active"),
+        (status = "5XX", body = super::super::Problem, content_type = "application/problem+json", description = "Try again later"),
+    )
+)]
+async fn deactivate_model(
+    State(app): State<App>,
+    PathVariable(name): PathVariable<String>,
+) -> Result<Response, ApiError> {
+    let version = app.service().deactivate(&name).await?;
+    json(&Deactivated { name, version })
 }

@@ -1,6 +1,7 @@
 //! The store on Postgres.
 
 mod catalogue;
+mod customers;
 mod load;
 mod models;
 mod sales;
@@ -8,25 +9,31 @@ mod sales;
 pub(super) use load::Loader;
 
 use super::{
-    ArticleRecord, ArticleSales, ConnectionCounts, CustomerRecord, ModelVersion, PurchaseRecord, Revisions,
-    SalesWindow, Store, StoreError, StoreOptions, migrations,
-    records::{pseudonym, read_attributes, unreadable},
+    ArticleRecord, ArticleSales, ConnectionCounts, ModelVersion, ReadCustomer, Revisions, SalesWindow, Store,
+    StoreError, StoreOptions, migrations,
 };
-use crate::domain::{ArticleId, CustomerId, Timestamp};
+use crate::domain::{ArticleId, CustomerId};
 use async_trait::async_trait;
 use sqlx::{
-    Connection, PgConnection, PgPool, Row,
+    Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
 use std::time::Duration;
-use time::OffsetDateTime;
-use tokio::{sync::Mutex, time::timeout};
+use tokio::{
+    sync::{Mutex, OnceCell},
+    time::timeout,
+};
 
 /// Where changes are announced; the payload is the name of the revision that grew.
 const CHANNEL: &str = "vitrine_changes";
 
 pub(super) struct Postgres {
     pool: PgPool,
+    customers: customers::Customers,
+    /// One connection that listens for changes.
+    announcements: PgPool,
+    /// Set once the schema is known to be the right one.
+    checked: OnceCell<()>,
     /// Longest a read may take as seen from here: behind the server's own statement time-out, for the case
     /// that the server does not answer at all.
     patience: Duration,
@@ -53,18 +60,24 @@ fn no_answer() -> StoreError {
 }
 
 impl Postgres {
-    pub(super) async fn open(address: PgConnectOptions, options: &StoreOptions) -> Result<Self, StoreError> {
-        let limit = options.statement_timeout.as_millis().to_string();
-        let address = address.application_name("vitrine").options([("statement_timeout", limit)]);
-        let pool = PgPoolOptions::new()
-            .max_connections(options.max_connections)
-            .acquire_timeout(options.acquire_timeout)
-            .connect_lazy_with(address);
-        let patience = options.acquire_timeout + options.statement_timeout + Duration::from_secs(1);
-        let store = Self { pool, patience, listener: Mutex::new(None) };
-        let version = async { schema_version(&mut *store.pool.acquire().await?).await };
-        migrations::check(store.within(version).await?, &migrations::postgres())?;
-        Ok(store)
+    /// Connects when it is first used.
+    pub(super) fn new(address: PgConnectOptions, options: &StoreOptions) -> Self {
+        let address = address.application_name("vitrine");
+        let pool = |connections, statement_timeout: Duration| {
+            let limit = statement_timeout.as_millis().to_string();
+            PgPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(options.acquire_timeout)
+                .connect_lazy_with(address.clone().options([("statement_timeout", limit)]))
+        };
+        Self {
+            pool: pool(StoreOptions::OTHER_CONNECTIONS, options.statement_timeout),
+            customers: customers::Customers::new(pool(options.max_connections, options.customers_timeout), options),
+            announcements: pool(1, options.statement_timeout),
+            checked: OnceCell::new(),
+            patience: options.acquire_timeout + options.statement_timeout + Duration::from_secs(1),
+            listener: Mutex::new(None),
+        }
     }
 
     async fn within<T>(&self, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
@@ -100,6 +113,14 @@ async fn advance_revision(connection: &mut PgConnection, name: &str) -> Result<(
 
 #[async_trait]
 impl Store for Postgres {
+    async fn check_schema(&self) -> Result<(), StoreError> {
+        let check = async || {
+            let version = async { schema_version(&mut *self.pool.acquire().await?).await };
+            migrations::check(self.within(version).await?, &migrations::postgres())
+        };
+        self.checked.get_or_try_init(check).await.copied()
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         self.within(sqlx::query("SELECT 1").execute(&self.pool)).await?;
         Ok(())
@@ -110,6 +131,7 @@ impl Store for Postgres {
     }
 
     async fn revisions(&self) -> Result<Revisions, StoreError> {
+        self.check_schema().await?;
         let rows: Vec<(String, i64)> =
             self.within(sqlx::query_as("SELECT name, value FROM revisions").fetch_all(&self.pool)).await?;
         let value = |name| rows.iter().find(|row| row.0 == name).map_or(0, |row| row.1);
@@ -121,7 +143,7 @@ impl Store for Postgres {
         let mut slot = self.listener.lock().await;
         let announced = async {
             if slot.is_none() {
-                let mut listener = PgListener::connect_with(&self.pool).await.ok()?;
+                let mut listener = PgListener::connect_with(&self.announcements).await.ok()?;
                 listener.listen(CHANNEL).await.ok()?;
                 *slot = Some(listener);
                 // Something may have changed while nobody listened.
@@ -162,36 +184,9 @@ impl Store for Postgres {
         sales::count(self, window).await
     }
 
-    async fn customer(&self, id: &CustomerId, purchases: usize) -> Result<Option<CustomerRecord>, StoreError> {
-        // One statement, so customer and purchases are of one moment: at least one row for a known customer.
-        const SELECT: &str = "
-            SELECT c.attributes::text, p.at, a.id, p.weight
-            FROM customers c
-            LEFT JOIN (
-                SELECT at, article, weight FROM purchases WHERE customer = (SELECT key FROM customers WHERE id = $1)
-                ORDER BY at DESC, article DESC LIMIT $2
-            ) p ON true
-            LEFT JOIN articles a ON a.key = p.article
-            WHERE c.id = $1
-            ORDER BY p.at DESC, p.article DESC";
-        let limit = i64::try_from(purchases).unwrap_or(i64::MAX);
-        let query = sqlx::query(SELECT).bind(id.as_str()).bind(limit);
-        let rows = self.within(query.fetch_all(&self.pool)).await?;
-        let Some(first) = rows.first() else { return Ok(None) };
-        let what = || pseudonym(id);
-        let attributes = read_attributes(first.try_get(0)?, what)?;
-        let mut purchases = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let (Some(at), Some(article)) = (row.try_get::<Option<OffsetDateTime>, _>(1)?, row.try_get(2)?) else {
-                break;
-            };
-            let millis = at.millisecond();
-            let at = u32::try_from(at.unix_timestamp()).map_err(|error| unreadable(&what(), &error))?;
-            let article = ArticleId::parse(article).map_err(|error| unreadable(&what(), &error))?;
-            let weight = row.try_get::<Option<f32>, _>(3)?.unwrap_or(1.0);
-            purchases.push(PurchaseRecord { article, at: Timestamp(at), millis, weight });
-        }
-        Ok(Some(CustomerRecord { id: id.clone(), attributes, purchases }))
+    async fn customers(&self, ids: &[CustomerId], purchases: usize) -> Result<Vec<ReadCustomer>, StoreError> {
+        self.check_schema().await?;
+        self.customers.read(ids, purchases).await
     }
 
     async fn register_model(&self, model: &str, version: &str) -> Result<(), StoreError> {
@@ -202,8 +197,20 @@ impl Store for Postgres {
         models::all(self).await
     }
 
-    async fn activate_model(&self, model: &str, version: &str) -> Result<Option<String>, StoreError> {
-        models::activate(&self.pool, model, version).await
+    async fn activate(&self, model: &str, version: &str, default: bool) -> Result<Option<String>, StoreError> {
+        models::activate(&self.pool, model, version, default).await
+    }
+
+    async fn deactivate_model(&self, model: &str) -> Result<String, StoreError> {
+        models::deactivate(&self.pool, model).await
+    }
+
+    async fn default_model(&self) -> Result<Option<String>, StoreError> {
+        models::default(self).await
+    }
+
+    async fn rollback_target(&self, model: &str) -> Result<String, StoreError> {
+        models::rollback_target(self, model).await
     }
 
     async fn rollback_model(&self, model: &str) -> Result<String, StoreError> {

@@ -1,6 +1,7 @@
 //! The store on SQLite: one file, many readers, one writer.
 
 mod catalogue;
+mod customers;
 mod load;
 mod models;
 mod sales;
@@ -8,20 +9,24 @@ mod sales;
 pub(super) use load::Loader;
 
 use super::{
-    ArticleRecord, ArticleSales, ConnectionCounts, CustomerRecord, ModelVersion, PurchaseRecord, Revisions,
-    SalesWindow, Store, StoreError, StoreOptions, migrations,
-    records::{pseudonym, read_attributes, unreadable},
+    ArticleRecord, ArticleSales, ConnectionCounts, ModelVersion, ReadCustomer, Revisions, SalesWindow, Store,
+    StoreError, StoreOptions, migrations,
 };
-use crate::domain::{ArticleId, CustomerId, Timestamp};
+use crate::domain::{ArticleId, CustomerId};
 use async_trait::async_trait;
 use sqlx::{
-    ConnectOptions, Connection, Row, Sqlite as Driver, SqliteConnection, SqlitePool, Transaction,
+    ConnectOptions, Connection, Sqlite as Driver, SqliteConnection, SqlitePool, Transaction,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OnceCell};
 
 pub(super) struct Sqlite {
+    address: SqliteConnectOptions,
+    /// Set once the schema is known to be the right one.
+    checked: OnceCell<()>,
+    /// Connections for customers.
+    customers: SqlitePool,
     readers: SqlitePool,
     /// One connection: writers stand in line here instead of at the file's lock.
     writer: SqlitePool,
@@ -46,6 +51,7 @@ pub(super) fn is_new(address: &SqliteConnectOptions) -> bool {
 /// Brings the schema up to date, making the file when it is missing; see [`super::migrate`].
 pub(super) async fn migrate(address: SqliteConnectOptions, options: &StoreOptions) -> Result<(i64, i64), StoreError> {
     let file = address.get_filename().display().to_string();
+    make_private(&address)?;
     let address = configure(address, options).create_if_missing(true);
     let mut connection = address.connect().await.map_err(|error| cannot_open(&file, error))?;
     let result = migrations::run(&migrations::sqlite(), &mut connection).await;
@@ -60,14 +66,24 @@ fn cannot_open(file: &str, error: impl Into<StoreError>) -> StoreError {
     }
 }
 
-impl Sqlite {
-    pub(super) async fn open(address: SqliteConnectOptions, options: &StoreOptions) -> Result<Self, StoreError> {
-        if is_new(&address) {
-            // Opening it would make the file.
-            return Err(migrations::missing(&migrations::sqlite()));
+/// Makes the file of a new database, which will hold personal data, readable by its owner alone. SQLite gives the
+/// files beside it (`-wal`, `-shm`) the same permissions.
+fn make_private(address: &SqliteConnectOptions) -> Result<(), StoreError> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let path = address.get_filename();
+    let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match made {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(StoreError::Fault(format!("`{}` cannot be made: {error}", path.display())))
         }
-        let file = address.get_filename().display().to_string();
-        let address = configure(address, options);
+        _ => Ok(()),
+    }
+}
+
+impl Sqlite {
+    /// Opens the file when it is first used.
+    pub(super) fn new(address: SqliteConnectOptions, options: &StoreOptions) -> Self {
+        let configured = configure(address.clone(), options);
         let pool = |size| {
             SqlitePoolOptions::new()
                 .max_connections(size)
@@ -77,13 +93,15 @@ impl Sqlite {
                 .max_lifetime(None)
                 .idle_timeout(None)
         };
-        let readers = pool(options.max_connections).connect_lazy_with(address.clone().pragma("query_only", "ON"));
-        let writer = pool(1).connect_lazy_with(address);
-        let store = Self { readers, writer, changed: Notify::new() };
-        let version = async { schema_version(&mut *store.readers.acquire().await?).await };
-        let found = version.await.map_err(|error: sqlx::Error| cannot_open(&file, error))?;
-        migrations::check(found, &migrations::sqlite())?;
-        Ok(store)
+        let reading = || configured.clone().pragma("query_only", "ON");
+        Self {
+            address,
+            checked: OnceCell::new(),
+            customers: pool(options.max_connections).connect_lazy_with(reading()),
+            readers: pool(StoreOptions::OTHER_CONNECTIONS).connect_lazy_with(reading()),
+            writer: pool(1).connect_lazy_with(configured),
+            changed: Notify::new(),
+        }
     }
 
     /// Takes the file's write lock at once: a transaction that began by reading could not wait for it.
@@ -126,6 +144,20 @@ fn json_ids(ids: &[ArticleId]) -> String {
 
 #[async_trait]
 impl Store for Sqlite {
+    async fn check_schema(&self) -> Result<(), StoreError> {
+        let check = async || {
+            if is_new(&self.address) {
+                // Opening it would make the file.
+                return Err(migrations::missing(&migrations::sqlite()));
+            }
+            let version = async { schema_version(&mut *self.readers.acquire().await?).await };
+            let file = self.address.get_filename().display().to_string();
+            let found = version.await.map_err(|error: sqlx::Error| cannot_open(&file, error))?;
+            migrations::check(found, &migrations::sqlite())
+        };
+        self.checked.get_or_try_init(check).await.copied()
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         // Reads a page of the file, unlike `SELECT 1`.
         sqlx::query("SELECT value FROM revisions LIMIT 1").execute(&self.readers).await?;
@@ -137,6 +169,7 @@ impl Store for Sqlite {
     }
 
     async fn revisions(&self) -> Result<Revisions, StoreError> {
+        self.check_schema().await?;
         let rows: Vec<(String, i64)> =
             sqlx::query_as("SELECT name, value FROM revisions").fetch_all(&self.readers).await?;
         let value = |name| rows.iter().find(|row| row.0 == name).map_or(0, |row| row.1);
@@ -168,33 +201,9 @@ impl Store for Sqlite {
         sales::count(self, window).await
     }
 
-    async fn customer(&self, id: &CustomerId, purchases: usize) -> Result<Option<CustomerRecord>, StoreError> {
-        // One statement, so customer and purchases are of one moment: at least one row for a known customer.
-        const SELECT: &str = "
-            SELECT c.attributes, p.at, a.id, p.millis, p.weight
-            FROM customers c
-            LEFT JOIN (
-                SELECT at, millis, article, weight FROM purchases WHERE customer = (SELECT key FROM customers WHERE id = $1)
-                ORDER BY at DESC, millis DESC, article DESC LIMIT $2
-            ) p ON true
-            LEFT JOIN articles a ON a.key = p.article
-            WHERE c.id = $1
-            ORDER BY p.at DESC, p.millis DESC, p.article DESC";
-        let limit = i64::try_from(purchases).unwrap_or(i64::MAX);
-        let rows = sqlx::query(SELECT).bind(id.as_str()).bind(limit).fetch_all(&self.readers).await?;
-        let Some(first) = rows.first() else { return Ok(None) };
-        let what = || pseudonym(id);
-        let attributes = read_attributes(first.try_get(0)?, what)?;
-        let mut purchases = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let (Some(at), Some(article)) = (row.try_get::<Option<i64>, _>(1)?, row.try_get(2)?) else { break };
-            let at = u32::try_from(at).map_err(|error| unreadable(&what(), &error))?;
-            let article = ArticleId::parse(article).map_err(|error| unreadable(&what(), &error))?;
-            let millis = u16::try_from(row.try_get::<i64, _>(3)?).map_err(|error| unreadable(&what(), &error))?;
-            let weight = row.try_get::<Option<f64>, _>(4)?.map_or(1.0, |weight| weight as f32);
-            purchases.push(PurchaseRecord { article, at: Timestamp(at), millis, weight });
-        }
-        Ok(Some(CustomerRecord { id: id.clone(), attributes, purchases }))
+    async fn customers(&self, ids: &[CustomerId], purchases: usize) -> Result<Vec<ReadCustomer>, StoreError> {
+        self.check_schema().await?;
+        customers::read(&self.customers, ids, purchases).await
     }
 
     async fn register_model(&self, model: &str, version: &str) -> Result<(), StoreError> {
@@ -205,8 +214,20 @@ impl Store for Sqlite {
         models::all(self).await
     }
 
-    async fn activate_model(&self, model: &str, version: &str) -> Result<Option<String>, StoreError> {
-        models::activate(self, model, version).await
+    async fn activate(&self, model: &str, version: &str, default: bool) -> Result<Option<String>, StoreError> {
+        models::activate(self, model, version, default).await
+    }
+
+    async fn deactivate_model(&self, model: &str) -> Result<String, StoreError> {
+        models::deactivate(self, model).await
+    }
+
+    async fn default_model(&self) -> Result<Option<String>, StoreError> {
+        models::default(self).await
+    }
+
+    async fn rollback_target(&self, model: &str) -> Result<String, StoreError> {
+        models::rollback_target(self, model).await
     }
 
     async fn rollback_model(&self, model: &str) -> Result<String, StoreError> {

@@ -1,0 +1,154 @@
+//! Changes: reload, activation, rollback, a new catalogue, and following what other processes do. One at a time;
+//! what is prepared becomes visible in one swap, what fails leaves everything as it was.
+//!
+//! One file for each thing that is followed: [`models`], [`catalogue`], [`popularity`]; [`open`] turns bundles into
+//! models for them, and [`alone`] serves without the database.
+
+mod alone;
+mod catalogue;
+mod models;
+mod open;
+mod popularity;
+
+pub(super) use models::Following;
+pub(super) use open::Refusals;
+
+use super::{ServeError, Service, State};
+use crate::{
+    domain::Timestamp,
+    recommend::{Catalogue, Snapshot},
+    store::{self, Revisions},
+};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tokio::sync::watch;
+
+/// How often recorded times are folded into histograms.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// How many polls pass before a bundle that was refused is tried again: it may still be on its way to this machine.
+const PATIENCE: u32 = 30;
+
+impl Service {
+    /// Follows the database until the process ends: its changes, its absence, its return.
+    pub async fn run(self: Arc<Self>) {
+        let upkeep = async {
+            loop {
+                self.metrics().upkeep();
+                let available = if self.database.is_available() { 1.0 } else { 0.0 };
+                self.metrics().database_available.set(available);
+                tokio::time::sleep(UPKEEP).await;
+            }
+        };
+        let revisions = store::watch(self.database.store().clone(), Revisions::default(), self.poll);
+        tokio::join!(
+            self.database.watch(self.poll),
+            self.keep_catalogue(revisions.clone()),
+            self.keep_models(revisions),
+            upkeep
+        );
+    }
+
+    async fn keep_catalogue(&self, mut revisions: watch::Receiver<Revisions>) {
+        let (mut failing, mut uncounted) = (false, false);
+        loop {
+            revisions.borrow_and_update();
+            let counted = self.count_sales().await;
+            if let Err(error) = &counted
+                && !uncounted
+            {
+                tracing::warn!(%error, "cannot count the sales; popularity stays as it was");
+            }
+            uncounted = counted.is_err();
+            let result = self.catch_up_catalogue().await;
+            if let Err(error) = &result
+                && !failing
+            {
+                tracing::warn!(%error, "cannot follow the catalogue; what is loaded stays in service");
+            }
+            failing = result.is_err();
+            let again = match result {
+                Ok(()) if uncounted => self.poll * PATIENCE,
+                Ok(()) => self.sales.refresh(),
+                Err(_) => self.poll,
+            };
+            tokio::select! {
+                changed = revisions.changed(), if !failing => if changed.is_err() { return },
+                () = tokio::time::sleep(again) => {}
+            }
+        }
+    }
+
+    /// Apart from the catalogue, because opening a bundle may take minutes.
+    async fn keep_models(&self, mut revisions: watch::Receiver<Revisions>) {
+        let mut failing = false;
+        loop {
+            revisions.borrow_and_update();
+            let result = self.follow_models().await;
+            if let Err(error) = &result
+                && !failing
+            {
+                tracing::warn!(%error, "cannot follow the active models; what is loaded stays in service");
+            }
+            failing = result.is_err();
+            if failing && self.state().models.is_empty() {
+                self.serve_alone().await;
+            }
+            let again = match result {
+                Ok(true) => Duration::MAX,
+                Ok(false) => self.poll * PATIENCE,
+                Err(_) => self.poll,
+            };
+            tokio::select! {
+                changed = revisions.changed(), if !failing => if changed.is_err() { return },
+                () = tokio::time::sleep(again) => {}
+            }
+        }
+    }
+
+    /// Makes what is served equal to what the database says: catalogue and active versions. Answers whether every model
+    /// is served as wanted; a bundle that is refused is no error here: see [`Service::status`].
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn catch_up(&self) -> Result<bool, ServeError> {
+        if self.state().catalogue.is_none()
+            && let Err(error) = self.count_sales().await
+        {
+            tracing::warn!(%error, "cannot count the sales; popularity is that of the bundles");
+        }
+        self.catch_up_catalogue().await?;
+        self.follow_models().await
+    }
+
+    /// Makes the catalogue that is served equal to the database's.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub(super) async fn catch_up_catalogue(&self) -> Result<(), ServeError> {
+        let _changes = self.changes.lock().await;
+        let revision = self.database.store().revisions().await?.catalogue;
+        let now = self.state();
+        let catalogue = match &now.catalogue {
+            Some(catalogue) if catalogue.version() == revision => catalogue.clone(),
+            _ => self.read_catalogue(revision).await?,
+        };
+        let (catalogue, sales) = self.with_sales(catalogue, &now);
+        let models = self.all_over(&now.models, &catalogue).await?;
+        self.publish(State { catalogue: Some(catalogue), sales, models, ..State::clone(&now) });
+        Ok(())
+    }
+
+    /// Publishes models over a catalogue; which of them should serve stays as it is.
+    fn swap(&self, catalogue: Arc<Catalogue>, models: BTreeMap<String, Arc<Snapshot>>) {
+        self.publish(State { catalogue: Some(catalogue), models, ..State::clone(&self.state()) });
+    }
+}
+
+pub(super) fn now() -> Timestamp {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs());
+    Timestamp(u32::try_from(seconds).unwrap_or(u32::MAX))
+}
