@@ -94,7 +94,8 @@ impl Service {
         }
     }
 
-    async fn open_bundle(&self, model: &str, version: &str) -> Result<Arc<dyn Model>, ServeError> {
+    /// [`Service::open`] without a record of it.
+    pub(super) async fn open_bundle(&self, model: &str, version: &str) -> Result<Arc<dyn Model>, ServeError> {
         let directory = models::directory(&self.models_directory, model, version)?;
         let refused = |reason| ServeError::Refused { model: model.to_owned(), version: version.to_owned(), reason };
         self.trial.run(&directory).await.map_err(refused)?;
