@@ -33,10 +33,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let flags: Vec<_> = arguments.listen.iter().map(|listen| ("http.listen", listen.clone())).collect();
-    // Other variables need not be UTF-8.
-    let variables =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let config = Config::load(arguments.config.as_deref(), variables, &flags).or_bad_input()?;
+    let config = Config::load(arguments.config.as_deref(), std::env::vars_os(), &flags).or_bad_input()?;
     let address = reachable(config.http.listen);
     let path = if arguments.ready { "/readyz" } else { "/livez" };
     let status = ask(address, path, Duration::from_millis(arguments.timeout_ms))
