@@ -244,7 +244,7 @@ def all_memory(shop, sqlite, _):
         began, before = time.monotonic(), resident_mb(server.process.pid)
         status, answer = activate(server, version)
         took, grown = time.monotonic() - began, resident_mb(server.process.pid) - before
-        assert status == 422 and "1024 MB" in answer["detail"], (status, answer)
+        assert status == 422, (status, answer)
         assert grown < 200, f"{grown} MB"
         assert server.recommend()[0] == 200
         return f"refused after {took:.1f} s; the server grew by {grown} MB: {answer['detail'][:110]}…"

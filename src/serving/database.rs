@@ -105,8 +105,11 @@ impl Database {
 
     /// Counts a failed read.
     fn count(&self, error: &StoreError) {
-        if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES {
-            self.away(error);
+        match self.failures.fetch_add(1, Ordering::Relaxed) + 1 {
+            // The probe need not wait for the next request to find out.
+            1 => self.lost.notify_one(),
+            failures if failures >= FAILURES => self.away(error),
+            _ => {}
         }
     }
 

@@ -84,7 +84,7 @@ impl Trial {
                 "checking it needed more than {memory} MB of memory (`models.load_memory_mb`), or failed badly \
                  ({status})"
             ),
-            Some(_) => format!("the check failed ({status})"),
+            Some(_) => format!("checking it within {memory} MB (`models.load_memory_mb`) failed ({status})"),
         }
     }
 }
@@ -106,7 +106,8 @@ impl Drop for Killed {
 /// Why the bundle is refused, or that the limit cannot be set.
 pub fn open_within(directory: &Path, memory_mb: u64) -> Result<(), String> {
     let bytes = memory_mb.saturating_mul(1 << 20);
-    let limited = rlimit::setrlimit(rlimit::Resource::AS, bytes, bytes)
+    let most = mapped().saturating_add(bytes);
+    let limited = rlimit::setrlimit(rlimit::Resource::AS, most, most)
         .and_then(|()| rlimit::setrlimit(rlimit::Resource::CORE, 0, 0));
     limited.map_err(|error| format!("its memory cannot be limited: {error}"))?;
     // Where the machine has less memory than the limit allows, this process goes first. Not every
@@ -124,6 +125,15 @@ pub fn open_within(directory: &Path, memory_mb: u64) -> Result<(), String> {
         ));
     }
     Bundle::open(directory).map(drop).map_err(|error| error.to_string())
+}
+
+/// Bytes of address space that this process has already, which its allocator reserves in advance. 0 where the system does
+/// not tell.
+fn mapped() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:"));
+    let kilobytes = size.and_then(|size| size.split_whitespace().next()?.parse::<u64>().ok());
+    kilobytes.unwrap_or(0).saturating_mul(1 << 10)
 }
 
 /// Ends the process when its standard input ends, that is, when its parent does.

@@ -19,6 +19,9 @@ struct Remembered {
 impl Service {
     /// Serves what was active last; where that is not known, the newest good bundle of the only model.
     pub(super) async fn serve_alone(&self) {
+        if self.state().catalogue.is_some() {
+            return;
+        }
         let Remembered { active, default } = self.recall_active();
         let mut opened: Vec<Arc<dyn Model>> = Vec::new();
         for (model, version) in &active {

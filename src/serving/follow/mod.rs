@@ -84,6 +84,10 @@ impl Service {
 
     /// Apart from the catalogue, because opening a bundle may take minutes.
     async fn keep_models(&self, mut revisions: watch::Receiver<Revisions>) {
+        if !self.database.is_available() {
+            // Found at the start: finding it again would only take time.
+            self.serve_alone().await;
+        }
         let mut failing = false;
         loop {
             revisions.borrow_and_update();

@@ -18,11 +18,11 @@ use sqlx::{
     Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
-use std::time::Duration;
-use tokio::{
-    sync::{Mutex, OnceCell},
-    time::timeout,
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
+use tokio::{sync::Mutex, time::timeout};
 
 /// Where changes are announced; the payload is the name of the revision that grew.
 const CHANNEL: &str = "vitrine_changes";
@@ -33,7 +33,7 @@ pub(super) struct Postgres {
     /// One connection that listens for changes.
     announcements: PgPool,
     /// Set once the schema is known to be the right one.
-    checked: OnceCell<()>,
+    checked: AtomicBool,
     /// Longest a read may take as seen from here: behind the server's own statement time-out, for the case
     /// that the server does not answer at all.
     patience: Duration,
@@ -74,7 +74,7 @@ impl Postgres {
             pool: pool(StoreOptions::OTHER_CONNECTIONS, options.statement_timeout),
             customers: customers::Customers::new(pool(options.max_connections, options.customers_timeout), options),
             announcements: pool(1, options.statement_timeout),
-            checked: OnceCell::new(),
+            checked: AtomicBool::new(false),
             patience: options.acquire_timeout + options.statement_timeout + Duration::from_secs(1),
             listener: Mutex::new(None),
         }
@@ -114,11 +114,13 @@ async fn advance_revision(connection: &mut PgConnection, name: &str) -> Result<(
 #[async_trait]
 impl Store for Postgres {
     async fn check_schema(&self) -> Result<(), StoreError> {
-        let check = async || {
+        // Several may ask at once: waiting for each other would add up while the database is away.
+        if !self.checked.load(Ordering::Relaxed) {
             let version = async { schema_version(&mut *self.pool.acquire().await?).await };
-            migrations::check(self.within(version).await?, &migrations::postgres())
-        };
-        self.checked.get_or_try_init(check).await.copied()
+            migrations::check(self.within(version).await?, &migrations::postgres())?;
+            self.checked.store(true, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -18,13 +18,16 @@ use sqlx::{
     ConnectOptions, Connection, Sqlite as Driver, SqliteConnection, SqlitePool, Transaction,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use std::time::Duration;
-use tokio::sync::{Notify, OnceCell};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+use tokio::sync::Notify;
 
 pub(super) struct Sqlite {
     address: SqliteConnectOptions,
     /// Set once the schema is known to be the right one.
-    checked: OnceCell<()>,
+    checked: AtomicBool,
     /// Connections for customers.
     customers: SqlitePool,
     readers: SqlitePool,
@@ -96,7 +99,7 @@ impl Sqlite {
         let reading = || configured.clone().pragma("query_only", "ON");
         Self {
             address,
-            checked: OnceCell::new(),
+            checked: AtomicBool::new(false),
             customers: pool(options.max_connections).connect_lazy_with(reading()),
             readers: pool(StoreOptions::OTHER_CONNECTIONS).connect_lazy_with(reading()),
             writer: pool(1).connect_lazy_with(configured),
@@ -145,17 +148,19 @@ fn json_ids(ids: &[ArticleId]) -> String {
 #[async_trait]
 impl Store for Sqlite {
     async fn check_schema(&self) -> Result<(), StoreError> {
-        let check = async || {
-            if is_new(&self.address) {
-                // Opening it would make the file.
-                return Err(migrations::missing(&migrations::sqlite()));
-            }
-            let version = async { schema_version(&mut *self.readers.acquire().await?).await };
-            let file = self.address.get_filename().display().to_string();
-            let found = version.await.map_err(|error: sqlx::Error| cannot_open(&file, error))?;
-            migrations::check(found, &migrations::sqlite())
-        };
-        self.checked.get_or_try_init(check).await.copied()
+        if self.checked.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        if is_new(&self.address) {
+            // Opening it would make the file.
+            return Err(migrations::missing(&migrations::sqlite()));
+        }
+        let version = async { schema_version(&mut *self.readers.acquire().await?).await };
+        let file = self.address.get_filename().display().to_string();
+        let found = version.await.map_err(|error: sqlx::Error| cannot_open(&file, error))?;
+        migrations::check(found, &migrations::sqlite())?;
+        self.checked.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

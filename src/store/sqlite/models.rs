@@ -51,7 +51,7 @@ pub(super) async fn activate(
 /// Makes the model the default: in place of another one only with `replace`. Answers whether that changed anything.
 async fn set_default(connection: &mut SqliteConnection, model: &str, replace: bool) -> Result<bool, sqlx::Error> {
     const UPSERT: &str = "
-        INSERT INTO default_model (model) VALUES ($1)
+        INSERT INTO default_model (one, model) VALUES (1, $1)
         ON CONFLICT (one) DO UPDATE SET model = excluded.model WHERE $2 AND default_model.model <> excluded.model";
     Ok(sqlx::query(UPSERT).bind(model).bind(replace).execute(connection).await?.rows_affected() > 0)
 }
