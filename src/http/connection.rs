@@ -184,8 +184,7 @@ impl Connections {
         if let Some(most) = self.limits.per_address
             && self.open().by_number.values().filter(|connection| connection.peer == peer).count() >= most
         {
-            let Some(idle) = self.longest_waiting(Some(peer)) else { return None };
-            idle.tell(Order::Leave);
+            self.longest_waiting(Some(peer))?.tell(Order::Leave);
         }
         loop {
             if let Some(place) = self.try_place(peer) {
