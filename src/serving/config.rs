@@ -17,7 +17,12 @@
 //! | `database.url` | `sqlite:vitrine.sqlite` | `postgres://…` or `sqlite:PATH` |
 //! | `database.connections` | 8 | connections kept at most |
 //! | `database.timeout_ms` | 250 | longest a request waits for the database |
-//! | `database.poll_ms` | 1000 | how often changes of other processes are looked for, and an absent database tried |
+//! | `database.poll_ms` | 500 | how often changes of other processes are looked for, and an absent database tried |
+//! | `catalogue.attributes` | 500 | distinct attributes of all articles together; a change that brings more is refused |
+//! | `catalogue.attributes_per_article` | 200 | attributes of an article |
+//! | `catalogue.name_bytes` | 128 | longest name of an attribute |
+//! | `catalogue.article_bytes` | 65536 | names and values of an article's attributes together |
+//! | `catalogue.list_texts` | 256 | texts of a list |
 //! | `models.directory` | `models` | where bundles lie: `<name>/<version>/` |
 //! | `models.default` | – | the model of requests that name none; without it the only one, else the first by name |
 //! | `customers.cached` | 100000 | customers remembered |
@@ -38,7 +43,7 @@ use super::Secret;
 use crate::{
     bundle::Manifest,
     domain::Timestamp,
-    store::{self, SalesWindow},
+    store::{self, CatalogueLimits, SalesWindow},
 };
 use figment::{Figment, providers::Format};
 use serde::Deserialize;
@@ -50,6 +55,7 @@ pub struct Config {
     pub http: HttpConfig,
     pub admin: AdminConfig,
     pub database: DatabaseConfig,
+    pub catalogue: CatalogueLimits,
     pub models: ModelsConfig,
     pub customers: CustomersConfig,
     /// `None`: popularity is that of the bundles.
@@ -150,6 +156,7 @@ raw!(RawConfig {
     http: RawHttp = RawHttp::default(),
     admin: RawAdmin = RawAdmin::default(),
     database: RawDatabase = RawDatabase::default(),
+    catalogue: RawCatalogue = RawCatalogue::default(),
     models: RawModels = RawModels::default(),
     customers: RawCustomers = RawCustomers::default(),
     popularity: RawPopularity = RawPopularity::default(),
@@ -176,7 +183,14 @@ raw!(RawDatabase {
     url: Secret = Secret::new(store::DEFAULT_URL.into()),
     connections: u32 = 8,
     timeout_ms: u64 = 250,
-    poll_ms: u64 = 1_000,
+    poll_ms: u64 = 500,
+});
+raw!(RawCatalogue {
+    attributes: usize = CatalogueLimits::default().attributes,
+    attributes_per_article: usize = CatalogueLimits::default().attributes_per_article,
+    name_bytes: usize = CatalogueLimits::default().name_bytes,
+    article_bytes: usize = CatalogueLimits::default().article_bytes,
+    list_texts: usize = CatalogueLimits::default().list_texts,
 });
 raw!(RawModels { directory: PathBuf = "models".into(), default: Option<String> = None, });
 raw!(RawCustomers {
@@ -259,7 +273,7 @@ fn describe(error: &figment::Error) -> String {
 
 impl RawConfig {
     fn validate(self) -> Result<Config, String> {
-        let Self { http, admin, database, models, customers, popularity, limits, log } = self;
+        let Self { http, admin, database, catalogue, models, customers, popularity, limits, log } = self;
         for origin in http.cors_origins.iter().filter(|origin| *origin != "*") {
             if !(origin.starts_with("https://") || origin.starts_with("http://")) || origin.ends_with('/') {
                 return Err(format!("`http.cors_origins`: `{origin}` is no origin; write https://shop.example"));
@@ -293,6 +307,13 @@ impl RawConfig {
                 connections: at_least_one("database.connections", database.connections)?,
                 timeout: millis("database.timeout_ms", database.timeout_ms)?,
                 poll: millis("database.poll_ms", database.poll_ms)?,
+            },
+            catalogue: CatalogueLimits {
+                attributes: catalogue.attributes,
+                attributes_per_article: catalogue.attributes_per_article,
+                name_bytes: catalogue.name_bytes,
+                article_bytes: catalogue.article_bytes,
+                list_texts: catalogue.list_texts,
             },
             models: ModelsConfig { directory: models.directory, default: models.default },
             customers: CustomersConfig {

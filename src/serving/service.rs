@@ -253,7 +253,8 @@ impl Service {
 
 /// Whether the call may keep a processor for more than about half a millisecond.
 fn is_heavy(snapshot: &Snapshot, call: &Call) -> bool {
-    let scans_many = !call.filter.is_empty() && snapshot.catalogue().len() > 200_000;
+    let scans_many =
+        !call.filter.is_empty() && snapshot.catalogue().len() > 200_000 || snapshot.fresh_vectors() > 200_000;
     call.k.get() > 100
         || call.generation.is_some()
         || call.explain

@@ -1,6 +1,6 @@
 //! How to reach a database and how long to wait for it.
 
-use super::StoreError;
+use super::{CatalogueLimits, StoreError};
 use std::{str::FromStr, time::Duration};
 
 /// The embedded default, beside the working directory's other files.
@@ -15,11 +15,18 @@ pub struct StoreOptions {
     pub acquire_timeout: Duration,
     /// Longest run of one statement. SQLite: longest wait for another process's lock.
     pub statement_timeout: Duration,
+    /// How much a change of articles may bring.
+    pub catalogue: CatalogueLimits,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { max_connections: 8, acquire_timeout: Duration::from_secs(2), statement_timeout: Duration::from_secs(10) }
+        Self {
+            max_connections: 8,
+            acquire_timeout: Duration::from_secs(2),
+            statement_timeout: Duration::from_secs(10),
+            catalogue: CatalogueLimits::default(),
+        }
     }
 }
 

@@ -214,6 +214,7 @@ async fn an_exhausted_pool_is_an_outage() {
         max_connections: 1,
         acquire_timeout: Duration::from_secs(2),
         statement_timeout: Duration::from_secs(60),
+        ..StoreOptions::default()
     };
     let small = store::connect(&db.url, &options).await.unwrap();
     let lock = support::hold_lock(&db.url, "LOCK TABLE articles IN ACCESS EXCLUSIVE MODE").await;

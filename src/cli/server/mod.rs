@@ -54,9 +54,12 @@ pub fn run() -> anyhow::Result<()> {
 /// Data or a URL that a database refuses are the user's to mend (exit code 2).
 fn user_error<T>(result: Result<T, StoreError>) -> anyhow::Result<T> {
     match result {
-        Err(error @ (StoreError::Refused(_) | StoreError::NotFound(_) | StoreError::NotMigrated { .. })) => {
-            Err(error).or_bad_input()
-        }
+        Err(
+            error @ (StoreError::Refused(_)
+            | StoreError::BadArticle(_)
+            | StoreError::NotFound(_)
+            | StoreError::NotMigrated { .. }),
+        ) => Err(error).or_bad_input(),
         other => Ok(other?),
     }
 }

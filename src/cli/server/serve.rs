@@ -79,7 +79,11 @@ async fn serve(config: Config, key: Secret) -> anyhow::Result<()> {
 /// not ready, says why, and follows what the operator does next.
 pub(in crate::cli) async fn start(config: &Config) -> anyhow::Result<Arc<Service>> {
     let url = config.database.url.reveal();
-    let options = StoreOptions { max_connections: config.database.connections, ..StoreOptions::default() };
+    let options = StoreOptions {
+        max_connections: config.database.connections,
+        catalogue: config.catalogue,
+        ..StoreOptions::default()
+    };
     user_error(store::migrate_if_new(url, &options).await)?;
     let store = user_error(store::connect(url, &options).await)?;
     let service = Arc::new(Service::new(store, config, &route_patterns())?);

@@ -18,6 +18,7 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
+use tokio::sync::watch;
 
 /// What a change must know of the changes before it; the lock around it is held while one is prepared.
 #[derive(Debug, Default)]
@@ -43,21 +44,15 @@ impl Service {
                 tokio::time::sleep(UPKEEP).await;
             }
         };
-        tokio::join!(self.database.watch(self.poll), self.follow(), upkeep);
+        let revisions = store::watch(self.database.store().clone(), Revisions::default(), self.poll);
+        let (catalogue_and_models, sales) = (self.follow(revisions.clone()), self.follow_sales(revisions));
+        tokio::join!(self.database.watch(self.poll), catalogue_and_models, sales, upkeep);
     }
 
-    async fn follow(&self) {
-        let mut revisions = store::watch(self.database.store().clone(), Revisions::default(), self.poll);
-        let (mut failing, mut uncounted) = (false, false);
+    async fn follow(&self, mut revisions: watch::Receiver<Revisions>) {
+        let mut failing = false;
         loop {
             revisions.borrow_and_update();
-            let counted = self.count_sales().await;
-            if let Err(error) = &counted
-                && !uncounted
-            {
-                tracing::warn!(%error, "cannot count the sales; popularity stays as it was");
-            }
-            uncounted = counted.is_err();
             let result = self.catch_up().await;
             if let Err(error) = &result
                 && !failing
@@ -66,8 +61,8 @@ impl Service {
             }
             failing = result.is_err();
             let again = match result {
-                Ok(true) if !uncounted => self.sales.refresh(),
-                Ok(_) => self.poll * PATIENCE,
+                Ok(true) => Duration::MAX,
+                Ok(false) => self.poll * PATIENCE,
                 Err(_) => self.poll,
             };
             tokio::select! {
@@ -93,12 +88,9 @@ impl Service {
         let store = self.database.store();
         let revisions = store.revisions().await?;
         let now = self.state();
-        let catalogue = match &now.catalogue {
-            Some(catalogue) if catalogue.version() == revisions.catalogue => catalogue.clone(),
-            _ => self.read_catalogue(revisions.catalogue).await?,
-        };
+        let (catalogue, models) = self.newest(&now).await?;
         let (catalogue, sales) = self.with_sales(catalogue, &now);
-        let mut models = self.all_over(&now.models, &catalogue).await?;
+        let mut models = self.all_over(&models, &catalogue).await?;
         let whole = self.follow_models(&mut changes, revisions.models, &catalogue, &mut models).await?;
         self.swap_sales(catalogue, sales, models);
         Ok(whole)

@@ -8,11 +8,11 @@ mod sales;
 pub(super) use load::Loader;
 
 use super::{
-    ArticleRecord, ArticleSales, CustomerRecord, ModelVersion, PurchaseRecord, Revisions, SalesWindow, Store,
-    StoreError, StoreOptions, migrations,
+    ArticleRecord, ArticleSales, CatalogueChanges, CatalogueLimits, CustomerRecord, ModelVersion, PurchaseRecord,
+    Revisions, SalesWindow, Schema, Store, StoreError, StoreOptions, migrations,
     records::{read_attributes, unreadable},
 };
-use crate::domain::{ArticleId, CustomerId, Timestamp};
+use crate::domain::{ArticleId, AttributeKind, CustomerId, Timestamp};
 use async_trait::async_trait;
 use sqlx::{
     ConnectOptions, Connection, Row, Sqlite as Driver, SqliteConnection, SqlitePool, Transaction,
@@ -26,6 +26,7 @@ pub(super) struct Sqlite {
     /// One connection: writers stand in line here instead of at the file's lock.
     writer: SqlitePool,
     changed: Notify,
+    limits: CatalogueLimits,
 }
 
 /// Write-ahead log: readers never wait for the writer. `NORMAL` may lose the last commits on a power cut, never
@@ -79,7 +80,7 @@ impl Sqlite {
         };
         let readers = pool(options.max_connections).connect_lazy_with(address.clone().pragma("query_only", "ON"));
         let writer = pool(1).connect_lazy_with(address);
-        let store = Self { readers, writer, changed: Notify::new() };
+        let store = Self { readers, writer, changed: Notify::new(), limits: options.catalogue };
         let version = async { schema_version(&mut *store.readers.acquire().await?).await };
         let found = version.await.map_err(|error: sqlx::Error| cannot_open(&file, error))?;
         migrations::check(found, &migrations::sqlite())?;
@@ -144,6 +145,18 @@ impl Store for Sqlite {
         let _ = tokio::time::timeout(longest, self.changed.notified()).await;
     }
 
+    async fn schema(&self) -> Result<Schema, StoreError> {
+        catalogue::schema(&mut *self.readers.acquire().await?).await
+    }
+
+    async fn declare_attribute(&self, name: &str, kind: AttributeKind) -> Result<(), StoreError> {
+        catalogue::declare(self, name, kind).await
+    }
+
+    async fn catalogue_changes(&self, since: i64, most: usize) -> Result<Option<CatalogueChanges>, StoreError> {
+        catalogue::changes(self, since, most).await
+    }
+
     async fn visit_catalogue(&self, visit: &mut (dyn FnMut(ArticleRecord) + Send)) -> Result<(), StoreError> {
         catalogue::visit(self, visit).await
     }
@@ -158,6 +171,10 @@ impl Store for Sqlite {
 
     async fn set_available(&self, ids: &[ArticleId], available: bool) -> Result<Vec<ArticleId>, StoreError> {
         catalogue::set_available(self, ids, available).await
+    }
+
+    async fn delete_articles(&self, ids: &[ArticleId]) -> Result<Vec<ArticleId>, StoreError> {
+        catalogue::delete(self, ids).await
     }
 
     async fn sales(&self, window: SalesWindow) -> Result<Vec<ArticleSales>, StoreError> {
