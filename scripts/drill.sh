@@ -3,18 +3,19 @@
 #   ./scripts/drill.sh reload [DATA]     60 s of load, another version every 5 s, damaged bundles between them
 #   ./scripts/drill.sh faults [DATA]     Postgres stopped and started again under load
 #   ./scripts/drill.sh attack [DATA]     slow bodies, idle connections (256 open files), SIGTERM under 16 connections
+#   ./scripts/drill.sh articles [DATA]   single articles changed under load, with a second server, and 50,000 new articles
 # DATA is a folder in the H&M schema (default ../shared/data/hm-sample). Prints what happened; fails when a request failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-drill=${1:?reload, faults or attack}
+drill=${1:?reload, faults, attack or articles}
 data=$(realpath "${2:-../shared/data/hm-sample}")
 port=$((20000 + RANDOM % 20000))
 admin=$((port + 1)) database_port=$((port + 2))
 export VITRINE__ADMIN__KEY=drill-drill-drill-drill
 home=$(mktemp -d)
-server= postgres=
+server= replica= postgres=
 finish() {
-    if [ -n "$server" ]; then kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; fi
+    for process in $server $replica; do kill "$process" 2>/dev/null || true; wait "$process" 2>/dev/null || true; done
     if [ -n "$postgres" ]; then as_postgres "$bin/pg_ctl" -D "$home/pg" -m immediate stop >/dev/null 2>&1 || true; fi
     rm -rf "$home"
 }
@@ -23,12 +24,18 @@ trap finish EXIT
 cargo build --release --locked --quiet --bins --example load
 bin_dir=target/release
 models=$home/models
-# Two versions of system R, from two seeds.
-for seed in 1 2; do
-    "$bin_dir/vitrine-trainer" train --data "$data" --config models/configs/retrieval.toml --out "$models" \
-        --set training.seed=$seed --set training.epochs=2 2>"$home/train.log" || { cat "$home/train.log"; exit 1; }
-done
-mapfile -t versions < <(ls "$models/retrieval")
+train() { # CONFIG SEED EPOCHS
+    "$bin_dir/vitrine-trainer" train --data "$data" --config "models/configs/$1.toml" --out "$models" \
+        --set training.seed="$2" --set training.epochs="$3" 2>"$home/train.log" || { cat "$home/train.log"; exit 1; }
+}
+if [ "$drill" = articles ]; then
+    # Its item tower reads attributes, so new articles have vectors.
+    train demo 1 1
+else
+    # Two versions of one model, from two seeds.
+    for seed in 1 2; do train retrieval $seed 2; done
+    mapfile -t versions < <(ls "$models/retrieval")
+fi
 
 as_postgres() { if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi; }
 database=sqlite:$home/vitrine.sqlite
@@ -53,6 +60,16 @@ if [ "$drill" = attack ]; then limit_files() { ulimit -n 256; }; else limit_file
 server=$!
 for _ in $(seq 300); do curl -fs "http://127.0.0.1:$port/readyz" >/dev/null && break; sleep 0.2; done
 kill -0 "$server" && curl -fs "http://127.0.0.1:$port/readyz" >/dev/null || { cat "$home/server.log"; exit 1; }
+
+if [ "$drill" = articles ]; then
+    "$bin_dir/vitrine-server" serve --models "$models" --listen 127.0.0.1:$((port + 3)) \
+        --admin-listen 127.0.0.1:$((port + 4)) 2>"$home/replica.log" &
+    replica=$!
+    for _ in $(seq 300); do curl -fs "http://127.0.0.1:$((port + 3))/readyz" >/dev/null && break; sleep 0.2; done
+    python3 scripts/articles.py --url "http://127.0.0.1:$port" --admin "http://127.0.0.1:$admin" \
+        --replica "http://127.0.0.1:$((port + 3))" --key "$VITRINE__ADMIN__KEY" --customers "$data/customers.csv" --new 50000
+    exit
+fi
 
 load() { "$bin_dir/examples/load" --url "http://127.0.0.1:$port/v1/recommendations" --customers "$data/customers.csv" "$@"; }
 admin() { # METHOD PATH [BODY]: status and the problem's detail

@@ -4,6 +4,8 @@ use crate::domain::{IdTable, Timestamp};
 
 /// Code of an empty cell in a [`Values::Category`] column.
 pub const MISSING: u32 = u32::MAX;
+/// An empty cell in a [`Values::Integer`] column.
+pub const NO_INTEGER: i64 = i64::MIN;
 
 /// A shop's data. Purchases are sorted by time, ties in file order; every `customer` and `article`
 /// in them is a row of the entity tables.
@@ -61,6 +63,8 @@ pub enum Values {
     Category { codes: Vec<u32>, dictionary: IdTable },
     /// Not a number where missing.
     Number(Vec<f32>),
+    /// Whole numbers of which some are too large for an f32; [`NO_INTEGER`] where missing.
+    Integer(Vec<i64>),
     /// Any number of values a row: `codes[offsets[row]..offsets[row + 1]]`; `offsets` has one entry more than rows.
     Tags { offsets: Vec<u32>, codes: Vec<u32>, dictionary: IdTable },
 }
@@ -134,6 +138,15 @@ impl Values {
     pub fn number(&self, row: usize) -> Option<f32> {
         match self {
             Self::Number(values) if !values[row].is_nan() => Some(values[row]),
+            Self::Integer(_) => self.integer(row).map(|integer| integer as f32),
+            _ => None,
+        }
+    }
+
+    /// The exact number of a row; `None` where missing or not a column of integers.
+    pub fn integer(&self, row: usize) -> Option<i64> {
+        match self {
+            Self::Integer(values) => Some(values[row]).filter(|&integer| integer != NO_INTEGER),
             _ => None,
         }
     }

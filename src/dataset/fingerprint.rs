@@ -72,6 +72,11 @@ fn write_column(out: &mut impl Write, column: &Column) -> io::Result<()> {
             out.write_all(b"n")?;
             write_numbers(out, values.iter().map(|&value| bits(value)))
         }
+        Values::Integer(values) => {
+            out.write_all(b"i")?;
+            write_length(out, values.len())?;
+            values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))
+        }
         Values::Category { codes, dictionary } => {
             out.write_all(b"c")?;
             write_codes(out, codes, |code| dictionary.get(code))

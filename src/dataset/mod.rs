@@ -15,7 +15,7 @@ mod negatives;
 mod split;
 mod ties;
 
-pub use data::{Column, Dataset, Entities, MISSING, Purchases, TimeUnit, Values, Vectors};
+pub use data::{Column, Dataset, Entities, MISSING, NO_INTEGER, Purchases, TimeUnit, Values, Vectors};
 pub use histories::Histories;
 #[cfg(feature = "server")]
 pub(crate) use histories::article_ranks;

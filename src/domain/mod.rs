@@ -2,10 +2,14 @@
 //! ("parse at the edge"), so inside the system nothing is checked twice. Knows no I/O.
 
 mod ids;
+mod kind;
+mod number;
 mod table;
 mod time;
 
 pub use ids::{ArticleId, CustomerId, InvalidId};
+pub use kind::AttributeKind;
+pub use number::Number;
 pub use table::IdTable;
 pub use time::{InvalidTime, Timestamp};
 

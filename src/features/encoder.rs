@@ -6,6 +6,9 @@ use super::{
 use crate::domain::{IdTable, Timestamp};
 use std::{f32::consts::TAU, sync::Arc};
 
+/// No number is further from the mean of training, in standard deviations: none of a million values of training can be.
+const MOST_DEVIATIONS: f32 = 1_000.0;
+
 /// A customer at the moment of a query.
 #[derive(Clone, Copy)]
 pub struct CustomerView<'a> {
@@ -286,7 +289,9 @@ impl Plan {
                 Step::Number { at, mean, std, range, column } => {
                     let value = attributes.number(column).filter(|value| value.is_finite());
                     let value = value.map(|value| range.map_or(value, |(least, most)| value.clamp(least, most)));
-                    numbers[*at] = value.map_or(0.0, |value| (value - mean) / std);
+                    // A bundle of before ranges were kept must not meet numbers that no tower can take.
+                    let scaled = value.map_or(0.0, |value| (value - mean) / std);
+                    numbers[*at] = scaled.clamp(-MOST_DEVIATIONS, MOST_DEVIATIONS);
                 }
                 Step::Vector { at, dim, column } => {
                     if let Some(vector) = attributes.vector(column).filter(|vector| vector.len() == *dim) {

@@ -161,7 +161,7 @@ impl<'a> Fit<'a> {
         let multi_hot = matches!(spec.encoding, EncodingSpec::MultiHot { .. });
         let mut counts = vec![0u64; 0];
         let dictionary = match &self.column(spec)?.values {
-            Values::Number(_) => return Err(wrong("numbers", "`number`")),
+            Values::Number(_) | Values::Integer(_) => return Err(wrong("numbers", "`number`")),
             Values::Tags { .. } if !multi_hot => return Err(wrong("sets of values", "`multi-hot`")),
             Values::Tags { offsets, codes, dictionary } => {
                 counts.resize(dictionary.len(), 0);

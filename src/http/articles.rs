@@ -8,8 +8,8 @@ use super::{
     recommendations::ListParams,
 };
 use crate::{
-    domain::ArticleId,
-    recommend::Attributes,
+    domain::{ArticleId, Number},
+    recommend::{Attributes, Column},
     serving::{CallSubject, IMAGE_URL, PRICE},
 };
 use axum::{Extension, extract::State, response::Response};
@@ -29,7 +29,8 @@ struct Article<'a> {
     /// Articles that are not available are never recommended.
     available: bool,
     /// In the shop's currency.
-    price: Option<f32>,
+    #[schema(value_type = Option<f64>)]
+    price: Option<Number>,
     image_url: Option<&'a str>,
     /// Under the shop's own names; missing ones are left out.
     #[schema(value_type = Object, example = json!({"prod_name": "Jade HW Skinny", "colour_group_name": "Black"}))]
@@ -52,15 +53,14 @@ async fn get_article(State(app): State<App>, PathVariable(id): PathVariable<Arti
     let row = catalogue
         .row(id.as_str())
         .ok_or_else(|| ApiError::new(ErrorCode::UnknownArticle, format!("the catalogue has no article `{id}`")))?;
-    let value = |name| catalogue.attribute(name).map(|column| &catalogue.column(column).values);
-    let others = |(_, column): &(usize, &crate::dataset::Column)| column.name != PRICE && column.name != IMAGE_URL;
-    let columns: Vec<usize> =
-        catalogue.entities().columns.iter().enumerate().filter(others).map(|(at, _)| at).collect();
+    let column = |name| catalogue.attribute(name).map(|at| catalogue.column(at));
+    let others = |(_, column): &(usize, &Column)| column.name != PRICE && column.name != IMAGE_URL;
+    let columns: Vec<usize> = catalogue.columns().enumerate().filter(others).map(|(at, _)| at).collect();
     json(&Article {
         article_id: catalogue.id(row),
         available: catalogue.available().contains(row),
-        price: value(PRICE).and_then(|values| values.number(row as usize)),
-        image_url: value(IMAGE_URL).and_then(|values| values.category(row as usize)),
+        price: column(PRICE).and_then(|column| column.number(row)),
+        image_url: column(IMAGE_URL).and_then(|column| column.text(row)),
         attributes: catalogue.attributes(row, &columns),
     })
 }

@@ -23,6 +23,7 @@ pub enum ErrorCode {
     InvalidJson,
     InvalidRequest,
     InvalidFilter,
+    InvalidArticle,
     UnknownAttribute,
     Unauthorized,
     NotFound,
@@ -85,6 +86,7 @@ impl ErrorCode {
             Self::InvalidJson => (S::BAD_REQUEST, "Invalid JSON", "invalid_json"),
             Self::InvalidRequest => (S::BAD_REQUEST, "Invalid request", "invalid_request"),
             Self::InvalidFilter => (S::BAD_REQUEST, "Invalid filter", "invalid_filter"),
+            Self::InvalidArticle => (S::UNPROCESSABLE_ENTITY, "Invalid article", "invalid_article"),
             Self::UnknownAttribute => (S::BAD_REQUEST, "Unknown attribute", "unknown_attribute"),
             Self::Unauthorized => (S::UNAUTHORIZED, "Unauthorized", "unauthorized"),
             Self::NotFound => (S::NOT_FOUND, "Not found", "not_found"),
@@ -170,6 +172,7 @@ impl From<StoreError> for ApiError {
                 ..Self::new(ErrorCode::DatabaseUnavailable, "the database is not available; try again")
             },
             StoreError::Refused(_) | StoreError::Conflict(_) => Self::invalid(error.to_string()),
+            StoreError::BadArticle(_) => Self::new(ErrorCode::InvalidArticle, error.to_string()),
             StoreError::NotFound(_) => Self::new(ErrorCode::NoPreviousVersion, error.to_string()),
             StoreError::NotMigrated { .. } | StoreError::Fault(_) => Self::internal(error.to_string()),
         }

@@ -152,13 +152,13 @@ fn attribute(column: &Column, rows: &[u32]) -> Attribute {
     let filled = |row: usize| match &column.values {
         values @ Values::Category { .. } => values.category(row).is_some(),
         values @ Values::Tags { .. } => values.tags(row).next().is_some(),
-        values @ Values::Number(_) => values.number(row).is_some(),
+        values @ (Values::Number(_) | Values::Integer(_)) => values.number(row).is_some(),
     };
     let coverage = sample().filter(|&row| filled(row)).count() as f64 / sample().count().max(1) as f64;
     let kind = match &column.values {
         Values::Category { dictionary, .. } => AttributeKind::Category(dictionary.len()),
         Values::Tags { dictionary, .. } => AttributeKind::Tags(dictionary.len()),
-        Values::Number(_) => AttributeKind::Number,
+        Values::Number(_) | Values::Integer(_) => AttributeKind::Number,
     };
     Attribute { name: column.name.clone(), kind, coverage }
 }

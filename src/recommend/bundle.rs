@@ -4,7 +4,7 @@ use super::{Model, ModelError};
 use crate::{
     bundle::{Bundle, Ranking, Towers},
     counters::PersonalFrequency,
-    features::{ArticleView, CustomerView, Encoding, EntityRow, Feature, Slot, source},
+    features::{ArticleView, CustomerView, Encoding, Feature, Slot, source},
     retrieval::{Index, Plan, Query},
 };
 
@@ -100,7 +100,7 @@ impl Model for Bundle {
         query.embed(&indices, &numbers, 1, vector).map_err(|error| ModelError(error.to_string()))
     }
 
-    fn embed_articles(&self, articles: &[EntityRow<'_>]) -> Result<Vec<f32>, ModelError> {
+    fn embed_articles(&self, articles: &[ArticleView<'_>]) -> Result<Vec<f32>, ModelError> {
         let Some(Towers { item, .. }) = self.towers() else { return Ok(Vec::new()) };
         // The row of ids never seen stands for no article in particular.
         if self.manifest().schema.item.features.iter().all(|feature| feature.source == source::ARTICLE_ID) {
@@ -110,10 +110,9 @@ impl Model for Bundle {
         let mut indices = vec![0; index_width * articles.len()];
         let mut numbers = vec![0.0; number_width * articles.len()];
         for (i, article) in articles.iter().enumerate() {
-            let view = ArticleView { id: Some(article.entities.ids.get(article.row as u32)), attributes: article };
             let (index_row, number_row) = (i * index_width, i * number_width);
             let indices = &mut indices[index_row..index_row + index_width];
-            self.encoder().encode_item(&view, indices, &mut numbers[number_row..number_row + number_width]);
+            self.encoder().encode_item(article, indices, &mut numbers[number_row..number_row + number_width]);
         }
         let mut vectors = Vec::new();
         let embedded = item.embed(&indices, &numbers, articles.len(), &mut vectors);

@@ -1,8 +1,11 @@
 //! Simple attribute filters: `{"index_group_name": "Ladieswear", "colour_group_name": ["Black", "White"],
 //! "price": {"min": 5, "max": 20}}`. All conditions must hold; a list means any of its values.
 
-use super::Catalogue;
-use crate::{dataset::Values, retrieval::ItemSet};
+use super::{Catalogue, Column};
+use crate::{
+    domain::{AttributeKind, Number},
+    retrieval::ItemSet,
+};
 use serde_json::Value;
 use std::{collections::BTreeMap, fmt::Write};
 
@@ -18,7 +21,7 @@ enum Condition {
     /// Sorted texts, numbers as they are written in JSON.
     AnyOf(Vec<String>),
     /// Both ends included.
-    Range { min: f32, max: f32 },
+    Range { min: Option<Number>, max: Option<Number> },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -76,19 +79,46 @@ impl Filter {
         &self.key
     }
 
-    /// Narrows `rows` (of the catalogue) to those that meet every condition.
+    /// The filter for the columns of a catalogue.
     ///
     /// # Errors
     /// When the catalogue lacks an attribute, or a range is asked of one that holds no numbers.
-    pub fn narrow(&self, catalogue: &Catalogue, rows: &mut ItemSet) -> Result<(), FilterError> {
-        for (name, condition) in &self.conditions {
-            let attribute = find_attribute(catalogue, name)?;
-            let matching = condition
-                .matching(&catalogue.column(attribute).values, catalogue.len())
+    pub fn on<'a>(&self, catalogue: &'a Catalogue) -> Result<Conditions<'a>, FilterError> {
+        let condition = |(name, condition): &(String, Condition)| -> Result<_, FilterError> {
+            let column = catalogue.column(find_attribute(catalogue, name)?);
+            let wanted = condition
+                .wanted(column)
                 .map_err(|problem| FilterError::Invalid { attribute: name.clone(), problem })?;
-            rows.intersect(&matching);
-        }
-        Ok(())
+            Ok((column, wanted))
+        };
+        self.conditions.iter().map(condition).collect::<Result<_, _>>().map(Conditions)
+    }
+}
+
+/// A filter for the columns of one catalogue.
+pub struct Conditions<'a>(Vec<(&'a Column, Wanted)>);
+
+/// What a condition wants of a column.
+enum Wanted {
+    /// By code of the column's texts.
+    Texts(ItemSet),
+    Numbers(Vec<Number>),
+    Range {
+        min: Option<Number>,
+        max: Option<Number>,
+    },
+}
+
+impl Conditions<'_> {
+    /// Whether the article of a row meets every condition.
+    pub fn hold(&self, row: u32) -> bool {
+        self.0.iter().all(|(column, wanted)| match wanted {
+            Wanted::Texts(codes) => column.any_code(row, |code| codes.contains(code)),
+            Wanted::Numbers(numbers) => column.number(row).is_some_and(|number| numbers.contains(&number)),
+            Wanted::Range { min, max } => column
+                .number(row)
+                .is_some_and(|number| min.is_none_or(|min| min <= number) && max.is_none_or(|max| number <= max)),
+        })
     }
 }
 
@@ -104,35 +134,20 @@ pub fn find_attribute(catalogue: &Catalogue, name: &str) -> Result<usize, Filter
 }
 
 impl Condition {
-    fn matching(&self, values: &Values, rows: usize) -> Result<ItemSet, String> {
-        let mut set = ItemSet::empty(rows);
-        match (self, values) {
-            (Self::AnyOf(texts), Values::Category { codes, dictionary }) => {
-                let wanted: Vec<u32> = texts.iter().filter_map(|text| dictionary.find(text)).collect();
-                collect(&mut set, codes.iter().map(|code| wanted.contains(code)));
+    fn wanted(&self, column: &Column) -> Result<Wanted, String> {
+        Ok(match (self, column.kind()) {
+            (Self::AnyOf(texts), AttributeKind::Number) => {
+                let numbers = texts.iter().map(|text| Number::parse(text)).collect::<Option<_>>();
+                Wanted::Numbers(numbers.ok_or("it holds numbers; give a number or {\"min\": …, \"max\": …}")?)
             }
-            (Self::AnyOf(texts), Values::Tags { offsets, codes, dictionary }) => {
-                let wanted: Vec<u32> = texts.iter().filter_map(|text| dictionary.find(text)).collect();
-                let tags = |pair: &[u32]| codes[pair[0] as usize..pair[1] as usize].iter().any(|c| wanted.contains(c));
-                collect(&mut set, offsets.windows(2).map(tags));
+            (Self::AnyOf(texts), AttributeKind::Text | AttributeKind::Texts) => {
+                let mut codes = ItemSet::empty(column.codes());
+                texts.iter().filter_map(|text| column.code(text)).for_each(|code| codes.insert(code));
+                Wanted::Texts(codes)
             }
-            (Self::AnyOf(texts), Values::Number(numbers)) => {
-                let wanted = texts.iter().map(|text| text.parse::<f32>()).collect::<Result<Vec<_>, _>>();
-                let wanted = wanted.map_err(|_| "it holds numbers; give a number or {\"min\": …, \"max\": …}")?;
-                collect(&mut set, numbers.iter().map(|number| wanted.contains(number)));
-            }
-            (&Self::Range { min, max }, Values::Number(numbers)) => {
-                collect(&mut set, numbers.iter().map(|&number| (min..=max).contains(&number)));
-            }
+            (&Self::Range { min, max }, AttributeKind::Number) => Wanted::Range { min, max },
             (Self::Range { .. }, _) => return Err("it holds texts, which have no min and max; give values".into()),
-        }
-        Ok(set)
-    }
-}
-
-fn collect(set: &mut ItemSet, matches: impl Iterator<Item = bool>) {
-    for (row, _) in matches.enumerate().filter(|(_, matches)| *matches) {
-        set.insert(row as u32);
+        })
     }
 }
 
@@ -146,20 +161,21 @@ fn scalar(value: &Value) -> Option<String> {
 }
 
 fn parse_range(range: &serde_json::Map<String, Value>) -> Result<Condition, String> {
-    let (mut min, mut max) = (f32::NEG_INFINITY, f32::INFINITY);
+    let (mut min, mut max) = (None, None);
     for (key, value) in range {
-        let number = value.as_f64().map(|n| n as f32).filter(|n| n.is_finite());
-        let number = number.ok_or_else(|| format!("`{key}` must be a number"))?;
+        // By its digits: whole numbers are exact to 64 bits.
+        let number = value.as_number().and_then(|number| Number::parse(&number.to_string()));
+        let number = number.ok_or_else(|| format!("`{key}` must be a number of at most 64 bits"))?;
         match key.as_str() {
-            "min" => min = number,
-            "max" => max = number,
+            "min" => min = Some(number),
+            "max" => max = Some(number),
             _ => return Err(format!("a range has `min` and `max`, not `{key}`")),
         }
     }
-    match range.is_empty() {
-        true => Err("a range needs `min`, `max` or both".into()),
-        false if min > max => Err(format!("`min` {min} is above `max` {max}")),
-        false => Ok(Condition::Range { min, max }),
+    match (min, max) {
+        (None, None) => Err("a range needs `min`, `max` or both".into()),
+        (Some(min), Some(max)) if min > max => Err(format!("`min` {min} is above `max` {max}")),
+        _ => Ok(Condition::Range { min, max }),
     }
 }
 
@@ -171,16 +187,31 @@ mod tests {
     fn catalogue() -> Catalogue {
         let mut builder = CatalogueBuilder::default();
         let tags = ["a".to_owned(), "b".to_owned()];
-        builder.push("1", true, [("colour", Cell::Text("Black")), ("price", Cell::Number(5.0))]);
-        builder.push("2", true, [("colour", Cell::Text("White")), ("price", Cell::Number(20.0))]);
-        builder.push("3", true, [("tags", Cell::Tags(&tags)), ("price", Cell::Number(20.01))]);
+        let number = |text| Cell::Number(Number::parse(text).unwrap());
+        builder.push(
+            "1",
+            true,
+            [("colour", Cell::Text("Black")), ("price", number("5")), ("ean", number("4006381333931"))],
+        );
+        builder.push(
+            "2",
+            true,
+            [("colour", Cell::Text("White")), ("price", number("20")), ("ean", number("4006381333932"))],
+        );
+        builder.push(
+            "3",
+            true,
+            [("tags", Cell::Texts(&tags)), ("price", number("20.01")), ("ean", number("9007199254740993"))],
+        );
         builder.finish(1)
     }
 
     fn rows(json: &str) -> Result<Vec<u32>, FilterError> {
         let catalogue = catalogue();
         let mut rows = ItemSet::full(catalogue.len());
-        Filter::parse(&serde_json::from_str(json).unwrap())?.narrow(&catalogue, &mut rows)?;
+        let filter = Filter::parse(&serde_json::from_str(json).unwrap())?;
+        let conditions = filter.on(&catalogue)?;
+        rows.retain(|row| conditions.hold(row));
         Ok(rows.iter().collect())
     }
 
@@ -195,12 +226,23 @@ mod tests {
         assert_eq!(rows(r#"{"price": 20}"#).unwrap(), [1]);
         assert_eq!(rows(r#"{"price": "20.0"}"#).unwrap(), [1]);
         assert_eq!(rows(r#"{"tags": "b"}"#).unwrap(), [2]);
+        assert_eq!(rows(r#"{"price": {"min": 20, "max": 20.005}}"#).unwrap(), [1]);
+    }
+
+    #[test]
+    fn whole_numbers_are_compared_exactly() {
+        assert_eq!(rows(r#"{"ean": 4006381333931}"#).unwrap(), [0]);
+        assert_eq!(rows(r#"{"ean": "4006381333932"}"#).unwrap(), [1]);
+        assert_eq!(rows(r#"{"ean": 9007199254740992}"#).unwrap(), [0; 0]);
+        assert_eq!(rows(r#"{"ean": [9007199254740993, 1]}"#).unwrap(), [2]);
+        assert_eq!(rows(r#"{"ean": {"min": 4006381333932, "max": 9007199254740992}}"#).unwrap(), [1]);
+        assert!(rows(r#"{"ean": {"min": 1e300}}"#).is_err());
     }
 
     #[test]
     fn bad_filters_are_named() {
         let message = |json| rows(json).unwrap_err().to_string();
-        assert!(message(r#"{"color": "Black"}"#).contains("`color`; it has: colour, price, tags"));
+        assert!(message(r#"{"color": "Black"}"#).contains("`color`; it has: colour, ean, price, tags"));
         assert!(message(r#"{"colour": {"min": 1}}"#).contains("no min and max"));
         assert!(message(r#"{"price": {"min": 9, "max": 1}}"#).contains("above"));
         assert!(message(r#"{"price": {"minimum": 9}}"#).contains("`minimum`"));

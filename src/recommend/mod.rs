@@ -5,7 +5,7 @@
 //! plan ── who asks decides the query: the customer's vector, an article's vector, the customer's own articles by
 //!   │     how often they were bought, or none (popularity)
 //!   └ eligible ── available ∧ filter ∧ not excluded, as bitmaps over catalogue rows and index items
-//!       └ retrieve ── the index for the bundle's items, an exact scan for articles newer than the bundle;
+//!       └ retrieve ── the bundle's index for its items, a small one of their own for articles newer than the bundle;
 //!         or generate ── item by item, each continuing the history and the items before it
 //!           └ select ── `max_per`, then fill by popularity until k articles stand, if k are eligible
 //! ```
@@ -17,18 +17,22 @@
 mod bundle;
 mod catalogue;
 mod context;
+mod eligible;
 mod filter;
 mod filter_cache;
+mod fresh;
 mod generate;
 mod model;
 mod own;
 mod pipeline;
+mod popularity;
 mod request;
 mod select;
 mod snapshot;
 
-pub use catalogue::{Attributes, Catalogue, CatalogueBuilder, Cell};
-pub use filter::{Filter, FilterError, find_attribute};
+pub use catalogue::{Attributes, Catalogue, CatalogueBuilder, CatalogueRow, Cell, Change, Column, Group, LeftOut};
+pub use eligible::Eligible;
+pub use filter::{Conditions, Filter, FilterError, find_attribute};
 pub use generate::{Generation, Sampling};
 pub use model::{Model, ModelError};
 pub use pipeline::{Plan, plan, recommend};
@@ -36,7 +40,7 @@ pub use request::{
     Answer, Counts, Customer, Exclude, Fallback, Ranked, Reason, RecommendError, Request, Source, Strategy, Subject,
     Warning,
 };
-pub use snapshot::{Eligible, Snapshot};
+pub use snapshot::Snapshot;
 
 #[cfg(test)]
 mod tests;

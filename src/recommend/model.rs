@@ -2,7 +2,7 @@
 
 use crate::{
     counters::PersonalFrequency,
-    features::{CustomerView, EntityRow},
+    features::{ArticleView, CustomerView},
     retrieval::{Index, Query},
 };
 
@@ -53,7 +53,7 @@ pub trait Model: Send + Sync {
     ///
     /// # Errors
     /// When the tower fails.
-    fn embed_articles(&self, articles: &[EntityRow<'_>]) -> Result<Vec<f32>, ModelError>;
+    fn embed_articles(&self, articles: &[ArticleView<'_>]) -> Result<Vec<f32>, ModelError>;
 }
 
 /// A tower failed on input that the schema allows: the bundle is at fault.

@@ -235,10 +235,7 @@ fn without_excluded<'a>(
     }
     let mut rest = Eligible::clone(eligible);
     for row in excluded {
-        rest.rows.remove(row);
-        if let Some(item) = snapshot.item_of_row(row) {
-            rest.items.remove(item);
-        }
+        snapshot.exclude(&mut rest, row);
     }
     Cow::Owned(rest)
 }
@@ -264,7 +261,6 @@ fn retrieve(
     eligible: &Eligible,
     picks: &mut Picks<'_>,
 ) -> Result<(usize, Option<&'static str>), RecommendError> {
-    let fresh = nearest_fresh(snapshot, vector, eligible);
     let index = index(&**snapshot.model())?;
     let everything = eligible.items.count() == index.len();
     let allowed = (!everything).then_some(&eligible.items);
@@ -273,7 +269,8 @@ fn retrieve(
     let mut round = 1;
     loop {
         let hits = index.search(&query)?;
-        let exhausted = hits.len() < query.k;
+        let fresh = snapshot.nearest_fresh(vector, query.k, eligible)?;
+        let exhausted = hits.len() < query.k && fresh.len() < query.k;
         let indexed = hits.iter().filter_map(|hit| Some((hit.score, snapshot.row_of_item(hit.item)?)));
         let found = merge(indexed, &fresh, query.k);
         let count = found.len();
@@ -281,17 +278,9 @@ fn retrieve(
         if picks.is_full() || exhausted || !picks.has_quotas() || round == ROUNDS {
             return Ok((count, Some(plan)));
         }
-        query.k = (query.k * 4).min(index.len());
+        query.k *= 4;
         round += 1;
     }
-}
-
-/// The eligible articles newer than the model by falling score, ties by row.
-fn nearest_fresh(snapshot: &Snapshot, vector: &[f32], eligible: &Eligible) -> Vec<(f32, u32)> {
-    let allowed = snapshot.fresh().filter(|&(row, _)| eligible.rows.contains(row));
-    let mut found: Vec<(f32, u32)> = allowed.map(|(row, article)| (dot(vector, article), row)).collect();
-    found.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-    found
 }
 
 /// The best `k` of two lists in order of falling score; the first list wins ties.

@@ -1,18 +1,15 @@
 //! Picking articles in order until k stand, under `max_per`.
 
-use super::{Ranked, RecommendError, Snapshot, Source, filter::find_attribute};
-use crate::{
-    dataset::{MISSING, Values},
-    retrieval::ItemSet,
-};
+use super::{Column, Group, Ranked, RecommendError, Snapshot, Source, filter::find_attribute};
+use crate::{domain::AttributeKind, retrieval::ItemSet};
 use hashbrown::{HashMap, HashSet};
 
 /// How many articles may share a value of one attribute. Articles without a value are not limited.
 #[derive(Clone)]
 struct Quota<'a> {
-    values: &'a Values,
+    column: &'a Column,
     limit: usize,
-    used: HashMap<u32, usize>,
+    used: HashMap<Group, usize>,
 }
 
 /// The articles picked so far.
@@ -31,11 +28,11 @@ impl<'a> Picks<'a> {
         let mut quotas = Vec::with_capacity(max_per.len());
         for (name, limit) in max_per {
             let catalogue = snapshot.catalogue();
-            let values = &catalogue.column(find_attribute(catalogue, name)?).values;
-            if matches!(values, Values::Tags { .. }) {
+            let column = catalogue.column(find_attribute(catalogue, name)?);
+            if column.kind() == AttributeKind::Texts {
                 return Err(RecommendError::MaxPerTags(name.clone()));
             }
-            quotas.push(Quota { values, limit: *limit, used: HashMap::new() });
+            quotas.push(Quota { column, limit: *limit, used: HashMap::new() });
         }
         Ok(Self { k, quotas, picked: HashSet::with_capacity(k), items: Vec::with_capacity(k) })
     }
@@ -97,19 +94,12 @@ impl<'a> Picks<'a> {
 }
 
 impl Quota<'_> {
-    fn key(&self, row: u32) -> Option<u32> {
-        match self.values {
-            Values::Category { codes, .. } => Some(codes[row as usize]).filter(|&code| code != MISSING),
-            values => values.number(row as usize).map(f32::to_bits),
-        }
-    }
-
     fn admits(&self, row: u32) -> bool {
-        self.key(row).is_none_or(|key| self.used.get(&key).is_none_or(|&used| used < self.limit))
+        self.column.group(row).is_none_or(|key| self.used.get(&key).is_none_or(|&used| used < self.limit))
     }
 
     fn take(&mut self, row: u32) {
-        if let Some(key) = self.key(row) {
+        if let Some(key) = self.column.group(row) {
             *self.used.entry(key).or_default() += 1;
         }
     }

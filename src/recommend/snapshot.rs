@@ -1,10 +1,12 @@
 //! A model and a catalogue joined: everything one request reads.
 
-use super::{Catalogue, Filter, FilterError, Model, ModelError, filter_cache::FilterCache};
-use crate::{
-    features::EntityRow,
-    retrieval::{Index, ItemSet},
+use super::{
+    Catalogue, Change, Eligible, Filter, FilterError, Model, ModelError,
+    filter_cache::FilterCache,
+    fresh::{Fresh, Segment},
+    popularity::Popularity,
 };
+use crate::retrieval::{ItemSet, QueryError};
 use std::sync::Arc;
 
 /// A model joined with a state of the catalogue. Immutable but for a cache of filter results.
@@ -18,95 +20,85 @@ pub struct Snapshot {
 }
 
 /// What follows from the model and the articles, whatever is available.
+#[derive(Clone)]
 struct Join {
-    /// Catalogue row of each item; [`NONE`] for items no longer in the catalogue.
+    /// Catalogue row of each item; [`NONE`] for items that never were in the catalogue.
     rows: Vec<u32>,
     /// Item of each catalogue row; [`NONE`] for articles newer than the model.
     items: Vec<u32>,
     fresh: Fresh,
 }
 
-/// How well the catalogue's rows sell: as the shop counts it, or else as the model's training window does.
-struct Popularity {
-    /// By row; empty where the catalogue has them.
-    sales: Vec<f32>,
-    /// All rows, the best seller first.
-    order: Vec<u32>,
-    /// The place of each row in `order`.
-    rank: Vec<u32>,
-}
-
-/// Articles newer than the model, embedded by its item tower.
-#[derive(Default)]
-struct Fresh {
-    /// Rising.
-    rows: Vec<u32>,
-    vectors: Vec<f32>,
-}
-
-/// A set of articles, as catalogue rows and as items of the model.
-#[derive(Debug, Clone)]
-pub struct Eligible {
-    pub rows: ItemSet,
-    pub items: ItemSet,
-}
-
-const NONE: u32 = u32::MAX;
+/// No row, no item.
+pub(super) const NONE: u32 = u32::MAX;
 /// Bytes of filter results remembered where nothing else is said: some 1,000 at 100,000 articles.
 const FILTER_BYTES: usize = 32 << 20;
 
 impl Snapshot {
     /// # Errors
-    /// When the model cannot embed the articles it was not trained with.
+    /// When memory for the articles that the model was not trained with cannot be had.
     pub fn new(model: Arc<dyn Model>, catalogue: Arc<Catalogue>) -> Result<Self, ModelError> {
-        let mut rows = vec![NONE; model.items()];
-        let mut items = vec![NONE; catalogue.len()];
-        let mut fresh = Fresh::default();
-        for (row, id) in catalogue.entities().ids.iter().enumerate() {
-            match model.item(id) {
-                Some(item) => {
-                    items[row] = item;
-                    rows[item as usize] = row as u32;
-                }
-                None => fresh.rows.push(row as u32),
-            }
-        }
-        let entities = catalogue.entities();
-        let articles: Vec<_> = fresh.rows.iter().map(|&row| EntityRow { entities, row: row as usize }).collect();
-        fresh.vectors = model.embed_articles(&articles)?;
-        let join = Join { rows, items, fresh };
+        let mut join = Join { rows: vec![NONE; model.items()], items: Vec::new(), fresh: Fresh::default() };
+        join.extend(&*model, &catalogue);
+        let fresh: Vec<u32> = catalogue.present().iter().filter(|&row| join.items[row as usize] == NONE).collect();
+        join.fresh = Fresh::of(&*model, &catalogue, &fresh)?;
         let popularity = Popularity::of(&*model, &catalogue, &join.items);
-        Ok(Self::of(model, catalogue, Arc::new(join), Arc::new(popularity), FILTER_BYTES))
+        let filtered = FilterCache::new(FILTER_BYTES);
+        let available = Arc::new(join.eligible(catalogue.available().clone()));
+        Ok(Self { model, catalogue, join: Arc::new(join), popularity: Arc::new(popularity), available, filtered })
     }
 
-    /// Remembers so many bytes of filter results instead.
+    /// Remembers results of filters in so many bytes.
     #[must_use]
     pub fn with_filter_bytes(self, bytes: usize) -> Self {
         Self { filtered: FilterCache::new(bytes), ..self }
     }
 
-    fn of(
-        model: Arc<dyn Model>,
-        catalogue: Arc<Catalogue>,
-        join: Arc<Join>,
-        popularity: Arc<Popularity>,
-        filter_bytes: usize,
-    ) -> Self {
-        let available = Arc::new(join.eligible(catalogue.available().clone()));
-        Self { model, catalogue, join, popularity, available, filtered: FilterCache::new(filter_bytes) }
-    }
-
-    /// The same model over a catalogue of the same articles, with another availability or other sales; `None` if the
-    /// articles differ.
+    /// The same model over a catalogue of the same articles with other sales; `None` if the articles differ.
     pub fn over(&self, catalogue: Arc<Catalogue>) -> Option<Self> {
         if !catalogue.has_articles_of(&self.catalogue) {
             return None;
         }
-        let popularity = match catalogue.has_sales_of(&self.catalogue) {
+        let popularity = Arc::new(Popularity::of(&*self.model, &catalogue, &self.join.items));
+        let (model, join) = (self.model.clone(), self.join.clone());
+        let available = Arc::new(join.eligible(catalogue.available().clone()));
+        let filtered = FilterCache::new(self.filtered.capacity());
+        Some(Self { model, catalogue, join, popularity, available, filtered })
+    }
+
+    /// The same model over a catalogue that was made from this one's by these changes. Costs what the changes cost; what
+    /// filters came to is kept.
+    ///
+    /// # Errors
+    /// As [`Snapshot::new`].
+    pub fn after(&self, catalogue: Arc<Catalogue>, changes: &[Change]) -> Result<Self, ModelError> {
+        let old = &self.join;
+        let mut join = Join::clone(old);
+        join.extend(&*self.model, &catalogue);
+        let (mut changed, mut removed) = (Vec::new(), Vec::new());
+        for change in changes.iter().filter(|change| change.content && join.items[change.row as usize] == NONE) {
+            let to = if catalogue.present().contains(change.row) { &mut changed } else { &mut removed };
+            to.push(change.row);
+        }
+        changed.sort_unstable();
+        changed.dedup();
+        join.fresh = old.fresh.after(&*self.model, &catalogue, &changed, &removed)?;
+        let popularity = match catalogue.rows() == self.catalogue.rows() {
             true => self.popularity.clone(),
-            false => Arc::new(Popularity::of(&*self.model, &catalogue, &self.join.items)),
+            false => Arc::new(self.popularity.with_new_rows(&*self.model, &catalogue, &join.items)),
         };
-        Some(Self::of(self.model.clone(), catalogue, self.join.clone(), popularity, self.filtered.capacity()))
+        let is_available = |row: u32| catalogue.available().contains(row);
+        let available = Arc::new(join.eligible_after(old, &self.available, changes, is_available));
+        let filtered = FilterCache::new(self.filtered.capacity());
+        for (filter, eligible) in self.filtered.entries() {
+            // A filter that does not fit any more is told so when it is asked for.
+            if let Ok(conditions) = filter.on(&catalogue) {
+                let holds = |row: u32| is_available(row) && conditions.hold(row);
+                filtered.insert(&filter, Arc::new(join.eligible_after(old, &eligible, changes, holds)));
+            }
+        }
+        let (model, join) = (self.model.clone(), Arc::new(join));
+        Ok(Self { model, catalogue, join, popularity, available, filtered })
     }
 
     pub fn model(&self) -> &Arc<dyn Model> {
@@ -119,7 +111,12 @@ impl Snapshot {
 
     /// How many articles of the catalogue the model was not trained with.
     pub fn fresh_articles(&self) -> usize {
-        self.join.fresh.rows.len()
+        self.catalogue.present().iter().filter(|&row| self.item_of_row(row).is_none()).count()
+    }
+
+    /// How many of those it has a vector for: they are scanned with every query.
+    pub fn fresh_vectors(&self) -> usize {
+        self.join.fresh.len()
     }
 
     /// The available articles that pass the filter. Remembered: the next call with an equal filter is a look-up.
@@ -130,22 +127,23 @@ impl Snapshot {
         if filter.is_empty() {
             return Ok(self.available.clone());
         }
-        if let Some(known) = self.filtered.get(filter.key()) {
+        if let Some(known) = self.filtered.get(filter) {
             return Ok(known);
         }
+        let conditions = filter.on(&self.catalogue)?;
         let mut rows = self.catalogue.available().clone();
-        filter.narrow(&self.catalogue, &mut rows)?;
+        rows.retain(|row| conditions.hold(row));
         let eligible = Arc::new(self.join.eligible(rows));
-        self.filtered.insert(filter.key(), eligible.clone());
+        self.filtered.insert(filter, eligible.clone());
         Ok(eligible)
     }
 
     /// Whether [`Snapshot::eligible`] is a look-up for this filter.
     pub fn remembers(&self, filter: &Filter) -> bool {
-        filter.is_empty() || self.filtered.contains(filter.key())
+        filter.is_empty() || self.filtered.contains(filter)
     }
 
-    /// The catalogue row of an item; `None` when the catalogue no longer has it.
+    /// The catalogue row of an item; `None` when the catalogue does not have it.
     pub fn row_of_item(&self, item: u32) -> Option<u32> {
         Some(self.join.rows[item as usize]).filter(|&row| row != NONE)
     }
@@ -157,64 +155,107 @@ impl Snapshot {
 
     /// The vector of an article.
     pub fn vector(&self, row: u32) -> Option<&[f32]> {
-        if let Some(item) = self.item_of_row(row) {
-            return self.model.vector(item);
+        match self.item_of_row(row) {
+            Some(item) => self.model.vector(item),
+            None => self.join.fresh.vector(row),
         }
-        let at = self.join.fresh.rows.binary_search(&row).ok()?;
-        let dim = self.model.index().map_or(0, Index::dim);
-        self.join.fresh.vectors.get(at * dim..(at + 1) * dim)
     }
 
-    /// The articles newer than the model with their vectors.
-    pub(super) fn fresh(&self) -> impl Iterator<Item = (u32, &[f32])> {
-        let dim = self.model.index().map_or(1, Index::dim);
-        self.join.fresh.rows.iter().copied().zip(self.join.fresh.vectors.chunks_exact(dim))
+    /// The nearest `k` eligible articles newer than the model: by falling score, ties by row.
+    pub(super) fn nearest_fresh(
+        &self,
+        vector: &[f32],
+        k: usize,
+        eligible: &Eligible,
+    ) -> Result<Vec<(f32, u32)>, QueryError> {
+        self.join.fresh.nearest(vector, k, &eligible.fresh)
+    }
+
+    /// Takes an article out of a set.
+    pub(super) fn exclude(&self, eligible: &mut Eligible, row: u32) {
+        eligible.remove(row, self.item_of_row(row), &self.join.fresh);
     }
 
     /// How well the article sells.
     pub fn popularity(&self, row: u32) -> f32 {
-        self.catalogue.sales().unwrap_or(&self.popularity.sales)[row as usize]
+        self.popularity.of_row(&self.catalogue, row)
     }
 
-    /// All catalogue rows by falling popularity.
+    /// All catalogue rows by falling popularity, those of removed articles among them.
     pub(super) fn popular(&self) -> &[u32] {
-        &self.popularity.order
+        self.popularity.order()
     }
 
     /// Position of a row among [`Snapshot::popular`].
     pub(super) fn popularity_rank(&self, row: u32) -> u32 {
-        self.popularity.rank[row as usize]
-    }
-}
-
-impl Popularity {
-    /// `items`: the model's item of each row, or [`NONE`].
-    fn of(model: &dyn Model, catalogue: &Catalogue, items: &[u32]) -> Self {
-        let of_model = |&item: &u32| if item == NONE { 0.0 } else { model.popularity()[item as usize] };
-        let counted = catalogue.sales();
-        let own = if counted.is_some() { Vec::new() } else { items.iter().map(of_model).collect() };
-        let sales = counted.unwrap_or(&own);
-        let mut order: Vec<u32> = (0..catalogue.len() as u32).collect();
-        order.sort_by(|&a, &b| {
-            let by_sales = sales[b as usize].total_cmp(&sales[a as usize]);
-            by_sales.then_with(|| catalogue.id(a).cmp(catalogue.id(b)))
-        });
-        let mut rank = vec![0; order.len()];
-        for (place, &row) in order.iter().enumerate() {
-            rank[row as usize] = place as u32;
-        }
-        Self { sales: own, order, rank }
+        self.popularity.rank(row)
     }
 }
 
 impl Join {
+    /// Finds the items of rows that it does not know yet.
+    fn extend(&mut self, model: &dyn Model, catalogue: &Catalogue) {
+        for row in self.items.len() as u32..catalogue.rows() as u32 {
+            let item = model.item(catalogue.id(row));
+            if let Some(item) = item {
+                self.rows[item as usize] = row;
+            }
+            self.items.push(item.unwrap_or(NONE));
+        }
+    }
+
     fn eligible(&self, rows: ItemSet) -> Eligible {
         let mut items = ItemSet::empty(self.rows.len());
         for item in rows.iter().map(|row| self.items[row as usize]).filter(|&item| item != NONE) {
             items.insert(item);
         }
-        Eligible { rows, items }
+        let fresh = self.fresh.segments().iter().map(|segment| segment.eligible(&rows)).collect();
+        Eligible { rows, items, fresh }
     }
+
+    /// The set after changes: `holds` tells of each changed row whether it belongs there.
+    fn eligible_after(
+        &self,
+        old: &Self,
+        before: &Eligible,
+        changes: &[Change],
+        holds: impl Fn(u32) -> bool,
+    ) -> Eligible {
+        let (mut rows, mut items) = (before.rows.clone(), before.items.clone());
+        rows.grow(self.items.len());
+        for &Change { row, .. } in changes {
+            let item = self.items[row as usize];
+            if holds(row) {
+                rows.insert(row);
+                items.insert(item);
+            } else {
+                rows.remove(row);
+                items.remove(item);
+            }
+        }
+        let mut fresh = Vec::with_capacity(self.fresh.segments().len());
+        for (at, segment) in self.fresh.segments().iter().enumerate() {
+            fresh.push(match old.fresh.segments().get(at).filter(|old| segment.numbers_like(old)) {
+                Some(_) => update(segment, &before.fresh[at], changes, &rows),
+                None => segment.eligible(&rows),
+            });
+        }
+        Eligible { rows, items, fresh }
+    }
+}
+
+/// The eligible vectors of a segment after changes.
+fn update(segment: &Segment, before: &ItemSet, changes: &[Change], rows: &ItemSet) -> ItemSet {
+    let mut set = before.clone();
+    set.intersect(segment.live());
+    for &Change { row, .. } in changes {
+        match segment.position(row) {
+            Some(at) if rows.contains(row) && segment.live().contains(at) => set.insert(at),
+            Some(at) => set.remove(at),
+            None => {}
+        }
+    }
+    set
 }
 
 impl std::fmt::Debug for Snapshot {

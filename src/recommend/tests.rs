@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
-    domain::{ArticleId, CustomerId, IdTable, Timestamp, TopK},
-    features::{CustomerView, EntityRow, NoAttributes},
+    domain::{ArticleId, CustomerId, IdTable, Number, Timestamp, TopK},
+    features::{ArticleView, CustomerView, NoAttributes},
     retrieval::{Hit, Index, Query, QueryError},
 };
 use std::sync::Arc;
@@ -100,27 +100,39 @@ impl Model for Spiral {
         *vector = direction(own.or(last).unwrap_or(5)).to_vec();
         Ok(())
     }
-    fn embed_articles(&self, articles: &[EntityRow<'_>]) -> Result<Vec<f32>, ModelError> {
+    fn embed_articles(&self, articles: &[ArticleView<'_>]) -> Result<Vec<f32>, ModelError> {
+        if articles.iter().any(|article| article.attributes.text("bucket") == Some("broken")) {
+            return Err(ModelError("broken".to_owned()));
+        }
         Ok(articles.iter().flat_map(|_| direction(42)).collect())
     }
+}
+
+fn push(builder: &mut CatalogueBuilder, n: usize, available: bool) {
+    let (id, code) = (format!("a{n}"), (n / 2).to_string());
+    let bucket = match n {
+        0..2 => "one",
+        2..14 => "ten",
+        14..130 => "hundred",
+        _ => "many",
+    };
+    let price = Cell::Number(Number::Integer(n as i64));
+    builder.push(&id, available, [("bucket", Cell::Text(bucket)), ("code", Cell::Text(&code)), ("price", price)]);
+}
+
+/// The snapshot after changes of its catalogue.
+fn changed(snapshot: &Snapshot, version: i64, change: impl FnOnce(&mut CatalogueBuilder)) -> Snapshot {
+    let mut builder = CatalogueBuilder::of(snapshot.catalogue(), Default::default()).unwrap();
+    change(&mut builder);
+    let (catalogue, changes) = builder.finish_with(version, |_| 0.0);
+    snapshot.after(Arc::new(catalogue), &changes).unwrap()
 }
 
 /// Article `n` keeps `bucket` = the number of digits n has, `parity`, `code` = n / 2; every 10th is sold out.
 fn catalogue(extra: &[&str], lacking: &[usize]) -> Catalogue {
     let mut builder = CatalogueBuilder::default();
     for n in (0..ARTICLES).filter(|n| !lacking.contains(n)) {
-        let (id, code) = (format!("a{n}"), (n / 2).to_string());
-        let bucket = if n < 2 {
-            "one"
-        } else if n < 14 {
-            "ten"
-        } else if n < 130 {
-            "hundred"
-        } else {
-            "many"
-        };
-        let cells = [("bucket", Cell::Text(bucket)), ("code", Cell::Text(&code)), ("price", Cell::Number(n as f32))];
-        builder.push(&id, n % 10 != 0, cells);
+        push(&mut builder, n, n % 10 != 0);
     }
     for id in extra {
         builder.push(id, true, [("bucket", Cell::Text("new"))]);
@@ -317,19 +329,90 @@ fn popular_articles_come_by_falling_sales() {
 }
 
 #[test]
-fn availability_changes_without_joining_anew() {
-    let snapshot = snapshot();
-    let sold_out = snapshot.catalogue().with_availability(2, ["a77", "a78", "gone"].into_iter(), false);
-    let later = snapshot.over(Arc::new(sold_out)).unwrap();
-    let (id, none) = (CustomerId::parse("c77").unwrap(), Filter::default());
-    let asked = request(Subject::Customer(customer(Some(&id))), 3, &none);
-    assert_eq!(names(&snapshot, &answer(&snapshot, &asked))[0], "a77");
-    assert!(!names(&later, &answer(&later, &asked)).iter().any(|id| ["a77", "a78"].contains(id)));
-    assert_eq!(later.catalogue().version(), 2);
-    let back = Arc::new(later.catalogue().with_availability(3, ["a77", "a78"].into_iter(), true));
-    let back = later.over(back).unwrap();
-    assert_eq!(answer(&back, &asked), answer(&snapshot, &asked));
-    assert!(snapshot.over(Arc::new(catalogue(&[], &[]))).is_none());
+fn a_change_gives_what_joining_anew_gives() {
+    let old = snapshot();
+    let filters = [r#"{"bucket": "new"}"#, r#"{"bucket": ["ten", "new"]}"#, r#"{"price": {"min": 70, "max": 90}}"#];
+    for json in filters {
+        old.eligible(&filter(json)).unwrap();
+    }
+    let bucket = |name| [("bucket", Cell::Text(name))];
+    let mut later = changed(&old, 2, |builder| {
+        push(builder, 77, false);
+        push(builder, 80, true);
+        builder.push("new2", true, bucket("ten"));
+        builder.push("new3", true, bucket("new"));
+        builder.remove("new1");
+        builder.remove("a78");
+        builder.push("a79", true, bucket("new"));
+    });
+    for round in 0..3 {
+        let anew = Snapshot::new(later.model().clone(), later.catalogue().clone()).unwrap();
+        for json in filters.into_iter().chain(["{}"]) {
+            let filter = filter(json);
+            assert!(later.remembers(&filter), "{json}");
+            let (kept, joined) = (later.eligible(&filter).unwrap(), anew.eligible(&filter).unwrap());
+            assert_eq!((&kept.rows, &kept.items), (&joined.rows, &joined.items), "{json}");
+            for subject in ["c77", "c42", "c79"] {
+                let id = CustomerId::parse(subject).unwrap();
+                let asked = request(Subject::Customer(customer(Some(&id))), 30, &filter);
+                assert_eq!(answer(&later, &asked).items, answer(&anew, &asked).items, "{round} {json} {subject}");
+            }
+            let popular = request(Subject::Everyone, 40, &filter);
+            assert_eq!(answer(&later, &popular).items, answer(&anew, &popular).items, "{json}");
+        }
+        for gone in ["new1", "a78"].into_iter().filter(|_| round == 0) {
+            let id = ArticleId::parse(gone).unwrap();
+            let none = Filter::default();
+            let asked = request(Subject::Article(&id), 2, &none);
+            assert_eq!(plan(&later, &asked).unwrap_err(), RecommendError::UnknownArticle(id.clone()));
+        }
+        later = changed(&later, 3 + round, |builder| {
+            builder.push("new1", true, bucket("new"));
+            builder.push(&format!("newer{round}"), true, bucket("new"));
+            builder.remove("new2");
+            push(builder, 78, true);
+            push(builder, 77, true);
+        });
+    }
+    assert_eq!(names(&old, &answer(&old, &request(Subject::Everyone, 1, &Filter::default()))).len(), 1);
+    assert!(old.over(later.catalogue().clone()).is_none());
+}
+
+/// Many new articles, more than the index of the latest changes holds.
+#[test]
+fn thousands_of_new_articles_are_found_like_all_others() {
+    let model = Spiral::new(10);
+    let mut builder = CatalogueBuilder::default();
+    (0..ARTICLES).for_each(|n| push(&mut builder, n, true));
+    let mut snapshot = Snapshot::new(Arc::new(model), Arc::new(builder.finish(1))).unwrap();
+    for round in 0..3 {
+        snapshot = changed(&snapshot, 2 + round, |builder| {
+            (0..1_500).for_each(|n| push(builder, ARTICLES + 1_500 * round as usize + n, true));
+            builder.remove(&format!("a{}", 5_000 + round));
+        });
+    }
+    assert_eq!((snapshot.fresh_articles(), snapshot.catalogue().len()), (ARTICLES + 4_500 - 13, ARTICLES + 4_500 - 3));
+    let id = CustomerId::parse("c3").unwrap();
+    let one = filter(r#"{"price": [5000, 5001, 7000, 16499]}"#);
+    let found = answer(&snapshot, &request(Subject::Customer(customer(Some(&id))), 10, &one));
+    let mut names = names(&snapshot, &found);
+    names.sort_unstable();
+    assert_eq!((names, found.counts.retrieved), (vec!["a16499", "a7000"], 2));
+}
+
+/// One article that the item tower cannot take keeps no other out.
+#[test]
+fn an_article_that_cannot_be_embedded_has_no_vector() {
+    let mut builder = CatalogueBuilder::default();
+    push(&mut builder, 1, true);
+    builder.push("good", true, [("bucket", Cell::Text("new"))]);
+    builder.push("bad", true, [("bucket", Cell::Text("broken"))]);
+    let snapshot = Snapshot::new(Arc::new(Spiral::new(10)), Arc::new(builder.finish(1))).unwrap();
+    let vector = |id| snapshot.vector(snapshot.catalogue().row(id).unwrap()).is_some();
+    assert_eq!(["a1", "good", "bad"].map(vector), [true, true, false]);
+    let id = CustomerId::parse("c1").unwrap();
+    let none = Filter::default();
+    assert_eq!(answer(&snapshot, &request(Subject::Customer(customer(Some(&id))), 5, &none)).items.len(), 3);
 }
 
 #[test]
@@ -350,8 +433,7 @@ fn the_sales_of_the_shop_come_before_those_of_the_model() {
     assert_eq!((found.items[0].score, found.items[2].source), (3.5, Source::Catalogue));
     assert_eq!((snapshot.popularity(3), snapshot.popularity_rank(snapshot.catalogue().row("a10").unwrap())), (0.0, 0));
     // What changes the availability keeps the sales.
-    let restocked = snapshot.catalogue().with_availability(5, ["a10"].into_iter(), true);
-    let restocked = snapshot.over(Arc::new(restocked)).unwrap();
+    let restocked = changed(&snapshot, 5, |builder| push(builder, 10, true));
     assert_eq!(names(&restocked, &popular(&restocked)), ["a10", "new1", "a11"]);
 }
 

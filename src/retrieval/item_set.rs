@@ -1,7 +1,7 @@
 //! A set of items as a bitmap.
 
 /// A set of item numbers below a fixed length.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct ItemSet {
     words: Vec<u64>,
     len: usize,
@@ -56,6 +56,29 @@ impl ItemSet {
         }
     }
 
+    /// Makes room for items up to `len`; a set never shrinks.
+    pub fn grow(&mut self, len: usize) {
+        if len > self.len {
+            self.words.resize(len.div_ceil(64), 0);
+            self.len = len;
+        }
+    }
+
+    /// Keeps the items for which `keep` holds.
+    pub fn retain(&mut self, mut keep: impl FnMut(u32) -> bool) {
+        for (at, word) in self.words.iter_mut().enumerate() {
+            let mut rest = *word;
+            while rest != 0 {
+                let bit = rest.trailing_zeros();
+                rest &= rest - 1;
+                if !keep(at as u32 * 64 + bit) {
+                    *word &= !(1 << bit);
+                }
+            }
+        }
+        self.count = self.words.iter().map(|w| w.count_ones() as usize).sum();
+    }
+
     /// Keeps only what is also in `other` (same capacity).
     pub fn intersect(&mut self, other: &Self) {
         debug_assert_eq!(self.len, other.len);
@@ -103,5 +126,9 @@ mod tests {
         set.intersect(&ItemSet::full(130));
         assert_eq!((set.count(), set.contains(129), set.contains(64)), (3, true, false));
         assert_eq!((ItemSet::full(130).count(), ItemSet::full(128).count()), (130, 128));
+        set.grow(200);
+        set.insert(199);
+        set.retain(|item| item != 63);
+        assert_eq!((set.iter().collect::<Vec<_>>(), set.count(), set.capacity()), (vec![0, 129, 199], 3, 200));
     }
 }

@@ -1,8 +1,9 @@
 //! The catalogue of the database as the pipeline's view.
 
 use crate::{
-    recommend::{Catalogue, CatalogueBuilder, Cell, Model},
-    store::{ArticleRecord, AttributeValue, Store, StoreError},
+    domain::Number,
+    recommend::{Catalogue, CatalogueBuilder, Cell, Change, LeftOut, Model},
+    store::{ArticleChange, ArticleRecord, AttributeValue, CatalogueChanges, Store, StoreError},
 };
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -32,13 +33,32 @@ pub(super) fn is_from_models(catalogue: &Catalogue) -> bool {
 /// # Errors
 /// Those of the database.
 pub(super) async fn read(store: &dyn Store, version: i64) -> Result<Catalogue, StoreError> {
-    let mut builder = CatalogueBuilder::default();
+    let mut builder = CatalogueBuilder::with_kinds(store.schema().await?.kinds());
     store.visit_catalogue(&mut |article| add(&mut builder, &article)).await?;
+    tell(builder.left_out());
     Ok(builder.finish(version))
 }
 
+/// The catalogue after changes, and what became of its rows; `None` when it must be read as a whole. `sales` tells how
+/// well an article sells that is new to the catalogue.
+pub(super) fn apply(
+    catalogue: &Catalogue,
+    changes: CatalogueChanges,
+    sales: impl Fn(&str) -> f32,
+) -> Option<(Catalogue, Vec<Change>)> {
+    let mut builder = CatalogueBuilder::of(catalogue, changes.kinds)?;
+    for change in &changes.articles {
+        match change {
+            ArticleChange::Put(article) => add(&mut builder, article),
+            ArticleChange::Removed(id) => builder.remove(id.as_str()),
+        }
+    }
+    tell(builder.left_out());
+    Some(builder.finish_with(changes.version, sales))
+}
+
 fn add(builder: &mut CatalogueBuilder, article: &ArticleRecord) {
-    let price = article.price.map(|price| (PRICE, Cell::Number(price)));
+    let price = article.price.and_then(Number::new).map(|price| (PRICE, Cell::Number(price)));
     let image = article.image_url.as_deref().map(|url| (IMAGE_URL, Cell::Text(url)));
     // A shop's own attribute of that name counts where the typed column is empty.
     let attributes = article.attributes.iter().filter(|(name, _)| {
@@ -46,11 +66,21 @@ fn add(builder: &mut CatalogueBuilder, article: &ArticleRecord) {
     });
     let cells = attributes.map(|(name, value)| {
         let cell = match value {
-            AttributeValue::Number(number) => Cell::Number(*number as f32),
+            AttributeValue::Number(number) => Cell::Number(*number),
             AttributeValue::Text(text) => Cell::Text(text),
-            AttributeValue::Tags(tags) => Cell::Tags(tags),
+            AttributeValue::Tags(tags) => Cell::Texts(tags),
         };
         (name.as_str(), cell)
     });
     builder.push(article.id.as_str(), article.available, price.into_iter().chain(image).chain(cells));
+}
+
+/// Values that an earlier version, or somebody past the API, wrote.
+fn tell(left_out: &LeftOut) {
+    for reason in &left_out.examples {
+        tracing::warn!(reason, "an attribute is left out");
+    }
+    if left_out.count > left_out.examples.len() {
+        tracing::warn!(values = left_out.count, "more attributes are left out");
+    }
 }

@@ -23,7 +23,12 @@
 //! | `database.connections` | 8 | connections that requests read customers with; Postgres: up to three more follow and make changes |
 //! | `database.timeout_ms` | 250 | longest a query for customers may run |
 //! | `database.queue_ms` | 1000 | longest a request waits for a connection before that |
-//! | `database.poll_ms` | 1000 | how often changes of other processes are looked for, and an absent database tried |
+//! | `database.poll_ms` | 500 | how often changes of other processes are looked for, and an absent database tried |
+//! | `catalogue.attributes` | 500 | distinct attributes of all articles together; a change that brings more is refused |
+//! | `catalogue.attributes_per_article` | 200 | attributes of an article |
+//! | `catalogue.name_bytes` | 128 | longest name of an attribute |
+//! | `catalogue.article_bytes` | 65536 | names and values of an article's attributes together |
+//! | `catalogue.list_texts` | 256 | texts of a list |
 //! | `models.directory` | `models` | where bundles lie: `<name>/<version>/` |
 //! | `models.default` | – | the model of requests that name none; without it the one that was activated as the default |
 //! | `models.load_memory_mb` | 4096 | most memory that opening a bundle may take; checked in a process of its own |
@@ -57,7 +62,7 @@ use super::{Secret, expectation};
 use crate::{
     bundle::Manifest,
     domain::Timestamp,
-    store::{self, SalesWindow},
+    store::{self, CatalogueLimits, SalesWindow},
 };
 use figment::{Figment, providers::Format};
 use serde::{Deserialize, Deserializer};
@@ -69,6 +74,7 @@ pub struct Config {
     pub http: HttpConfig,
     pub admin: AdminConfig,
     pub database: DatabaseConfig,
+    pub catalogue: CatalogueLimits,
     pub models: ModelsConfig,
     pub customers: CustomersConfig,
     /// `None`: popularity is that of the bundles.
@@ -205,6 +211,7 @@ raw!(RawConfig {
     http: RawHttp = RawHttp::default(),
     admin: RawAdmin = RawAdmin::default(),
     database: RawDatabase = RawDatabase::default(),
+    catalogue: RawCatalogue = RawCatalogue::default(),
     models: RawModels = RawModels::default(),
     customers: RawCustomers = RawCustomers::default(),
     popularity: RawPopularity = RawPopularity::default(),
@@ -240,7 +247,14 @@ raw!(RawDatabase {
     connections: u32 = 8,
     timeout_ms: u64 = 250,
     queue_ms: u64 = 1_000,
-    poll_ms: u64 = 1_000,
+    poll_ms: u64 = 500,
+});
+raw!(RawCatalogue {
+    attributes: usize = CatalogueLimits::default().attributes,
+    attributes_per_article: usize = CatalogueLimits::default().attributes_per_article,
+    name_bytes: usize = CatalogueLimits::default().name_bytes,
+    article_bytes: usize = CatalogueLimits::default().article_bytes,
+    list_texts: usize = CatalogueLimits::default().list_texts,
 });
 raw!(RawModels {
     directory: PathBuf = "models".into(),
@@ -354,7 +368,7 @@ fn describe(error: &figment::Error) -> String {
 
 impl RawConfig {
     fn validate(self) -> Result<Config, String> {
-        let Self { http, admin, database, models, customers, popularity, limits, log, telemetry } = self;
+        let Self { http, admin, database, catalogue, models, customers, popularity, limits, log, telemetry } = self;
         for origin in http.cors_origins.iter().filter(|origin| *origin != "*") {
             if !(origin.starts_with("https://") || origin.starts_with("http://")) || origin.ends_with('/') {
                 return Err(format!("`http.cors_origins`: `{origin}` is no origin; write https://shop.example"));
@@ -394,6 +408,13 @@ impl RawConfig {
                 timeout: millis("database.timeout_ms", database.timeout_ms)?,
                 queue: millis("database.queue_ms", database.queue_ms)?,
                 poll: millis("database.poll_ms", database.poll_ms)?,
+            },
+            catalogue: CatalogueLimits {
+                attributes: catalogue.attributes,
+                attributes_per_article: catalogue.attributes_per_article,
+                name_bytes: catalogue.name_bytes,
+                article_bytes: catalogue.article_bytes,
+                list_texts: catalogue.list_texts,
             },
             models: ModelsConfig {
                 directory: models.directory,

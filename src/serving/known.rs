@@ -65,7 +65,7 @@ impl Attributes for Known {
 
     fn number(&self, name: &str) -> Option<f32> {
         match self.attributes.get(name)? {
-            AttributeValue::Number(number) => Some(*number as f32),
+            AttributeValue::Number(number) => Some(number.to_f32()),
             AttributeValue::Text(text) => text.trim().parse().ok(),
             AttributeValue::Tags(_) => None,
         }

@@ -63,8 +63,13 @@ impl Sales {
         Self { by_article: by_article.collect(), revision, counted: Instant::now() }
     }
 
-    /// The catalogue with these sales; articles without a purchase have none.
+    /// How well an article sells; 0 without a purchase.
+    pub(super) fn of(&self, article_id: &str) -> f32 {
+        self.by_article.get(article_id).copied().unwrap_or(0.0)
+    }
+
+    /// The catalogue with these sales.
     pub(super) fn over(&self, catalogue: &Catalogue) -> Catalogue {
-        catalogue.with_sales(|id| self.by_article.get(id).copied().unwrap_or(0.0))
+        catalogue.with_sales(|id| self.of(id))
     }
 }

@@ -384,7 +384,8 @@ fn work_of(snapshot: &Snapshot, call: &Call) -> Option<Work> {
     if call.explain {
         return Some(Work::Explain);
     }
-    let scans_many = !call.filter.is_empty() && snapshot.catalogue().len() > 200_000;
+    let scans_many =
+        !call.filter.is_empty() && snapshot.catalogue().len() > 200_000 || snapshot.fresh_vectors() > 200_000;
     let wide = call.k.get() > 100 || !call.max_per.is_empty() || scans_many || !snapshot.remembers(&call.filter);
     wide.then_some(Work::Wide)
 }

@@ -3,7 +3,8 @@
 use sqlx::error::{DatabaseError, ErrorKind};
 
 /// Which kind to use when: the caller may try again ([`Unavailable`](Self::Unavailable)), must change the
-/// request ([`Refused`](Self::Refused), [`NotFound`](Self::NotFound), [`Conflict`](Self::Conflict)), an operator must act
+/// request ([`Refused`](Self::Refused), [`BadArticle`](Self::BadArticle), [`NotFound`](Self::NotFound),
+/// [`Conflict`](Self::Conflict)), an operator must act
 /// ([`NotMigrated`](Self::NotMigrated)), or something is broken ([`Fault`](Self::Fault)).
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -13,6 +14,9 @@ pub enum StoreError {
     /// The database (or a check before it) refuses the data given.
     #[error("the database refused: {0}")]
     Refused(String),
+    /// An article that the catalogue does not take; nothing was written.
+    #[error("{0}")]
+    BadArticle(String),
     #[error("{}", not_migrated(*found, *needed))]
     NotMigrated { found: i64, needed: i64 },
     #[error("{0}")]

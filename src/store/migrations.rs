@@ -22,11 +22,15 @@ macro_rules! migrations {
 }
 
 pub(super) fn postgres() -> Migrator {
-    migrations!("postgres": 1 "0001_schema", 2 "0002_weights", 3 "0003_popularity", 6 "0006_default_model")
+    migrations!(
+        "postgres": 1 "0001_schema", 2 "0002_weights", 3 "0003_popularity", 4 "0004_catalogue", 6 "0006_default_model"
+    )
 }
 
 pub(super) fn sqlite() -> Migrator {
-    migrations!("sqlite": 1 "0001_schema", 2 "0002_weights", 3 "0003_popularity", 6 "0006_default_model")
+    migrations!(
+        "sqlite": 1 "0001_schema", 2 "0002_weights", 3 "0003_popularity", 4 "0004_catalogue", 6 "0006_default_model"
+    )
 }
 
 /// The newest version a migrator knows.

@@ -13,19 +13,22 @@ mod migrations;
 mod options;
 mod postgres;
 mod records;
+mod schema;
 mod sqlite;
 
 pub use changes::watch;
 pub use customers::ReadCustomer;
 pub use error::StoreError;
-pub use import::{Import, Outcome, Report, import};
+pub use import::{Import, MissingArticles, Outcome, Report, import};
 pub use options::{DEFAULT_URL, StoreOptions};
 pub use records::{
-    ArticleRecord, ArticleSales, AttributeValue, Attributes, CustomerRecord, ModelVersion, PurchaseRecord, Revisions,
-    SalesWindow,
+    ArticleChange, ArticleRecord, ArticleSales, AttributeValue, Attributes, CatalogueChanges, CustomerRecord,
+    ModelVersion, PurchaseRecord, Revisions, SalesWindow,
 };
 
-use crate::domain::{ArticleId, CustomerId};
+pub use schema::{AttributeRecord, CatalogueLimits, Schema};
+
+use crate::domain::{ArticleId, AttributeKind, CustomerId};
 use async_trait::async_trait;
 use options::Address;
 use std::{sync::Arc, time::Duration};
@@ -51,7 +54,18 @@ pub trait Store: Send + Sync {
         Ok(self.revisions().await?.catalogue)
     }
 
-    /// Gives every article to `visit`, all as of one moment; holds only a page of them in memory.
+    /// The kinds of the catalogue's attributes. Read them *before* the articles: an attribute that is missing here was
+    /// written later.
+    async fn schema(&self) -> Result<Schema, StoreError>;
+    /// Gives an attribute a kind that no import changes.
+    ///
+    /// [`StoreError::BadArticle`] when an article has a value of another kind.
+    async fn declare_attribute(&self, name: &str, kind: AttributeKind) -> Result<(), StoreError>;
+    /// How the catalogue changed since a version of it, as of one moment; `None` when more than `most` articles did.
+    async fn catalogue_changes(&self, since: i64, most: usize) -> Result<Option<CatalogueChanges>, StoreError>;
+
+    /// Gives every article to `visit`, all as of one moment; holds only a page of them in memory. Rows that cannot be
+    /// read are left out and told in the log.
     async fn visit_catalogue(&self, visit: &mut (dyn FnMut(ArticleRecord) + Send)) -> Result<(), StoreError>;
     /// The whole catalogue. Prefer [`Store::visit_catalogue`] where it is turned into something smaller.
     async fn catalogue(&self) -> Result<Vec<ArticleRecord>, StoreError> {
@@ -62,10 +76,14 @@ pub trait Store: Send + Sync {
     /// Those of the ids that exist, in any order.
     async fn articles(&self, ids: &[ArticleId]) -> Result<Vec<ArticleRecord>, StoreError>;
     /// Inserts or replaces, all or none; of two with one id the last counts. Articles equal to what is there
-    /// change nothing, the catalogue version included.
+    /// change nothing, the catalogue version included. [`StoreError::BadArticle`] for one that contradicts the schema or
+    /// is larger than the limits; then nothing is written.
     async fn put_articles(&self, articles: &[ArticleRecord]) -> Result<(), StoreError>;
     /// Ids that do not exist are returned; the others are changed.
     async fn set_available(&self, ids: &[ArticleId], available: bool) -> Result<Vec<ArticleId>, StoreError>;
+
+    /// Takes articles out of the catalogue; purchases keep their ids. Ids that do not exist are returned.
+    async fn delete_articles(&self, ids: &[ArticleId]) -> Result<Vec<ArticleId>, StoreError>;
 
     /// What sells: the articles with a purchase in the window, in any order. One statement over all purchases, which
     /// may take seconds on millions of them.
@@ -166,6 +184,18 @@ pub async fn migrate_if_new(url: &str, options: &StoreOptions) -> Result<bool, S
             Ok(true)
         }
         _ => Ok(false),
+    }
+}
+
+/// What the errors of schema changes say on both databases.
+mod schema_errors {
+    use super::{AttributeKind, StoreError};
+
+    pub(super) fn held_otherwise(article: &str, name: &str, kind: AttributeKind) -> StoreError {
+        StoreError::BadArticle(format!(
+            "article `{article}` has a value of attribute `{name}` that is not {kind}; change the articles that have \
+             one, then declare the attribute again; nothing was written"
+        ))
     }
 }
 

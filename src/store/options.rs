@@ -1,6 +1,6 @@
 //! How to reach a database and how long to wait for it.
 
-use super::StoreError;
+use super::{CatalogueLimits, StoreError};
 use std::{str::FromStr, time::Duration};
 
 /// The embedded default, beside the working directory's other files.
@@ -18,6 +18,8 @@ pub struct StoreOptions {
     pub statement_timeout: Duration,
     /// Longest run of a query for customers. Only Postgres can stop it.
     pub customers_timeout: Duration,
+    /// How much a change of articles may bring.
+    pub catalogue: CatalogueLimits,
 }
 
 impl StoreOptions {
@@ -33,6 +35,7 @@ impl Default for StoreOptions {
             acquire_timeout: Duration::from_secs(2),
             statement_timeout,
             customers_timeout: statement_timeout,
+            catalogue: CatalogueLimits::default(),
         }
     }
 }

@@ -1,7 +1,10 @@
 //! The rows of the database in the domain's words, and the checks both databases share.
 
-use super::StoreError;
-use crate::domain::{ArticleId, CustomerId, Timestamp};
+use super::{
+    CatalogueLimits, StoreError,
+    schema::{check_article, check_size},
+};
+use crate::domain::{ArticleId, AttributeKind, CustomerId, Number, Timestamp};
 use serde::{
     Deserialize, Deserializer,
     de::{Error, SeqAccess, Visitor},
@@ -18,16 +21,34 @@ pub struct ArticleRecord {
     pub id: ArticleId,
     pub available: bool,
     /// In the shop's currency; finite and not negative.
-    pub price: Option<f32>,
+    pub price: Option<f64>,
     pub image_url: Option<String>,
     pub attributes: Attributes,
+}
+
+/// What became of an article since a version of the catalogue.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ArticleChange {
+    Put(ArticleRecord),
+    Removed(ArticleId),
+}
+
+/// How the catalogue differs from an earlier version of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CatalogueChanges {
+    /// The version with these changes.
+    pub version: i64,
+    /// Attributes that are new or have another kind now.
+    pub kinds: BTreeMap<String, AttributeKind>,
+    /// In the order in which they were made; of each article the latest.
+    pub articles: Vec<ArticleChange>,
 }
 
 /// One attribute: a JSON number, text, or list of texts.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[serde(untagged)]
 pub enum AttributeValue {
-    Number(f64),
+    Number(Number),
     Text(String),
     Tags(Vec<String>),
 }
@@ -90,6 +111,8 @@ pub struct ArticleSales {
     pub sales: f32,
 }
 
+const OUT_OF_RANGE: &str = "a number must lie between -2^63 and 2^63";
+
 impl<'de> Deserialize<'de> for AttributeValue {
     /// By hand, because a derived untagged enum copies every value first and cannot say what was expected.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -101,13 +124,13 @@ impl<'de> Deserialize<'de> for AttributeValue {
                 f.write_str("a number, a text or a list of texts")
             }
             fn visit_f64<E: Error>(self, value: f64) -> Result<AttributeValue, E> {
-                Ok(AttributeValue::Number(value))
+                Number::new(value).map(AttributeValue::Number).ok_or_else(|| E::custom(OUT_OF_RANGE))
             }
             fn visit_i64<E: Error>(self, value: i64) -> Result<AttributeValue, E> {
-                Ok(AttributeValue::Number(value as f64))
+                Ok(AttributeValue::Number(Number::Integer(value)))
             }
             fn visit_u64<E: Error>(self, value: u64) -> Result<AttributeValue, E> {
-                Ok(AttributeValue::Number(value as f64))
+                i64::try_from(value).map_err(|_| E::custom(OUT_OF_RANGE)).and_then(|value| self.visit_i64(value))
             }
             fn visit_str<E: Error>(self, value: &str) -> Result<AttributeValue, E> {
                 Ok(AttributeValue::Text(value.to_owned()))
@@ -127,41 +150,15 @@ impl<'de> Deserialize<'de> for AttributeValue {
     }
 }
 
-/// Checks what a database could not hold or give back, so that both refuse the same things.
-pub(super) fn check_article(article: &ArticleRecord) -> Result<(), StoreError> {
-    let refuse = |what: String| Err(StoreError::Refused(format!("article `{}`: {what}", article.id)));
-    if article.price.is_some_and(|price| !price.is_finite() || price < 0.0) {
-        return refuse("the price must be a number of at least 0".into());
-    }
-    if article.image_url.as_deref().is_some_and(|url| url.contains('\0')) {
-        return refuse("the image URL must not contain the character U+0000".into());
-    }
-    check_attributes(&article.attributes).or_else(refuse)
-}
-
-pub(super) fn check_attributes(attributes: &Attributes) -> Result<(), String> {
-    for (name, value) in attributes {
-        let nul = match value {
-            AttributeValue::Number(number) if !number.is_finite() => {
-                return Err(format!("attribute `{name}` must be a finite number"));
-            }
-            AttributeValue::Number(_) => false,
-            AttributeValue::Text(text) => text.contains('\0'),
-            AttributeValue::Tags(tags) => tags.iter().any(|tag| tag.contains('\0')),
-        };
-        if nul || name.contains('\0') {
-            // Postgres cannot hold it.
-            return Err(format!("attribute `{}` must not contain the character U+0000", name.replace('\0', "")));
-        }
-    }
-    Ok(())
-}
-
 /// Checked articles in the order of ids, the last of each id: one statement must not meet a row twice.
-pub(super) fn checked_articles(articles: &[ArticleRecord]) -> Result<Vec<&ArticleRecord>, StoreError> {
+pub(super) fn checked_articles<'a>(
+    articles: &'a [ArticleRecord],
+    limits: &CatalogueLimits,
+) -> Result<Vec<&'a ArticleRecord>, StoreError> {
     let mut last = BTreeMap::new();
     for article in articles {
         check_article(article)?;
+        check_size(article, limits)?;
         last.insert(&article.id, article);
     }
     Ok(last.into_values().collect())
@@ -171,18 +168,69 @@ pub(super) fn checked_articles(articles: &[ArticleRecord]) -> Result<Vec<&Articl
 pub(super) struct ArticleRow {
     pub id: String,
     pub available: bool,
-    pub price: Option<f32>,
+    pub price: Option<f64>,
     pub image_url: Option<String>,
     pub attributes: String,
 }
 
-impl TryFrom<ArticleRow> for ArticleRecord {
-    type Error = StoreError;
-    fn try_from(row: ArticleRow) -> Result<Self, StoreError> {
-        let what = || format!("article `{}`", row.id);
-        let attributes = read_attributes(&row.attributes, what)?;
-        let id = ArticleId::parse(&row.id).map_err(|error| unreadable(&what(), &error))?;
-        Ok(Self { id, available: row.available, price: row.price, image_url: row.image_url, attributes })
+/// Turns rows into records. What this program cannot have written is left out and told in the log; it never keeps the
+/// other articles out.
+#[derive(Default)]
+pub(super) struct ArticleReader {
+    left_out: usize,
+    first: Option<String>,
+}
+
+impl ArticleReader {
+    /// The article without what cannot be read of it; `None` if its id is no id.
+    pub(super) fn read(&mut self, row: ArticleRow) -> Option<ArticleRecord> {
+        let id = match ArticleId::parse(&row.id) {
+            Ok(id) => id,
+            Err(error) => {
+                self.leave_out(|| format!("article `{}`: {error}", row.id.escape_debug()));
+                return None;
+            }
+        };
+        let price = row.price.filter(|&price| {
+            let is_price = price >= 0.0 && Number::new(price).is_some();
+            if !is_price {
+                self.leave_out(|| format!("article `{id}`: the price {price} is no price"));
+            }
+            is_price
+        });
+        let attributes = serde_json::from_str(&row.attributes).unwrap_or_else(|_| self.salvage(&id, &row.attributes));
+        Some(ArticleRecord { id, available: row.available, price, image_url: row.image_url, attributes })
+    }
+
+    /// The attributes that can be read.
+    fn salvage(&mut self, id: &ArticleId, json: &str) -> Attributes {
+        let values: BTreeMap<String, serde_json::Value> = match serde_json::from_str(json) {
+            Ok(values) => values,
+            Err(error) => {
+                self.leave_out(|| format!("article `{id}`: the attributes are no JSON object: {error}"));
+                return Attributes::new();
+            }
+        };
+        let mut attributes = Attributes::new();
+        for (name, value) in values {
+            match serde_json::from_value(value) {
+                Ok(value) => drop(attributes.insert(name, value)),
+                Err(error) => self.leave_out(|| format!("article `{id}`: attribute `{name}`: {error}")),
+            }
+        }
+        attributes
+    }
+
+    fn leave_out(&mut self, reason: impl FnOnce() -> String) {
+        self.left_out += 1;
+        self.first.get_or_insert_with(reason);
+    }
+
+    /// Tells the log once what was left out.
+    pub(super) fn finish(self) {
+        if let Some(first) = self.first {
+            tracing::warn!(values = self.left_out, first, "the database holds what cannot be read; it is left out");
+        }
     }
 }
 
@@ -214,8 +262,9 @@ mod tests {
     fn attributes_are_read_as_they_were_written() {
         let json = r#"{"age":31,"neg":-2,"size":1.5,"tags":["a","b"],"text":"Grün ✓"}"#;
         let attributes = read_attributes(json, String::new).unwrap();
-        assert_eq!(attributes["age"], AttributeValue::Number(31.0));
-        assert_eq!(attributes["neg"], AttributeValue::Number(-2.0));
+        assert_eq!(attributes["age"], AttributeValue::Number(Number::Integer(31)));
+        assert_eq!(attributes["neg"], AttributeValue::Number(Number::Integer(-2)));
+        assert_eq!(attributes["size"], AttributeValue::Number(Number::Decimal(1.5)));
         assert_eq!(attributes["text"], AttributeValue::Text("Grün ✓".into()));
         assert_eq!(attributes["tags"], AttributeValue::Tags(vec!["a".into(), "b".into()]));
         assert_eq!(read_attributes(&write_attributes(&attributes), String::new).unwrap(), attributes);
@@ -238,26 +287,31 @@ mod tests {
     }
 
     #[test]
-    fn what_a_database_cannot_hold_is_refused() {
-        let article = |price, value| ArticleRecord {
-            id: ArticleId::parse("a1").unwrap(),
+    fn numbers_beyond_64_bits_are_refused() {
+        for bad in ["9223372036854775808", "18446744073709551615", "1e300", "-1e19"] {
+            let error = serde_json::from_str::<Attributes>(&format!("{{\"a\":{bad}}}")).unwrap_err().to_string();
+            assert!(error.contains("between -2^63 and 2^63"), "{bad}: {error}");
+        }
+        let exact = r#"{"a":9223372036854775807,"b":16777217}"#;
+        assert_eq!(write_attributes(&serde_json::from_str(exact).unwrap()), exact);
+    }
+
+    #[test]
+    fn a_bad_row_loses_only_what_is_bad() {
+        let row = |id: &str, price, attributes: &str| ArticleRow {
+            id: id.to_owned(),
             available: true,
             price,
             image_url: None,
-            attributes: BTreeMap::from([("colour".to_owned(), value)]),
+            attributes: attributes.to_owned(),
         };
-        let text = || AttributeValue::Text("red".into());
-        assert!(check_article(&article(Some(0.0), text())).is_ok());
-        for bad in [
-            article(Some(-1.0), text()),
-            article(Some(f32::NAN), text()),
-            article(None, AttributeValue::Number(f64::INFINITY)),
-            article(None, AttributeValue::Text("a\0".into())),
-            article(None, AttributeValue::Tags(vec!["\0".into()])),
-        ] {
-            let error = check_article(&bad).unwrap_err().to_string();
-            assert!(error.contains("a1"), "{error}");
-        }
+        let mut reader = ArticleReader::default();
+        assert_eq!(reader.read(row("a\nb", None, "{}")), None);
+        let odd = r#"{"good":1,"flag":true,"nested":{"a":1},"huge":1e300,"text":"x"}"#;
+        let article = reader.read(row("a", Some(f64::INFINITY), odd)).unwrap();
+        assert_eq!((article.price, article.attributes.keys().collect::<Vec<_>>()), (None, vec!["good", "text"]));
+        assert_eq!(reader.read(row("b", None, "[]")).unwrap().attributes, Attributes::new());
+        assert_eq!(reader.left_out, 6);
     }
 
     #[test]
@@ -270,7 +324,7 @@ mod tests {
             attributes: Attributes::new(),
         };
         let articles = [article("b", true), article("a", true), article("b", false)];
-        let checked = checked_articles(&articles).unwrap();
+        let checked = checked_articles(&articles, &CatalogueLimits::default()).unwrap();
         assert_eq!(checked, [&articles[1], &articles[2]]);
     }
 }

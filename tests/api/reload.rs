@@ -111,10 +111,15 @@ async fn replicas_follow_the_active_version_and_the_catalogue() {
     first.operate(Method::POST, &path, Some(json!({"version": first.versions[1]}))).await;
     let body = json!({"article_ids": ["article_id5"], "available": false});
     first.operate(Method::POST, "/admin/v1/articles/availability", Some(body)).await;
+    let new = json!({"articles": [{"article_id": "spring", "attributes": {"bucket": "spring"}}]});
+    first.operate(Method::POST, "/admin/v1/articles", Some(new)).await;
+    first.operate(Method::DELETE, "/admin/v1/articles/article_id6", None).await;
     until(async || {
         let version = second.get("/v1/popular").await.meta()["model"]["version"].clone();
         let available = second.get("/v1/articles/article_id5").await.json()["available"].clone();
-        version == json!(first.versions[1]) && available == json!(false)
+        let deleted = second.get("/v1/articles/article_id6").await.status == 404;
+        let new = second.get("/v1/articles/spring").await.json()["attributes"] == json!({"bucket": "spring"});
+        version == json!(first.versions[1]) && available == json!(false) && deleted && new
     })
     .await;
     follower.abort();

@@ -4,8 +4,8 @@ use crate::support::{self, Database};
 use std::{collections::BTreeMap, pin::pin};
 use vitrine::{
     dataset::{Column, Dataset, Entities, MISSING, Purchases, TimeUnit, Values},
-    domain::{ArticleId, CustomerId, Timestamp},
-    store::{self, AttributeValue, CustomerRecord, Import, Outcome, StoreError},
+    domain::{ArticleId, AttributeKind, CustomerId, Number, Timestamp},
+    store::{self, AttributeValue, CustomerRecord, Import, MissingArticles, Outcome, StoreError},
 };
 
 const DAY: u32 = Timestamp::DAY;
@@ -84,7 +84,7 @@ async fn assert_holds(db: &Database, dataset: &Dataset) {
 
 async fn run(db: &Database, dataset: &Dataset, batch: usize) -> Result<Outcome, StoreError> {
     let fingerprint = dataset.fingerprint();
-    let import = Import { dataset, fingerprint: &fingerprint, batch };
+    let import = Import { batch, ..Import::new(dataset, &fingerprint) };
     store::import(&db.url, &support::patient(), &import).await
 }
 
@@ -105,19 +105,19 @@ pub async fn everything_arrives(db: &Database) {
     let found = db.store.articles(&[ArticleId::parse("39").unwrap()]).await.unwrap().remove(0);
     let purchases = &dataset.purchases;
     let last = (0..600).rev().find(|&n| purchases.article[n] == 0 && !purchases.price[n].is_nan()).unwrap();
-    assert_eq!(found.price, Some(purchases.price[last]));
+    assert_eq!(found.price, Some(f64::from(purchases.price[last])));
     assert!(found.available);
     let text = |text: &str| AttributeValue::Text(text.into());
     let attributes = [
         ("colour", text("red")),
-        ("size", AttributeValue::Number(0.1)),
+        ("size", AttributeValue::Number(Number::Decimal(0.1))),
         ("tags", AttributeValue::Tags(vec!["sale".into()])),
     ];
     assert_eq!(found.attributes, attributes.map(|(name, value)| (name.to_owned(), value)).into());
     // Row 5 misses all three.
     let found = db.store.articles(&[ArticleId::parse("34").unwrap()]).await.unwrap().remove(0);
     assert_eq!(found.attributes, BTreeMap::new());
-    assert_eq!(customer(db, "c16", 0).await.attributes["age"], AttributeValue::Number(20.0));
+    assert_eq!(customer(db, "c16", 0).await.attributes["age"], AttributeValue::Number(Number::Integer(20)));
 }
 
 pub async fn purchases_come_newest_first_up_to_the_limit(db: &Database) {
@@ -136,7 +136,7 @@ pub async fn a_customer_without_purchases_is_known(db: &Database) {
     complete(db, &dataset, 10).await;
     let found = customer(db, "c0", 10).await;
     assert_eq!(found.purchases, []);
-    assert_eq!(found.attributes["age"], AttributeValue::Number(22.0));
+    assert_eq!(found.attributes["age"], AttributeValue::Number(Number::Integer(22)));
     assert_eq!(customer(db, "c2", 100).await.purchases.len(), 30);
 }
 
@@ -258,7 +258,7 @@ pub async fn values_a_database_cannot_hold_are_refused(db: &Database) {
     let dictionary = ["a\0b"].into_iter().collect();
     dataset.articles.columns[0].values = Values::Category { codes: vec![0; 10], dictionary };
     let error = run(db, &dataset, 10).await.unwrap_err();
-    assert!(matches!(&error, StoreError::Refused(why) if why.contains("`colour`")), "{error}");
+    assert!(matches!(&error, StoreError::BadArticle(why) if why.contains("`colour`")), "{error}");
     assert_eq!(db.store.catalogue().await.unwrap(), []);
 }
 
@@ -303,4 +303,86 @@ pub async fn availability_is_taken_from_files_that_tell_it(db: &Database) {
     }
     let expected = [("2", false), ("1", true), ("0", false), ("new", true)];
     assert_eq!(found, expected.map(|(id, available)| (id.to_owned(), available)).into());
+}
+
+async fn availability(db: &Database) -> BTreeMap<String, bool> {
+    let articles = db.store.catalogue().await.unwrap();
+    articles.into_iter().map(|article| (article.id.to_string(), article.available)).collect()
+}
+
+fn expect(articles: &[(&str, bool)]) -> BTreeMap<String, bool> {
+    articles.iter().map(|(id, available)| ((*id).to_owned(), *available)).collect()
+}
+
+pub async fn articles_that_an_import_lacks_are_unavailable_until_it_has_them(db: &Database) {
+    complete(db, &shop(4, 1, 5), 50).await;
+    let sold_out = ArticleId::parse("3").unwrap();
+    db.store.set_available(std::slice::from_ref(&sold_out), false).await.unwrap();
+    let version = db.store.catalogue_version().await.unwrap();
+    let report = complete(db, &shop(2, 1, 6), 50).await;
+    assert_eq!(report.missing, 2);
+    assert_eq!(availability(db).await, expect(&[("0", true), ("1", true), ("2", false), ("3", false)]));
+    assert_eq!(db.store.catalogue_version().await.unwrap(), version + 1);
+    let changes = db.store.catalogue_changes(version, 2).await.unwrap().unwrap();
+    assert_eq!(changes.articles.len(), 2, "{changes:?}");
+    // An operator's decision outlives that the files did not have the article; that the files have it again counts.
+    complete(db, &shop(4, 1, 7), 50).await;
+    assert_eq!(availability(db).await, expect(&[("0", true), ("1", true), ("2", true), ("3", false)]));
+    complete(db, &shop(2, 1, 8), 50).await;
+    let back = ArticleId::parse("2").unwrap();
+    assert!(db.store.set_available(&[back], true).await.unwrap().is_empty());
+    assert!(availability(db).await["2"]);
+}
+
+pub async fn what_becomes_of_missing_articles_is_an_option(db: &Database) {
+    complete(db, &shop(4, 1, 8), 50).await;
+    let (url, patient) = (&db.url, support::patient());
+    let second = shop(3, 1, 6);
+    for (fingerprint, missing, expected) in [
+        ("keep", MissingArticles::Keep, &[("0", true), ("1", true), ("2", true), ("3", true)][..]),
+        ("delete", MissingArticles::Delete, &[("0", true), ("1", true), ("2", true)]),
+    ] {
+        let import = Import { missing, ..Import::new(&second, fingerprint) };
+        let Outcome::Complete(report) = store::import(url, &patient, &import).await.unwrap() else { panic!() };
+        assert_eq!(report.missing, usize::from(missing == MissingArticles::Delete));
+        assert_eq!(availability(db).await, expect(expected));
+    }
+    // Purchases that keep the id of a deleted article.
+    let all: Vec<ArticleId> = ["0", "1", "2"].map(|id| ArticleId::parse(id).unwrap()).to_vec();
+    db.store.delete_articles(&all).await.unwrap();
+    assert_eq!(availability(db).await, expect(&[]));
+    assert_eq!(customer(db, "c0", 10).await.purchases.len(), 6);
+    complete(db, &shop(4, 1, 5), 50).await;
+    assert_eq!(availability(db).await, expect(&[("0", true), ("1", true), ("2", true), ("3", true)]));
+}
+
+pub async fn columns_decide_kinds_but_for_declared_ones(db: &Database) {
+    complete(db, &shop(4, 1, 5), 50).await;
+    let kinds = db.store.schema().await.unwrap().kinds();
+    let found = ["colour", "size", "tags", "price"].map(|name| kinds[name]);
+    use AttributeKind::{Number as Numbers, Text, Texts};
+    assert_eq!(found, [Text, Numbers, Texts, Numbers]);
+    let mut second = shop(4, 1, 6);
+    second.articles.columns[1].values = Values::Category { codes: vec![0; 4], dictionary: ["M"].into_iter().collect() };
+    complete(db, &second, 50).await;
+    assert_eq!(db.store.schema().await.unwrap().kind("size"), Some(Text));
+    db.store.declare_attribute("size", Text).await.unwrap();
+    let version = db.store.catalogue_version().await.unwrap();
+    let error = run(db, &shop(4, 1, 7), 50).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Refused(why) if why.contains("`size` holds a number")), "{error}");
+    assert_eq!(db.store.catalogue_version().await.unwrap(), version);
+}
+
+pub async fn whole_numbers_arrive_exactly(db: &Database) {
+    let mut dataset = shop(3, 1, 5);
+    let eans = vec![4_006_381_333_931, vitrine::dataset::NO_INTEGER, 16_777_217];
+    dataset.articles.columns.push(Column { name: "ean".into(), values: Values::Integer(eans) });
+    complete(db, &dataset, 50).await;
+    let mut found = BTreeMap::new();
+    for article in db.store.catalogue().await.unwrap() {
+        found.insert(article.id.to_string(), article.attributes.get("ean").cloned());
+    }
+    let number = |integer| Some(AttributeValue::Number(Number::Integer(integer)));
+    let expected = [("2", number(4_006_381_333_931)), ("1", None), ("0", number(16_777_217))];
+    assert_eq!(found, expected.map(|(id, ean)| (id.to_owned(), ean)).into());
 }

@@ -39,14 +39,19 @@ on_both_databases! {
     articles:
         every_column_comes_back put_replaces_and_counts_only_changes unknown_ids_are_told
         availability_changes_only_what_differs unusual_values_come_back a_bad_article_stores_none
-        of_two_with_one_id_the_last_counts twenty_thousand_at_once writers_at_once_lose_nothing;
+        of_two_with_one_id_the_last_counts twenty_thousand_at_once writers_at_once_lose_nothing
+        one_article_changes_no_attribute_for_the_others limits_are_checked_before_the_write declared_kinds_are_kept
+        changes_are_told_since_a_version a_deleted_article_is_gone_until_it_is_put_again
+        what_cannot_be_read_is_left_out a_migration_learns_kinds_from_most_articles;
     customers: an_unknown_customer_is_none several_are_read_at_once a_broken_row_spoils_its_customer_alone;
     import:
         everything_arrives purchases_come_newest_first_up_to_the_limit a_customer_without_purchases_is_known
         a_second_run_changes_nothing other_data_replaces_purchases_and_keeps_decisions
         readers_see_all_or_nothing_of_an_import an_interrupted_import_goes_on of_two_imports_one_stops
         empty_data_is_imported values_a_database_cannot_hold_are_refused
-        weights_and_milliseconds_are_stored availability_is_taken_from_files_that_tell_it;
+        weights_and_milliseconds_are_stored availability_is_taken_from_files_that_tell_it
+        articles_that_an_import_lacks_are_unavailable_until_it_has_them what_becomes_of_missing_articles_is_an_option
+        columns_decide_kinds_but_for_declared_ones whole_numbers_arrive_exactly;
     refused: an_import_beyond_the_limit_of_rejects_changes_nothing;
     models:
         versions_are_listed_newest_first activation_answers_what_it_replaces rollback_walks_back_one_at_a_time

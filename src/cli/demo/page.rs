@@ -98,7 +98,7 @@ fn customer_of(dataset: &Dataset, histories: &Histories, customer: u32) -> Custo
 fn distinct(column: &Column) -> Option<usize> {
     match &column.values {
         Values::Category { dictionary, .. } | Values::Tags { dictionary, .. } => Some(dictionary.len()),
-        Values::Number(_) => None,
+        Values::Number(_) | Values::Integer(_) => None,
     }
 }
 

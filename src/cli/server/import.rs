@@ -4,13 +4,14 @@ use super::DatabaseArguments;
 use crate::{
     cli::data::DataArguments,
     progress::human,
-    store::{self, Import, Outcome, StoreOptions},
+    store::{self, Import, MissingArticles, Outcome, StoreOptions},
 };
 
 /// Loads a shop's articles, customers and purchases into the database.
 ///
 /// An import that was interrupted goes on where it stopped; one that is complete changes nothing. Other data
-/// updates articles and customers and, at the end and at once, replaces all purchases.
+/// updates articles and customers and, at the end and at once, replaces all purchases. Articles that it does not
+/// have become unavailable.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  vitrine-server import --data shop --database postgres://vitrine@localhost/vitrine")]
 pub(super) struct Arguments {
@@ -18,6 +19,9 @@ pub(super) struct Arguments {
     data: DataArguments,
     #[command(flatten)]
     database: DatabaseArguments,
+    /// What becomes of articles in the catalogue that the data does not have
+    #[arg(long, value_enum, default_value_t = MissingArticles::Unavailable)]
+    missing_articles: MissingArticles,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -29,12 +33,19 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     })?)?;
     let dataset = arguments.data.load()?;
     let fingerprint = dataset.fingerprint();
-    let import = Import::new(&dataset, &fingerprint);
+    let import = Import { missing: arguments.missing_articles, ..Import::new(&dataset, &fingerprint) };
     match super::user_error(super::block_on(store::import(url, &options, &import))?)? {
         Outcome::AlreadyComplete => println!("this data is in the database already; nothing changed"),
         Outcome::Complete(report) => {
             if report.resumed > 0 {
                 println!("went on after {} rows of an interrupted import", report.resumed);
+            }
+            match (report.missing, arguments.missing_articles) {
+                (0, _) | (_, MissingArticles::Keep) => {}
+                (count, MissingArticles::Unavailable) => {
+                    println!("made {count} articles unavailable that this data does not have");
+                }
+                (count, MissingArticles::Delete) => println!("deleted {count} articles that this data does not have"),
             }
             let rate = report.purchases as f64 / report.purchases_took.as_secs_f64().max(1e-9);
             println!(

@@ -62,7 +62,9 @@ pub fn run() -> anyhow::Result<()> {
 fn user_error<T>(result: Result<T, StoreError>) -> anyhow::Result<T> {
     use StoreError::{Conflict, NotFound, NotMigrated, Refused};
     match result {
-        Err(error @ (Refused(_) | NotFound(_) | Conflict(_) | NotMigrated { .. })) => Err(error).or_bad_input(),
+        Err(error @ (Refused(_) | BadArticle(_) | NotFound(_) | Conflict(_) | NotMigrated { .. })) => {
+            Err(error).or_bad_input()
+        }
         other => Ok(other?),
     }
 }

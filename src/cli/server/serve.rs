@@ -99,6 +99,7 @@ async fn open(config: &Config) -> anyhow::Result<Arc<Service>> {
     let url = config.database.url.reveal();
     let options = StoreOptions {
         max_connections: config.database.connections,
+        catalogue: config.catalogue,
         customers_timeout: config.database.timeout,
         ..StoreOptions::default()
     };

@@ -4,7 +4,7 @@ use super::error::{DatasetError, Fault, FileName};
 use super::rows::{Row, elements};
 use super::values::{CellRules, availability};
 use crate::{
-    dataset::{Column, Entities, MISSING, Values},
+    dataset::{Column, Entities, MISSING, NO_INTEGER, Values},
     domain::IdTable,
 };
 
@@ -78,6 +78,8 @@ impl ColumnBuilder {
     pub fn push(&mut self, cell: Cell) {
         match &mut self.values {
             Values::Number(values) => values.push(if let Cell::Number(number) = cell { number } else { f32::NAN }),
+            // Made of categories, at the end.
+            Values::Integer(values) => values.push(NO_INTEGER),
             Values::Category { codes, dictionary } => codes.push(code(dictionary, cell)),
             Values::Tags { offsets, codes, dictionary } => {
                 if let (Cell::Text(text), ColumnType::Tags { separator }) = (cell, &self.kind) {
@@ -104,7 +106,7 @@ impl ColumnBuilder {
     fn has_room(&self, bytes: usize) -> bool {
         let fits = |used: usize| used + bytes < u32::MAX as usize;
         match &self.values {
-            Values::Number(_) => true,
+            Values::Number(_) | Values::Integer(_) => true,
             Values::Category { dictionary, .. } => fits(dictionary.text_len()),
             Values::Tags { codes, dictionary, .. } => fits(dictionary.text_len()) && fits(codes.len()),
         }
@@ -113,6 +115,7 @@ impl ColumnBuilder {
     fn finish(mut self, rows: usize, notes: &mut Vec<String>) -> Column {
         let len = match &self.values {
             Values::Number(values) => values.len(),
+            Values::Integer(values) => values.len(),
             Values::Category { codes, .. } => codes.len(),
             Values::Tags { offsets, .. } => offsets.len() - 1,
         };
@@ -151,6 +154,20 @@ pub(super) fn number(cell: &str) -> Option<f32> {
     cell.parse::<f32>().ok().filter(|number| number.is_finite())
 }
 
+/// The cells as whole numbers, if all numbers are whole and an f32 would change one of them.
+fn into_integers(codes: &[u32], dictionary: &IdTable) -> Option<Vec<i64>> {
+    let mut meanings = Vec::with_capacity(dictionary.len());
+    for text in dictionary.iter() {
+        meanings.push(match number(text) {
+            Some(number) if !number.is_nan() => text.parse::<i64>().ok()?,
+            _ => NO_INTEGER,
+        });
+    }
+    let changes = |&integer: &i64| integer != NO_INTEGER && integer as f32 as i64 != integer;
+    let meaning = |&code: &u32| meanings.get(code as usize).copied().unwrap_or(NO_INTEGER);
+    meanings.iter().any(changes).then(|| codes.iter().map(meaning).collect())
+}
+
 /// A category column as numbers when nine tenths of its values are, and how many values that loses.
 fn into_numbers(values: Values) -> (Values, usize) {
     let Values::Category { codes, dictionary } = values else { return (values, 0) };
@@ -160,7 +177,8 @@ fn into_numbers(values: Values) -> (Values, usize) {
     let present = codes.iter().filter(|&&code| code != MISSING).count();
     let numeric = numbers.iter().filter(|number| !number.is_nan()).count();
     if numeric > 0 && numeric * 10 >= present * 9 {
-        (Values::Number(numbers), present - numeric)
+        let integers = into_integers(&codes, &dictionary).map(Values::Integer);
+        (integers.unwrap_or(Values::Number(numbers)), present - numeric)
     } else {
         (Values::Category { codes, dictionary }, 0)
     }
@@ -188,5 +206,28 @@ impl EntitiesBuilder {
         let rows = self.ids.len();
         let columns = self.columns.into_iter().map(|column| column.finish(rows, notes)).collect();
         Entities { ids: self.ids, columns, vectors: Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_beyond_24_bits_stay_exact() {
+        let column = |texts: &[&str]| {
+            let mut column = ColumnBuilder::new("ean", ColumnType::MostlyNumber, false);
+            texts.iter().for_each(|text| column.push(if text.is_empty() { Cell::Missing } else { Cell::Text(text) }));
+            column.finish(texts.len(), &mut Vec::new()).values
+        };
+        let exact = column(&["4006381333931", "", "16777217", "5"]);
+        assert_eq!(
+            [0, 1, 2, 3].map(|row| exact.integer(row)),
+            [Some(4_006_381_333_931), None, Some(16_777_217), Some(5)]
+        );
+        assert_eq!(exact.number(3), Some(5.0));
+        assert!(matches!(column(&["16777216", "", "5"]), Values::Number(_)));
+        assert!(matches!(column(&["16777217.5", "5"]), Values::Number(_)));
+        assert!(matches!(column(&["4006381333931", "red", "blue"]), Values::Category { .. }));
     }
 }

@@ -90,6 +90,10 @@ pub(super) fn columns(dataset: &Dataset) -> Vec<ColumnSummary> {
                     ("category", Some(dictionary.len()), codes.iter().filter(|&&code| code == MISSING).count())
                 }
                 Values::Number(numbers) => ("number", None, numbers.iter().filter(|number| number.is_nan()).count()),
+                Values::Integer(_) => {
+                    let missing = (0..entities.len()).filter(|&row| column.values.integer(row).is_none()).count();
+                    ("number", None, missing)
+                }
                 Values::Tags { offsets, dictionary, .. } => {
                     ("tags", Some(dictionary.len()), offsets.windows(2).filter(|pair| pair[0] == pair[1]).count())
                 }
@@ -184,7 +188,7 @@ fn category(
 ) -> Option<Category> {
     let dictionary = match values {
         Values::Category { dictionary, .. } | Values::Tags { dictionary, .. } => dictionary,
-        Values::Number(_) => return None,
+        Values::Number(_) | Values::Integer(_) => return None,
     };
     if !(2..=MOST_VALUES).contains(&dictionary.len()) {
         return None;

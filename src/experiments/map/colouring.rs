@@ -52,7 +52,9 @@ impl Colouring {
             ExperimentError::Input(format!("articles have no attribute `{attribute}`; they have {}", names.join(", ")))
         })?;
         let values: Vec<Option<String>> = match &column.values {
-            Values::Number(_) => parts(&rows.iter().map(|row| column.values.number((*row)?)).collect::<Vec<_>>()),
+            Values::Number(_) | Values::Integer(_) => {
+                parts(&rows.iter().map(|row| column.values.number((*row)?)).collect::<Vec<_>>())
+            }
             values => rows
                 .iter()
                 .map(|row| values.category((*row)?).or_else(|| values.tags((*row)?).next()).map(str::to_owned))
@@ -68,7 +70,7 @@ impl Colouring {
             .zip(PALETTE)
             .map(|(&(name, count), colour)| Group { name: name.to_owned(), count, colour })
             .collect();
-        if matches!(column.values, Values::Number(_)) {
+        if matches!(column.values, Values::Number(_) | Values::Integer(_)) {
             // In the order of the numbers, not of how many there are.
             groups.sort_by(|a, b| a.name.cmp(&b.name));
             groups.iter_mut().zip(PALETTE).for_each(|(group, colour)| group.colour = colour);

@@ -73,7 +73,7 @@ impl Model for Chain {
         *vector = self.logits[last].to_vec();
         Ok(())
     }
-    fn embed_articles(&self, articles: &[EntityRow<'_>]) -> Result<Vec<f32>, ModelError> {
+    fn embed_articles(&self, articles: &[ArticleView<'_>]) -> Result<Vec<f32>, ModelError> {
         Ok(vec![0.0; articles.len() * ITEMS])
     }
 }

@@ -1,68 +1,134 @@
 //! The catalogue: changes of articles, and reading what other processes changed.
 
 use crate::{
-    domain::ArticleId,
+    domain::{ArticleId, AttributeKind},
     recommend::{Catalogue, Snapshot},
-    serving::{ServeError, Service, catalogue},
-    store::ArticleRecord,
+    serving::{ServeError, Service, State, catalogue},
+    store::{ArticleRecord, CatalogueChanges, Schema},
 };
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::task::spawn_blocking;
 
+/// Snapshots by the name of their model.
+type Models = BTreeMap<String, Arc<Snapshot>>;
+
+/// With more changed articles than these the catalogue is read as a whole.
+const MOST_CHANGES: usize = 5_000;
+
 impl Service {
-    /// Inserts or replaces articles, all or none; they are served when this returns.
+    /// Inserts or replaces articles, all or none. Answers whether this server serves them already; if not, it will as soon
+    /// as the database lets it read them.
     ///
     /// # Errors
-    /// When the database refuses them or is away.
-    pub async fn put_articles(&self, articles: &[ArticleRecord]) -> Result<(), ServeError> {
+    /// When the database refuses them or is away; then nothing was written.
+    pub async fn put_articles(&self, articles: &[ArticleRecord]) -> Result<bool, ServeError> {
         self.database.store().put_articles(articles).await?;
-        self.catch_up_catalogue().await
+        Ok(self.serve_changes().await)
     }
 
-    /// Makes articles available or not; it is so when this returns. Answers the ids that do not exist.
+    /// Makes articles available or not. Answers the ids that do not exist; for the rest see [`Service::put_articles`].
     ///
     /// # Errors
     /// When the database is away.
     pub async fn set_available(&self, ids: &[ArticleId], available: bool) -> Result<Vec<ArticleId>, ServeError> {
-        if let Some(unknown) = self.set_available_in_place(ids, available).await? {
-            return Ok(unknown);
-        }
         let unknown = self.database.store().set_available(ids, available).await?;
-        self.catch_up_catalogue().await?;
+        self.serve_changes().await;
         Ok(unknown)
     }
 
-    /// Changes the availability without reading the catalogue again; `None`, and nothing done, where the loaded one is
-    /// not the latest. If others changed it at the same time, following catches up with them.
-    async fn set_available_in_place(
-        &self,
-        ids: &[ArticleId],
-        available: bool,
-    ) -> Result<Option<Vec<ArticleId>>, ServeError> {
-        let _changes = self.changes.lock().await;
-        let store = self.database.store();
-        let (now, before) = (self.state(), store.catalogue_version().await?);
-        let Some(loaded) = now.catalogue.as_ref().filter(|loaded| loaded.version() == before) else {
-            return Ok(None);
+    /// Takes an article out of the catalogue; answers whether it was there. For the rest see [`Service::put_articles`].
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn delete_article(&self, id: &ArticleId) -> Result<bool, ServeError> {
+        let unknown = self.database.store().delete_articles(std::slice::from_ref(id)).await?;
+        if unknown.is_empty() {
+            self.serve_changes().await;
+        }
+        Ok(unknown.is_empty())
+    }
+
+    /// Gives an attribute a kind that no import changes.
+    ///
+    /// # Errors
+    /// When articles have values of another kind, or the database is away; then nothing has changed.
+    pub async fn declare_attribute(&self, name: &str, kind: AttributeKind) -> Result<(), ServeError> {
+        self.database.store().declare_attribute(name, kind).await?;
+        self.serve_changes().await;
+        Ok(())
+    }
+
+    /// The attributes of the shop and their kinds.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn schema(&self) -> Result<Schema, ServeError> {
+        Ok(self.database.store().schema().await?)
+    }
+
+    /// Serves what was just written. A failure is none of the writing: following the database tries again.
+    async fn serve_changes(&self) -> bool {
+        let served = async {
+            let _changes = self.changes.lock().await;
+            let now = self.state();
+            let (catalogue, models) = self.newest(&now).await?;
+            self.publish(State { catalogue: Some(catalogue), models, ..State::clone(&now) });
+            Ok::<_, ServeError>(())
         };
-        let unknown = store.set_available(ids, available).await?;
-        let after = store.catalogue_version().await?;
-        let ids = || ids.iter().map(ArticleId::as_str);
-        let changed = loaded.with_availability(before, ids(), available).available() != loaded.available();
-        // More than our own change: keep the old number, so that the next look at the database reads everything.
-        let version = if after == before + i64::from(changed) { after } else { before };
-        let catalogue = Arc::new(loaded.with_availability(version, ids(), available));
+        let served = served.await;
+        if let Err(error) = &served {
+            tracing::warn!(%error, "a change is written, but not served yet");
+        }
+        served.is_ok()
+    }
+
+    /// The catalogue that the database holds now, and the models over it. Costs what changed since the one that is served.
+    pub(super) async fn newest(&self, now: &State) -> Result<(Arc<Catalogue>, Models), ServeError> {
+        if let Some(loaded) = now.catalogue.as_ref().filter(|loaded| !catalogue::is_from_models(loaded))
+            && let Some(changes) = self.database.store().catalogue_changes(loaded.version(), MOST_CHANGES).await?
+        {
+            if changes.version == loaded.version() {
+                return Ok((loaded.clone(), now.models.clone()));
+            }
+            if let Some(changed) = self.changed(loaded, &now.models, changes).await? {
+                return Ok(changed);
+            }
+        }
+        let version = self.database.store().catalogue_version().await?;
+        let catalogue = self.with_sales(self.read_catalogue(version).await?, now).0;
         let models = self.all_over(&now.models, &catalogue).await?;
-        self.swap(catalogue, models);
-        Ok(Some(unknown))
+        Ok((catalogue, models))
+    }
+
+    /// Catalogue and models after changes; `None` when the catalogue must be read as a whole.
+    async fn changed(
+        &self,
+        loaded: &Arc<Catalogue>,
+        models: &Models,
+        changes: CatalogueChanges,
+    ) -> Result<Option<(Arc<Catalogue>, Models)>, ServeError> {
+        let (loaded, models, sales) = (loaded.clone(), models.clone(), self.sales.latest());
+        let work = spawn_blocking(move || -> Result<_, ServeError> {
+            let sales_of = |id: &str| sales.as_ref().map_or(0.0, |sales| sales.of(id));
+            let Some((catalogue, changes)) = catalogue::apply(&loaded, changes, sales_of) else { return Ok(None) };
+            let catalogue = Arc::new(catalogue);
+            let after = |(name, snapshot): (String, Arc<Snapshot>)| {
+                let snapshot = snapshot.after(catalogue.clone(), &changes);
+                Ok((name, Arc::new(snapshot.map_err(|error| ServeError::Internal(error.to_string()))?)))
+            };
+            let models = models.into_iter().map(after).collect::<Result<_, ServeError>>()?;
+            Ok(Some((catalogue, models)))
+        });
+        let changed = work.await.map_err(|error| ServeError::Internal(error.to_string()))??;
+        if let Some((catalogue, _)) = &changed {
+            self.metrics().catalogue_refreshes.increment(1);
+            self.metrics().catalogue_articles.set(catalogue.len() as f64);
+        }
+        Ok(changed)
     }
 
     /// All models over the catalogue; those that are over it already stay as they are.
-    pub(super) async fn all_over(
-        &self,
-        models: &BTreeMap<String, Arc<Snapshot>>,
-        catalogue: &Arc<Catalogue>,
-    ) -> Result<BTreeMap<String, Arc<Snapshot>>, ServeError> {
+    pub(super) async fn all_over(&self, models: &Models, catalogue: &Arc<Catalogue>) -> Result<Models, ServeError> {
         let mut over = BTreeMap::new();
         for (name, snapshot) in models {
             let snapshot = match Arc::ptr_eq(snapshot.catalogue(), catalogue) {

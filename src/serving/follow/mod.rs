@@ -47,22 +47,16 @@ impl Service {
         tokio::join!(
             self.database.watch(self.poll),
             self.keep_catalogue(revisions.clone()),
-            self.keep_models(revisions),
+            self.keep_models(revisions.clone()),
+            self.follow_sales(revisions),
             upkeep
         );
     }
 
     async fn keep_catalogue(&self, mut revisions: watch::Receiver<Revisions>) {
-        let (mut failing, mut uncounted) = (false, false);
+        let mut failing = false;
         loop {
             revisions.borrow_and_update();
-            let counted = self.count_sales().await;
-            if let Err(error) = &counted
-                && !uncounted
-            {
-                tracing::warn!(%error, "cannot count the sales; popularity stays as it was");
-            }
-            uncounted = counted.is_err();
             let result = self.catch_up_catalogue().await;
             if let Err(error) = &result
                 && !failing
@@ -70,11 +64,7 @@ impl Service {
                 tracing::warn!(%error, "cannot follow the catalogue; what is loaded stays in service");
             }
             failing = result.is_err();
-            let again = match result {
-                Ok(()) if uncounted => self.poll * PATIENCE,
-                Ok(()) => self.sales.refresh(),
-                Err(_) => self.poll,
-            };
+            let again = if failing { self.poll } else { Duration::MAX };
             tokio::select! {
                 changed = revisions.changed(), if !failing => if changed.is_err() { return },
                 () = tokio::time::sleep(again) => {}
@@ -134,14 +124,10 @@ impl Service {
     /// When the database cannot be read.
     pub(super) async fn catch_up_catalogue(&self) -> Result<(), ServeError> {
         let _changes = self.changes.lock().await;
-        let revision = self.database.store().revisions().await?.catalogue;
         let now = self.state();
-        let catalogue = match &now.catalogue {
-            Some(catalogue) if catalogue.version() == revision => catalogue.clone(),
-            _ => self.read_catalogue(revision).await?,
-        };
+        let (catalogue, models) = self.newest(&now).await?;
         let (catalogue, sales) = self.with_sales(catalogue, &now);
-        let models = self.all_over(&now.models, &catalogue).await?;
+        let models = self.all_over(&models, &catalogue).await?;
         self.publish(State { catalogue: Some(catalogue), sales, models, ..State::clone(&now) });
         Ok(())
     }

@@ -1,13 +1,41 @@
 //! Popularity: counting the sales where they are due, and laying them over the catalogue.
 
-use super::now;
+use super::{PATIENCE, now};
 use crate::{
     recommend::Catalogue,
     serving::{ServeError, Service, State, sales::Sales},
+    store::Revisions,
 };
 use std::{sync::Arc, time::Instant};
+use tokio::sync::watch;
 
 impl Service {
+    /// Counts the sales whenever they are due, beside the following of changes: counting takes seconds, and a changed
+    /// article must not wait for it.
+    pub(super) async fn follow_sales(&self, mut revisions: watch::Receiver<Revisions>) {
+        let mut failing = false;
+        loop {
+            revisions.borrow_and_update();
+            let before = self.sales.latest();
+            let counted = match self.count_sales().await {
+                // A new count is laid over the catalogue.
+                Ok(()) if !same(&before, &self.sales.latest()) => self.catch_up_catalogue().await,
+                counted => counted,
+            };
+            if let Err(error) = &counted
+                && !failing
+            {
+                tracing::warn!(%error, "cannot count the sales; popularity stays as it was");
+            }
+            failing = counted.is_err();
+            let again = if failing { self.poll * PATIENCE } else { self.sales.refresh() };
+            tokio::select! {
+                changed = revisions.changed(), if !failing => if changed.is_err() { return },
+                () = tokio::time::sleep(again) => {}
+            }
+        }
+    }
+
     /// Counts the sales where they are due. Takes no lock of the changes: counting millions of
     /// purchases takes seconds, and a change of an article must not wait for it.
     ///
@@ -31,5 +59,12 @@ impl Service {
         let same = now.sales.as_ref().is_some_and(|sales| Arc::ptr_eq(sales, &latest));
         let catalogue = if same && catalogue.sales().is_some() { catalogue } else { Arc::new(latest.over(&catalogue)) };
         (catalogue, Some(latest))
+    }
+}
+
+fn same(one: &Option<Arc<Sales>>, other: &Option<Arc<Sales>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (one, other) => one.is_none() && other.is_none(),
     }
 }

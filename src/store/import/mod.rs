@@ -2,7 +2,8 @@
 //!
 //! 1. Articles are inserted or updated in one transaction, so a server sees the old catalogue or the new one.
 //!    What the files do not tell stays: an availability, a price or an image they do not give. Articles that are
-//!    no longer in the files stay too (make them unavailable).
+//!    no longer in the files become unavailable ([`MissingArticles`] says otherwise). The columns of the files decide
+//!    the kinds of the attributes.
 //! 2. Customers are inserted or updated in batches.
 //! 3. Purchases go into a table of their own, `purchases_incoming`, in batches; the last step builds its index and
 //!    puts it in the place of `purchases`, whose rows all go. The files are the whole truth about purchases. Servers
@@ -17,6 +18,7 @@ mod rows;
 use super::{Address, ArticleRecord, StoreError, StoreOptions, postgres, sqlite};
 use crate::{
     dataset::{Dataset, Histories},
+    domain::{AttributeKind, IdTable},
     progress::Progress,
 };
 use async_trait::async_trait;
@@ -29,12 +31,26 @@ pub struct Import<'a> {
     pub fingerprint: &'a str,
     /// Purchases a transaction (customers: a tenth); a customer's purchases are never split.
     pub batch: usize,
+    /// What becomes of articles that the data does not have.
+    pub missing: MissingArticles,
+}
+
+/// What an import does with articles of the catalogue that its files do not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum MissingArticles {
+    /// They are not recommended any more, until an import has them again or somebody makes them available.
+    #[default]
+    Unavailable,
+    /// They are deleted; purchases keep their ids.
+    Delete,
+    /// They stay as they are.
+    Keep,
 }
 
 impl<'a> Import<'a> {
     /// With the usual size of batches: large enough that commits cost nothing, small enough to be redone.
     pub fn new(dataset: &'a Dataset, fingerprint: &'a str) -> Self {
-        Self { dataset, fingerprint, batch: 500_000 }
+        Self { dataset, fingerprint, batch: 500_000, missing: MissingArticles::default() }
     }
 }
 
@@ -52,6 +68,8 @@ pub struct Report {
     /// Rows an interrupted run had committed before.
     pub resumed: usize,
     pub articles: usize,
+    /// Articles that the data does not have, made unavailable or deleted.
+    pub missing: usize,
     pub customers: usize,
     pub purchases: usize,
     /// Time of the purchases, the index included.
@@ -80,6 +98,27 @@ pub(super) struct ImportedArticle {
     pub record: ArticleRecord,
     /// Whether the files say that it is available or not; else the database keeps what it has.
     pub tells_availability: bool,
+}
+
+/// All articles of the files.
+pub(super) struct ArticleImport<'a> {
+    /// In the order in which new ones get their keys.
+    pub pages: &'a mut (dyn Iterator<Item = Result<Vec<ImportedArticle>, StoreError>> + Send),
+    /// What the columns hold.
+    pub kinds: &'a [(String, AttributeKind)],
+    pub missing: MissingFrom<'a>,
+}
+
+/// What to do with articles that are not among those of the files.
+pub(super) struct MissingFrom<'a> {
+    pub ids: &'a IdTable,
+    pub how: MissingArticles,
+}
+
+impl MissingFrom<'_> {
+    pub(super) fn lacks(&self, id: &str) -> bool {
+        self.how != MissingArticles::Keep && self.ids.find(id).is_none()
+    }
 }
 
 pub(super) struct CustomerRow<'a> {
@@ -117,12 +156,8 @@ pub(super) type KeyVisitor<'a> = &'a mut (dyn for<'id> FnMut(&'id str, i32) + Se
 pub(super) trait Target: Send {
     /// The progress of the import with this fingerprint; a new one if the database knows another or none.
     async fn begin(&mut self, fingerprint: &str) -> Result<Done, StoreError>;
-    /// Inserts or updates all articles, in the order given.
-    async fn put_articles(
-        &mut self,
-        pages: &mut (dyn Iterator<Item = Result<Vec<ImportedArticle>, StoreError>> + Send),
-        step: Step,
-    ) -> Result<(), StoreError>;
+    /// Inserts or updates all articles; answers how many the catalogue has that the files do not have.
+    async fn put_articles(&mut self, import: ArticleImport<'_>, step: Step) -> Result<usize, StoreError>;
     async fn put_customers(&mut self, rows: &[CustomerRow<'_>], step: Step) -> Result<(), StoreError>;
     /// Visits every id of a table with its key.
     async fn keys(&mut self, table: Table, visit: KeyVisitor<'_>) -> Result<(), StoreError>;
@@ -159,7 +194,10 @@ async fn run(target: &mut dyn Target, import: &Import<'_>, done: Done) -> Result
         let mut pages = rows::article_pages(dataset).inspect(|page| {
             progress.add(page.as_ref().map_or(0, Vec::len) as u64);
         });
-        target.put_articles(&mut pages, Step { from: done.articles, to: report.articles }).await?;
+        let kinds = rows::kinds(dataset);
+        let missing = MissingFrom { ids: &dataset.articles.ids, how: import.missing };
+        let articles = ArticleImport { pages: &mut pages, kinds: &kinds, missing };
+        report.missing = target.put_articles(articles, Step { from: done.articles, to: report.articles }).await?;
         drop(pages);
         progress.finish(&format!("{} rows", report.articles));
     }

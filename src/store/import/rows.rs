@@ -3,10 +3,11 @@
 use super::{CustomerRow, ImportedArticle, PurchaseRow, Table, Target};
 use crate::{
     dataset::{Column, Dataset, Entities, Values, article_ranks},
-    domain::{ArticleId, IdTable},
+    domain::{ArticleId, AttributeKind, IdTable, Number},
     store::{
         ArticleRecord, AttributeValue, Attributes, StoreError,
-        records::{check_attributes, write_attributes},
+        records::write_attributes,
+        schema::{check_attributes, field},
     },
 };
 use std::ops::Range;
@@ -31,21 +32,46 @@ pub(super) fn article_pages(
     })
 }
 
+/// What the columns of the articles hold. A column under the name of a field that has another type is not imported.
+pub(super) fn kinds(dataset: &Dataset) -> Vec<(String, AttributeKind)> {
+    let columns = dataset.articles.columns.iter().filter(|column| !is_availability(column) && !is_no_field(column));
+    columns.map(|column| (column.name.clone(), kind(&column.values))).collect()
+}
+
+fn kind(values: &Values) -> AttributeKind {
+    match values {
+        Values::Category { .. } => AttributeKind::Text,
+        Values::Number(_) | Values::Integer(_) => AttributeKind::Number,
+        Values::Tags { .. } => AttributeKind::Texts,
+    }
+}
+
+fn is_availability(column: &Column) -> bool {
+    column.name == AVAILABLE && matches!(column.values, Values::Number(_))
+}
+
+/// Whether the column has the name of a field of the catalogue, but another type.
+fn is_no_field(column: &Column) -> bool {
+    field(&column.name).is_some_and(|expected| expected != kind(&column.values))
+}
+
 /// The record of an article. `price`, `available` and `image_url` are fields of the catalogue where their columns have
 /// the type of the field; without a price in the files, an article has the one it was last sold for.
 fn article(dataset: &Dataset, row: usize, latest: Option<f32>) -> Result<ImportedArticle, StoreError> {
     let text = dataset.articles.ids.get(row as u32);
     let id = ArticleId::parse(text).map_err(|error| StoreError::Refused(format!("article `{text}`: {error}")))?;
     let mut attributes = attributes(&dataset.articles, row);
-    let is_field = |column: &Column| column.name == AVAILABLE && matches!(column.values, Values::Number(_));
-    let available = match dataset.articles.columns.iter().any(is_field) {
+    let available = match dataset.articles.columns.iter().any(is_availability) {
         // It changes from hour to hour, so it is no attribute beside the field.
-        true => attributes.remove(AVAILABLE).map(|value| value != AttributeValue::Number(0.0)),
+        true => attributes.remove(AVAILABLE).map(|value| value != AttributeValue::Number(Number::Integer(0))),
         false => None,
     };
+    dataset.articles.columns.iter().filter(|column| is_no_field(column)).for_each(|column| {
+        attributes.remove(&column.name);
+    });
     let price = match attributes.get("price") {
-        Some(AttributeValue::Number(price)) => Some(*price as f32),
-        _ => latest,
+        Some(AttributeValue::Number(price)) => Some(price.to_f64()),
+        _ => latest.and_then(decimal).map(Number::to_f64),
     };
     let image_url = match attributes.get("image_url") {
         Some(AttributeValue::Text(url)) => Some(url.clone()),
@@ -82,7 +108,8 @@ pub(super) fn customers(dataset: &Dataset, range: Range<usize>) -> Result<Vec<Cu
 fn attributes(entities: &Entities, row: usize) -> Attributes {
     let value = |values: &Values| match values {
         Values::Category { .. } => values.category(row).map(|text| AttributeValue::Text(text.to_owned())),
-        Values::Number(_) => values.number(row).map(|number| AttributeValue::Number(decimal(number))),
+        Values::Number(_) => values.number(row).and_then(decimal).map(AttributeValue::Number),
+        Values::Integer(_) => values.integer(row).map(|integer| AttributeValue::Number(Number::Integer(integer))),
         Values::Tags { .. } => {
             let tags: Vec<String> = values.tags(row).map(str::to_owned).collect();
             (!tags.is_empty()).then_some(AttributeValue::Tags(tags))
@@ -91,12 +118,12 @@ fn attributes(entities: &Entities, row: usize) -> Attributes {
     entities.columns.iter().filter_map(|column| Some((column.name.clone(), value(&column.values)?))).collect()
 }
 
-/// The number with the shortest decimal digits, as the shop wrote it: 0.1, not 0.10000000149.
-fn decimal(number: f32) -> f64 {
-    if number.fract() == 0.0 {
-        return f64::from(number);
+/// The number with the shortest decimal digits, as the shop wrote it: 0.1, not 0.10000000149. `None` beyond 64 bits.
+fn decimal(number: f32) -> Option<Number> {
+    match number.fract() == 0.0 {
+        true => Number::new(f64::from(number)),
+        false => Number::parse(&number.to_string()),
     }
-    number.to_string().parse().unwrap_or(f64::from(number))
 }
 
 pub(super) fn purchase(dataset: &Dataset, row: usize, customer: i32, articles: &[i32]) -> PurchaseRow {
@@ -140,9 +167,9 @@ mod tests {
 
     #[test]
     fn numbers_keep_the_digits_of_the_shop() {
-        assert_eq!(decimal(0.1), 0.1);
-        assert_eq!(decimal(19.99), 19.99);
-        assert_eq!(decimal(108_775_015.0), 108_775_016.0, "32 bits hold no more");
-        assert_eq!(decimal(-3.0), -3.0);
+        assert_eq!(decimal(0.1), Some(Number::Decimal(0.1)));
+        assert_eq!(decimal(19.99), Some(Number::Decimal(19.99)));
+        assert_eq!(decimal(-3.0), Some(Number::Integer(-3)));
+        assert_eq!(decimal(1e30), None);
     }
 }

@@ -9,10 +9,10 @@ mod sales;
 pub(super) use load::Loader;
 
 use super::{
-    ArticleRecord, ArticleSales, ConnectionCounts, ModelVersion, ReadCustomer, Revisions, SalesWindow, Store,
-    StoreError, StoreOptions, migrations,
+    ArticleRecord, ArticleSales, CatalogueChanges, CatalogueLimits, ConnectionCounts, ModelVersion, ReadCustomer,
+    Revisions, SalesWindow, Schema, Store, StoreError, StoreOptions, migrations,
 };
-use crate::domain::{ArticleId, CustomerId};
+use crate::domain::{ArticleId, AttributeKind, CustomerId};
 use async_trait::async_trait;
 use sqlx::{
     Connection, PgConnection, PgPool,
@@ -39,6 +39,7 @@ pub(super) struct Postgres {
     patience: Duration,
     /// Opened by the first wait; `None` after it broke.
     listener: Mutex<Option<PgListener>>,
+    limits: CatalogueLimits,
 }
 
 /// Brings the schema up to date; see [`super::migrate`].
@@ -77,6 +78,7 @@ impl Postgres {
             checked: AtomicBool::new(false),
             patience: options.acquire_timeout + options.statement_timeout + Duration::from_secs(1),
             listener: Mutex::new(None),
+            limits: options.catalogue,
         }
     }
 
@@ -98,10 +100,10 @@ async fn schema_version(connection: &mut PgConnection) -> Result<i64, sqlx::Erro
 }
 
 /// Locks a revision's row: whoever changes what it counts stands in line here, so the counts grow in the order
-/// of commits and two writers cannot deadlock on the rows behind it.
-async fn lock_revision(connection: &mut PgConnection, name: &str) -> Result<(), sqlx::Error> {
-    sqlx::query("SELECT value FROM revisions WHERE name = $1 FOR UPDATE").bind(name).execute(connection).await?;
-    Ok(())
+/// of commits and two writers cannot deadlock on the rows behind it. Answers its value.
+async fn lock_revision(connection: &mut PgConnection, name: &str) -> Result<i64, sqlx::Error> {
+    let lock = "SELECT value FROM revisions WHERE name = $1 FOR UPDATE";
+    sqlx::query_scalar(lock).bind(name).fetch_one(connection).await
 }
 
 /// Counts a change and announces it; both take effect with the commit.
@@ -166,6 +168,18 @@ impl Store for Postgres {
         }
     }
 
+    async fn schema(&self) -> Result<Schema, StoreError> {
+        catalogue::schema(&mut *self.pool.acquire().await?).await
+    }
+
+    async fn declare_attribute(&self, name: &str, kind: AttributeKind) -> Result<(), StoreError> {
+        catalogue::declare(self, name, kind).await
+    }
+
+    async fn catalogue_changes(&self, since: i64, most: usize) -> Result<Option<CatalogueChanges>, StoreError> {
+        catalogue::changes(self, since, most).await
+    }
+
     async fn visit_catalogue(&self, visit: &mut (dyn FnMut(ArticleRecord) + Send)) -> Result<(), StoreError> {
         catalogue::visit(self, visit).await
     }
@@ -175,11 +189,15 @@ impl Store for Postgres {
     }
 
     async fn put_articles(&self, articles: &[ArticleRecord]) -> Result<(), StoreError> {
-        catalogue::put(&self.pool, articles).await
+        catalogue::put(self, articles).await
     }
 
     async fn set_available(&self, ids: &[ArticleId], available: bool) -> Result<Vec<ArticleId>, StoreError> {
-        catalogue::set_available(&self.pool, ids, available).await
+        catalogue::set_available(self, ids, available).await
+    }
+
+    async fn delete_articles(&self, ids: &[ArticleId]) -> Result<Vec<ArticleId>, StoreError> {
+        catalogue::delete(self, ids).await
     }
 
     async fn sales(&self, window: SalesWindow) -> Result<Vec<ArticleSales>, StoreError> {

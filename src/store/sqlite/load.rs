@@ -3,9 +3,9 @@
 use super::{advance_revision, cannot_open, catalogue, configure, is_new, schema_version};
 use crate::store::{
     StoreError, StoreOptions,
-    import::{CustomerRow, Done, ImportedArticle, KeyVisitor, PurchaseRow, Step, Table, Target, another_import},
+    import::{ArticleImport, CustomerRow, Done, KeyVisitor, PurchaseRow, Step, Table, Target, another_import},
     migrations,
-    records::check_article,
+    schema::check_article,
 };
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
@@ -84,23 +84,24 @@ impl Target for Loader {
         Ok(Done::default())
     }
 
-    async fn put_articles(
-        &mut self,
-        pages: &mut (dyn Iterator<Item = Result<Vec<ImportedArticle>, StoreError>> + Send),
-        step: Step,
-    ) -> Result<(), StoreError> {
+    async fn put_articles(&mut self, import: ArticleImport<'_>, step: Step) -> Result<usize, StoreError> {
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
         advance!(&mut *transaction, &self.fingerprint, "articles", step);
-        let mut changed = 0;
-        for page in pages {
+        let kinds = catalogue::schema(&mut transaction).await?.admit_columns(import.kinds)?;
+        let revision = catalogue::next_revision(&mut transaction).await?;
+        catalogue::write_kinds(&mut transaction, &kinds, false, revision).await?;
+        let mut changed = kinds.len() as u64;
+        for page in import.pages {
             let page = page?;
             page.iter().try_for_each(|article| check_article(&article.record))?;
-            changed += catalogue::write_imported(&mut transaction, &page).await?;
+            changed += catalogue::write_imported(&mut transaction, &page, revision).await?;
         }
-        if changed > 0 {
+        let removed = catalogue::remove_missing(&mut transaction, &import.missing, revision).await?;
+        if changed + removed > 0 {
             advance_revision(&mut transaction, "catalogue").await?;
         }
-        Ok(transaction.commit().await?)
+        transaction.commit().await?;
+        Ok(removed as usize)
     }
 
     async fn put_customers(&mut self, rows: &[CustomerRow<'_>], step: Step) -> Result<(), StoreError> {

@@ -9,10 +9,10 @@ mod sales;
 pub(super) use load::Loader;
 
 use super::{
-    ArticleRecord, ArticleSales, ConnectionCounts, ModelVersion, ReadCustomer, Revisions, SalesWindow, Store,
-    StoreError, StoreOptions, migrations,
+    ArticleRecord, ArticleSales, CatalogueChanges, CatalogueLimits, ConnectionCounts, ModelVersion, ReadCustomer,
+    Revisions, SalesWindow, Schema, Store, StoreError, StoreOptions, migrations,
 };
-use crate::domain::{ArticleId, CustomerId};
+use crate::domain::{ArticleId, AttributeKind, CustomerId};
 use async_trait::async_trait;
 use sqlx::{
     ConnectOptions, Connection, Sqlite as Driver, SqliteConnection, SqlitePool, Transaction,
@@ -34,6 +34,7 @@ pub(super) struct Sqlite {
     /// One connection: writers stand in line here instead of at the file's lock.
     writer: SqlitePool,
     changed: Notify,
+    limits: CatalogueLimits,
 }
 
 /// Write-ahead log: readers never wait for the writer. `NORMAL` may lose the last commits on a power cut, never
@@ -104,6 +105,7 @@ impl Sqlite {
             readers: pool(StoreOptions::OTHER_CONNECTIONS).connect_lazy_with(reading()),
             writer: pool(1).connect_lazy_with(configured),
             changed: Notify::new(),
+            limits: options.catalogue,
         }
     }
 
@@ -186,6 +188,18 @@ impl Store for Sqlite {
         let _ = tokio::time::timeout(longest, self.changed.notified()).await;
     }
 
+    async fn schema(&self) -> Result<Schema, StoreError> {
+        catalogue::schema(&mut *self.readers.acquire().await?).await
+    }
+
+    async fn declare_attribute(&self, name: &str, kind: AttributeKind) -> Result<(), StoreError> {
+        catalogue::declare(self, name, kind).await
+    }
+
+    async fn catalogue_changes(&self, since: i64, most: usize) -> Result<Option<CatalogueChanges>, StoreError> {
+        catalogue::changes(self, since, most).await
+    }
+
     async fn visit_catalogue(&self, visit: &mut (dyn FnMut(ArticleRecord) + Send)) -> Result<(), StoreError> {
         catalogue::visit(self, visit).await
     }
@@ -200,6 +214,10 @@ impl Store for Sqlite {
 
     async fn set_available(&self, ids: &[ArticleId], available: bool) -> Result<Vec<ArticleId>, StoreError> {
         catalogue::set_available(self, ids, available).await
+    }
+
+    async fn delete_articles(&self, ids: &[ArticleId]) -> Result<Vec<ArticleId>, StoreError> {
+        catalogue::delete(self, ids).await
     }
 
     async fn sales(&self, window: SalesWindow) -> Result<Vec<ArticleSales>, StoreError> {

@@ -235,6 +235,7 @@ proptest! {
                 let rows = dataset.customers.len();
                 let whole = |column: &crate::dataset::Column| match &column.values {
                     Values::Number(values) => values.len() == rows,
+                    Values::Integer(values) => values.len() == rows,
                     Values::Category { codes, .. } => codes.len() == rows,
                     Values::Tags { .. } => false,
                 };
