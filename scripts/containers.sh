@@ -55,6 +55,8 @@ finish() {
     if [ "${1:-}" = --keep ] && [ "$status" = 0 ]; then
         echo "left running: $shop_url, project $project"
     else
+        # An interrupted command goes on without this script.
+        "$engine" rm --force "$project-once" >/dev/null 2>&1 || true
         compose --profile train down --volumes >/dev/null 2>&1 || compose down --volumes >/dev/null 2>&1 || true
         rm -rf "$work"
     fi
@@ -115,7 +117,7 @@ network() { "$engine" inspect --format '{{range $name, $_ := .NetworkSettings.Ne
 once() {
     local image=$1
     shift
-    "$engine" run --rm --read-only --tmpfs /tmp --cap-drop ALL --network "$(network)" \
+    "$engine" run --rm --name "$project-once" --read-only --tmpfs /tmp --cap-drop ALL --network "$(network)" \
         --volume "$work/shop:/shop" --volume "${project}_models:/var/lib/vitrine/models" \
         --volume "${project}_runs:/var/lib/vitrine/runs" \
         --env "VITRINE__DATABASE__URL=postgres://vitrine:$POSTGRES_PASSWORD@database/vitrine" "$image" "$@"

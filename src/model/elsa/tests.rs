@@ -59,7 +59,8 @@ proptest! {
         let loss = plain_loss(&weights, dim, &rows, &present);
         let got = model.forward(&batch);
         prop_assert!((got - loss).abs() <= 1e-4 * (1.0 + loss), "{got} is not {loss}");
-        let size = gradient.iter().fold(1e-3f32, |most, g| most.max(g.abs()));
+        // Where everything cancels, as it can for a single customer, the rounding of f32 remains.
+        let size = gradient.iter().fold(2e-2f32, |most, g| most.max(g.abs()));
         for at in 0..weights.len() {
             const STEP: f64 = 1e-5;
             let moved = |by: f64| {
