@@ -1,4 +1,7 @@
-//! A text encoder that learns from nothing but the shop's own texts: a WordPiece vocabulary and a masked language model.
+//! A text encoder that learns from nothing but the shop's own texts: their words and a masked language model.
+//!
+//! Whole words, because every text to be drawn is one that was learnt from; and because the trainer of word pieces depends on
+//! the order of a hash map, so that the same seed would not give the same map.
 
 use super::TextError;
 use crate::{
@@ -13,14 +16,14 @@ use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use tokenizers::{
     AddedToken, DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper, TokenizerImpl,
-    models::wordpiece::{WordPiece, WordPieceTrainer},
+    models::wordlevel::{WordLevel, WordLevelTrainer},
     normalizers::BertNormalizer,
     pre_tokenizers::bert::BertPreTokenizer,
 };
 
-type Tokenizer = TokenizerImpl<WordPiece, NormalizerWrapper, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>;
+type Tokenizer = TokenizerImpl<WordLevel, NormalizerWrapper, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>;
 
-/// What stands for a piece that the vocabulary lacks; then the special texts of the sequences of items.
+/// What stands for a word that the vocabulary lacks; then the special texts of the sequences of items.
 const UNKNOWN: &str = "[UNK]";
 const SPECIAL: [&str; 4] = ["<pad>", "<sos>", "<eos>", UNKNOWN];
 
@@ -36,7 +39,7 @@ const MOST_HELD_OUT: usize = 2_000;
 /// How the encoder is made; the defaults are those of the documented text model where it names them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LearnedConfig {
-    /// Pieces in the vocabulary at most; a shop's texts may hold fewer.
+    /// Words in the vocabulary at most, the most frequent ones.
     pub vocabulary: usize,
     pub layers: usize,
     pub heads: usize,
@@ -124,7 +127,7 @@ impl LearnedEncoder {
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
         sequences.shuffle(&mut rng);
         let held_out = sequences.split_off(sequences.len() - (sequences.len() / 20).clamp(1, MOST_HELD_OUT));
-        eprintln!("{} texts, {size} pieces in the vocabulary", distinct.len());
+        eprintln!("{} texts, {size} words in the vocabulary", distinct.len());
         for epoch in 1..=config.epochs {
             let loss = encoder.epoch(epoch, &mut sequences, &held_out, config, &mut rng)?;
             encoder.losses.push(loss);
@@ -199,16 +202,22 @@ impl LearnedEncoder {
     }
 }
 
-/// A WordPiece vocabulary of the texts, lower case and without accents as BERT's.
+/// A word of one text alone says nothing of what is alike.
+const LEAST_COUNT: u64 = 2;
+
+/// The words of the texts, lower case and without accents as BERT's.
 fn vocabulary(texts: &[&str], size: usize) -> Result<Tokenizer, TextError> {
     let failed = |error: tokenizers::Error| TextError::Config(format!("no vocabulary could be made: {error}"));
-    let model = WordPiece::builder().unk_token(UNKNOWN.to_owned()).build().map_err(failed)?;
+    let model = WordLevel::builder().unk_token(UNKNOWN.to_owned()).build().map_err(failed)?;
     let mut tokenizer = Tokenizer::new(model);
     let normalizer = BertNormalizer::new(true, true, Some(true), true);
     tokenizer.with_normalizer(Some(normalizer)).map_err(failed)?;
     tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
-    let special = SPECIAL.map(|token| AddedToken::from(token, true)).to_vec();
-    let mut trainer = WordPieceTrainer::builder().vocab_size(size).special_tokens(special).show_progress(false).build();
+    let mut trainer = WordLevelTrainer::default();
+    trainer.vocab_size = size;
+    trainer.min_frequency = LEAST_COUNT;
+    trainer.show_progress = false;
+    trainer.special_tokens = SPECIAL.map(|token| AddedToken::from(token, true)).to_vec();
     tokenizer.train(&mut trainer, texts.iter().copied()).map_err(failed)?;
     Ok(tokenizer)
 }

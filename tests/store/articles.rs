@@ -309,8 +309,9 @@ pub async fn a_migration_learns_kinds_from_most_articles(db: &Database) {
     let sizes = ["1", "2", "3"].map(|id| with(id, "size", text("M")));
     db.store.put_articles(&sizes).await.unwrap();
     let odd = r#"{"size": 38, "stars": 4.5, "tags": ["a"], "flag": true}"#;
+    let update = format!("UPDATE articles SET attributes = '{odd}', price = 19.99 WHERE id = '3'");
     for statement in [
-        &format!("UPDATE articles SET attributes = '{odd}', price = 19.99 WHERE id = '3'"),
+        update.as_str(),
         "DROP TABLE attribute_kinds",
         "DROP INDEX articles_changed",
         "ALTER TABLE articles DROP COLUMN changed",

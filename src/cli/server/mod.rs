@@ -60,7 +60,7 @@ pub fn run() -> anyhow::Result<()> {
 
 /// Data or a URL that a database refuses are the user's to mend (exit code 2).
 fn user_error<T>(result: Result<T, StoreError>) -> anyhow::Result<T> {
-    use StoreError::{Conflict, NotFound, NotMigrated, Refused};
+    use StoreError::{BadArticle, Conflict, NotFound, NotMigrated, Refused};
     match result {
         Err(error @ (Refused(_) | BadArticle(_) | NotFound(_) | Conflict(_) | NotMigrated { .. })) => {
             Err(error).or_bad_input()
