@@ -3,21 +3,26 @@
 //! Two routers: [`public`] for the shop, [`admin`] for the operator, on listeners of their own. Routes and the OpenAPI
 //! document come from the same declarations, so they cannot diverge.
 
+mod access;
 mod admin;
 mod answer;
 mod articles;
+mod ask;
 mod docs;
 mod edge;
 mod error;
 mod extract;
 mod health;
 mod recommendations;
+mod schema;
 mod server;
+mod spec;
 
 pub use error::{ApiError, ErrorCode, Problem};
 pub use server::Server;
 
 use crate::serving::{Config, ServeError, Service};
+use access::Access;
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use std::sync::{
     Arc,
@@ -27,10 +32,7 @@ use tower_http::{
     compression::{CompressionLayer, predicate::SizeAbove},
     cors::{AllowOrigin, Any, CorsLayer},
 };
-use utoipa::{
-    Modify, OpenApi,
-    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
-};
+use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 /// What handlers share.
@@ -61,33 +63,8 @@ impl App {
     }
 }
 
-/// The description around the paths, which come from the handlers.
-#[derive(OpenApi)]
-#[openapi(
-    info(title = "Vitrine", description = "Recommendations for webshops. Every error is an RFC 9457 problem document."),
-    components(schemas(Problem)),
-    modifiers(&AdminKey),
-    tags(
-        (name = "recommendations", description = "What to show to whom"),
-        (name = "articles", description = "The catalogue as it is served"),
-        (name = "health", description = "For load balancers"),
-        (name = "admin", description = "On the admin listener, with the admin key"),
-    )
-)]
-struct Description;
-
-struct AdminKey;
-
-impl Modify for AdminKey {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let components = document.components.get_or_insert_default();
-        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("The admin key")).build();
-        components.add_security_scheme("admin_key", SecurityScheme::Http(bearer));
-    }
-}
-
 fn public_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(Description::openapi())
+    OpenApiRouter::with_openapi(spec::Description::openapi())
         .merge(recommendations::routes())
         .merge(articles::routes())
         .merge(health::routes())
@@ -95,7 +72,9 @@ fn public_routes() -> OpenApiRouter<App> {
 
 /// The OpenAPI document of both listeners.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    public_routes().merge(admin::routes()).into_openapi()
+    let mut document = public_routes().merge(admin::routes()).into_openapi();
+    spec::complete(&mut document);
+    document
 }
 
 /// The OpenAPI document as it is served and committed.
@@ -117,7 +96,9 @@ pub fn route_patterns() -> Vec<&'static str> {
 /// # Errors
 /// Never for the document of this program.
 pub fn public(app: &App, config: &Config) -> Result<Router, ServeError> {
-    let (router, _) = public_routes().split_for_parts();
+    let access = middleware::from_fn_with_state(Access::public(app, config), access::check);
+    let asked = recommendations::routes().merge(articles::routes()).route_layer(access);
+    let (router, _) = asked.merge(health::routes()).split_for_parts();
     let router = router
         .merge(docs::routes(openapi_yaml()?))
         .fallback(edge::not_found)
@@ -139,7 +120,7 @@ pub fn admin(app: &App, config: &Config, key: crate::serving::Secret) -> Router 
         .fallback(edge::not_found)
         .method_not_allowed_fallback(edge::method_not_allowed)
         .layer(DefaultBodyLimit::max(config.admin.body_limit))
-        .layer(middleware::from_fn_with_state(Arc::new(key), admin::require_key));
+        .layer(middleware::from_fn_with_state(Access::admin(app, config, key), access::check));
     edge::around(router, app, config).with_state(app.clone())
 }
 

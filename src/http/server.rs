@@ -1,6 +1,10 @@
 //! Two listeners, and an orderly end.
 
-use super::{App, admin, public};
+use super::{
+    App,
+    access::{Peer, WithPeer},
+    admin, public,
+};
 use crate::serving::{Config, Secret, ServeError, Service};
 use axum::Router;
 use hyper::server::conn::http1;
@@ -110,7 +114,7 @@ async fn serve(
         // The semaphore is never closed.
         while let Ok(permit) = permits.clone().acquire_owned().await {
             let connection = match listener.accept().await {
-                Ok((stream, _)) => handle(stream, router.clone(), limits),
+                Ok((stream, peer)) => handle(stream, Peer(peer.ip()), router.clone(), limits),
                 Err(error) => {
                     // A client that left before it was accepted, or no file descriptors: neither ends the listener.
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -135,13 +139,13 @@ async fn serve(
     graceful.shutdown().await;
 }
 
-type Connection = http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>>;
+type Connection = http1::Connection<TokioIo<TcpStream>, WithPeer>;
 
-fn handle(stream: TcpStream, router: Router, limits: ConnectionLimits) -> Connection {
+fn handle(stream: TcpStream, peer: Peer, router: Router, limits: ConnectionLimits) -> Connection {
     // An answer is one small write: waiting to fill a packet only delays it.
     let _ = stream.set_nodelay(true);
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), WithPeer { router: TowerToHyperService::new(router), peer })
 }

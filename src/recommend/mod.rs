@@ -27,7 +27,7 @@ mod select;
 mod snapshot;
 
 pub use catalogue::{Attributes, Catalogue, CatalogueBuilder, Cell};
-pub use filter::{Filter, FilterError, find_attribute};
+pub use filter::{Filter, FilterError, UnmatchedValue, find_attribute};
 pub use generate::{Generation, Sampling};
 pub use model::{Model, ModelError};
 pub use pipeline::{Plan, plan, recommend};

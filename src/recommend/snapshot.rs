@@ -138,6 +138,14 @@ impl Snapshot {
         filter.is_empty() || self.remembered().contains_key(filter.key())
     }
 
+    /// Those of a set that are among `rows`.
+    pub(super) fn restricted(&self, set: Eligible, rows: impl Iterator<Item = u32>) -> Eligible {
+        let mut listed = ItemSet::empty(self.catalogue.len());
+        rows.for_each(|row| listed.insert(row));
+        listed.intersect(&set.rows);
+        self.join.eligible(listed)
+    }
+
     /// The catalogue row of an item; `None` when the catalogue no longer has it.
     pub fn row_of_item(&self, item: u32) -> Option<u32> {
         Some(self.join.rows[item as usize]).filter(|&row| row != NONE)

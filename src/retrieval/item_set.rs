@@ -65,6 +65,25 @@ impl ItemSet {
         self.count = self.words.iter().map(|w| w.count_ones() as usize).sum();
     }
 
+    /// Adds what is in `other` (same capacity).
+    pub fn unite(&mut self, other: &Self) {
+        debug_assert_eq!(self.len, other.len);
+        for (a, b) in self.words.iter_mut().zip(&other.words) {
+            *a |= b;
+        }
+        self.count = self.words.iter().map(|w| w.count_ones() as usize).sum();
+    }
+
+    /// The items below the capacity that are not in this set.
+    pub fn complement(&self) -> Self {
+        let mut rest = Self::full(self.len);
+        for (a, b) in rest.words.iter_mut().zip(&self.words) {
+            *a &= !b;
+        }
+        rest.count = self.len - self.count;
+        rest
+    }
+
     /// The bitmap, 64 items a word, lowest item in the lowest bit.
     pub fn words(&self) -> &[u64] {
         &self.words
@@ -103,5 +122,9 @@ mod tests {
         set.intersect(&ItemSet::full(130));
         assert_eq!((set.count(), set.contains(129), set.contains(64)), (3, true, false));
         assert_eq!((ItemSet::full(130).count(), ItemSet::full(128).count()), (130, 128));
+        let rest = set.complement();
+        assert_eq!((rest.count(), rest.contains(64), rest.contains(63)), (127, true, false));
+        set.unite(&rest);
+        assert_eq!(set, ItemSet::full(130));
     }
 }

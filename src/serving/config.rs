@@ -8,6 +8,8 @@
 //! | `http.body_limit_bytes` | 1048576 | largest request body |
 //! | `http.cors_origins` | `[]` | web origins that may call from a browser; `["*"]` for all |
 //! | `http.compress_above_bytes` | 8192 | answers smaller than this are never compressed |
+//! | `http.require_key` | false | whether the public listener answers only those who send a key |
+//! | `http.proxies` | 0 | how many proxies stand before the server and name the client in `x-forwarded-for` |
 //! | `http.drain_seconds` | 20 | how long running requests may finish at shutdown |
 //! | `http.unready_seconds` | 0 | how long `/readyz` fails before the listener closes at shutdown |
 //! | `admin.listen` | `127.0.0.1:8081` | admin address; only with a key |
@@ -31,6 +33,8 @@
 //! | `limits.connections` | 10000 | connections of a listener at most; more wait to be accepted |
 //! | `limits.concurrent_requests` | 512 | requests in progress at most; more get 503 |
 //! | `limits.queue_ms` | 500 | longest a heavy request waits for a processor before it gets 503 |
+//! | `limits.requests_per_second_per_key` | 0 | requests a second that a key may send unless it has a limit of its own; 0 for no limit |
+//! | `limits.requests_per_second_per_address` | 0 | requests a second that an address may send; 0 for no limit |
 //! | `log.format` | `text` | `text` or `json` |
 //! | `log.filter` | `info` | as `RUST_LOG` |
 
@@ -67,6 +71,8 @@ pub struct HttpConfig {
     pub body_limit: usize,
     pub cors_origins: Vec<String>,
     pub compress_above: u16,
+    pub require_key: bool,
+    pub proxies: usize,
     pub drain: Duration,
     pub unready: Duration,
 }
@@ -121,6 +127,8 @@ pub struct LimitsConfig {
     pub connections: usize,
     pub concurrent_requests: usize,
     pub queue: Duration,
+    pub requests_per_second_per_key: u32,
+    pub requests_per_second_per_address: u32,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -163,6 +171,8 @@ raw!(RawHttp {
     body_limit_bytes: usize = 1 << 20,
     cors_origins: Vec<String> = Vec::new(),
     compress_above_bytes: u16 = 8_192,
+    require_key: bool = false,
+    proxies: usize = 0,
     drain_seconds: u64 = 20,
     unready_seconds: u64 = 0,
 });
@@ -192,7 +202,14 @@ raw!(RawPopularity {
     window_days: u32 = 365,
     refresh_minutes: u64 = 60,
 });
-raw!(RawLimits { connections: u32 = 10_000, concurrent_requests: usize = 512, queue_ms: u64 = 500 });
+raw!(RawLimits {
+    connections: u32 = 10_000,
+    concurrent_requests: usize = 512,
+    queue_ms: u64 = 500,
+    // A shop's own server or proxy sends everybody's requests from one address with one key.
+    requests_per_second_per_key: u32 = 0,
+    requests_per_second_per_address: u32 = 0,
+});
 raw!(RawLog { format: String = "text".into(), filter: String = "info".into() });
 
 impl Default for Config {
@@ -279,6 +296,8 @@ impl RawConfig {
                 body_limit: http.body_limit_bytes,
                 cors_origins: http.cors_origins,
                 compress_above: http.compress_above_bytes,
+                require_key: http.require_key,
+                proxies: http.proxies,
                 drain: Duration::from_secs(http.drain_seconds),
                 unready: Duration::from_secs(http.unready_seconds),
             },
@@ -306,6 +325,8 @@ impl RawConfig {
                 connections: at_least_one("limits.connections", limits.connections)? as usize,
                 concurrent_requests: at_least_one("limits.concurrent_requests", limits.concurrent_requests)?,
                 queue: Duration::from_millis(limits.queue_ms),
+                requests_per_second_per_key: limits.requests_per_second_per_key,
+                requests_per_second_per_address: limits.requests_per_second_per_address,
             },
             log_json: match log.format.as_str() {
                 "text" => false,

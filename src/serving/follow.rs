@@ -13,7 +13,7 @@ use std::{
     sync::{Arc, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use tokio::task::spawn_blocking;
+use tokio::{sync::watch, task::spawn_blocking};
 
 /// What a change must know of the changes before it; the lock around it is held while one is prepared.
 #[derive(Debug, Default)]
@@ -39,11 +39,12 @@ impl Service {
                 tokio::time::sleep(UPKEEP).await;
             }
         };
-        tokio::join!(self.database.watch(self.poll), self.follow(), upkeep);
+        let revisions = store::watch(self.database.store().clone(), Revisions::default(), self.poll);
+        let keys = self.watch_keys(revisions.clone());
+        tokio::join!(self.database.watch(self.poll), self.follow(revisions), keys, upkeep);
     }
 
-    async fn follow(&self) {
-        let mut revisions = store::watch(self.database.store().clone(), Revisions::default(), self.poll);
+    async fn follow(&self, mut revisions: watch::Receiver<Revisions>) {
         let (mut failing, mut uncounted) = (false, false);
         loop {
             revisions.borrow_and_update();
@@ -88,6 +89,7 @@ impl Service {
         let mut changes = self.changes.lock().await;
         let store = self.database.store();
         let revisions = store.revisions().await?;
+        self.keys.follow(&**store, revisions.keys).await?;
         let now = self.state();
         let catalogue = match &now.catalogue {
             Some(catalogue) if catalogue.version() == revisions.catalogue => catalogue.clone(),

@@ -5,28 +5,35 @@
 //!   pointer swap; whatever fails leaves the old state, is logged once, counted and told by [`Service::status`].
 //! * The active version of a model is a row in the database; every replica follows it.
 //! * Popularity is counted from the purchases in the database, after every import and from time to time.
+//! * Keys are rows in the database, too; what one may do is [`Caller::may`] and nothing else.
 //! * The database is never waited for longer than its time-out, and not at all while it is known to be away.
 
+mod audit;
 mod catalogue;
 mod config;
 mod customers;
 mod database;
 mod error;
 mod follow;
+mod keys;
 mod metrics;
 mod models;
+mod rate;
 mod sales;
 mod secret;
 mod service;
 mod status;
 
+pub use audit::{AuditFormat, AuditOutcome, AuditRow, write_audit};
 pub use catalogue::{IMAGE_URL, PRICE};
 pub use config::{
     AdminConfig, Config, ConfigError, CustomersConfig, DatabaseConfig, HttpConfig, LimitsConfig, ModelsConfig,
     PopularityConfig,
 };
 pub use error::ServeError;
+pub use keys::{Caller, Scope, hash as hash_secret, name_problem as key_name_problem, new_secret};
 pub use metrics::{Metrics, RouteMetrics};
+pub use rate::{RateLimits, Subject as RateSubject};
 pub use secret::Secret;
 pub use service::{Answered, Call, CallSubject, Service, State};
 pub use status::{CatalogueStatus, DatabaseStatus, ModelStatus, Refusal, Status};

@@ -5,6 +5,7 @@ use super::{
     customers::{Currency, Customers, Lookup},
     database::Database,
     follow::Changes,
+    keys::{Caller, Keys},
     sales::{Sales, SalesCounter},
 };
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
         Answer, Catalogue, Customer, Exclude, Filter, Generation, Request, Snapshot, Strategy, Subject, Warning, plan,
         recommend,
     },
-    store::Store,
+    store::{Revisions, Store},
 };
 use arc_swap::ArcSwap;
 use std::{
@@ -24,7 +25,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// Everything behind the HTTP surface. One a process; cheap to share.
 pub struct Service {
@@ -37,6 +38,7 @@ pub struct Service {
     pub(super) default_model: Option<String>,
     pub(super) poll: Duration,
     pub(super) sales: SalesCounter,
+    pub(super) keys: Keys,
     metrics: Metrics,
     processors: Arc<Semaphore>,
     queue: Duration,
@@ -60,12 +62,18 @@ pub struct Call {
     pub model: Option<String>,
     pub subject: CallSubject,
     pub k: TopK,
+    /// See [`Request::offset`].
+    pub offset: Option<usize>,
     pub at: Timestamp,
     pub filter: Filter,
+    /// Rank only these articles.
+    pub only: Option<Vec<ArticleId>>,
     pub exclude: Vec<ArticleId>,
     pub exclude_purchased: bool,
     pub max_per: Vec<(String, usize)>,
     pub explain: bool,
+    /// Reasons may tell what the customer bought.
+    pub tell_purchases: bool,
     pub generation: Option<Generation>,
 }
 
@@ -77,7 +85,10 @@ pub enum CallSubject {
         session: Vec<ArticleId>,
     },
     Article(ArticleId),
-    Everyone,
+    /// `but`: the customer whose purchases are left out.
+    Everyone {
+        but: Option<CustomerId>,
+    },
 }
 
 /// An answer and the snapshot its rows refer to.
@@ -130,6 +141,7 @@ impl Service {
             default_model: config.models.default.clone(),
             poll: config.database.poll,
             sales: SalesCounter::new(config.popularity.clone()),
+            keys: Keys::default(),
             metrics,
             processors: Arc::new(Semaphore::new(processors)),
             queue: config.limits.queue,
@@ -138,6 +150,40 @@ impl Service {
 
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Whose key it is; `None` for one that is unknown or withdrawn.
+    pub fn caller(&self, secret: &[u8]) -> Option<Caller> {
+        self.keys.find(secret)
+    }
+
+    /// Makes the keys in use equal to those of the database.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn follow_keys(&self) -> Result<(), ServeError> {
+        let store = self.database.store();
+        self.keys.follow(&**store, store.revisions().await?.keys).await
+    }
+
+    /// Follows the keys beside everything else: a withdrawn one must not wait for a bundle to load.
+    pub(super) async fn watch_keys(&self, mut revisions: watch::Receiver<Revisions>) {
+        loop {
+            let revision = revisions.borrow_and_update().keys;
+            let followed = self.keys.follow(&**self.database.store(), revision).await;
+            if let Err(error) = &followed {
+                tracing::warn!(%error, "cannot read the keys; those that were read hold");
+            }
+            tokio::select! {
+                changed = revisions.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(self.poll), if followed.is_err() => {}
+            }
+        }
+    }
+
+    /// The database itself, for work that no request waits for.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        self.database.store()
     }
 
     /// Whether the database answered last time.
@@ -162,7 +208,9 @@ impl Service {
     pub async fn recommend(self: &Arc<Self>, call: Call) -> Result<Answered, ServeError> {
         let snapshot = self.state.load().model(call.model.as_deref())?.clone();
         let lookup = match &call.subject {
-            CallSubject::Customer { id: Some(id), .. } => Some(self.look_up(id).await),
+            CallSubject::Customer { id: Some(id), .. } | CallSubject::Everyone { but: Some(id) } => {
+                Some(self.look_up(id).await)
+            }
             _ => None,
         };
         if is_heavy(&snapshot, &call) {
@@ -189,6 +237,10 @@ impl Service {
     fn answer(&self, snapshot: Arc<Snapshot>, call: &Call, lookup: Option<&Lookup>) -> Result<Answered, ServeError> {
         let known = lookup.and_then(|lookup| lookup.known.as_deref());
         let attributes: &dyn Attributes = known.map_or(&NoAttributes, |known| known);
+        let excluded: &[ArticleId] = match (&call.subject, known) {
+            (CallSubject::Everyone { but: Some(_) }, Some(known)) => &known.purchases,
+            _ => &call.exclude,
+        };
         let request = Request {
             subject: match &call.subject {
                 CallSubject::Customer { id, session } => Subject::Customer(Customer {
@@ -201,14 +253,17 @@ impl Service {
                     session,
                 }),
                 CallSubject::Article(id) => Subject::Article(id),
-                CallSubject::Everyone => Subject::Everyone,
+                CallSubject::Everyone { .. } => Subject::Everyone,
             },
             k: call.k,
+            offset: call.offset,
             at: call.at,
             filter: &call.filter,
-            exclude: Exclude { article_ids: &call.exclude, purchased: call.exclude_purchased },
+            only: call.only.as_deref(),
+            exclude: Exclude { article_ids: excluded, purchased: call.exclude_purchased },
             max_per: &call.max_per,
             explain: call.explain,
+            tell_purchases: call.tell_purchases,
             generation: call.generation,
         };
         let started = Instant::now();
@@ -255,6 +310,7 @@ impl Service {
 fn is_heavy(snapshot: &Snapshot, call: &Call) -> bool {
     let scans_many = !call.filter.is_empty() && snapshot.catalogue().len() > 200_000;
     call.k.get() > 100
+        || call.offset.is_some()
         || call.generation.is_some()
         || call.explain
         || !call.max_per.is_empty()

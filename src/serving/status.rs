@@ -12,6 +12,7 @@ pub struct Status {
     /// Whether the default model can answer.
     pub ready: bool,
     pub database: DatabaseStatus,
+    #[schema(required = true)]
     pub catalogue: Option<CatalogueStatus>,
     pub models: Vec<ModelStatus>,
     /// Bundles that were refused, the latest of each model; gone once the model loads again.
@@ -23,6 +24,7 @@ pub struct DatabaseStatus {
     pub available: bool,
     /// Why it is away.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub reason: Option<String>,
 }
 

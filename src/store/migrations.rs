@@ -22,11 +22,11 @@ macro_rules! migrations {
 }
 
 pub(super) fn postgres() -> Migrator {
-    migrations!("postgres": 1 "0001_schema", 2 "0002_weights", 3 "0003_popularity")
+    migrations!("postgres": 1 "0001_schema", 2 "0002_weights", 3 "0003_popularity", 5 "0005_keys")
 }
 
 pub(super) fn sqlite() -> Migrator {
-    migrations!("sqlite": 1 "0001_schema", 2 "0002_weights", 3 "0003_popularity")
+    migrations!("sqlite": 1 "0001_schema", 2 "0002_weights", 3 "0003_popularity", 5 "0005_keys")
 }
 
 /// The newest version a migrator knows.

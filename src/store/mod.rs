@@ -5,6 +5,7 @@
 //! made by any process. Connections that break are replaced on the next call; a database that comes back is
 //! used again without a restart.
 
+mod access;
 mod changes;
 mod error;
 mod import;
@@ -14,6 +15,7 @@ mod postgres;
 mod records;
 mod sqlite;
 
+pub use access::{AuditRecord, Change, ChangeOutcome, KeyRecord, NewKey, audited};
 pub use changes::watch;
 pub use error::StoreError;
 pub use import::{Import, Outcome, Report, import};
@@ -77,6 +79,20 @@ pub trait Store: Send + Sync {
     /// Makes the version that was active before the current one active again; answers it. Each rollback goes
     /// one activation further back.
     async fn rollback_model(&self, model: &str) -> Result<String, StoreError>;
+
+    /// All keys, withdrawn ones included, in the order they were made.
+    async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError>;
+    /// Adds a key; refused when one of that name is in use.
+    async fn add_key(&self, key: &NewKey<'_>) -> Result<(), StoreError>;
+    /// Makes a key void for good.
+    async fn withdraw_key(&self, name: &str) -> Result<(), StoreError>;
+
+    /// Records that a change begins; answers the row. See [`audited`].
+    async fn begin_change(&self, change: &Change<'_>) -> Result<i64, StoreError>;
+    /// Completes the row of a change.
+    async fn end_change(&self, row: i64, outcome: ChangeOutcome<'_>) -> Result<(), StoreError>;
+    /// Recorded changes with an id below `before`, the latest first.
+    async fn audit(&self, before: i64, limit: u32) -> Result<Vec<AuditRecord>, StoreError>;
 }
 
 /// Opens a database: `postgres://…` or `sqlite:path`.

@@ -1,6 +1,8 @@
 //! `vitrine-server`: one file a command.
 
+mod audit;
 mod import;
+mod keys;
 mod migrate;
 mod models;
 mod openapi;
@@ -8,9 +10,10 @@ pub(super) mod serve;
 
 use crate::{
     cli::OrBadInput,
-    store::{self, StoreError},
+    store::{self, Change, Store, StoreError, StoreOptions},
 };
 use clap::{Parser, Subcommand};
+use std::sync::Arc;
 
 /// Answers recommendation requests over HTTP.
 #[derive(Parser)]
@@ -25,6 +28,8 @@ enum Command {
     Migrate(migrate::Arguments),
     Import(import::Arguments),
     Models(models::Arguments),
+    Keys(keys::Arguments),
+    Audit(audit::Arguments),
     Openapi(openapi::Arguments),
     Serve(serve::Arguments),
 }
@@ -46,9 +51,31 @@ pub fn run() -> anyhow::Result<()> {
         Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
+        Command::Keys(arguments) => keys::run(&arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
         Command::Openapi(_) => openapi::run(),
         Command::Serve(arguments) => serve::run(&arguments),
     }
+}
+
+impl DatabaseArguments {
+    /// Opens the database; a new SQLite file gets its schema first.
+    async fn open(&self) -> anyhow::Result<Arc<dyn Store>> {
+        let options = StoreOptions::default();
+        user_error(store::migrate_if_new(&self.database, &options).await)?;
+        user_error(store::connect(&self.database, &options).await)
+    }
+}
+
+/// Makes a change and records it under the user of this command line; see [`store::audited`].
+async fn audited<T>(
+    store: &dyn Store,
+    change: Change<'_>,
+    work: impl Future<Output = Result<(T, Option<serde_json::Value>), StoreError>>,
+) -> anyhow::Result<T> {
+    let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    let actor = format!("cli:{}", user.as_deref().unwrap_or("unknown"));
+    user_error(store::audited(store, Change { actor: &actor, ..change }, work).await)
 }
 
 /// Data or a URL that a database refuses are the user's to mend (exit code 2).

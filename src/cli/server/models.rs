@@ -1,12 +1,13 @@
 //! `vitrine-server models`: what the database says of versions. Running servers follow it.
 
-use super::{DatabaseArguments, user_error};
+use super::{DatabaseArguments, audited, user_error};
 use crate::{
     bundle::{self, Bundle},
     cli::OrBadInput,
-    store::{self, Store, StoreOptions},
+    store::{self, Change, Store, StoreOptions},
 };
 use clap::Subcommand;
+use serde_json::{Value, json};
 use std::{path::PathBuf, sync::Arc};
 
 /// Lists, activates and rolls back versions of models; running servers follow within moments.
@@ -47,17 +48,35 @@ async fn execute(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Activate { model, version } => {
             // Opening checks everything a server would check.
             Bundle::open(&arguments.models.join(model).join(version)).or_bad_input()?;
-            store.register_model(model, version).await?;
-            let previous = store.activate_model(model, version).await?;
+            let change =
+                Change { actor: "", action: "models.activate", subject: model, before: active(&store, model).await? };
+            let work = async {
+                store.register_model(model, version).await?;
+                let previous = store.activate_model(model, version).await?;
+                Ok((previous, Some(json!({"version": version}))))
+            };
+            let previous = audited(&*store, change, work).await?;
             println!("{model} {version} is active (before: {})", previous.as_deref().unwrap_or("none or the same"));
             Ok(())
         }
         Command::Rollback { model } => {
-            let version = user_error(store.rollback_model(model).await)?;
+            let change =
+                Change { actor: "", action: "models.rollback", subject: model, before: active(&store, model).await? };
+            let work = async {
+                let version = store.rollback_model(model).await?;
+                Ok((version.clone(), Some(json!({"version": version}))))
+            };
+            let version = audited(&*store, change, work).await?;
             println!("{model} {version} is active");
             Ok(())
         }
     }
+}
+
+/// The active version of a model, for the record of a change.
+async fn active(store: &Arc<dyn Store>, model: &str) -> anyhow::Result<Option<Value>> {
+    let active = store.models().await?.into_iter().find(|row| row.active && row.model == model);
+    Ok(active.map(|row| json!({"version": row.version})))
 }
 
 async fn list(store: &Arc<dyn Store>, models: &std::path::Path) -> anyhow::Result<()> {

@@ -1,5 +1,6 @@
 //! The store on SQLite: one file, many readers, one writer.
 
+mod access;
 mod catalogue;
 mod load;
 mod models;
@@ -8,8 +9,8 @@ mod sales;
 pub(super) use load::Loader;
 
 use super::{
-    ArticleRecord, ArticleSales, CustomerRecord, ModelVersion, PurchaseRecord, Revisions, SalesWindow, Store,
-    StoreError, StoreOptions, migrations,
+    ArticleRecord, ArticleSales, AuditRecord, Change, ChangeOutcome, CustomerRecord, KeyRecord, ModelVersion, NewKey,
+    PurchaseRecord, Revisions, SalesWindow, Store, StoreError, StoreOptions, migrations,
     records::{read_attributes, unreadable},
 };
 use crate::domain::{ArticleId, CustomerId, Timestamp};
@@ -136,8 +137,8 @@ impl Store for Sqlite {
         let rows: Vec<(String, i64)> =
             sqlx::query_as("SELECT name, value FROM revisions").fetch_all(&self.readers).await?;
         let value = |name| rows.iter().find(|row| row.0 == name).map_or(0, |row| row.1);
-        let [catalogue, models, purchases] = ["catalogue", "models", "purchases"].map(value);
-        Ok(Revisions { catalogue, models, purchases })
+        let [catalogue, models, purchases, keys] = ["catalogue", "models", "purchases", "keys"].map(value);
+        Ok(Revisions { catalogue, models, purchases, keys })
     }
 
     async fn wait_for_change(&self, longest: Duration) {
@@ -207,5 +208,29 @@ impl Store for Sqlite {
 
     async fn rollback_model(&self, model: &str) -> Result<String, StoreError> {
         models::rollback(self, model).await
+    }
+
+    async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
+        access::keys(self).await
+    }
+
+    async fn add_key(&self, key: &NewKey<'_>) -> Result<(), StoreError> {
+        access::add_key(self, key).await
+    }
+
+    async fn withdraw_key(&self, name: &str) -> Result<(), StoreError> {
+        access::withdraw_key(self, name).await
+    }
+
+    async fn begin_change(&self, change: &Change<'_>) -> Result<i64, StoreError> {
+        access::begin_change(self, change).await
+    }
+
+    async fn end_change(&self, row: i64, outcome: ChangeOutcome<'_>) -> Result<(), StoreError> {
+        access::end_change(self, row, outcome).await
+    }
+
+    async fn audit(&self, before: i64, limit: u32) -> Result<Vec<AuditRecord>, StoreError> {
+        access::audit(self, before, limit).await
     }
 }
