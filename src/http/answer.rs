@@ -1,7 +1,7 @@
 //! The answer of every endpoint that ranks articles.
 
 use super::{
-    ApiError,
+    ApiError, conditional,
     edge::Context,
     schema::{Attributes as AttributesBody, Id},
 };
@@ -108,9 +108,41 @@ struct ModelName<'a> {
 /// # Errors
 /// When the catalogue has no such attribute.
 pub(super) fn render(answered: &Answered, fields: &[String], context: &Context) -> Result<Response, ApiError> {
+    json(&response(answered, &columns(answered, fields)?, context))
+}
+
+/// The same with the tag of the list: the request's id and time do not make it another one.
+///
+/// # Errors
+/// When the catalogue has no such attribute.
+pub(super) fn render_tagged(answered: &Answered, fields: &[String], context: &Context) -> Result<Response, ApiError> {
+    let columns = columns(answered, fields)?;
+    let answer = response(answered, &columns, context);
+    let meta = &answer.meta;
+    let list = serde_json::to_vec(&(&answer.items, &meta.model, &meta.fallback, &meta.counts, &meta.warnings))
+        .map_err(|error| ApiError::internal(error.to_string()))?;
+    let mut response = json(&answer)?;
+    response.headers_mut().insert(header::ETAG, conditional::tag(&list));
+    Ok(response)
+}
+
+/// The columns of attributes.
+///
+/// # Errors
+/// When the catalogue has no such attribute.
+pub(super) fn columns(answered: &Answered, fields: &[String]) -> Result<Vec<usize>, ApiError> {
+    let catalogue = answered.snapshot.catalogue();
+    Ok(fields.iter().map(|name| find_attribute(catalogue, name)).collect::<Result<_, _>>()?)
+}
+
+/// An answer with these columns of every article.
+pub(super) fn response<'a>(
+    answered: &'a Answered,
+    columns: &'a [usize],
+    context: &'a Context,
+) -> RecommendationResponse<'a> {
     let (snapshot, answer) = (&answered.snapshot, &answered.answer);
     let catalogue = snapshot.catalogue();
-    let columns = fields.iter().map(|name| find_attribute(catalogue, name)).collect::<Result<Vec<_>, _>>()?;
     let explain = answer.items.iter().any(|item| !item.reasons.is_empty());
     let item = |(i, item): (usize, &Ranked)| Item {
         article_id: catalogue.id(item.row),
@@ -118,7 +150,7 @@ pub(super) fn render(answered: &Answered, fields: &[String], context: &Context) 
         score: item.score,
         source: item.source,
         reasons: explain.then(|| item.reasons.iter().map(|reason| ReasonBody::of(catalogue, reason)).collect()),
-        article: (!columns.is_empty()).then(|| catalogue.attributes(item.row, &columns)),
+        article: (!columns.is_empty()).then(|| catalogue.attributes(item.row, columns)),
     };
     let known = answer.items.iter().enumerate().map(item);
     let first_unknown = answer.offset + answer.items.len() + 1;
@@ -135,7 +167,7 @@ pub(super) fn render(answered: &Answered, fields: &[String], context: &Context) 
         unmatched_filter_values: &answer.unmatched,
         took_us: context.started.elapsed().as_micros() as u64,
     };
-    json(&RecommendationResponse { items, meta })
+    RecommendationResponse { items, meta }
 }
 
 /// A JSON response.

@@ -4,6 +4,7 @@ use super::{
     ApiError, App, ErrorCode,
     answer::{RecommendationResponse, json, render},
     ask::ListParams,
+    conditional::revalidate,
     edge::Context,
     extract::{Params, PathVariable},
     schema::{Attributes as AttributesBody, Id},
@@ -13,13 +14,14 @@ use crate::{
     recommend::Attributes,
     serving::{CallSubject, IMAGE_URL, PRICE},
 };
-use axum::{Extension, extract::State, response::Response};
+use axum::{Extension, extract::State, middleware, response::Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(get_article)).routes(routes!(list_similar))
+    let tagged = OpenApiRouter::new().routes(routes!(get_article)).route_layer(middleware::from_fn(revalidate));
+    tagged.routes(routes!(list_similar))
 }
 
 /// An article of the catalogue.
@@ -42,7 +44,10 @@ struct Article<'a> {
 #[utoipa::path(
     get, path = "/v1/articles/{id}", tag = "articles",
     params(("id" = Id, Path, description = "The article's id")),
-    responses((status = 200, description = "The article", body = Article))
+    responses(
+        (status = 200, description = "The article", body = Article, headers(("ETag" = String))),
+        (status = 304, description = "The article is still what `If-None-Match` names"),
+    )
 )]
 async fn get_article(State(app): State<App>, PathVariable(id): PathVariable<ArticleId>) -> Result<Response, ApiError> {
     let state = app.service().state();

@@ -7,13 +7,10 @@ use super::{
 use crate::{
     domain::{ArticleId, CustomerId, InvalidTime, Timestamp, TopK},
     recommend::{Filter, Generation, Request, Sampling},
-    serving::{Call, CallSubject},
+    serving::{Call, CallSubject, now},
 };
 use serde::Deserialize;
-use std::{
-    collections::BTreeMap,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::collections::BTreeMap;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::{IntoParams, ToSchema};
 
@@ -24,6 +21,10 @@ const MAX_LISTED: usize = 1_000;
 const MAX_EXCLUDED: usize = 10_000;
 const MAX_FIELDS: usize = 64;
 const MAX_QUOTAS: usize = 8;
+const MAX_BATCH: usize = 1_000;
+/// With these two, the largest answer of a batch stays within some tens of megabytes.
+const MAX_BATCH_K: usize = 50;
+const MAX_BATCH_FIELDS: usize = 16;
 /// Numbers up to here are the same in every language.
 const MAX_SEED: u64 = (1 << 53) - 1;
 
@@ -92,6 +93,46 @@ pub(super) struct RecommendationRequest {
     /// Only sequence models can, for a customer or a visit, with `k` at most 50.
     #[serde(default)]
     generation: Option<ListGeneration>,
+}
+
+/// One list for each of many customers.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "customer_ids": ["000fe0cb", "00a12bc3"],
+    "k": 6,
+    "exclude": {"purchased": true},
+    "fields": ["prod_name"]
+}))]
+pub(super) struct BatchRequest {
+    /// The customers. One whose text is no id gets a problem in place of an answer.
+    #[schema(min_items = 1, max_items = 1_000)]
+    customer_ids: Vec<String>,
+    /// How many articles for each; 12 if not given.
+    #[serde(default = "default_k")]
+    #[schema(minimum = 1, maximum = 50)]
+    k: usize,
+    /// The moment of the query, such as 2026-01-31T12:00:00Z; now if not given.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime, example = "2026-01-31T12:00:00Z")]
+    at: Option<Moment>,
+    /// The default model if not given.
+    #[serde(default)]
+    model: Option<String>,
+    #[serde(default)]
+    filter: FilterBody,
+    #[serde(default)]
+    exclude: Exclude,
+    #[serde(default)]
+    #[schema(value_type = Quotas)]
+    max_per: BTreeMap<String, u16>,
+    /// Attributes to return with every article.
+    #[serde(default)]
+    #[schema(max_items = 16)]
+    fields: Vec<String>,
+    /// Return reasons with every article, as a single request does.
+    #[serde(default)]
+    explain: bool,
 }
 
 /// A moment of a request. One beyond the years that purchases can have means the first or last of
@@ -271,6 +312,37 @@ impl RecommendationRequest {
     }
 }
 
+impl BatchRequest {
+    /// What is asked for every customer, the customers' ids as they were sent, and the attributes to
+    /// return.
+    pub(super) fn into_calls(self) -> Result<(Call, Vec<String>, Vec<String>), ApiError> {
+        if self.customer_ids.is_empty() {
+            return Err(ApiError::invalid("`customer_ids` names no customer"));
+        }
+        at_most("customer_ids", self.customer_ids.len(), MAX_BATCH)?;
+        at_most("fields", self.fields.len(), MAX_BATCH_FIELDS)?;
+        if self.k > MAX_BATCH_K {
+            return Err(ApiError::invalid(format!("`k` must be 1 to {MAX_BATCH_K} in a batch, not {}", self.k)));
+        }
+        let call = Call {
+            model: self.model,
+            subject: CallSubject::Customer { id: None, session: Vec::new() },
+            k: top_k(self.k)?,
+            offset: None,
+            at: self.at.map_or_else(now, |at| at.0),
+            filter: Filter::parse(&self.filter.0)?,
+            only: None,
+            exclude_purchased: self.exclude.purchased,
+            exclude: self.exclude.checked()?,
+            max_per: quotas(self.max_per)?,
+            explain: self.explain,
+            tell_purchases: false,
+            generation: None,
+        };
+        Ok((call, self.customer_ids, distinct_fields(self.fields)?))
+    }
+}
+
 impl ListGeneration {
     fn checked(self) -> Result<Generation, ApiError> {
         let within = |name: &str, value: f32, least: f32, most: f32| match (least..=most).contains(&value) {
@@ -402,9 +474,4 @@ fn distinct_fields(fields: Vec<String>) -> Result<Vec<String>, ApiError> {
 
 fn at_most(what: &str, count: usize, max: usize) -> Result<(), ApiError> {
     if count > max { Err(ApiError::invalid(format!("`{what}` holds at most {max}, not {count}"))) } else { Ok(()) }
-}
-
-fn now() -> Timestamp {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs());
-    Timestamp(u32::try_from(seconds).unwrap_or(u32::MAX))
 }

@@ -1,6 +1,6 @@
 //! What surrounds every request: its id, limits, time-out, panics, metrics, and the form of errors.
 
-use super::{ApiError, App, ErrorCode, Problem};
+use super::{ApiError, App, ErrorCode};
 use crate::serving::Config;
 use axum::{
     Router,
@@ -89,21 +89,14 @@ fn finish(edge: &Edge, response: Response, request_id: &HeaderValue) -> Response
     }
     let (mut parts, _) = response.into_parts();
     let error = parts.extensions.remove::<ApiError>().unwrap_or_else(|| foreign(status));
-    let (status, title, name) = error.code.parts();
+    let (status, _, name) = error.code.parts();
     if let Some(cause) = &error.cause {
         tracing::error!(request_id = text(request_id), code = name, cause, "request failed");
     }
     if error.code == ErrorCode::Overloaded {
         edge.app.service().metrics().count_overload();
     }
-    let problem = Problem {
-        r#type: format!("urn:vitrine:error:{name}"),
-        title,
-        status: status.as_u16(),
-        detail: &error.detail,
-        code: error.code,
-        request_id: text(request_id),
-    };
+    let problem = error.problem(text(request_id));
     parts.status = status;
     // What the inner response said of its own body no longer holds; `Allow` and the like do.
     parts.headers.remove(header::CONTENT_LENGTH);

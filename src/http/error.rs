@@ -119,6 +119,19 @@ impl ApiError {
         Self { code: ErrorCode::Internal, detail, cause: Some(cause.into()) }
     }
 
+    /// The document of this error.
+    pub(super) fn problem<'a>(&'a self, request_id: &'a str) -> Problem<'a> {
+        let (status, title, name) = self.code.parts();
+        Problem {
+            r#type: format!("urn:vitrine:error:{name}"),
+            title,
+            status: status.as_u16(),
+            detail: &self.detail,
+            code: self.code,
+            request_id,
+        }
+    }
+
     pub(super) fn invalid(detail: impl Into<String>) -> Self {
         Self::new(ErrorCode::InvalidRequest, detail)
     }

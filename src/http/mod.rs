@@ -8,6 +8,8 @@ mod admin;
 mod answer;
 mod articles;
 mod ask;
+mod batch;
+mod conditional;
 mod docs;
 mod edge;
 mod error;
@@ -63,11 +65,13 @@ impl App {
     }
 }
 
+/// The routes that may want a key.
+fn asked_routes() -> OpenApiRouter<App> {
+    recommendations::routes().merge(batch::routes()).merge(articles::routes())
+}
+
 fn public_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(spec::Description::openapi())
-        .merge(recommendations::routes())
-        .merge(articles::routes())
-        .merge(health::routes())
+    OpenApiRouter::with_openapi(spec::Description::openapi()).merge(asked_routes()).merge(health::routes())
 }
 
 /// The OpenAPI document of both listeners.
@@ -97,8 +101,7 @@ pub fn route_patterns() -> Vec<&'static str> {
 /// Never for the document of this program.
 pub fn public(app: &App, config: &Config) -> Result<Router, ServeError> {
     let access = middleware::from_fn_with_state(Access::public(app, config), access::check);
-    let asked = recommendations::routes().merge(articles::routes()).route_layer(access);
-    let (router, _) = asked.merge(health::routes()).split_for_parts();
+    let (router, _) = asked_routes().route_layer(access).merge(health::routes()).split_for_parts();
     let router = router
         .merge(docs::routes(openapi_yaml()?))
         .fallback(edge::not_found)

@@ -2,8 +2,9 @@
 
 use super::{
     ApiError, App,
-    answer::{RecommendationResponse, render},
+    answer::{RecommendationResponse, render, render_tagged},
     ask::{CustomerParams, PopularParams, RecommendationRequest},
+    conditional::revalidate,
     edge::Context,
     extract::{JsonBody, Params, PathVariable},
     schema::Id,
@@ -12,11 +13,12 @@ use crate::{
     domain::CustomerId,
     serving::{Call, Caller, Scope},
 };
-use axum::{Extension, extract::State, response::Response};
+use axum::{Extension, extract::State, middleware, response::Response};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(recommend)).routes(routes!(recommend_to_customer)).routes(routes!(list_popular))
+    let tagged = OpenApiRouter::new().routes(routes!(list_popular)).route_layer(middleware::from_fn(revalidate));
+    tagged.routes(routes!(recommend)).routes(routes!(recommend_to_customer))
 }
 
 /// Recommend articles to a customer or guest
@@ -58,7 +60,10 @@ async fn recommend_to_customer(
 /// What sells best
 #[utoipa::path(
     get, path = "/v1/popular", tag = "recommendations", params(PopularParams),
-    responses((status = 200, description = "Articles by falling sales", body = RecommendationResponse))
+    responses(
+        (status = 200, description = "Articles by falling sales", body = RecommendationResponse, headers(("ETag" = String))),
+        (status = 304, description = "The list is still what `If-None-Match` names"),
+    )
 )]
 async fn list_popular(
     State(app): State<App>,
@@ -67,5 +72,5 @@ async fn list_popular(
 ) -> Result<Response, ApiError> {
     let (call, fields) = params.into_call()?;
     let answered = app.service().recommend(call).await?;
-    render(&answered, &fields, &context)
+    render_tagged(&answered, &fields, &context)
 }

@@ -126,6 +126,19 @@ pub enum Source {
     Unknown,
 }
 
+impl Source {
+    /// As it is written in answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Generated => "generated",
+            Self::Popular => "popular",
+            Self::Catalogue => "catalogue",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// How the query was formed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
@@ -141,6 +154,19 @@ pub enum Strategy {
     Similar,
     /// No query: by popularity.
     Popular,
+}
+
+impl Strategy {
+    /// As it is written in answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Personalised => "personalised",
+            Self::Session => "session",
+            Self::Generated => "generated",
+            Self::Similar => "similar",
+            Self::Popular => "popular",
+        }
+    }
 }
 
 /// Why the answer is less than what was asked for.

@@ -409,7 +409,8 @@ enum Source {
     Files(String, String),
 }
 
-pub(super) fn now() -> Timestamp {
+/// The present moment.
+pub fn now() -> Timestamp {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs());
     Timestamp(u32::try_from(seconds).unwrap_or(u32::MAX))
 }

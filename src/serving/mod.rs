@@ -9,6 +9,7 @@
 //! * The database is never waited for longer than its time-out, and not at all while it is known to be away.
 
 mod audit;
+mod batch;
 mod catalogue;
 mod config;
 mod customers;
@@ -31,6 +32,7 @@ pub use config::{
     PopularityConfig,
 };
 pub use error::ServeError;
+pub use follow::now;
 pub use keys::{Caller, Scope, hash as hash_secret, name_problem as key_name_problem, new_secret};
 pub use metrics::{Metrics, RouteMetrics};
 pub use rate::{RateLimits, Subject as RateSubject};

@@ -41,6 +41,8 @@ pub struct Service {
     pub(super) keys: Keys,
     metrics: Metrics,
     processors: Arc<Semaphore>,
+    /// Threads that compute answers of batches.
+    pub(super) batches: Arc<Semaphore>,
     queue: Duration,
 }
 
@@ -144,6 +146,7 @@ impl Service {
             keys: Keys::default(),
             metrics,
             processors: Arc::new(Semaphore::new(processors)),
+            batches: Arc::new(Semaphore::new((processors / 2).max(1))),
             queue: config.limits.queue,
         })
     }
@@ -215,13 +218,13 @@ impl Service {
         };
         if is_heavy(&snapshot, &call) {
             let service = self.clone();
-            self.on_processor(move || service.answer(snapshot, &call, lookup.as_ref())).await?
+            self.on_processor(move || service.answer(snapshot, &call, &call.subject, lookup.as_ref())).await?
         } else {
-            self.answer(snapshot, &call, lookup.as_ref())
+            self.answer(snapshot, &call, &call.subject, lookup.as_ref())
         }
     }
 
-    async fn look_up(&self, id: &CustomerId) -> Lookup {
+    pub(super) async fn look_up(&self, id: &CustomerId) -> Lookup {
         let started = Instant::now();
         let lookup = self.customers.look_up(&self.database, id).await;
         self.metrics.stage_customer.record(started.elapsed().as_secs_f64());
@@ -234,15 +237,22 @@ impl Service {
         lookup
     }
 
-    fn answer(&self, snapshot: Arc<Snapshot>, call: &Call, lookup: Option<&Lookup>) -> Result<Answered, ServeError> {
+    /// `subject` is the call's own or stands in for it.
+    pub(super) fn answer(
+        &self,
+        snapshot: Arc<Snapshot>,
+        call: &Call,
+        subject: &CallSubject,
+        lookup: Option<&Lookup>,
+    ) -> Result<Answered, ServeError> {
         let known = lookup.and_then(|lookup| lookup.known.as_deref());
         let attributes: &dyn Attributes = known.map_or(&NoAttributes, |known| known);
-        let excluded: &[ArticleId] = match (&call.subject, known) {
+        let excluded: &[ArticleId] = match (subject, known) {
             (CallSubject::Everyone { but: Some(_) }, Some(known)) => &known.purchases,
             _ => &call.exclude,
         };
         let request = Request {
-            subject: match &call.subject {
+            subject: match subject {
                 CallSubject::Customer { id, session } => Subject::Customer(Customer {
                     id: id.as_ref(),
                     recorded: known.is_some(),

@@ -69,6 +69,9 @@ pub trait Store: Send + Sync {
     /// `None` for an unknown customer; at most `purchases` purchases.
     async fn customer(&self, id: &CustomerId, purchases: usize) -> Result<Option<CustomerRecord>, StoreError>;
 
+    /// Ids of customers in their own order, beyond `after`.
+    async fn customer_ids(&self, after: Option<&CustomerId>, limit: u32) -> Result<Vec<CustomerId>, StoreError>;
+
     /// Adds a version of a model; nothing when it is there already.
     async fn register_model(&self, model: &str, version: &str) -> Result<(), StoreError>;
     /// All versions, newest first within a model.

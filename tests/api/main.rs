@@ -9,12 +9,18 @@ mod reference;
 #[path = "../bundle/shop.rs"]
 #[allow(dead_code, reason = "shared with the bundle tests")]
 mod shop;
+#[path = "../support/python.rs"]
+mod python;
 #[path = "../support/mod.rs"]
 mod support;
 
 mod admin_articles;
+mod admin_keys;
 mod admin_models;
 mod articles;
+mod batch;
+mod clients;
+mod contract;
 mod customers;
 mod errors;
 mod harness;

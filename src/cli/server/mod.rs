@@ -1,6 +1,7 @@
 //! `vitrine-server`: one file a command.
 
 mod audit;
+mod batch;
 mod import;
 mod keys;
 mod migrate;
@@ -28,6 +29,7 @@ enum Command {
     Migrate(migrate::Arguments),
     Import(import::Arguments),
     Models(models::Arguments),
+    Batch(batch::Arguments),
     Keys(keys::Arguments),
     Audit(audit::Arguments),
     Openapi(openapi::Arguments),
@@ -51,6 +53,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
+        Command::Batch(arguments) => batch::run(&arguments),
         Command::Keys(arguments) => keys::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Openapi(_) => openapi::run(),

@@ -194,6 +194,16 @@ impl Store for Sqlite {
         Ok(Some(CustomerRecord { id: id.clone(), attributes, purchases }))
     }
 
+    async fn customer_ids(&self, after: Option<&CustomerId>, limit: u32) -> Result<Vec<CustomerId>, StoreError> {
+        // No id is empty, so the empty text comes before all.
+        const SELECT: &str = "SELECT id FROM customers WHERE id > $1 ORDER BY id LIMIT $2";
+        let after = after.map_or("", CustomerId::as_str);
+        let query = sqlx::query_scalar(SELECT).bind(after).bind(limit);
+        let ids: Vec<String> = query.fetch_all(&self.readers).await?;
+        let read = |id: String| CustomerId::parse(&id).map_err(|error| unreadable(&format!("customer `{id}`"), &error));
+        ids.into_iter().map(read).collect()
+    }
+
     async fn register_model(&self, model: &str, version: &str) -> Result<(), StoreError> {
         models::register(self, model, version).await
     }

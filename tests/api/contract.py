@@ -1,0 +1,98 @@
+"""Calls a running server in every way its document allows, and in ways it forbids.
+
+    contract.py public|admin DOCUMENT URL KEY
+
+The document does not know a shop's attributes, so those of the test shop are written into a copy of it first:
+what is then valid by the document must be accepted, and everything else refused.
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import yaml
+
+TEXTS = ["bucket", "garment", "product_code"]
+NUMBERS = ["price"]
+FIELDS = TEXTS + NUMBERS
+NUMBER = {"type": "number", "minimum": -1_000_000, "maximum": 1_000_000}
+
+
+def conditions(value, *more):
+    """What a filter may say of an attribute with values of this schema."""
+    plain = [value, {"type": "array", "items": value, "maxItems": 20}, *more]
+    exists = {"type": "object", "required": ["exists"], "properties": {"exists": {"type": "boolean"}}}
+    negation = {"type": "object", "required": ["not"], "properties": {"not": {"oneOf": plain}}}
+    objects = [{**schema, "additionalProperties": False} for schema in (exists, negation)]
+    return {"oneOf": plain + objects}
+
+
+def ranges():
+    low, high = {**NUMBER, "maximum": 0}, {**NUMBER, "minimum": 0}
+    either = [("min", low), ("max", high)]
+    one = [{"type": "object", "required": [name], "properties": {name: end}} for name, end in either]
+    both = {"type": "object", "required": ["min", "max"], "properties": dict(either)}
+    return [{**schema, "additionalProperties": False} for schema in (*one, both)]
+
+
+def specialise(document, model, version):
+    """Writes what only this shop knows into the document."""
+    schemas = document["components"]["schemas"]
+    texts = conditions({"type": ["string", "boolean"]})
+    numbers = conditions(NUMBER, *ranges())
+    groups = {"type": "array", "items": {"$ref": "#/components/schemas/FlatFilter"}, "minItems": 1, "maxItems": 3}
+    attributes = {**{name: texts for name in TEXTS}, **{name: numbers for name in NUMBERS}}
+    flat = {"type": "object", "properties": attributes, "additionalProperties": False}
+    combined = {"all": groups, "any": groups, "not": {"$ref": "#/components/schemas/FlatFilter"}}
+    schemas["FlatFilter"] = flat
+    schemas["Filter"] = {**flat, "properties": {**attributes, **combined}}
+    quota = schemas["Quotas"]["additionalProperties"]
+    schemas["Quotas"] = {"type": "object", "properties": dict.fromkeys(FIELDS, quota), "additionalProperties": False}
+    for name in ("RecommendationRequest", "BatchRequest"):
+        properties = schemas[name]["properties"]
+        properties["fields"] = {"type": "array", "items": {"enum": FIELDS}, "uniqueItems": True}
+        # The model of the test shop reads no sequences.
+        properties.pop("generation", None)
+    schemas["Attributes"] = {
+        "type": "object",
+        "properties": {"bucket": {"type": "string", "pattern": "^[a-z]{1,20}$"}},
+        "additionalProperties": False,
+    }
+    schemas["ModelActivation"]["properties"]["version"] = {"type": "string", "enum": [version]}
+    for item in document["paths"].values():
+        for operation in item.values():
+            for parameter in operation.get("parameters", []) if isinstance(operation, dict) else []:
+                known = {
+                    "fields": ["bucket", "price,bucket"],
+                    "filter": ['{"bucket":"ten"}', '{"not":{"price":{"max":2}}}'],
+                    "name": [model],
+                }.get(parameter["name"])
+                if known:
+                    parameter["schema"] = {"type": "string", "enum": known}
+                    parameter.pop("example", None)
+    # Their examples name other shops' attributes.
+    for schema in schemas.values():
+        schema.pop("example", None)
+    return document
+
+
+def main():
+    listener, source, url, key, model, version = sys.argv[1:]
+    document = specialise(yaml.safe_load(pathlib.Path(source).read_text()), model, version)
+    inside = "^/(admin/|metrics)"
+    paths = "--include-path-regex" if listener == "admin" else "--exclude-path-regex"
+    with tempfile.TemporaryDirectory() as folder:
+        copy = pathlib.Path(folder, "openapi.json")
+        copy.write_text(json.dumps(document))
+        command = [pathlib.Path(sys.executable).with_name("schemathesis"), "run", copy, "--url", url]
+        command += ["--header", f"authorization: Bearer {key}", paths, inside, "--checks", "all"]
+        command += ["--phases", "examples,coverage,fuzzing", "--max-examples", "25", "--seed", "1"]
+        command += ["--generation-deterministic", "--generation-database", "none", "--request-timeout", "60"]
+        command += ["--suppress-health-check", "all", "--continue-on-failure", "--no-color"]
+        return subprocess.run(command, cwd=folder).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
