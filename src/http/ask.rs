@@ -2,7 +2,7 @@
 
 use super::{
     ApiError,
-    schema::{Filter as FilterBody, Id, Quotas},
+    schema::{Filter as FilterBody, Id, Quotas, Whole},
 };
 use crate::{
     domain::{ArticleId, CustomerId, InvalidTime, Timestamp, TopK},
@@ -15,7 +15,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::{IntoParams, ToSchema};
 
 /// Articles an answer holds when nothing else is asked for.
-const DEFAULT_K: usize = 12;
+const DEFAULT_K: u64 = 12;
 const MAX_SESSION: usize = 200;
 const MAX_LISTED: usize = 1_000;
 const MAX_EXCLUDED: usize = 10_000;
@@ -23,7 +23,7 @@ const MAX_FIELDS: usize = 64;
 const MAX_QUOTAS: usize = 8;
 const MAX_BATCH: usize = 1_000;
 /// With these two, the largest answer of a batch stays within some tens of megabytes.
-const MAX_BATCH_K: usize = 50;
+const MAX_BATCH_K: u64 = 50;
 const MAX_BATCH_FIELDS: usize = 16;
 /// Numbers up to here are the same in every language.
 const MAX_SEED: u64 = (1 << 53) - 1;
@@ -52,18 +52,18 @@ pub(super) struct RecommendationRequest {
     session: Session,
     /// How many articles; 12 if not given.
     #[serde(default = "default_k")]
-    #[schema(minimum = 1, maximum = 500)]
-    k: usize,
+    #[schema(value_type = usize, minimum = 1, maximum = 500)]
+    k: Whole,
     /// Leave out the first so many articles. Send `offset` with every page, 0 with the first: pages
     /// are then parts of one list, and no article is on two of them while the model and the
     /// catalogue stay the same. Not with `generation`.
     #[serde(default)]
-    #[schema(minimum = 0, maximum = 500)]
-    offset: Option<usize>,
+    #[schema(value_type = Option<usize>, minimum = 0, maximum = 500)]
+    offset: Option<Whole>,
     /// The moment of the query, such as 2026-01-31T12:00:00Z; now if not given. A date means its
     /// first moment (UTC). Purchases made at that moment or later are not known to the answer.
     #[serde(default)]
-    #[schema(value_type = Option<String>, format = DateTime, example = "2026-01-31T12:00:00Z")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     at: Option<Moment>,
     /// The default model if not given.
     #[serde(default)]
@@ -80,7 +80,7 @@ pub(super) struct RecommendationRequest {
     /// How many articles may share a value of an attribute, by attribute.
     #[serde(default)]
     #[schema(value_type = Quotas)]
-    max_per: BTreeMap<String, u16>,
+    max_per: BTreeMap<String, Whole>,
     /// Attributes to return with every article.
     #[serde(default)]
     #[schema(max_items = 64)]
@@ -110,11 +110,11 @@ pub(super) struct BatchRequest {
     customer_ids: Vec<String>,
     /// How many articles for each; 12 if not given.
     #[serde(default = "default_k")]
-    #[schema(minimum = 1, maximum = 50)]
-    k: usize,
+    #[schema(value_type = usize, minimum = 1, maximum = 50)]
+    k: Whole,
     /// The moment of the query, such as 2026-01-31T12:00:00Z; now if not given.
     #[serde(default)]
-    #[schema(value_type = Option<String>, format = DateTime, example = "2026-01-31T12:00:00Z")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     at: Option<Moment>,
     /// The default model if not given.
     #[serde(default)]
@@ -125,7 +125,7 @@ pub(super) struct BatchRequest {
     exclude: Exclude,
     #[serde(default)]
     #[schema(value_type = Quotas)]
-    max_per: BTreeMap<String, u16>,
+    max_per: BTreeMap<String, Whole>,
     /// Attributes to return with every article.
     #[serde(default)]
     #[schema(max_items = 16)]
@@ -163,8 +163,8 @@ pub(super) enum ListGeneration {
     #[schema(title = "BeamGeneration")]
     Beam {
         #[serde(default = "default_width")]
-        #[schema(minimum = 1, maximum = 8)]
-        width: usize,
+        #[schema(value_type = usize, minimum = 1, maximum = 8)]
+        width: Whole,
     },
     /// Drawn by probability; the same request with the same seed gets the same list.
     #[schema(title = "SampledGeneration")]
@@ -178,9 +178,9 @@ pub(super) enum ListGeneration {
         #[serde(default = "one")]
         #[schema(exclusive_minimum = 0, maximum = 1)]
         top_p: f32,
-        #[serde(default)]
-        #[schema(maximum = 9_007_199_254_740_991i64)]
-        seed: u64,
+        #[serde(default = "default_seed")]
+        #[schema(value_type = u64, maximum = 9_007_199_254_740_991i64)]
+        seed: Whole,
     },
 }
 
@@ -213,10 +213,10 @@ pub(super) struct Exclude {
 pub(super) struct ListParams {
     /// How many articles; 12 if not given.
     #[param(minimum = 1, maximum = 500)]
-    k: Option<usize>,
+    k: Option<u64>,
     /// Leave out the first so many articles. Send `offset` with every page, 0 with the first.
     #[param(minimum = 0, maximum = 500)]
-    offset: Option<usize>,
+    offset: Option<u64>,
     /// The default model if not given.
     model: Option<String>,
     /// Attributes to return, separated by commas.
@@ -234,10 +234,10 @@ pub(super) struct ListParams {
 pub(super) struct CustomerParams {
     /// How many articles; 12 if not given.
     #[param(minimum = 1, maximum = 500)]
-    k: Option<usize>,
+    k: Option<u64>,
     /// Leave out the first so many articles. Send `offset` with every page, 0 with the first.
     #[param(minimum = 0, maximum = 500)]
-    offset: Option<usize>,
+    offset: Option<u64>,
     /// The default model if not given.
     model: Option<String>,
     /// Attributes to return, separated by commas.
@@ -258,10 +258,10 @@ pub(super) struct CustomerParams {
 pub(super) struct PopularParams {
     /// How many articles; 12 if not given.
     #[param(minimum = 1, maximum = 500)]
-    k: Option<usize>,
+    k: Option<u64>,
     /// Leave out the first so many articles. Send `offset` with every page, 0 with the first.
     #[param(minimum = 0, maximum = 500)]
-    offset: Option<usize>,
+    offset: Option<u64>,
     /// The default model if not given.
     model: Option<String>,
     /// Attributes to return, separated by commas.
@@ -284,8 +284,8 @@ impl RecommendationRequest {
         let call = Call {
             model: self.model,
             subject: CallSubject::Customer { id, session: session.article_ids },
-            k: top_k(k)?,
-            offset: checked_offset(offset)?,
+            k: top_k(k.0)?,
+            offset: checked_offset(offset.map(|offset| offset.0))?,
             at: self.at.map_or_else(now, |at| at.0),
             filter: Filter::parse(&filter.0)?,
             only: listed(self.article_ids)?,
@@ -301,8 +301,8 @@ impl RecommendationRequest {
 
     fn generation(&self) -> Result<Option<Generation>, ApiError> {
         let Some(generation) = self.generation else { return Ok(None) };
-        if self.k > Generation::MAX_K {
-            let (k, max) = (self.k, Generation::MAX_K);
+        let (k, max) = (self.k.0, Generation::MAX_K);
+        if k > max as u64 {
             return Err(ApiError::invalid(format!("`k` must be 1 to {max} with `generation`, not {k}")));
         }
         if self.offset.is_some() {
@@ -321,13 +321,14 @@ impl BatchRequest {
         }
         at_most("customer_ids", self.customer_ids.len(), MAX_BATCH)?;
         at_most("fields", self.fields.len(), MAX_BATCH_FIELDS)?;
-        if self.k > MAX_BATCH_K {
-            return Err(ApiError::invalid(format!("`k` must be 1 to {MAX_BATCH_K} in a batch, not {}", self.k)));
+        let k = self.k.0;
+        if k > MAX_BATCH_K {
+            return Err(ApiError::invalid(format!("`k` must be 1 to {MAX_BATCH_K} in a batch, not {k}")));
         }
         let call = Call {
             model: self.model,
             subject: CallSubject::Customer { id: None, session: Vec::new() },
-            k: top_k(self.k)?,
+            k: top_k(k)?,
             offset: None,
             at: self.at.map_or_else(now, |at| at.0),
             filter: Filter::parse(&self.filter.0)?,
@@ -351,11 +352,11 @@ impl ListGeneration {
         };
         Ok(match self {
             Self::Greedy {} => Generation::Greedy,
-            Self::Beam { width } => {
+            Self::Beam { width: Whole(width) } => {
                 within("width", width as f32, 1.0, Generation::MAX_WIDTH as f32)?;
-                Generation::Beam { width }
+                Generation::Beam { width: width as usize }
             }
-            Self::Sample { temperature, top_p, seed } => {
+            Self::Sample { temperature, top_p, seed: Whole(seed) } => {
                 within("temperature", temperature, 0.01, 10.0)?;
                 if !(top_p > 0.0 && top_p <= 1.0) {
                     let problem = format!("`generation.top_p` must be above 0 and at most 1, not {top_p}");
@@ -417,29 +418,34 @@ impl PopularParams {
     }
 }
 
-fn default_width() -> usize {
-    4
+fn default_width() -> Whole {
+    Whole(4)
+}
+
+fn default_seed() -> Whole {
+    Whole(0)
 }
 
 fn one() -> f32 {
     1.0
 }
 
-fn default_k() -> usize {
-    DEFAULT_K
+fn default_k() -> Whole {
+    Whole(DEFAULT_K)
 }
 
-fn top_k(k: usize) -> Result<TopK, ApiError> {
-    TopK::new(k).ok_or_else(|| ApiError::invalid(format!("`k` must be 1 to {}, not {k}", TopK::MAX)))
+fn top_k(k: u64) -> Result<TopK, ApiError> {
+    let valid = usize::try_from(k).ok().and_then(TopK::new);
+    valid.ok_or_else(|| ApiError::invalid(format!("`k` must be 1 to {}, not {k}", TopK::MAX)))
 }
 
-fn checked_offset(offset: Option<usize>) -> Result<Option<usize>, ApiError> {
-    const MAX: usize = Request::MAX_OFFSET;
+fn checked_offset(offset: Option<u64>) -> Result<Option<usize>, ApiError> {
+    const MAX: u64 = Request::MAX_OFFSET as u64;
     match offset {
         Some(offset) if offset > MAX => Err(ApiError::invalid(format!(
             "`offset` must be 0 to {MAX}, not {offset}: ask for what is relevant, not for all"
         ))),
-        offset => Ok(offset),
+        offset => Ok(offset.map(|offset| offset as usize)),
     }
 }
 
@@ -454,12 +460,15 @@ fn listed(ids: Option<Vec<ArticleId>>) -> Result<Option<Vec<ArticleId>>, ApiErro
     Ok(ids)
 }
 
-fn quotas(max_per: BTreeMap<String, u16>) -> Result<Vec<(String, usize)>, ApiError> {
+fn quotas(max_per: BTreeMap<String, Whole>) -> Result<Vec<(String, usize)>, ApiError> {
     at_most("max_per", max_per.len(), MAX_QUOTAS)?;
-    if let Some((name, _)) = max_per.iter().find(|(_, limit)| **limit == 0) {
-        return Err(ApiError::invalid(format!("`max_per.{name}` must be at least 1")));
-    }
-    Ok(max_per.into_iter().map(|(name, limit)| (name, usize::from(limit))).collect())
+    let quota = |(name, Whole(limit)): (String, Whole)| match u16::try_from(limit) {
+        Ok(0) | Err(_) => {
+            Err(ApiError::invalid(format!("`max_per.{name}` must be at least 1 and at most {}", u16::MAX)))
+        }
+        Ok(limit) => Ok((name, usize::from(limit))),
+    };
+    max_per.into_iter().map(quota).collect()
 }
 
 /// The answer names each field once, so the request must.

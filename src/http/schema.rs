@@ -1,8 +1,11 @@
 //! Schemas of the API's document that no Rust type says by itself.
 
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, Unexpected, Visitor},
+};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{RefOr, Schema},
@@ -18,6 +21,11 @@ pub(super) struct Id;
 #[serde(transparent)]
 pub(super) struct Filter(pub(super) BTreeMap<String, Value>);
 
+/// A whole number of at least 0. `12.0` is one, too: so JSON Schema has it, and so do the clients of
+/// languages that know only one kind of number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Whole(pub(super) u64);
+
 /// How many articles may share a value, by attribute.
 pub(super) struct Quotas;
 
@@ -31,6 +39,30 @@ fn written(schema: Value) -> RefOr<Schema> {
 
 fn named(name: &str, schema: Value) -> (String, RefOr<Schema>) {
     (name.to_owned(), written(schema))
+}
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number;
+        impl Visitor<'_> for Number {
+            type Value = Whole;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number of at least 0")
+            }
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Whole, E> {
+                Ok(Whole(number))
+            }
+            fn visit_f64<E: Error>(self, number: f64) -> Result<Whole, E> {
+                const EXACT: f64 = (1u64 << 53) as f64;
+                match number.fract() == 0.0 && (0.0..EXACT).contains(&number) {
+                    true => Ok(Whole(number as u64)),
+                    false => Err(E::invalid_value(Unexpected::Float(number), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(Number)
+    }
 }
 
 impl PartialSchema for Id {
@@ -173,5 +205,23 @@ impl ToSchema for Attributes {
                 "oneOf": [{"type": "number"}, {"type": "string"}, {"type": "array", "items": {"type": "string"}}],
             }),
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_are_read_however_they_are_written() {
+        let read = |json: &str| serde_json::from_str::<Whole>(json).map(|number| number.0);
+        assert_eq!(
+            [read("12").unwrap(), read("12.0").unwrap(), read("1.2e1").unwrap(), read("0").unwrap()],
+            [12, 12, 12, 0]
+        );
+        for bad in ["-1", "1.5", "1e300", "\"12\"", "null", "[]"] {
+            let error = read(bad).unwrap_err().to_string();
+            assert!(error.contains("a whole number of at least 0"), "{bad}: {error}");
+        }
     }
 }

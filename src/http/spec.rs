@@ -158,6 +158,8 @@ fn document_key(path: &str, operation: &mut Operation) {
         operation.security = Some(vec![key()]);
     } else if path.starts_with("/v1/") {
         operation.security = Some(vec![SecurityRequirement::default(), key()]);
+    } else {
+        operation.security = Some(Vec::new());
     }
 }
 

@@ -58,7 +58,7 @@ pub struct Refusal {
     pub version: String,
     pub reason: String,
     /// UTC.
-    #[schema(value_type = String, example = "2026-01-31T12:00:00Z")]
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
 }
 

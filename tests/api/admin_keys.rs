@@ -70,6 +70,7 @@ async fn a_wrong_key_is_refused_even_where_none_is_wanted() {
 async fn each_scope_opens_its_routes_and_no_others() {
     let api = Api::start().await;
     let article = json!({"articles": [{"article_id": "article_id7"}]});
+    let reload = format!("/admin/v1/models/{MODEL}/reload");
     let routes = [
         (Method::GET, "/metrics", None, "monitor"),
         (Method::GET, "/admin/v1/status", None, "monitor"),
@@ -77,7 +78,7 @@ async fn each_scope_opens_its_routes_and_no_others() {
         (Method::POST, "/admin/v1/articles", Some(article), "write"),
         (Method::GET, KEYS, None, "admin"),
         (Method::GET, "/admin/v1/audit", None, "admin"),
-        (Method::POST, &format!("/admin/v1/models/{MODEL}/reload"), None, "admin"),
+        (Method::POST, reload.as_str(), None, "admin"),
     ];
     for scope in ["recommend", "read-purchases", "write", "monitor", "admin"] {
         let secret = make(&api, scope, json!({"scopes": [scope]})).await;

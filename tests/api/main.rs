@@ -4,13 +4,13 @@
 #[path = "../onnx/fixture.rs"]
 #[allow(dead_code, reason = "shared with the ONNX tests")]
 mod fixture;
+#[path = "../support/python.rs"]
+mod python;
 #[path = "../onnx/reference.rs"]
 mod reference;
 #[path = "../bundle/shop.rs"]
 #[allow(dead_code, reason = "shared with the bundle tests")]
 mod shop;
-#[path = "../support/python.rs"]
-mod python;
 #[path = "../support/mod.rs"]
 mod support;
 

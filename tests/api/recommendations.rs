@@ -125,7 +125,8 @@ async fn what_is_wrong_is_said() {
     for (body, code, told) in [
         (json!({"k": 0}), "invalid_request", "1 to 500"),
         (json!({"k": 501}), "invalid_request", "501"),
-        (json!({"k": -1}), "invalid_request", "line 1 column"),
+        (json!({"k": -1}), "invalid_request", "a whole number of at least 0"),
+        (json!({"k": 1.5}), "invalid_request", "a whole number of at least 0"),
         (json!({"custommer_id": "1"}), "invalid_request", "custommer_id"),
         (json!({"customer_id": ""}), "invalid_request", "empty"),
         (json!({"customer_id": long}), "invalid_request", "128"),

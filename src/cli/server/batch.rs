@@ -78,7 +78,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let Report { customers, rows, failed } = report;
     println!("{}: {rows} articles for {customers} customers", arguments.out.display());
     if failed > 0 {
-        bail!("{failed} customers have no list; the log has the reasons");
+        bail!("{failed} customers have no list; the lines above say why");
     }
     Ok(())
 }
@@ -137,7 +137,7 @@ async fn rows(
             }
             Err(error) => {
                 report.failed += 1;
-                tracing::error!(%error, "a customer has no list");
+                eprintln!("customer {customer}: {error}");
             }
         }
     }

@@ -77,8 +77,14 @@ async fn audited<T>(
     work: impl Future<Output = Result<(T, Option<serde_json::Value>), StoreError>>,
 ) -> anyhow::Result<T> {
     let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    let actor = format!("cli:{}", user.as_deref().unwrap_or("unknown"));
+    let actor = format!("cli:{}", user.unwrap_or_else(user_number));
     user_error(store::audited(store, Change { actor: &actor, ..change }, work).await)
+}
+
+/// Containers often have a user without a name.
+fn user_number() -> String {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").map_or_else(|_| "unknown".into(), |process| format!("uid-{}", process.uid()))
 }
 
 /// Data or a URL that a database refuses are the user's to mend (exit code 2).

@@ -44,6 +44,7 @@ struct ArticleBody {
     available: bool,
     /// In the shop's currency.
     #[serde(default)]
+    #[schema(minimum = 0)]
     price: Option<f32>,
     #[serde(default)]
     image_url: Option<String>,

@@ -34,12 +34,13 @@ struct AuditPage {
 #[into_params(parameter_in = Query)]
 struct AuditParams {
     /// Only rows with an id below this one.
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 9_007_199_254_740_991i64)]
     before: Option<i64>,
     /// How many rows at most; 100 if not given.
     #[param(minimum = 1, maximum = 10_000)]
     limit: Option<u32>,
     /// JSON if not given.
+    #[param(inline)]
     format: Option<Format>,
 }
 

@@ -6,6 +6,7 @@ use crate::{
         ApiError, App, ErrorCode,
         answer::json,
         extract::{JsonBody, PathVariable},
+        schema::Whole,
     },
     serving::{Caller, Scope, ServeError, hash_secret, key_name_problem, new_secret},
     store::{Change, KeyRecord, NewKey},
@@ -57,8 +58,8 @@ struct KeyRequest {
     scopes: Vec<Scope>,
     /// Most requests in a second; the limit of the configuration if not given.
     #[serde(default)]
-    #[schema(minimum = 1, maximum = 1_000_000)]
-    requests_per_second: Option<u32>,
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1_000_000)]
+    requests_per_second: Option<Whole>,
 }
 
 /// A new key. The secret is told this once.
@@ -90,8 +91,7 @@ async fn create_key(
     Extension(caller): Extension<Caller>,
     JsonBody(request): JsonBody<KeyRequest>,
 ) -> Result<Response, ApiError> {
-    let (name, scopes) = request.checked()?;
-    let rate = request.requests_per_second;
+    let (name, scopes, rate) = request.checked()?;
     let key = new_secret().map_err(|error| ApiError::internal(format!("no randomness: {error}")))?;
     let store = app.service().store();
     if store.keys().await?.iter().any(|key| key.name == name && key.withdrawn_at.is_none()) {
@@ -137,19 +137,21 @@ async fn withdraw_key(
 }
 
 impl KeyRequest {
-    /// The name, and the scopes each once.
-    fn checked(&self) -> Result<(&str, Vec<String>), ApiError> {
+    /// The name, the scopes each once, and the limit.
+    fn checked(&self) -> Result<(&str, Vec<String>, Option<u32>), ApiError> {
         if let Some(problem) = key_name_problem(&self.name) {
             return Err(ApiError::invalid(format!("`name`: {problem}")));
         }
         if !(1..=5).contains(&self.scopes.len()) {
             return Err(ApiError::invalid("`scopes`: name 1 to 5 scopes"));
         }
-        if self.requests_per_second.is_some_and(|rate| !(1..=1_000_000).contains(&rate)) {
-            return Err(ApiError::invalid("`requests_per_second` must be 1 to 1000000"));
-        }
+        let rate = match self.requests_per_second {
+            Some(Whole(rate @ 1..=1_000_000)) => Some(rate as u32),
+            Some(_) => return Err(ApiError::invalid("`requests_per_second` must be 1 to 1000000")),
+            None => None,
+        };
         let held = Scope::ALL.into_iter().filter(|scope| self.scopes.contains(scope));
-        Ok((&self.name, held.map(|scope| scope.name().to_owned()).collect()))
+        Ok((&self.name, held.map(|scope| scope.name().to_owned()).collect(), rate))
     }
 }
 

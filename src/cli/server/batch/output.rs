@@ -86,7 +86,8 @@ impl Output {
             Writer::Csv(csv) => {
                 for row in rows {
                     let (rank, score) = (row.rank.to_string(), row.score.to_string());
-                    csv.write_record([&row.customer_id, &rank, &row.article_id, &score, row.source, row.strategy])?;
+                    let cells = [&*row.customer_id, &*rank, &*row.article_id, &*score, row.source, row.strategy];
+                    csv.write_record(cells)?;
                 }
                 Ok(())
             }
