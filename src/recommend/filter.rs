@@ -150,8 +150,12 @@ fn unmatched(clauses: &[Clause], catalogue: &Catalogue, found: &mut Vec<Unmatche
             Clause::Attribute(name, condition) => {
                 let Some(attribute) = catalogue.attribute(name) else { continue };
                 let values = condition.unmatched(&catalogue.column(attribute).values);
-                let named = |value: &String| UnmatchedValue { attribute: name.clone(), value: value.clone() };
-                found.extend(values.take(MAX_UNMATCHED).map(named));
+                for value in values.take(MAX_UNMATCHED) {
+                    let value = UnmatchedValue { attribute: name.clone(), value: value.clone() };
+                    if !found.contains(&value) {
+                        found.push(value);
+                    }
+                }
             }
             Clause::All(groups) | Clause::Any(groups) => {
                 groups.iter().for_each(|group| unmatched(group, catalogue, found));
@@ -201,6 +205,10 @@ impl Parser {
             problem: format!("give a list of filters, at least one: {{\"{name}\": [{{…}}, {{…}}]}}"),
         };
         let groups = value.as_array().filter(|groups| !groups.is_empty()).ok_or_else(invalid)?;
+        if groups.len() > MAX_CLAUSES {
+            let problem = format!("a list holds at most {MAX_CLAUSES} filters");
+            return Err(FilterError::Invalid { attribute: name.into(), problem });
+        }
         let group = |group: &Value| self.group(group.as_object().ok_or_else(invalid)?.iter(), depth + 1);
         groups.iter().map(group).collect()
     }

@@ -25,7 +25,7 @@ NUMBER = {"type": "number"}
 
 def conditions(value, *more):
     """What a filter may say of an attribute with values of this schema."""
-    plain = [value, {"type": "array", "items": value, "maxItems": 20}, *more]
+    plain = [value, {"type": "array", "items": value, "maxItems": 1000}, *more]
     exists = {"type": "object", "required": ["exists"], "properties": {"exists": {"type": "boolean"}}}
     negation = {"type": "object", "required": ["not"], "properties": {"not": {"oneOf": plain}}}
     objects = [{**schema, "additionalProperties": False} for schema in (exists, negation)]
@@ -35,9 +35,9 @@ def conditions(value, *more):
 def specialise(document, model, version):
     """Writes what only this shop knows into the document."""
     schemas = document["components"]["schemas"]
-    texts = conditions({"type": ["string", "boolean"]})
+    texts = conditions({"type": ["string", "number", "boolean"]})
     numbers = conditions(NUMBER, {"$ref": "#/components/schemas/FilterRange"})
-    groups = {"type": "array", "items": {"$ref": "#/components/schemas/FlatFilter"}, "minItems": 1, "maxItems": 3}
+    groups = {"type": "array", "items": {"$ref": "#/components/schemas/FlatFilter"}, "minItems": 1, "maxItems": 256}
     attributes = {**{name: texts for name in TEXTS}, **{name: numbers for name in NUMBERS}}
     flat = {"type": "object", "properties": attributes, "additionalProperties": False}
     combined = {"all": groups, "any": groups, "not": {"$ref": "#/components/schemas/FlatFilter"}}
@@ -53,16 +53,13 @@ def specialise(document, model, version):
     # Which attributes an article may have depends on the articles that are there.
     schemas["ArticleInput"]["properties"].pop("attributes")
     schemas["ModelActivation"]["properties"]["version"] = {"type": "string", "enum": [version]}
-    for item in document["paths"].values():
+    known = {"fields": ["bucket", "price,bucket"], "filter": ['{"bucket":"ten"}', '{"not":{"price":{"max":2}}}']}
+    for path, item in document["paths"].items():
+        values = {**known, "name": [model]} if "/models/" in path else known
         for operation in item.values():
             for parameter in operation.get("parameters", []) if isinstance(operation, dict) else []:
-                known = {
-                    "fields": ["bucket", "price,bucket"],
-                    "filter": ['{"bucket":"ten"}', '{"not":{"price":{"max":2}}}'],
-                    "name": [model],
-                }.get(parameter["name"])
-                if known:
-                    parameter["schema"] = {"type": "string", "enum": known}
+                if parameter["name"] in values:
+                    parameter["schema"] = {"type": "string", "enum": values[parameter["name"]]}
                     parameter.pop("example", None)
     # Their examples name other shops' attributes.
     for schema in schemas.values():
