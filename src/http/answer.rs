@@ -108,7 +108,7 @@ struct ModelName<'a> {
 /// # Errors
 /// When the catalogue has no such attribute.
 pub(super) fn render(answered: &Answered, fields: &[String], context: &Context) -> Result<Response, ApiError> {
-    json(&response(answered, &columns(answered, fields)?, context))
+    json(&response(answered, &columns(answered.snapshot.catalogue(), fields)?, context))
 }
 
 /// The same with the tag of the list: the request's id and time do not make it another one.
@@ -116,7 +116,7 @@ pub(super) fn render(answered: &Answered, fields: &[String], context: &Context) 
 /// # Errors
 /// When the catalogue has no such attribute.
 pub(super) fn render_tagged(answered: &Answered, fields: &[String], context: &Context) -> Result<Response, ApiError> {
-    let columns = columns(answered, fields)?;
+    let columns = columns(answered.snapshot.catalogue(), fields)?;
     let answer = response(answered, &columns, context);
     let meta = &answer.meta;
     let list = serde_json::to_vec(&(&answer.items, &meta.model, &meta.fallback, &meta.counts, &meta.warnings))
@@ -130,8 +130,7 @@ pub(super) fn render_tagged(answered: &Answered, fields: &[String], context: &Co
 ///
 /// # Errors
 /// When the catalogue has no such attribute.
-pub(super) fn columns(answered: &Answered, fields: &[String]) -> Result<Vec<usize>, ApiError> {
-    let catalogue = answered.snapshot.catalogue();
+pub(super) fn columns(catalogue: &Catalogue, fields: &[String]) -> Result<Vec<usize>, ApiError> {
     Ok(fields.iter().map(|name| find_attribute(catalogue, name)).collect::<Result<_, _>>()?)
 }
 

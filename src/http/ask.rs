@@ -2,7 +2,7 @@
 
 use super::{
     ApiError,
-    schema::{Filter as FilterBody, Id, Quotas, Whole},
+    schema::{Filter as FilterBody, Id, ObjectOf, Quotas, Whole},
 };
 use crate::{
     domain::{ArticleId, CustomerId, InvalidTime, Timestamp, TopK},
@@ -49,7 +49,8 @@ pub(super) struct RecommendationRequest {
     #[schema(value_type = Option<Id>)]
     pub(super) customer_id: Option<CustomerId>,
     #[serde(default)]
-    session: Session,
+    #[schema(value_type = Session)]
+    session: ObjectOf<Session>,
     /// How many articles; 12 if not given.
     #[serde(default = "default_k")]
     #[schema(value_type = usize, minimum = 1, maximum = 500)]
@@ -76,7 +77,8 @@ pub(super) struct RecommendationRequest {
     #[schema(value_type = Option<Vec<Id>>, min_items = 1, max_items = 1_000)]
     article_ids: Option<Vec<ArticleId>>,
     #[serde(default)]
-    exclude: Exclude,
+    #[schema(value_type = Exclude)]
+    exclude: ObjectOf<Exclude>,
     /// How many articles may share a value of an attribute, by attribute.
     #[serde(default)]
     #[schema(value_type = Quotas)]
@@ -92,7 +94,8 @@ pub(super) struct RecommendationRequest {
     /// Write the list article by article, each continuing the history and the articles before it.
     /// Only sequence models can, for a customer or a visit, with `k` at most 50.
     #[serde(default)]
-    generation: Option<ListGeneration>,
+    #[schema(value_type = Option<ListGeneration>)]
+    generation: Option<ObjectOf<ListGeneration>>,
 }
 
 /// One list for each of many customers.
@@ -122,7 +125,8 @@ pub(super) struct BatchRequest {
     #[serde(default)]
     filter: FilterBody,
     #[serde(default)]
-    exclude: Exclude,
+    #[schema(value_type = Exclude)]
+    exclude: ObjectOf<Exclude>,
     #[serde(default)]
     #[schema(value_type = Quotas)]
     max_per: BTreeMap<String, Whole>,
@@ -278,19 +282,19 @@ pub(super) struct PopularParams {
 
 impl RecommendationRequest {
     pub(super) fn into_call(self) -> Result<Asked, ApiError> {
-        at_most("session.article_ids", self.session.article_ids.len(), MAX_SESSION)?;
+        at_most("session.article_ids", self.session.0.article_ids.len(), MAX_SESSION)?;
         let generation = self.generation()?;
         let RecommendationRequest { customer_id: id, session, k, offset, filter, exclude, max_per, fields, .. } = self;
         let call = Call {
             model: self.model,
-            subject: CallSubject::Customer { id, session: session.article_ids },
+            subject: CallSubject::Customer { id, session: session.0.article_ids },
             k: top_k(k.0)?,
             offset: checked_offset(offset.map(|offset| offset.0))?,
             at: self.at.map_or_else(now, |at| at.0),
             filter: Filter::parse(&filter.0)?,
             only: listed(self.article_ids)?,
-            exclude_purchased: exclude.purchased,
-            exclude: exclude.checked()?,
+            exclude_purchased: exclude.0.purchased,
+            exclude: exclude.0.checked()?,
             max_per: quotas(max_per)?,
             explain: self.explain,
             tell_purchases: false,
@@ -300,7 +304,7 @@ impl RecommendationRequest {
     }
 
     fn generation(&self) -> Result<Option<Generation>, ApiError> {
-        let Some(generation) = self.generation else { return Ok(None) };
+        let Some(ObjectOf(generation)) = self.generation else { return Ok(None) };
         let (k, max) = (self.k.0, Generation::MAX_K);
         if k > max as u64 {
             return Err(ApiError::invalid(format!("`k` must be 1 to {max} with `generation`, not {k}")));
@@ -333,8 +337,8 @@ impl BatchRequest {
             at: self.at.map_or_else(now, |at| at.0),
             filter: Filter::parse(&self.filter.0)?,
             only: None,
-            exclude_purchased: self.exclude.purchased,
-            exclude: self.exclude.checked()?,
+            exclude_purchased: self.exclude.0.purchased,
+            exclude: self.exclude.0.checked()?,
             max_per: quotas(self.max_per)?,
             explain: self.explain,
             tell_purchases: false,

@@ -53,9 +53,11 @@ async fn recommend_batch(
     let (shared, names, fields) = body.into_calls()?;
     let shared = Call { tell_purchases: caller.may(Scope::ReadPurchases), ..shared };
     let results = answer_each(&app, shared, &names).await?;
-    // All answers are of one snapshot.
-    let answered = results.iter().find_map(|result| result.as_ref().ok());
-    let columns = answered.map_or(Ok(Vec::new()), |answered| columns(answered, &fields))?;
+    // All answers are of one snapshot; without any the fields are only checked.
+    let columns = match results.iter().find_map(|result| result.as_ref().ok()) {
+        Some(answered) => columns(answered.snapshot.catalogue(), &fields)?,
+        None => columns(app.service().state().catalogue()?, &fields)?,
+    };
     let results = names.iter().zip(&results).map(|(name, result)| BatchResult {
         customer_id: name,
         answer: result.as_ref().ok().map(|answered| response(answered, &columns, &context)),

@@ -1,6 +1,6 @@
 //! Extractors whose refusals are problem documents that say what to mend.
 
-use super::{ApiError, ErrorCode};
+use super::{ApiError, ErrorCode, schema::ObjectOf};
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
@@ -29,7 +29,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
                 _ => ApiError::invalid("the body could not be read to its end"),
             }
         })?;
-        serde_json::from_slice(&body).map(Self).map_err(|error| {
+        serde_json::from_slice(&body).map(|ObjectOf(value)| Self(value)).map_err(|error| {
             let code = if error.is_data() { ErrorCode::InvalidRequest } else { ErrorCode::InvalidJson };
             ApiError::new(code, format!("body: {error}"))
         })

@@ -2,10 +2,10 @@
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, Unexpected, Visitor},
+    de::{Error, MapAccess, Unexpected, Visitor, value::MapAccessDeserializer},
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, marker::PhantomData};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{RefOr, Schema},
@@ -25,6 +25,10 @@ pub(super) struct Filter(pub(super) BTreeMap<String, Value>);
 /// languages that know only one kind of number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Whole(pub(super) u64);
+
+/// A JSON object. Without this a list of the members' values would be taken for one.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct ObjectOf<T>(pub(super) T);
 
 /// How many articles may share a value, by attribute.
 pub(super) struct Quotas;
@@ -62,6 +66,23 @@ impl<'de> Deserialize<'de> for Whole {
             }
         }
         deserializer.deserialize_any(Number)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for ObjectOf<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = ObjectOf<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<M: MapAccess<'de>>(self, members: M) -> Result<ObjectOf<T>, M::Error> {
+                T::deserialize(MapAccessDeserializer::new(members)).map(ObjectOf)
+            }
+        }
+        deserializer.deserialize_map(Members(PhantomData))
     }
 }
 

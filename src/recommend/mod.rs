@@ -30,7 +30,7 @@ pub use catalogue::{Attributes, Catalogue, CatalogueBuilder, Cell};
 pub use filter::{Filter, FilterError, UnmatchedValue, find_attribute};
 pub use generate::{Generation, Sampling};
 pub use model::{Model, ModelError};
-pub use pipeline::{Plan, plan, recommend};
+pub use pipeline::{Plan, check, plan, recommend};
 pub use request::{
     Answer, Counts, Customer, Exclude, Fallback, Ranked, Reason, RecommendError, Request, Source, Strategy, Subject,
     Warning,

@@ -1,8 +1,8 @@
 //! The two steps of an answer: [`plan`] forms the query, [`recommend`] finds, picks and fills.
 
 use super::{
-    Answer, Counts, Customer, Eligible, Fallback, Model, ModelError, Ranked, Reason, RecommendError, Request, Snapshot,
-    Source, Strategy, Subject, Warning, context,
+    Answer, Counts, Customer, Eligible, Fallback, Filter, Model, ModelError, Ranked, Reason, RecommendError, Request,
+    Snapshot, Source, Strategy, Subject, Warning, context,
     generate::{Task, generate},
     own,
     select::Picks,
@@ -182,6 +182,15 @@ fn session_vector(
     let norm = dot(&sum, &sum).sqrt();
     sum.iter_mut().for_each(|x| *x /= norm);
     Ok((norm > 1e-6).then_some(sum))
+}
+
+/// Whether a filter and quotas fit the catalogue, for requests that share them.
+///
+/// # Errors
+/// What [`recommend`] would say of them.
+pub fn check(snapshot: &Snapshot, filter: &Filter, max_per: &[(String, usize)]) -> Result<(), RecommendError> {
+    snapshot.eligible(filter)?;
+    Picks::new(snapshot, 0, max_per).map(drop)
 }
 
 /// Finds, picks and fills.

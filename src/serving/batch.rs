@@ -4,7 +4,7 @@
 use super::{Answered, Call, CallSubject, ServeError, Service, customers::Lookup};
 use crate::{
     domain::CustomerId,
-    recommend::{RecommendError, Snapshot},
+    recommend::{RecommendError, Snapshot, check},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use std::{
@@ -32,6 +32,10 @@ impl Service {
     ) -> Result<Answers, ServeError> {
         let snapshot = self.state().model(shared.model.as_deref())?.clone();
         let shared = Arc::new(shared);
+        let (asked, of) = (shared.clone(), snapshot.clone());
+        // Before any customer is read, and whether or not there is one.
+        let checked = tokio::task::spawn_blocking(move || check(&of, &asked.filter, &asked.max_per)).await;
+        checked.map_err(|error| ServeError::Internal(error.to_string()))??;
         let chunks: Vec<Vec<CustomerId>> = customers.chunks(CHUNK).map(<[_]>::to_vec).collect();
         let answer = |chunk| self.clone().answer_chunk(snapshot.clone(), shared.clone(), chunk);
         let answers = stream::iter(chunks).map(answer).buffered(self.batches.available_permits().max(1));

@@ -47,6 +47,8 @@ async fn what_is_wrong_with_all_refuses_all() {
         (json!({"filter": {"color": "Black"}}), "unknown_attribute", "color"),
         (json!({"max_per": {"color": 1}}), "unknown_attribute", "color"),
         (json!({"fields": ["color"]}), "unknown_attribute", "color"),
+        (json!({"max_per": {"color": 1}, "customer_ids": [""]}), "unknown_attribute", "color"),
+        (json!({"fields": ["color"], "customer_ids": [""]}), "unknown_attribute", "color"),
         (json!({"k": 51}), "invalid_request", "1 to 50 in a batch"),
         (json!({"customer_ids": []}), "invalid_request", "no customer"),
         (json!({"customer_ids": vec!["a"; 1_001]}), "invalid_request", "at most 1000"),

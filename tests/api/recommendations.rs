@@ -143,7 +143,10 @@ async fn what_is_wrong_is_said() {
         (json!({"article_ids": vec!["a"; 1_001]}), "invalid_request", "at most 1000"),
         (json!({"filter": {"any": []}}), "invalid_filter", "at least one"),
         (json!({"session": {"article_ids": vec!["a"; 201]}}), "invalid_request", "at most 200"),
-        (json!([]), "invalid_request", "line 1"),
+        (json!([]), "invalid_request", "an object"),
+        (json!({"session": []}), "invalid_request", "an object"),
+        (json!({"exclude": [[], true]}), "invalid_request", "an object"),
+        (json!({"generation": ["greedy"]}), "invalid_request", "an object"),
     ] {
         let detail = api.post(PATH, &body).await.problem(400, code);
         assert!(detail.contains(told), "{body}: {detail}");

@@ -6,7 +6,7 @@ use crate::{
     http::{
         ApiError, App, answer,
         extract::JsonBody,
-        schema::{Attributes as AttributesBody, Id},
+        schema::{Attributes as AttributesBody, Id, ObjectOf},
     },
     serving::{Caller, ServeError},
     store::{self, ArticleRecord, Change},
@@ -24,7 +24,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ArticleBatch {
-    articles: Vec<ArticleBody>,
+    #[schema(value_type = Vec<ArticleBody>)]
+    articles: Vec<ObjectOf<ArticleBody>>,
 }
 
 /// An article to insert or replace.
@@ -92,7 +93,7 @@ async fn put_articles(
     Extension(caller): Extension<Caller>,
     JsonBody(ArticleBatch { articles }): JsonBody<ArticleBatch>,
 ) -> Result<Response, ApiError> {
-    let records: Vec<ArticleRecord> = articles.into_iter().map(ArticleBody::into_record).collect();
+    let records: Vec<ArticleRecord> = articles.into_iter().map(|ObjectOf(article)| article.into_record()).collect();
     let ids: Vec<ArticleId> = records.iter().map(|record| record.id.clone()).collect();
     let before = articles_now(&app, &ids).await?;
     let subject = told_ids(&ids);
