@@ -47,7 +47,9 @@ fn typescript() -> PathBuf {
         fs::create_dir_all(client.join(folder)).unwrap();
         copy(&source.join(folder), &client.join(folder));
     }
-    for file in ["package.json", "package-lock.json", "tsconfig.json", "tsconfig.smoke.json", "README.md"] {
+    let files =
+        ["package.json", "package-lock.json", "tsconfig.json", "tsconfig.smoke.json", "generate.mjs", "README.md"];
+    for file in files {
         fs::copy(source.join(file), client.join(file)).unwrap();
     }
     let lock = fs::read(source.join("package-lock.json")).unwrap();

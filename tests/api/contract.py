@@ -1,6 +1,6 @@
 """Calls a running server in every way its document allows, and in ways it forbids.
 
-    contract.py public|admin DOCUMENT URL KEY
+    contract.py public|admin DOCUMENT URL KEY MODEL VERSION
 
 The document does not know a shop's attributes, so those of the test shop are written into a copy of it first:
 what is then valid by the document must be accepted, and everything else refused.
@@ -12,6 +12,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import urllib.request
 
 import schemathesis
 import yaml
@@ -86,6 +87,10 @@ def is_sayable(value):
 def main():
     listener, source, url, key, model, version = sys.argv[1:]
     document = specialise(yaml.safe_load(pathlib.Path(source).read_text()), model, version)
+    # With a wrong key every refusal would look right.
+    probe = urllib.request.Request(url + ("/admin/v1/status" if listener == "admin" else "/v1/popular"))
+    probe.add_header("Authorization", f"Bearer {key}")
+    urllib.request.urlopen(probe, timeout=60).close()
     inside = "^/(admin/|metrics)"
     paths = "--include-path-regex" if listener == "admin" else "--exclude-path-regex"
     with tempfile.TemporaryDirectory() as folder:
