@@ -19,6 +19,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 const DEFAULT_ROWS: u32 = 100;
 const MAX_ROWS: u32 = 10_000;
+/// Numbers up to here are the same in every language.
+const MAX_ID: i64 = (1 << 53) - 1;
 
 #[derive(Serialize, ToSchema)]
 struct AuditPage {
@@ -65,9 +67,9 @@ async fn list_audit(State(app): State<App>, Params(params): Params<AuditParams>)
     if !(1..=MAX_ROWS).contains(&limit) {
         return Err(ApiError::invalid(format!("`limit` must be 1 to {MAX_ROWS}, not {limit}")));
     }
-    let before = params.before.unwrap_or(i64::MAX);
-    if before < 1 {
-        return Err(ApiError::invalid("`before` must be at least 1"));
+    let before = params.before.unwrap_or(MAX_ID);
+    if !(1..=MAX_ID).contains(&before) {
+        return Err(ApiError::invalid(format!("`before` must be 1 to {MAX_ID}, not {before}")));
     }
     let records = app.service().store().audit(before, limit).await?;
     let rows: Vec<AuditRow> = records.into_iter().map(AuditRow::from).collect();
