@@ -6,8 +6,9 @@
 # Needs, beside the Rust toolchain and a C compiler:
 #   * Postgres 13 or newer (programs only; the tests start throw-away clusters of their own). Found in PATH or in
 #     /usr/lib/postgresql/*/bin; installed by apt-get when it is missing and this runs as root.
-#   * Python 3.11 or newer with venv: the tests in tests/onnx and tests/experiments make virtual environments with the
+#   * Python 3.11 or newer with venv: the tests in tests/onnx, tests/experiments and tests/api make virtual environments with the
 #     pinned packages of their requirements.txt, unless VITRINE_TEST_PYTHON names an interpreter that has both.
+#   * Node.js 20 or newer for the TypeScript client. Without it that test says so and passes, unless CI is set.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -8,21 +8,21 @@ use std::fmt;
 pub enum InvalidId {
     #[error("an id must not be empty")]
     Empty,
-    #[error("an id has at most {max} bytes, this one has {0}", max = MAX_BYTES)]
+    #[error("an id has at most {max} characters, this one has {0}", max = MAX_LENGTH)]
     TooLong(usize),
     #[error("an id must not hold control characters")]
     Control,
 }
 
-/// Longest id accepted, in bytes.
-pub const MAX_BYTES: usize = 128;
+/// Longest id accepted, in characters, as JSON Schema counts them.
+pub const MAX_LENGTH: usize = 128;
 
-/// Checks the text of an id: 1 to 128 bytes, no control characters (so one id fits one line of a file).
+/// Checks the text of an id: 1 to 128 characters, no control characters (so one id fits one line of a file).
 pub(super) fn check(text: &str) -> Result<(), InvalidId> {
     if text.is_empty() {
         Err(InvalidId::Empty)
-    } else if text.len() > MAX_BYTES {
-        Err(InvalidId::TooLong(text.len()))
+    } else if text.len() > MAX_LENGTH && text.chars().count() > MAX_LENGTH {
+        Err(InvalidId::TooLong(text.chars().count()))
     } else if text.chars().any(char::is_control) {
         Err(InvalidId::Control)
     } else {
@@ -39,7 +39,7 @@ macro_rules! id {
 
         impl $name {
             /// # Errors
-            /// [`InvalidId`] unless the text has 1 to 128 bytes and no control characters.
+            /// [`InvalidId`] unless the text has 1 to 128 characters and no control characters.
             pub fn parse(text: &str) -> Result<Self, InvalidId> {
                 check(text)?;
                 Ok(Self(text.into()))
@@ -91,6 +91,7 @@ mod tests {
         assert_eq!(ArticleId::parse(""), Err(InvalidId::Empty));
         assert_eq!(CustomerId::parse("a\nb"), Err(InvalidId::Control));
         assert_eq!(CustomerId::parse(&"x".repeat(129)), Err(InvalidId::TooLong(129)));
+        assert!(CustomerId::parse(&"ü".repeat(128)).is_ok());
         assert!(serde_json::from_str::<ArticleId>("\"\"").is_err());
     }
 }

@@ -1,8 +1,16 @@
 //! The answer of every endpoint that ranks articles.
 
-use super::{ApiError, edge::Context};
+use super::{
+    ApiError, conditional,
+    edge::Context,
+    schema::{Attributes as AttributesBody, Id},
+};
 use crate::{
-    recommend::{Attributes, Catalogue, Counts, Fallback, Ranked, Reason, Source, Strategy, Warning, find_attribute},
+    domain::ArticleId,
+    recommend::{
+        Attributes, Catalogue, Counts, Fallback, Ranked, Reason, Source, Strategy, UnmatchedValue, Warning,
+        find_attribute,
+    },
     serving::Answered,
 };
 use axum::{
@@ -22,37 +30,46 @@ pub(super) struct RecommendationResponse<'a> {
 
 /// One ranked article.
 #[derive(Serialize, ToSchema)]
+#[schema(as = RankedArticle)]
 struct Item<'a> {
-    #[schema(example = "0706016001")]
+    #[schema(value_type = Id)]
     article_id: &'a str,
-    /// From 1.
+    /// The place in the whole list, from 1.
+    #[schema(minimum = 1)]
     rank: usize,
     /// Higher is better; comparable only between articles of the same source in the same answer.
     score: f32,
     source: Source,
     /// With `explain`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     reasons: Option<Vec<ReasonBody<'a>>>,
-    /// The attributes asked for with `fields`; missing ones are left out.
+    /// The attributes asked for with `fields`; those that the article lacks are left out.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>, example = json!({"prod_name": "Jade HW Skinny", "price": 39.99}))]
+    #[schema(value_type = Option<AttributesBody>, nullable = false)]
     article: Option<Attributes<'a>>,
 }
 
 /// Why an article is in the answer.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[schema(as = Reason)]
 enum ReasonBody<'a> {
     /// The customer bought this very article, so many times.
+    #[schema(title = "BoughtBefore")]
     BoughtBefore { times: usize },
     /// The closest of the customer's purchases.
+    #[schema(title = "LikePurchased")]
     LikePurchased { article_id: &'a str, similarity: f32 },
     /// The closest of the articles of the visit, or the article asked about.
+    #[schema(title = "LikeSeen")]
     LikeSeen { article_id: &'a str, similarity: f32 },
     /// Position among all articles by sales, from 1.
+    #[schema(title = "BestSeller")]
     BestSeller { rank: usize },
 }
 
+/// How an answer came about.
 #[derive(Serialize, ToSchema)]
 struct Meta<'a> {
     /// The caller's `x-request-id`, or a new one.
@@ -60,14 +77,25 @@ struct Meta<'a> {
     model: ModelName<'a>,
     strategy: Strategy,
     /// Why the answer is less than what was asked for; null when it is not.
+    #[schema(required = true)]
     fallback: Option<Fallback>,
     counts: Counts,
     warnings: &'a [Warning],
+    /// Those of `article_ids` that the catalogue lacks. They stand last in the list.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Vec<Id>, required = false)]
+    unknown_article_ids: &'a [ArticleId],
+    /// Values of the filter that no article has: misspelt, perhaps. At most 16 are named.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false)]
+    unmatched_filter_values: &'a [UnmatchedValue],
     /// Microseconds from the arrival of the request.
     took_us: u64,
 }
 
+/// The model that answered.
 #[derive(Serialize, ToSchema)]
+#[schema(as = ServedModel)]
 struct ModelName<'a> {
     #[schema(example = "retrieval")]
     name: &'a str,
@@ -80,21 +108,53 @@ struct ModelName<'a> {
 /// # Errors
 /// When the catalogue has no such attribute.
 pub(super) fn render(answered: &Answered, fields: &[String], context: &Context) -> Result<Response, ApiError> {
+    json(&response(answered, &columns(answered.snapshot.catalogue(), fields)?, context))
+}
+
+/// The same with the tag of the list: the request's id and time do not make it another one.
+///
+/// # Errors
+/// When the catalogue has no such attribute.
+pub(super) fn render_tagged(answered: &Answered, fields: &[String], context: &Context) -> Result<Response, ApiError> {
+    let columns = columns(answered.snapshot.catalogue(), fields)?;
+    let answer = response(answered, &columns, context);
+    let meta = &answer.meta;
+    let list = serde_json::to_vec(&(&answer.items, &meta.model, &meta.fallback, &meta.counts, &meta.warnings))
+        .map_err(|error| ApiError::internal(error.to_string()))?;
+    let mut response = json(&answer)?;
+    response.headers_mut().insert(header::ETAG, conditional::tag(&list));
+    Ok(response)
+}
+
+/// The columns of attributes.
+///
+/// # Errors
+/// When the catalogue has no such attribute.
+pub(super) fn columns(catalogue: &Catalogue, fields: &[String]) -> Result<Vec<usize>, ApiError> {
+    Ok(fields.iter().map(|name| find_attribute(catalogue, name)).collect::<Result<_, _>>()?)
+}
+
+/// An answer with these columns of every article.
+pub(super) fn response<'a>(
+    answered: &'a Answered,
+    columns: &'a [usize],
+    context: &'a Context,
+) -> RecommendationResponse<'a> {
     let (snapshot, answer) = (&answered.snapshot, &answered.answer);
     let catalogue = snapshot.catalogue();
-    // A name given twice is answered once: an object has no key twice.
-    let distinct = fields.iter().enumerate().filter(|(i, name)| !fields[..*i].contains(name));
-    let columns = distinct.map(|(_, name)| find_attribute(catalogue, name)).collect::<Result<Vec<_>, _>>()?;
     let explain = answer.items.iter().any(|item| !item.reasons.is_empty());
     let item = |(i, item): (usize, &Ranked)| Item {
         article_id: catalogue.id(item.row),
-        rank: i + 1,
+        rank: answer.offset + i + 1,
         score: item.score,
         source: item.source,
         reasons: explain.then(|| item.reasons.iter().map(|reason| ReasonBody::of(catalogue, reason)).collect()),
-        article: (!columns.is_empty()).then(|| catalogue.attributes(item.row, &columns)),
+        article: (!columns.is_empty()).then(|| catalogue.attributes(item.row, columns)),
     };
-    let items: Vec<Item<'_>> = answer.items.iter().enumerate().map(item).collect();
+    let known = answer.items.iter().enumerate().map(item);
+    let first_unknown = answer.offset + answer.items.len() + 1;
+    let unknown = answer.last.iter().enumerate().map(|(i, id)| Item::unknown(id, first_unknown + i));
+    let items = known.chain(unknown).collect();
     let meta = Meta {
         request_id: context.request_id(),
         model: ModelName { name: snapshot.model().name(), version: snapshot.model().version() },
@@ -102,9 +162,11 @@ pub(super) fn render(answered: &Answered, fields: &[String], context: &Context) 
         fallback: answer.fallback,
         counts: answer.counts,
         warnings: &answer.warnings,
+        unknown_article_ids: &answer.unknown,
+        unmatched_filter_values: &answer.unmatched,
         took_us: context.started.elapsed().as_micros() as u64,
     };
-    json(&RecommendationResponse { items, meta })
+    RecommendationResponse { items, meta }
 }
 
 /// A JSON response.
@@ -116,6 +178,13 @@ pub(super) fn json(value: &impl Serialize) -> Result<Response, ApiError> {
     serde_json::to_writer(&mut body, value).map_err(|error| ApiError::internal(error.to_string()))?;
     let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     Ok((kind, Body::from(body)).into_response())
+}
+
+impl<'a> Item<'a> {
+    /// An article that the catalogue lacks.
+    fn unknown(id: &'a ArticleId, rank: usize) -> Self {
+        Self { article_id: id.as_str(), rank, score: 0.0, source: Source::Unknown, reasons: None, article: None }
+    }
 }
 
 impl<'a> ReasonBody<'a> {

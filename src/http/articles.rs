@@ -3,48 +3,50 @@
 use super::{
     ApiError, App, ErrorCode,
     answer::{RecommendationResponse, json, render},
+    ask::ListParams,
+    conditional::revalidate,
     edge::Context,
     extract::{Params, PathVariable},
-    recommendations::ListParams,
+    schema::{Attributes as AttributesBody, Id},
 };
 use crate::{
     domain::{ArticleId, Number},
     recommend::{Attributes, Column},
     serving::{CallSubject, IMAGE_URL, PRICE},
 };
-use axum::{Extension, extract::State, response::Response};
+use axum::{Extension, extract::State, middleware, response::Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(get_article)).routes(routes!(get_similar))
+    let tagged = OpenApiRouter::new().routes(routes!(get_article)).route_layer(middleware::from_fn(revalidate));
+    tagged.routes(routes!(list_similar))
 }
 
 /// An article of the catalogue.
 #[derive(Serialize, ToSchema)]
 struct Article<'a> {
-    #[schema(example = "0706016001")]
+    #[schema(value_type = Id)]
     article_id: &'a str,
     /// Articles that are not available are never recommended.
     available: bool,
     /// In the shop's currency.
-    #[schema(value_type = Option<f64>)]
+    #[schema(value_type = Option<f64>, required = true)]
     price: Option<Number>,
+    #[schema(required = true)]
     image_url: Option<&'a str>,
-    /// Under the shop's own names; missing ones are left out.
-    #[schema(value_type = Object, example = json!({"prod_name": "Jade HW Skinny", "colour_group_name": "Black"}))]
+    #[schema(value_type = AttributesBody)]
     attributes: Attributes<'a>,
 }
 
 /// One article
 #[utoipa::path(
     get, path = "/v1/articles/{id}", tag = "articles",
-    params(("id" = String, Path, description = "The article's id")),
+    params(("id" = Id, Path, description = "The article's id")),
     responses(
-        (status = 200, body = Article),
-        (status = "4XX", body = super::Problem, content_type = "application/problem+json", description = "There is no such article"),
-        (status = "5XX", body = super::Problem, content_type = "application/problem+json", description = "Try again later"),
+        (status = 200, description = "The article", body = Article, headers(("ETag" = String))),
+        (status = 304, description = "The article is still what `If-None-Match` names"),
     )
 )]
 async fn get_article(State(app): State<App>, PathVariable(id): PathVariable<ArticleId>) -> Result<Response, ApiError> {
@@ -68,14 +70,10 @@ async fn get_article(State(app): State<App>, PathVariable(id): PathVariable<Arti
 /// Articles like this one
 #[utoipa::path(
     get, path = "/v1/articles/{id}/similar", tag = "recommendations",
-    params(("id" = String, Path, description = "The article's id"), ListParams),
-    responses(
-        (status = 200, body = RecommendationResponse),
-        (status = "4XX", body = super::Problem, content_type = "application/problem+json", description = "There is no such article, or the request is wrong"),
-        (status = "5XX", body = super::Problem, content_type = "application/problem+json", description = "Try again later"),
-    )
+    params(("id" = Id, Path, description = "The article's id"), ListParams),
+    responses((status = 200, description = "Articles by falling likeness", body = RecommendationResponse))
 )]
-async fn get_similar(
+async fn list_similar(
     State(app): State<App>,
     Extension(context): Extension<Context>,
     PathVariable(id): PathVariable<ArticleId>,

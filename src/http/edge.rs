@@ -1,7 +1,7 @@
 //! What surrounds every request: its id, panics, metrics, log lines, and the form of errors.
 
 use super::{
-    ApiError, App, ErrorCode, Problem,
+    ApiError, App, ErrorCode,
     access_log::{AccessLog, Entry},
 };
 use crate::serving::{Config, Traced, stages};
@@ -118,16 +118,7 @@ fn finish(edge: &Edge, response: Response, request_id: &HeaderValue) -> (Respons
 }
 
 fn problem(error: &ApiError, request_id: &str) -> Vec<u8> {
-    let (status, title, name) = error.code.parts();
-    let problem = Problem {
-        r#type: format!("urn:vitrine:error:{name}"),
-        title,
-        status: status.as_u16(),
-        detail: &error.detail,
-        code: error.code,
-        request_id,
-    };
-    serde_json::to_vec(&problem).unwrap_or_default()
+    serde_json::to_vec(&error.problem(request_id)).unwrap_or_default()
 }
 
 /// The headers that say what kind of error it is.

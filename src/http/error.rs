@@ -26,17 +26,21 @@ pub enum ErrorCode {
     InvalidArticle,
     UnknownAttribute,
     Unauthorized,
+    Forbidden,
     NotFound,
     UnknownArticle,
     UnknownModel,
+    UnknownKey,
     MethodNotAllowed,
     NoPreviousVersion,
+    KeyExists,
     BundleRefused,
     BodyTooLarge,
     UriTooLong,
     HeadersTooLarge,
     RequestTimeout,
     UnsupportedMediaType,
+    RateLimited,
     Internal,
     Overloaded,
     NotReady,
@@ -89,11 +93,14 @@ impl ErrorCode {
             Self::InvalidArticle => (S::UNPROCESSABLE_ENTITY, "Invalid article", "invalid_article"),
             Self::UnknownAttribute => (S::BAD_REQUEST, "Unknown attribute", "unknown_attribute"),
             Self::Unauthorized => (S::UNAUTHORIZED, "Unauthorized", "unauthorized"),
+            Self::Forbidden => (S::FORBIDDEN, "Forbidden", "forbidden"),
             Self::NotFound => (S::NOT_FOUND, "Not found", "not_found"),
             Self::UnknownArticle => (S::NOT_FOUND, "Unknown article", "unknown_article"),
             Self::UnknownModel => (S::NOT_FOUND, "Unknown model", "unknown_model"),
+            Self::UnknownKey => (S::NOT_FOUND, "Unknown key", "unknown_key"),
             Self::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "Method not allowed", "method_not_allowed"),
             Self::NoPreviousVersion => (S::CONFLICT, "No such version", "no_previous_version"),
+            Self::KeyExists => (S::CONFLICT, "Key exists", "key_exists"),
             Self::BundleRefused => (S::UNPROCESSABLE_ENTITY, "Bundle refused", "bundle_refused"),
             Self::BodyTooLarge => (S::PAYLOAD_TOO_LARGE, "Body too large", "body_too_large"),
             Self::UriTooLong => (S::URI_TOO_LONG, "URL too long", "uri_too_long"),
@@ -102,6 +109,7 @@ impl ErrorCode {
             Self::UnsupportedMediaType => {
                 (S::UNSUPPORTED_MEDIA_TYPE, "Unsupported media type", "unsupported_media_type")
             }
+            Self::RateLimited => (S::TOO_MANY_REQUESTS, "Too many requests", "rate_limited"),
             Self::Internal => (S::INTERNAL_SERVER_ERROR, "Internal error", "internal"),
             Self::Overloaded => (S::SERVICE_UNAVAILABLE, "Overloaded", "overloaded"),
             Self::NotReady => (S::SERVICE_UNAVAILABLE, "Not ready", "not_ready"),
@@ -121,6 +129,19 @@ impl ApiError {
     pub fn internal(cause: impl Into<String>) -> Self {
         let detail = "something went wrong inside the server; its log says more under this request id";
         Self { cause: Some(cause.into()), ..Self::new(ErrorCode::Internal, detail) }
+    }
+
+    /// The document of this error.
+    pub(super) fn problem<'a>(&'a self, request_id: &'a str) -> Problem<'a> {
+        let (status, title, name) = self.code.parts();
+        Problem {
+            r#type: format!("urn:vitrine:error:{name}"),
+            title,
+            status: status.as_u16(),
+            detail: &self.detail,
+            code: self.code,
+            request_id,
+        }
     }
 
     pub(super) fn invalid(detail: impl Into<String>) -> Self {

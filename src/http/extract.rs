@@ -1,6 +1,6 @@
 //! Extractors whose refusals are problem documents that say what to mend.
 
-use super::{ApiError, ErrorCode};
+use super::{ApiError, ErrorCode, schema::ObjectOf};
 use crate::serving::Expected;
 use axum::{
     body::Bytes,
@@ -27,7 +27,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
         let body = Bytes::from_request(request, state)
             .await
             .map_err(|_| ApiError::invalid("the body could not be read to its end"))?;
-        serde_json::from_slice(&body).map(Self).map_err(|error| refusal::<T>(&body, &error))
+        serde_json::from_slice(&body)
+            .map(|ObjectOf(value)| Self(value))
+            .map_err(|error| refusal::<ObjectOf<T>>(&body, &error))
     }
 }
 

@@ -3,11 +3,15 @@
 //! Two routers: [`public`] for the shop, [`admin`] for the operator, on listeners of their own. Routes and the OpenAPI
 //! document come from the same declarations, so they cannot diverge.
 
+mod access;
 mod access_log;
 mod admin;
 mod admission;
 mod answer;
 mod articles;
+mod ask;
+mod batch;
+mod conditional;
 mod connection;
 mod docs;
 mod edge;
@@ -16,7 +20,9 @@ mod extract;
 mod health;
 mod listener;
 mod recommendations;
+mod schema;
 mod server;
+mod spec;
 mod transport;
 
 pub use error::{ApiError, ErrorCode, Problem};
@@ -24,6 +30,7 @@ pub use listener::Listeners;
 pub use server::Server;
 
 use crate::serving::{Config, ServeError, Service};
+use access::Access;
 use admission::{Admission, admit};
 use axum::{
     Router,
@@ -42,10 +49,7 @@ use tower_http::{
     compression::{CompressionLayer, predicate::SizeAbove},
     cors::{AllowHeaders, AllowOrigin, Any, CorsLayer},
 };
-use utoipa::{
-    Modify, OpenApi,
-    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
-};
+use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 /// What handlers share.
@@ -76,41 +80,20 @@ impl App {
     }
 }
 
-/// The description around the paths, which come from the handlers.
-#[derive(OpenApi)]
-#[openapi(
-    info(title = "Vitrine", description = "Recommendations for webshops. Every error is an RFC 9457 problem document."),
-    components(schemas(Problem)),
-    modifiers(&AdminKey),
-    tags(
-        (name = "recommendations", description = "What to show to whom"),
-        (name = "articles", description = "The catalogue as it is served"),
-        (name = "health", description = "For load balancers"),
-        (name = "admin", description = "On the admin listener, with the admin key"),
-    )
-)]
-struct Description;
-
-struct AdminKey;
-
-impl Modify for AdminKey {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let components = document.components.get_or_insert_default();
-        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("The admin key")).build();
-        components.add_security_scheme("admin_key", SecurityScheme::Http(bearer));
-    }
+/// The routes that may want a key.
+fn asked_routes() -> OpenApiRouter<App> {
+    recommendations::routes().merge(batch::routes()).merge(articles::routes())
 }
 
 fn public_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(Description::openapi())
-        .merge(recommendations::routes())
-        .merge(articles::routes())
-        .merge(health::routes())
+    OpenApiRouter::with_openapi(spec::Description::openapi()).merge(asked_routes()).merge(health::routes())
 }
 
 /// The OpenAPI document of both listeners.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    public_routes().merge(admin::routes()).into_openapi()
+    let mut document = public_routes().merge(admin::routes()).into_openapi();
+    spec::complete(&mut document);
+    document
 }
 
 /// The OpenAPI document as it is served and committed.
@@ -132,13 +115,15 @@ pub fn route_patterns() -> Vec<&'static str> {
 /// # Errors
 /// Never for the document of this program.
 pub fn public(app: &App, config: &Config) -> Result<Router, ServeError> {
-    let (router, _) = public_routes().split_for_parts();
-    let router = router
-        .merge(docs::routes(openapi_yaml()?))
-        .fallback(edge::not_found)
-        .method_not_allowed_fallback(edge::method_not_allowed)
-        .layer(DefaultBodyLimit::disable())
-        .layer(middleware::from_fn_with_state(Arc::new(Admission::public(config)), admit));
+    let access = middleware::from_fn_with_state(Access::public(app, config), access::check);
+    let admit = middleware::from_fn_with_state(Arc::new(Admission::public(config)), admit);
+    let (asked, _) = asked_routes().split_for_parts();
+    // Inside of the key: nobody without it gets a body read.
+    let asked = asked.route_layer(admit.clone()).route_layer(access);
+    let (health, _) = health::routes().split_for_parts();
+    let others = health.merge(docs::routes(openapi_yaml()?)).fallback(edge::not_found).layer(admit);
+    let router =
+        asked.merge(others).method_not_allowed_fallback(edge::method_not_allowed).layer(DefaultBodyLimit::disable());
     let router = edge::around(router, app, config);
     let router = router.layer(CompressionLayer::new().compress_when(SizeAbove::new(config.http.compress_above)));
     Ok(match cors(&config.http.cors_origins) {
@@ -157,7 +142,7 @@ pub fn admin(app: &App, config: &Config, key: crate::serving::Secret) -> Router 
         .layer(DefaultBodyLimit::disable())
         // Inside of the key: nobody without it gets a body read.
         .layer(middleware::from_fn_with_state(Arc::new(Admission::admin(config)), admit))
-        .layer(middleware::from_fn_with_state(Arc::new(key), admin::require_key));
+        .layer(middleware::from_fn_with_state(Access::admin(app, config, key), access::check));
     edge::around(router, app, config).with_state(app.clone())
 }
 

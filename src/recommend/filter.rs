@@ -1,19 +1,36 @@
-//! Simple attribute filters: `{"index_group_name": "Ladieswear", "colour_group_name": ["Black", "White"],
+//! Attribute filters: `{"index_group_name": "Ladieswear", "colour_group_name": ["Black", "White"],
 //! "price": {"min": 5, "max": 20}}`. All conditions must hold; a list means any of its values.
+//!
+//! A condition may be turned round (`{"colour": {"not": "Black"}}`) or ask whether there is a value
+//! at all (`{"colour": {"exists": false}}`). Whole filters combine: `{"any": [{…}, {…}]}`,
+//! `{"all": [{…}, {…}]}` and `{"not": {…}}`, beside conditions and inside each other.
 
-use super::{Catalogue, Column};
+use super::{Catalogue, Column, Group};
 use crate::{
     domain::{AttributeKind, Number},
     retrieval::ItemSet,
 };
+use hashbrown::HashSet;
 use serde_json::Value;
-use std::{collections::BTreeMap, fmt::Write};
+use std::collections::BTreeMap;
 
 /// A parsed filter in canonical form: equal filters have equal [`Filter::key`]s however they were written.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Filter {
-    conditions: Vec<(String, Condition)>,
+    clauses: Vec<Clause>,
     key: String,
+}
+
+/// One member of a filter.
+#[derive(Debug, Clone, PartialEq)]
+enum Clause {
+    Attribute(String, Condition),
+    /// Every group holds; a group holds where all its clauses do.
+    All(Vec<Vec<Clause>>),
+    /// At least one group holds.
+    Any(Vec<Vec<Clause>>),
+    /// The group does not hold.
+    Not(Vec<Clause>),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -21,7 +38,21 @@ enum Condition {
     /// Sorted texts, numbers as they are written in JSON.
     AnyOf(Vec<String>),
     /// Both ends included.
-    Range { min: Option<Number>, max: Option<Number> },
+    Range {
+        min: Option<Number>,
+        max: Option<Number>,
+    },
+    /// Holds for articles without a value too.
+    Not(Box<Condition>),
+    Exists(bool),
+}
+
+/// A value that a filter names and no article has: probably a misspelling.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+pub struct UnmatchedValue {
+    pub attribute: String,
+    pub value: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,44 +65,27 @@ pub enum FilterError {
 
 /// Most values one condition may list.
 const MAX_VALUES: usize = 1_000;
+/// Most conditions and combinations of one filter: each is a pass over the catalogue.
+const MAX_CLAUSES: usize = 256;
+/// Deepest nesting of combinations.
+const MAX_DEPTH: usize = 8;
+/// Most values named in [`Filter::unmatched`].
+const MAX_UNMATCHED: usize = 16;
 
 impl Filter {
     /// # Errors
-    /// [`FilterError::Invalid`] when a condition is no text, number, true/false, list of them, or `{min, max}`.
+    /// [`FilterError::Invalid`] when a condition or a combination is not of the forms above, or the
+    /// filter is too large.
     pub fn parse(conditions: &BTreeMap<String, Value>) -> Result<Self, FilterError> {
-        let mut filter = Self::default();
-        for (attribute, value) in conditions {
-            let invalid =
-                |problem: &str| FilterError::Invalid { attribute: attribute.clone(), problem: problem.into() };
-            let condition = match value {
-                Value::Object(range) => parse_range(range).map_err(|problem| invalid(&problem))?,
-                Value::Array(values) if values.len() > MAX_VALUES => {
-                    return Err(invalid(&format!("a list holds at most {MAX_VALUES} values")));
-                }
-                Value::Array(values) => {
-                    let mut texts = values
-                        .iter()
-                        .map(scalar)
-                        .collect::<Option<Vec<_>>>()
-                        .ok_or_else(|| invalid("a list holds texts and numbers only"))?;
-                    texts.sort_unstable();
-                    texts.dedup();
-                    Condition::AnyOf(texts)
-                }
-                value => Condition::AnyOf(vec![
-                    scalar(value)
-                        .ok_or_else(|| invalid("give a value, a list of values, or {\"min\": …, \"max\": …}"))?,
-                ]),
-            };
-            // Debug output escapes, so different filters never share a key.
-            let _ = write!(filter.key, "{attribute:?}={condition:?};");
-            filter.conditions.push((attribute.clone(), condition));
-        }
-        Ok(filter)
+        let mut parser = Parser { clauses: 0 };
+        let clauses = parser.group(conditions.iter(), 0)?;
+        // Debug output escapes, so different filters never share a key.
+        let key = if clauses.is_empty() { String::new() } else { format!("{clauses:?}") };
+        Ok(Self { clauses, key })
     }
 
     pub fn is_empty(&self) -> bool {
-        self.conditions.is_empty()
+        self.clauses.is_empty()
     }
 
     /// Names the set of articles within one snapshot.
@@ -84,19 +98,29 @@ impl Filter {
     /// # Errors
     /// When the catalogue lacks an attribute, or a range is asked of one that holds no numbers.
     pub fn on<'a>(&self, catalogue: &'a Catalogue) -> Result<Conditions<'a>, FilterError> {
-        let condition = |(name, condition): &(String, Condition)| -> Result<_, FilterError> {
-            let column = catalogue.column(find_attribute(catalogue, name)?);
-            let wanted = condition
-                .wanted(column)
-                .map_err(|problem| FilterError::Invalid { attribute: name.clone(), problem })?;
-            Ok((column, wanted))
-        };
-        self.conditions.iter().map(condition).collect::<Result<_, _>>().map(Conditions)
+        Conditions::of(&self.clauses, catalogue)
+    }
+
+    /// Values that no article of the catalogue has, available or not; at most a few of them. A text
+    /// that an article had once counts as one that it has.
+    pub fn unmatched(&self, catalogue: &Catalogue) -> Vec<UnmatchedValue> {
+        let mut found = Vec::new();
+        unmatched(&self.clauses, catalogue, &mut found);
+        found.truncate(MAX_UNMATCHED);
+        found
     }
 }
 
 /// A filter for the columns of one catalogue.
-pub struct Conditions<'a>(Vec<(&'a Column, Wanted)>);
+pub struct Conditions<'a>(Vec<Bound<'a>>);
+
+/// A clause for the columns of one catalogue.
+enum Bound<'a> {
+    Attribute(&'a Column, Wanted),
+    All(Vec<Conditions<'a>>),
+    Any(Vec<Conditions<'a>>),
+    Not(Conditions<'a>),
+}
 
 /// What a condition wants of a column.
 enum Wanted {
@@ -107,18 +131,151 @@ enum Wanted {
         min: Option<Number>,
         max: Option<Number>,
     },
+    Not(Box<Wanted>),
+    Exists(bool),
 }
 
-impl Conditions<'_> {
+impl<'a> Conditions<'a> {
+    fn of(clauses: &[Clause], catalogue: &'a Catalogue) -> Result<Self, FilterError> {
+        let groups = |groups: &[Vec<Clause>]| groups.iter().map(|group| Self::of(group, catalogue)).collect();
+        let bound = |clause: &Clause| -> Result<_, FilterError> {
+            Ok(match clause {
+                Clause::Attribute(name, condition) => {
+                    let column = catalogue.column(find_attribute(catalogue, name)?);
+                    let wanted = condition
+                        .wanted(column)
+                        .map_err(|problem| FilterError::Invalid { attribute: name.clone(), problem })?;
+                    Bound::Attribute(column, wanted)
+                }
+                Clause::All(all) => Bound::All(groups(all)?),
+                Clause::Any(any) => Bound::Any(groups(any)?),
+                Clause::Not(group) => Bound::Not(Self::of(group, catalogue)?),
+            })
+        };
+        clauses.iter().map(bound).collect::<Result<_, _>>().map(Self)
+    }
+
     /// Whether the article of a row meets every condition.
     pub fn hold(&self, row: u32) -> bool {
-        self.0.iter().all(|(column, wanted)| match wanted {
-            Wanted::Texts(codes) => column.any_code(row, |code| codes.contains(code)),
-            Wanted::Numbers(numbers) => column.number(row).is_some_and(|number| numbers.contains(&number)),
-            Wanted::Range { min, max } => column
+        self.0.iter().all(|clause| match clause {
+            Bound::Attribute(column, wanted) => wanted.holds(column, row),
+            Bound::All(groups) => groups.iter().all(|group| group.hold(row)),
+            Bound::Any(groups) => groups.iter().any(|group| group.hold(row)),
+            Bound::Not(group) => !group.hold(row),
+        })
+    }
+}
+
+impl Wanted {
+    fn holds(&self, column: &Column, row: u32) -> bool {
+        match self {
+            Self::Texts(codes) => column.any_code(row, |code| codes.contains(code)),
+            Self::Numbers(numbers) => column.number(row).is_some_and(|number| numbers.contains(&number)),
+            Self::Range { min, max } => column
                 .number(row)
                 .is_some_and(|number| min.is_none_or(|min| min <= number) && max.is_none_or(|max| number <= max)),
-        })
+            Self::Not(wanted) => !wanted.holds(column, row),
+            Self::Exists(wanted) => column.has_value(row) == *wanted,
+        }
+    }
+}
+
+fn unmatched(clauses: &[Clause], catalogue: &Catalogue, found: &mut Vec<UnmatchedValue>) {
+    for clause in clauses {
+        match clause {
+            Clause::Attribute(name, condition) => {
+                let Some(attribute) = catalogue.attribute(name) else { continue };
+                for value in condition.unmatched(catalogue, catalogue.column(attribute)) {
+                    let value = UnmatchedValue { attribute: name.clone(), value };
+                    if !found.contains(&value) {
+                        found.push(value);
+                    }
+                }
+            }
+            Clause::All(groups) | Clause::Any(groups) => {
+                groups.iter().for_each(|group| unmatched(group, catalogue, found));
+            }
+            Clause::Not(group) => unmatched(group, catalogue, found),
+        }
+    }
+}
+
+/// Reads a filter and counts its parts.
+struct Parser {
+    clauses: usize,
+}
+
+impl Parser {
+    fn group<'a>(
+        &mut self,
+        members: impl Iterator<Item = (&'a String, &'a Value)>,
+        depth: usize,
+    ) -> Result<Vec<Clause>, FilterError> {
+        members.map(|(name, value)| self.clause(name, value, depth)).collect()
+    }
+
+    fn clause(&mut self, name: &str, value: &Value, depth: usize) -> Result<Clause, FilterError> {
+        let invalid = |problem: String| FilterError::Invalid { attribute: name.into(), problem };
+        self.clauses += 1;
+        if self.clauses > MAX_CLAUSES {
+            return Err(invalid(format!("a filter holds at most {MAX_CLAUSES} conditions")));
+        }
+        if depth > MAX_DEPTH {
+            return Err(invalid(format!("combinations are nested at most {MAX_DEPTH} deep")));
+        }
+        match name {
+            "all" => self.groups(name, value, depth).map(Clause::All),
+            "any" => self.groups(name, value, depth).map(Clause::Any),
+            "not" => match value {
+                Value::Object(members) => self.group(members.iter(), depth + 1).map(Clause::Not),
+                _ => Err(invalid("give a filter, such as {\"not\": {\"colour\": \"Black\"}}".into())),
+            },
+            _ => Ok(Clause::Attribute(name.into(), condition(value, depth).map_err(invalid)?)),
+        }
+    }
+
+    fn groups(&mut self, name: &str, value: &Value, depth: usize) -> Result<Vec<Vec<Clause>>, FilterError> {
+        let invalid = || FilterError::Invalid {
+            attribute: name.into(),
+            problem: format!("give a list of filters, at least one: {{\"{name}\": [{{…}}, {{…}}]}}"),
+        };
+        let groups = value.as_array().filter(|groups| !groups.is_empty()).ok_or_else(invalid)?;
+        if groups.len() > MAX_CLAUSES {
+            let problem = format!("a list holds at most {MAX_CLAUSES} filters");
+            return Err(FilterError::Invalid { attribute: name.into(), problem });
+        }
+        let group = |group: &Value| self.group(group.as_object().ok_or_else(invalid)?.iter(), depth + 1);
+        groups.iter().map(group).collect()
+    }
+}
+
+/// What the value of an attribute in a filter says.
+fn condition(value: &Value, depth: usize) -> Result<Condition, String> {
+    match value {
+        Value::Object(members) if members.contains_key("not") || members.contains_key("exists") => {
+            let (1, Some((key, value))) = (members.len(), members.iter().next()) else {
+                return Err("`not` and `exists` stand alone; combine conditions with `all`".into());
+            };
+            match (key.as_str(), value) {
+                ("exists", Value::Bool(exists)) => Ok(Condition::Exists(*exists)),
+                ("exists", _) => Err("`exists` must be true or false".into()),
+                _ if depth > MAX_DEPTH => Err(format!("conditions are nested at most {MAX_DEPTH} deep")),
+                _ => Ok(Condition::Not(Box::new(condition(value, depth + 1)?))),
+            }
+        }
+        Value::Object(range) => parse_range(range),
+        Value::Array(values) if values.len() > MAX_VALUES => Err(format!("a list holds at most {MAX_VALUES} values")),
+        Value::Array(values) => {
+            let texts = values.iter().map(scalar).collect::<Option<Vec<_>>>();
+            let mut texts = texts.ok_or("a list holds texts and numbers only")?;
+            texts.sort_unstable();
+            texts.dedup();
+            Ok(Condition::AnyOf(texts))
+        }
+        value => {
+            let text = scalar(value).ok_or("give a value, a list of values, or {\"min\": …, \"max\": …}")?;
+            Ok(Condition::AnyOf(vec![text]))
+        }
     }
 }
 
@@ -147,8 +304,48 @@ impl Condition {
             }
             (&Self::Range { min, max }, AttributeKind::Number) => Wanted::Range { min, max },
             (Self::Range { .. }, _) => return Err("it holds texts, which have no min and max; give values".into()),
+            (Self::Not(condition), _) => Wanted::Not(Box::new(condition.wanted(column)?)),
+            (&Self::Exists(exists), _) => Wanted::Exists(exists),
         })
     }
+
+    /// Values of the condition that no article has; not many more than are told.
+    fn unmatched(&self, catalogue: &Catalogue, column: &Column) -> Vec<String> {
+        let texts = match self {
+            Self::AnyOf(texts) => texts,
+            Self::Not(condition) => return condition.unmatched(catalogue, column),
+            Self::Range { .. } | Self::Exists(_) => return Vec::new(),
+        };
+        let absent: Vec<&String> = match column.kind() {
+            AttributeKind::Number => {
+                let held = held_numbers(catalogue, column, texts);
+                let is_held = |text: &str| group_of(text).is_some_and(|number| held.contains(&number));
+                texts.iter().filter(|text| !is_held(text)).collect()
+            }
+            AttributeKind::Text | AttributeKind::Texts => {
+                texts.iter().filter(|text| column.code(text).is_none()).collect()
+            }
+        };
+        absent.into_iter().take(MAX_UNMATCHED).cloned().collect()
+    }
+}
+
+/// Those of the numbers that an article has: one pass over the column, ended once all are found.
+fn held_numbers(catalogue: &Catalogue, column: &Column, texts: &[String]) -> HashSet<Group> {
+    let mut missing: HashSet<Group> = texts.iter().filter_map(|text| group_of(text)).collect();
+    let mut held = HashSet::new();
+    for row in catalogue.present().iter() {
+        if missing.is_empty() {
+            break;
+        }
+        held.extend(column.group(row).filter(|number| missing.remove(number)));
+    }
+    held
+}
+
+/// A number as a column of numbers has it.
+fn group_of(text: &str) -> Option<Group> {
+    Number::parse(text).map(Group::from)
 }
 
 fn scalar(value: &Value) -> Option<String> {
@@ -237,6 +434,58 @@ mod tests {
         assert_eq!(rows(r#"{"ean": [9007199254740993, 1]}"#).unwrap(), [2]);
         assert_eq!(rows(r#"{"ean": {"min": 4006381333932, "max": 9007199254740992}}"#).unwrap(), [1]);
         assert!(rows(r#"{"ean": {"min": 1e300}}"#).is_err());
+    }
+
+    #[test]
+    fn filters_are_negated_and_combined() {
+        assert_eq!(rows(r#"{"colour": {"not": "Black"}}"#).unwrap(), [1, 2]);
+        assert_eq!(rows(r#"{"colour": {"not": ["Black", "White"]}}"#).unwrap(), [2]);
+        assert_eq!(rows(r#"{"price": {"not": {"max": 10}}}"#).unwrap(), [1, 2]);
+        assert_eq!(rows(r#"{"colour": {"exists": true}}"#).unwrap(), [0, 1]);
+        assert_eq!(rows(r#"{"tags": {"exists": false}}"#).unwrap(), [0, 1]);
+        assert_eq!(rows(r#"{"not": {"colour": "White", "price": 20}}"#).unwrap(), [0, 2]);
+        assert_eq!(rows(r#"{"not": {}}"#).unwrap(), [0; 0]);
+        assert_eq!(rows(r#"{"any": [{"colour": "Black"}, {"tags": "a"}]}"#).unwrap(), [0, 2]);
+        assert_eq!(rows(r#"{"all": [{"price": {"min": 5}}, {"price": {"max": 20}}]}"#).unwrap(), [0, 1]);
+        let nested = r#"{"price": {"min": 5}, "not": {"any": [{"colour": "Black"}, {"not": {"tags": "b"}}]}}"#;
+        assert_eq!(rows(nested).unwrap(), [2]);
+    }
+
+    #[test]
+    fn bad_combinations_are_named() {
+        let message = |json: &str| rows(json).unwrap_err().to_string();
+        for (bad, says) in [
+            (r#"{"any": []}"#, "at least one"),
+            (r#"{"all": {"colour": "Black"}}"#, "list of filters"),
+            (r#"{"any": ["Black"]}"#, "list of filters"),
+            (r#"{"not": "Black"}"#, "give a filter"),
+            (r#"{"not": {"color": "Black"}}"#, "no attribute `color`"),
+            (r#"{"colour": {"exists": "yes"}}"#, "true or false"),
+            (r#"{"price": {"not": 1, "min": 2}}"#, "stand alone"),
+            (r#"{"colour": {"not": null}}"#, "give a value"),
+        ] {
+            assert!(message(bad).contains(says), "{bad}: {}", message(bad));
+        }
+        let deep = format!("{}{{}}{}", "{\"not\":".repeat(20), "}".repeat(20));
+        assert!(message(&deep).contains("deep"), "{}", message(&deep));
+        let deep = format!("{{\"price\":{}1{}}}", "{\"not\":".repeat(20), "}".repeat(20));
+        assert!(message(&deep).contains("deep"), "{}", message(&deep));
+        let wide = format!("{{\"any\":[{}]}}", vec![r#"{"price": 1}"#; 256].join(","));
+        assert!(message(&wide).contains("256"), "{}", message(&wide));
+    }
+
+    #[test]
+    fn values_that_no_article_has_are_named() {
+        let unmatched = |json: &str| -> Vec<String> {
+            let filter = Filter::parse(&serde_json::from_str(json).unwrap()).unwrap();
+            filter.unmatched(&catalogue()).into_iter().map(|u| format!("{}={}", u.attribute, u.value)).collect()
+        };
+        assert_eq!(unmatched(r#"{"colour": ["Black", "Blakc"], "price": [5, 6]}"#), ["colour=Blakc", "price=6"]);
+        assert_eq!(
+            unmatched(r#"{"any": [{"tags": "c"}, {"not": {"colour": {"not": "Red"}}}]}"#),
+            ["tags=c", "colour=Red"]
+        );
+        assert_eq!(unmatched(r#"{"colour": "White", "price": {"min": 100}}"#), [""; 0]);
     }
 
     #[test]

@@ -32,10 +32,10 @@ mod snapshot;
 
 pub use catalogue::{Attributes, Catalogue, CatalogueBuilder, CatalogueRow, Cell, Change, Column, Group, LeftOut};
 pub use eligible::Eligible;
-pub use filter::{Conditions, Filter, FilterError, find_attribute};
+pub use filter::{Conditions, Filter, FilterError, UnmatchedValue, find_attribute};
 pub use generate::{Generation, Sampling};
 pub use model::{Model, ModelError};
-pub use pipeline::{Plan, plan, recommend};
+pub use pipeline::{Plan, check, plan, recommend};
 pub use request::{
     Answer, Counts, Customer, Exclude, Fallback, Ranked, Reason, RecommendError, Request, Source, Strategy, Subject,
     Warning,

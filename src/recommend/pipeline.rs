@@ -1,8 +1,8 @@
 //! The two steps of an answer: [`plan`] forms the query, [`recommend`] finds, picks and fills.
 
 use super::{
-    Answer, Counts, Customer, Eligible, Fallback, Model, ModelError, Ranked, Reason, RecommendError, Request, Snapshot,
-    Source, Strategy, Subject, Warning, context,
+    Answer, Counts, Customer, Eligible, Fallback, Filter, Model, ModelError, Ranked, Reason, RecommendError, Request,
+    Snapshot, Source, Strategy, Subject, Warning, context,
     generate::{Task, generate},
     own,
     select::Picks,
@@ -184,6 +184,15 @@ fn session_vector(
     Ok((norm > 1e-6).then_some(sum))
 }
 
+/// Whether a filter and quotas fit the catalogue, for requests that share them.
+///
+/// # Errors
+/// What [`recommend`] would say of them.
+pub fn check(snapshot: &Snapshot, filter: &Filter, max_per: &[(String, usize)]) -> Result<(), RecommendError> {
+    snapshot.eligible(filter)?;
+    Picks::new(snapshot, 0, max_per).map(drop)
+}
+
 /// Finds, picks and fills.
 ///
 /// # Errors
@@ -192,7 +201,9 @@ pub fn recommend(snapshot: &Snapshot, request: &Request<'_>, plan: &Plan) -> Res
     let request = &context::known(request);
     let allowed = snapshot.eligible(request.filter)?;
     let eligible = without_excluded(snapshot, request, plan, &allowed);
-    let mut picks = Picks::new(snapshot, request.k.get(), request.max_per)?;
+    // Pages are parts of one list: a graph searched less deeply may find other articles.
+    let length = request.offset.map_or(request.k.get(), |_| Request::PAGED);
+    let mut picks = Picks::new(snapshot, length, request.max_per)?;
     let mut strategy = plan.strategy;
     let (retrieved, search) = match (&plan.basis, request.generation, &request.subject) {
         (Basis::Vector(first), Some(generation), Subject::Customer(customer)) => {
@@ -208,19 +219,57 @@ pub fn recommend(snapshot: &Snapshot, request: &Request<'_>, plan: &Plan) -> Res
     };
     let found = picks.items.len();
     picks.fill(snapshot, &eligible.rows);
-    let mut items = picks.items;
+    let filled = picks.items.len() - found;
+    let Page { mut items, unknown, last } = page(snapshot, request, picks.items);
     let counts = Counts {
         retrieved,
         filtered: snapshot.catalogue().len() - eligible.rows.count(),
-        filled: if matches!(plan.basis, Basis::Popularity) { 0 } else { items.len() - found },
+        filled: if matches!(plan.basis, Basis::Popularity) { 0 } else { filled },
     };
     if request.explain {
-        items.iter_mut().for_each(|item| item.reasons = reasons(snapshot, plan, item));
+        items.iter_mut().for_each(|item| item.reasons = reasons(snapshot, plan, item, request.tell_purchases));
     }
-    Ok(Answer { items, strategy, fallback: plan.fallback, counts, warnings: plan.warnings.clone(), search })
+    let unmatched = request.filter.unmatched(snapshot.catalogue());
+    let mut warnings = plan.warnings.clone();
+    // Whether or not there are purchases: that alone would tell something.
+    let withheld = request.explain && !request.tell_purchases && matches!(request.subject, Subject::Customer(_));
+    let more = [
+        (!unknown.is_empty(), Warning::UnknownArticleIds),
+        (!unmatched.is_empty(), Warning::UnmatchedFilterValues),
+        (withheld, Warning::PurchasesNotTold),
+    ];
+    warnings.extend(more.into_iter().filter_map(|(holds, warning)| holds.then_some(warning)));
+    let (offset, fallback) = (request.offset.unwrap_or(0), plan.fallback);
+    Ok(Answer { offset, items, strategy, fallback, counts, warnings, unknown, last, unmatched, search })
 }
 
-/// Takes out what the request excludes; what was seen in the visit is never answered back.
+/// The part of a list that a request asks for.
+struct Page {
+    items: Vec<Ranked>,
+    /// Ids of [`Request::only`] that the catalogue lacks.
+    unknown: Vec<ArticleId>,
+    /// Those of them on this page, behind `items`.
+    last: Vec<ArticleId>,
+}
+
+fn page(snapshot: &Snapshot, request: &Request<'_>, mut list: Vec<Ranked>) -> Page {
+    let mut unknown: Vec<ArticleId> = Vec::new();
+    for id in request.only.unwrap_or_default() {
+        if snapshot.catalogue().row(id.as_str()).is_none() && !unknown.contains(id) {
+            unknown.push(id.clone());
+        }
+    }
+    let (offset, k) = (request.offset.unwrap_or(0), request.k.get());
+    let before = list.len();
+    list.drain(..offset.min(before));
+    list.truncate(k);
+    let passed = offset.saturating_sub(before);
+    let last = unknown.iter().skip(passed).take(k - list.len()).cloned().collect();
+    Page { items: list, unknown, last }
+}
+
+/// Takes out what the request excludes and all that it does not list, if it lists any; what was
+/// seen in the visit is never answered back.
 fn without_excluded<'a>(
     snapshot: &Snapshot,
     request: &Request<'_>,
@@ -230,10 +279,14 @@ fn without_excluded<'a>(
     let named = request.exclude.article_ids.iter().filter_map(|id| snapshot.catalogue().row(id.as_str()));
     let purchased = plan.purchased.iter().copied().filter(|_| request.exclude.purchased);
     let mut excluded = named.chain(purchased).chain(plan.seen.iter().copied()).peekable();
-    if excluded.peek().is_none() {
+    if excluded.peek().is_none() && request.only.is_none() {
         return Cow::Borrowed(eligible);
     }
     let mut rest = Eligible::clone(eligible);
+    if let Some(ids) = request.only {
+        let rows = ids.iter().filter_map(|id| snapshot.catalogue().row(id.as_str()));
+        rest = snapshot.restricted(&rest, rows);
+    }
     for row in excluded {
         snapshot.exclude(&mut rest, row);
     }
@@ -295,9 +348,11 @@ fn merge(indexed: impl Iterator<Item = (f32, u32)>, fresh: &[(f32, u32)], k: usi
     .collect()
 }
 
-fn reasons(snapshot: &Snapshot, plan: &Plan, item: &Ranked) -> Vec<Reason> {
+/// Without `tell_purchases` no reason shows what the customer bought.
+fn reasons(snapshot: &Snapshot, plan: &Plan, item: &Ranked, tell_purchases: bool) -> Vec<Reason> {
     let mut reasons = Vec::new();
-    let times = plan.purchased.iter().filter(|&&row| row == item.row).count();
+    let purchased: &[u32] = if tell_purchases { &plan.purchased } else { &[] };
+    let times = purchased.iter().filter(|&&row| row == item.row).count();
     if times > 0 {
         reasons.push(Reason::BoughtBefore { times });
     }
@@ -308,7 +363,7 @@ fn reasons(snapshot: &Snapshot, plan: &Plan, item: &Ranked) -> Vec<Reason> {
             known.map(|(row, other)| (row, cosine(vector, other))).max_by(|a, b| a.1.total_cmp(&b.1))
         };
         reasons.extend(closest(&plan.seen).map(|(row, similarity)| Reason::LikeSeen { row, similarity }));
-        reasons.extend(closest(&plan.purchased).map(|(row, similarity)| Reason::LikePurchased { row, similarity }));
+        reasons.extend(closest(purchased).map(|(row, similarity)| Reason::LikePurchased { row, similarity }));
     }
     if snapshot.popularity(item.row) > 0.0 {
         reasons.push(Reason::BestSeller { rank: snapshot.popularity_rank(item.row) as usize + 1 });

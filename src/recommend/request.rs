@@ -1,6 +1,6 @@
 //! Requests and answers of the pipeline.
 
-use super::{Filter, FilterError, Generation, ModelError};
+use super::{Filter, FilterError, Generation, ModelError, UnmatchedValue};
 use crate::{
     domain::{ArticleId, CustomerId, Timestamp, TopK},
     features::Attributes,
@@ -12,17 +12,31 @@ use crate::{
 pub struct Request<'a> {
     pub subject: Subject<'a>,
     pub k: TopK,
+    /// Leave out the first so many articles of the list, at most [`Request::MAX_OFFSET`]. All pages
+    /// of one request on one snapshot are parts of one list, so no article is on two of them.
+    /// `None` is the first page, too, but searches no deeper than it must.
+    pub offset: Option<usize>,
     /// The moment of the query: purchases made at it or later are not known. Popularity and catalogue stay today's.
     pub at: Timestamp,
     pub filter: &'a Filter,
+    /// Rank only these articles.
+    pub only: Option<&'a [ArticleId]>,
     pub exclude: Exclude<'a>,
     /// At most so many articles that share a value of the attribute.
     pub max_per: &'a [(String, usize)],
     /// Give reasons with every article.
     pub explain: bool,
+    /// Reasons may tell what the customer bought.
+    pub tell_purchases: bool,
     /// Write the list item by item, by a sequence model and for a customer only; `k` is then at most
     /// [`Generation::MAX_K`]. `None`: the nearest articles at once.
     pub generation: Option<Generation>,
+}
+
+impl Request<'_> {
+    pub const MAX_OFFSET: usize = TopK::MAX;
+    /// Articles in the list that pages are parts of.
+    pub(super) const PAGED: usize = Self::MAX_OFFSET + TopK::MAX;
 }
 
 /// For whom or what articles are sought.
@@ -64,11 +78,19 @@ pub struct Exclude<'a> {
 /// The ranked articles and how they came about.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
+    /// How many articles of the list come before these.
+    pub offset: usize,
     pub items: Vec<Ranked>,
     pub strategy: Strategy,
     pub fallback: Option<Fallback>,
     pub counts: Counts,
     pub warnings: Vec<Warning>,
+    /// Of [`Request::only`]: ids that the catalogue lacks, in the order of the request.
+    pub unknown: Vec<ArticleId>,
+    /// Those of `unknown` that belong at the end of this page, behind `items`.
+    pub last: Vec<ArticleId>,
+    /// Values of the filter that no article has.
+    pub unmatched: Vec<UnmatchedValue>,
     /// How the index was searched; `None` when it was not.
     pub search: Option<&'static str>,
 }
@@ -100,6 +122,21 @@ pub enum Source {
     Popular,
     /// Eligible, but without known sales; only after every other.
     Catalogue,
+    /// Named in `article_ids` and not in the catalogue; the score is 0.
+    Unknown,
+}
+
+impl Source {
+    /// As it is written in answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Generated => "generated",
+            Self::Popular => "popular",
+            Self::Catalogue => "catalogue",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// How the query was formed.
@@ -117,6 +154,19 @@ pub enum Strategy {
     Similar,
     /// No query: by popularity.
     Popular,
+}
+
+impl Strategy {
+    /// As it is written in answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Personalised => "personalised",
+            Self::Session => "session",
+            Self::Generated => "generated",
+            Self::Similar => "similar",
+            Self::Popular => "popular",
+        }
+    }
 }
 
 /// Why the answer is less than what was asked for.
@@ -149,6 +199,12 @@ pub enum Warning {
     UnknownSessionArticles,
     /// The model reads no visits, so this one made no difference.
     SessionNotUsed,
+    /// The catalogue lacks some of `article_ids`; see `meta.unknown_article_ids`.
+    UnknownArticleIds,
+    /// No article has some value of the filter; see `meta.unmatched_filter_values`.
+    UnmatchedFilterValues,
+    /// Reasons that tell the customer's purchases are left out: the key lacks the scope `read-purchases`.
+    PurchasesNotTold,
 }
 
 /// How many articles passed each stage.
@@ -176,16 +232,6 @@ pub enum Reason {
     BestSeller { rank: usize },
 }
 
-impl Reason {
-    /// Whether it tells what the customer has bought.
-    pub fn tells_purchases(&self) -> bool {
-        match self {
-            Self::BoughtBefore { .. } | Self::LikePurchased { .. } => true,
-            Self::LikeSeen { .. } | Self::BestSeller { .. } => false,
-        }
-    }
-}
-
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum RecommendError {
     #[error(transparent)]
@@ -193,7 +239,8 @@ pub enum RecommendError {
     #[error("`max_per` on `{0}`: it holds several values an article; name an attribute with one")]
     MaxPerTags(String),
     #[error(
-        "the model `{0}` reads no sequences, so it cannot `generate`; name a sequence model in `model`, or leave `strategy` out"
+        "the model `{0}` reads no sequences, so it cannot generate a list; name a sequence model in `model`, or leave \
+         `generation` out"
     )]
     NoSequence(String),
     #[error("the catalogue has no article `{0}`")]

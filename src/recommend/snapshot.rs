@@ -143,6 +143,13 @@ impl Snapshot {
         filter.is_empty() || self.filtered.contains(filter)
     }
 
+    /// Those of a set that are among `rows`.
+    pub(super) fn restricted(&self, set: &Eligible, rows: impl Iterator<Item = u32>) -> Eligible {
+        let mut listed = ItemSet::empty(self.catalogue.rows());
+        rows.filter(|&row| set.rows.contains(row)).for_each(|row| listed.insert(row));
+        self.join.eligible(listed)
+    }
+
     /// The catalogue row of an item; `None` when the catalogue does not have it.
     pub fn row_of_item(&self, item: u32) -> Option<u32> {
         Some(self.join.rows[item as usize]).filter(|&row| row != NONE)

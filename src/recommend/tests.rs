@@ -166,7 +166,19 @@ fn customer(id: Option<&CustomerId>) -> Customer<'_> {
 
 fn request<'a>(subject: Subject<'a>, k: usize, filter: &'a Filter) -> Request<'a> {
     let (k, at) = (TopK::new(k).unwrap(), Timestamp(1_600_000_000));
-    Request { subject, k, at, filter, exclude: Exclude::default(), max_per: &[], explain: false, generation: None }
+    Request {
+        subject,
+        k,
+        offset: None,
+        at,
+        filter,
+        only: None,
+        exclude: Exclude::default(),
+        max_per: &[],
+        explain: false,
+        tell_purchases: true,
+        generation: None,
+    }
 }
 
 fn answer(snapshot: &Snapshot, request: &Request<'_>) -> Answer {
@@ -317,6 +329,67 @@ fn reasons_name_the_closest_known_articles() {
     let closest = snapshot.catalogue().row("a78").unwrap();
     assert!(matches!(answer.items[0].reasons[0], Reason::LikePurchased { row, .. } if row == closest));
     assert!(matches!(answer.items[0].reasons[1], Reason::BestSeller { rank } if rank > 1));
+}
+
+#[test]
+fn reasons_do_not_tell_purchases_to_whoever_may_not_know_them() {
+    let snapshot = snapshot();
+    let (id, all) = (CustomerId::parse("c77").unwrap(), Filter::default());
+    let purchases = ids(&["a78", "a77"]);
+    let buyer = Customer { purchases: &purchases, ..customer(Some(&id)) };
+    let asked = Request { explain: true, tell_purchases: false, ..request(Subject::Customer(buyer), 50, &all) };
+    let answer = answer(&snapshot, &asked);
+    let reasons: Vec<&Reason> = answer.items.iter().flat_map(|item| &item.reasons).collect();
+    assert!(!reasons.is_empty() && reasons.iter().all(|reason| matches!(reason, Reason::BestSeller { .. })));
+    assert_eq!(answer.warnings, [Warning::PurchasesNotTold]);
+}
+
+#[test]
+fn pages_are_parts_of_one_list() {
+    let snapshot = snapshot();
+    let (id, all) = (CustomerId::parse("c77").unwrap(), Filter::default());
+    let one_per_code = [("code".to_owned(), 1)];
+    for max_per in [&[][..], &one_per_code] {
+        let page = |k: usize, offset: usize| {
+            let base = request(Subject::Customer(customer(Some(&id))), k, &all);
+            let found = answer(&snapshot, &Request { offset: Some(offset), max_per, ..base });
+            names(&snapshot, &found).into_iter().map(str::to_owned).collect::<Vec<_>>()
+        };
+        let whole: Vec<String> = [page(500, 0), page(500, 500)].concat();
+        let distinct: std::collections::BTreeSet<&String> = whole.iter().collect();
+        assert_eq!((distinct.len(), whole.len()), (whole.len(), 1_000));
+        let pages: Vec<String> = (0..20).flat_map(|n| page(7, n * 7)).collect();
+        assert_eq!(pages, whole[..140]);
+    }
+    let few = filter(r#"{"bucket": "one"}"#);
+    let beyond = Request { offset: Some(5), ..request(Subject::Everyone, 5, &few) };
+    assert!(answer(&snapshot, &beyond).items.is_empty());
+}
+
+#[test]
+fn a_given_list_is_ranked_and_unknown_ids_come_last() {
+    let snapshot = snapshot();
+    let (id, all) = (CustomerId::parse("c77").unwrap(), Filter::default());
+    // Number 80 is sold out.
+    let list = ids(&["nothing", "a500", "a80", "a77", "new1", "a77", "nobody", "nothing"]);
+    let base = request(Subject::Customer(customer(Some(&id))), 12, &all);
+    let asked = Request { only: Some(&list), ..base.clone() };
+    let whole = answer(&snapshot, &asked);
+    let found = names(&snapshot, &whole);
+    assert_eq!((found[0], found.len()), ("a77", 3));
+    assert_eq!((&whole.unknown, &whole.last), (&ids(&["nothing", "nobody"]), &ids(&["nothing", "nobody"])));
+    assert_eq!(whole.warnings, [Warning::UnknownArticleIds]);
+    let page = |offset, k| {
+        let k = TopK::new(k).unwrap();
+        let answer = answer(&snapshot, &Request { offset: Some(offset), k, ..asked.clone() });
+        let items = names(&snapshot, &answer).into_iter().map(str::to_owned);
+        items.chain(answer.last.iter().map(|id| id.as_str().to_owned())).collect::<Vec<_>>()
+    };
+    assert_eq!([page(0, 2), page(2, 2), page(4, 2), page(6, 2)].concat().len(), 5);
+    assert_eq!(page(2, 2)[1], "nothing");
+    assert_eq!(page(4, 2), ["nobody"]);
+    let none = Request { only: Some(&[]), ..base };
+    assert!(answer(&snapshot, &none).items.is_empty());
 }
 
 #[test]

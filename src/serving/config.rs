@@ -10,7 +10,9 @@
 //! | `http.body_limit_bytes` | 1048576 | largest request body |
 //! | `http.cors_origins` | `[]` | web origins that may call from a browser; `["*"]` for all |
 //! | `http.compress_above_bytes` | 8192 | answers smaller than this are never compressed |
-//! | `http.explain_purchases` | false | whether `explain` may tell anybody what a customer has bought |
+//! | `http.explain_purchases` | false | whether `explain` may tell anybody what a customer has bought; without it only keys with the scope `read-purchases` |
+//! | `http.require_key` | false | whether the public listener answers only those who send a key |
+//! | `http.proxies` | 0 | how many proxies stand before the server and name the client in `x-forwarded-for` |
 //! | `http.drain_seconds` | 20 | how long running requests may finish at shutdown |
 //! | `http.unready_seconds` | 1 | how long `/readyz` fails, while requests are still answered, before the listener closes at shutdown; behind a proxy, longer than it takes to notice |
 //! | `admin.listen` | `127.0.0.1:8081` | admin address; only with a key |
@@ -48,8 +50,10 @@
 //! | `limits.filter_cache_mb` | 32 | memory for remembered filter results, for each model |
 //! | `limits.generate` | half the processors | generated lists computed at once |
 //! | `limits.explain` | half the processors | answers with reasons computed at once |
-//! | `limits.wide` | the processors | requests with more than 100 articles, a new filter or `max_per` computed at once |
+//! | `limits.wide` | the processors | requests with more than 100 articles, a page, a new filter or `max_per` computed at once |
 //! | `limits.queue_ms` | 500 | longest such a request waits for its turn before it gets 503 |
+//! | `limits.requests_per_second_per_key` | 0 | requests a second that a key may send unless it has a limit of its own; 0 for no limit |
+//! | `limits.requests_per_second_per_address` | 0 | requests a second that an address may send; 0 for no limit |
 //! | `log.format` | `text` | `text` or `json` |
 //! | `log.filter` | `info` | as `RUST_LOG` |
 //! | `log.access` | 0.01 | share of requests that are logged; failures of the server always are |
@@ -95,6 +99,8 @@ pub struct HttpConfig {
     pub cors_origins: Vec<String>,
     pub compress_above: u16,
     pub explain_purchases: bool,
+    pub require_key: bool,
+    pub proxies: usize,
     pub drain: Duration,
     pub unready: Duration,
 }
@@ -162,6 +168,8 @@ pub struct LimitsConfig {
     pub explain: usize,
     pub wide: usize,
     pub queue: Duration,
+    pub requests_per_second_per_key: u32,
+    pub requests_per_second_per_address: u32,
     /// Bytes of memory for filter results, for each model.
     pub filter_cache: usize,
 }
@@ -230,6 +238,8 @@ raw!(RawHttp {
     cors_origins: Vec<String> = Vec::new(),
     compress_above_bytes: u16 = 8_192,
     explain_purchases: bool = false,
+    require_key: bool = false,
+    proxies: usize = 0,
     drain_seconds: u64 = 20,
     // Without a proxy: long enough for clients that ask all the time to be told to leave.
     unready_seconds: u64 = 1,
@@ -285,6 +295,9 @@ raw!(RawLimits {
     explain: Option<usize> = None,
     wide: Option<usize> = None,
     queue_ms: u64 = 500,
+    // A shop's own server or proxy sends everybody's requests from one address with one key.
+    requests_per_second_per_key: u32 = 0,
+    requests_per_second_per_address: u32 = 0,
 });
 raw!(RawLog {
     format: String = "text".into(),
@@ -391,6 +404,8 @@ impl RawConfig {
                 cors_origins: http.cors_origins,
                 compress_above: http.compress_above_bytes,
                 explain_purchases: http.explain_purchases,
+                require_key: http.require_key,
+                proxies: http.proxies,
                 drain: Duration::from_secs(http.drain_seconds),
                 unready: Duration::from_secs(http.unready_seconds),
             },
@@ -454,6 +469,8 @@ impl RawLimits {
             wide: at_least_one("limits.wide", self.wide.unwrap_or(processors))?,
             queue: Duration::from_millis(self.queue_ms),
             filter_cache: self.filter_cache_mb.saturating_mul(1 << 20),
+            requests_per_second_per_key: self.requests_per_second_per_key,
+            requests_per_second_per_address: self.requests_per_second_per_address,
         })
     }
 }

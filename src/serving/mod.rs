@@ -5,8 +5,11 @@
 //!   pointer swap; whatever fails leaves the old state, is logged once, counted and told by [`Service::status`].
 //! * The active version of a model is a row in the database; every replica follows it.
 //! * Popularity is counted from the purchases in the database, after every import and from time to time.
+//! * Keys are rows in the database, too; what one may do is [`Caller::may`] and nothing else.
 //! * The database is never waited for longer than its time-out, and not at all while it is known to be away.
 
+mod audit;
+mod batch;
 mod budgets;
 mod catalogue;
 mod config;
@@ -14,10 +17,12 @@ mod customers;
 mod database;
 mod error;
 mod follow;
+mod keys;
 mod known;
 mod metrics;
 mod models;
 mod process;
+mod rate;
 mod reader;
 mod sales;
 mod secret;
@@ -28,6 +33,7 @@ mod traces;
 mod trial;
 mod words;
 
+pub use audit::{AuditFormat, AuditOutcome, AuditRow, write_audit};
 pub use budgets::{Overload, Work};
 pub use catalogue::{IMAGE_URL, PRICE};
 pub use config::{
@@ -35,8 +41,11 @@ pub use config::{
     ModelsConfig, PopularityConfig, TelemetryConfig,
 };
 pub use error::ServeError;
+pub use follow::now;
+pub use keys::{Caller, Scope, hash as hash_secret, name_problem as key_name_problem, new_secret};
 pub use metrics::{Metrics, RouteMetrics};
 pub use models::check_version;
+pub use rate::{RateLimits, Subject as RateSubject};
 pub use secret::Secret;
 pub use service::{Answered, Call, CallSubject, Service, StandIn, State};
 pub use status::{CatalogueStatus, DatabaseStatus, ModelStatus, Refusal, Status};

@@ -7,6 +7,7 @@ use super::{
     customers::{Currency, Customers, Lookup},
     database::Database,
     follow::{Following, Refusals},
+    keys::{Caller, Keys, Scope},
     sales::{Sales, SalesCounter},
     stages::{self, Stage},
     trial::Trial,
@@ -18,7 +19,7 @@ use crate::{
         Answer, Catalogue, Customer, Exclude, Filter, Generation, Request, Snapshot, Strategy, Subject, Warning, plan,
         recommend,
     },
-    store::{Store, StoreError},
+    store::{Revisions, Store, StoreError},
 };
 use arc_swap::ArcSwap;
 use std::{
@@ -28,7 +29,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// Purchases read at least: as cheap as none.
 const FEW_PURCHASES: usize = 16;
@@ -52,9 +53,12 @@ pub struct Service {
     pub(super) default_model: Option<String>,
     pub(super) poll: Duration,
     pub(super) sales: SalesCounter,
+    pub(super) keys: Keys,
     metrics: Metrics,
     tracer: Option<Tracer>,
     budgets: Budgets,
+    /// Threads that compute answers of batches.
+    pub(super) batches: Arc<Semaphore>,
 }
 
 /// What is served. Replaced as a whole; a request reads it once.
@@ -87,12 +91,18 @@ pub struct Call {
     pub model: Option<String>,
     pub subject: CallSubject,
     pub k: TopK,
+    /// See [`Request::offset`].
+    pub offset: Option<usize>,
     pub at: Timestamp,
     pub filter: Filter,
+    /// Rank only these articles.
+    pub only: Option<Vec<ArticleId>>,
     pub exclude: Vec<ArticleId>,
     pub exclude_purchased: bool,
     pub max_per: Vec<(String, usize)>,
     pub explain: bool,
+    /// Reasons may tell what the customer bought.
+    pub tell_purchases: bool,
     pub generation: Option<Generation>,
 }
 
@@ -104,7 +114,10 @@ pub enum CallSubject {
         session: Vec<ArticleId>,
     },
     Article(ArticleId),
-    Everyone,
+    /// `but`: the customer whose purchases are left out.
+    Everyone {
+        but: Option<CustomerId>,
+    },
 }
 
 /// An answer and the snapshot its rows refer to.
@@ -165,6 +178,7 @@ impl Service {
         let metrics = Metrics::new(routes).map_err(|error| ServeError::Internal(error.to_string()))?;
         let database = &config.database;
         let connections = database.connections as usize;
+        let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let database = Arc::new(Database::new(store, database.queue, database.timeout));
         let unreadable = metrics.customers_unreadable.clone();
         Ok(Self {
@@ -182,9 +196,11 @@ impl Service {
             default_model: config.models.default.clone(),
             poll: config.database.poll,
             sales: SalesCounter::new(config.popularity.clone()),
+            keys: Keys::default(),
             metrics,
             tracer: Tracer::new(&config.telemetry).map_err(|error| ServeError::Internal(error.to_string()))?,
             budgets: Budgets::new(&config.limits),
+            batches: Arc::new(Semaphore::new((processors / 2).max(1))),
         })
     }
 
@@ -200,6 +216,40 @@ impl Service {
     /// All metrics as text.
     pub fn render_metrics(&self) -> String {
         self.metrics.render(self.database.store().connections())
+    }
+
+    /// Whose key it is; `None` for one that is unknown or withdrawn.
+    pub fn caller(&self, secret: &[u8]) -> Option<Caller> {
+        self.keys.find(secret)
+    }
+
+    /// Makes the keys in use equal to those of the database.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn follow_keys(&self) -> Result<(), ServeError> {
+        let store = self.database.store();
+        self.keys.follow(&**store, store.revisions().await?.keys).await
+    }
+
+    /// Follows the keys beside everything else: a withdrawn one must not wait for a bundle to load.
+    pub(super) async fn watch_keys(&self, mut revisions: watch::Receiver<Revisions>) {
+        loop {
+            let revision = revisions.borrow_and_update().keys;
+            let followed = self.keys.follow(&**self.database.store(), revision).await;
+            if let Err(error) = &followed {
+                tracing::warn!(%error, "cannot read the keys; those that were read hold");
+            }
+            tokio::select! {
+                changed = revisions.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(self.poll), if followed.is_err() => {}
+            }
+        }
+    }
+
+    /// The database itself, for work that no request waits for.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        self.database.store()
     }
 
     /// Whether the database answered last time.
@@ -239,15 +289,18 @@ impl Service {
             return Err(StoreError::Unavailable(reason.to_owned()).into());
         }
         let lookup = match &call.subject {
-            CallSubject::Customer { id: Some(id), .. } => Some(self.look_up(id, &snapshot, &call).await),
+            CallSubject::Customer { id: Some(id), .. } | CallSubject::Everyone { but: Some(id) } => {
+                Some(self.look_up(id, &snapshot, &call).await)
+            }
             _ => None,
         };
         let answered = match work_of(&snapshot, &call) {
             Some(work) => {
                 let service = self.clone();
-                self.on_processor(work, move || service.answer(snapshot, &call, lookup.as_ref())).await??
+                self.on_processor(work, move || service.answer(snapshot, &call, &call.subject, lookup.as_ref()))
+                    .await??
             }
-            None => self.answer(snapshot, &call, lookup.as_ref())?,
+            None => self.answer(snapshot, &call, &call.subject, lookup.as_ref())?,
         };
         answered.stages.into_iter().for_each(stages::add);
         Ok(answered)
@@ -255,13 +308,11 @@ impl Service {
 
     /// Reads as many purchases as this answer needs: all that are ever read where it names or excludes them, else
     /// those of the model's history.
-    async fn look_up(&self, id: &CustomerId, snapshot: &Snapshot, call: &Call) -> Lookup {
+    pub(super) async fn look_up(&self, id: &CustomerId, snapshot: &Snapshot, call: &Call) -> Lookup {
         let started = Instant::now();
         let all = self.customers.purchases();
-        let history = match call.exclude_purchased || call.explain {
-            true => all,
-            false => snapshot.model().history_length(),
-        };
+        let names_them = call.exclude_purchased || call.explain || matches!(call.subject, CallSubject::Everyone { .. });
+        let history = if names_them { all } else { snapshot.model().history_length() };
         // Some more, because not every purchase counts; see below.
         let few = history.saturating_mul(2).max(FEW_PURCHASES);
         let mut lookup = self.customers.look_up(id, few).await;
@@ -279,11 +330,22 @@ impl Service {
         lookup
     }
 
-    fn answer(&self, snapshot: Arc<Snapshot>, call: &Call, lookup: Option<&Lookup>) -> Result<Answered, ServeError> {
+    /// `subject` is the call's own or stands in for it.
+    pub(super) fn answer(
+        &self,
+        snapshot: Arc<Snapshot>,
+        call: &Call,
+        subject: &CallSubject,
+        lookup: Option<&Lookup>,
+    ) -> Result<Answered, ServeError> {
         let known = lookup.and_then(|lookup| lookup.known.as_deref());
         let attributes: &dyn Attributes = known.map_or(&NoAttributes, |known| known);
+        let excluded: &[ArticleId] = match (subject, known) {
+            (CallSubject::Everyone { but: Some(_) }, Some(known)) => &known.purchases,
+            _ => &call.exclude,
+        };
         let request = Request {
-            subject: match &call.subject {
+            subject: match subject {
                 CallSubject::Customer { id, session } => Subject::Customer(Customer {
                     id: id.as_ref(),
                     recorded: known.is_some(),
@@ -294,23 +356,23 @@ impl Service {
                     session,
                 }),
                 CallSubject::Article(id) => Subject::Article(id),
-                CallSubject::Everyone => Subject::Everyone,
+                CallSubject::Everyone { .. } => Subject::Everyone,
             },
             k: call.k,
+            offset: call.offset,
             at: call.at,
             filter: &call.filter,
-            exclude: Exclude { article_ids: &call.exclude, purchased: call.exclude_purchased },
+            only: call.only.as_deref(),
+            exclude: Exclude { article_ids: excluded, purchased: call.exclude_purchased },
             max_per: &call.max_per,
             explain: call.explain,
+            tell_purchases: call.tell_purchases,
             generation: call.generation,
         };
         let started = Instant::now();
         let plan = plan(&snapshot, &request)?;
         let planned = Instant::now();
         let mut answer = recommend(&snapshot, &request, &plan)?;
-        if !self.may_tell_purchases() {
-            answer.items.iter_mut().for_each(|item| item.reasons.retain(|reason| !reason.tells_purchases()));
-        }
         let stages = [
             Stage { name: "embed", started, took: planned - started },
             Stage { name: "rank", started: planned, took: planned.elapsed() },
@@ -337,10 +399,10 @@ impl Service {
         Ok(Answered { snapshot, answer, stages })
     }
 
-    /// Whether reasons may tell what a customer has bought. Decided here and nowhere else: whoever knows an id can ask for
-    /// its recommendations, so the public must not learn purchases from them.
-    fn may_tell_purchases(&self) -> bool {
-        self.explain_purchases
+    /// Whether reasons may tell this caller what a customer has bought. Decided here and nowhere else: whoever knows an
+    /// id can ask for its recommendations, so the public must not learn purchases from them.
+    pub fn may_tell_purchases(&self, caller: &Caller) -> bool {
+        self.explain_purchases || caller.may(Scope::ReadPurchases)
     }
 
     /// Runs heavy work off the asynchronous threads, as much of its kind at a time as it has permits.
@@ -386,6 +448,7 @@ fn work_of(snapshot: &Snapshot, call: &Call) -> Option<Work> {
     }
     let scans_many =
         !call.filter.is_empty() && snapshot.catalogue().len() > 200_000 || snapshot.fresh_vectors() > 200_000;
-    let wide = call.k.get() > 100 || !call.max_per.is_empty() || scans_many || !snapshot.remembers(&call.filter);
+    let is_long = call.k.get() > 100 || call.offset.is_some() || call.only.is_some();
+    let wide = is_long || !call.max_per.is_empty() || scans_many || !snapshot.remembers(&call.filter);
     wide.then_some(Work::Wide)
 }

@@ -13,6 +13,7 @@ pub struct Status {
     /// Why it cannot, or what answers are worse than they should be for.
     pub reasons: Vec<String>,
     pub database: DatabaseStatus,
+    #[schema(required = true)]
     pub catalogue: Option<CatalogueStatus>,
     pub models: Vec<ModelStatus>,
     /// Bundles that were refused, the latest of each model; gone once the model loads again.
@@ -24,6 +25,7 @@ pub struct DatabaseStatus {
     pub available: bool,
     /// Why it is away.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub reason: Option<String>,
 }
 
@@ -60,7 +62,7 @@ pub struct Refusal {
     pub version: String,
     pub reason: String,
     /// UTC.
-    #[schema(value_type = String, example = "2026-01-31T12:00:00Z")]
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
 }
 

@@ -122,6 +122,8 @@ fn violation(error: &dyn DatabaseError) -> String {
         ("purchases_article_exists", "a purchase names an article that does not exist"),
         ("FOREIGN KEY", "a row refers to another that does not exist"),
         ("models_one_active", "a model can have one active version only"),
+        ("api_keys_name_unique", "there is a key of this name already: withdraw it first, or choose another name"),
+        ("api_keys.name", "there is a key of this name already: withdraw it first, or choose another name"),
         ("models_version_unique", "this version of the model is registered already"),
     ];
     known.iter().find(|(name, _)| text.contains(name)).map_or_else(|| text.to_owned(), |(_, words)| (*words).to_owned())

@@ -23,13 +23,15 @@ macro_rules! migrations {
 
 pub(super) fn postgres() -> Migrator {
     migrations!(
-        "postgres": 1 "0001_schema", 2 "0002_weights", 3 "0003_popularity", 4 "0004_catalogue", 6 "0006_default_model"
+        "postgres": 1 "0001_schema", 2 "0002_weights", 3 "0003_popularity", 4 "0004_catalogue", 5 "0005_keys",
+        6 "0006_default_model"
     )
 }
 
 pub(super) fn sqlite() -> Migrator {
     migrations!(
-        "sqlite": 1 "0001_schema", 2 "0002_weights", 3 "0003_popularity", 4 "0004_catalogue", 6 "0006_default_model"
+        "sqlite": 1 "0001_schema", 2 "0002_weights", 3 "0003_popularity", 4 "0004_catalogue", 5 "0005_keys",
+        6 "0006_default_model"
     )
 }
 

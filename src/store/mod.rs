@@ -5,6 +5,7 @@
 //! made by any process. Connections that break are replaced on the next call; a database that comes back is
 //! used again without a restart.
 
+mod access;
 mod changes;
 mod customers;
 mod error;
@@ -16,6 +17,7 @@ mod records;
 mod schema;
 mod sqlite;
 
+pub use access::{AuditRecord, Change, ChangeOutcome, KeyRecord, NewKey, audited};
 pub use changes::watch;
 pub use customers::ReadCustomer;
 pub use error::StoreError;
@@ -98,6 +100,9 @@ pub trait Store: Send + Sync {
         read.map(|(_, record)| record).transpose()
     }
 
+    /// Ids of customers in their own order, beyond `after`.
+    async fn customer_ids(&self, after: Option<&CustomerId>, limit: u32) -> Result<Vec<CustomerId>, StoreError>;
+
     /// Adds a version of a model; nothing when it is there already.
     async fn register_model(&self, model: &str, version: &str) -> Result<(), StoreError>;
     /// All versions, newest first within a model.
@@ -120,6 +125,20 @@ pub trait Store: Send + Sync {
     /// Makes the version that was active before the current one active again; answers it. Each rollback goes
     /// one activation further back.
     async fn rollback_model(&self, model: &str) -> Result<String, StoreError>;
+
+    /// All keys, withdrawn ones included, in the order they were made.
+    async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError>;
+    /// Adds a key; refused when one of that name is in use.
+    async fn add_key(&self, key: &NewKey<'_>) -> Result<(), StoreError>;
+    /// Makes a key void for good.
+    async fn withdraw_key(&self, name: &str) -> Result<(), StoreError>;
+
+    /// Records that a change begins; answers the row. See [`audited`].
+    async fn begin_change(&self, change: &Change<'_>) -> Result<i64, StoreError>;
+    /// Completes the row of a change.
+    async fn end_change(&self, row: i64, outcome: ChangeOutcome<'_>) -> Result<(), StoreError>;
+    /// Recorded changes with an id below `before`, the latest first.
+    async fn audit(&self, before: i64, limit: u32) -> Result<Vec<AuditRecord>, StoreError>;
 }
 
 /// Connections to the database.

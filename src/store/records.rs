@@ -89,6 +89,8 @@ pub struct Revisions {
     pub models: i64,
     /// Imports of purchases.
     pub purchases: i64,
+    /// Keys made and withdrawn.
+    pub keys: i64,
 }
 
 /// Which purchases count as sales, and how much.

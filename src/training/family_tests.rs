@@ -96,11 +96,14 @@ impl<'a> Ask<'a> {
         let request = Request {
             subject: Subject::Customer(customer),
             k: TopK::new(self.k).unwrap(),
+            offset: None,
             at: Timestamp(self.at * Timestamp::DAY),
             filter: &filter,
+            only: None,
             exclude: Exclude { article_ids: &[], purchased: self.exclude_purchased },
             max_per: self.max_per,
             explain: true,
+            tell_purchases: true,
             generation: None,
         };
         let answer = recommend(self.snapshot, &request, &plan(self.snapshot, &request).unwrap()).unwrap();

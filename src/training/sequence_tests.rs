@@ -191,11 +191,14 @@ fn answer(snapshot: &Snapshot, visit: &[&str], k: usize) -> (Strategy, Vec<Strin
     let request = Request {
         subject: Subject::Customer(guest),
         k: TopK::new(k).unwrap(),
+        offset: None,
         at: Timestamp(1_600_000_000),
         filter: &filter,
+        only: None,
         exclude: Exclude::default(),
         max_per: &[],
         explain: false,
+        tell_purchases: true,
         generation: None,
     };
     let answer = recommend(snapshot, &request, &plan(snapshot, &request).unwrap()).unwrap();

@@ -376,11 +376,14 @@ fn a_decoder_reads_texts_answers_guests_and_generates() {
         let request = Request {
             subject: Subject::Customer(guest),
             k: TopK::new(6).unwrap(),
+            offset: None,
             at: Timestamp(1_600_000_000),
             filter: &filter,
+            only: None,
             exclude: Exclude::default(),
             max_per: &[],
             explain: false,
+            tell_purchases: true,
             generation,
         };
         let answer = recommend(&snapshot, &request, &plan(&snapshot, &request).unwrap()).unwrap();

@@ -169,23 +169,25 @@ async fn large_answers_are_compressed_and_small_ones_not() {
 async fn generated_lists_are_asked_for_rightly_and_of_a_sequence_model() {
     let api = Api::start().await;
     let ask = async |more: serde_json::Value| {
-        let mut body = json!({"customer_id": "customer_id1", "strategy": "generate"});
+        let mut body = json!({"customer_id": "customer_id1", "generation": {"method": "greedy"}});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         raw(&api, "application/json", body.to_string()).await
     };
     for (more, says) in [
         (json!({}), "reads no sequences"),
-        (json!({"k": 51}), "`k` must be 1 to 50 with strategy `generate`, not 51"),
-        (json!({"strategy": "top_k", "generation": {"method": "greedy"}}), "`generation` needs"),
+        (json!({"k": 51}), "`k` must be 1 to 50 with `generation`, not 51"),
+        (json!({"offset": 0}), "no pages"),
         (json!({"generation": {"method": "beam", "width": 9}}), "`generation.width` must be 1 to 8, not 9"),
         (json!({"generation": {"method": "sample", "temperature": 0}}), "`generation.temperature` must be 0.01 to 10"),
         (json!({"generation": {"method": "sample", "top_p": 1.5}}), "`generation.top_p` must be above 0"),
+        (json!({"generation": {"method": "sample", "seed": 1u64 << 53}}), "`generation.seed` must be 0 to"),
     ] {
         let detail = ask(more).await.problem(400, "invalid_request");
         assert!(detail.contains(says), "{detail}");
     }
     for more in [
-        json!({"strategy": "dream"}),
+        json!({"strategy": "generate"}),
+        json!({"generation": {"method": "dream"}}),
         json!({"generation": {"method": "greedy", "width": 2}}),
         json!({"generation": {"method": "sample", "seed": -1}}),
         json!({"generation": {}}),

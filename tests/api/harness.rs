@@ -16,16 +16,18 @@ use axum::{
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, LazyLock},
     time::Duration,
 };
+use tokio::{sync::oneshot, task::JoinHandle};
 use tower::ServiceExt;
 use vitrine::{
     bundle,
     dataset::{Column, Dataset, Entities, MISSING, Purchases, Values},
     domain::{ArticleId, Timestamp},
-    http::{self, App},
+    http::{self, App, Server},
     serving::{Config, Secret, Service},
     store::{self, Import, Store},
 };
@@ -146,6 +148,16 @@ impl Api {
         Self::over(store, directory, true, configure).await
     }
 
+    /// To be served by a [`RunningServer`].
+    pub async fn start_on_sockets(configure: impl FnOnce(&mut Config)) -> Self {
+        Self::start_with(|config| {
+            config.http.listen = ([127, 0, 0, 1], 0).into();
+            config.admin.listen = ([127, 0, 0, 1], 0).into();
+            configure(config);
+        })
+        .await
+    }
+
     /// No version active yet; the newer bundle is damaged first.
     pub async fn start_unused(damage: impl FnOnce(&Path)) -> Self {
         let directory = tempfile::tempdir().unwrap();
@@ -236,9 +248,25 @@ impl Api {
 
     /// `POST /v1/recommendations` that must succeed.
     pub async fn recommend(&self, body: Value) -> Reply {
-        let reply = self.post("/v1/recommendations", &body).await;
+        self.recommend_with(body, None).await
+    }
+
+    /// The same with a key.
+    pub async fn recommend_with(&self, body: Value, key: Option<&str>) -> Reply {
+        let mut request = with_json(Request::post("/v1/recommendations"), &body);
+        if let Some(key) = key {
+            request.headers_mut().insert(header::AUTHORIZATION, format!("Bearer {key}").parse().unwrap());
+        }
+        let reply = send(&self.public, request).await;
         assert_eq!(reply.status, StatusCode::OK, "{body}: {}", reply.body);
         reply
+    }
+
+    /// Makes a key with these scopes.
+    pub async fn key(&self, scopes: &[&str]) -> String {
+        let body = json!({"name": "test", "scopes": scopes});
+        let reply = self.operate(Method::POST, "/admin/v1/keys", Some(body)).await;
+        reply.json()["key"].as_str().unwrap().to_owned()
     }
 
     /// A request to the admin listener with the key.
@@ -254,6 +282,31 @@ impl Api {
 
     pub async fn status(&self) -> Value {
         self.operate(Method::GET, "/admin/v1/status", None).await.json()
+    }
+}
+
+/// A server on sockets of its own.
+pub struct RunningServer {
+    pub public: SocketAddr,
+    pub admin: SocketAddr,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<()>,
+}
+
+impl RunningServer {
+    pub async fn start(api: &Api) -> Self {
+        let server = Server::bind(api.service.clone(), &api.config, Secret::new(KEY.into())).await.unwrap();
+        let (public, admin) = server.addresses().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let running = tokio::spawn(server.run(async {
+            let _ = stopped.await;
+        }));
+        Self { public, admin, stop, running }
+    }
+
+    pub async fn stop(self) {
+        self.stop.send(()).unwrap();
+        self.running.await.unwrap();
     }
 }
 

@@ -4,6 +4,8 @@
 #[path = "../onnx/fixture.rs"]
 #[allow(dead_code, reason = "shared with the ONNX tests")]
 mod fixture;
+#[path = "../support/python.rs"]
+mod python;
 #[path = "../onnx/reference.rs"]
 mod reference;
 #[path = "../bundle/shop.rs"]
@@ -13,9 +15,13 @@ mod shop;
 mod support;
 
 mod admin_articles;
+mod admin_keys;
 mod admin_models;
 mod articles;
+mod batch;
+mod clients;
 mod command_line;
+mod contract;
 mod crafted;
 mod customers;
 mod errors;

@@ -25,6 +25,19 @@ async fn best_sellers_come_first() {
     api.get("/v1/popular?k=999").await.problem(400, "invalid_request");
 }
 
+#[tokio::test]
+async fn what_a_customer_bought_is_left_out_when_asked() {
+    let api = Api::start().await;
+    // Customer 7 bought articles 21, 51, 81, 111 and 141.
+    let all = api.get("/v1/popular?k=300").await.article_ids();
+    let rest = api.get("/v1/popular?k=300&exclude_purchased_by=customer_id7").await.article_ids();
+    let bought = ["article_id21", "article_id51", "article_id81", "article_id111", "article_id141"];
+    assert!(bought.iter().all(|id| all.iter().any(|other| other == id)));
+    assert!(!bought.iter().any(|id| rest.iter().any(|other| other == id)));
+    assert_eq!(rest[..3], all[..3]);
+    assert_eq!(api.get("/v1/popular?k=300&exclude_purchased_by=nobody").await.article_ids(), all);
+}
+
 /// Popularity from the database, with a half-life of a week.
 fn counted() -> PopularityConfig {
     PopularityConfig { half_life_days: 7.0, window_days: 365, refresh: Duration::from_secs(3_600) }

@@ -91,7 +91,7 @@ async fn purchased_and_excluded_articles_do_not_appear() {
 
 #[tokio::test]
 async fn max_per_fields_and_explain() {
-    let api = Api::start_with(|config| config.http.explain_purchases = true).await;
+    let api = Api::start().await;
     let body = json!({
         "customer_id": "customer_id3", "k": 50, "filter": {"bucket": "hundred"}, "max_per": {"product_code": 1},
         "fields": ["product_code", "price", "garment"], "explain": true
@@ -105,7 +105,7 @@ async fn max_per_fields_and_explain() {
     assert!(items.iter().all(|item| item["article"]["price"].is_number()));
     let kinds: Vec<&str> =
         items[0]["reasons"].as_array().unwrap().iter().map(|r| r["kind"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["like_purchased", "best_seller"]);
+    assert_eq!(kinds, ["best_seller"], "nobody without a key is told what the customer bought");
 }
 
 #[tokio::test]
@@ -125,7 +125,8 @@ async fn what_is_wrong_is_said() {
     for (body, code, told) in [
         (json!({"k": 0}), "invalid_request", "1 to 500"),
         (json!({"k": 501}), "invalid_request", "501"),
-        (json!({"k": -1}), "invalid_request", "line 1 column"),
+        (json!({"k": -1}), "invalid_request", "a whole number of at least 0"),
+        (json!({"k": 1.5}), "invalid_request", "a whole number of at least 0"),
         (json!({"custommer_id": "1"}), "invalid_request", "custommer_id"),
         (json!({"customer_id": ""}), "invalid_request", "empty"),
         (json!({"customer_id": long}), "invalid_request", "128"),
@@ -136,8 +137,16 @@ async fn what_is_wrong_is_said() {
         (json!({"fields": ["colour"]}), "unknown_attribute", "colour"),
         (json!({"max_per": {"colour": 1}}), "unknown_attribute", "colour"),
         (json!({"max_per": {"bucket": 0}}), "invalid_request", "at least 1"),
+        (json!({"fields": ["bucket", "price", "bucket"]}), "invalid_request", "`bucket` twice"),
+        (json!({"offset": 501}), "invalid_request", "0 to 500"),
+        (json!({"article_ids": []}), "invalid_request", "lists no article"),
+        (json!({"article_ids": vec!["a"; 1_001]}), "invalid_request", "at most 1000"),
+        (json!({"filter": {"any": []}}), "invalid_filter", "at least one"),
         (json!({"session": {"article_ids": vec!["a"; 201]}}), "invalid_request", "at most 200"),
-        (json!([]), "invalid_request", "line 1"),
+        (json!([]), "invalid_request", "an object"),
+        (json!({"session": []}), "invalid_request", "an object"),
+        (json!({"exclude": [[], true]}), "invalid_request", "an object"),
+        (json!({"generation": ["greedy"]}), "invalid_request", "an object"),
     ] {
         let detail = api.post(PATH, &body).await.problem(400, code);
         assert!(detail.contains(told), "{body}: {detail}");
@@ -147,14 +156,73 @@ async fn what_is_wrong_is_said() {
 }
 
 #[tokio::test]
+async fn pages_share_no_article() {
+    let api = Api::start().await;
+    for body in [
+        json!({"customer_id": "customer_id3"}),
+        json!({"customer_id": "customer_id3", "filter": {"bucket": "hundred"}, "max_per": {"product_code": 1}}),
+        json!({}),
+    ] {
+        let mut all = Vec::new();
+        for page in 0..4 {
+            let mut body = body.clone();
+            body.as_object_mut().unwrap().extend([("k".into(), json!(12)), ("offset".into(), json!(page * 12))]);
+            let reply = api.recommend(body).await;
+            assert_eq!(reply.json()["items"][0]["rank"], json!(page * 12 + 1));
+            all.extend(reply.article_ids());
+        }
+        let distinct: std::collections::BTreeSet<&String> = all.iter().collect();
+        assert_eq!((distinct.len(), all.len()), (48, 48), "{body}");
+        let mut once = body.clone();
+        once.as_object_mut().unwrap().extend([("k".into(), json!(48)), ("offset".into(), json!(0))]);
+        assert_eq!(api.recommend(once).await.article_ids(), all, "{body}");
+    }
+    let got = api.get("/v1/popular?k=2&offset=1").await.article_ids();
+    assert_eq!(got, ["article_id298", "article_id297"]);
+}
+
+#[tokio::test]
+async fn a_given_list_is_ranked() {
+    let api = Api::start().await;
+    let list = ["no such", "article_id9", "gone1", "article_id7", "new3", "nor this"];
+    let reply = api.recommend(json!({"customer_id": "customer_id3", "article_ids": list, "fields": ["price"]})).await;
+    let ids = reply.article_ids();
+    assert_eq!((ids.len(), &ids[3..]), (5, &["no such".to_owned(), "nor this".to_owned()][..]));
+    let answer = reply.json();
+    assert_eq!((&answer["items"][3]["source"], &answer["items"][3]["rank"]), (&json!("unknown"), &json!(4)));
+    assert_eq!(answer["meta"]["unknown_article_ids"], json!(["no such", "nor this"]));
+    assert_eq!(answer["meta"]["warnings"], json!(["unknown_article_ids"]));
+    let whole =
+        api.recommend(json!({"customer_id": "customer_id3", "k": 500, "filter": {"price": {"max": 0.2}}})).await;
+    let order: Vec<String> = whole.article_ids().into_iter().filter(|id| list.contains(&id.as_str())).collect();
+    assert_eq!(order, ids.iter().filter(|id| id.starts_with("article")).cloned().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn filters_combine_and_misspelt_values_are_told() {
+    let api = Api::start().await;
+    let count = async |filter: Value| api.recommend(json!({"k": 500, "filter": filter})).await.article_ids().len();
+    assert_eq!(count(json!({"any": [{"bucket": "one"}, {"bucket": "ten"}]})).await, 11);
+    assert_eq!(count(json!({"not": {"bucket": ["many", "hundred"]}})).await, 11);
+    assert_eq!(count(json!({"bucket": {"not": ["many", "hundred"]}})).await, 11);
+    assert_eq!(count(json!({"bucket": "ten", "garment": {"exists": false}})).await, 2);
+    let filter = json!({"bucket": ["ten", "tne"], "not": {"garment": "garmet1"}});
+    let reply = api.recommend(json!({"filter": filter})).await;
+    assert_eq!((reply.article_ids().len(), &reply.meta()["warnings"]), (10, &json!(["unmatched_filter_values"])));
+    let unmatched = json!([{"attribute": "bucket", "value": "tne"}, {"attribute": "garment", "value": "garmet1"}]);
+    assert_eq!(reply.meta()["unmatched_filter_values"], unmatched);
+}
+
+#[tokio::test]
 async fn a_moment_in_the_past_knows_no_later_purchases() {
-    let api = Api::start_with(|config| config.http.explain_purchases = true).await;
+    let api = Api::start().await;
+    let key = api.key(&["recommend", "read-purchases"]).await;
     // Customer 3 bought articles 9, 39, 69 and 99, ten days apart, the first on 16 September 2020. The filter leaves
     // few enough articles that all of them are answered.
     let ask = async |at: &str| {
         let body = json!({"customer_id": "customer_id3", "k": 500, "at": at, "explain": true,
             "filter": {"bucket": ["one", "ten", "hundred"]}, "exclude": {"purchased": true}});
-        let reply = api.recommend(body).await;
+        let reply = api.recommend_with(body, Some(&key)).await;
         let items = reply.json()["items"].to_string();
         [9, 39, 69, 99].map(|n| {
             let id = format!("article_id{n}");
@@ -167,6 +235,7 @@ async fn a_moment_in_the_past_knows_no_later_purchases() {
     let past = ask("2020-10-01").await;
     assert_eq!(excluded(past), [true, true, false, false]);
     assert!(past[..2].iter().any(|&(_, named)| named), "the known purchases are reasons: {past:?}");
+    assert_eq!(ask("0001-01-01T00:00:00Z").await, [(false, false); 4], "long before the first purchase");
     assert!(past[2..].iter().all(|&(_, named)| !named), "a reason names a later purchase: {past:?}");
     assert_eq!(ask("2020-09-01").await, [(false, false); 4]);
 }
@@ -183,4 +252,13 @@ async fn the_public_learns_no_purchases_from_reasons() {
             assert!(!answer.contains(kind), "{kind}");
         }
     }
+}
+
+#[tokio::test]
+async fn the_configuration_may_let_everybody_learn_purchases() {
+    let api = Api::start_with(|config| config.http.explain_purchases = true).await;
+    let body = json!({"customer_id": "customer_id3", "explain": true, "filter": {"bucket": ["one", "ten", "hundred"]}});
+    let reply = api.recommend(body).await;
+    assert!(reply.body.contains("like_purchased"), "{}", reply.body);
+    assert_eq!(reply.meta()["warnings"], json!([]));
 }

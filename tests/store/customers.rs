@@ -63,3 +63,20 @@ pub async fn a_broken_row_spoils_its_customer_alone(db: &Database) {
     let told = all[2].1.as_ref().unwrap_err().to_string();
     assert!(told.contains("a customer") && !told.contains("two"), "{told}");
 }
+
+pub async fn all_ids_come_page_by_page(db: &Database) {
+    for id in ["b", "ä", "a", "B", "10", "9"] {
+        support::execute(&db.url, &format!("INSERT INTO customers (id) VALUES ('{id}')")).await;
+    }
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = db.store.customer_ids(after.as_ref(), 4).await.unwrap();
+        assert!(page.len() <= 4);
+        let Some(last) = page.last() else { break };
+        after = Some(last.clone());
+        found.extend(page.into_iter().map(String::from));
+    }
+    assert_eq!(found.len(), 6, "each once: {found:?}");
+    found.sort_unstable();
+    assert_eq!(found, ["10", "9", "B", "a", "b", "ä"]);
+}

@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access;
 mod articles;
 mod customers;
 mod faults;
@@ -36,6 +37,9 @@ macro_rules! on_both_databases {
 }
 
 on_both_databases! {
+    access:
+        keys_are_made_listed_and_withdrawn a_name_in_use_is_refused_and_a_withdrawn_one_is_free
+        a_change_is_recorded_with_its_outcome a_change_that_cannot_be_recorded_is_not_made;
     articles:
         every_column_comes_back put_replaces_and_counts_only_changes unknown_ids_are_told
         availability_changes_only_what_differs unusual_values_come_back a_bad_article_stores_none
@@ -43,7 +47,9 @@ on_both_databases! {
         one_article_changes_no_attribute_for_the_others limits_are_checked_before_the_write declared_kinds_are_kept
         changes_are_told_since_a_version a_deleted_article_is_gone_until_it_is_put_again
         what_cannot_be_read_is_left_out a_migration_learns_kinds_from_most_articles;
-    customers: an_unknown_customer_is_none several_are_read_at_once a_broken_row_spoils_its_customer_alone;
+    customers:
+        an_unknown_customer_is_none several_are_read_at_once a_broken_row_spoils_its_customer_alone
+        all_ids_come_page_by_page;
     import:
         everything_arrives purchases_come_newest_first_up_to_the_limit a_customer_without_purchases_is_known
         a_second_run_changes_nothing other_data_replaces_purchases_and_keeps_decisions

@@ -134,13 +134,14 @@ fn shops_of_the_hm_kind() {
     }
 
     // Lists that are written item by item, by models that can.
-    let body = |generation: Value| json!({ "model": "decoder-ids", "customer_id": customer, "k": 6, "strategy": "generate", "generation": generation });
+    let body = |generation: Value| json!({ "model": "decoder-ids", "customer_id": customer, "k": 6, "generation": generation });
     let sample = json!({ "method": "sample", "temperature": 0.8, "top_p": 0.9, "seed": 3 });
     for generation in [json!({ "method": "greedy" }), json!({ "method": "beam", "width": 3 }), sample] {
         let first = check(&server.recommend(body(generation.clone())), "decoder-ids", "generated", 6);
         assert_eq!(first, check(&server.recommend(body(generation)), "decoder-ids", "generated", 6));
     }
-    let problem = server.refused(400, json!({ "model": "retrieval", "strategy": "generate", "customer_id": customer }));
+    let problem = server
+        .refused(400, json!({ "model": "retrieval", "generation": { "method": "greedy" }, "customer_id": customer }));
     assert!(problem.contains("retrieval"), "{problem}");
     let problem = server.refused(404, json!({ "model": "gru" }));
     assert!(problem.contains("gru") && problem.contains("decoder-ids"), "{problem}");

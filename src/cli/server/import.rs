@@ -4,7 +4,7 @@ use super::DatabaseArguments;
 use crate::{
     cli::data::DataArguments,
     progress::human,
-    store::{self, Import, MissingArticles, Outcome, StoreOptions},
+    store::{self, Change, Import, MissingArticles, Outcome, StoreOptions},
 };
 
 /// Loads a shop's articles, customers and purchases into the database.
@@ -34,7 +34,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let dataset = arguments.data.load()?;
     let fingerprint = dataset.fingerprint();
     let import = Import { missing: arguments.missing_articles, ..Import::new(&dataset, &fingerprint) };
-    match super::user_error(super::block_on(store::import(url, &options, &import))?)? {
+    match super::block_on(recorded(&arguments.database, &import))?? {
         Outcome::AlreadyComplete => println!("this data is in the database already; nothing changed"),
         Outcome::Complete(report) => {
             if report.resumed > 0 {
@@ -58,4 +58,21 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The import, and a row in the record of changes.
+async fn recorded(database: &DatabaseArguments, import: &Import<'_>) -> anyhow::Result<Outcome> {
+    let store = database.open().await?;
+    let change = Change { actor: "", action: "data.import", subject: import.fingerprint, before: None };
+    let work = async {
+        let outcome = store::import(&database.database, &StoreOptions::default(), import).await?;
+        let after = match &outcome {
+            Outcome::AlreadyComplete => None,
+            Outcome::Complete(report) => Some(serde_json::json!({
+                "articles": report.articles, "customers": report.customers, "purchases": report.purchases,
+            })),
+        };
+        Ok((outcome, after))
+    };
+    super::audited(&*store, change, work).await
 }

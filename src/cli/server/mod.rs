@@ -1,8 +1,11 @@
 //! `vitrine-server`: one file a command.
 
+mod audit;
+mod batch;
 mod check_bundle;
 mod health;
 mod import;
+mod keys;
 mod migrate;
 mod models;
 mod openapi;
@@ -10,9 +13,10 @@ pub(super) mod serve;
 
 use crate::{
     cli::OrBadInput,
-    store::{self, StoreError},
+    store::{self, Change, Store, StoreError, StoreOptions},
 };
 use clap::{Parser, Subcommand};
+use std::sync::Arc;
 
 /// Answers recommendation requests over HTTP.
 #[derive(Parser)]
@@ -27,6 +31,9 @@ enum Command {
     Migrate(migrate::Arguments),
     Import(import::Arguments),
     Models(models::Arguments),
+    Batch(batch::Arguments),
+    Keys(keys::Arguments),
+    Audit(audit::Arguments),
     Openapi(openapi::Arguments),
     Serve(serve::Arguments),
     Health(health::Arguments),
@@ -51,11 +58,40 @@ pub fn run() -> anyhow::Result<()> {
         Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
+        Command::Batch(arguments) => batch::run(&arguments),
+        Command::Keys(arguments) => keys::run(&arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
         Command::Openapi(_) => openapi::run(),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Health(arguments) => health::run(&arguments),
         Command::CheckBundle(arguments) => check_bundle::run(&arguments),
     }
+}
+
+impl DatabaseArguments {
+    /// Opens the database; a new SQLite file gets its schema first.
+    async fn open(&self) -> anyhow::Result<Arc<dyn Store>> {
+        let options = StoreOptions::default();
+        user_error(store::migrate_if_new(&self.database, &options).await)?;
+        user_error(store::connect(&self.database, &options).await)
+    }
+}
+
+/// Makes a change and records it under the user of this command line; see [`store::audited`].
+async fn audited<T>(
+    store: &dyn Store,
+    change: Change<'_>,
+    work: impl Future<Output = Result<(T, Option<serde_json::Value>), StoreError>>,
+) -> anyhow::Result<T> {
+    let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    let actor = format!("cli:{}", user.unwrap_or_else(user_number));
+    user_error(store::audited(store, Change { actor: &actor, ..change }, work).await)
+}
+
+/// Containers often have a user without a name.
+fn user_number() -> String {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").map_or_else(|_| "unknown".into(), |process| format!("uid-{}", process.uid()))
 }
 
 /// Data or a URL that a database refuses are the user's to mend (exit code 2).

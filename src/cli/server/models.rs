@@ -1,14 +1,15 @@
 //! `vitrine-server models`: what the database says of versions. Running servers follow it.
 
-use super::{DatabaseArguments, own_program, user_error};
+use super::{DatabaseArguments, audited, own_program, user_error};
 use crate::{
     bundle,
     cli::OrBadInput,
     serving::{Config, ModelsConfig, check_version},
-    store::{self, Store, StoreOptions},
+    store::{self, Change, Store, StoreOptions},
 };
 use anyhow::anyhow;
 use clap::Subcommand;
+use serde_json::{Value, json};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -70,20 +71,35 @@ async fn execute(arguments: &Arguments) -> anyhow::Result<()> {
                 None => newest(&arguments.models, model)?,
             };
             check_version(&arguments.models_config(), model, version).await?;
-            store.register_model(model, version).await?;
-            let previous = store.activate(model, version, *default).await?;
+            let before = active(&store, model).await?;
+            let change = Change { actor: "", action: "models.activate", subject: model, before };
+            let work = async {
+                store.register_model(model, version).await?;
+                let previous = store.activate(model, version, *default).await?;
+                Ok((previous, Some(json!({"version": version}))))
+            };
+            let previous = audited(&*store, change, work).await?;
             println!("{model} {version} is active (before: {})", previous.as_deref().unwrap_or("none or the same"));
             Ok(())
         }
         Command::Deactivate { model } => {
-            let version = user_error(store.deactivate_model(model).await)?;
+            let before = active(&store, model).await?;
+            let change = Change { actor: "", action: "models.deactivate", subject: model, before };
+            let work = async { Ok((store.deactivate_model(model).await?, None)) };
+            let version = audited(&*store, change, work).await?;
             println!("{model} {version} is no longer active");
             Ok(())
         }
         Command::Rollback { model } => {
             let target = user_error(store.rollback_target(model).await)?;
             check_version(&arguments.models_config(), model, &target).await?;
-            let version = user_error(store.rollback_model(model).await)?;
+            let before = active(&store, model).await?;
+            let change = Change { actor: "", action: "models.rollback", subject: model, before };
+            let work = async {
+                let version = store.rollback_model(model).await?;
+                Ok((version.clone(), Some(json!({"version": version}))))
+            };
+            let version = audited(&*store, change, work).await?;
             println!("{model} {version} is active");
             Ok(())
         }
@@ -108,6 +124,12 @@ impl Arguments {
             ..Config::default().models
         }
     }
+}
+
+/// The active version of a model, for the record of a change.
+async fn active(store: &Arc<dyn Store>, model: &str) -> anyhow::Result<Option<Value>> {
+    let active = store.models().await?.into_iter().find(|row| row.active && row.model == model);
+    Ok(active.map(|row| json!({"version": row.version})))
 }
 
 async fn list(store: &Arc<dyn Store>, models: &Path) -> anyhow::Result<()> {

@@ -1,35 +1,35 @@
-//! The operator's routes; the key is asked for on every path.
+//! The operator's routes; a key is asked for on every path, see [`super::access`].
 
 mod articles;
+mod audit;
+mod keys;
 mod models;
 mod status;
 
-use super::{ApiError, App, ErrorCode};
-use crate::serving::Secret;
-use axum::{
-    extract::{Request, State},
-    http::header,
-    middleware::Next,
-    response::{IntoResponse, Response},
+use super::{ApiError, App};
+use crate::{
+    serving::{Caller, ServeError},
+    store::{self, Change},
 };
-use std::sync::Arc;
+use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().merge(models::routes()).merge(articles::routes()).merge(status::routes())
+    OpenApiRouter::new()
+        .merge(models::routes())
+        .merge(articles::routes())
+        .merge(keys::routes())
+        .merge(audit::routes())
+        .merge(status::routes())
 }
 
-/// The token of `Bearer <token>`; the scheme's case does not count.
-fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, token) = value.split_at_checked("Bearer ".len())?;
-    scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token)
-}
-
-/// Lets a request pass that carries `authorization: Bearer <key>`.
-pub(super) async fn require_key(State(key): State<Arc<Secret>>, request: Request, next: Next) -> Response {
-    let given = request.headers().get(header::AUTHORIZATION).map(|value| value.as_bytes());
-    match given.and_then(bearer) {
-        Some(given) if key.matches(given) => next.run(request).await,
-        _ => ApiError::new(ErrorCode::Unauthorized, "send `authorization: Bearer <admin key>`").into_response(),
-    }
+/// Makes a change and records it under the caller's name; see [`store::audited`].
+async fn audited<T>(
+    app: &App,
+    caller: &Caller,
+    change: Change<'_>,
+    work: impl Future<Output = Result<(T, Option<Value>), ServeError>>,
+) -> Result<T, ApiError> {
+    let change = Change { actor: caller.name.as_deref().unwrap_or_default(), ..change };
+    Ok(store::audited(&**app.service().store(), change, work).await?)
 }

@@ -32,6 +32,15 @@ pub enum Group {
     Text(u32),
 }
 
+impl From<Number> for Group {
+    fn from(number: Number) -> Self {
+        match number {
+            Number::Integer(integer) => Self::Integer(integer),
+            Number::Decimal(decimal) => Self::Decimal(decimal.to_bits()),
+        }
+    }
+}
+
 /// Numbers at 8 bytes a row. The bits of an f64 hold whole numbers below 2⁵³ exactly; those above stand in `large` too.
 #[derive(Debug, Clone)]
 pub(super) struct Numbers {
@@ -126,12 +135,18 @@ impl Column {
     /// What rows of one value share; `None` where missing or in a column of lists.
     pub fn group(&self, row: u32) -> Option<Group> {
         match &self.values {
-            Values::Numbers(numbers) => numbers.get(row).map(|number| match number {
-                Number::Integer(integer) => Group::Integer(integer),
-                Number::Decimal(decimal) => Group::Decimal(decimal.to_bits()),
-            }),
+            Values::Numbers(numbers) => numbers.get(row).map(Group::from),
             Values::Texts { codes, .. } => Some(*codes.get(row)).filter(|&code| code != MISSING).map(Group::Text),
             Values::TextLists { .. } => None,
+        }
+    }
+
+    /// Whether the row has a value.
+    pub fn has_value(&self, row: u32) -> bool {
+        match &self.values {
+            Values::Numbers(numbers) => numbers.get(row).is_some(),
+            Values::Texts { codes, .. } => *codes.get(row) != MISSING,
+            Values::TextLists { lists, .. } => lists.get(row).is_some(),
         }
     }
 

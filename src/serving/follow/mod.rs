@@ -48,6 +48,7 @@ impl Service {
             self.database.watch(self.poll),
             self.keep_catalogue(revisions.clone()),
             self.keep_models(revisions.clone()),
+            self.watch_keys(revisions.clone()),
             self.follow_sales(revisions),
             upkeep
         );
@@ -103,7 +104,7 @@ impl Service {
         }
     }
 
-    /// Makes what is served equal to what the database says: catalogue and active versions. Answers whether every model
+    /// Makes what is served equal to what the database says: keys, catalogue and active versions. Answers whether every model
     /// is served as wanted; a bundle that is refused is no error here: see [`Service::status`].
     ///
     /// # Errors
@@ -114,6 +115,7 @@ impl Service {
         {
             tracing::warn!(%error, "cannot count the sales; popularity is that of the bundles");
         }
+        self.follow_keys().await?;
         self.catch_up_catalogue().await?;
         self.follow_models().await
     }
@@ -138,7 +140,8 @@ impl Service {
     }
 }
 
-pub(super) fn now() -> Timestamp {
+/// The present moment.
+pub fn now() -> Timestamp {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs());
     Timestamp(u32::try_from(seconds).unwrap_or(u32::MAX))
 }

@@ -1,5 +1,6 @@
 //! The store on Postgres.
 
+mod access;
 mod catalogue;
 mod customers;
 mod load;
@@ -9,8 +10,9 @@ mod sales;
 pub(super) use load::Loader;
 
 use super::{
-    ArticleRecord, ArticleSales, CatalogueChanges, CatalogueLimits, ConnectionCounts, ModelVersion, ReadCustomer,
-    Revisions, SalesWindow, Schema, Store, StoreError, StoreOptions, migrations,
+    ArticleRecord, ArticleSales, AuditRecord, CatalogueChanges, CatalogueLimits, Change, ChangeOutcome,
+    ConnectionCounts, KeyRecord, ModelVersion, NewKey, ReadCustomer, Revisions, SalesWindow, Schema, Store, StoreError,
+    StoreOptions, migrations, records::unreadable,
 };
 use crate::domain::{ArticleId, AttributeKind, CustomerId};
 use async_trait::async_trait;
@@ -139,8 +141,8 @@ impl Store for Postgres {
         let rows: Vec<(String, i64)> =
             self.within(sqlx::query_as("SELECT name, value FROM revisions").fetch_all(&self.pool)).await?;
         let value = |name| rows.iter().find(|row| row.0 == name).map_or(0, |row| row.1);
-        let [catalogue, models, purchases] = ["catalogue", "models", "purchases"].map(value);
-        Ok(Revisions { catalogue, models, purchases })
+        let [catalogue, models, purchases, keys] = ["catalogue", "models", "purchases", "keys"].map(value);
+        Ok(Revisions { catalogue, models, purchases, keys })
     }
 
     async fn wait_for_change(&self, longest: Duration) {
@@ -209,6 +211,16 @@ impl Store for Postgres {
         self.customers.read(ids, purchases).await
     }
 
+    async fn customer_ids(&self, after: Option<&CustomerId>, limit: u32) -> Result<Vec<CustomerId>, StoreError> {
+        // No id is empty, so the empty text comes before all.
+        const SELECT: &str = "SELECT id FROM customers WHERE id > $1 ORDER BY id LIMIT $2";
+        let after = after.map_or("", CustomerId::as_str);
+        let query = sqlx::query_scalar(SELECT).bind(after).bind(i64::from(limit));
+        let ids: Vec<String> = self.within(query.fetch_all(&self.pool)).await?;
+        let read = |id: String| CustomerId::parse(&id).map_err(|error| unreadable(&format!("customer `{id}`"), &error));
+        ids.into_iter().map(read).collect()
+    }
+
     async fn register_model(&self, model: &str, version: &str) -> Result<(), StoreError> {
         models::register(&self.pool, model, version).await
     }
@@ -235,5 +247,29 @@ impl Store for Postgres {
 
     async fn rollback_model(&self, model: &str) -> Result<String, StoreError> {
         models::rollback(&self.pool, model).await
+    }
+
+    async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
+        access::keys(self).await
+    }
+
+    async fn add_key(&self, key: &NewKey<'_>) -> Result<(), StoreError> {
+        access::add_key(&self.pool, key).await
+    }
+
+    async fn withdraw_key(&self, name: &str) -> Result<(), StoreError> {
+        access::withdraw_key(&self.pool, name).await
+    }
+
+    async fn begin_change(&self, change: &Change<'_>) -> Result<i64, StoreError> {
+        access::begin_change(self, change).await
+    }
+
+    async fn end_change(&self, row: i64, outcome: ChangeOutcome<'_>) -> Result<(), StoreError> {
+        access::end_change(self, row, outcome).await
+    }
+
+    async fn audit(&self, before: i64, limit: u32) -> Result<Vec<AuditRecord>, StoreError> {
+        access::audit(self, before, limit).await
     }
 }

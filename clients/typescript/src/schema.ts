@@ -1,0 +1,1779 @@
+// Generated from ../../openapi.yaml by `npm run generate`; do not edit.
+
+export interface paths {
+    readonly "/admin/v1/articles": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /** Insert or replace articles, all or none */
+        readonly post: operations["put_articles"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/admin/v1/articles/availability": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /** Make articles available or not */
+        readonly post: operations["set_availability"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/admin/v1/audit": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** List the changes that were made */
+        readonly get: operations["list_audit"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/admin/v1/keys": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** List the keys */
+        readonly get: operations["list_keys"];
+        readonly put?: never;
+        /** Make a key */
+        readonly post: operations["create_key"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/admin/v1/keys/{name}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        readonly post?: never;
+        /** Withdraw a key */
+        readonly delete: operations["withdraw_key"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/admin/v1/models": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** List the versions of all models */
+        readonly get: operations["list_models"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/admin/v1/models/{name}/activate": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /** Load a version, check it, and serve it */
+        readonly post: operations["activate_model"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/admin/v1/models/{name}/reload": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /** Read the bundle of the active version again */
+        readonly post: operations["reload_model"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/admin/v1/models/{name}/rollback": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /** Serve the version before the active one again */
+        readonly post: operations["rollback_model"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/admin/v1/status": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** What is served, what was refused and why, and whether the database answers */
+        readonly get: operations["get_status"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/livez": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Whether the process runs */
+        readonly get: operations["get_liveness"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/metrics": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Metrics in the Prometheus text format */
+        readonly get: operations["get_metrics"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/readyz": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Whether the server can answer */
+        readonly get: operations["get_readiness"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/articles/{id}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** One article */
+        readonly get: operations["get_article"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/articles/{id}/similar": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Articles like this one */
+        readonly get: operations["list_similar"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/customers/{id}/recommendations": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Recommend articles to a customer */
+        readonly get: operations["recommend_to_customer"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/popular": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** What sells best */
+        readonly get: operations["list_popular"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/recommendations": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /** Recommend articles to a customer or guest */
+        readonly post: operations["recommend"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/recommendations/batch": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /** Recommend articles to many customers */
+        readonly post: operations["recommend_batch"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+}
+export type webhooks = Record<string, never>;
+export interface components {
+    schemas: {
+        /** @description An article of the catalogue. */
+        readonly Article: {
+            readonly article_id: components["schemas"]["Id"];
+            readonly attributes: components["schemas"]["Attributes"];
+            /** @description Articles that are not available are never recommended. */
+            readonly available: boolean;
+            readonly image_url: string | null;
+            /**
+             * Format: float
+             * @description In the shop's currency.
+             */
+            readonly price: number | null;
+        };
+        readonly ArticleBatch: {
+            readonly articles: readonly components["schemas"]["ArticleInput"][];
+        };
+        /**
+         * @description An article to insert or replace.
+         * @example {
+         *       "article_id": "0999999001",
+         *       "attributes": {
+         *         "index_group_name": "Menswear",
+         *         "prod_name": "Linen shirt"
+         *       },
+         *       "price": 19.99
+         *     }
+         */
+        readonly ArticleInput: {
+            readonly article_id: components["schemas"]["Id"];
+            readonly attributes?: components["schemas"]["Attributes"];
+            /** @description Whether it may be recommended; true if not given. */
+            readonly available?: boolean;
+            readonly image_url?: string | null;
+            /**
+             * Format: float
+             * @description In the shop's currency.
+             */
+            readonly price?: number | null;
+        };
+        readonly ArticlesWritten: {
+            readonly written: number;
+        };
+        /**
+         * @description Values under the shop's own names; an article may lack any of them.
+         * @example {
+         *       "colour_group_name": "Black",
+         *       "prod_name": "Jade HW Skinny",
+         *       "tags": [
+         *         "denim"
+         *       ]
+         *     }
+         */
+        readonly Attributes: {
+            readonly [key: string]: components["schemas"]["AttributeValue"];
+        };
+        /** @description A number, a text or a list of texts. */
+        readonly AttributeValue: number | string | readonly string[];
+        /**
+         * @description How a change ended.
+         * @enum {string}
+         */
+        readonly AuditOutcome: "begun" | "done" | "failed";
+        readonly AuditPage: {
+            /**
+             * Format: int64
+             * @description Send it as `before` for the next page; null when this is the last one.
+             */
+            readonly next: number | null;
+            /** @description The latest first. */
+            readonly rows: readonly components["schemas"]["AuditRow"][];
+        };
+        /** @description A recorded change. */
+        readonly AuditRow: {
+            /** @example models.activate */
+            readonly action: string;
+            /**
+             * @description The name of the key, `admin.key` for the one of the configuration, or `cli:` and the user of a
+             *     command line.
+             */
+            readonly actor: string;
+            /** @description What is there since; null where nothing is. */
+            readonly after: Record<string, never> | null;
+            /** Format: date-time */
+            readonly at: string;
+            /** @description What was there before; null where nothing was. */
+            readonly before: Record<string, never> | null;
+            /** @description Why it failed. */
+            readonly error: string | null;
+            /**
+             * Format: int64
+             * @description Grows with time.
+             */
+            readonly id: number;
+            /** @description `begun` stays where the server ended during the change. */
+            readonly outcome: components["schemas"]["AuditOutcome"];
+            /** @description What was changed. */
+            readonly subject: string;
+        };
+        readonly AvailabilityChange: {
+            readonly article_ids: readonly components["schemas"]["Id"][];
+            readonly available: boolean;
+        };
+        readonly AvailabilityChanged: {
+            readonly changed: number;
+            /** @description Ids that the catalogue does not have. */
+            readonly unknown: readonly components["schemas"]["Id"][];
+        };
+        /**
+         * @description One list for each of many customers.
+         * @example {
+         *       "customer_ids": [
+         *         "000fe0cb",
+         *         "00a12bc3"
+         *       ],
+         *       "exclude": {
+         *         "purchased": true
+         *       },
+         *       "fields": [
+         *         "prod_name"
+         *       ],
+         *       "k": 6
+         *     }
+         */
+        readonly BatchRequest: {
+            /**
+             * Format: date-time
+             * @description The moment of the query, such as 2026-01-31T12:00:00Z; now if not given.
+             */
+            readonly at?: string | null;
+            /** @description The customers. One whose text is no id gets a problem in place of an answer. */
+            readonly customer_ids: readonly string[];
+            readonly exclude?: components["schemas"]["Exclude"];
+            /** @description Return reasons with every article, as a single request does. */
+            readonly explain?: boolean;
+            /** @description Attributes to return with every article. */
+            readonly fields?: readonly string[];
+            readonly filter?: components["schemas"]["Filter"];
+            /** @description How many articles for each; 12 if not given. */
+            readonly k?: number;
+            readonly max_per?: components["schemas"]["Quotas"];
+            /** @description The default model if not given. */
+            readonly model?: string | null;
+        };
+        /** @description One answer or problem for each customer, in the order of the request. */
+        readonly BatchResponse: {
+            readonly results: readonly components["schemas"]["BatchResult"][];
+        };
+        /** @description Either an answer or a problem. */
+        readonly BatchResult: {
+            readonly answer?: components["schemas"]["RecommendationResponse"];
+            readonly customer_id: string;
+            /** @description Why this customer has no answer; the others have theirs. */
+            readonly problem?: components["schemas"]["Problem"];
+        };
+        readonly CatalogueStatus: {
+            readonly articles: number;
+            /** @description Names that filters, `fields` and `max_per` may use. */
+            readonly attributes: readonly string[];
+            readonly available: number;
+            /**
+             * Format: int64
+             * @description Grows with every change of the catalogue.
+             */
+            readonly version: number;
+        };
+        /** @description How many articles passed each stage. */
+        readonly Counts: {
+            /** @description Added by popularity because the model found too few. */
+            readonly filled: number;
+            /** @description Ruled out by availability, filter or exclusion, of the whole catalogue. */
+            readonly filtered: number;
+            /** @description Found by the model. */
+            readonly retrieved: number;
+        };
+        readonly DatabaseStatus: {
+            readonly available: boolean;
+            /** @description Why it is away. */
+            readonly reason?: string;
+        };
+        /**
+         * @description What went wrong, for programs.
+         * @enum {string}
+         */
+        readonly ErrorCode: "invalid_json" | "invalid_request" | "invalid_filter" | "unknown_attribute" | "unauthorized" | "forbidden" | "not_found" | "unknown_article" | "unknown_model" | "unknown_key" | "method_not_allowed" | "no_previous_version" | "key_exists" | "bundle_refused" | "body_too_large" | "unsupported_media_type" | "rate_limited" | "internal" | "overloaded" | "not_ready" | "database_unavailable" | "timeout";
+        /** @description What must not be answered. */
+        readonly Exclude: {
+            readonly article_ids?: readonly components["schemas"]["Id"][];
+            /** @description The customer's purchases. */
+            readonly purchased?: boolean;
+        };
+        /**
+         * @description Why the answer is less than what was asked for.
+         * @enum {string}
+         */
+        readonly Fallback: "unknown_customer" | "unknown_to_model" | "anonymous" | "no_vector";
+        /**
+         * @description Conditions on attributes, all of which must hold. `all`, `any` and `not` combine whole filters, at most 8 deep and with at most 256 conditions; an attribute of one of these names cannot be filtered on.
+         * @example {
+         *       "colour_group_name": [
+         *         "Black",
+         *         "White"
+         *       ],
+         *       "not": {
+         *         "index_group_name": "Divided"
+         *       },
+         *       "price": {
+         *         "min": 5
+         *       }
+         *     }
+         */
+        readonly Filter: { readonly [attribute: string]: components["schemas"]["FilterCondition"] | components["schemas"]["Filter"] | readonly components["schemas"]["Filter"][] };
+        /** @description What the value of one attribute must be. */
+        readonly FilterCondition: components["schemas"]["FilterValue"] | readonly components["schemas"]["FilterValue"][] | components["schemas"]["FilterRange"] | components["schemas"]["FilterNegation"] | components["schemas"]["FilterExistence"];
+        /** @description Whether the article has a value. */
+        readonly FilterExistence: {
+            readonly exists: boolean;
+        };
+        /** @description Anything but this, no value at all included. */
+        readonly FilterNegation: {
+            readonly not: components["schemas"]["FilterCondition"];
+        };
+        /** @description A number in a range, both ends included. */
+        readonly FilterRange: {
+            /** @description The greatest number. */
+            readonly max?: number;
+            /** @description The least number. */
+            readonly min?: number;
+        };
+        /** @description This value. An attribute that holds a list matches if one of its values does. */
+        readonly FilterValue: string | number | boolean;
+        readonly Health: {
+            /** @description Whether the database answers; without it answers go on with what is known. */
+            readonly database?: boolean;
+            readonly status: components["schemas"]["HealthStatus"];
+        };
+        /** @enum {string} */
+        readonly HealthStatus: "live" | "ready" | "degraded";
+        /**
+         * @description The shop's own id, without control characters.
+         * @example 0706016001
+         */
+        readonly Id: string;
+        /** @description A key without its secret. */
+        readonly Key: {
+            /** Format: date-time */
+            readonly created_at: string;
+            readonly name: string;
+            /**
+             * Format: int32
+             * @description Most requests in a second; null for the limit of the configuration.
+             */
+            readonly requests_per_second: number | null;
+            readonly scopes: readonly string[];
+            /**
+             * Format: date-time
+             * @description The key is void from then on; null while it is in use.
+             */
+            readonly withdrawn_at: string | null;
+        };
+        readonly KeyList: {
+            /** @description In the order they were made. */
+            readonly keys: readonly components["schemas"]["Key"][];
+        };
+        /**
+         * @description A key to be made.
+         * @example {
+         *       "name": "shop-frontend",
+         *       "requests_per_second": 200,
+         *       "scopes": [
+         *         "recommend"
+         *       ]
+         *     }
+         */
+        readonly KeyRequest: {
+            /** @description By which logs and the audit name the key; no other key in use may have it. */
+            readonly name: string;
+            /**
+             * Format: int32
+             * @description Most requests in a second; the limit of the configuration if not given.
+             */
+            readonly requests_per_second?: number | null;
+            readonly scopes: readonly components["schemas"]["Scope"][];
+        };
+        /** @description How an article of a generated list is chosen. */
+        readonly ListGeneration: {
+            /** @enum {string} */
+            readonly method: "greedy";
+        } | {
+            /** @enum {string} */
+            readonly method: "beam";
+            readonly width?: number;
+        } | {
+            /** @enum {string} */
+            readonly method: "sample";
+            /** Format: int64 */
+            readonly seed?: number;
+            /**
+             * Format: float
+             * @description Below 1, likely articles become likelier; 1 if not given.
+             */
+            readonly temperature?: number;
+            /**
+             * Format: float
+             * @description Draw from the fewest articles that have this much of the probability together; 1 if not
+             *     given.
+             */
+            readonly top_p?: number;
+        };
+        /** @description How an answer came about. */
+        readonly Meta: {
+            readonly counts: components["schemas"]["Counts"];
+            readonly fallback: components["schemas"]["Fallback"] | null;
+            readonly model: components["schemas"]["ServedModel"];
+            /** @description The caller's `x-request-id`, or a new one. */
+            readonly request_id: string;
+            readonly strategy: components["schemas"]["Strategy"];
+            /**
+             * Format: int64
+             * @description Microseconds from the arrival of the request.
+             */
+            readonly took_us: number;
+            /** @description Those of `article_ids` that the catalogue lacks. They stand last in the list. */
+            readonly unknown_article_ids?: readonly components["schemas"]["Id"][];
+            /** @description Values of the filter that no article has: misspelt, perhaps. At most 16 are named. */
+            readonly unmatched_filter_values?: readonly components["schemas"]["UnmatchedValue"][];
+            readonly warnings: readonly components["schemas"]["Warning"][];
+        };
+        readonly ModelActivation: {
+            /** @example 20260131T120000000Z-1a2b3c4d */
+            readonly version: string;
+        };
+        /** @description What serves now. */
+        readonly ModelChange: {
+            readonly name: string;
+            /** @description What served before, where it is known and another. */
+            readonly previous: string | null;
+            readonly version: string;
+        };
+        readonly ModelList: {
+            /** @description By name, newest version first. */
+            readonly models: readonly components["schemas"]["ModelVersion"][];
+        };
+        readonly ModelStatus: {
+            readonly default: boolean;
+            /** @description Length of a vector; 0 for a model that counts purchases. */
+            readonly dim: number;
+            /** @description Articles the model was trained with. */
+            readonly items: number;
+            readonly name: string;
+            /** @description Articles of the catalogue that are newer than the model. */
+            readonly new_articles: number;
+            readonly version: string;
+        };
+        readonly ModelVersion: {
+            /** @description What the database says; replicas follow it. */
+            readonly active: boolean;
+            readonly name: string;
+            /** @description Whether this server answers from it. */
+            readonly served: boolean;
+            readonly version: string;
+        };
+        /** @description A new key. The secret is told this once. */
+        readonly NewKeyBody: {
+            /** @description Send it as `authorization: Bearer <key>`. The server keeps only a hash of it. */
+            readonly key: string;
+            readonly name: string;
+            readonly scopes: readonly components["schemas"]["Scope"][];
+        };
+        /**
+         * @description An RFC 9457 problem document.
+         * @example {
+         *       "code": "unknown_attribute",
+         *       "detail": "the catalogue has no attribute `color`; it has: colour_group_name, price",
+         *       "request_id": "0198c0de-0000-7000-8000-000000000000",
+         *       "status": 400,
+         *       "title": "Unknown attribute",
+         *       "type": "urn:vitrine:error:unknown_attribute"
+         *     }
+         */
+        readonly Problem: {
+            readonly code: components["schemas"]["ErrorCode"];
+            /** @description What was wrong this time and what to do. */
+            readonly detail: string;
+            readonly request_id: string;
+            /** Format: int32 */
+            readonly status: number;
+            /** @description The kind of problem in words. */
+            readonly title: string;
+            /** @description Names the kind of problem: `urn:vitrine:error:` and the code. */
+            readonly type: string;
+        };
+        /**
+         * @description How many articles may share a value of an attribute, by attribute.
+         * @example {
+         *       "product_code": 1
+         *     }
+         */
+        readonly Quotas: {
+            readonly [key: string]: number;
+        };
+        /** @description One ranked article. */
+        readonly RankedArticle: {
+            /** @description The attributes asked for with `fields`; those that the article lacks are left out. */
+            readonly article?: components["schemas"]["Attributes"];
+            readonly article_id: components["schemas"]["Id"];
+            /** @description The place in the whole list, from 1. */
+            readonly rank: number;
+            /** @description With `explain`. */
+            readonly reasons?: readonly components["schemas"]["Reason"][];
+            /**
+             * Format: float
+             * @description Higher is better; comparable only between articles of the same source in the same answer.
+             */
+            readonly score: number;
+            readonly source: components["schemas"]["Source"];
+        };
+        /** @description Why an article is in the answer. */
+        readonly Reason: {
+            /** @enum {string} */
+            readonly kind: "bought_before";
+            readonly times: number;
+        } | {
+            readonly article_id: string;
+            /** @enum {string} */
+            readonly kind: "like_purchased";
+            /** Format: float */
+            readonly similarity: number;
+        } | {
+            readonly article_id: string;
+            /** @enum {string} */
+            readonly kind: "like_seen";
+            /** Format: float */
+            readonly similarity: number;
+        } | {
+            /** @enum {string} */
+            readonly kind: "best_seller";
+            readonly rank: number;
+        };
+        /**
+         * @description What is wanted, for whom. Without a customer and a visit the answer is what sells best.
+         * @example {
+         *       "customer_id": "00000dbacae5abe5e23885899a1fa44253a17956c6d1c3d25f88aa139fdfc657",
+         *       "exclude": {
+         *         "purchased": true
+         *       },
+         *       "fields": [
+         *         "prod_name",
+         *         "price"
+         *       ],
+         *       "filter": {
+         *         "index_group_name": "Ladieswear",
+         *         "price": {
+         *           "max": 30
+         *         }
+         *       },
+         *       "k": 12,
+         *       "max_per": {
+         *         "product_code": 1
+         *       }
+         *     }
+         */
+        readonly RecommendationRequest: {
+            /**
+             * @description Rank only these articles. Those that are sold out, filtered out or excluded are left out;
+             *     ids that the catalogue lacks come last.
+             */
+            readonly article_ids?: readonly components["schemas"]["Id"][] | null;
+            /**
+             * Format: date-time
+             * @description The moment of the query, such as 2026-01-31T12:00:00Z; now if not given. A date means its
+             *     first moment (UTC). Purchases made at that moment or later are not known to the answer.
+             */
+            readonly at?: string | null;
+            readonly customer_id?: components["schemas"]["Id"] | null;
+            readonly exclude?: components["schemas"]["Exclude"];
+            /**
+             * @description Return reasons with every article. Reasons that tell the customer's purchases need a key with
+             *     the scope `read-purchases`.
+             */
+            readonly explain?: boolean;
+            /** @description Attributes to return with every article. */
+            readonly fields?: readonly string[];
+            readonly filter?: components["schemas"]["Filter"];
+            readonly generation?: components["schemas"]["ListGeneration"] | null;
+            /** @description How many articles; 12 if not given. */
+            readonly k?: number;
+            /** @description How many articles may share a value of an attribute, by attribute. */
+            readonly max_per?: components["schemas"]["Quotas"];
+            /** @description The default model if not given. */
+            readonly model?: string | null;
+            /**
+             * @description Leave out the first so many articles. Send `offset` with every page, 0 with the first: pages
+             *     are then parts of one list, and no article is on two of them while the model and the
+             *     catalogue stay the same. Not with `generation`.
+             */
+            readonly offset?: number | null;
+            readonly session?: components["schemas"]["Session"];
+        };
+        /** @description Ranked articles and how they came about. */
+        readonly RecommendationResponse: {
+            readonly items: readonly components["schemas"]["RankedArticle"][];
+            readonly meta: components["schemas"]["Meta"];
+        };
+        /** @description A bundle that did not come to serve. */
+        readonly Refusal: {
+            /**
+             * Format: date-time
+             * @description UTC.
+             */
+            readonly at: string;
+            readonly model: string;
+            readonly reason: string;
+            readonly version: string;
+        };
+        /**
+         * @description What a key may do.
+         * @enum {string}
+         */
+        readonly Scope: "recommend" | "read-purchases" | "write" | "monitor" | "admin";
+        /** @description The model that answered. */
+        readonly ServedModel: {
+            /** @example retrieval */
+            readonly name: string;
+            /** @example 20260131T120000000Z-1a2b3c4d */
+            readonly version: string;
+        };
+        /** @description The visit of a guest or customer. */
+        readonly Session: {
+            /** @description Articles looked at, newest first. They are not answered back. */
+            readonly article_ids?: readonly components["schemas"]["Id"][];
+        };
+        /**
+         * @description Where an article in the answer comes from.
+         * @enum {string}
+         */
+        readonly Source: "model" | "generated" | "popular" | "catalogue" | "unknown";
+        /** @description The state of the server. */
+        readonly Status: {
+            readonly catalogue: components["schemas"]["CatalogueStatus"] | null;
+            readonly database: components["schemas"]["DatabaseStatus"];
+            readonly models: readonly components["schemas"]["ModelStatus"][];
+            /** @description Whether the default model can answer. */
+            readonly ready: boolean;
+            /** @description Bundles that were refused, the latest of each model; gone once the model loads again. */
+            readonly refusals: readonly components["schemas"]["Refusal"][];
+        };
+        /**
+         * @description How the query was formed.
+         * @enum {string}
+         */
+        readonly Strategy: "personalised" | "session" | "generated" | "similar" | "popular";
+        /** @description A value that a filter names and no article has: probably a misspelling. */
+        readonly UnmatchedValue: {
+            readonly attribute: string;
+            readonly value: string;
+        };
+        /**
+         * @description Something the caller may want to know.
+         * @enum {string}
+         */
+        readonly Warning: "customer_data_unavailable" | "customer_data_stale" | "unknown_session_articles" | "session_not_used" | "unknown_article_ids" | "unmatched_filter_values" | "purchases_not_told";
+    };
+    responses: {
+        /** @description The request is wrong; `detail` says what to mend (codes: `invalid_json`, `invalid_request`, `invalid_filter`, `unknown_attribute`) */
+        readonly BadRequest: {
+            headers: {
+                readonly [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "code": "invalid_json",
+                 *       "detail": "The request is wrong; `detail` says what to mend",
+                 *       "request_id": "0198c0de-0000-7000-8000-000000000000",
+                 *       "status": 400,
+                 *       "title": "Invalid JSON",
+                 *       "type": "urn:vitrine:error:invalid_json"
+                 *     }
+                 */
+                readonly "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The state of the server does not allow it (codes: `no_previous_version`, `key_exists`) */
+        readonly Conflict: {
+            headers: {
+                readonly [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "code": "no_previous_version",
+                 *       "detail": "The state of the server does not allow it",
+                 *       "request_id": "0198c0de-0000-7000-8000-000000000000",
+                 *       "status": 409,
+                 *       "title": "No such version",
+                 *       "type": "urn:vitrine:error:no_previous_version"
+                 *     }
+                 */
+                readonly "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The key lacks the scope that this needs (codes: `forbidden`) */
+        readonly Forbidden: {
+            headers: {
+                readonly [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "code": "forbidden",
+                 *       "detail": "The key lacks the scope that this needs",
+                 *       "request_id": "0198c0de-0000-7000-8000-000000000000",
+                 *       "status": 403,
+                 *       "title": "Forbidden",
+                 *       "type": "urn:vitrine:error:forbidden"
+                 *     }
+                 */
+                readonly "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description A fault of the server; its log has more under the request id (codes: `internal`) */
+        readonly Internal: {
+            headers: {
+                readonly [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "code": "internal",
+                 *       "detail": "A fault of the server; its log has more under the request id",
+                 *       "request_id": "0198c0de-0000-7000-8000-000000000000",
+                 *       "status": 500,
+                 *       "title": "Internal error",
+                 *       "type": "urn:vitrine:error:internal"
+                 *     }
+                 */
+                readonly "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description There is no such article, model or key (codes: `not_found`, `unknown_article`, `unknown_model`, `unknown_key`) */
+        readonly NotFound: {
+            headers: {
+                readonly [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "code": "not_found",
+                 *       "detail": "There is no such article, model or key",
+                 *       "request_id": "0198c0de-0000-7000-8000-000000000000",
+                 *       "status": 404,
+                 *       "title": "Not found",
+                 *       "type": "urn:vitrine:error:not_found"
+                 *     }
+                 */
+                readonly "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description What the request names is damaged or does not fit; nothing was changed (codes: `bundle_refused`) */
+        readonly Refused: {
+            headers: {
+                readonly [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "code": "bundle_refused",
+                 *       "detail": "What the request names is damaged or does not fit; nothing was changed",
+                 *       "request_id": "0198c0de-0000-7000-8000-000000000000",
+                 *       "status": 422,
+                 *       "title": "Bundle refused",
+                 *       "type": "urn:vitrine:error:bundle_refused"
+                 *     }
+                 */
+                readonly "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The body is too large (codes: `body_too_large`) */
+        readonly TooLarge: {
+            headers: {
+                readonly [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "code": "body_too_large",
+                 *       "detail": "The body is too large",
+                 *       "request_id": "0198c0de-0000-7000-8000-000000000000",
+                 *       "status": 413,
+                 *       "title": "Body too large",
+                 *       "type": "urn:vitrine:error:body_too_large"
+                 *     }
+                 */
+                readonly "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The key or the address sends too many requests; wait as many seconds as `Retry-After` says (codes: `rate_limited`) */
+        readonly TooManyRequests: {
+            headers: {
+                /** @description Seconds to wait */
+                readonly "Retry-After"?: number;
+                readonly [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "code": "rate_limited",
+                 *       "detail": "The key or the address sends too many requests; wait as many seconds as `Retry-After` says",
+                 *       "request_id": "0198c0de-0000-7000-8000-000000000000",
+                 *       "status": 429,
+                 *       "title": "Too many requests",
+                 *       "type": "urn:vitrine:error:rate_limited"
+                 *     }
+                 */
+                readonly "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The key is missing or wrong (codes: `unauthorized`) */
+        readonly Unauthorized: {
+            headers: {
+                readonly [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "code": "unauthorized",
+                 *       "detail": "The key is missing or wrong",
+                 *       "request_id": "0198c0de-0000-7000-8000-000000000000",
+                 *       "status": 401,
+                 *       "title": "Unauthorized",
+                 *       "type": "urn:vitrine:error:unauthorized"
+                 *     }
+                 */
+                readonly "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Try again after the seconds of `Retry-After` (codes: `overloaded`, `not_ready`, `database_unavailable`, `timeout`) */
+        readonly Unavailable: {
+            headers: {
+                /** @description Seconds to wait */
+                readonly "Retry-After"?: number;
+                readonly [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "code": "overloaded",
+                 *       "detail": "Try again after the seconds of `Retry-After`",
+                 *       "request_id": "0198c0de-0000-7000-8000-000000000000",
+                 *       "status": 503,
+                 *       "title": "Overloaded",
+                 *       "type": "urn:vitrine:error:overloaded"
+                 *     }
+                 */
+                readonly "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The body is not JSON (codes: `unsupported_media_type`) */
+        readonly UnsupportedMediaType: {
+            headers: {
+                readonly [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "code": "unsupported_media_type",
+                 *       "detail": "The body is not JSON",
+                 *       "request_id": "0198c0de-0000-7000-8000-000000000000",
+                 *       "status": 415,
+                 *       "title": "Unsupported media type",
+                 *       "type": "urn:vitrine:error:unsupported_media_type"
+                 *     }
+                 */
+                readonly "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+    };
+    parameters: never;
+    requestBodies: never;
+    headers: never;
+    pathItems: never;
+}
+export type $defs = Record<string, never>;
+export interface operations {
+    readonly put_articles: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["ArticleBatch"];
+            };
+        };
+        readonly responses: {
+            /** @description All of them are written and served */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ArticlesWritten"];
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 413: components["responses"]["TooLarge"];
+            readonly 415: components["responses"]["UnsupportedMediaType"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+        };
+    };
+    readonly set_availability: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["AvailabilityChange"];
+            };
+        };
+        readonly responses: {
+            /** @description The change is served */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["AvailabilityChanged"];
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 413: components["responses"]["TooLarge"];
+            readonly 415: components["responses"]["UnsupportedMediaType"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+        };
+    };
+    readonly list_audit: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Only rows with an id below this one. */
+                readonly before?: number;
+                /** @description JSON if not given. */
+                readonly format?: "json" | "jsonl" | "csv";
+                /** @description How many rows at most; 100 if not given. */
+                readonly limit?: number;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Changes, the latest first */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["AuditPage"];
+                    readonly "application/jsonl": string;
+                    readonly "text/csv": string;
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+        };
+    };
+    readonly list_keys: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description All keys, withdrawn ones included */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["KeyList"];
+                };
+            };
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+        };
+    };
+    readonly create_key: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["KeyRequest"];
+            };
+        };
+        readonly responses: {
+            /** @description The key, told this once */
+            readonly 201: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["NewKeyBody"];
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 409: components["responses"]["Conflict"];
+            readonly 413: components["responses"]["TooLarge"];
+            readonly 415: components["responses"]["UnsupportedMediaType"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+        };
+    };
+    readonly withdraw_key: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description The key */
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The key is void */
+            readonly 204: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+        };
+    };
+    readonly list_models: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description All versions */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ModelList"];
+                };
+            };
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+        };
+    };
+    readonly activate_model: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description The model */
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["ModelActivation"];
+            };
+        };
+        readonly responses: {
+            /** @description The version that serves now */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ModelChange"];
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 413: components["responses"]["TooLarge"];
+            readonly 415: components["responses"]["UnsupportedMediaType"];
+            readonly 422: components["responses"]["Refused"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+        };
+    };
+    readonly reload_model: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description The model */
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The version that was read */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ModelChange"];
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 422: components["responses"]["Refused"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+        };
+    };
+    readonly rollback_model: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description The model */
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The version that serves now */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ModelChange"];
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 409: components["responses"]["Conflict"];
+            readonly 422: components["responses"]["Refused"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+        };
+    };
+    readonly get_status: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The state of the server */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Status"];
+                };
+            };
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+        };
+    };
+    readonly get_liveness: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description It does */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Health"];
+                };
+            };
+        };
+    };
+    readonly get_metrics: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The metrics */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "text/plain": string;
+                };
+            };
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+        };
+    };
+    readonly get_readiness: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description It can */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description No model is loaded, or the server is stopping */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly get_article: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description The article's id */
+                readonly id: components["schemas"]["Id"];
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The article */
+            readonly 200: {
+                headers: {
+                    readonly ETag?: string;
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Article"];
+                };
+            };
+            /** @description The article is still what `If-None-Match` names */
+            readonly 304: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+        };
+    };
+    readonly list_similar: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Return reasons with every article. */
+                readonly explain?: boolean;
+                /** @description Attributes to return, separated by commas. */
+                readonly fields?: string;
+                /**
+                 * @description A filter as JSON, as in the body of `POST /v1/recommendations`.
+                 * @example {"index_group_name":"Ladieswear"}
+                 */
+                readonly filter?: string;
+                /** @description How many articles; 12 if not given. */
+                readonly k?: number;
+                /** @description The default model if not given. */
+                readonly model?: string;
+                /** @description Leave out the first so many articles. Send `offset` with every page, 0 with the first. */
+                readonly offset?: number;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description The article's id */
+                readonly id: components["schemas"]["Id"];
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Articles by falling likeness */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["RecommendationResponse"];
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+        };
+    };
+    readonly recommend_to_customer: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Leave out the customer's purchases. */
+                readonly exclude_purchased?: boolean;
+                /**
+                 * @description Return reasons with every article. Reasons that tell the customer's purchases need a key with
+                 *     the scope `read-purchases`.
+                 */
+                readonly explain?: boolean;
+                /** @description Attributes to return, separated by commas. */
+                readonly fields?: string;
+                /**
+                 * @description A filter as JSON, as in the body of `POST /v1/recommendations`.
+                 * @example {"index_group_name":"Ladieswear"}
+                 */
+                readonly filter?: string;
+                /** @description How many articles; 12 if not given. */
+                readonly k?: number;
+                /** @description The default model if not given. */
+                readonly model?: string;
+                /** @description Leave out the first so many articles. Send `offset` with every page, 0 with the first. */
+                readonly offset?: number;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description The customer's id */
+                readonly id: components["schemas"]["Id"];
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Ranked articles */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["RecommendationResponse"];
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+        };
+    };
+    readonly list_popular: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Leave out what this customer bought. */
+                readonly exclude_purchased_by?: components["schemas"]["Id"];
+                /** @description Return reasons with every article. */
+                readonly explain?: boolean;
+                /** @description Attributes to return, separated by commas. */
+                readonly fields?: string;
+                /**
+                 * @description A filter as JSON, as in the body of `POST /v1/recommendations`.
+                 * @example {"index_group_name":"Ladieswear"}
+                 */
+                readonly filter?: string;
+                /** @description How many articles; 12 if not given. */
+                readonly k?: number;
+                /** @description The default model if not given. */
+                readonly model?: string;
+                /** @description Leave out the first so many articles. Send `offset` with every page, 0 with the first. */
+                readonly offset?: number;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Articles by falling sales */
+            readonly 200: {
+                headers: {
+                    readonly ETag?: string;
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["RecommendationResponse"];
+                };
+            };
+            /** @description The list is still what `If-None-Match` names */
+            readonly 304: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+        };
+    };
+    readonly recommend: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["RecommendationRequest"];
+            };
+        };
+        readonly responses: {
+            /** @description Ranked articles */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["RecommendationResponse"];
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 413: components["responses"]["TooLarge"];
+            readonly 415: components["responses"]["UnsupportedMediaType"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+        };
+    };
+    readonly recommend_batch: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["BatchRequest"];
+            };
+        };
+        readonly responses: {
+            /** @description One answer or problem for each customer */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["BatchResponse"];
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 413: components["responses"]["TooLarge"];
+            readonly 415: components["responses"]["UnsupportedMediaType"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+        };
+    };
+}

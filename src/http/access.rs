@@ -1,0 +1,187 @@
+//! Who may ask: keys and rate limits, before any handler runs.
+//!
+//! A key that is given must be right, wanted or not. [`Caller::may`] decides what it permits; which
+//! scope an admin route needs is said here, in one place, so that a new route needs `admin` until
+//! somebody decides otherwise.
+
+use super::{ApiError, App, ErrorCode};
+use crate::serving::{Caller, Config, RateLimits, RateSubject, Scope, Secret};
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+/// The address of the client's end of the connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub(super) IpAddr);
+
+/// What one listener asks of those who come.
+pub(super) struct Access {
+    app: App,
+    /// The key that the configuration gives; only on the admin listener.
+    operator: Option<Secret>,
+    require_key: bool,
+    per_key: u32,
+    per_address: u32,
+    /// Proxies that stand before the server and name the client's address.
+    proxies: usize,
+    limits: RateLimits,
+    /// The scope that a request needs.
+    needs: fn(&Method, &str) -> Scope,
+}
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+impl Access {
+    pub(super) fn public(app: &App, config: &Config) -> Arc<Self> {
+        Self::of(app, config, None, config.http.require_key, |_, _| Scope::Recommend)
+    }
+
+    pub(super) fn admin(app: &App, config: &Config, key: Secret) -> Arc<Self> {
+        Self::of(app, config, Some(key), true, admin_scope)
+    }
+
+    fn of(
+        app: &App,
+        config: &Config,
+        operator: Option<Secret>,
+        require_key: bool,
+        needs: fn(&Method, &str) -> Scope,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            app: app.clone(),
+            operator,
+            require_key,
+            per_key: config.limits.requests_per_second_per_key,
+            per_address: config.limits.requests_per_second_per_address,
+            proxies: config.http.proxies,
+            limits: RateLimits::default(),
+            needs,
+        })
+    }
+
+    fn admit(&self, request: &Request) -> Result<Caller, Refusal> {
+        if let Some(address) = self.client_address(request) {
+            self.limits.take(RateSubject::address(address), self.per_address).map_err(Refusal::TooMany)?;
+        }
+        let caller = self.caller(request.headers())?;
+        if let Some(name) = &caller.name {
+            let rate = caller.requests_per_second.unwrap_or(self.per_key);
+            self.limits.take(RateSubject::Key(name.clone()), rate).map_err(Refusal::TooMany)?;
+        }
+        let needed = (self.needs)(request.method(), request.uri().path());
+        if caller.may(needed) { Ok(caller) } else { Err(Refusal::Scope(needed)) }
+    }
+
+    fn caller(&self, headers: &HeaderMap) -> Result<Caller, Refusal> {
+        let Some(given) = headers.get(header::AUTHORIZATION) else {
+            return if self.require_key { Err(Refusal::NoKey) } else { Ok(Caller::anonymous()) };
+        };
+        let secret = bearer(given).ok_or(Refusal::NoKey)?;
+        if self.operator.as_ref().is_some_and(|key| key.matches(secret)) {
+            return Ok(Caller::operator());
+        }
+        self.app.service().caller(secret).ok_or(Refusal::WrongKey)
+    }
+
+    /// The address that the outermost trusted proxy saw, or that of the connection.
+    fn client_address(&self, request: &Request) -> Option<IpAddr> {
+        let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
+        if self.proxies == 0 {
+            return peer;
+        }
+        let lists = request.headers().get_all(FORWARDED_FOR).iter().filter_map(|list| list.to_str().ok());
+        let named: Vec<&str> = lists.flat_map(|list| list.split(',')).map(str::trim).collect();
+        // Each proxy appends whom it saw; what stands further left is the client's own claim.
+        let at = named.len().checked_sub(self.proxies)?;
+        named[at].parse().ok().or(peer)
+    }
+}
+
+/// Why a request does not get to its handler.
+enum Refusal {
+    NoKey,
+    WrongKey,
+    Scope(Scope),
+    TooMany(Duration),
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::NoKey => ApiError::new(ErrorCode::Unauthorized, "send `authorization: Bearer <key>`").into_response(),
+            Self::WrongKey => {
+                ApiError::new(ErrorCode::Unauthorized, "this key is unknown or withdrawn").into_response()
+            }
+            Self::Scope(needed) => {
+                let detail = format!("this needs a key with the scope `{needed}`");
+                ApiError::new(ErrorCode::Forbidden, detail).into_response()
+            }
+            Self::TooMany(wait) => {
+                // Whole seconds, never 0.
+                let seconds = wait.as_secs() + 1;
+                let detail = format!("too many requests; send the next one in {seconds} s");
+                let mut response = ApiError::new(ErrorCode::RateLimited, detail).into_response();
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+                response
+            }
+        }
+    }
+}
+
+/// The key of `authorization: Bearer <key>`; the scheme's name is the same in any case (RFC 9110).
+fn bearer(header: &HeaderValue) -> Option<&[u8]> {
+    let (scheme, key) = header.as_bytes().split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then_some(key)
+}
+
+/// The scope that an admin route needs.
+fn admin_scope(method: &Method, path: &str) -> Scope {
+    match (method, path) {
+        (&Method::GET, "/metrics" | "/admin/v1/status" | "/admin/v1/models") => Scope::Monitor,
+        (_, path) if path.starts_with("/admin/v1/articles") => Scope::Write,
+        _ => Scope::Admin,
+    }
+}
+
+/// Lets a request pass to its handler with the [`Caller`] among its extensions.
+pub(super) async fn check(State(access): State<Arc<Access>>, mut request: Request, next: Next) -> Response {
+    match access.admit(&request) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheme_is_read_in_any_case_and_the_key_as_it_is() {
+        let read = |text: &'static str| bearer(&HeaderValue::from_static(text)).map(<[u8]>::to_vec);
+        assert_eq!(read("Bearer Key"), Some(b"Key".to_vec()));
+        assert_eq!(read("bearer Key"), Some(b"Key".to_vec()));
+        assert_eq!(read("BEARER Key "), Some(b"Key ".to_vec()));
+        for bad in ["Key", "Basic Key", "Bearer", "BearerKey"] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_route_needs_admin_unless_said_otherwise() {
+        let get = |path| admin_scope(&Method::GET, path);
+        assert_eq!([get("/metrics"), get("/admin/v1/status"), get("/admin/v1/models")], [Scope::Monitor; 3]);
+        assert_eq!(admin_scope(&Method::POST, "/admin/v1/articles/availability"), Scope::Write);
+        assert_eq!(admin_scope(&Method::DELETE, "/admin/v1/articles/a"), Scope::Write);
+        for path in ["/admin/v1/keys", "/admin/v1/audit", "/nothing", "/admin/v1/models/m/activate"] {
+            assert_eq!(admin_scope(&Method::POST, path), Scope::Admin);
+            assert_eq!(get(path), Scope::Admin);
+        }
+    }
+}
