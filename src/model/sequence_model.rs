@@ -9,8 +9,7 @@ use super::{
     assembly::Inputs,
     drawn_softmax::{DrawnSoftmax, DrawnWorkspace},
     matrix::{View, multiply},
-    sequence::{Dropout, EncoderConfig, Mode, Packed, SequenceEncoder, SequenceError},
-    simd::Simd,
+    sequence::{EncoderConfig, Mode, Packed, SequenceEncoder, SequenceError},
     softmax::{SoftmaxBatch, SoftmaxWorkspace},
     table::{Scatter, Table},
 };
@@ -21,9 +20,6 @@ const EMBED_SEQUENCES: usize = 1_024;
 
 /// Sequences whose scores of all items are held at a time, by each thread.
 const SCORED_TOGETHER: usize = 64;
-
-/// Tells the dropout of item rows from those of the encoder.
-const ITEM_DROPOUT: usize = usize::MAX - 1;
 
 /// The shape of a model.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,8 +39,6 @@ pub struct SequenceModelConfig {
     /// Rows (classes and one for an empty position) and width of the ages that follow the item in a token.
     pub ages: Option<(usize, usize)>,
     pub temperature: f32,
-    /// The share of the numbers of item rows that a step drops, biases excepted.
-    pub item_dropout: f32,
 }
 
 /// A trained or training model.
@@ -228,12 +222,10 @@ impl SequenceModel {
 
     fn step_with(&mut self, batch: &SequenceBatch, optimizer: &AdamW, clip: Option<f32>, work: &mut Work) -> f64 {
         let (dim, packed) = (self.items.dim, &batch.tokens.packed);
-        let dropout = Dropout::new(self.config.item_dropout, batch.seed, ITEM_DROPOUT);
         self.gather(&batch.tokens, Table::row, &mut work.input);
-        self.drop_tokens(dropout, &batch.tokens, &mut work.input);
         let output = self.encoder.forward(packed, &work.input, Mode::Training { seed: batch.seed });
         queries(output, self.config.bias, dim, &mut work.queries);
-        let loss = self.loss(batch, dropout, work);
+        let loss = self.loss(batch, work);
         if !loss.is_finite() {
             work.scatters.all().for_each(Scatter::clear);
             return loss;
@@ -246,7 +238,6 @@ impl SequenceModel {
             &mut work.by_query
         };
         self.encoder.backward(packed, by_output, &mut work.by_input);
-        self.drop_tokens(dropout, &batch.tokens, &mut work.by_input);
         self.scatter(batch, work);
         let norm = clip.map(|_| self.gradient_norm(&work.scatters));
         // A gradient may overflow where the loss did not.
@@ -271,7 +262,7 @@ impl SequenceModel {
 
     /// The mean loss of the queries, with its gradients by the queries and, in the scatter, by the
     /// rows of the item table.
-    fn loss(&self, batch: &SequenceBatch, dropout: Option<Dropout>, work: &mut Work) -> f64 {
+    fn loss(&self, batch: &SequenceBatch, work: &mut Work) -> f64 {
         let (dim, scale, weights) = (self.items.dim, 1.0 / self.config.temperature, batch.weights.as_deref());
         let Work { queries, by_query, columns, by_column, scatters, softmax, drawn, .. } = work;
         let Some(by_items) = &mut scatters.items else { return f64::NAN };
@@ -280,11 +271,9 @@ impl SequenceModel {
             Candidates::Shared(SharedColumns { targets, rows, bias }) => {
                 columns.clear();
                 rows.iter().for_each(|&row| columns.extend_from_slice(self.items.row(row as usize)));
-                self.drop_rows(dropout, rows, columns);
                 by_column.resize(columns.len(), 0.0);
                 let loss = SoftmaxBatch { dim, queries, items: columns, targets, bias, weights, scale, smoothing: 0.0 };
                 let loss = loss.gradients(by_query, by_column, softmax);
-                self.drop_rows(dropout, rows, by_column);
                 for (&row, gradient) in rows.iter().zip(by_column.chunks_exact(dim)) {
                     by_items.add(row as usize, 1.0, gradient);
                 }
@@ -295,26 +284,6 @@ impl SequenceModel {
                 let loss = DrawnSoftmax { items, packed, queries, targets, negatives, weights, scale };
                 loss.gradients(by_query, by_items, drawn)
             }
-        }
-    }
-
-    /// Drops the same numbers of an item's row wherever the step reads or predicts it; of vectors
-    /// or of their gradients.
-    fn drop_rows(&self, dropout: Option<Dropout>, rows: &[u32], vectors: &mut [f32]) {
-        let Some(dropout) = dropout else { return };
-        let (simd, dim) = (Simd::detect(), self.items.dim);
-        let learnt = dim - usize::from(self.config.bias);
-        for (&row, vector) in rows.iter().zip(vectors.chunks_exact_mut(dim)) {
-            dropout.apply(simd, row as usize * dim, &mut vector[..learnt]);
-        }
-    }
-
-    /// The same for the tokens of the input matrix.
-    fn drop_tokens(&self, dropout: Option<Dropout>, tokens: &Tokens, input: &mut [f32]) {
-        let Some(dropout) = dropout else { return };
-        let (simd, dim, width) = (Simd::detect(), self.items.dim, self.config.item_dim);
-        for (&row, token) in tokens.items.iter().zip(input.chunks_exact_mut(self.encoder.input_width())) {
-            dropout.apply(simd, row as usize * dim, &mut token[..width]);
         }
     }
 

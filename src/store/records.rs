@@ -241,8 +241,8 @@ pub(super) fn read_attributes(json: &str, what: impl Fn() -> String) -> Result<A
 }
 
 /// A customer in an error, and so in the log, which must not name people. Whoever has the id can find the line.
-pub(super) fn pseudonym(id: &CustomerId) -> String {
-    let hash = Sha256::digest(id.as_str().as_bytes());
+pub(super) fn pseudonym(id: &str) -> String {
+    let hash = Sha256::digest(id.as_bytes());
     let start: String = hash[..6].iter().map(|byte| format!("{byte:02x}")).collect();
     format!("the customer whose id has a SHA-256 that begins with {start}")
 }
@@ -274,8 +274,7 @@ mod tests {
 
     #[test]
     fn errors_do_not_name_customers() {
-        let id = CustomerId::parse("ann@shop.example").unwrap();
-        let error = unreadable(&pseudonym(&id), &std::fmt::Error).to_string();
+        let error = unreadable(&pseudonym("ann@shop.example"), &std::fmt::Error).to_string();
         // `printf ann@shop.example | sha256sum`
         assert!(!error.contains("ann") && error.contains("begins with 6a0bf011a1fc"), "{error}");
     }

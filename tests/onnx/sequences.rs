@@ -38,7 +38,6 @@ fn plain(encoder: EncoderConfig, length: usize) -> SequenceModelConfig {
         sos: false,
         ages: None,
         temperature: 1.0,
-        item_dropout: 0.0,
     }
 }
 

@@ -61,7 +61,7 @@ pub async fn a_broken_row_spoils_its_customer_alone(db: &Database) {
     let broken: Vec<bool> = all.iter().map(|(_, record)| record.is_err()).collect();
     assert_eq!(broken, [false, false, true]);
     let told = all[2].1.as_ref().unwrap_err().to_string();
-    assert!(told.contains("a customer") && !told.contains("two"), "{told}");
+    assert!(told.contains("the customer whose id") && !told.contains("two"), "{told}");
 }
 
 pub async fn all_ids_come_page_by_page(db: &Database) {

@@ -24,7 +24,6 @@ fn shape(encoder: EncoderConfig) -> SequenceModelConfig {
         sos: false,
         ages: None,
         temperature: 0.7,
-        item_dropout: 0.0,
     }
 }
 

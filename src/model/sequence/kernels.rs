@@ -279,7 +279,7 @@ fn gelu(x: f32) -> (f32, f32) {
 /// The random pattern of one dropout: element `i` of a matrix is dropped or kept by a hash of `i` and the key, so that the
 /// backward pass can draw the same pattern again and pieces of the matrix do not depend on how it is cut.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::model) struct Dropout {
+pub(super) struct Dropout {
     key: u32,
     /// Elements whose hash is below are dropped.
     threshold: u32,
@@ -289,7 +289,7 @@ pub(in crate::model) struct Dropout {
 
 impl Dropout {
     /// Drops `share` of the elements; `site` tells the dropouts of one step apart. `None` where nothing is dropped.
-    pub(in crate::model) fn new(share: f32, seed: u64, site: usize) -> Option<Self> {
+    pub(super) fn new(share: f32, seed: u64, site: usize) -> Option<Self> {
         // SplitMix64: steps count their seeds up.
         let mut key = seed.wrapping_add((site as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         key = (key ^ (key >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -299,7 +299,7 @@ impl Dropout {
     }
 
     /// Applies the pattern to elements `first..` of the matrix.
-    pub(in crate::model) fn apply(self, simd: Simd, first: usize, x: &mut [f32]) {
+    pub(super) fn apply(self, simd: Simd, first: usize, x: &mut [f32]) {
         drop_elements(simd, self, first as u32, x);
     }
 }

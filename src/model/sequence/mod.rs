@@ -28,7 +28,6 @@ mod time_major;
 
 pub use config::{Activation, DecoderConfig, EncoderConfig, LstmConfig, Positions, SequenceError};
 pub use decoder::sinusoids;
-pub(super) use kernels::Dropout;
 pub use parameters::{Parameter, ParameterMut};
 
 use super::adamw::AdamW;

@@ -16,11 +16,9 @@ pub(super) use open::Refusals;
 use super::{ServeError, Service, State};
 use crate::{
     domain::Timestamp,
-    recommend::{Catalogue, Snapshot},
     store::{self, Revisions},
 };
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -132,11 +130,6 @@ impl Service {
         let models = self.all_over(&models, &catalogue).await?;
         self.publish(State { catalogue: Some(catalogue), sales, models, ..State::clone(&now) });
         Ok(())
-    }
-
-    /// Publishes models over a catalogue; which of them should serve stays as it is.
-    fn swap(&self, catalogue: Arc<Catalogue>, models: BTreeMap<String, Arc<Snapshot>>) {
-        self.publish(State { catalogue: Some(catalogue), models, ..State::clone(&self.state()) });
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     domain::{ArticleId, CustomerId, Timestamp},
     store::{
         Attributes, PurchaseRecord, ReadCustomer, StoreError, StoreOptions,
-        customers::{CUSTOMER, CustomerRow, collect},
+        customers::{CustomerRow, collect},
         records::{read_attributes, unreadable},
     },
 };
@@ -59,7 +59,7 @@ impl CustomerRow for PgRow {
     }
 
     fn attributes(&self) -> Result<Attributes, StoreError> {
-        read_attributes(self.try_get(1)?, || CUSTOMER.to_owned())
+        read_attributes(self.try_get(1)?, || self.customer())
     }
 
     fn purchase(&self) -> Result<Option<PurchaseRecord>, StoreError> {
@@ -67,8 +67,8 @@ impl CustomerRow for PgRow {
             return Ok(None);
         };
         let millis = at.millisecond();
-        let at = u32::try_from(at.unix_timestamp()).map_err(|error| unreadable(CUSTOMER, &error))?;
-        let article = ArticleId::parse(article).map_err(|error| unreadable(CUSTOMER, &error))?;
+        let at = u32::try_from(at.unix_timestamp()).map_err(|error| unreadable(&self.customer(), &error))?;
+        let article = ArticleId::parse(article).map_err(|error| unreadable(&self.customer(), &error))?;
         let weight = self.try_get::<Option<f32>, _>(4)?.unwrap_or(1.0);
         Ok(Some(PurchaseRecord { article, at: Timestamp(at), millis, weight }))
     }

@@ -4,7 +4,7 @@ use crate::{
     domain::{ArticleId, CustomerId, Timestamp},
     store::{
         Attributes, PurchaseRecord, ReadCustomer, StoreError,
-        customers::{CUSTOMER, CustomerRow, collect},
+        customers::{CustomerRow, collect},
         records::{read_attributes, unreadable},
     },
 };
@@ -43,16 +43,16 @@ impl CustomerRow for SqliteRow {
     }
 
     fn attributes(&self) -> Result<Attributes, StoreError> {
-        read_attributes(self.try_get(1)?, || CUSTOMER.to_owned())
+        read_attributes(self.try_get(1)?, || self.customer())
     }
 
     fn purchase(&self) -> Result<Option<PurchaseRecord>, StoreError> {
         let (Some(at), Some(article)) = (self.try_get::<Option<i64>, _>(2)?, self.try_get(3)?) else {
             return Ok(None);
         };
-        let at = u32::try_from(at).map_err(|error| unreadable(CUSTOMER, &error))?;
-        let article = ArticleId::parse(article).map_err(|error| unreadable(CUSTOMER, &error))?;
-        let millis = u16::try_from(self.try_get::<i64, _>(4)?).map_err(|error| unreadable(CUSTOMER, &error))?;
+        let at = u32::try_from(at).map_err(|error| unreadable(&self.customer(), &error))?;
+        let article = ArticleId::parse(article).map_err(|error| unreadable(&self.customer(), &error))?;
+        let millis = u16::try_from(self.try_get::<i64, _>(4)?).map_err(|error| unreadable(&self.customer(), &error))?;
         let weight = self.try_get::<Option<f64>, _>(5)?.map_or(1.0, |weight| weight as f32);
         Ok(Some(PurchaseRecord { article, at: Timestamp(at), millis, weight }))
     }

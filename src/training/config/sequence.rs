@@ -42,10 +42,6 @@ pub struct SequenceConfig {
     /// bought). All items are drawn alike, so `loss.logq` then has nothing to correct.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub negatives: Option<usize>,
-    /// The share of the numbers of item rows that a step drops, from 0 to less than 1: the same
-    /// numbers of an item wherever the step reads or predicts it. RecTools' SASRec and eSASRec
-    /// drop item embeddings in this way.
-    pub item_dropout: f32,
     /// Customers with fewer training purchases are left out of the training.
     pub min_items: usize,
     /// The share of the windows that is drawn at random and not trained on, 0 to less than 1. What the model says of them is
@@ -96,7 +92,6 @@ impl Default for SequenceConfig {
             windows: Windows::Consecutive,
             batch_purchases: None,
             negatives: None,
-            item_dropout: 0.0,
             min_items: 2,
             held_out_windows: 0.0,
         }
@@ -158,7 +153,6 @@ impl TrainingConfig {
             sos: sequence.sos,
             ages: sequence.days.map(|days| (days.buckets + 1, days.dim)),
             temperature: self.loss.temperature,
-            item_dropout: sequence.item_dropout,
         })
     }
 
@@ -254,16 +248,6 @@ impl TrainingConfig {
                 "sequence.negatives",
                 sequence.negatives.is_none() || self.loss.uniform_negatives == 0,
                 "takes the place of `loss.uniform_negatives`: set one of the two",
-            ),
-            (
-                "sequence.item_dropout",
-                (0.0..1.0).contains(&sequence.item_dropout),
-                "must be a share from 0 to less than 1",
-            ),
-            (
-                "sequence.item_dropout",
-                sequence.item_dropout == 0.0 || sequence.negatives.is_none(),
-                "cannot be combined with `sequence.negatives`",
             ),
             ("sequence.min_items", sequence.min_items > 0, "must be at least 1"),
             (
