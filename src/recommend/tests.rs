@@ -370,8 +370,8 @@ fn pages_are_parts_of_one_list() {
 fn a_given_list_is_ranked_and_unknown_ids_come_last() {
     let snapshot = snapshot();
     let (id, all) = (CustomerId::parse("c77").unwrap(), Filter::default());
-    // Number 80 is sold out.
-    let list = ids(&["nothing", "a500", "a80", "a77", "new1", "a77", "nobody", "nothing"]);
+    // Number 80 is sold out, as every tenth is.
+    let list = ids(&["nothing", "a501", "a80", "a77", "new1", "a77", "nobody", "nothing"]);
     let base = request(Subject::Customer(customer(Some(&id))), 12, &all);
     let asked = Request { only: Some(&list), ..base.clone() };
     let whole = answer(&snapshot, &asked);
