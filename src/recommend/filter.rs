@@ -137,7 +137,8 @@ enum Wanted {
 
 impl<'a> Conditions<'a> {
     fn of(clauses: &[Clause], catalogue: &'a Catalogue) -> Result<Self, FilterError> {
-        let groups = |groups: &[Vec<Clause>]| groups.iter().map(|group| Self::of(group, catalogue)).collect();
+        let one = |group: &Vec<Clause>| Self::of(group, catalogue);
+        let groups = |groups: &[Vec<Clause>]| groups.iter().map(one).collect::<Result<Vec<_>, _>>();
         let bound = |clause: &Clause| -> Result<_, FilterError> {
             Ok(match clause {
                 Clause::Attribute(name, condition) => {

@@ -71,7 +71,7 @@ struct Report {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let flags = [("database.url", &arguments.database), ("models.directory", &arguments.models)];
     let flags: Vec<_> = flags.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect();
-    let config = Config::load(arguments.config.as_deref(), std::env::vars(), &flags).or_bad_input()?;
+    let config = Config::load(arguments.config.as_deref(), std::env::vars_os(), &flags).or_bad_input()?;
     let call = arguments.call()?;
     let customers = Customers::open(&arguments.customers)?;
     let report = block_on_all(arguments.write(&config, call, customers))??;

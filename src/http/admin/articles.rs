@@ -231,6 +231,40 @@ async fn declare_attribute(
     answer::json(&Attribute { name, kind, declared: true })
 }
 
+/// Beyond so many articles a record of a change names them and no more.
+const RECORDED: usize = 100;
+
+/// The articles of a change in a few words.
+fn told_ids(ids: &[ArticleId]) -> String {
+    let named: Vec<&str> = ids.iter().take(RECORDED).map(ArticleId::as_str).collect();
+    let rest = ids.len() - named.len();
+    if rest == 0 { named.join(" ") } else { format!("{} and {rest} more", named.join(" ")) }
+}
+
+/// Articles as the database has them, for the record of a change; `None` where they are too many.
+async fn articles_now(app: &App, ids: &[ArticleId]) -> Result<Option<Value>, ServeError> {
+    if ids.len() > RECORDED {
+        return Ok(None);
+    }
+    let records = app.service().store().articles(ids).await?;
+    let told = records.into_iter().map(|record| {
+        let ArticleRecord { id, available, price, image_url, attributes } = record;
+        let told = json!({"available": available, "price": price, "image_url": image_url, "attributes": attributes});
+        (String::from(id), told)
+    });
+    Ok(Some(told.collect::<serde_json::Map<_, _>>().into()))
+}
+
+/// Which articles are available, for the record of a change.
+async fn availability_now(app: &App, ids: &[ArticleId]) -> Result<Option<Value>, ServeError> {
+    if ids.len() > RECORDED {
+        return Ok(None);
+    }
+    let records = app.service().store().articles(ids).await?;
+    let told = records.into_iter().map(|record| (String::from(record.id), record.available.into()));
+    Ok(Some(told.collect::<serde_json::Map<_, _>>().into()))
+}
+
 /// An attribute as the database has it, for the record of a change.
 async fn attribute_now(app: &App, name: &str) -> Result<Option<Value>, ServeError> {
     let schema = app.service().schema().await?;
