@@ -40,7 +40,7 @@ struct Class {
 
 use ErrorCode as E;
 
-const CLASSES: [Class; 11] = [
+const CLASSES: [Class; 13] = [
     Class {
         status: "400",
         name: "BadRequest",
@@ -77,6 +77,13 @@ const CLASSES: [Class; 11] = [
         retry_after: false,
     },
     Class {
+        status: "408",
+        name: "RequestTimeout",
+        description: "The body did not arrive in time",
+        codes: &[E::RequestTimeout],
+        retry_after: false,
+    },
+    Class {
         status: "413",
         name: "TooLarge",
         description: "The body is too large",
@@ -94,7 +101,7 @@ const CLASSES: [Class; 11] = [
         status: "422",
         name: "Refused",
         description: "What the request names is damaged or does not fit; nothing was changed",
-        codes: &[E::BundleRefused],
+        codes: &[E::BundleRefused, E::InvalidArticle],
         retry_after: false,
     },
     Class {
@@ -117,6 +124,13 @@ const CLASSES: [Class; 11] = [
         description: "Try again after the seconds of `Retry-After`",
         codes: &[E::Overloaded, E::NotReady, E::DatabaseUnavailable, E::Timeout],
         retry_after: true,
+    },
+    Class {
+        status: "504",
+        name: "StillRunning",
+        description: "The work takes longer than the server waits for it, and goes on",
+        codes: &[E::StillRunning],
+        retry_after: false,
     },
 ];
 
@@ -179,13 +193,15 @@ fn document_errors(path: &str, operation: &mut Operation) {
         ("401", serves),
         ("403", serves),
         ("404", may_be_unknown),
-        ("409", path.ends_with("/rollback") || path == "/admin/v1/keys" && has_body),
+        ("408", has_body),
+        ("409", path.ends_with("/rollback") || path.ends_with("/deactivate") || path == "/admin/v1/keys" && has_body),
         ("413", has_body),
         ("415", has_body),
-        ("422", path.starts_with("/admin/v1/models/")),
+        ("422", path.starts_with("/admin/v1/models/") || path == "/admin/v1/articles"),
         ("429", serves),
         ("500", serves),
         ("503", serves || path == "/readyz"),
+        ("504", is_admin(path)),
     ];
     let statuses = answers.into_iter().filter_map(|(status, answered)| answered.then_some(status));
     let responses = &mut operation.responses.responses;

@@ -30,7 +30,7 @@ impl Service {
         shared: Call,
         customers: Vec<CustomerId>,
     ) -> Result<Answers, ServeError> {
-        let snapshot = self.state().model(shared.model.as_deref())?.clone();
+        let snapshot = self.snapshot_for(&shared)?;
         let shared = Arc::new(shared);
         let (asked, of) = (shared.clone(), snapshot.clone());
         // Before any customer is read, and whether or not there is one.

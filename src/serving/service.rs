@@ -282,12 +282,7 @@ impl Service {
     /// [`ServeError::NotReady`], [`ServeError::UnknownModel`], [`ServeError::Overloaded`], or what the pipeline
     /// refuses. The database being away is none: the answer says so instead.
     pub async fn recommend(self: &Arc<Self>, call: Call) -> Result<Answered, ServeError> {
-        let snapshot = self.state.load().model(call.model.as_deref())?.clone();
-        let alone = catalogue::is_from_models(snapshot.catalogue());
-        if alone && !(call.filter.is_empty() && call.max_per.is_empty()) {
-            let reason = "the server started without it and knows no attributes of articles yet";
-            return Err(StoreError::Unavailable(reason.to_owned()).into());
-        }
+        let snapshot = self.snapshot_for(&call)?;
         let lookup = match &call.subject {
             CallSubject::Customer { id: Some(id), .. } | CallSubject::Everyone { but: Some(id) } => {
                 Some(self.look_up(id, &snapshot, &call).await)
@@ -304,6 +299,20 @@ impl Service {
         };
         answered.stages.into_iter().for_each(stages::add);
         Ok(answered)
+    }
+
+    /// What answers the call.
+    ///
+    /// # Errors
+    /// When there is no such model, or the call needs attributes of articles that are not known yet.
+    pub(super) fn snapshot_for(&self, call: &Call) -> Result<Arc<Snapshot>, ServeError> {
+        let snapshot = self.state.load().model(call.model.as_deref())?.clone();
+        let alone = catalogue::is_from_models(snapshot.catalogue());
+        if alone && !(call.filter.is_empty() && call.max_per.is_empty()) {
+            let reason = "the server started without it and knows no attributes of articles yet";
+            return Err(StoreError::Unavailable(reason.to_owned()).into());
+        }
+        Ok(snapshot)
     }
 
     /// Reads as many purchases as this answer needs: all that are ever read where it names or excludes them, else

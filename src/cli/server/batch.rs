@@ -1,6 +1,6 @@
 //! `vitrine-server batch`: lists for many customers into a file, for e-mail campaigns.
 
-use super::{block_on_all, serve};
+use super::{block_on_all, own_program, serve};
 use crate::{
     cli::OrBadInput,
     domain::{CustomerId, TopK},
@@ -71,7 +71,8 @@ struct Report {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let flags = [("database.url", &arguments.database), ("models.directory", &arguments.models)];
     let flags: Vec<_> = flags.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect();
-    let config = Config::load(arguments.config.as_deref(), std::env::vars_os(), &flags).or_bad_input()?;
+    let mut config = Config::load(arguments.config.as_deref(), std::env::vars_os(), &flags).or_bad_input()?;
+    config.models.checker = Some(own_program());
     let call = arguments.call()?;
     let customers = Customers::open(&arguments.customers)?;
     let report = block_on_all(arguments.write(&config, call, customers))??;
