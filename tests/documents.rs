@@ -13,7 +13,8 @@ use std::{
 const CONFIG: &str = "src/serving/config.rs";
 const OPERATING: &str = "docs/operating.md";
 const EXAMPLE: &str = "docker/vitrine.toml";
-const BEGIN: &str = "<!-- keys: copied from src/serving/config.rs by `VITRINE_WRITE=1 cargo test --test documents` -->\n";
+const BEGIN: &str =
+    "<!-- keys: copied from src/serving/config.rs by `VITRINE_WRITE=1 cargo test --test documents` -->\n";
 const END: &str = "<!-- end of keys -->\n";
 
 fn root() -> &'static Path {
@@ -28,7 +29,8 @@ fn read(path: impl AsRef<Path>) -> String {
 /// The rows of the table in the module's documentation.
 fn rows() -> Vec<String> {
     let text = read(CONFIG);
-    let rows: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("//! |")).map(|row| format!("|{row}")).collect();
+    let rows: Vec<_> =
+        text.lines().filter_map(|line| line.strip_prefix("//! |")).map(|row| format!("|{row}")).collect();
     assert!(rows.len() > 20, "{CONFIG} has no table of keys");
     rows
 }
