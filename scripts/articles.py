@@ -15,6 +15,7 @@ Prints one JSON object a line:
 import argparse
 import http.client
 import json
+import random
 import statistics
 import threading
 import time
@@ -109,6 +110,17 @@ def change(public, admin, replica, article, price):
     return answered, here, time.monotonic() - started
 
 
+def mixed(articles, n):
+    """A new article each of whose attributes comes from another one, so that hardly two have the same vector."""
+    chance = random.Random(n)
+    attributes = {}
+    for name in articles[0]["attributes"]:
+        values = chance.choice(articles)["attributes"]
+        if name in values:
+            attributes[name] = values[name]
+    return {"article_id": f"measured-new-{n}", "price": 10, "attributes": attributes}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", required=True)
@@ -130,7 +142,7 @@ def main():
     steady = measured(arguments, customers)
     print(json.dumps({"steady": steady}), flush=True)
 
-    best = public.ask("GET", "/v1/popular?k=50")["items"]
+    best = public.ask("GET", "/v1/popular?k=500")["items"]
     articles = [public.ask("GET", "/v1/articles/" + urllib.parse.quote(item["article_id"], safe="")) for item in best]
     threads, times = load(arguments.url, customers, arguments.seconds, arguments.connections)
     found, n = [], 0
@@ -152,18 +164,18 @@ def main():
     if arguments.new:
         started = time.monotonic()
         for first in range(0, arguments.new, 1000):
-            batch = [
-                dict(articles[n % len(articles)], article_id=f"measured-new-{n}", price=10)
-                for n in range(first, min(first + 1000, arguments.new))
-            ]
+            batch = [mixed(articles, n) for n in range(first, min(first + 1000, arguments.new))]
             admin.ask("POST", "/admin/v1/articles", {"articles": batch})
         added = time.monotonic() - started
+        measured(argparse.Namespace(**{**vars(arguments), "seconds": 3}), customers)
         new = measured(arguments, customers)
         print(json.dumps({
             "new articles": arguments.new, "added_seconds": round(added, 1), "requests": new,
             "median ratio": round(new["took_us"]["p50"] / steady["took_us"]["p50"], 2),
         }), flush=True)
-        found = [change(public, admin, replica, dict(articles[0], article_id="measured-new-7"), n + 1) for n in range(5)]
+        # The other connections were idle for too long.
+        public, admin = Server(arguments.url), Server(arguments.admin, arguments.key)
+        found = [change(public, admin, None, mixed(articles, 7), n + 1) for n in range(5)]
         print(json.dumps({"one new article": {"served_ms": milliseconds([f[1] for f in found])}}), flush=True)
 
 

@@ -20,5 +20,5 @@ for target in "${targets[@]}"; do
     folders=("fuzz/corpus/$target")
     if [ -d "fuzz/seeds/$target" ]; then folders+=("fuzz/seeds/$target"); fi
     "$CARGO_TARGET_DIR/release/$target" "${folders[@]}" -artifact_prefix="fuzz/artifacts/$target/" -dict=fuzz/dictionary.txt \
-        -max_total_time="$seconds" -rss_limit_mb=2048 -malloc_limit_mb=1024 -timeout=10 -print_final_stats=1
+        -max_total_time="$seconds" -len_control=0 -rss_limit_mb=2048 -malloc_limit_mb=1024 -timeout=10 -print_final_stats=1
 done

@@ -37,13 +37,7 @@ impl Input {
         let (nodes, stride) = (self.items(), 1 + usize::from(self.stride % 8));
         let upper: Vec<_> = self.upper.iter().take(3).collect();
         let pair = |low: usize, high: usize| [low as u32, high as u32];
-        let fields = [
-            pair(nodes, 0),
-            pair(self.dim(), stride),
-            pair(upper.len(), nodes),
-            pair(4, 10),
-            pair(8, 0),
-        ];
+        let fields = [pair(nodes, 0), pair(self.dim(), stride), pair(upper.len(), nodes), pair(4, 10), pair(8, 0)];
         let mut words: Vec<u32> = Vec::new();
         words.extend([u32::from_le_bytes(*b"VITR"), u32::from_le_bytes(*b"GRPH"), 1, 0]);
         words.extend(fields.concat());
@@ -71,9 +65,9 @@ impl Input {
         }
         let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
         // A wrong checksum would end every test at the header.
-        let checksum = bytes[..56].iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let checksum = bytes[..56]
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         bytes[56..64].copy_from_slice(&checksum.to_le_bytes());
         if self.cut > 200 {
             bytes.truncate(bytes.len() * usize::from(self.cut) / 255);

@@ -30,20 +30,17 @@ fn schema() -> TowerSchema {
     let feature = |name: &str, source: &str, encoding| Feature { name: name.into(), source: source.into(), encoding };
     TowerSchema {
         features: vec![
-            feature("article", "article_id", Encoding::Embedding {
-                vocabulary: vocabulary(),
-                rows: ROWS,
-                dim: DIM,
-                dropout: 0.0,
-            }),
+            feature(
+                "article",
+                "article_id",
+                Encoding::Embedding { vocabulary: vocabulary(), rows: ROWS, dim: DIM, dropout: 0.0 },
+            ),
             feature("group", "group", Encoding::OneHot { vocabulary: vocabulary(), rows: ROWS, dropout: 0.0 }),
-            feature("past", "history", Encoding::History {
-                vocabulary: vocabulary(),
-                rows: ROWS,
-                dim: DIM,
-                length: 3,
-                decay: 0.5,
-            }),
+            feature(
+                "past",
+                "history",
+                Encoding::History { vocabulary: vocabulary(), rows: ROWS, dim: DIM, length: 3, decay: 0.5 },
+            ),
             feature("age", "age", Encoding::Number { mean: 0.0, std: 1.0, range: None }),
         ],
     }

@@ -113,7 +113,10 @@ fn finish(edge: &Edge, response: Response, request_id: &HeaderValue) -> (Respons
     parts.status = error.code.parts().0;
     // What the inner response said of its own body no longer holds; `Allow` and the like do.
     parts.headers.remove(header::CONTENT_LENGTH);
-    parts.headers.extend(problem_headers(&error));
+    // One by one: `extend` would add to what the inner response has.
+    for (name, value) in problem_headers(&error) {
+        parts.headers.insert(name, value);
+    }
     (Response::from_parts(parts, Body::from(problem(&error, text(request_id)))), Some(error.code))
 }
 

@@ -143,7 +143,7 @@ impl TimeFormat {
             Self::UnixNanos => units(text, 1_000_000_000).map(Parsed::Utc),
             Self::DayNumber => {
                 let day = text.trim().parse::<f64>().ok().filter(|day| day.fract() == 0.0)?;
-                (0.0..=49_710.0).contains(&day).then_some(Parsed::Utc(day as i64 * iso::DAY))
+                (0.0..=49_710.0).contains(&day).then(|| Parsed::Utc(day as i64 * iso::DAY))
             }
             Self::Pattern(pattern) => pattern.parsed(text),
             Self::Clock => iso::parse_clock(text).map(Parsed::Local),
