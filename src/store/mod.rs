@@ -157,6 +157,13 @@ impl ConnectionCounts {
     }
 }
 
+impl std::iter::Sum for ConnectionCounts {
+    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
+        let add = |a: Self, b: Self| Self { used: a.used + b.used, idle: a.idle + b.idle, max: a.max + b.max };
+        counts.fold(Self::default(), add)
+    }
+}
+
 /// Opens a database: `postgres://…` or `sqlite:path`.
 ///
 /// # Errors

@@ -27,6 +27,10 @@ impl Customers {
         Self { pool, patience: options.customers_timeout + MARGIN }
     }
 
+    pub(super) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
     pub(super) async fn read(&self, ids: &[CustomerId], purchases: usize) -> Result<Vec<ReadCustomer>, StoreError> {
         // One statement, so customers and purchases are of one moment: at least one row for a known customer.
         const SELECT: &str = "

@@ -133,7 +133,7 @@ impl Store for Postgres {
     }
 
     fn connections(&self) -> ConnectionCounts {
-        ConnectionCounts::of(&self.pool)
+        [self.customers.pool(), &self.pool, &self.announcements].map(ConnectionCounts::of).into_iter().sum()
     }
 
     async fn revisions(&self) -> Result<Revisions, StoreError> {

@@ -174,7 +174,7 @@ impl Store for Sqlite {
     }
 
     fn connections(&self) -> ConnectionCounts {
-        ConnectionCounts::of(&self.readers)
+        [&self.customers, &self.readers, &self.writer].map(ConnectionCounts::of).into_iter().sum()
     }
 
     async fn revisions(&self) -> Result<Revisions, StoreError> {
