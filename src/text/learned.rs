@@ -249,9 +249,9 @@ fn hide(texts: &[Vec<u32>], mask: u32, rng: &mut ChaCha8Rng) -> MaskedBatch {
         batch.packed.push(text.len());
         batch.tokens.extend_from_slice(text);
         let sure = rng.random_range(0..text.len());
-        for at in 0..text.len() {
+        for (at, &token) in text.iter().enumerate() {
             if at == sure || rng.random_bool(HIDDEN) {
-                batch.hidden.push(((first + at) as u32, text[at]));
+                batch.hidden.push(((first + at) as u32, token));
                 batch.tokens[first + at] = mask;
             }
         }
