@@ -18,6 +18,26 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/admin/v1/articles/{id}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        readonly post?: never;
+        /**
+         * Delete an article
+         * @description It appears in no answer any more. Purchases keep its id.
+         */
+        readonly delete: operations["delete_article"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/admin/v1/articles/availability": {
         readonly parameters: {
             readonly query?: never;
@@ -29,6 +49,43 @@ export interface paths {
         readonly put?: never;
         /** Make articles available or not */
         readonly post: operations["set_availability"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/admin/v1/attributes": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** List the attributes of the shop and their kinds */
+        readonly get: operations["list_attributes"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/admin/v1/attributes/{name}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        /**
+         * Declare the kind of an attribute
+         * @description Refused where an article has a value of another kind.
+         */
+        readonly put: operations["declare_attribute"];
+        readonly post?: never;
         readonly delete?: never;
         readonly options?: never;
         readonly head?: never;
@@ -115,6 +172,23 @@ export interface paths {
         readonly put?: never;
         /** Load a version, check it, and serve it */
         readonly post: operations["activate_model"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/admin/v1/models/{name}/deactivate": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /** Take a model out of service */
+        readonly post: operations["deactivate_model"];
         readonly delete?: never;
         readonly options?: never;
         readonly head?: never;
@@ -337,7 +411,7 @@ export interface components {
             readonly available: boolean;
             readonly image_url: string | null;
             /**
-             * Format: float
+             * Format: double
              * @description In the shop's currency.
              */
             readonly price: number | null;
@@ -358,18 +432,43 @@ export interface components {
          */
         readonly ArticleInput: {
             readonly article_id: components["schemas"]["Id"];
+            /**
+             * @description Numbers, texts or lists of texts under the shop's own names. An attribute has one kind for all articles of the
+             *     shop: the declared one, else that of the import or of the first article that had it.
+             */
             readonly attributes?: components["schemas"]["Attributes"];
             /** @description Whether it may be recommended; true if not given. */
             readonly available?: boolean;
             readonly image_url?: string | null;
             /**
-             * Format: float
+             * Format: double
              * @description In the shop's currency.
              */
             readonly price?: number | null;
         };
         readonly ArticlesWritten: {
+            /** @description Whether this server answers from them already. Otherwise it will within moments. */
+            readonly served: boolean;
             readonly written: number;
+        };
+        /** @description An attribute of the shop's articles. */
+        readonly Attribute: {
+            /** @description Whether the kind was declared. Otherwise it was learnt, and an import may change it. */
+            readonly declared: boolean;
+            readonly kind: components["schemas"]["AttributeKind"];
+            readonly name: string;
+        };
+        readonly AttributeDeclaration: {
+            readonly kind: components["schemas"]["AttributeKind"];
+        };
+        /**
+         * @description The kind of an attribute; the same for every article of the shop.
+         * @enum {string}
+         */
+        readonly AttributeKind: "number" | "text" | "texts";
+        readonly AttributeList: {
+            /** @description By name. */
+            readonly attributes: readonly components["schemas"]["Attribute"][];
         };
         /**
          * @description Values under the shop's own names; an article may lack any of them.
@@ -512,7 +611,7 @@ export interface components {
          * @description What went wrong, for programs.
          * @enum {string}
          */
-        readonly ErrorCode: "invalid_json" | "invalid_request" | "invalid_filter" | "unknown_attribute" | "unauthorized" | "forbidden" | "not_found" | "unknown_article" | "unknown_model" | "unknown_key" | "method_not_allowed" | "no_previous_version" | "key_exists" | "bundle_refused" | "body_too_large" | "unsupported_media_type" | "rate_limited" | "internal" | "overloaded" | "not_ready" | "database_unavailable" | "timeout";
+        readonly ErrorCode: "invalid_json" | "invalid_request" | "invalid_filter" | "invalid_article" | "unknown_attribute" | "unauthorized" | "forbidden" | "not_found" | "unknown_article" | "unknown_model" | "unknown_key" | "method_not_allowed" | "no_previous_version" | "key_exists" | "bundle_refused" | "body_too_large" | "uri_too_long" | "headers_too_large" | "request_timeout" | "unsupported_media_type" | "rate_limited" | "internal" | "overloaded" | "not_ready" | "database_unavailable" | "timeout" | "still_running";
         /** @description What must not be answered. */
         readonly Exclude: {
             readonly article_ids?: readonly components["schemas"]["Id"][];
@@ -562,6 +661,8 @@ export interface components {
         readonly Health: {
             /** @description Whether the database answers; without it answers go on with what is known. */
             readonly database?: boolean;
+            /** @description What makes the server `degraded`. */
+            readonly reasons?: readonly string[];
             readonly status: components["schemas"]["HealthStatus"];
         };
         /** @enum {string} */
@@ -657,6 +758,8 @@ export interface components {
             readonly warnings: readonly components["schemas"]["Warning"][];
         };
         readonly ModelActivation: {
+            /** @description Make this the model of requests that name none. The first model ever activated is that anyway. */
+            readonly default?: boolean;
             /** @example 20260131T120000000Z-1a2b3c4d */
             readonly version: string;
         };
@@ -667,11 +770,19 @@ export interface components {
             readonly previous: string | null;
             readonly version: string;
         };
+        /** @description What no longer serves. */
+        readonly ModelDeactivation: {
+            readonly name: string;
+            /** @description The version that was active. */
+            readonly version: string;
+        };
         readonly ModelList: {
             /** @description By name, newest version first. */
             readonly models: readonly components["schemas"]["ModelVersion"][];
         };
         readonly ModelStatus: {
+            /** @description The active version, where it could not be loaded and another one stands in. */
+            readonly active_version?: string | null;
             readonly default: boolean;
             /** @description Length of a vector; 0 for a model that counts purchases. */
             readonly dim: number;
@@ -872,6 +983,8 @@ export interface components {
             readonly models: readonly components["schemas"]["ModelStatus"][];
             /** @description Whether the default model can answer. */
             readonly ready: boolean;
+            /** @description Why it cannot, or what answers are worse than they should be for. */
+            readonly reasons: readonly string[];
             /** @description Bundles that were refused, the latest of each model; gone once the model loads again. */
             readonly refusals: readonly components["schemas"]["Refusal"][];
         };
@@ -889,7 +1002,7 @@ export interface components {
          * @description Something the caller may want to know.
          * @enum {string}
          */
-        readonly Warning: "customer_data_unavailable" | "customer_data_stale" | "unknown_session_articles" | "session_not_used" | "unknown_article_ids" | "unmatched_filter_values" | "purchases_not_told";
+        readonly Warning: "customer_data_unavailable" | "customer_data_stale" | "catalogue_unavailable" | "unknown_session_articles" | "session_not_used" | "unknown_article_ids" | "unmatched_filter_values" | "purchases_not_told";
     };
     responses: {
         /** @description The request is wrong; `detail` says what to mend (codes: `invalid_json`, `invalid_request`, `invalid_filter`, `unknown_attribute`) */
@@ -987,7 +1100,7 @@ export interface components {
                 readonly "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description What the request names is damaged or does not fit; nothing was changed (codes: `bundle_refused`) */
+        /** @description What the request names is damaged or does not fit; nothing was changed (codes: `bundle_refused`, `invalid_article`) */
         readonly Refused: {
             headers: {
                 readonly [name: string]: unknown;
@@ -1001,6 +1114,44 @@ export interface components {
                  *       "status": 422,
                  *       "title": "Bundle refused",
                  *       "type": "urn:vitrine:error:bundle_refused"
+                 *     }
+                 */
+                readonly "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The body did not arrive in time (codes: `request_timeout`) */
+        readonly RequestTimeout: {
+            headers: {
+                readonly [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "code": "request_timeout",
+                 *       "detail": "The body did not arrive in time",
+                 *       "request_id": "0198c0de-0000-7000-8000-000000000000",
+                 *       "status": 408,
+                 *       "title": "Request too slow",
+                 *       "type": "urn:vitrine:error:request_timeout"
+                 *     }
+                 */
+                readonly "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The work takes longer than the server waits for it, and goes on (codes: `still_running`) */
+        readonly StillRunning: {
+            headers: {
+                readonly [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "code": "still_running",
+                 *       "detail": "The work takes longer than the server waits for it, and goes on",
+                 *       "request_id": "0198c0de-0000-7000-8000-000000000000",
+                 *       "status": 504,
+                 *       "title": "Still running",
+                 *       "type": "urn:vitrine:error:still_running"
                  *     }
                  */
                 readonly "application/problem+json": components["schemas"]["Problem"];
@@ -1138,11 +1289,43 @@ export interface operations {
             readonly 400: components["responses"]["BadRequest"];
             readonly 401: components["responses"]["Unauthorized"];
             readonly 403: components["responses"]["Forbidden"];
+            readonly 408: components["responses"]["RequestTimeout"];
             readonly 413: components["responses"]["TooLarge"];
             readonly 415: components["responses"]["UnsupportedMediaType"];
+            readonly 422: components["responses"]["Refused"];
             readonly 429: components["responses"]["TooManyRequests"];
             readonly 500: components["responses"]["Internal"];
             readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
+        };
+    };
+    readonly delete_article: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description The article's id */
+                readonly id: components["schemas"]["Id"];
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The article is deleted */
+            readonly 204: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
         };
     };
     readonly set_availability: {
@@ -1170,11 +1353,77 @@ export interface operations {
             readonly 400: components["responses"]["BadRequest"];
             readonly 401: components["responses"]["Unauthorized"];
             readonly 403: components["responses"]["Forbidden"];
+            readonly 408: components["responses"]["RequestTimeout"];
             readonly 413: components["responses"]["TooLarge"];
             readonly 415: components["responses"]["UnsupportedMediaType"];
             readonly 429: components["responses"]["TooManyRequests"];
             readonly 500: components["responses"]["Internal"];
             readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
+        };
+    };
+    readonly list_attributes: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description All attributes */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["AttributeList"];
+                };
+            };
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
+        };
+    };
+    readonly declare_attribute: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description The attribute */
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["AttributeDeclaration"];
+            };
+        };
+        readonly responses: {
+            /** @description The attribute has this kind */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Attribute"];
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 408: components["responses"]["RequestTimeout"];
+            readonly 413: components["responses"]["TooLarge"];
+            readonly 415: components["responses"]["UnsupportedMediaType"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
         };
     };
     readonly list_audit: {
@@ -1210,6 +1459,7 @@ export interface operations {
             readonly 429: components["responses"]["TooManyRequests"];
             readonly 500: components["responses"]["Internal"];
             readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
         };
     };
     readonly list_keys: {
@@ -1235,6 +1485,7 @@ export interface operations {
             readonly 429: components["responses"]["TooManyRequests"];
             readonly 500: components["responses"]["Internal"];
             readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
         };
     };
     readonly create_key: {
@@ -1262,12 +1513,14 @@ export interface operations {
             readonly 400: components["responses"]["BadRequest"];
             readonly 401: components["responses"]["Unauthorized"];
             readonly 403: components["responses"]["Forbidden"];
+            readonly 408: components["responses"]["RequestTimeout"];
             readonly 409: components["responses"]["Conflict"];
             readonly 413: components["responses"]["TooLarge"];
             readonly 415: components["responses"]["UnsupportedMediaType"];
             readonly 429: components["responses"]["TooManyRequests"];
             readonly 500: components["responses"]["Internal"];
             readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
         };
     };
     readonly withdraw_key: {
@@ -1296,6 +1549,7 @@ export interface operations {
             readonly 429: components["responses"]["TooManyRequests"];
             readonly 500: components["responses"]["Internal"];
             readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
         };
     };
     readonly list_models: {
@@ -1321,6 +1575,7 @@ export interface operations {
             readonly 429: components["responses"]["TooManyRequests"];
             readonly 500: components["responses"]["Internal"];
             readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
         };
     };
     readonly activate_model: {
@@ -1352,12 +1607,47 @@ export interface operations {
             readonly 401: components["responses"]["Unauthorized"];
             readonly 403: components["responses"]["Forbidden"];
             readonly 404: components["responses"]["NotFound"];
+            readonly 408: components["responses"]["RequestTimeout"];
             readonly 413: components["responses"]["TooLarge"];
             readonly 415: components["responses"]["UnsupportedMediaType"];
             readonly 422: components["responses"]["Refused"];
             readonly 429: components["responses"]["TooManyRequests"];
             readonly 500: components["responses"]["Internal"];
             readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
+        };
+    };
+    readonly deactivate_model: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description The model */
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The version that no longer serves */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ModelDeactivation"];
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 409: components["responses"]["Conflict"];
+            readonly 422: components["responses"]["Refused"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
         };
     };
     readonly reload_model: {
@@ -1389,6 +1679,7 @@ export interface operations {
             readonly 429: components["responses"]["TooManyRequests"];
             readonly 500: components["responses"]["Internal"];
             readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
         };
     };
     readonly rollback_model: {
@@ -1421,6 +1712,7 @@ export interface operations {
             readonly 429: components["responses"]["TooManyRequests"];
             readonly 500: components["responses"]["Internal"];
             readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
         };
     };
     readonly get_status: {
@@ -1446,6 +1738,7 @@ export interface operations {
             readonly 429: components["responses"]["TooManyRequests"];
             readonly 500: components["responses"]["Internal"];
             readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
         };
     };
     readonly get_liveness: {
@@ -1491,6 +1784,7 @@ export interface operations {
             readonly 429: components["responses"]["TooManyRequests"];
             readonly 500: components["responses"]["Internal"];
             readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
         };
     };
     readonly get_readiness: {
@@ -1736,6 +2030,7 @@ export interface operations {
             readonly 401: components["responses"]["Unauthorized"];
             readonly 403: components["responses"]["Forbidden"];
             readonly 404: components["responses"]["NotFound"];
+            readonly 408: components["responses"]["RequestTimeout"];
             readonly 413: components["responses"]["TooLarge"];
             readonly 415: components["responses"]["UnsupportedMediaType"];
             readonly 429: components["responses"]["TooManyRequests"];
@@ -1769,6 +2064,7 @@ export interface operations {
             readonly 401: components["responses"]["Unauthorized"];
             readonly 403: components["responses"]["Forbidden"];
             readonly 404: components["responses"]["NotFound"];
+            readonly 408: components["responses"]["RequestTimeout"];
             readonly 413: components["responses"]["TooLarge"];
             readonly 415: components["responses"]["UnsupportedMediaType"];
             readonly 429: components["responses"]["TooManyRequests"];

@@ -10,7 +10,17 @@ from typing_extensions import TypedDict
 
 
 class ArticlesWritten(TypedDict):
+    served: bool
+    """
+    Whether this server answers from them already. Otherwise it will within moments.
+    """
     written: int
+
+
+AttributeKind: TypeAlias = Literal["number", "text", "texts"]
+"""
+The kind of an attribute; the same for every article of the shop.
+"""
 
 
 AttributeValue: TypeAlias = float | str | Sequence[str]
@@ -109,7 +119,7 @@ class DatabaseStatus(TypedDict):
     """
 
 
-ErrorCode: TypeAlias = Literal["invalid_json", "invalid_request", "invalid_filter", "unknown_attribute", "unauthorized", "forbidden", "not_found", "unknown_article", "unknown_model", "unknown_key", "method_not_allowed", "no_previous_version", "key_exists", "bundle_refused", "body_too_large", "unsupported_media_type", "rate_limited", "internal", "overloaded", "not_ready", "database_unavailable", "timeout"]
+ErrorCode: TypeAlias = Literal["invalid_json", "invalid_request", "invalid_filter", "invalid_article", "unknown_attribute", "unauthorized", "forbidden", "not_found", "unknown_article", "unknown_model", "unknown_key", "method_not_allowed", "no_previous_version", "key_exists", "bundle_refused", "body_too_large", "uri_too_long", "headers_too_large", "request_timeout", "unsupported_media_type", "rate_limited", "internal", "overloaded", "not_ready", "database_unavailable", "timeout", "still_running"]
 """
 What went wrong, for programs.
 """
@@ -226,6 +236,10 @@ How an article of a generated list is chosen.
 
 
 class ModelActivation(TypedDict, closed=True):
+    default: NotRequired[bool]
+    """
+    Make this the model of requests that name none. The first model ever activated is that anyway.
+    """
     version: str
 
 
@@ -242,7 +256,23 @@ class ModelChange(TypedDict):
     version: str
 
 
+class ModelDeactivation(TypedDict):
+    """
+    What no longer serves.
+    """
+
+    name: str
+    version: str
+    """
+    The version that was active.
+    """
+
+
 class ModelStatus(TypedDict):
+    active_version: NotRequired[str | None]
+    """
+    The active version, where it could not be loaded and another one stands in.
+    """
     default: bool
     dim: int
     """
@@ -403,6 +433,10 @@ class Status(TypedDict):
     """
     Whether the default model can answer.
     """
+    reasons: Sequence[str]
+    """
+    Why it cannot, or what answers are worse than they should be for.
+    """
     refusals: Sequence[Refusal]
     """
     Bundles that were refused, the latest of each model; gone once the model loads again.
@@ -424,7 +458,7 @@ class UnmatchedValue(TypedDict):
     value: str
 
 
-Warning: TypeAlias = Literal["customer_data_unavailable", "customer_data_stale", "unknown_session_articles", "session_not_used", "unknown_article_ids", "unmatched_filter_values", "purchases_not_told"]
+Warning: TypeAlias = Literal["customer_data_unavailable", "customer_data_stale", "catalogue_unavailable", "unknown_session_articles", "session_not_used", "unknown_article_ids", "unmatched_filter_values", "purchases_not_told"]
 """
 Something the caller may want to know.
 """
@@ -455,6 +489,10 @@ class ArticleInput(TypedDict, closed=True):
 
     article_id: Id
     attributes: NotRequired[Attributes]
+    """
+    Numbers, texts or lists of texts under the shop's own names. An attribute has one kind for all articles of the
+    shop: the declared one, else that of the import or of the first article that had it.
+    """
     available: NotRequired[bool]
     """
     Whether it may be recommended; true if not given.
@@ -463,6 +501,30 @@ class ArticleInput(TypedDict, closed=True):
     price: NotRequired[float | None]
     """
     In the shop's currency.
+    """
+
+
+class Attribute(TypedDict):
+    """
+    An attribute of the shop's articles.
+    """
+
+    declared: bool
+    """
+    Whether the kind was declared. Otherwise it was learnt, and an import may change it.
+    """
+    kind: AttributeKind
+    name: str
+
+
+class AttributeDeclaration(TypedDict, closed=True):
+    kind: AttributeKind
+
+
+class AttributeList(TypedDict):
+    attributes: Sequence[Attribute]
+    """
+    By name.
     """
 
 
@@ -506,6 +568,10 @@ class Health(TypedDict):
     database: NotRequired[bool]
     """
     Whether the database answers; without it answers go on with what is known.
+    """
+    reasons: NotRequired[Sequence[str]]
+    """
+    What makes the server `degraded`.
     """
     status: HealthStatus
 
