@@ -9,8 +9,8 @@ use crate::{
     recommend::{Filter, Generation, Request, Sampling},
     serving::{Call, CallSubject, now},
 };
-use serde::Deserialize;
-use std::collections::BTreeMap;
+use serde::{Deserialize, Deserializer};
+use std::collections::{BTreeMap, BTreeSet};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::{IntoParams, ToSchema};
 
@@ -52,7 +52,7 @@ pub(super) struct RecommendationRequest {
     #[schema(value_type = Session)]
     session: ObjectOf<Session>,
     /// How many articles; 12 if not given.
-    #[serde(default = "default_k")]
+    #[serde(default = "default_k", deserialize_with = "number_of_articles")]
     #[schema(value_type = usize, minimum = 1, maximum = 500)]
     k: Whole,
     /// Leave out the first so many articles. Send `offset` with every page, 0 with the first: pages
@@ -112,7 +112,7 @@ pub(super) struct BatchRequest {
     #[schema(min_items = 1, max_items = 1_000)]
     customer_ids: Vec<String>,
     /// How many articles for each; 12 if not given.
-    #[serde(default = "default_k")]
+    #[serde(default = "default_k", deserialize_with = "number_in_batch")]
     #[schema(value_type = usize, minimum = 1, maximum = 50)]
     k: Whole,
     /// The moment of the query, such as 2026-01-31T12:00:00Z; now if not given.
@@ -438,6 +438,14 @@ fn default_k() -> Whole {
     Whole(DEFAULT_K)
 }
 
+fn number_of_articles<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Whole, D::Error> {
+    Whole::read(deserializer, format_args!("a whole number from 1 to {}", TopK::MAX))
+}
+
+fn number_in_batch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Whole, D::Error> {
+    Whole::read(deserializer, format_args!("a whole number from 1 to {MAX_BATCH_K}"))
+}
+
 fn top_k(k: u64) -> Result<TopK, ApiError> {
     let valid = usize::try_from(k).ok().and_then(TopK::new);
     valid.ok_or_else(|| ApiError::invalid(format!("`k` must be 1 to {}, not {k}", TopK::MAX)))
@@ -475,14 +483,12 @@ fn quotas(max_per: BTreeMap<String, Whole>) -> Result<Vec<(String, usize)>, ApiE
     max_per.into_iter().map(quota).collect()
 }
 
-/// The answer names each field once, so the request must.
-fn distinct_fields(fields: Vec<String>) -> Result<Vec<String>, ApiError> {
+/// An object has no key twice: a name that is given twice is answered once.
+fn distinct_fields(mut fields: Vec<String>) -> Result<Vec<String>, ApiError> {
     at_most("fields", fields.len(), MAX_FIELDS)?;
-    let twice = fields.iter().enumerate().find(|(i, name)| fields[..*i].contains(name));
-    match twice {
-        Some((_, name)) => Err(ApiError::invalid(format!("`fields` names `{name}` twice"))),
-        None => Ok(fields),
-    }
+    let mut seen = BTreeSet::new();
+    fields.retain(|name| seen.insert(name.clone()));
+    Ok(fields)
 }
 
 fn at_most(what: &str, count: usize, max: usize) -> Result<(), ApiError> {

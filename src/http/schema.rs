@@ -45,14 +45,18 @@ fn named(name: &str, schema: Value) -> (String, RefOr<Schema>) {
     (name.to_owned(), written(schema))
 }
 
-impl<'de> Deserialize<'de> for Whole {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Number;
-        impl Visitor<'_> for Number {
+impl Whole {
+    /// Reads one; `expected` says what is wanted where it is none.
+    pub(super) fn read<'de, D: Deserializer<'de>>(
+        deserializer: D,
+        expected: impl fmt::Display,
+    ) -> Result<Self, D::Error> {
+        struct Number<T>(T);
+        impl<T: fmt::Display> Visitor<'_> for Number<T> {
             type Value = Whole;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a whole number of at least 0")
+                self.0.fmt(f)
             }
             fn visit_u64<E: Error>(self, number: u64) -> Result<Whole, E> {
                 Ok(Whole(number))
@@ -65,7 +69,13 @@ impl<'de> Deserialize<'de> for Whole {
                 }
             }
         }
-        deserializer.deserialize_any(Number)
+        deserializer.deserialize_any(Number(expected))
+    }
+}
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::read(deserializer, "a whole number, 0 or above")
     }
 }
 
@@ -242,7 +252,7 @@ mod tests {
         );
         for bad in ["-1", "1.5", "1e300", "\"12\"", "null", "[]"] {
             let error = read(bad).unwrap_err().to_string();
-            assert!(error.contains("a whole number of at least 0"), "{bad}: {error}");
+            assert!(error.contains("a whole number, 0 or above"), "{bad}: {error}");
         }
     }
 }

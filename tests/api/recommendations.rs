@@ -125,8 +125,8 @@ async fn what_is_wrong_is_said() {
     for (body, code, told) in [
         (json!({"k": 0}), "invalid_request", "1 to 500"),
         (json!({"k": 501}), "invalid_request", "501"),
-        (json!({"k": -1}), "invalid_request", "a whole number of at least 0"),
-        (json!({"k": 1.5}), "invalid_request", "a whole number of at least 0"),
+        (json!({"k": -1}), "invalid_request", "a whole number from 1 to 500"),
+        (json!({"k": 1.5}), "invalid_request", "a whole number from 1 to 500"),
         (json!({"custommer_id": "1"}), "invalid_request", "custommer_id"),
         (json!({"customer_id": ""}), "invalid_request", "empty"),
         (json!({"customer_id": long}), "invalid_request", "128"),
@@ -137,7 +137,6 @@ async fn what_is_wrong_is_said() {
         (json!({"fields": ["colour"]}), "unknown_attribute", "colour"),
         (json!({"max_per": {"colour": 1}}), "unknown_attribute", "colour"),
         (json!({"max_per": {"bucket": 0}}), "invalid_request", "at least 1"),
-        (json!({"fields": ["bucket", "price", "bucket"]}), "invalid_request", "`bucket` twice"),
         (json!({"offset": 501}), "invalid_request", "0 to 500"),
         (json!({"article_ids": []}), "invalid_request", "lists no article"),
         (json!({"article_ids": vec!["a"; 1_001]}), "invalid_request", "at most 1000"),
