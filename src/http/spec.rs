@@ -188,6 +188,9 @@ fn document_errors(path: &str, operation: &mut Operation) {
     let named = |name: &str| parameters.iter().any(|p| matches!(p, RefOr::T(p) if p.name == name));
     let serves = path.starts_with("/v1/") || is_admin(path);
     let may_be_unknown = has_body && path.starts_with("/v1/") || named("id") || named("name") || named("model");
+    let may_be_refused = path.starts_with("/admin/v1/models/")
+        || path.starts_with("/admin/v1/attributes/")
+        || path == "/admin/v1/articles";
     let answers = [
         ("400", has_body || !parameters.is_empty()),
         ("401", serves),
@@ -197,7 +200,7 @@ fn document_errors(path: &str, operation: &mut Operation) {
         ("409", path.ends_with("/rollback") || path.ends_with("/deactivate") || path == "/admin/v1/keys" && has_body),
         ("413", has_body),
         ("415", has_body),
-        ("422", path.starts_with("/admin/v1/models/") || path == "/admin/v1/articles"),
+        ("422", may_be_refused),
         ("429", serves),
         ("500", serves),
         ("503", serves || path == "/readyz"),
