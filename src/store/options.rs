@@ -9,7 +9,7 @@ pub const DEFAULT_URL: &str = "sqlite:vitrine.sqlite";
 /// Pool sizes and time-outs. The defaults suit one server beside its database.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
-    /// Connections for [`super::Store::customers`], at most. Everything else shares [`Self::OTHER_CONNECTIONS`] more, so that long
+    /// Connections for [`super::Store::customers`], at most. Everything else shares two more, so that long
     /// work never makes customers wait; on Postgres one more listens for changes.
     pub max_connections: u32,
     /// Longest wait for a free connection, opening one included.
