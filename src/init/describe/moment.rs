@@ -19,8 +19,10 @@ pub(super) struct Notation {
 #[derive(Debug, Default)]
 pub(super) struct Detector {
     seen: usize,
+    /// Values that are no time in any notation.
+    unreadable: usize,
     shape: Option<Shape>,
-    /// Not every value is a time, or they are written in ways that no one notation covers.
+    /// The values are written in ways that no one notation covers.
     failed: bool,
     /// Every value is the first moment of a day.
     midnights: bool,
@@ -86,7 +88,7 @@ impl Detector {
             return;
         }
         let Some(value) = Value::parse(text.trim()) else {
-            self.failed = true;
+            self.unreadable += 1;
             return;
         };
         self.seen += 1;
@@ -106,9 +108,17 @@ impl Detector {
         }
     }
 
+    /// Whether more values are unreadable than an import leaves out by default, 5 %. One broken date must
+    /// not cost a shop its times. Bare numbers may be anything, so none of them may be unreadable.
+    fn is_no_time(&self) -> bool {
+        let numbers = self.shape.as_ref().is_some_and(|shape| shape.date == DateShape::Number);
+        let limit = if numbers { 0 } else { (self.seen + self.unreadable) / 20 };
+        self.failed || self.unreadable > limit
+    }
+
     /// The notation; `day_first` decides where the values leave the order of day and month open.
     pub fn finish(self, day_first: bool) -> Option<Notation> {
-        let shape = self.shape.as_ref().filter(|_| !self.failed && self.seen > 0)?;
+        let shape = self.shape.as_ref().filter(|_| !self.is_no_time() && self.seen > 0)?;
         let days = shape.clock == Clock::None || self.midnights;
         let known =
             |format: &str, days| Some(Notation { format: format.to_owned(), otherwise: None, days, number: false });
@@ -425,6 +435,19 @@ mod tests {
         {
             assert_eq!(notation(values), None, "{values:?}");
         }
+    }
+
+    #[test]
+    fn a_few_broken_values_do_not_hide_a_notation() {
+        let dates: Vec<String> = (1..=28).map(|day| format!("2026-01-{day:02}")).collect();
+        let mut values: Vec<&str> = dates.iter().map(String::as_str).collect();
+        values.push("soon");
+        assert!(notation(&values).unwrap().days);
+        values.push("later");
+        assert_eq!(notation(&values), None, "more than one in twenty");
+        let mut invoices = vec!["1700000000"; 40];
+        invoices.push("C536379");
+        assert_eq!(notation(&invoices), None, "a column of numbers and codes is no time");
     }
 
     #[test]
