@@ -57,7 +57,7 @@ pub struct UnmatchedValue {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
-    #[error("the catalogue has no attribute `{name}`; it has: {}", known.join(", "))]
+    #[error("the catalogue has no attribute `{name}`; it has: {}", listed(known))]
     UnknownAttribute { name: String, known: Vec<String> },
     #[error("filter on `{attribute}`: {problem}")]
     Invalid { attribute: String, problem: String },
@@ -377,6 +377,11 @@ fn parse_range(range: &serde_json::Map<String, Value>) -> Result<Condition, Stri
     }
 }
 
+/// Names for an error: a catalogue of bare ids has none.
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -493,6 +498,8 @@ mod tests {
     fn bad_filters_are_named() {
         let message = |json| rows(json).unwrap_err().to_string();
         assert!(message(r#"{"color": "Black"}"#).contains("`color`; it has: colour, ean, price, tags"));
+        let bare = FilterError::UnknownAttribute { name: "color".to_owned(), known: Vec::new() };
+        assert!(bare.to_string().ends_with("it has: none"));
         assert!(message(r#"{"colour": {"min": 1}}"#).contains("no min and max"));
         assert!(message(r#"{"price": {"min": 9, "max": 1}}"#).contains("above"));
         assert!(message(r#"{"price": {"minimum": 9}}"#).contains("`minimum`"));

@@ -280,7 +280,7 @@ impl Service {
     ///
     /// # Errors
     /// [`ServeError::NotReady`], [`ServeError::UnknownModel`], [`ServeError::Overloaded`], or what the pipeline
-    /// refuses. The database being away is none: the answer says so instead.
+    /// refuses. An unavailable database is not an error: the answer says so instead.
     pub async fn recommend(self: &Arc<Self>, call: Call) -> Result<Answered, ServeError> {
         let snapshot = self.snapshot_for(&call)?;
         let lookup = match &call.subject {

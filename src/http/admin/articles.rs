@@ -231,7 +231,7 @@ async fn declare_attribute(
     answer::json(&Attribute { name, kind, declared: true })
 }
 
-/// Beyond so many articles a record of a change names them and no more.
+/// A record of a change to more articles than this names the articles and leaves out their values.
 const RECORDED: usize = 100;
 
 /// The articles of a change in a few words.

@@ -66,7 +66,8 @@ impl Service {
         Ok(self.database.store().schema().await?)
     }
 
-    /// Serves what was just written. A failure is none of the writing: following the database tries again.
+    /// Serves what was just written. If that fails, the change is written all the same, and following the database
+    /// tries again.
     async fn serve_changes(&self) -> bool {
         let served = async {
             let _changes = self.changes.lock().await;
