@@ -45,6 +45,11 @@ impl Timestamp {
         self.datetime().month().into()
     }
 
+    /// So many days earlier; the first moment of all where there is none earlier.
+    pub fn minus_days(self, days: u32) -> Self {
+        Self(self.0.saturating_sub(days.saturating_mul(Self::DAY)))
+    }
+
     pub fn datetime(self) -> OffsetDateTime {
         OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(i64::from(self.0))
     }

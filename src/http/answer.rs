@@ -8,8 +8,8 @@ use super::{
 use crate::{
     domain::ArticleId,
     recommend::{
-        Attributes, Catalogue, Counts, Fallback, Ranked, Reason, Source, Strategy, UnmatchedValue, Warning,
-        find_attribute,
+        Attributes, Catalogue, Counts, Fallback, Ranked, Reason, SourceCount, Strategy, UnmatchedValue, Warning,
+        find_attribute, sources,
     },
     serving::Answered,
 };
@@ -39,7 +39,14 @@ struct Item<'a> {
     rank: usize,
     /// Higher is better; comparable only between articles of the same source in the same answer.
     score: f32,
-    source: Source,
+    /// The source that ranks the article best. `model`: nearest to the query vector, with their inner
+    /// product as the score, or bought before, with the decayed count of those purchases. `generated`:
+    /// continues the history and the articles before it; the score is the log of its probability.
+    /// `popular`: sells well; the score is its purchases, old ones counting less. `catalogue`: eligible,
+    /// but without known sales. `unknown`: named in `article_ids` and not in the catalogue. Others are
+    /// those that the request or its placement names.
+    #[schema(example = "model")]
+    source: &'a str,
     /// With `explain`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -85,6 +92,10 @@ struct Meta<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(value_type = Vec<Id>, required = false)]
     unknown_article_ids: &'a [ArticleId],
+    /// What each source gave, where the request or its placement names sources.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false)]
+    sources: &'a [SourceCount],
     /// Values of the filter that no article has: misspelt, perhaps. At most 16 are named.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(required = false)]
@@ -163,6 +174,7 @@ pub(super) fn response<'a>(
         counts: answer.counts,
         warnings: &answer.warnings,
         unknown_article_ids: &answer.unknown,
+        sources: &answer.sources,
         unmatched_filter_values: &answer.unmatched,
         took_us: context.started.elapsed().as_micros() as u64,
     };
@@ -183,7 +195,7 @@ pub(super) fn json(value: &impl Serialize) -> Result<Response, ApiError> {
 impl<'a> Item<'a> {
     /// An article that the catalogue lacks.
     fn unknown(id: &'a ArticleId, rank: usize) -> Self {
-        Self { article_id: id.as_str(), rank, score: 0.0, source: Source::Unknown, reasons: None, article: None }
+        Self { article_id: id.as_str(), rank, score: 0.0, source: sources::UNKNOWN, reasons: None, article: None }
     }
 }
 

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     domain::{ArticleId, Number},
-    recommend::{Attributes, Column},
-    serving::{CallSubject, IMAGE_URL, PRICE},
+    recommend::{Attributes, Column, Subject},
+    serving::{IMAGE_URL, PRICE},
 };
 use axum::{Extension, extract::State, middleware, response::Response};
 use serde::Serialize;
@@ -79,7 +79,7 @@ async fn list_similar(
     PathVariable(id): PathVariable<ArticleId>,
     Params(params): Params<ListParams>,
 ) -> Result<Response, ApiError> {
-    let (call, fields) = params.into_call(CallSubject::Article(id))?;
-    let answered = app.service().recommend(call).await?;
+    let (request, fields) = params.into_request(Subject::Article(id), None)?;
+    let answered = app.service().recommend(request).await?;
     render(&answered, &fields, &context)
 }

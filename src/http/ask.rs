@@ -6,11 +6,14 @@ use super::{
 };
 use crate::{
     domain::{ArticleId, CustomerId, InvalidTime, Timestamp, TopK},
-    recommend::{Filter, Generation, Request, Sampling},
-    serving::{Call, CallSubject, now},
+    recommend::{self, Filter, Generation, Recipe, Request, Sampling, Subject},
+    serving::now,
 };
 use serde::{Deserialize, Deserializer};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::{IntoParams, ToSchema};
 
@@ -28,8 +31,8 @@ const MAX_BATCH_FIELDS: usize = 16;
 /// Numbers up to here are the same in every language.
 const MAX_SEED: u64 = (1 << 53) - 1;
 
-/// A call of the service and the attributes to return with every article.
-pub(super) type Asked = (Call, Vec<String>);
+/// A request of the pipeline and the attributes to return with every article.
+pub(super) type Asked = (Request, Vec<String>);
 
 /// What is wanted, for whom. Without a customer and a visit the answer is what sells best.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -281,26 +284,26 @@ pub(super) struct PopularParams {
 }
 
 impl RecommendationRequest {
-    pub(super) fn into_call(self) -> Result<Asked, ApiError> {
+    pub(super) fn into_request(self) -> Result<Asked, ApiError> {
         at_most("session.article_ids", self.session.0.article_ids.len(), MAX_SESSION)?;
         let generation = self.generation()?;
-        let RecommendationRequest { customer_id: id, session, k, offset, filter, exclude, max_per, fields, .. } = self;
-        let call = Call {
+        let recipe = Recipe {
             model: self.model,
-            subject: CallSubject::Customer { id, session: session.0.article_ids },
-            k: top_k(k.0)?,
-            offset: checked_offset(offset.map(|offset| offset.0))?,
-            at: self.at.map_or_else(now, |at| at.0),
-            filter: Filter::parse(&filter.0)?,
-            only: listed(self.article_ids)?,
-            exclude_purchased: exclude.0.purchased,
-            exclude: exclude.0.checked()?,
-            max_per: quotas(max_per)?,
-            explain: self.explain,
-            tell_purchases: false,
-            generation,
+            filter: Filter::parse(&self.filter.0)?,
+            exclude: self.exclude.0.checked()?,
+            max_per: quotas(self.max_per)?,
+            ..Recipe::default()
         };
-        Ok((call, distinct_fields(fields)?))
+        let request = Request {
+            session: self.session.0.article_ids,
+            offset: checked_offset(self.offset.map(|offset| offset.0))?,
+            only: listed(self.article_ids)?,
+            explain: self.explain,
+            generation,
+            recipe: Arc::new(recipe),
+            ..Request::new(self.customer_id, top_k(self.k.0)?, self.at.map_or_else(now, |at| at.0))
+        };
+        Ok((request, distinct_fields(self.fields)?))
     }
 
     fn generation(&self) -> Result<Option<Generation>, ApiError> {
@@ -319,7 +322,7 @@ impl RecommendationRequest {
 impl BatchRequest {
     /// What is asked for every customer, the customers' ids as they were sent, and the attributes to
     /// return.
-    pub(super) fn into_calls(self) -> Result<(Call, Vec<String>, Vec<String>), ApiError> {
+    pub(super) fn into_requests(self) -> Result<(Request, Vec<String>, Vec<String>), ApiError> {
         if self.customer_ids.is_empty() {
             return Err(ApiError::invalid("`customer_ids` names no customer"));
         }
@@ -329,22 +332,19 @@ impl BatchRequest {
         if k > MAX_BATCH_K {
             return Err(ApiError::invalid(format!("`k` must be 1 to {MAX_BATCH_K} in a batch, not {k}")));
         }
-        let call = Call {
+        let recipe = Recipe {
             model: self.model,
-            subject: CallSubject::Customer { id: None, session: Vec::new() },
-            k: top_k(k)?,
-            offset: None,
-            at: self.at.map_or_else(now, |at| at.0),
             filter: Filter::parse(&self.filter.0)?,
-            only: None,
-            exclude_purchased: self.exclude.0.purchased,
             exclude: self.exclude.0.checked()?,
             max_per: quotas(self.max_per)?,
-            explain: self.explain,
-            tell_purchases: false,
-            generation: None,
+            ..Recipe::default()
         };
-        Ok((call, self.customer_ids, distinct_fields(self.fields)?))
+        let request = Request {
+            explain: self.explain,
+            recipe: Arc::new(recipe),
+            ..Request::new(None, top_k(k)?, self.at.map_or_else(now, |at| at.0))
+        };
+        Ok((request, self.customer_ids, distinct_fields(self.fields)?))
     }
 }
 
@@ -376,49 +376,48 @@ impl ListGeneration {
 }
 
 impl Exclude {
-    fn checked(self) -> Result<Vec<ArticleId>, ApiError> {
+    fn checked(self) -> Result<recommend::Exclude, ApiError> {
         at_most("exclude.article_ids", self.article_ids.len(), MAX_EXCLUDED)?;
-        Ok(self.article_ids)
+        let Self { article_ids, purchased } = self;
+        Ok(recommend::Exclude { article_ids, purchased, purchased_within_days: None })
     }
 }
 
 impl ListParams {
-    pub(super) fn into_call(self, subject: CallSubject) -> Result<Asked, ApiError> {
+    pub(super) fn into_request(self, subject: Subject, customer: Option<CustomerId>) -> Result<Asked, ApiError> {
         let filter = self.filter.as_deref().unwrap_or("{}");
         let filter = serde_json::from_str(filter).map_err(|error| ApiError::invalid(format!("`filter`: {error}")))?;
         let fields = self.fields.iter().flat_map(|text| text.split(',')).map(str::to_owned).collect();
-        let call = Call {
-            model: self.model,
+        let recipe = Recipe { model: self.model, filter: Filter::parse(&filter)?, ..Recipe::default() };
+        let request = Request {
             subject,
-            k: top_k(self.k.unwrap_or(DEFAULT_K))?,
             offset: checked_offset(self.offset)?,
-            at: now(),
-            filter: Filter::parse(&filter)?,
-            only: None,
-            exclude: Vec::new(),
-            exclude_purchased: false,
-            max_per: Vec::new(),
             explain: self.explain.unwrap_or(false),
-            tell_purchases: false,
-            generation: None,
+            recipe: Arc::new(recipe),
+            ..Request::new(customer, top_k(self.k.unwrap_or(DEFAULT_K))?, now())
         };
-        Ok((call, distinct_fields(fields)?))
+        Ok((request, distinct_fields(fields)?))
     }
 }
 
 impl CustomerParams {
-    pub(super) fn into_call(self, id: CustomerId) -> Result<Asked, ApiError> {
+    pub(super) fn into_request(self, id: CustomerId) -> Result<Asked, ApiError> {
         let Self { k, offset, model, fields, filter, exclude_purchased, explain } = self;
-        let subject = CallSubject::Customer { id: Some(id), session: Vec::new() };
-        let (call, fields) = ListParams { k, offset, model, fields, filter, explain }.into_call(subject)?;
-        Ok((Call { exclude_purchased: exclude_purchased.unwrap_or(false), ..call }, fields))
+        let list = ListParams { k, offset, model, fields, filter, explain };
+        let (mut request, fields) = list.into_request(Subject::Customer, Some(id))?;
+        Arc::make_mut(&mut request.recipe).exclude.purchased = exclude_purchased.unwrap_or(false);
+        Ok((request, fields))
     }
 }
 
 impl PopularParams {
-    pub(super) fn into_call(self) -> Result<Asked, ApiError> {
+    pub(super) fn into_request(self) -> Result<Asked, ApiError> {
         let Self { k, offset, model, fields, filter, explain, exclude_purchased_by: but } = self;
-        ListParams { k, offset, model, fields, filter, explain }.into_call(CallSubject::Everyone { but })
+        let list = ListParams { k, offset, model, fields, filter, explain };
+        let excludes = but.is_some();
+        let (mut request, fields) = list.into_request(Subject::Everyone, but)?;
+        Arc::make_mut(&mut request.recipe).exclude.purchased = excludes;
+        Ok((request, fields))
     }
 }
 

@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{
     domain::CustomerId,
-    serving::{Answered, Call, Caller},
+    recommend::Request,
+    serving::{Answered, Caller},
 };
 use axum::{Extension, extract::State, response::Response};
 use serde::Serialize;
@@ -50,8 +51,8 @@ async fn recommend_batch(
     Extension(caller): Extension<Caller>,
     JsonBody(body): JsonBody<BatchRequest>,
 ) -> Result<Response, ApiError> {
-    let (shared, names, fields) = body.into_calls()?;
-    let shared = Call { tell_purchases: app.service().may_tell_purchases(&caller), ..shared };
+    let (shared, names, fields) = body.into_requests()?;
+    let shared = Request { tell_purchases: app.service().may_tell_purchases(&caller), ..shared };
     let results = answer_each(&app, shared, &names).await?;
     // All answers are of one snapshot; without any the fields are only checked.
     let columns = match results.iter().find_map(|result| result.as_ref().ok()) {
@@ -67,7 +68,11 @@ async fn recommend_batch(
 }
 
 /// The answers for those names that are ids, and why the others are none.
-async fn answer_each(app: &App, shared: Call, names: &[String]) -> Result<Vec<Result<Answered, ApiError>>, ApiError> {
+async fn answer_each(
+    app: &App,
+    shared: Request,
+    names: &[String],
+) -> Result<Vec<Result<Answered, ApiError>>, ApiError> {
     let ids: Vec<_> = names.iter().map(|name| CustomerId::parse(name)).collect();
     let good = ids.iter().filter_map(|id| id.as_ref().ok().cloned()).collect();
     let mut answers = app.service().recommend_batch(shared, good).await?.into_iter();

@@ -9,10 +9,7 @@ use super::{
     extract::{JsonBody, Params, PathVariable},
     schema::Id,
 };
-use crate::{
-    domain::CustomerId,
-    serving::{Call, Caller},
-};
+use crate::{domain::CustomerId, recommend::Request, serving::Caller};
 use axum::{Extension, extract::State, middleware, response::Response};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -32,9 +29,9 @@ async fn recommend(
     Extension(caller): Extension<Caller>,
     JsonBody(body): JsonBody<RecommendationRequest>,
 ) -> Result<Response, ApiError> {
-    let (call, fields) = body.into_call()?;
-    let call = Call { tell_purchases: app.service().may_tell_purchases(&caller), ..call };
-    let answered = app.service().recommend(call).await?;
+    let (request, fields) = body.into_request()?;
+    let request = Request { tell_purchases: app.service().may_tell_purchases(&caller), ..request };
+    let answered = app.service().recommend(request).await?;
     render(&answered, &fields, &context)
 }
 
@@ -51,9 +48,9 @@ async fn recommend_to_customer(
     PathVariable(id): PathVariable<CustomerId>,
     Params(params): Params<CustomerParams>,
 ) -> Result<Response, ApiError> {
-    let (call, fields) = params.into_call(id)?;
-    let call = Call { tell_purchases: app.service().may_tell_purchases(&caller), ..call };
-    let answered = app.service().recommend(call).await?;
+    let (request, fields) = params.into_request(id)?;
+    let request = Request { tell_purchases: app.service().may_tell_purchases(&caller), ..request };
+    let answered = app.service().recommend(request).await?;
     render(&answered, &fields, &context)
 }
 
@@ -70,7 +67,7 @@ async fn list_popular(
     Extension(context): Extension<Context>,
     Params(params): Params<PopularParams>,
 ) -> Result<Response, ApiError> {
-    let (call, fields) = params.into_call()?;
-    let answered = app.service().recommend(call).await?;
+    let (request, fields) = params.into_request()?;
+    let answered = app.service().recommend(request).await?;
     render_tagged(&answered, &fields, &context)
 }

@@ -1,46 +1,55 @@
-//! The pure pipeline: snapshot + customer + request → ranked articles with provenance.
+//! The pipeline: a request, a snapshot of the shop and what is known of the customer become ranked
+//! articles with their provenance.
 //!
 //! ```text
-//! context ── what is known at the moment of the request
-//! plan ── who asks decides the query: the customer's vector, an article's vector, the customer's own articles by
-//!   │     how often they were bought, or none (popularity)
-//!   └ eligible ── available ∧ filter ∧ not excluded, as bitmaps over catalogue rows and index items
-//!       └ retrieve ── the bundle's index for its items, a small one of their own for articles newer than the bundle;
-//!         or generate ── item by item, each continuing the history and the items before it
-//!           └ select ── `max_per`, then fill by popularity until k articles stand, if k are eligible
+//! context ── what is known at the moment of the request: history, visit, cart, what may be answered
+//!   └ sources ── each finds its best candidates: the model's index, the customer's own articles, what sells …
+//!       └ candidates ── merged: every article once, with what each source says of it
+//!           └ rank ── one order, by the ranks in the sources or by a learned ranker
+//!               └ select ── `max_per`, then fill by popularity until k articles stand, if k are eligible
+//!                   └ explain ── reasons, counts, warnings
 //! ```
 //!
-//! Invariants: no I/O and no clock; the same request on the same [`Snapshot`] gets the same answer; an article that
+//! Invariants: no I/O; the same request on the same [`Snapshot`] gets the same answer; an article that
 //! is unavailable or excluded is never answered, on any path; fewer than `k` only when fewer than `k` are eligible
 //! (under `max_per`: when no further eligible article fits). Knows neither HTTP nor databases.
 
+mod answer;
 mod bundle;
+mod candidates;
 mod catalogue;
 mod context;
 mod eligible;
+mod explain;
 mod filter;
 mod filter_cache;
 mod fresh;
-mod generate;
 mod model;
-mod own;
 mod pipeline;
+mod placement;
 mod popularity;
+mod query;
+mod rank;
 mod request;
 mod select;
+mod shop;
 mod snapshot;
+pub mod sources;
 
+pub use answer::{Answer, Counts, Fallback, Ranked, Reason, RecommendError, SourceCount, Strategy, Warning};
+pub use candidates::{Candidate, Candidates, Found};
 pub use catalogue::{Attributes, Catalogue, CatalogueBuilder, CatalogueRow, Cell, Change, Column, Group, LeftOut};
+pub use context::{Bought, Context};
 pub use eligible::Eligible;
 pub use filter::{Conditions, Filter, FilterError, UnmatchedValue, find_attribute};
-pub use generate::{Generation, Sampling};
 pub use model::{Model, ModelError};
-pub use pipeline::{Plan, check, plan, recommend};
-pub use request::{
-    Answer, Counts, Customer, Exclude, Fallback, Ranked, Reason, RecommendError, Request, Source, Strategy, Subject,
-    Warning,
-};
+pub use pipeline::{check, recommend};
+pub use placement::{Placement, PlacementError, PlacementExclude};
+pub use query::Query;
+pub use request::{Customer, Exclude, Recipe, Request, Subject};
+pub use shop::Shop;
 pub use snapshot::Snapshot;
+pub use sources::{Generation, Sampling};
 
 #[cfg(test)]
 mod tests;

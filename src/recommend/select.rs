@@ -1,6 +1,10 @@
 //! Picking articles in order until k stand, under `max_per`.
 
-use super::{Column, Group, Ranked, RecommendError, Snapshot, Source, filter::find_attribute};
+use super::{
+    Column, Group, Ranked, RecommendError, Snapshot,
+    filter::find_attribute,
+    sources::{CATALOGUE, POPULAR},
+};
 use crate::{domain::AttributeKind, retrieval::ItemSet};
 use hashbrown::{HashMap, HashSet};
 
@@ -37,10 +41,6 @@ impl<'a> Picks<'a> {
         Ok(Self { k, quotas, picked: HashSet::with_capacity(k), items: Vec::with_capacity(k) })
     }
 
-    pub(super) fn k(&self) -> usize {
-        self.k
-    }
-
     pub(super) fn is_full(&self) -> bool {
         self.items.len() >= self.k
     }
@@ -55,7 +55,7 @@ impl<'a> Picks<'a> {
     }
 
     /// Takes the article unless k stand, it is there already, or a quota is used up.
-    pub(super) fn offer(&mut self, row: u32, score: f32, source: Source) {
+    pub(super) fn offer(&mut self, row: u32, score: f32, source: &'static str) {
         if self.is_full() || !self.admits(row) {
             return;
         }
@@ -71,24 +71,12 @@ impl<'a> Picks<'a> {
         if self.is_full() {
             return;
         }
-        // A selective filter is cheaper to sort than to look for along the whole popularity order.
-        if eligible.count() < snapshot.catalogue().len() / 64 {
-            let mut rows: Vec<u32> = eligible.iter().collect();
-            rows.sort_unstable_by_key(|&row| snapshot.popularity_rank(row));
-            self.fill_in_order(snapshot, rows.into_iter());
-        } else {
-            let rows = snapshot.popular().iter().copied().filter(|&row| eligible.contains(row));
-            self.fill_in_order(snapshot, rows);
-        }
-    }
-
-    fn fill_in_order(&mut self, snapshot: &Snapshot, rows: impl Iterator<Item = u32>) {
-        for row in rows {
+        for row in snapshot.by_popularity(eligible) {
             if self.is_full() {
                 return;
             }
             let sales = snapshot.popularity(row);
-            self.offer(row, sales, if sales > 0.0 { Source::Popular } else { Source::Catalogue });
+            self.offer(row, sales, if sales > 0.0 { POPULAR } else { CATALOGUE });
         }
     }
 }

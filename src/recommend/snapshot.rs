@@ -143,11 +143,9 @@ impl Snapshot {
         filter.is_empty() || self.filtered.contains(filter)
     }
 
-    /// Those of a set that are among `rows`.
-    pub(super) fn restricted(&self, set: &Eligible, rows: impl Iterator<Item = u32>) -> Eligible {
-        let mut listed = ItemSet::empty(self.catalogue.rows());
-        rows.filter(|&row| set.rows.contains(row)).for_each(|row| listed.insert(row));
-        self.join.eligible(listed)
+    /// Rows with their items and vectors.
+    pub(super) fn restricted(&self, rows: ItemSet) -> Eligible {
+        self.join.eligible(rows)
     }
 
     /// The catalogue row of an item; `None` when the catalogue does not have it.
@@ -188,12 +186,18 @@ impl Snapshot {
         self.popularity.of_row(&self.catalogue, row)
     }
 
-    /// All catalogue rows by falling popularity, those of removed articles among them.
-    pub(super) fn popular(&self) -> &[u32] {
-        self.popularity.order()
+    /// Rows of a set by falling popularity.
+    pub(super) fn by_popularity<'a>(&'a self, rows: &'a ItemSet) -> Box<dyn Iterator<Item = u32> + 'a> {
+        // A small set is cheaper to sort than to look for along the whole order.
+        if rows.count() < self.catalogue.len() / 64 {
+            let mut rows: Vec<u32> = rows.iter().collect();
+            rows.sort_unstable_by_key(|&row| self.popularity_rank(row));
+            return Box::new(rows.into_iter());
+        }
+        Box::new(self.popularity.order().iter().copied().filter(|&row| rows.contains(row)))
     }
 
-    /// Position of a row among [`Snapshot::popular`].
+    /// Position of a row among all, by falling popularity.
     pub(super) fn popularity_rank(&self, row: u32) -> u32 {
         self.popularity.rank(row)
     }

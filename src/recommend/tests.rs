@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     domain::{ArticleId, CustomerId, IdTable, Number, Timestamp, TopK},
-    features::{ArticleView, CustomerView, NoAttributes},
+    features::{ArticleView, CustomerView},
     retrieval::{Hit, Index, Query, QueryError},
 };
 use std::sync::Arc;
@@ -152,21 +152,45 @@ fn ids(texts: &[&str]) -> Vec<ArticleId> {
     texts.iter().map(|text| ArticleId::parse(text).unwrap()).collect()
 }
 
-fn customer(id: Option<&CustomerId>) -> Customer<'_> {
-    Customer {
-        id,
-        recorded: false,
-        attributes: &NoAttributes,
-        purchases: &[],
-        purchase_times: &[],
-        purchase_weights: &[],
-        session: &[],
-    }
+/// A request as the tests write it.
+#[derive(Clone)]
+struct Ask<'a> {
+    subject: Who<'a>,
+    k: TopK,
+    offset: Option<usize>,
+    at: Timestamp,
+    filter: &'a Filter,
+    only: Option<&'a [ArticleId]>,
+    exclude: Exclude,
+    max_per: &'a [(String, usize)],
+    explain: bool,
+    tell_purchases: bool,
+    generation: Option<Generation>,
 }
 
-fn request<'a>(subject: Subject<'a>, k: usize, filter: &'a Filter) -> Request<'a> {
+#[derive(Clone, Copy)]
+enum Who<'a> {
+    Customer(Visitor<'a>),
+    Article(&'a ArticleId),
+    Everyone,
+}
+
+#[derive(Clone, Copy)]
+struct Visitor<'a> {
+    id: Option<&'a CustomerId>,
+    recorded: bool,
+    purchases: &'a [ArticleId],
+    purchase_times: &'a [Timestamp],
+    session: &'a [ArticleId],
+}
+
+fn customer(id: Option<&CustomerId>) -> Visitor<'_> {
+    Visitor { id, recorded: false, purchases: &[], purchase_times: &[], session: &[] }
+}
+
+fn request<'a>(subject: Who<'a>, k: usize, filter: &'a Filter) -> Ask<'a> {
     let (k, at) = (TopK::new(k).unwrap(), Timestamp(1_600_000_000));
-    Request {
+    Ask {
         subject,
         k,
         offset: None,
@@ -181,10 +205,42 @@ fn request<'a>(subject: Subject<'a>, k: usize, filter: &'a Filter) -> Request<'a
     }
 }
 
-fn answer(snapshot: &Snapshot, request: &Request<'_>) -> Answer {
-    let plan = plan(snapshot, request).unwrap();
-    let answer = recommend(snapshot, request, &plan).unwrap();
-    assert_eq!(answer, recommend(snapshot, request, &plan).unwrap(), "same request, same snapshot, same answer");
+fn try_answer(snapshot: &Snapshot, ask: &Ask<'_>) -> Result<Answer, RecommendError> {
+    let recipe = Recipe {
+        filter: ask.filter.clone(),
+        exclude: ask.exclude.clone(),
+        max_per: ask.max_per.to_vec(),
+        ..Recipe::default()
+    };
+    let mut request = Request {
+        offset: ask.offset,
+        only: ask.only.map(<[_]>::to_vec),
+        explain: ask.explain,
+        tell_purchases: ask.tell_purchases,
+        generation: ask.generation,
+        recipe: Arc::new(recipe),
+        ..Request::new(None, ask.k, ask.at)
+    };
+    let mut customer = Customer::UNKNOWN;
+    match ask.subject {
+        Who::Customer(visitor) => {
+            (request.customer, request.session) = (visitor.id.cloned(), visitor.session.to_vec());
+            let Visitor { recorded, purchases, purchase_times, .. } = visitor;
+            customer = Customer { recorded, purchases, purchase_times, ..customer };
+        }
+        Who::Article(id) => request.subject = Subject::Article(id.clone()),
+        Who::Everyone => request.subject = Subject::Everyone,
+    }
+    recommend(&Shop::default(), snapshot, &request, customer)
+}
+
+fn refused(snapshot: &Snapshot, ask: &Ask<'_>) -> RecommendError {
+    try_answer(snapshot, ask).unwrap_err()
+}
+
+fn answer(snapshot: &Snapshot, ask: &Ask<'_>) -> Answer {
+    let answer = try_answer(snapshot, ask).unwrap();
+    assert_eq!(answer, try_answer(snapshot, ask).unwrap(), "same request, same snapshot, same answer");
     for item in &answer.items {
         assert!(snapshot.catalogue().available().contains(item.row), "available");
     }
@@ -213,11 +269,11 @@ fn k_articles_whenever_k_are_eligible_however_selective_the_filter() {
         assert_eq!(snapshot.eligible(&filter).unwrap().rows.count(), eligible, "{json}");
         let article = ArticleId::parse("a5001").unwrap();
         for subject in [
-            Subject::Customer(customer(Some(&id))),
-            Subject::Customer(customer(Some(&unknown))),
-            Subject::Customer(customer(None)),
-            Subject::Article(&article),
-            Subject::Everyone,
+            Who::Customer(customer(Some(&id))),
+            Who::Customer(customer(Some(&unknown))),
+            Who::Customer(customer(None)),
+            Who::Article(&article),
+            Who::Everyone,
         ] {
             for k in [1, 12, 500] {
                 let answer = answer(&snapshot, &request(subject, k, &filter));
@@ -233,25 +289,25 @@ fn who_asks_decides_strategy_and_fallback() {
     let none = Filter::default();
     let (known, unknown) = (CustomerId::parse("c77").unwrap(), CustomerId::parse("nobody").unwrap());
     let session = ids(&["a300", "a301", "gone"]);
-    let told = |customer: Customer<'_>| {
-        let answer = answer(&snapshot, &request(Subject::Customer(customer), 5, &none));
+    let told = |customer: Visitor<'_>| {
+        let answer = answer(&snapshot, &request(Who::Customer(customer), 5, &none));
         (answer.strategy, answer.fallback, answer.items[0].source, answer.warnings)
     };
-    assert_eq!(told(customer(Some(&known))), (Strategy::Personalised, None, Source::Model, vec![]));
+    assert_eq!(told(customer(Some(&known))), (Strategy::Personalised, None, sources::MODEL, vec![]));
     assert_eq!(
         told(customer(Some(&unknown))),
-        (Strategy::Popular, Some(Fallback::UnknownCustomer), Source::Popular, vec![])
+        (Strategy::Popular, Some(Fallback::UnknownCustomer), sources::POPULAR, vec![])
     );
     assert_eq!(
-        told(Customer { recorded: true, ..customer(Some(&unknown)) }),
-        (Strategy::Personalised, Some(Fallback::UnknownToModel), Source::Model, vec![])
+        told(Visitor { recorded: true, ..customer(Some(&unknown)) }),
+        (Strategy::Personalised, Some(Fallback::UnknownToModel), sources::MODEL, vec![])
     );
-    assert_eq!(told(customer(None)), (Strategy::Popular, Some(Fallback::Anonymous), Source::Popular, vec![]));
+    assert_eq!(told(customer(None)), (Strategy::Popular, Some(Fallback::Anonymous), sources::POPULAR, vec![]));
     assert_eq!(
-        told(Customer { session: &session, ..customer(None) }),
-        (Strategy::Session, None, Source::Model, vec![Warning::UnknownSessionArticles])
+        told(Visitor { session: &session, ..customer(None) }),
+        (Strategy::Session, None, sources::MODEL, vec![Warning::UnknownSessionArticles])
     );
-    assert_eq!(told(Customer { session: &session[..1], ..customer(Some(&known)) }).3, [Warning::SessionNotUsed],);
+    assert_eq!(told(Visitor { session: &session[..1], ..customer(Some(&known)) }).3, [Warning::SessionNotUsed],);
 }
 
 #[test]
@@ -259,9 +315,9 @@ fn a_visit_feeds_the_history_of_a_model_that_reads_one() {
     let model = Spiral { history: true, ..Spiral::new(ARTICLES) };
     let snapshot = Snapshot::new(Arc::new(model), Arc::new(catalogue(&[], &[]))).unwrap();
     let session = ids(&["a777", "a1"]);
-    let guest = Customer { session: &session, ..customer(None) };
+    let guest = Visitor { session: &session, ..customer(None) };
     let none = Filter::default();
-    let got = answer(&snapshot, &request(Subject::Customer(guest), 3, &none));
+    let got = answer(&snapshot, &request(Who::Customer(guest), 3, &none));
     let same = Spiral::new(ARTICLES).search(&Query { vector: &direction(777), k: 9, allowed: None }).unwrap();
     let best = same.iter().map(|hit| hit.item as usize).find(|n| n % 10 != 0 && *n != 777).unwrap();
     assert_eq!((got.strategy, names(&snapshot, &got)[0]), (Strategy::Session, format!("a{best}").as_str()));
@@ -272,13 +328,13 @@ fn a_visit_feeds_the_history_of_a_model_that_reads_one() {
 fn purchased_and_excluded_articles_never_appear() {
     let snapshot = snapshot();
     let (id, all) = (CustomerId::parse("c77").unwrap(), Filter::default());
-    let open = request(Subject::Customer(customer(Some(&id))), 10, &all);
+    let open = request(Who::Customer(customer(Some(&id))), 10, &all);
     let before: Vec<String> = names(&snapshot, &answer(&snapshot, &open)).into_iter().map(str::to_owned).collect();
     let texts: Vec<&str> = before.iter().map(String::as_str).collect();
     let (purchases, named) = (ids(&texts[..5]), ids(&texts[5..8]));
-    let buyer = Customer { purchases: &purchases, ..customer(Some(&id)) };
-    let exclude = Exclude { article_ids: &named, purchased: true };
-    let rest = answer(&snapshot, &Request { subject: Subject::Customer(buyer), exclude, ..open });
+    let buyer = Visitor { purchases: &purchases, ..customer(Some(&id)) };
+    let exclude = Exclude { article_ids: named, purchased: true, ..Exclude::default() };
+    let rest = answer(&snapshot, &Ask { subject: Who::Customer(buyer), exclude, ..open });
     assert_eq!(names(&snapshot, &rest)[..2], texts[8..]);
     assert_eq!((rest.items.len(), rest.counts.filtered), (10, 1_200 + 8));
 }
@@ -289,16 +345,16 @@ fn articles_newer_than_the_model_are_found_and_older_ones_never_answered() {
     let snapshot = Snapshot::new(Arc::new(Spiral::new(ARTICLES)), Arc::new(catalogue)).unwrap();
     let none = Filter::default();
     let id = CustomerId::parse("c42").unwrap();
-    let found = answer(&snapshot, &request(Subject::Customer(customer(Some(&id))), 4, &none));
+    let found = answer(&snapshot, &request(Who::Customer(customer(Some(&id))), 4, &none));
     assert_eq!(names(&snapshot, &found)[..3], ["a42", "new1", "new2"]);
     let id = CustomerId::parse("c77").unwrap();
-    let found = answer(&snapshot, &request(Subject::Customer(customer(Some(&id))), 50, &none));
+    let found = answer(&snapshot, &request(Who::Customer(customer(Some(&id))), 50, &none));
     assert_eq!((found.items.len(), found.counts.filled), (50, 0));
     let new = ArticleId::parse("new1").unwrap();
-    let like_new = answer(&snapshot, &request(Subject::Article(&new), 2, &none));
+    let like_new = answer(&snapshot, &request(Who::Article(&new), 2, &none));
     assert_eq!(names(&snapshot, &like_new), ["a42", "new2"]);
     let gone = ArticleId::parse("a77").unwrap();
-    let error = plan(&snapshot, &request(Subject::Article(&gone), 2, &none)).unwrap_err();
+    let error = refused(&snapshot, &request(Who::Article(&gone), 2, &none));
     assert_eq!(error, RecommendError::UnknownArticle(gone));
 }
 
@@ -307,14 +363,13 @@ fn max_per_limits_each_value_and_still_fills() {
     let snapshot = snapshot();
     let (id, all) = (CustomerId::parse("c77").unwrap(), filter(r#"{"bucket": "ten"}"#));
     let one_per_code = [("code".to_owned(), 1)];
-    let limited = Request { max_per: &one_per_code, ..request(Subject::Customer(customer(Some(&id))), 500, &all) };
+    let limited = Ask { max_per: &one_per_code, ..request(Who::Customer(customer(Some(&id))), 500, &all) };
     let answer = answer(&snapshot, &limited);
     // Articles 2..14 share a code in pairs: six codes.
     assert_eq!(answer.items.len(), 6);
     let unknown = [("colour".to_owned(), 1)];
-    let wrong = Request { max_per: &unknown, ..limited };
-    let plan = plan(&snapshot, &wrong).unwrap();
-    assert!(matches!(recommend(&snapshot, &wrong, &plan), Err(RecommendError::Filter(_))));
+    let wrong = Ask { max_per: &unknown, ..limited };
+    assert!(matches!(refused(&snapshot, &wrong), RecommendError::Filter(_)));
 }
 
 #[test]
@@ -322,8 +377,8 @@ fn reasons_name_the_closest_known_articles() {
     let snapshot = snapshot();
     let (id, all) = (CustomerId::parse("c77").unwrap(), Filter::default());
     let purchases = ids(&["a9000", "a78"]);
-    let buyer = Customer { purchases: &purchases, ..customer(Some(&id)) };
-    let asked = Request { explain: true, ..request(Subject::Customer(buyer), 1, &all) };
+    let buyer = Visitor { purchases: &purchases, ..customer(Some(&id)) };
+    let asked = Ask { explain: true, ..request(Who::Customer(buyer), 1, &all) };
     let answer = answer(&snapshot, &asked);
     assert_eq!(names(&snapshot, &answer), ["a77"]);
     let closest = snapshot.catalogue().row("a78").unwrap();
@@ -336,8 +391,8 @@ fn reasons_do_not_tell_purchases_to_whoever_may_not_know_them() {
     let snapshot = snapshot();
     let (id, all) = (CustomerId::parse("c77").unwrap(), Filter::default());
     let purchases = ids(&["a78", "a77"]);
-    let buyer = Customer { purchases: &purchases, ..customer(Some(&id)) };
-    let asked = Request { explain: true, tell_purchases: false, ..request(Subject::Customer(buyer), 50, &all) };
+    let buyer = Visitor { purchases: &purchases, ..customer(Some(&id)) };
+    let asked = Ask { explain: true, tell_purchases: false, ..request(Who::Customer(buyer), 50, &all) };
     let answer = answer(&snapshot, &asked);
     let reasons: Vec<&Reason> = answer.items.iter().flat_map(|item| &item.reasons).collect();
     assert!(!reasons.is_empty() && reasons.iter().all(|reason| matches!(reason, Reason::BestSeller { .. })));
@@ -351,8 +406,8 @@ fn pages_are_parts_of_one_list() {
     let one_per_code = [("code".to_owned(), 1)];
     for max_per in [&[][..], &one_per_code] {
         let page = |k: usize, offset: usize| {
-            let base = request(Subject::Customer(customer(Some(&id))), k, &all);
-            let found = answer(&snapshot, &Request { offset: Some(offset), max_per, ..base });
+            let base = request(Who::Customer(customer(Some(&id))), k, &all);
+            let found = answer(&snapshot, &Ask { offset: Some(offset), max_per, ..base });
             names(&snapshot, &found).into_iter().map(str::to_owned).collect::<Vec<_>>()
         };
         let whole: Vec<String> = [page(500, 0), page(500, 500)].concat();
@@ -362,7 +417,7 @@ fn pages_are_parts_of_one_list() {
         assert_eq!(pages, whole[..140]);
     }
     let few = filter(r#"{"bucket": "one"}"#);
-    let beyond = Request { offset: Some(5), ..request(Subject::Everyone, 5, &few) };
+    let beyond = Ask { offset: Some(5), ..request(Who::Everyone, 5, &few) };
     assert!(answer(&snapshot, &beyond).items.is_empty());
 }
 
@@ -372,8 +427,8 @@ fn a_given_list_is_ranked_and_unknown_ids_come_last() {
     let (id, all) = (CustomerId::parse("c77").unwrap(), Filter::default());
     // Number 80 is sold out, as every tenth is.
     let list = ids(&["nothing", "a501", "a80", "a77", "new1", "a77", "nobody", "nothing"]);
-    let base = request(Subject::Customer(customer(Some(&id))), 12, &all);
-    let asked = Request { only: Some(&list), ..base.clone() };
+    let base = request(Who::Customer(customer(Some(&id))), 12, &all);
+    let asked = Ask { only: Some(&list), ..base.clone() };
     let whole = answer(&snapshot, &asked);
     let found = names(&snapshot, &whole);
     assert_eq!((found[0], found.len()), ("a77", 3));
@@ -381,14 +436,14 @@ fn a_given_list_is_ranked_and_unknown_ids_come_last() {
     assert_eq!(whole.warnings, [Warning::UnknownArticleIds]);
     let page = |offset, k| {
         let k = TopK::new(k).unwrap();
-        let answer = answer(&snapshot, &Request { offset: Some(offset), k, ..asked.clone() });
+        let answer = answer(&snapshot, &Ask { offset: Some(offset), k, ..asked.clone() });
         let items = names(&snapshot, &answer).into_iter().map(str::to_owned);
         items.chain(answer.last.iter().map(|id| id.as_str().to_owned())).collect::<Vec<_>>()
     };
     assert_eq!([page(0, 2), page(2, 2), page(4, 2), page(6, 2)].concat().len(), 5);
     assert_eq!(page(2, 2)[1], "nothing");
     assert_eq!(page(4, 2), ["nobody"]);
-    let none = Request { only: Some(&[]), ..base };
+    let none = Ask { only: Some(&[]), ..base };
     assert!(answer(&snapshot, &none).items.is_empty());
 }
 
@@ -396,7 +451,7 @@ fn a_given_list_is_ranked_and_unknown_ids_come_last() {
 fn popular_articles_come_by_falling_sales() {
     let snapshot = snapshot();
     let none = Filter::default();
-    let answer = answer(&snapshot, &request(Subject::Everyone, 500, &none));
+    let answer = answer(&snapshot, &request(Who::Everyone, 500, &none));
     assert!(answer.items.windows(2).all(|pair| pair[0].score >= pair[1].score));
     assert_eq!((answer.counts.filled, answer.counts.retrieved), (0, 0));
 }
@@ -427,17 +482,17 @@ fn a_change_gives_what_joining_anew_gives() {
             assert_eq!((&kept.rows, &kept.items), (&joined.rows, &joined.items), "{json}");
             for subject in ["c77", "c42", "c79"] {
                 let id = CustomerId::parse(subject).unwrap();
-                let asked = request(Subject::Customer(customer(Some(&id))), 30, &filter);
+                let asked = request(Who::Customer(customer(Some(&id))), 30, &filter);
                 assert_eq!(answer(&later, &asked).items, answer(&anew, &asked).items, "{round} {json} {subject}");
             }
-            let popular = request(Subject::Everyone, 40, &filter);
+            let popular = request(Who::Everyone, 40, &filter);
             assert_eq!(answer(&later, &popular).items, answer(&anew, &popular).items, "{json}");
         }
         for gone in ["new1", "a78"].into_iter().filter(|_| round == 0) {
             let id = ArticleId::parse(gone).unwrap();
             let none = Filter::default();
-            let asked = request(Subject::Article(&id), 2, &none);
-            assert_eq!(plan(&later, &asked).unwrap_err(), RecommendError::UnknownArticle(id.clone()));
+            let asked = request(Who::Article(&id), 2, &none);
+            assert_eq!(refused(&later, &asked), RecommendError::UnknownArticle(id.clone()));
         }
         later = changed(&later, 3 + round, |builder| {
             builder.push("new1", true, bucket("new"));
@@ -447,7 +502,7 @@ fn a_change_gives_what_joining_anew_gives() {
             push(builder, 77, true);
         });
     }
-    assert_eq!(names(&old, &answer(&old, &request(Subject::Everyone, 1, &Filter::default()))).len(), 1);
+    assert_eq!(names(&old, &answer(&old, &request(Who::Everyone, 1, &Filter::default()))).len(), 1);
     assert!(old.over(later.catalogue().clone()).is_none());
 }
 
@@ -467,7 +522,7 @@ fn thousands_of_new_articles_are_found_like_all_others() {
     assert_eq!((snapshot.fresh_articles(), snapshot.catalogue().len()), (ARTICLES + 4_500 - 13, ARTICLES + 4_500 - 3));
     let id = CustomerId::parse("c3").unwrap();
     let one = filter(r#"{"price": [5000, 5001, 7000, 16499]}"#);
-    let found = answer(&snapshot, &request(Subject::Customer(customer(Some(&id))), 10, &one));
+    let found = answer(&snapshot, &request(Who::Customer(customer(Some(&id))), 10, &one));
     let mut names = names(&snapshot, &found);
     names.sort_unstable();
     assert_eq!((names, found.counts.retrieved), (vec!["a16499", "a7000"], 2));
@@ -485,7 +540,7 @@ fn an_article_that_cannot_be_embedded_has_no_vector() {
     assert_eq!(["a1", "good", "bad"].map(vector), [true, true, false]);
     let id = CustomerId::parse("c1").unwrap();
     let none = Filter::default();
-    assert_eq!(answer(&snapshot, &request(Subject::Customer(customer(Some(&id))), 5, &none)).items.len(), 3);
+    assert_eq!(answer(&snapshot, &request(Who::Customer(customer(Some(&id))), 5, &none)).items.len(), 3);
 }
 
 #[test]
@@ -499,11 +554,11 @@ fn the_sales_of_the_shop_come_before_those_of_the_model() {
     });
     let snapshot = snapshot.over(Arc::new(counted)).unwrap();
     let none = Filter::default();
-    let popular = |snapshot: &Snapshot| answer(snapshot, &request(Subject::Everyone, 3, &none));
+    let popular = |snapshot: &Snapshot| answer(snapshot, &request(Who::Everyone, 3, &none));
     let found = popular(&snapshot);
     // a10 is sold out, a1 comes first by its id among those that nobody bought.
     assert_eq!(names(&snapshot, &found), ["new1", "a11", "a1"]);
-    assert_eq!((found.items[0].score, found.items[2].source), (3.5, Source::Catalogue));
+    assert_eq!((found.items[0].score, found.items[2].source), (3.5, sources::CATALOGUE));
     assert_eq!((snapshot.popularity(3), snapshot.popularity_rank(snapshot.catalogue().row("a10").unwrap())), (0.0, 0));
     // What changes the availability keeps the sales.
     let restocked = changed(&snapshot, 5, |builder| push(builder, 10, true));
@@ -519,12 +574,12 @@ fn what_was_bought_after_the_moment_asked_for_is_not_known() {
     let purchases = ids(&["a333", "a222", "a111"]);
     let times = [30, 20, 10].map(Timestamp);
     let ask = |at: u32, purchased: bool| {
-        let known = Customer { recorded: true, purchases: &purchases, purchase_times: &times, ..customer(Some(&id)) };
-        let request = Request {
+        let known = Visitor { recorded: true, purchases: &purchases, purchase_times: &times, ..customer(Some(&id)) };
+        let request = Ask {
             at: Timestamp(at),
             explain: true,
             exclude: Exclude { purchased, ..Exclude::default() },
-            ..request(Subject::Customer(known), 5, &none)
+            ..request(Who::Customer(known), 5, &none)
         };
         answer(&snapshot, &request)
     };

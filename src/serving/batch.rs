@@ -1,10 +1,10 @@
 //! Many customers at once. They wait for each other and not for a place among single requests, and
 //! take no more than half of the processors.
 
-use super::{Answered, Call, CallSubject, ServeError, Service, customers::Lookup};
+use super::{Answered, ServeError, Service, customers::Lookup, service::Served};
 use crate::{
     domain::CustomerId,
-    recommend::{RecommendError, Snapshot, check},
+    recommend::{RecommendError, Request, check},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use std::{
@@ -21,23 +21,23 @@ const LOOKUPS: usize = 4;
 type Answers = Vec<Result<Answered, ServeError>>;
 
 impl Service {
-    /// Answers the same call for each customer, all on one snapshot, in their order.
+    /// Answers the same request for each customer, all on one snapshot, in their order.
     ///
     /// # Errors
-    /// What is wrong with the call itself; what concerns one customer stands in their place.
+    /// What is wrong with the request itself; what concerns one customer stands in their place.
     pub async fn recommend_batch(
         self: &Arc<Self>,
-        shared: Call,
+        shared: Request,
         customers: Vec<CustomerId>,
     ) -> Result<Answers, ServeError> {
-        let snapshot = self.snapshot_for(&shared)?;
+        let served = self.served_for(&shared)?;
         let shared = Arc::new(shared);
-        let (asked, of) = (shared.clone(), snapshot.clone());
+        let (asked, of) = (shared.clone(), served.snapshot.clone());
         // Before any customer is read, and whether or not there is one.
-        let checked = tokio::task::spawn_blocking(move || check(&of, &asked.filter, &asked.max_per)).await;
+        let checked = tokio::task::spawn_blocking(move || check(&of, &asked.recipe)).await;
         checked.map_err(|error| ServeError::Internal(error.to_string()))??;
         let chunks: Vec<Vec<CustomerId>> = customers.chunks(CHUNK).map(<[_]>::to_vec).collect();
-        let answer = |chunk| self.clone().answer_chunk(snapshot.clone(), shared.clone(), chunk);
+        let answer = |chunk| self.clone().answer_chunk(served.clone(), shared.clone(), chunk);
         let answers = stream::iter(chunks).map(answer).buffered(self.batches.available_permits().max(1));
         let chunks: Vec<Answers> = answers.try_collect().await?;
         Ok(chunks.into_iter().flatten().collect())
@@ -45,12 +45,12 @@ impl Service {
 
     async fn answer_chunk(
         self: Arc<Self>,
-        snapshot: Arc<Snapshot>,
-        shared: Arc<Call>,
+        served: Served,
+        shared: Arc<Request>,
         customers: Vec<CustomerId>,
     ) -> Result<Answers, ServeError> {
         let service = &self;
-        let (of, asked) = (&*snapshot, &*shared);
+        let (of, asked) = (&*served.snapshot, &*shared);
         let look_up = |id: CustomerId| async move {
             let lookup = service.look_up(&id, of, asked).await;
             (id, lookup)
@@ -61,8 +61,8 @@ impl Service {
         let work = move || -> Result<Answers, ServeError> {
             let _permit = permit;
             let one = |(id, lookup): (CustomerId, Lookup)| {
-                let subject = CallSubject::Customer { id: Some(id), session: Vec::new() };
-                let answer = || service.answer(snapshot.clone(), &shared, &subject, Some(&lookup));
+                let request = Request { customer: Some(id), ..Request::clone(&shared) };
+                let answer = || service.answer(served.clone(), &request, Some(&lookup));
                 let answer = catch_unwind(AssertUnwindSafe(answer));
                 // The hook of the process has reported the panic.
                 separate(answer.unwrap_or_else(|_| Err(ServeError::Internal("a request panicked".into()))))
@@ -74,7 +74,7 @@ impl Service {
     }
 }
 
-/// Tells what is wrong with the call, and so with every customer, from what befell one of them.
+/// Tells what is wrong with the request, and so with every customer, from what befell one of them.
 fn separate(answer: Result<Answered, ServeError>) -> Result<Result<Answered, ServeError>, ServeError> {
     match answer {
         Err(ServeError::Recommend(RecommendError::Model(_) | RecommendError::Search(_))) => Ok(answer),

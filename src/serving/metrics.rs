@@ -53,12 +53,13 @@ pub(super) struct ModelMetrics {
     by_strategy: [Counter; STRATEGIES.len()],
 }
 
-const STRATEGIES: [(Strategy, &str); 5] = [
+const STRATEGIES: [(Strategy, &str); 6] = [
     (Strategy::Personalised, "personalised"),
     (Strategy::Session, "session"),
     (Strategy::Generated, "generated"),
     (Strategy::Similar, "similar"),
     (Strategy::Popular, "popular"),
+    (Strategy::Pipeline, "pipeline"),
 ];
 
 /// From the quickest stage to three times the time-out of requests.

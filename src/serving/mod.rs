@@ -47,7 +47,7 @@ pub use metrics::{Metrics, RouteMetrics};
 pub use models::check_version;
 pub use rate::{RateLimits, Subject as RateSubject};
 pub use secret::Secret;
-pub use service::{Answered, Call, CallSubject, Service, StandIn, State};
+pub use service::{Answered, Service, StandIn, State};
 pub use status::{CatalogueStatus, DatabaseStatus, ModelStatus, Refusal, Status};
 pub use traces::{TraceContext, Traced, Tracer};
 pub use trial::open_within;

@@ -13,12 +13,8 @@ use super::{
     trial::Trial,
 };
 use crate::{
-    domain::{ArticleId, CustomerId, Timestamp, TopK},
-    features::{Attributes, NoAttributes},
-    recommend::{
-        Answer, Catalogue, Customer, Exclude, Filter, Generation, Request, Snapshot, Strategy, Subject, Warning, plan,
-        recommend,
-    },
+    domain::{ArticleId, CustomerId, Timestamp},
+    recommend::{Answer, Catalogue, Customer, Request, Shop, Snapshot, Strategy, Subject, Warning, recommend},
     store::{Revisions, Store, StoreError},
 };
 use arc_swap::ArcSwap;
@@ -69,6 +65,8 @@ pub struct State {
     pub(super) sales: Option<Arc<Sales>>,
     /// By name.
     pub(super) models: BTreeMap<String, Arc<Snapshot>>,
+    /// What requests read besides their own model's snapshot; made of the rest at [`Service::publish`].
+    pub(super) shop: Arc<Shop>,
     /// The version of each model that should serve.
     pub(super) active: BTreeMap<String, String>,
     /// The model of requests that name none.
@@ -84,42 +82,6 @@ pub struct StandIn {
     pub served: Option<String>,
 }
 
-/// What is asked for, owned so that it can move to another thread.
-#[derive(Debug, Clone)]
-pub struct Call {
-    /// `None`: the default model.
-    pub model: Option<String>,
-    pub subject: CallSubject,
-    pub k: TopK,
-    /// See [`Request::offset`].
-    pub offset: Option<usize>,
-    pub at: Timestamp,
-    pub filter: Filter,
-    /// Rank only these articles.
-    pub only: Option<Vec<ArticleId>>,
-    pub exclude: Vec<ArticleId>,
-    pub exclude_purchased: bool,
-    pub max_per: Vec<(String, usize)>,
-    pub explain: bool,
-    /// Reasons may tell what the customer bought.
-    pub tell_purchases: bool,
-    pub generation: Option<Generation>,
-}
-
-#[derive(Debug, Clone)]
-pub enum CallSubject {
-    /// `session`: newest first.
-    Customer {
-        id: Option<CustomerId>,
-        session: Vec<ArticleId>,
-    },
-    Article(ArticleId),
-    /// `but`: the customer whose purchases are left out.
-    Everyone {
-        but: Option<CustomerId>,
-    },
-}
-
 /// An answer and the snapshot its rows refer to.
 #[derive(Debug)]
 pub struct Answered {
@@ -127,6 +89,13 @@ pub struct Answered {
     pub answer: Answer,
     /// How long the parts of the work took.
     stages: [Stage; 2],
+}
+
+/// What answers one request.
+#[derive(Debug, Clone)]
+pub(super) struct Served {
+    pub(super) snapshot: Arc<Snapshot>,
+    shop: Arc<Shop>,
 }
 
 impl State {
@@ -267,7 +236,8 @@ impl Service {
         self.state.load_full()
     }
 
-    pub(super) fn publish(&self, state: State) {
+    pub(super) fn publish(&self, mut state: State) {
+        state.shop = Arc::new(Shop { models: state.models.clone() });
         let versions = |state: &State| -> Vec<_> {
             let models = state.models.values().map(|snapshot| snapshot.model());
             models.map(|model| (model.name().to_owned(), model.version().to_owned())).collect()
@@ -276,56 +246,56 @@ impl Service {
         self.state.store(Arc::new(state));
     }
 
-    /// Answers a call on one snapshot.
+    /// Answers a request on one snapshot.
     ///
     /// # Errors
     /// [`ServeError::NotReady`], [`ServeError::UnknownModel`], [`ServeError::Overloaded`], or what the pipeline
     /// refuses. An unavailable database is not an error: the answer says so instead.
-    pub async fn recommend(self: &Arc<Self>, call: Call) -> Result<Answered, ServeError> {
-        let snapshot = self.snapshot_for(&call)?;
-        let lookup = match &call.subject {
-            CallSubject::Customer { id: Some(id), .. } | CallSubject::Everyone { but: Some(id) } => {
-                Some(self.look_up(id, &snapshot, &call).await)
-            }
+    pub async fn recommend(self: &Arc<Self>, request: Request) -> Result<Answered, ServeError> {
+        let served = self.served_for(&request)?;
+        let lookup = match &request.customer {
+            Some(id) if reads_customer(&request) => Some(self.look_up(id, &served.snapshot, &request).await),
             _ => None,
         };
-        let answered = match work_of(&snapshot, &call) {
+        let answered = match work_of(&served.snapshot, &request) {
             Some(work) => {
                 let service = self.clone();
-                self.on_processor(work, move || service.answer(snapshot, &call, &call.subject, lookup.as_ref()))
-                    .await??
+                self.on_processor(work, move || service.answer(served, &request, lookup.as_ref())).await??
             }
-            None => self.answer(snapshot, &call, &call.subject, lookup.as_ref())?,
+            None => self.answer(served, &request, lookup.as_ref())?,
         };
         answered.stages.into_iter().for_each(stages::add);
         Ok(answered)
     }
 
-    /// What answers the call.
+    /// What answers the request.
     ///
     /// # Errors
-    /// When there is no such model, or the call needs attributes of articles that are not known yet.
-    pub(super) fn snapshot_for(&self, call: &Call) -> Result<Arc<Snapshot>, ServeError> {
-        let snapshot = self.state.load().model(call.model.as_deref())?.clone();
+    /// When there is no such model, or the request needs attributes of articles that are not known yet.
+    pub(super) fn served_for(&self, request: &Request) -> Result<Served, ServeError> {
+        let state = self.state.load();
+        let recipe = &request.recipe;
+        let snapshot = state.model(recipe.model.as_deref())?.clone();
         let alone = catalogue::is_from_models(snapshot.catalogue());
-        if alone && !(call.filter.is_empty() && call.max_per.is_empty()) {
+        if alone && !(recipe.filter.is_empty() && recipe.max_per.is_empty()) {
             let reason = "the server started without it and knows no attributes of articles yet";
             return Err(StoreError::Unavailable(reason.to_owned()).into());
         }
-        Ok(snapshot)
+        Ok(Served { snapshot, shop: state.shop.clone() })
     }
 
     /// Reads as many purchases as this answer needs: all that are ever read where it names or excludes them, else
     /// those of the model's history.
-    pub(super) async fn look_up(&self, id: &CustomerId, snapshot: &Snapshot, call: &Call) -> Lookup {
+    pub(super) async fn look_up(&self, id: &CustomerId, snapshot: &Snapshot, request: &Request) -> Lookup {
         let started = Instant::now();
         let all = self.customers.purchases();
-        let names_them = call.exclude_purchased || call.explain || matches!(call.subject, CallSubject::Everyone { .. });
-        let history = if names_them { all } else { snapshot.model().history_length() };
+        let recipe = &request.recipe;
+        let reads_all = recipe.exclude.reads_purchases() || request.explain || !recipe.sources.is_empty();
+        let history = if reads_all { all } else { snapshot.model().history_length() };
         // Some more, because not every purchase counts; see below.
         let few = history.saturating_mul(2).max(FEW_PURCHASES);
         let mut lookup = self.customers.look_up(id, few).await;
-        if few < all && lookup.is_cut() && !has_history(&lookup, snapshot, call.at, history) {
+        if few < all && lookup.is_cut() && !has_history(&lookup, snapshot, request.at, history) {
             lookup = self.customers.look_up(id, all).await;
         }
         self.metrics.stage_customer.record(started.elapsed().as_secs_f64());
@@ -339,52 +309,30 @@ impl Service {
         lookup
     }
 
-    /// `subject` is the call's own or stands in for it.
     pub(super) fn answer(
         &self,
-        snapshot: Arc<Snapshot>,
-        call: &Call,
-        subject: &CallSubject,
+        served: Served,
+        request: &Request,
         lookup: Option<&Lookup>,
     ) -> Result<Answered, ServeError> {
-        let known = lookup.and_then(|lookup| lookup.known.as_deref());
-        let attributes: &dyn Attributes = known.map_or(&NoAttributes, |known| known);
-        let excluded: &[ArticleId] = match (subject, known) {
-            (CallSubject::Everyone { but: Some(_) }, Some(known)) => &known.purchases,
-            _ => &call.exclude,
-        };
-        let request = Request {
-            subject: match subject {
-                CallSubject::Customer { id, session } => Subject::Customer(Customer {
-                    id: id.as_ref(),
-                    recorded: known.is_some(),
-                    attributes,
-                    purchases: known.map_or(&[], |known| &known.purchases),
-                    purchase_times: known.map_or(&[], |known| &known.purchase_times),
-                    purchase_weights: known.map_or(&[], |known| &known.purchase_weights),
-                    session,
-                }),
-                CallSubject::Article(id) => Subject::Article(id),
-                CallSubject::Everyone { .. } => Subject::Everyone,
+        let Served { snapshot, shop } = served;
+        let customer = match lookup.and_then(|lookup| lookup.known.as_deref()) {
+            Some(known) => Customer {
+                recorded: true,
+                attributes: known,
+                purchases: &known.purchases,
+                purchase_times: &known.purchase_times,
+                purchase_weights: &known.purchase_weights,
             },
-            k: call.k,
-            offset: call.offset,
-            at: call.at,
-            filter: &call.filter,
-            only: call.only.as_deref(),
-            exclude: Exclude { article_ids: excluded, purchased: call.exclude_purchased },
-            max_per: &call.max_per,
-            explain: call.explain,
-            tell_purchases: call.tell_purchases,
-            generation: call.generation,
+            None => Customer::UNKNOWN,
         };
         let started = Instant::now();
-        let plan = plan(&snapshot, &request)?;
-        let planned = Instant::now();
-        let mut answer = recommend(&snapshot, &request, &plan)?;
+        let mut answer = recommend(&shop, &snapshot, request, customer)?;
+        let embed = answer.embedding.0;
+        let rank = started.elapsed().saturating_sub(embed);
         let stages = [
-            Stage { name: "embed", started, took: planned - started },
-            Stage { name: "rank", started: planned, took: planned.elapsed() },
+            Stage { name: "embed", started, took: embed },
+            Stage { name: "rank", started: started + embed, took: rank },
         ];
         if let Some(metrics) = self.metrics.model(snapshot.model().name()) {
             metrics.embed.record(stages[0].took.as_secs_f64());
@@ -447,17 +395,24 @@ fn has_history(lookup: &Lookup, snapshot: &Snapshot, at: Timestamp, length: usiz
     known.purchases.iter().zip(&known.purchase_times).filter(counts).take(length).count() >= length
 }
 
-/// The kind of work of a call that may keep a processor for more than about half a millisecond.
-fn work_of(snapshot: &Snapshot, call: &Call) -> Option<Work> {
-    if call.generation.is_some() {
+/// Whether the answer depends on what the shop knows of the customer.
+fn reads_customer(request: &Request) -> bool {
+    let recipe = &request.recipe;
+    request.subject == Subject::Customer || recipe.exclude.reads_purchases() || !recipe.sources.is_empty()
+}
+
+/// The kind of work of a request that may keep a processor for more than about half a millisecond.
+fn work_of(snapshot: &Snapshot, request: &Request) -> Option<Work> {
+    if request.generation.is_some() {
         return Some(Work::Generate);
     }
-    if call.explain {
+    if request.explain {
         return Some(Work::Explain);
     }
+    let recipe = &request.recipe;
     let scans_many =
-        !call.filter.is_empty() && snapshot.catalogue().len() > 200_000 || snapshot.fresh_vectors() > 200_000;
-    let is_long = call.k.get() > 100 || call.offset.is_some() || call.only.is_some();
-    let wide = is_long || !call.max_per.is_empty() || scans_many || !snapshot.remembers(&call.filter);
+        !recipe.filter.is_empty() && snapshot.catalogue().len() > 200_000 || snapshot.fresh_vectors() > 200_000;
+    let is_long = request.k.get() > 100 || request.offset.is_some() || request.only.is_some();
+    let wide = is_long || !recipe.max_per.is_empty() || scans_many || !snapshot.remembers(&recipe.filter);
     wide.then_some(Work::Wide)
 }

@@ -9,11 +9,10 @@ use crate::{
     bundle::{Bundle, Ranking},
     dataset::Dataset,
     domain::{ArticleId, CustomerId, Timestamp, TopK},
-    features::NoAttributes,
     model::Elsa,
     recommend::{
-        Answer, Catalogue, CatalogueBuilder, Cell, Customer, Exclude, Fallback, Filter, Reason, Request, Snapshot,
-        Source, Strategy, Subject, Warning, plan, recommend,
+        Answer, Catalogue, CatalogueBuilder, Cell, Customer, Exclude, Fallback, Filter, Reason, Recipe, Request, Shop,
+        Snapshot, Strategy, Warning, recommend, sources,
     },
 };
 use std::{path::Path, sync::Arc};
@@ -84,29 +83,23 @@ impl<'a> Ask<'a> {
         let (purchases, session) = (ids(&articles), ids(self.session));
         let times: Vec<Timestamp> = days.into_iter().map(|day| Timestamp(day * Timestamp::DAY)).collect();
         let customer = Customer {
-            id: (!purchases.is_empty()).then_some(&id),
             recorded: !purchases.is_empty(),
-            attributes: &NoAttributes,
             purchases: &purchases,
             purchase_times: &times,
-            purchase_weights: &[],
-            session: &session,
+            ..Customer::UNKNOWN
         };
         let filter = Filter::parse(&serde_json::from_str(self.filter).unwrap()).unwrap();
+        let exclude = Exclude { purchased: self.exclude_purchased, ..Exclude::default() };
+        let recipe = Recipe { filter, exclude, max_per: self.max_per.to_vec(), ..Recipe::default() };
+        let (k, at) = (TopK::new(self.k).unwrap(), Timestamp(self.at * Timestamp::DAY));
         let request = Request {
-            subject: Subject::Customer(customer),
-            k: TopK::new(self.k).unwrap(),
-            offset: None,
-            at: Timestamp(self.at * Timestamp::DAY),
-            filter: &filter,
-            only: None,
-            exclude: Exclude { article_ids: &[], purchased: self.exclude_purchased },
-            max_per: self.max_per,
+            session,
             explain: true,
             tell_purchases: true,
-            generation: None,
+            recipe: Arc::new(recipe),
+            ..Request::new((!purchases.is_empty()).then_some(id), k, at)
         };
-        let answer = recommend(self.snapshot, &request, &plan(self.snapshot, &request).unwrap()).unwrap();
+        let answer = recommend(&Shop::default(), self.snapshot, &request, customer).unwrap();
         let name = |row: u32| self.snapshot.catalogue().id(row).to_owned();
         (answer.items.iter().map(|item| name(item.row)).collect(), answer)
     }
@@ -221,7 +214,7 @@ fn frequency_ranks_own_articles_and_fills_with_popular_ones() {
     assert_eq!(found[..3], ["a12", "fresh", "a3"], "twice, then the latest");
     assert_eq!((found.len(), answer.strategy, answer.fallback), (6, Strategy::Personalised, None));
     assert_eq!((answer.counts.retrieved, answer.counts.filled), (3, 3));
-    assert_eq!((answer.items[0].source, answer.items[3].source), (Source::Model, Source::Popular));
+    assert_eq!((answer.items[0].source, answer.items[3].source), (sources::MODEL, sources::POPULAR));
     assert_eq!(found[3], "a7", "the most popular of the rest");
     assert_eq!(answer.items[0].reasons[0], Reason::BoughtBefore { times: 2 });
     assert!(!found.contains(&"a4".to_owned()), "unavailable");

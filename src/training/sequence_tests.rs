@@ -8,9 +8,9 @@ use crate::{
     bundle::Bundle,
     dataset::{Dataset, TimeUnit},
     domain::{ArticleId, Timestamp, TopK},
-    features::{NoAttributes, testing},
+    features::testing,
     model::SequenceModel,
-    recommend::{CatalogueBuilder, Customer, Exclude, Filter, Request, Snapshot, Strategy, Subject, plan, recommend},
+    recommend::{CatalogueBuilder, Customer, Request, Shop, Snapshot, Strategy, recommend},
 };
 use std::sync::Arc;
 
@@ -178,30 +178,9 @@ fn snapshot(bundle: Bundle) -> Snapshot {
 /// How a guest after a visit is answered, and with which articles.
 fn answer(snapshot: &Snapshot, visit: &[&str], k: usize) -> (Strategy, Vec<String>) {
     let session: Vec<ArticleId> = visit.iter().map(|id| ArticleId::parse(id).unwrap()).collect();
-    let guest = Customer {
-        id: None,
-        recorded: false,
-        attributes: &NoAttributes,
-        purchases: &[],
-        purchase_times: &[],
-        purchase_weights: &[],
-        session: &session,
-    };
-    let filter = Filter::parse(&Default::default()).unwrap();
-    let request = Request {
-        subject: Subject::Customer(guest),
-        k: TopK::new(k).unwrap(),
-        offset: None,
-        at: Timestamp(1_600_000_000),
-        filter: &filter,
-        only: None,
-        exclude: Exclude::default(),
-        max_per: &[],
-        explain: false,
-        tell_purchases: true,
-        generation: None,
-    };
-    let answer = recommend(snapshot, &request, &plan(snapshot, &request).unwrap()).unwrap();
+    let guest = Request::new(None, TopK::new(k).unwrap(), Timestamp(1_600_000_000));
+    let request = Request { session, ..guest };
+    let answer = recommend(&Shop::default(), snapshot, &request, Customer::UNKNOWN).unwrap();
     (answer.strategy, answer.items.iter().map(|item| snapshot.catalogue().id(item.row).to_owned()).collect())
 }
 

@@ -5,11 +5,11 @@ use crate::{
     bundle::Bundle,
     dataset::{Dataset, Histories, Split, TimeUnit, Vectors},
     domain::{ArticleId, Timestamp, TopK},
-    features::{NoAttributes, testing},
+    features::testing,
     model::TwoTower,
     recommend::{
-        CatalogueBuilder, Customer, Exclude, Filter, Generation, Request, Sampling, Snapshot, Source, Strategy,
-        Subject, Warning, plan, recommend,
+        CatalogueBuilder, Customer, Generation, Request, Sampling, Shop, Snapshot, Strategy, Warning, recommend,
+        sources,
     },
     text,
 };
@@ -360,33 +360,11 @@ fn a_decoder_reads_texts_answers_guests_and_generates() {
         catalogue.push(id, id != "a4", std::iter::empty());
     }
     let snapshot = Snapshot::new(Arc::new(Bundle::open(&bundle).unwrap()), Arc::new(catalogue.finish(1))).unwrap();
-    let filter = Filter::parse(&Default::default()).unwrap();
     let session = ["a3", "gone", "a5", "a1"].map(|id| ArticleId::parse(id).unwrap());
     let answer = |generation| {
-        let (id, purchases, purchase_times) = (None, &[][..], &[][..]);
-        let guest = Customer {
-            id,
-            recorded: false,
-            attributes: &NoAttributes,
-            purchases,
-            purchase_times,
-            purchase_weights: &[],
-            session: &session,
-        };
-        let request = Request {
-            subject: Subject::Customer(guest),
-            k: TopK::new(6).unwrap(),
-            offset: None,
-            at: Timestamp(1_600_000_000),
-            filter: &filter,
-            only: None,
-            exclude: Exclude::default(),
-            max_per: &[],
-            explain: false,
-            tell_purchases: true,
-            generation,
-        };
-        let answer = recommend(&snapshot, &request, &plan(&snapshot, &request).unwrap()).unwrap();
+        let guest = Request::new(None, TopK::new(6).unwrap(), Timestamp(1_600_000_000));
+        let request = Request { session: session.to_vec(), generation, ..guest };
+        let answer = recommend(&Shop::default(), &snapshot, &request, Customer::UNKNOWN).unwrap();
         assert_eq!(answer.warnings, [Warning::UnknownSessionArticles]);
         let ids: Vec<String> = answer.items.iter().map(|item| snapshot.catalogue().id(item.row).to_owned()).collect();
         let in_taste = ids.iter().filter(|id| id[1..].parse::<usize>().unwrap() < 10).count();
@@ -399,7 +377,7 @@ fn a_decoder_reads_texts_answers_guests_and_generates() {
     for generation in [Some(Generation::Greedy), Some(Generation::Beam { width: 3 }), sample(1)] {
         let (ids, generated) = answer(generation);
         assert_eq!((generated.strategy, ids.len()), (Strategy::Generated, 6));
-        assert!(generated.items.iter().all(|item| item.source == Source::Generated && item.score <= 0.0));
+        assert!(generated.items.iter().all(|item| item.source == sources::GENERATED && item.score <= 0.0));
         assert_eq!(answer(generation).0, ids);
     }
 }

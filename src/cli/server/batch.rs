@@ -4,8 +4,8 @@ use super::{block_on_all, own_program, serve};
 use crate::{
     cli::OrBadInput,
     domain::{CustomerId, TopK},
-    recommend::Filter,
-    serving::{Answered, Call, CallSubject, Config, Service, now},
+    recommend::{Exclude, Filter, Recipe, Request},
+    serving::{Answered, Config, Service, now},
     store::Store,
 };
 use anyhow::{Context, anyhow, bail};
@@ -73,9 +73,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let flags: Vec<_> = flags.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect();
     let mut config = Config::load(arguments.config.as_deref(), std::env::vars_os(), &flags).or_bad_input()?;
     config.models.checker = Some(own_program());
-    let call = arguments.call()?;
+    let request = arguments.request()?;
     let customers = Customers::open(&arguments.customers)?;
-    let report = block_on_all(arguments.write(&config, call, customers))??;
+    let report = block_on_all(arguments.write(&config, request, customers))??;
     let Report { customers, rows, failed } = report;
     println!("{}: {rows} articles for {customers} customers", arguments.out.display());
     if failed > 0 {
@@ -85,26 +85,19 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 impl Arguments {
-    fn call(&self) -> anyhow::Result<Call> {
+    fn request(&self) -> anyhow::Result<Request> {
         let filter = serde_json::from_str(&self.filter).context("`--filter` is no JSON object").or_bad_input()?;
-        Ok(Call {
+        let recipe = Recipe {
             model: self.model.clone(),
-            subject: CallSubject::Customer { id: None, session: Vec::new() },
-            k: TopK::new(self.k).ok_or_else(|| anyhow!("`--k` must be 1 to {}", TopK::MAX)).or_bad_input()?,
-            offset: None,
-            at: now(),
             filter: Filter::parse(&filter).or_bad_input()?,
-            only: None,
-            exclude: Vec::new(),
-            exclude_purchased: self.exclude_purchased,
-            max_per: Vec::new(),
-            explain: false,
-            tell_purchases: false,
-            generation: None,
-        })
+            exclude: Exclude { purchased: self.exclude_purchased, ..Exclude::default() },
+            ..Recipe::default()
+        };
+        let k = TopK::new(self.k).ok_or_else(|| anyhow!("`--k` must be 1 to {}", TopK::MAX));
+        Ok(Request { recipe: Arc::new(recipe), ..Request::new(None, k.or_bad_input()?, now()) })
     }
 
-    async fn write(&self, config: &Config, call: Call, mut customers: Customers) -> anyhow::Result<Report> {
+    async fn write(&self, config: &Config, request: Request, mut customers: Customers) -> anyhow::Result<Report> {
         let service = serve::start(config).await?;
         let mut output = Output::create(&self.out)?;
         let mut report = Report::default();
@@ -113,7 +106,7 @@ impl Arguments {
             if page.is_empty() {
                 break;
             }
-            let rows = rows(&service, &call, page, &mut report).await?;
+            let rows = rows(&service, &request, page, &mut report).await?;
             report.rows += rows.len();
             output.write(rows)?;
         }
@@ -124,12 +117,12 @@ impl Arguments {
 
 async fn rows(
     service: &Arc<Service>,
-    call: &Call,
+    request: &Request,
     customers: Vec<CustomerId>,
     report: &mut Report,
 ) -> anyhow::Result<Vec<Row>> {
-    let answers = service.recommend_batch(call.clone(), customers.clone()).await.or_bad_input()?;
-    let mut rows = Vec::with_capacity(customers.len() * call.k.get());
+    let answers = service.recommend_batch(request.clone(), customers.clone()).await.or_bad_input()?;
+    let mut rows = Vec::with_capacity(customers.len() * request.k.get());
     for (customer, answer) in customers.iter().zip(answers) {
         match answer {
             Ok(answered) => {
@@ -152,7 +145,7 @@ fn rows_of<'a>(customer: &'a CustomerId, answered: &'a Answered) -> impl Iterato
         rank: i32::try_from(i + 1).unwrap_or(i32::MAX),
         article_id: catalogue.id(item.row).to_owned(),
         score: item.score,
-        source: item.source.name(),
+        source: item.source,
         strategy: answered.answer.strategy.name(),
     })
 }

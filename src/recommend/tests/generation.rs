@@ -100,8 +100,8 @@ fn onwards() -> Vec<[f32; ITEMS]> {
 /// The articles generated for customer `c1` after the purchases.
 fn list(snapshot: &Snapshot, purchases: &[&str], k: usize, generation: Generation) -> (Vec<String>, Answer) {
     let (id, purchases, all) = (CustomerId::parse("c1").unwrap(), ids(purchases), filter("{}"));
-    let subject = Subject::Customer(Customer { purchases: &purchases, ..customer(Some(&id)) });
-    let answer = answer(snapshot, &Request { generation: Some(generation), ..request(subject, k, &all) });
+    let subject = Who::Customer(Visitor { purchases: &purchases, ..customer(Some(&id)) });
+    let answer = answer(snapshot, &Ask { generation: Some(generation), ..request(subject, k, &all) });
     (names(snapshot, &answer), answer)
 }
 
@@ -123,7 +123,7 @@ fn greedy_continues_the_history_and_never_repeats() {
     let (found, answer) = list(&snapshot, &["a2", "a0"], 6, Generation::Greedy);
     assert_eq!(found, ["a3", "a4", "a5", "a0", "a1", "a2"]);
     assert_eq!((answer.strategy, answer.fallback), (Strategy::Generated, None));
-    assert!(answer.items.iter().all(|item| item.source == Source::Generated && item.score <= 0.0));
+    assert!(answer.items.iter().all(|item| item.source == sources::GENERATED && item.score <= 0.0));
     assert_eq!((answer.counts.retrieved, answer.counts.filled, answer.search), (6, 0, Some("scan")));
     // The last of six has no other to share its probability with.
     assert_eq!(answer.items[5].score, 0.0);
@@ -136,19 +136,19 @@ fn every_rule_holds_at_every_step() {
     let snapshot = chain(onwards(), true);
     assert_eq!(list(&snapshot, &["a2"], 4, Generation::Greedy).0, ["a3", "a4", "a0", "a1"], "a5 is sold out");
     let (id, bought, seen, out) = (CustomerId::parse("c1").unwrap(), ids(&["a2"]), ids(&["a3"]), ids(&["a0"]));
-    let buyer = Customer { purchases: &bought, session: &seen, ..customer(Some(&id)) };
+    let buyer = Visitor { purchases: &bought, session: &seen, ..customer(Some(&id)) };
     let (all, even) = (filter("{}"), filter(r#"{"group": "even"}"#));
     for generation in [Generation::Greedy, Generation::Beam { width: 3 }, sample(9, 1.0, 1.0)] {
-        let base = Request { generation: Some(generation), ..request(Subject::Customer(buyer), 6, &all) };
-        let exclude = Exclude { article_ids: &out, purchased: true };
-        let mut found = names(&snapshot, &answer(&snapshot, &Request { exclude, ..base.clone() }));
+        let base = Ask { generation: Some(generation), ..request(Who::Customer(buyer), 6, &all) };
+        let exclude = Exclude { article_ids: out.clone(), purchased: true, ..Exclude::default() };
+        let mut found = names(&snapshot, &answer(&snapshot, &Ask { exclude, ..base.clone() }));
         found.sort();
         assert_eq!(found, ["a1", "a4"], "not seen, bought, excluded or sold out: {generation:?}");
-        let mut found = names(&snapshot, &answer(&snapshot, &Request { filter: &even, ..base.clone() }));
+        let mut found = names(&snapshot, &answer(&snapshot, &Ask { filter: &even, ..base.clone() }));
         found.sort();
         assert_eq!(found, ["a0", "a2", "a4"], "{generation:?}");
         let max_per = [("group".to_owned(), 1)];
-        let limited = answer(&snapshot, &Request { max_per: &max_per, explain: true, ..base });
+        let limited = answer(&snapshot, &Ask { max_per: &max_per, explain: true, ..base });
         let parity = |item: &Ranked| snapshot.catalogue().id(item.row).as_bytes()[1] % 2;
         assert_eq!(limited.items.len(), 2, "{generation:?}");
         assert_ne!(parity(&limited.items[0]), parity(&limited.items[1]));
@@ -197,17 +197,17 @@ fn sampling_follows_the_probabilities_and_its_seed() {
 #[test]
 fn a_model_without_sequences_is_refused_and_a_guest_without_a_visit_gets_what_sells() {
     let all = filter("{}");
-    let greedy = |subject| Request { generation: Some(Generation::Greedy), ..request(subject, 3, &all) };
+    let greedy = |subject| Ask { generation: Some(Generation::Greedy), ..request(subject, 3, &all) };
     let spiral = super::snapshot();
-    let error = plan(&spiral, &greedy(Subject::Customer(customer(None)))).unwrap_err();
+    let error = refused(&spiral, &greedy(Who::Customer(customer(None))));
     assert!(error.to_string().contains("`spiral` reads no sequences"), "{error}");
 
     let snapshot = chain(onwards(), false);
-    let popular = answer(&snapshot, &greedy(Subject::Customer(customer(None))));
+    let popular = answer(&snapshot, &greedy(Who::Customer(customer(None))));
     assert_eq!((popular.strategy, popular.fallback), (Strategy::Popular, Some(Fallback::Anonymous)));
     assert_eq!(names(&snapshot, &popular), ["a0", "a1", "a2"]);
     let seen = ids(&["a4"]);
-    let guest = answer(&snapshot, &greedy(Subject::Customer(Customer { session: &seen, ..customer(None) })));
+    let guest = answer(&snapshot, &greedy(Who::Customer(Visitor { session: &seen, ..customer(None) })));
     assert_eq!(names(&snapshot, &guest), ["a5", "a0", "a1"], "what was seen is not answered back");
 }
 

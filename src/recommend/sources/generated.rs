@@ -5,14 +5,61 @@
 //! probability is one among them. Filters, exclusions, availability and `max_per` hold at every step, no article comes
 //! twice, and the same request with the same seed gets the same list.
 
-use super::{
-    Customer, RecommendError, Request, Snapshot, Source,
-    pipeline::{embed, index},
-    select::Picks,
+use super::{Drawn, Registered, Source, registered};
+use crate::{
+    recommend::{
+        Context, RecommendError,
+        query::{Basis, embed, index},
+        select::Picks,
+    },
+    retrieval::{ItemSet, Query},
 };
-use crate::retrieval::{ItemSet, Query};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde::Deserialize;
+
+pub(super) const NAME: &str = "generated";
+pub(super) const REGISTERED: Registered = registered::<Generated>(
+    NAME,
+    "A list that continues the customer's history article by article, the likeliest at every step. Only the \
+     request's own model can, and only if it reads sequences.",
+);
+
+/// A list written item by item.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(from = "Parameters")]
+pub(super) struct Generated(pub(super) Generation);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameters {}
+
+impl From<Parameters> for Generated {
+    fn from(Parameters {}: Parameters) -> Self {
+        Self(Generation::Greedy)
+    }
+}
+
+impl Source for Generated {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    /// A list has at most [`Generation::MAX_K`] articles.
+    fn find(&self, context: &Context<'_>, want: usize) -> Result<Drawn, RecommendError> {
+        let snapshot = context.snapshot;
+        if !snapshot.model().reads_sequence() {
+            return Err(RecommendError::NoSequence(snapshot.model().name().to_owned()));
+        }
+        let Basis::Vector(first) = &context.query()?.basis else { return Ok(Drawn::default()) };
+        let task = Task { context, items: &context.eligible.items, first };
+        let length = want.min(Generation::MAX_K);
+        let picks = Picks::new(snapshot, length, &context.request.recipe.max_per)?;
+        let (picks, search) = generate(&task, self.0, picks)?;
+        let articles = picks.items.iter().map(|item| (item.row, item.score)).collect();
+        Ok(Drawn { articles, search: Some(search), left_out: false })
+    }
+}
 
 /// How a list is generated.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,14 +94,12 @@ impl Generation {
 const CANDIDATES: usize = 128;
 
 /// What a list is generated for.
-pub(super) struct Task<'a> {
-    pub snapshot: &'a Snapshot,
-    pub request: &'a Request<'a>,
-    pub customer: &'a Customer<'a>,
+struct Task<'a> {
+    context: &'a Context<'a>,
     /// Items of the model that may be answered.
-    pub items: &'a ItemSet,
+    items: &'a ItemSet,
     /// The query vector before anything is generated.
-    pub first: &'a [f32],
+    first: &'a [f32],
 }
 
 /// A list under construction.
@@ -79,13 +124,16 @@ struct Next {
 ///
 /// # Errors
 /// When the model or its index fails.
-pub(super) fn generate<'a>(
+fn generate<'a>(
     task: &Task<'_>,
     generation: Generation,
     picks: Picks<'a>,
 ) -> Result<(Picks<'a>, &'static str), RecommendError> {
-    let plan =
-        task.snapshot.model().search_plan(&Query { vector: task.first, k: CANDIDATES, allowed: Some(task.items) });
+    let plan = task.context.snapshot.model().search_plan(&Query {
+        vector: task.first,
+        k: CANDIDATES,
+        allowed: Some(task.items),
+    });
     let (width, seed) = match generation {
         Generation::Greedy => (1, 0),
         Generation::Beam { width } => (width, 0),
@@ -123,17 +171,17 @@ impl Task<'_> {
     fn candidates(&self, beginning: &Beginning<'_>) -> Result<Vec<Next>, RecommendError> {
         let vector = match beginning.items.is_empty() {
             true => self.first.to_vec(),
-            false => embed(self.snapshot, self.customer, self.request.at, &beginning.items)?,
+            false => embed(self.context, self.context.snapshot, &beginning.items)?,
         };
         let mut allowed = self.items.clone();
         beginning.items.iter().for_each(|&item| allowed.remove(item));
-        let index = index(&**self.snapshot.model())?;
+        let index = index(self.context.snapshot)?;
         let mut k = CANDIDATES;
         loop {
             let hits = index.search(&Query { vector: &vector, k, allowed: Some(&allowed) })?;
             let exhausted = hits.len() < k || k >= index.len();
             let fitting = hits.iter().filter_map(|hit| {
-                let row = self.snapshot.row_of_item(hit.item)?;
+                let row = self.context.snapshot.row_of_item(hit.item)?;
                 beginning.picks.admits(row).then_some(Next { item: hit.item, row, log_probability: hit.score })
             });
             let mut next: Vec<Next> = fitting.take(CANDIDATES).collect();
@@ -151,7 +199,7 @@ impl Task<'_> {
 impl<'a> Beginning<'a> {
     fn with(&self, next: Next) -> Self {
         let mut longer = self.clone();
-        longer.picks.offer(next.row, next.log_probability, Source::Generated);
+        longer.picks.offer(next.row, next.log_probability, NAME);
         longer.items.insert(0, next.item);
         longer.score += next.log_probability;
         longer

@@ -1,0 +1,110 @@
+//! Placements: how the articles of one place in the shop are found, as a merchandiser writes it.
+
+use super::{
+    Exclude, Filter, FilterError, Recipe, RecommendError, Snapshot, find_attribute,
+    sources::{MAX_SOURCES, SourceSpec},
+};
+use crate::domain::{ArticleId, TopK};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The definition of a placement, in JSON or TOML.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Placement {
+    /// Articles of an answer where the request does not say.
+    pub k: usize,
+    /// The model to ask; `None`: the default model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Where candidates come from; none: the model alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceSpec>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub filter: BTreeMap<String, Value>,
+    pub exclude: PlacementExclude,
+    /// How many articles may share a value of an attribute, by attribute.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub max_per: BTreeMap<String, usize>,
+    /// Attributes to return with every article.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<String>,
+}
+
+/// What a placement never answers.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PlacementExclude {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub article_ids: Vec<ArticleId>,
+    /// The customer's purchases.
+    pub purchased: bool,
+    /// The customer's purchases of so many last days.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub purchased_within_days: Option<u32>,
+}
+
+/// What is wrong with a placement.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum PlacementError {
+    #[error("`{key}` {problem}")]
+    Invalid { key: &'static str, problem: String },
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    #[error(transparent)]
+    Unfit(#[from] RecommendError),
+}
+
+impl Default for Placement {
+    fn default() -> Self {
+        Self {
+            k: 12,
+            model: None,
+            sources: Vec::new(),
+            filter: BTreeMap::new(),
+            exclude: PlacementExclude::default(),
+            max_per: BTreeMap::new(),
+            fields: Vec::new(),
+        }
+    }
+}
+
+impl Placement {
+    /// The recipe of its answers.
+    ///
+    /// # Errors
+    /// When a part of the definition makes no sense, whatever the catalogue holds.
+    pub fn recipe(&self) -> Result<Recipe, PlacementError> {
+        let invalid = |key, problem: String| Err(PlacementError::Invalid { key, problem });
+        if TopK::new(self.k).is_none() {
+            return invalid("k", format!("must be 1 to {}, not {}", TopK::MAX, self.k));
+        }
+        if self.sources.len() > MAX_SOURCES {
+            return invalid("sources", format!("holds at most {MAX_SOURCES}, not {}", self.sources.len()));
+        }
+        if let Some((name, limit)) = self.max_per.iter().find(|(_, limit)| !(1..=65_535).contains(*limit)) {
+            return invalid("max_per", format!("allows 1 to 65535 articles, not {limit} (`{name}`)"));
+        }
+        let PlacementExclude { article_ids, purchased, purchased_within_days } = self.exclude.clone();
+        Ok(Recipe {
+            model: self.model.clone(),
+            sources: self.sources.clone(),
+            filter: Filter::parse(&self.filter)?,
+            exclude: Exclude { article_ids, purchased, purchased_within_days },
+            max_per: self.max_per.iter().map(|(name, &limit)| (name.clone(), limit)).collect(),
+        })
+    }
+
+    /// Whether the catalogue has every attribute that the placement names.
+    ///
+    /// # Errors
+    /// Which it lacks, or what does not fit its kind.
+    pub fn check(&self, snapshot: &Snapshot) -> Result<(), PlacementError> {
+        super::check(snapshot, &self.recipe()?)?;
+        for name in &self.fields {
+            find_attribute(snapshot.catalogue(), name)?;
+        }
+        Ok(())
+    }
+}

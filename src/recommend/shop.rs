@@ -1,0 +1,20 @@
+//! What requests may read besides the snapshot of their own model.
+
+use super::Snapshot;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Everything that is served at one moment. Immutable.
+#[derive(Debug, Default)]
+pub struct Shop {
+    /// By name; all over the same catalogue.
+    pub models: BTreeMap<String, Arc<Snapshot>>,
+}
+
+impl Shop {
+    /// A model over the same catalogue as `snapshot`.
+    pub(super) fn model(&self, name: &str, snapshot: &Snapshot) -> Option<&Snapshot> {
+        let model = self.models.get(name)?;
+        // Rows mean the same articles only within one catalogue.
+        model.catalogue().has_articles_of(snapshot.catalogue()).then_some(model)
+    }
+}
