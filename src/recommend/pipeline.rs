@@ -67,6 +67,18 @@ pub fn recommend(
     })
 }
 
+/// The candidates of a request, ranked, before rules and selection.
+///
+/// # Errors
+/// As [`recommend`].
+pub fn candidates(context: &Context<'_>) -> Result<Candidates, RecommendError> {
+    let specs = sources::of(context.request);
+    let drawn = sources::draw(context, &specs, context.request.length())?;
+    let mut candidates = Candidates::merge(&specs, &drawn);
+    Fusion { sources: &specs }.rank(context, &mut candidates)?;
+    Ok(candidates)
+}
+
 /// Whether a recipe fits the catalogue, for requests that share it.
 ///
 /// # Errors
