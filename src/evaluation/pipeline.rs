@@ -9,7 +9,10 @@ use crate::{
 };
 use hashbrown::HashSet;
 use rayon::prelude::*;
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// Ranks as the server answers: the same code on the same state.
 pub struct PipelineScorer<'a> {
@@ -88,6 +91,26 @@ impl PipelineScorer<'_> {
             only_here: mean(&|found| found.only[at]),
         };
         Ok(all.map(recall).collect())
+    }
+
+    /// The time of one answer of 12 articles on one thread, sorted: what a server computes, without HTTP
+    /// and database.
+    ///
+    /// # Errors
+    /// When the pipeline cannot answer a case.
+    pub fn times(&self, cases: &[Case]) -> Result<Vec<Duration>, EvaluationError> {
+        const CASES: usize = 2_000;
+        let mut times = Vec::new();
+        for case in cases.iter().take(CASES) {
+            let request = self.shop.request(case, self.recipe.clone(), 12)?;
+            let customer = self.shop.customer(case);
+            let started = Instant::now();
+            let answer = recommend(self.shop.shop(), self.shop.snapshot(), &request, customer.view());
+            times.push(started.elapsed());
+            answer.map_err(|error| self.failed(&error.to_string()))?;
+        }
+        times.sort_unstable();
+        Ok(times)
     }
 
     fn found(&self, case: &Case) -> Result<Found, EvaluationError> {

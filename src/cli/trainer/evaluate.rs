@@ -8,7 +8,7 @@ use crate::{
         BundleRanker, Evaluation, METRICS, Measured, OfflineShop, PipelineScorer, QueryVectors, Report, SourceRecall,
         Test,
         baselines::{self, Known, Tuning},
-        bundle_ranker, seen, verdict,
+        bundle_ranker, seen, segments, verdict,
     },
     progress::Progress,
     recommend::{Model, Placement, Recipe},
@@ -40,9 +40,10 @@ pub struct EvaluateArguments {
     /// times. With `--bundle`, the bundle is the model of the placements that name none. The baselines are evaluated too.
     #[arg(long, value_name = "FILE")]
     placement: Vec<PathBuf>,
-    /// Print what each source of the placements finds.
+    /// Print what each source of the placements finds, how they do by segment of customers and articles, and how long an
+    /// answer takes.
     #[arg(long, requires = "placement")]
-    sources: bool,
+    details: bool,
     /// A baseline alone, or all of them.
     #[arg(long, value_name = "NAME", group = "ranker", value_parser = baseline_names())]
     baseline: Option<String>,
@@ -222,8 +223,8 @@ impl Work<'_> {
             recipe.exclude.purchased |= evaluation.protocol.repeats() == Repeats::Drop;
             let scorer = PipelineScorer { name: name.clone(), shop: &shop, recipe: Arc::new(recipe) };
             rows.push(evaluation.measure(&scorer)?);
-            if self.arguments.sources {
-                print_sources(name, &scorer.sources(evaluation.cases)?);
+            if self.arguments.details {
+                print_details(&scorer, known, evaluation)?;
             }
             progress.add(1);
         }
@@ -266,12 +267,22 @@ fn placement(path: &Path) -> anyhow::Result<(String, Recipe)> {
     Ok((name, recipe))
 }
 
-fn print_sources(name: &str, sources: &[SourceRecall]) {
-    eprintln!("{name}: what its sources find");
+fn print_details(scorer: &PipelineScorer<'_>, known: Known<'_>, evaluation: &Evaluation<'_>) -> anyhow::Result<()> {
+    eprintln!("\n{}: what its sources find", scorer.name);
     eprintln!("  {:<44} {:>10} {:>10} {:>8} {:>9}", "source", "candidates", "recall@100", "recall", "only here");
-    for SourceRecall { source, candidates, recall_at_100, recall, only_here } in sources {
+    for SourceRecall { source, candidates, recall_at_100, recall, only_here } in scorer.sources(evaluation.cases)? {
         eprintln!("  {source:<44} {candidates:>10.1} {recall_at_100:>10.4} {recall:>8.4} {only_here:>9.4}");
     }
+    eprintln!("  {:<44} {:>10} {:>10} {:>8} {:>9}", "segment", "cases", "recall@12", "ndcg@12", "hr@100");
+    for segment in segments(known, evaluation.cases) {
+        let row = Evaluation { cases: &segment.cases, ..*evaluation }.row(scorer)?;
+        let [recall, ndcg, hits] = ["recall@12", "ndcg@12", "hr@100"].map(|name| row.metrics[name]);
+        eprintln!("  {:<44} {:>10} {recall:>10.4} {ndcg:>8.4} {hits:>9.4}", segment.name, segment.cases.len());
+    }
+    let times = scorer.times(evaluation.cases)?;
+    let at = |share: usize| times[(times.len() - 1) * share / 100].as_secs_f64() * 1e3;
+    eprintln!("  an answer of 12 articles: median {:.3} ms, 99 % within {:.3} ms on one thread", at(50), at(99));
+    Ok(())
 }
 
 /// The baselines asked for, as far as the catalogue allows them.
