@@ -76,6 +76,7 @@ pub const REGISTRY: &[Registered] = &[
     popular::TRENDING,
     neighbours::TOGETHER,
     neighbours::SIMILAR,
+    neighbours::NEXT,
     arrivals::NEW,
     arrivals::VARIANTS,
     fixed::REGISTERED,
