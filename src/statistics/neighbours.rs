@@ -25,7 +25,7 @@ const KEPT: usize = 50;
 /// Followers of one article.
 const FOLLOWERS: usize = 100;
 /// So many purchases later something still follows.
-const REACH: usize = 3;
+const REACH: usize = 10;
 /// Added to the norm of a pair.
 const SHRINKAGE: f32 = 10.0;
 /// Groups that must hold a pair, and an article, for it to count. A shop whose pairs all come from
