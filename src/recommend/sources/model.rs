@@ -34,6 +34,12 @@ impl Source for Model {
         };
         find_in(context, snapshot, &query::form(context, snapshot)?, want)
     }
+
+    /// A model that counts finds nothing but purchases.
+    fn tells_purchases(&self, context: &Context<'_>) -> bool {
+        let snapshot = self.other(context).ok().flatten().unwrap_or(context.snapshot);
+        snapshot.model().frequency().is_some()
+    }
 }
 
 impl Model {
