@@ -36,6 +36,7 @@ mod request;
 pub mod rules;
 mod select;
 mod shop;
+mod signals;
 mod snapshot;
 pub mod sources;
 
@@ -52,6 +53,7 @@ pub use preview::{Preview, Stages};
 pub use query::Query;
 pub use request::{Customer, Exclude, Recipe, Request, Subject};
 pub use shop::Shop;
+pub use signals::{BestByValue, Signals};
 pub use snapshot::Snapshot;
 pub use sources::{Generation, Sampling};
 

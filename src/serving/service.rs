@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     domain::{ArticleId, CustomerId, Timestamp},
-    recommend::{Answer, Catalogue, Customer, Request, Shop, Snapshot, Strategy, Subject, Warning, recommend},
+    recommend::{Answer, Catalogue, Customer, Request, Shop, Signals, Snapshot, Strategy, Subject, Warning, recommend},
     store::{Revisions, Store, StoreError},
 };
 use arc_swap::ArcSwap;
@@ -65,6 +65,8 @@ pub struct State {
     pub(super) sales: Option<Arc<Sales>>,
     /// By name.
     pub(super) models: BTreeMap<String, Arc<Snapshot>>,
+    /// What purchases say about the articles of the catalogue; `None` until they are counted.
+    pub(super) signals: Option<Arc<Signals>>,
     /// What requests read besides their own model's snapshot; made of the rest at [`Service::publish`].
     pub(super) shop: Arc<Shop>,
     /// The version of each model that should serve.
@@ -237,7 +239,7 @@ impl Service {
     }
 
     pub(super) fn publish(&self, mut state: State) {
-        state.shop = Arc::new(Shop { models: state.models.clone() });
+        state.shop = Arc::new(Shop { models: state.models.clone(), signals: state.signals.clone() });
         let versions = |state: &State| -> Vec<_> {
             let models = state.models.values().map(|snapshot| snapshot.model());
             models.map(|model| (model.name().to_owned(), model.version().to_owned())).collect()
