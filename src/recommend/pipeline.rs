@@ -67,7 +67,8 @@ fn answer(context: &Context<'_>, trace: &mut Trace) -> Result<Answer, RecommendE
     let Page { list, unknown, last } = page(context, list);
     trace.picked(context, &list);
     let all = specs.iter().chain(&request.recipe.fallback);
-    let withheld = !request.tell_purchases && all.clone().any(|spec| spec.tells_purchases(context));
+    let about_somebody = request.customer.is_some() && !request.tell_purchases;
+    let withheld = about_somebody && all.clone().any(|spec| spec.tells_purchases(context));
     let sources = counted(request, all, &drawn, &list);
     let explainer = Explainer { context, candidates: &candidates, withheld };
     let offset = request.offset.unwrap_or(0);

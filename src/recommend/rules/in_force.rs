@@ -153,7 +153,9 @@ impl<'a> InForce<'a> {
 
     /// Whether the order of the candidates depends on rules.
     pub(in crate::recommend) fn reorder(&self) -> bool {
-        self.rules.iter().any(|rule| rule.about.is_some())
+        self.rules.iter().any(|Applied { spec, .. }| {
+            !spec.rule.hides() && !matches!(spec.rule.claim(self.k), Some(Claim::Position { .. }))
+        })
     }
 
     /// The rules that set these bits.

@@ -97,7 +97,9 @@ impl<'a> Selection<'a> {
             self.add(Pick::unfound(context.snapshot, row));
         }
         // The list ends before the places of these.
-        while let Some(pin) = self.pins.pop() {
+        while !self.is_full()
+            && let Some(pin) = self.pins.pop()
+        {
             self.put(pin.pick);
         }
     }
@@ -134,7 +136,8 @@ impl<'a> Selection<'a> {
 }
 
 /// The pinned articles that may be answered, with room kept for them: what is pinned comes before
-/// all else under `max_per`, too. Of two that `max_per` does not allow together the first stays.
+/// all else under `max_per`, too, and none stands before its place, however short the answer. Of two
+/// that `max_per` does not allow together the first stays.
 fn pins(context: &Context<'_>, picks: &mut Picks<'_>, candidates: &Candidates) -> Vec<Pinned> {
     let mut pins: Vec<Pinned> = Vec::new();
     for claimed in context.rules.claims() {
@@ -147,7 +150,7 @@ fn pins(context: &Context<'_>, picks: &mut Picks<'_>, candidates: &Candidates) -
     }
     pins.sort_by_key(|pin| pin.place);
     pins.retain(|pin| {
-        let fits = pin.place < picks.k && picks.admits(pin.pick.row);
+        let fits = picks.admits(pin.pick.row);
         if fits {
             picks.reserve(pin.pick.row);
         }

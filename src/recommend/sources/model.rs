@@ -3,7 +3,7 @@
 use super::{Drawn, Registered, Source, registered};
 use crate::{
     recommend::{
-        Context, Eligible, RecommendError, Snapshot,
+        Context, Eligible, RecommendError, Snapshot, Subject,
         query::{self, Basis, Query, index},
     },
     retrieval,
@@ -38,7 +38,7 @@ impl Source for Model {
     /// A model that counts finds nothing but purchases.
     fn tells_purchases(&self, context: &Context<'_>) -> bool {
         let snapshot = self.other(context).ok().flatten().unwrap_or(context.snapshot);
-        snapshot.model().frequency().is_some()
+        context.request.subject == Subject::Customer && snapshot.model().frequency().is_some()
     }
 }
 
