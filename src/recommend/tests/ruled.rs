@@ -176,11 +176,11 @@ fn diversity_spreads_the_list_and_zero_changes_nothing() {
         pairs.map(|(a, b)| query::cosine(vector(a), vector(b))).sum()
     };
     let diverse = |diversity| names(Recipe { diversity, ..Recipe::default() });
-    let (some, all) = (diverse(0.5), diverse(1.0));
+    let (some, all) = (diverse(0.95), diverse(1.0));
     assert_eq!((&some[0], &all[0]), (&plain[0], &plain[0]), "the best comes first");
     assert!(spread(&all) < spread(&plain) && spread(&some) < spread(&plain));
     // The list of a shorter answer is the beginning of a longer one's.
-    let (_, short) = ask(Recipe { diversity: 0.5, ..Recipe::default() }, |request| request.k = TopK::new(5).unwrap());
+    let (_, short) = ask(Recipe { diversity: 0.95, ..Recipe::default() }, |request| request.k = TopK::new(5).unwrap());
     assert_eq!(short, some[..5]);
 }
 
