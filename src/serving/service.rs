@@ -292,7 +292,8 @@ impl Service {
         let started = Instant::now();
         let all = self.customers.purchases();
         let recipe = &request.recipe;
-        let reads_all = recipe.exclude.reads_purchases() || request.explain || !recipe.sources.is_empty();
+        let draws = !recipe.sources.is_empty() || !recipe.fallback.is_empty();
+        let reads_all = recipe.exclude.reads_purchases() || request.explain || draws;
         let history = if reads_all { all } else { snapshot.model().history_length() };
         // Some more, because not every purchase counts; see below.
         let few = history.saturating_mul(2).max(FEW_PURCHASES);
@@ -400,7 +401,7 @@ fn has_history(lookup: &Lookup, snapshot: &Snapshot, at: Timestamp, length: usiz
 /// Whether the answer depends on what the shop knows of the customer.
 fn reads_customer(request: &Request) -> bool {
     let recipe = &request.recipe;
-    request.subject == Subject::Customer || recipe.exclude.reads_purchases() || !recipe.sources.is_empty()
+    request.subject == Subject::Customer || recipe.reads_customer()
 }
 
 /// The kind of work of a request that may keep a processor for more than about half a millisecond.
@@ -415,6 +416,6 @@ fn work_of(snapshot: &Snapshot, request: &Request) -> Option<Work> {
     let scans_many =
         !recipe.filter.is_empty() && snapshot.catalogue().len() > 200_000 || snapshot.fresh_vectors() > 200_000;
     let is_long = request.k.get() > 100 || request.offset.is_some() || request.only.is_some();
-    let wide = is_long || !recipe.max_per.is_empty() || scans_many || !snapshot.remembers(&recipe.filter);
+    let wide = is_long || scans_many || !recipe.is_light(snapshot);
     wide.then_some(Work::Wide)
 }
