@@ -113,6 +113,18 @@ fn answer(context: &Context<'_>, trace: &mut Trace) -> Result<Answer, RecommendE
     })
 }
 
+/// The candidates of a request, ranked, before rules and selection.
+///
+/// # Errors
+/// As [`recommend`].
+pub fn candidates(context: &Context<'_>) -> Result<Candidates, RecommendError> {
+    let specs = sources::of(context.request);
+    let drawn = sources::draw(context, &specs, context.request.length())?;
+    let mut candidates = Candidates::merge(&specs, &drawn);
+    Fusion { sources: &specs }.rank(context, &mut candidates)?;
+    Ok(candidates)
+}
+
 /// The list before it is cut into pages, and how it came about.
 struct Picked {
     list: Vec<Pick>,

@@ -81,6 +81,7 @@ pub const REGISTRY: &[Registered] = &[
     popular::TRENDING,
     neighbours::TOGETHER,
     neighbours::SIMILAR,
+    neighbours::NEXT,
     arrivals::NEW,
     arrivals::VARIANTS,
     fixed::REGISTERED,
@@ -154,6 +155,17 @@ impl SourceSpec {
 
     pub(super) fn tells_purchases(&self, context: &Context<'_>) -> bool {
         self.source.tells_purchases(context)
+    }
+
+    /// The name with the parameters, to tell sources of one kind apart.
+    pub fn label(&self) -> String {
+        let parameters =
+            self.definition.iter().filter(|(key, _)| !["source", "limit", "weight"].contains(&key.as_str()));
+        let parameters: Vec<String> = parameters.map(|(key, value)| format!("{key} {value}")).collect();
+        match parameters.is_empty() {
+            true => self.name().to_owned(),
+            false => format!("{} ({})", self.name(), parameters.join(", ")),
+        }
     }
 }
 
