@@ -73,22 +73,27 @@ impl<'a> Promotions<'a> {
 
 /// The places at which articles must be promoted, should none come by itself. The n-th article of a
 /// share is due at the first place p, from 1, with ⌊least · p / of⌋ = n; it gets the last free place
-/// up to that one, the next free one where pins leave none.
+/// up to that one, the next free one where pins leave none. Counted by place, the n-th of these
+/// places wants n articles: its own n-th article is due there or later.
 fn slots(shares: &[(u64, u64)], length: usize, is_pinned: impl Fn(usize) -> bool) -> Vec<Option<Slot>> {
-    let mut due: Vec<(usize, Slot)> = Vec::new();
+    let mut due: Vec<(usize, usize)> = Vec::new();
     for (promotion, &(least, of)) in shares.iter().enumerate() {
         let places = (1..).map(|n: u64| (n * of).div_ceil(least) as usize - 1);
-        let wanted = places.take_while(|&place| place < length).zip(1..);
-        due.extend(wanted.map(|(place, wanted)| (place, Slot { promotion, wanted })));
+        due.extend(places.take_while(|&place| place < length).map(|place| (place, promotion)));
     }
-    due.sort_by_key(|&(place, slot)| (place, slot.promotion));
-    let mut slots = vec![None; length];
-    for (place, slot) in due {
+    due.sort_unstable();
+    let mut slots: Vec<Option<Slot>> = vec![None; length];
+    for (place, promotion) in due {
         let free = |slots: &[Option<Slot>], place: usize| slots[place].is_none() && !is_pinned(place);
         let before = (0..=place).rev().find(|&place| free(&slots, place));
         if let Some(place) = before.or_else(|| (place + 1..length).find(|&place| free(&slots, place))) {
-            slots[place] = Some(slot);
+            slots[place] = Some(Slot { promotion, wanted: 0 });
         }
+    }
+    let mut wanted = vec![0; shares.len()];
+    for slot in slots.iter_mut().flatten() {
+        wanted[slot.promotion] += 1;
+        slot.wanted = wanted[slot.promotion];
     }
     slots
 }
@@ -114,6 +119,7 @@ mod tests {
     #[test]
     fn two_that_are_due_at_one_place_both_stand_by_then() {
         assert_eq!(places(&[(1, 2), (1, 2)], 4, &[]), [(0, 1, 1), (1, 0, 1), (2, 1, 2), (3, 0, 2)]);
+        assert_eq!(places(&[(4, 12), (8, 12)], 3, &[]), [(0, 1, 1), (1, 1, 2), (2, 0, 1)]);
     }
 
     #[test]

@@ -153,6 +153,10 @@ impl SourceSpec {
         self.source.name()
     }
 
+    pub(super) fn tells_purchases(&self, context: &Context<'_>) -> bool {
+        self.source.tells_purchases(context)
+    }
+
     /// The name with the parameters, to tell sources of one kind apart.
     pub fn label(&self) -> String {
         let parameters =
@@ -162,10 +166,6 @@ impl SourceSpec {
             true => self.name().to_owned(),
             false => format!("{} ({})", self.name(), parameters.join(", ")),
         }
-    }
-
-    pub(super) fn tells_purchases(&self, context: &Context<'_>) -> bool {
-        self.source.tells_purchases(context)
     }
 }
 
