@@ -96,9 +96,9 @@ fn user_number() -> String {
 
 /// Data or a URL that a database refuses are the user's to mend (exit code 2).
 fn user_error<T>(result: Result<T, StoreError>) -> anyhow::Result<T> {
-    use StoreError::{BadArticle, Conflict, NotFound, NotMigrated, Refused};
+    use StoreError::{BadArticle, Changed, Conflict, NotFound, NotMigrated, Refused};
     match result {
-        Err(error @ (Refused(_) | BadArticle(_) | NotFound(_) | Conflict(_) | NotMigrated { .. })) => {
+        Err(error @ (Refused(_) | BadArticle(_) | NotFound(_) | Conflict(_) | Changed(_) | NotMigrated { .. })) => {
             Err(error).or_bad_input()
         }
         other => Ok(other?),

@@ -131,6 +131,11 @@ impl SourceSpec {
     pub fn name(&self) -> &'static str {
         self.source.name()
     }
+
+    /// The model that it names.
+    pub fn model(&self) -> Option<&str> {
+        self.definition.get("model").and_then(Value::as_str)
+    }
 }
 
 impl PartialEq for SourceSpec {
