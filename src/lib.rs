@@ -30,6 +30,7 @@ pub mod onnx;
 pub mod progress;
 pub mod recommend;
 pub mod retrieval;
+pub mod statistics;
 
 #[cfg(feature = "trainer")]
 pub mod evaluation;

@@ -175,6 +175,10 @@ pub enum RecommendError {
          `generation` out"
     )]
     NoSequence(String),
+    #[error("the purchases of the shop are not counted yet; try again in a minute")]
+    NoStatistics,
+    #[error("source `{source_name}`: {problem}")]
+    SourceUnfit { source_name: &'static str, problem: String },
     #[error("no model `{0}` is served over this catalogue")]
     UnknownModel(String),
     #[error("the catalogue has no article `{0}`")]

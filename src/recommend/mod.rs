@@ -33,6 +33,7 @@ mod rank;
 mod request;
 mod select;
 mod shop;
+mod signals;
 mod snapshot;
 pub mod sources;
 
@@ -48,6 +49,7 @@ pub use placement::{Placement, PlacementError, PlacementExclude};
 pub use query::Query;
 pub use request::{Customer, Exclude, Recipe, Request, Subject};
 pub use shop::Shop;
+pub use signals::{BestByValue, Signals};
 pub use snapshot::Snapshot;
 pub use sources::{Generation, Sampling};
 

@@ -9,6 +9,7 @@ use crate::{
 use std::sync::Arc;
 
 mod generation;
+mod several;
 
 const DIM: usize = 4;
 const ARTICLES: usize = 12_000;

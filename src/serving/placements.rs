@@ -96,7 +96,8 @@ pub fn built_in(name: &str) -> Option<Placement> {
             {"source": "buy_again", "weight": 0.5},
             {"source": "popular", "weight": 0.25},
         ]),
-        "product-page" | "cart" => json!([]),
+        "product-page" => json!([{"source": "model"}, {"source": "bought_together", "weight": 0.5}]),
+        "cart" => json!([{"source": "bought_together"}, {"source": "model", "weight": 0.5}]),
         "popular" => json!([{"source": "popular"}]),
         _ => return None,
     };
@@ -164,6 +165,8 @@ fn misfits(definition: &Placement, catalogue: &Catalogue, has_model: impl Fn(&st
     for (at, source) in definition.sources.iter().enumerate() {
         if let Some(name) = source.model().filter(|name| !has_model(name)) {
             found.push(Misfit::new(Part::Source(at), unknown(name)));
+        } else if let Some(Err(error)) = source.attribute().map(|name| find_attribute(catalogue, name)) {
+            found.push(Misfit::new(Part::Source(at), error));
         }
     }
     for (name, condition) in &definition.filter {

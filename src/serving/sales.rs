@@ -6,7 +6,12 @@
 //! popularity is that of the bundles.
 
 use super::PopularityConfig;
-use crate::{recommend::Catalogue, store::ArticleSales};
+use crate::{
+    domain::{ArticleId, IdTable},
+    recommend::{Catalogue, Signals},
+    statistics::Statistics,
+    store::{ArticleSales, PurchaseLog},
+};
 use hashbrown::HashMap;
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -22,20 +27,40 @@ pub struct Sales {
     counted: Instant,
 }
 
+/// What the purchases say of the articles with these ids.
+#[derive(Debug)]
+pub(super) struct Counted {
+    pub(super) ids: Arc<IdTable>,
+    pub(super) statistics: Arc<Statistics>,
+}
+
 /// The latest count, and how counting is configured.
 #[derive(Debug)]
 pub(super) struct SalesCounter {
     config: Option<PopularityConfig>,
     latest: Mutex<Option<Arc<Sales>>>,
+    statistics: Mutex<Option<Arc<Counted>>>,
 }
 
 impl SalesCounter {
     pub(super) fn new(config: Option<PopularityConfig>) -> Self {
-        Self { config, latest: Mutex::default() }
+        Self { config, latest: Mutex::default(), statistics: Mutex::default() }
+    }
+
+    pub(super) fn statistics(&self) -> Option<Arc<Counted>> {
+        self.statistics.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn keep_statistics(&self, counted: Counted) {
+        *self.statistics.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(counted));
     }
 
     pub(super) fn latest(&self) -> Option<Arc<Sales>> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn config(&self) -> Option<&PopularityConfig> {
+        self.config.as_ref()
     }
 
     /// When the sales must be counted again although nothing was imported.
@@ -54,6 +79,18 @@ impl SalesCounter {
 
     pub(super) fn keep(&self, sales: Sales) {
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(sales));
+    }
+}
+
+impl Counted {
+    pub(super) fn of(log: PurchaseLog) -> Self {
+        let ids: IdTable = log.articles.iter().map(ArticleId::as_str).collect();
+        let statistics = Statistics::count(log.articles.len(), log.purchases, log.until);
+        Self { ids: Arc::new(ids), statistics: Arc::new(statistics) }
+    }
+
+    pub(super) fn over(&self, catalogue: &Catalogue) -> Signals {
+        Signals::over(self.statistics.clone(), self.ids.clone(), catalogue)
     }
 }
 

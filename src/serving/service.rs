@@ -16,7 +16,7 @@ use super::{
 use crate::{
     domain::{ArticleId, CustomerId, Timestamp},
     recommend::{
-        Answer, Catalogue, Customer, Request, Shop, Snapshot, Strategy, Subject, Warning, recommend,
+        Answer, Catalogue, Customer, Request, Shop, Signals, Snapshot, Strategy, Subject, Warning, recommend,
         sources::SourceSpec,
     },
     store::{Revisions, Store, StoreError},
@@ -76,6 +76,8 @@ pub struct State {
     pub(super) stored_placements: Option<Arc<BTreeMap<String, StoredPlacement>>>,
     /// By name, built-in ones included; made of the rest at [`Service::publish`].
     pub(super) placements: Arc<BTreeMap<String, Arc<ServedPlacement>>>,
+    /// What purchases say about the articles of the catalogue; `None` until they are counted.
+    pub(super) signals: Option<Arc<Signals>>,
     /// What requests read besides their own model's snapshot; made of the rest at [`Service::publish`].
     pub(super) shop: Arc<Shop>,
     /// The version of each model that should serve.
@@ -269,7 +271,7 @@ impl Service {
     }
 
     pub(super) fn publish(&self, mut state: State) {
-        state.shop = Arc::new(Shop { models: state.models.clone() });
+        state.shop = Arc::new(Shop { models: state.models.clone(), signals: state.signals.clone() });
         state.placements = Arc::new(state.fitted_placements());
         let versions = |state: &State| -> Vec<_> {
             let models = state.models.values().map(|snapshot| snapshot.model());

@@ -27,7 +27,7 @@ pub use options::{DEFAULT_URL, StoreOptions};
 pub use placements::{PlacementChange, PlacementVersion};
 pub use records::{
     ArticleChange, ArticleRecord, ArticleSales, AttributeValue, Attributes, CatalogueChanges, CustomerRecord,
-    ModelVersion, PurchaseRecord, Revisions, SalesWindow,
+    ModelVersion, PurchaseLog, PurchaseRecord, Revisions, SalesWindow,
 };
 
 pub use schema::{AttributeRecord, CatalogueLimits, Schema};
@@ -92,6 +92,10 @@ pub trait Store: Send + Sync {
     /// What sells: the articles with a purchase in the window, in any order. One statement over all purchases, which
     /// may take seconds on millions of them.
     async fn sales(&self, window: SalesWindow) -> Result<Vec<ArticleSales>, StoreError>;
+
+    /// The purchases in the window, whose half-life makes no difference. They stream from the database and take 16 bytes
+    /// each here; millions take seconds.
+    async fn purchases(&self, window: SalesWindow) -> Result<PurchaseLog, StoreError>;
 
     /// Those of the customers that exist, in any order, each with at most `purchases` purchases. A row that cannot be
     /// read spoils the record of its customer alone.

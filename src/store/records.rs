@@ -4,7 +4,11 @@ use super::{
     CatalogueLimits, StoreError,
     schema::{check_article, check_size},
 };
-use crate::domain::{ArticleId, AttributeKind, CustomerId, Number, Timestamp};
+use crate::{
+    domain::{ArticleId, AttributeKind, CustomerId, Number, Timestamp},
+    statistics::Purchase,
+};
+use hashbrown::HashMap;
 use serde::{
     Deserialize, Deserializer,
     de::{Error, SeqAccess, Visitor},
@@ -113,6 +117,31 @@ pub struct SalesWindow {
 pub struct ArticleSales {
     pub article: ArticleId,
     pub sales: f32,
+}
+
+/// Purchases of a window, with running numbers for customers and articles.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PurchaseLog {
+    /// By number.
+    pub articles: Vec<ArticleId>,
+    /// In any order.
+    pub purchases: Vec<Purchase>,
+    /// The first moment after all of them.
+    pub until: Timestamp,
+}
+
+impl PurchaseLog {
+    /// Gives running numbers to the articles of a database, by key.
+    pub(super) fn numbered(articles: Vec<(i32, ArticleId)>) -> (Self, HashMap<i32, u32>) {
+        let numbers = articles.iter().zip(0..).map(|(&(key, _), number)| (key, number)).collect();
+        let articles = articles.into_iter().map(|(_, id)| id).collect();
+        (Self { articles, ..Self::default() }, numbers)
+    }
+
+    pub(super) fn add(&mut self, purchase: Purchase) {
+        self.until = self.until.max(Timestamp(purchase.at.0.saturating_add(1)));
+        self.purchases.push(purchase);
+    }
 }
 
 const OUT_OF_RANGE: &str = "a number must lie between -2^63 and 2^63";

@@ -65,5 +65,5 @@ on_both_databases! {
         the_first_model_is_the_default_until_another_is_made_it a_deactivated_model_has_no_past;
     sales:
         purchases_count_less_with_age purchases_count_by_their_weight a_date_in_the_future_makes_nothing_old
-        an_import_is_told_by_the_revision_of_purchases;
+        an_import_is_told_by_the_revision_of_purchases purchases_are_read_with_running_numbers;
 }

@@ -84,3 +84,20 @@ pub async fn an_import_is_told_by_the_revision_of_purchases(db: &Database) {
     assert_eq!((twice.purchases, twice.catalogue), (once.purchases + 1, once.catalogue));
     assert_close(&sales(db, 1_000).await, &[("b", 1.0)]);
 }
+
+pub async fn purchases_are_read_with_running_numbers(db: &Database) {
+    let window = SalesWindow { half_life_days: 10.0, days: 100, now: Timestamp(1_001 * Timestamp::DAY) };
+    assert_eq!(db.store.purchases(window).await.unwrap().purchases, [], "nothing was bought");
+    // c is out of the window, and d was bought in the future: at the latest moment, then.
+    import(db, "one", &[("a", 1_000), ("b", 990), ("b", 985), ("c", 900), ("d", 9_000)]).await;
+    let log = db.store.purchases(window).await.unwrap();
+    let mut bought: Vec<(&str, u32, f32)> = log
+        .purchases
+        .iter()
+        .map(|purchase| (log.articles[purchase.article as usize].as_str(), purchase.at.day(), purchase.weight))
+        .collect();
+    bought.sort_by(|a, b| a.0.cmp(b.0).then(a.1.cmp(&b.1)));
+    assert_eq!(bought, [("a", 1_000, 1.0), ("b", 985, 1.0), ("b", 990, 1.0), ("d", 1_000, 1.0)]);
+    assert!(log.purchases.iter().all(|purchase| purchase.customer == log.purchases[0].customer));
+    assert_eq!(log.until, Timestamp(1_000 * Timestamp::DAY + 1));
+}

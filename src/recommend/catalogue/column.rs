@@ -23,7 +23,7 @@ pub(super) enum Values {
 }
 
 /// A value as a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Group {
     Integer(i64),
     /// The bits of an f64.

@@ -34,6 +34,8 @@ pub struct Catalogue {
 /// What stays when only the sales change.
 #[derive(Debug, Clone, Default)]
 struct Articles {
+    /// Shared by all catalogues that were made from one another: their rows mean the same articles.
+    lineage: Arc<()>,
     ids: Texts,
     /// The rows whose article is in the catalogue.
     present: ItemSet,
@@ -80,6 +82,12 @@ impl Catalogue {
     /// Whether the two have the same articles; sales may differ.
     pub fn has_articles_of(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.articles, &other.articles)
+    }
+
+    /// Whether this was made from the other by changes, or the other from this: rows that both have
+    /// mean the same articles.
+    pub fn continues(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.articles.lineage, &other.articles.lineage)
     }
 
     /// Number of rows: one more than the highest.

@@ -5,9 +5,11 @@
 //! source whose turn comes after the request's time is left out, as one that fails is, and the
 //! answer says so.
 
+mod arrivals;
 mod fixed;
 mod generated;
 mod model;
+pub(super) mod neighbours;
 pub(super) mod own;
 mod popular;
 
@@ -65,8 +67,19 @@ pub struct Registered {
 }
 
 /// All kinds of sources.
-pub const REGISTRY: &[Registered] =
-    &[model::REGISTERED, generated::REGISTERED, own::REGISTERED, popular::REGISTERED, fixed::REGISTERED];
+pub const REGISTRY: &[Registered] = &[
+    model::REGISTERED,
+    generated::REGISTERED,
+    own::REGISTERED,
+    popular::REGISTERED,
+    popular::POPULAR_IN,
+    popular::TRENDING,
+    neighbours::TOGETHER,
+    neighbours::SIMILAR,
+    arrivals::NEW,
+    arrivals::VARIANTS,
+    fixed::REGISTERED,
+];
 
 /// Articles that ranked no better in any source than by popularity.
 pub const POPULAR: &str = popular::NAME;
@@ -135,6 +148,11 @@ impl SourceSpec {
     /// The model that it names.
     pub fn model(&self) -> Option<&str> {
         self.definition.get("model").and_then(Value::as_str)
+    }
+
+    /// The attribute that it names.
+    pub fn attribute(&self) -> Option<&str> {
+        self.definition.get("attribute").and_then(Value::as_str)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     domain::{ArticleId, AttributeKind},
-    recommend::{Catalogue, Snapshot},
+    recommend::{Catalogue, Signals, Snapshot},
     serving::{ServeError, Service, State, catalogue},
     store::{ArticleRecord, CatalogueChanges, Schema},
 };
@@ -73,7 +73,8 @@ impl Service {
             let _changes = self.changes.lock().await;
             let now = self.state();
             let (catalogue, models) = self.newest(&now).await?;
-            self.publish(State { catalogue: Some(catalogue), models, ..State::clone(&now) });
+            let signals = self.signals_after(&now, &catalogue).await?;
+            self.publish(State { catalogue: Some(catalogue), models, signals, ..State::clone(&now) });
             Ok::<_, ServeError>(())
         };
         let served = served.await;
@@ -81,6 +82,18 @@ impl Service {
             tracing::warn!(%error, "a change is written, but not served yet");
         }
         served.is_ok()
+    }
+
+    /// The statistics joined to a newer catalogue. Costs what is new, where it was made from the one that is served.
+    pub(super) async fn signals_after(
+        &self,
+        now: &State,
+        catalogue: &Arc<Catalogue>,
+    ) -> Result<Option<Arc<Signals>>, ServeError> {
+        match (&now.signals, &now.catalogue) {
+            (Some(signals), Some(old)) if catalogue.continues(old) => Ok(Some(Arc::new(signals.after(catalogue)))),
+            _ => self.signals_over(catalogue.clone()).await,
+        }
     }
 
     /// The catalogue that the database holds now, and the models over it. Costs what changed since the one that is served.

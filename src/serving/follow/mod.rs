@@ -132,7 +132,8 @@ impl Service {
         let (catalogue, models) = self.newest(&now).await?;
         let (catalogue, sales) = self.with_sales(catalogue, &now);
         let models = self.all_over(&models, &catalogue).await?;
-        self.publish(State { catalogue: Some(catalogue), sales, models, ..State::clone(&now) });
+        let signals = self.signals_after(&now, &catalogue).await?;
+        self.publish(State { catalogue: Some(catalogue), sales, models, signals, ..State::clone(&now) });
         Ok(())
     }
 }

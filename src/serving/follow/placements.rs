@@ -2,7 +2,7 @@
 
 use crate::{
     domain::TopK,
-    recommend::{Placement, PlacementError, RecommendError, Request, Warning},
+    recommend::{Placement, PlacementError, Recipe, RecommendError, Request, Warning},
     serving::{
         Answered, ServeError, ServedPlacement, Service, State,
         placements::{self, MAX_PLACEMENTS, StoredPlacement},
@@ -66,8 +66,9 @@ impl Service {
         let request = Request { k, recipe: placement.recipe.clone(), ..request };
         let mut ignored: Vec<String> = placement.ignored.iter().map(|misfit| misfit.key()).collect();
         let mut answered = match self.recommend_on(state, request.clone()).await {
-            // A source that only some models can follow, and the model has changed.
-            Err(ServeError::Recommend(RecommendError::NoSequence(_) | RecommendError::UnknownModel(_))) => {
+            // The only source cannot answer: the model has changed, or nothing is counted yet.
+            Err(ServeError::Recommend(error)) if is_of_source(&error) && !request.recipe.sources.is_empty() => {
+                tracing::debug!(placement = placement.name, %error, "a placement answers without its sources");
                 ignored.push("sources".to_owned());
                 let mut request = request;
                 Arc::make_mut(&mut request.recipe).sources.clear();
@@ -94,12 +95,26 @@ impl Service {
         let bad = |error: PlacementError| ServeError::BadPlacement(error.to_string());
         let recipe = definition.recipe().map_err(bad)?;
         definition.check(state.model(recipe.model.as_deref())?).map_err(bad)?;
+        // Of several sources one that fails is left out, so each is asked alone.
+        let alone = |source| Recipe { sources: vec![source], ..recipe.clone() };
+        let recipes: Vec<Recipe> = match recipe.sources.is_empty() {
+            true => vec![recipe.clone()],
+            false => recipe.sources.iter().cloned().map(alone).collect(),
+        };
         let k = TopK::new(definition.k).unwrap_or_default();
-        let guest = Request { recipe: recipe.into(), ..Request::new(None, k, super::now()) };
-        match self.recommend_on(&state, guest).await {
-            Err(ServeError::Recommend(error)) => Err(ServeError::BadPlacement(error.to_string())),
-            answered => answered.map(drop),
+        for (at, recipe) in recipes.into_iter().enumerate() {
+            let guest = Request { recipe: Arc::new(recipe), ..Request::new(None, k, super::now()) };
+            match self.recommend_on(&state, guest).await {
+                // Passes by itself.
+                Err(ServeError::Recommend(RecommendError::NoStatistics)) => {}
+                Err(ServeError::Recommend(error)) if is_of_source(&error) && !definition.sources.is_empty() => {
+                    return Err(ServeError::BadPlacement(format!("`sources[{at}]`: {error}")));
+                }
+                Err(ServeError::Recommend(error)) => return Err(ServeError::BadPlacement(error.to_string())),
+                answered => drop(answered?),
+            }
         }
+        Ok(())
     }
 
     /// Saves a definition and serves it; answers its version. Where `expected` is given, only if that
@@ -196,4 +211,9 @@ impl Service {
             }
         }
     }
+}
+
+/// Whether the sources of a request are to blame, and not what it asks about.
+fn is_of_source(error: &RecommendError) -> bool {
+    !matches!(error, RecommendError::UnknownArticle(_) | RecommendError::Model(_) | RecommendError::Search(_))
 }

@@ -2,12 +2,15 @@
 
 use super::{PATIENCE, now};
 use crate::{
-    recommend::Catalogue,
-    serving::{ServeError, Service, State, sales::Sales},
+    recommend::{Catalogue, Signals},
+    serving::{
+        ServeError, Service, State,
+        sales::{Counted, Sales},
+    },
     store::Revisions,
 };
 use std::{sync::Arc, time::Instant};
-use tokio::sync::watch;
+use tokio::{sync::watch, task::spawn_blocking};
 
 impl Service {
     /// Counts the sales whenever they are due, beside the following of changes: counting takes seconds, and a changed
@@ -17,11 +20,7 @@ impl Service {
         loop {
             revisions.borrow_and_update();
             let before = self.sales.latest();
-            let counted = match self.count_sales().await {
-                // A new count is laid over the catalogue.
-                Ok(()) if !same(&before, &self.sales.latest()) => self.catch_up_catalogue().await,
-                counted => counted,
-            };
+            let counted = self.follow_counts(&before).await;
             if let Err(error) = &counted
                 && !failing
             {
@@ -34,6 +33,20 @@ impl Service {
                 () = tokio::time::sleep(again) => {}
             }
         }
+    }
+
+    /// Counts what is due; `before` is the latest count of sales so far.
+    async fn follow_counts(&self, before: &Option<Arc<Sales>>) -> Result<(), ServeError> {
+        self.count_sales().await?;
+        let is_new = !same(before, &self.sales.latest());
+        if is_new {
+            // A new count is laid over the catalogue.
+            self.catch_up_catalogue().await?;
+        }
+        if is_new || self.sales.statistics().is_none() {
+            self.count_statistics().await?;
+        }
+        Ok(())
     }
 
     /// Counts the sales where they are due. Takes no lock of the changes: counting millions of
@@ -51,6 +64,38 @@ impl Service {
         tracing::info!(articles = counted.len(), took_ms = started.elapsed().as_millis() as u64, "sales counted");
         self.sales.keep(Sales::new(counted, revision));
         Ok(())
+    }
+
+    /// Counts what the purchases say of articles, and serves it.
+    ///
+    /// # Errors
+    /// When the database cannot read them; the latest count stays.
+    async fn count_statistics(&self) -> Result<(), ServeError> {
+        let Some(config) = self.sales.config() else { return Ok(()) };
+        let started = Instant::now();
+        let log = self.database.store().purchases(config.window(now())).await?;
+        let purchases = log.purchases.len();
+        let counted = spawn_blocking(move || Counted::of(log)).await;
+        self.sales.keep_statistics(counted.map_err(|error| ServeError::Internal(error.to_string()))?);
+        tracing::info!(purchases, took_ms = started.elapsed().as_millis() as u64, "statistics counted");
+        let _changes = self.changes.lock().await;
+        let now = self.state();
+        let signals = match &now.catalogue {
+            Some(catalogue) => self.signals_over(catalogue.clone()).await?,
+            None => None,
+        };
+        self.publish(State { signals, ..State::clone(&now) });
+        Ok(())
+    }
+
+    /// The latest statistics joined to a catalogue; `None` before they are counted.
+    ///
+    /// # Errors
+    /// When the program is at fault.
+    pub(super) async fn signals_over(&self, catalogue: Arc<Catalogue>) -> Result<Option<Arc<Signals>>, ServeError> {
+        let Some(counted) = self.sales.statistics() else { return Ok(None) };
+        let joined = spawn_blocking(move || Arc::new(counted.over(&catalogue))).await;
+        joined.map(Some).map_err(|error| ServeError::Internal(error.to_string()))
     }
 
     /// The catalogue with the latest count of sales, if it has not got them yet.

@@ -12,8 +12,8 @@ pub(super) use load::Loader;
 
 use super::{
     ArticleRecord, ArticleSales, AuditRecord, CatalogueChanges, CatalogueLimits, Change, ChangeOutcome,
-    ConnectionCounts, KeyRecord, ModelVersion, NewKey, PlacementChange, PlacementVersion, ReadCustomer, Revisions,
-    SalesWindow, Schema, Store, StoreError, StoreOptions, migrations, records::unreadable,
+    ConnectionCounts, KeyRecord, ModelVersion, NewKey, PlacementChange, PlacementVersion, PurchaseLog, ReadCustomer,
+    Revisions, SalesWindow, Schema, Store, StoreError, StoreOptions, migrations, records::unreadable,
 };
 use crate::domain::{ArticleId, AttributeKind, CustomerId};
 use async_trait::async_trait;
@@ -206,6 +206,10 @@ impl Store for Postgres {
 
     async fn sales(&self, window: SalesWindow) -> Result<Vec<ArticleSales>, StoreError> {
         sales::count(self, window).await
+    }
+
+    async fn purchases(&self, window: SalesWindow) -> Result<PurchaseLog, StoreError> {
+        sales::purchases(self, window).await
     }
 
     async fn customers(&self, ids: &[CustomerId], purchases: usize) -> Result<Vec<ReadCustomer>, StoreError> {

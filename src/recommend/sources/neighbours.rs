@@ -1,0 +1,107 @@
+//! Articles that others bought with what the customer has.
+
+use super::{Drawn, Registered, Source, registered};
+use crate::{
+    domain::Timestamp,
+    recommend::{Bought, Context, RecommendError},
+};
+use hashbrown::HashMap;
+use serde::Deserialize;
+
+pub(super) const TOGETHER: Registered = registered::<BoughtTogether>(
+    BoughtTogether::NAME,
+    "What customers buy on the same day as the articles of the cart, of the visit, or else of this customer's last week \
+     of purchases.",
+);
+pub(super) const SIMILAR: Registered = registered::<SimilarTaste>(
+    SimilarTaste::NAME,
+    "What customers buy who bought the same articles (item-based collaborative filtering), by the cart, the visit and \
+     all purchases, old ones counting half after 90 days.",
+);
+
+/// Articles that count as bought lately: those of the days before the last purchase.
+const LATELY_DAYS: u32 = 7;
+/// Purchases count half after so many days.
+const HALF_LIFE_DAYS: f32 = 90.0;
+/// Seeds that count: the heaviest.
+const SEEDS: usize = 200;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BoughtTogether {}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SimilarTaste {}
+
+impl BoughtTogether {
+    const NAME: &'static str = "bought_together";
+}
+
+impl SimilarTaste {
+    const NAME: &'static str = "similar_taste";
+}
+
+impl Source for BoughtTogether {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn find(&self, context: &Context<'_>, want: usize) -> Result<Drawn, RecommendError> {
+        let signals = context.shop.signals()?;
+        let table = &signals.statistics().together;
+        let seeds = lately(context);
+        let articles = signals.near(table, &seeds, want, |row| context.eligible.rows.contains(row));
+        Ok(Drawn { articles, ..Drawn::default() })
+    }
+}
+
+impl Source for SimilarTaste {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn find(&self, context: &Context<'_>, want: usize) -> Result<Drawn, RecommendError> {
+        let signals = context.shop.signals()?;
+        let table = &signals.statistics().similar;
+        let seeds = tastes(context);
+        let articles = signals.near(table, &seeds, want, |row| context.eligible.rows.contains(row));
+        Ok(Drawn { articles, ..Drawn::default() })
+    }
+}
+
+/// The articles at hand, each with weight 1: cart and visit, or else the purchases of the last week
+/// in which the customer bought anything.
+pub(in crate::recommend) fn lately(context: &Context<'_>) -> Vec<(u32, f32)> {
+    let mut rows: Vec<u32> = context.cart.iter().chain(&context.seen).copied().collect();
+    if rows.is_empty() {
+        let last = context.history().first().map_or(Timestamp(0), |bought| bought.at);
+        let since = Timestamp(last.day() * Timestamp::DAY).minus_days(LATELY_DAYS);
+        rows.extend(context.history().iter().take_while(|bought| bought.at >= since).map(|bought| bought.row));
+    }
+    rows.sort_unstable();
+    rows.dedup();
+    rows.into_iter().take(SEEDS).map(|row| (row, 1.0)).collect()
+}
+
+/// All that tells the customer's taste, with its weight: `ln(1 + Σ 2^(−age / 90 days))` over the days
+/// of purchases; cart and visit count like a purchase of this moment.
+pub(in crate::recommend) fn tastes(context: &Context<'_>) -> Vec<(u32, f32)> {
+    let at_hand = context.cart.iter().chain(&context.seen).map(|&row| (row, 1.0));
+    let mut sums: HashMap<u32, (f32, u32)> = HashMap::new();
+    for (row, weight) in at_hand {
+        sums.entry(row).or_default().0 += weight;
+    }
+    for &Bought { row, at, .. } in context.history() {
+        let (sum, day) = sums.entry(row).or_default();
+        // Two pieces of one day are one choice.
+        if *day != at.day() {
+            let age = context.request.at.0.saturating_sub(at.0) as f32 / Timestamp::DAY as f32;
+            (*sum, *day) = (*sum + (-age / HALF_LIFE_DAYS).exp2(), at.day());
+        }
+    }
+    let mut tastes: Vec<(u32, f32)> = sums.into_iter().map(|(row, (sum, _))| (row, sum.ln_1p())).collect();
+    tastes.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    tastes.truncate(SEEDS);
+    tastes
+}

@@ -1,0 +1,60 @@
+//! What a shop's purchases say about its articles, as of a moment: how often each sold lately, who
+//! buys it again and when, what is bought together. The same counts feed the sources and the ranker,
+//! when a server answers and when lists of past moments are made for training.
+
+mod articles;
+mod neighbours;
+
+pub use articles::ArticleStatistics;
+pub use neighbours::{NearestArticles, Neighbours};
+
+use crate::domain::Timestamp;
+
+/// A purchase, with running numbers for customer and article.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Purchase {
+    pub customer: u32,
+    pub article: u32,
+    pub at: Timestamp,
+    /// How much it counts; above 0.
+    pub weight: f32,
+}
+
+/// Counts of all articles as of one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Statistics {
+    /// What was bought at this moment or later is not counted.
+    pub at: Timestamp,
+    /// By article.
+    pub articles: Vec<ArticleStatistics>,
+    /// Days from one purchase of an article to the customer's next of it, on average over all.
+    pub mean_gap: f32,
+    /// Articles bought by one customer on one day.
+    pub together: Neighbours,
+    /// Articles bought by the same customers.
+    pub similar: Neighbours,
+}
+
+impl Statistics {
+    /// Neighbours come from purchases of so many days.
+    pub const DAYS: u32 = 180;
+
+    /// Counts the purchases of `articles` articles made before `at`.
+    ///
+    /// # Panics
+    /// When an article's number is not below `articles`.
+    pub fn count(articles: usize, mut purchases: Vec<Purchase>, at: Timestamp) -> Self {
+        purchases.retain(|purchase| purchase.at < at);
+        purchases.sort_unstable_by_key(|purchase| (purchase.customer, purchase.article, purchase.at));
+        let (counted, mean_gap) = articles::count(articles, &purchases, at);
+        let since = at.minus_days(Self::DAYS);
+        purchases.retain(|purchase| purchase.at >= since);
+        let similar = neighbours::by_customer(articles, &purchases);
+        purchases.sort_unstable_by_key(|purchase| (purchase.customer, purchase.at.day(), purchase.article));
+        let together = neighbours::by_day(articles, &purchases);
+        Self { at, articles: counted, mean_gap, together, similar }
+    }
+}
+
+#[cfg(test)]
+mod tests;

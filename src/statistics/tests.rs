@@ -1,0 +1,83 @@
+use super::*;
+use proptest::prelude::*;
+
+fn purchase(customer: u32, article: u32, day: u32) -> Purchase {
+    Purchase { customer, article, at: Timestamp(day * Timestamp::DAY + 3_600), weight: 1.0 }
+}
+
+#[test]
+fn counts_by_hand() {
+    let now = Timestamp(1_000 * Timestamp::DAY);
+    let purchases = vec![
+        purchase(0, 1, 999),
+        purchase(0, 1, 989),
+        purchase(0, 1, 989),
+        purchase(1, 1, 950),
+        purchase(1, 2, 600),
+        purchase(1, 2, 1_000), // not before the moment
+    ];
+    let counted = Statistics::count(4, purchases, now);
+    let one = counted.articles[1];
+    assert_eq!((one.sold, one.buyers, one.recent_buyers, one.rebuyers), ([1, 3, 4, 4], 2, 1, 1));
+    assert_eq!((one.gaps, counted.mean_gap), ((10.0, 1), 10.0));
+    assert_eq!((one.first.day(), one.last.day()), (950, 999));
+    assert_eq!((counted.articles[2].sold, counted.articles[3]), ([0, 0, 0, 1], ArticleStatistics::default()));
+    assert!(one.trend() > 0.0 && counted.articles[3].trend() == 0.0);
+}
+
+#[test]
+fn an_article_a_year_ago_is_in_season() {
+    let now = Timestamp(1_000 * Timestamp::DAY);
+    let counted = Statistics::count(1, vec![purchase(0, 0, 632), purchase(0, 0, 637)], now);
+    assert_eq!(counted.articles[0].sold_a_year_ago, 1, "7 days from 364 days ago");
+}
+
+#[test]
+fn days_and_customers_make_different_neighbours() {
+    // 0 and 1 on one day, 2 on another, by both customers.
+    let day = |customer| [purchase(customer, 0, 10), purchase(customer, 1, 10), purchase(customer, 2, 20)];
+    let counted = Statistics::count(4, (0..2).flat_map(day).collect(), Timestamp(30 * Timestamp::DAY));
+    let ids = |near: &[NearestArticles]| near.iter().map(|near| near.article).collect::<Vec<_>>();
+    assert_eq!((ids(counted.together.of(0)), ids(counted.together.of(2))), (vec![1], Vec::new()));
+    assert_eq!((ids(counted.similar.of(0)), ids(counted.similar.of(3))), (vec![1, 2], Vec::new()));
+    assert_eq!(counted.together.of(0)[0].similarity, 2.0 / (2.0 + 10.0));
+    assert!(counted.similar.of(77).is_empty(), "not counted");
+    assert_eq!(counted.together.near(&[(0, 3.0)], 5, |_| true), [(1, 0.5)]);
+    assert_eq!(counted.together.near(&[(0, 3.0)], 5, |article| article != 1), []);
+    assert_eq!(counted.together.near(&[(0, 3.0)], 0, |_| true), []);
+    assert_eq!(counted.together.affinity(&[(0, 3.0)], 1), 0.5);
+}
+
+#[test]
+fn a_shop_without_purchases_has_empty_statistics() {
+    let counted = Statistics::count(3, Vec::new(), Timestamp(5));
+    assert_eq!((counted.articles.len(), counted.mean_gap), (3, 0.0));
+    assert!(counted.together.of(0).is_empty() && counted.similar.near(&[(0, 1.0)], 9, |_| true).is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn neighbours_agree_with_counting_every_pair(rows in proptest::collection::vec((0u32..12, 0u32..15, 0u32..40), 0..400)) {
+        let purchases: Vec<Purchase> = rows.iter().map(|&(c, a, d)| purchase(c, a, d + 1)).collect();
+        let counted = Statistics::count(15, purchases.clone(), Timestamp(60 * Timestamp::DAY));
+        let mut groups: std::collections::BTreeMap<(u32, u32), std::collections::BTreeSet<u32>> = Default::default();
+        purchases.iter().for_each(|p| { groups.entry((p.customer, p.at.day())).or_default().insert(p.article); });
+        let groups: Vec<_> = groups.into_values().filter(|group| group.len() > 1).collect();
+        let holds = |a: u32| groups.iter().filter(|group| group.contains(&a)).count();
+        let members: usize = groups.iter().map(|group| group.len()).sum();
+        let sold = (0..15).filter(|&a| holds(a) > 0).count();
+        let (least_pair, least) = if members >= 5 * sold { (2, 5) } else { (1, 1) };
+        for a in 0..15u32 {
+            let mut expected: Vec<(u32, f32)> = (0..15u32).filter(|&b| b != a && holds(a) >= least && holds(b) >= least).filter_map(|b| {
+                let both = groups.iter().filter(|group| group.contains(&a) && group.contains(&b)).count();
+                let norm = (holds(a) as f32).sqrt() * (holds(b) as f32).sqrt();
+                (both >= least_pair).then_some((b, both as f32 / (norm + 10.0)))
+            }).collect();
+            expected.sort_by(|x, y| y.1.total_cmp(&x.1).then(x.0.cmp(&y.0)));
+            let found: Vec<(u32, f32)> = counted.together.of(a).iter().map(|near| (near.article, near.similarity)).collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
+}
