@@ -48,8 +48,8 @@ pub use keys::{Caller, Scope, hash as hash_secret, name_problem as key_name_prob
 pub use metrics::{Metrics, RouteMetrics};
 pub use models::check_version;
 pub use placements::{
-    BUILT_IN as BUILT_IN_PLACEMENTS, Misfit, ServedPlacement, built_in as built_in_placement, check as check_placement,
-    name_problem as placement_name_problem, to_json as placement_json,
+    BUILT_IN as BUILT_IN_PLACEMENTS, Misfit, ServedPlacement, built_in as built_in_placement,
+    check_all as check_placements, name_problem as placement_name_problem, to_json as placement_json,
 };
 pub use rate::{RateLimits, Subject as RateSubject};
 pub use secret::Secret;

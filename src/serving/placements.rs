@@ -9,7 +9,7 @@ use super::{ServeError, State};
 use crate::{
     domain::{AttributeKind, TopK},
     recommend::{Catalogue, Filter, Placement, Recipe, find_attribute},
-    store::PlacementVersion,
+    store::{PlacementVersion, Store, StoreError},
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -115,7 +115,7 @@ pub fn name_problem(name: &str) -> Option<String> {
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn check(
+pub(super) fn check(
     definition: &Placement,
     catalogue: &Catalogue,
     has_model: impl Fn(&str) -> bool,
@@ -128,6 +128,26 @@ pub fn check(
         true => Ok(()),
         false => Err(ServeError::BadPlacement(problems.join("; "))),
     }
+}
+
+/// What is wrong with placements that are to be saved by a command line, which serves nothing.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn check_all(store: &dyn Store, placements: &BTreeMap<String, Placement>) -> Result<Vec<String>, StoreError> {
+    let catalogue = super::catalogue::read(store, store.catalogue_version().await?).await?;
+    let models = store.models().await?;
+    let has_model = |name: &str| models.iter().any(|row| row.active && row.model == name);
+    let mut problems = Vec::new();
+    if placements.len() > MAX_PLACEMENTS {
+        problems.push(format!("a shop has at most {MAX_PLACEMENTS} placements, not {}", placements.len()));
+    }
+    for (name, definition) in placements {
+        problems.extend(name_problem(name).map(|problem| format!("`{name}`: {problem}")));
+        let error = check(definition, &catalogue, has_model).err();
+        problems.extend(error.map(|error| format!("placements.{name}: {error}")));
+    }
+    Ok(problems)
 }
 
 /// Limits that keep answers quick and the database small.
