@@ -143,6 +143,7 @@ fn admin_scope(method: &Method, path: &str) -> Scope {
     match (method, path) {
         (&Method::GET, "/metrics" | "/admin/v1/status" | "/admin/v1/models") => Scope::Monitor,
         (_, path) if path.starts_with("/admin/v1/articles") => Scope::Write,
+        (_, path) if path.starts_with("/admin/v1/placements") => Scope::Placements,
         _ => Scope::Admin,
     }
 }
@@ -179,6 +180,8 @@ mod tests {
         assert_eq!([get("/metrics"), get("/admin/v1/status"), get("/admin/v1/models")], [Scope::Monitor; 3]);
         assert_eq!(admin_scope(&Method::POST, "/admin/v1/articles/availability"), Scope::Write);
         assert_eq!(admin_scope(&Method::DELETE, "/admin/v1/articles/a"), Scope::Write);
+        assert_eq!(admin_scope(&Method::PUT, "/admin/v1/placements/home"), Scope::Placements);
+        assert_eq!(get("/admin/v1/placements"), Scope::Placements);
         for path in ["/admin/v1/keys", "/admin/v1/audit", "/nothing", "/admin/v1/models/m/activate"] {
             assert_eq!(admin_scope(&Method::POST, path), Scope::Admin);
             assert_eq!(get(path), Scope::Admin);

@@ -19,6 +19,8 @@ mod error;
 mod extract;
 mod health;
 mod listener;
+mod placement_schema;
+mod placements;
 mod recommendations;
 mod schema;
 mod server;
@@ -82,7 +84,7 @@ impl App {
 
 /// The routes that may want a key.
 fn asked_routes() -> OpenApiRouter<App> {
-    recommendations::routes().merge(batch::routes()).merge(articles::routes())
+    recommendations::routes().merge(placements::routes()).merge(batch::routes()).merge(articles::routes())
 }
 
 fn public_routes() -> OpenApiRouter<App> {
