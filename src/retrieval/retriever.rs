@@ -2,7 +2,7 @@
 
 use super::{
     Graph, Hit, Index, ItemVectors, Query, QueryError, RetrievalError,
-    exact::{Exact, Oracle},
+    exact::{Exact, Oracle, Rows, Wanted},
     graph::search::{GraphIndex, Target},
     scratch::Scratch,
 };
@@ -15,7 +15,7 @@ pub enum Plan {
     Nothing,
     /// Every allowed item in f32: exact.
     Gather,
-    /// All items by eight-bit codes, the survivors in f32: exact.
+    /// All items, or all their different vectors, by eight-bit codes; the survivors in f32: exact.
     Scan,
     /// The graph with a beam of `ef`; the scan steps in when it ends with fewer than `k` allowed items.
     Graph { ef: usize },
@@ -57,7 +57,7 @@ impl Retriever {
     /// # Errors
     /// When the graph is over another table, or memory for the codes cannot be had.
     pub fn new(items: ItemVectors, graph: Option<Graph>) -> Result<Self, RetrievalError> {
-        let exact = Exact::new(&items)?;
+        let exact = Exact::new(&items, Rows::of(graph.as_ref()))?;
         let graph = match graph {
             Some(graph) if graph.len() != items.len() || graph.dim() != items.dim() => {
                 return Err(RetrievalError::Vectors(format!(
@@ -78,6 +78,11 @@ impl Retriever {
 
     pub fn graph(&self) -> Option<&Graph> {
         self.graph.as_ref().map(GraphIndex::graph)
+    }
+
+    /// What the codes are of.
+    fn rows(&self) -> Rows<'_> {
+        Rows::of(self.graph())
     }
 
     /// The same items searched by the plainest code: the oracle of tests and of golden answers.
@@ -101,7 +106,9 @@ impl Retriever {
         if query.k == 0 || allowed == 0 {
             return Ok(Plan::Nothing);
         }
-        Ok(Costs::of(len, self.items.dim(), self.graph.as_ref().map(GraphIndex::ef)).plan(query.k.min(len), allowed))
+        let rows = self.rows().len(&self.items);
+        let costs = Costs::of(len, rows, self.items.dim(), self.graph.as_ref().map(GraphIndex::ef));
+        Ok(costs.plan(query.k.min(len), allowed))
     }
 
     /// Answers by a given plan rather than the cheapest: for benchmarks and explanations.
@@ -112,6 +119,7 @@ impl Retriever {
         query.check(self.items.len())?;
         let Query { k, allowed, .. } = *query;
         let k = k.min(self.items.len());
+        let wanted = Wanted { rows: self.rows(), allowed, k };
         Scratch::with(|scratch| {
             scratch.load(&self.items, query.vector)?;
             Ok(match (plan, &self.graph) {
@@ -121,9 +129,9 @@ impl Retriever {
                     let target = Target { k, ef, allowed };
                     let hits = graph.search(self.exact.kernels, &self.items, target, scratch);
                     let possible = allowed.map_or(self.items.len(), |allowed| allowed.count()).min(k);
-                    if hits.len() < possible { self.exact.scan(&self.items, allowed, k, scratch) } else { hits }
+                    if hits.len() < possible { self.exact.scan(&self.items, wanted, scratch) } else { hits }
                 }
-                (Plan::Scan | Plan::Graph { .. }, _) => self.exact.scan(&self.items, allowed, k, scratch),
+                (Plan::Scan | Plan::Graph { .. }, _) => self.exact.scan(&self.items, wanted, scratch),
             })
         })
     }
@@ -146,6 +154,8 @@ impl Index for Retriever {
 /// The cost model. Times are in nanoseconds on a server core of 2024 with AVX-512; only their ratios matter.
 struct Costs {
     len: f64,
+    /// Rows of codes: fewer than items where many have equal vectors.
+    rows: f64,
     /// Cache lines of an f32 row.
     lines: f64,
     /// Beam width for 100 items, when there is a graph.
@@ -153,8 +163,8 @@ struct Costs {
 }
 
 impl Costs {
-    fn of(len: usize, dim: usize, ef: Option<usize>) -> Self {
-        Self { len: len as f64, lines: dim.div_ceil(16) as f64, ef }
+    fn of(len: usize, rows: usize, dim: usize, ef: Option<usize>) -> Self {
+        Self { len: len as f64, rows: rows as f64, lines: dim.div_ceil(16) as f64, ef }
     }
 
     /// Allowed rows from all over memory, and their selection.
@@ -162,10 +172,10 @@ impl Costs {
         allowed * (6.0 + 2.0 * self.lines)
     }
 
-    /// Codes of all rows in order (blocks without an allowed row are skipped), some 3k candidates in f32.
+    /// Codes of all rows in order (blocks without an allowed item are skipped), some 3k candidates in f32.
     fn scan(&self, k: f64, allowed: f64) -> f64 {
-        let touched = 1.0 - (1.0 - allowed / self.len).powi(16);
-        2000.0 + self.len * (0.1 + touched * 0.4 * self.lines) + 3.0 * k * (15.0 + 3.0 * self.lines)
+        let touched = if self.rows < self.len { 1.0 } else { 1.0 - (1.0 - allowed / self.len).powi(16) };
+        2000.0 + self.rows * (0.1 + touched * 0.4 * self.lines) + 3.0 * k * (15.0 + 3.0 * self.lines)
     }
 
     /// Some 16 new nodes scored for each of the beam's.

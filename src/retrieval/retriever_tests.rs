@@ -48,6 +48,30 @@ fn filters_of_every_size_get_their_k() {
 }
 
 #[test]
+fn items_with_equal_vectors_are_scanned_once_and_all_found() {
+    let (items, queries) = table(Kind::Duplicates, 20_000, 16, 20);
+    let retriever = retriever(items);
+    assert!(retriever.graph().unwrap().nodes() <= 1_000);
+    let mut order: Vec<u32> = (0..20_000).collect();
+    order.shuffle(&mut StdRng::seed_from_u64(6));
+    for keep in [1, 100, 10_000, 20_000] {
+        let mut allowed = ItemSet::empty(20_000);
+        order[..keep].iter().for_each(|&item| allowed.insert(item));
+        for vector in &queries {
+            for k in [1, 12, 700] {
+                for allowed in [Some(&allowed), None] {
+                    let query = Query { vector, k, allowed };
+                    let truth = retriever.exact().search(&query).unwrap();
+                    assert_eq!(retriever.search_by(&query, Plan::Scan).unwrap(), truth, "{keep} allowed, k = {k}");
+                }
+            }
+        }
+    }
+    let unfiltered = Query { vector: &queries[0], k: 12, allowed: None };
+    assert_eq!(retriever.plan(&unfiltered).unwrap(), Plan::Scan, "fewer vectors than a beam would look at");
+}
+
+#[test]
 fn a_filter_far_from_the_query_falls_back() {
     // Allowed is only what is farthest from the query, so no beam of the planned width ends with k allowed items.
     let (items, queries) = table(Kind::Clustered, 5000, 16, 1);
