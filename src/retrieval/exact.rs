@@ -2,6 +2,7 @@
 
 use super::{
     Graph, Hit, Index, ItemSet, ItemVectors, Query, QueryError, RetrievalError,
+    clusters::Clusters,
     kernel::{Kernels, LANES, prefetch},
     quantised::CodeBlocks,
     scratch::Scratch,
@@ -18,6 +19,8 @@ pub(super) enum Rows<'a> {
     Items,
     /// A row for all items with one vector, which share a node of the graph.
     Nodes(&'a Graph),
+    /// A row an item, cluster after cluster.
+    Clusters(&'a Clusters),
 }
 
 impl<'a> Rows<'a> {
@@ -29,34 +32,40 @@ impl<'a> Rows<'a> {
 
     pub(super) fn len(self, items: &ItemVectors) -> usize {
         match self {
-            Self::Items => items.len(),
+            Self::Items | Self::Clusters(_) => items.len(),
             Self::Nodes(graph) => graph.nodes(),
         }
     }
 
     /// The lowest item of a row.
     pub(super) fn first_item(self, row: u32) -> u32 {
+        self.items_of(row).map_or(row, |items| items[0])
+    }
+
+    /// The items of a row; `None` where the row has the item's own number.
+    fn items_of(self, row: u32) -> Option<&'a [u32]> {
         match self {
-            Self::Items => row,
-            Self::Nodes(graph) => graph.items_of(row)[0],
+            Self::Items => None,
+            Self::Nodes(graph) => Some(graph.items_of(row)),
+            Self::Clusters(clusters) => Some(std::slice::from_ref(&clusters.items()[row as usize])),
         }
     }
 
     /// Drops the rows that stand for no allowed item; a scan has done so for rows of items.
     fn retain_allowed(self, keys: &mut Vec<Key>, allowed: Option<&ItemSet>) {
-        if let (Self::Nodes(graph), Some(allowed)) = (self, allowed) {
-            keys.retain(|key| graph.items_of(key.item()).iter().any(|&item| allowed.contains(item)));
+        if let (Some(allowed), Self::Nodes(_) | Self::Clusters(_)) = (allowed, self) {
+            let any = |items: &[u32]| items.iter().any(|&item| allowed.contains(item));
+            keys.retain(|key| self.items_of(key.item()).is_none_or(any));
         }
     }
 
     /// Appends the allowed items of some rows.
     fn expand(self, keys: &[Key], allowed: Option<&ItemSet>, ids: &mut Vec<u32>) {
-        let rows = keys.iter().map(|key| key.item());
-        match (self, allowed) {
-            (Self::Items, _) => ids.extend(rows),
-            (Self::Nodes(graph), None) => rows.for_each(|row| ids.extend(graph.items_of(row))),
-            (Self::Nodes(graph), Some(allowed)) => {
-                ids.extend(rows.flat_map(|row| graph.items_of(row)).filter(|&&item| allowed.contains(item)));
+        for row in keys.iter().map(|key| key.item()) {
+            match (self.items_of(row), allowed) {
+                (None, _) => ids.push(row),
+                (Some(items), None) => ids.extend(items),
+                (Some(items), Some(allowed)) => ids.extend(items.iter().filter(|&&item| allowed.contains(item))),
             }
         }
     }
@@ -68,6 +77,21 @@ pub(super) struct Wanted<'a> {
     pub rows: Rows<'a>,
     pub allowed: Option<&'a ItemSet>,
     pub k: usize,
+}
+
+impl Wanted<'_> {
+    /// Keeps the rows that can be among the best `k`; answers what others must reach to be.
+    fn prune(&self, keys: &mut Vec<Key>, margin: i32) -> i32 {
+        self.rows.retain_allowed(keys, self.allowed);
+        if keys.len() < self.k {
+            return i32::MIN;
+        }
+        // Every row stands for an item at least, so the k-th best row is no better than the k-th best item.
+        let (_, worst, _) = keys.select_nth_unstable_by(self.k - 1, |a, b| b.cmp(a));
+        let threshold = worst.integer().saturating_sub(margin);
+        keys.retain(|key| key.integer() >= threshold);
+        threshold
+    }
 }
 
 /// Exact top-k by inner product. Two ways with the same answer: all allowed rows in f32, or a scan of eight-bit codes
@@ -98,32 +122,39 @@ impl Exact {
         rescore(self.kernels, items, k, scratch)
     }
 
-    /// Scans the codes. The scratch holds the query; the rows are those that the codes were made of.
+    /// Scans all codes: exact. The scratch holds the query; the rows are those that the codes were made of.
     pub(super) fn scan(&self, items: &ItemVectors, wanted: Wanted<'_>, scratch: &mut Scratch) -> Vec<Hit> {
+        scratch.ranges.clear();
+        scratch.ranges.push(0..self.codes.blocks());
+        self.scan_ranges(items, wanted, scratch)
+    }
+
+    /// Scans the codes in the scratch's ranges.
+    pub(super) fn scan_ranges(&self, items: &ItemVectors, wanted: Wanted<'_>, scratch: &mut Scratch) -> Vec<Hit> {
         let Wanted { rows, allowed, k } = wanted;
         if k == 0 {
             return Vec::new();
         }
         let margin = self.codes.weigh(self.kernels, scratch);
-        let Scratch { keys, weights, packed, ids, .. } = &mut *scratch;
+        let Scratch { keys, weights, packed, ids, ranges, .. } = &mut *scratch;
         let mask = match rows {
             Rows::Items => allowed.map(ItemSet::words),
-            Rows::Nodes(_) => None,
+            Rows::Nodes(_) | Rows::Clusters(_) => None,
         };
-        let scan = self.codes.scan(weights, packed, mask);
-        let (mut from, mut threshold, mut limit) = (0, i32::MIN, MIN_CANDIDATES.max(2 * k));
+        let (mut threshold, mut limit) = (i32::MIN, MIN_CANDIDATES.max(2 * k));
         keys.clear();
-        while from < scan.blocks() {
-            from = self.kernels.scan(&scan, from, threshold, keys, limit);
-            rows.retain_allowed(keys, allowed);
-            // Every row stands for an item at least, so the k-th best row is no better than the k-th best item.
-            if keys.len() > k {
-                let (_, worst, _) = keys.select_nth_unstable_by(k - 1, |a, b| b.cmp(a));
-                threshold = worst.integer().saturating_sub(margin);
-                keys.retain(|key| key.integer() >= threshold);
+        for range in ranges.iter() {
+            let scan = self.codes.scan(range.end, weights, packed, mask);
+            let mut from = range.start;
+            while from < scan.blocks() {
+                from = self.kernels.scan(&scan, from, threshold, keys, limit);
+                if keys.len() >= limit {
+                    threshold = wanted.prune(keys, margin);
+                    limit = limit.max(2 * keys.len());
+                }
             }
-            limit = limit.max(2 * keys.len());
         }
+        wanted.prune(keys, margin);
         ids.clear();
         rows.expand(keys, allowed, ids);
         rescore(self.kernels, items, k, scratch)

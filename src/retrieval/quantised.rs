@@ -119,8 +119,18 @@ impl CodeBlocks {
         if margin.is_nan() { i32::MAX } else { margin as i32 }
     }
 
-    /// A scan of all blocks with the scratch's weights.
-    pub(super) fn scan<'a>(&'a self, weights: &'a [i16], packed: &'a [i32], allowed: Option<&'a [u64]>) -> Scan<'a> {
-        Scan { blocks: &self.blocks, len: self.len, weights, packed, allowed }
+    /// A scan of the blocks before `end` with the scratch's weights.
+    pub(super) fn scan<'a>(
+        &'a self,
+        end: usize,
+        weights: &'a [i16],
+        packed: &'a [i32],
+        allowed: Option<&'a [u64]>,
+    ) -> Scan<'a> {
+        Scan { blocks: &self.blocks, len: self.len.min(end * BLOCK), weights, packed, allowed }
+    }
+
+    pub(super) fn blocks(&self) -> usize {
+        self.len.div_ceil(BLOCK)
     }
 }
