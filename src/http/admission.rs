@@ -1,8 +1,8 @@
-//! What a request needs before its handler runs: a key where one is wanted, then its body, read under limits of its own,
-//! then a permit.
+//! What a request needs before its handler runs: a key where one is wanted, then its body, read under
+//! limits of its own, then a permit.
 //!
-//! Nobody without the key gets a body read. The body comes before the permit, so that a client that sends slowly holds a
-//! little memory and no permit.
+//! Nobody without the key gets a body read. The body comes before the permit, so that a client that
+//! sends slowly holds a little memory and no permit.
 
 use super::{
     ApiError, ErrorCode,

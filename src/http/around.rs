@@ -1,7 +1,7 @@
 //! Middleware: shared state that gets each request and the route it goes to.
 //!
-//! axum's own form boxes the route and its answer once more and clones everything within twice, at every
-//! level. Three levels of it cost about as much as parsing the request and writing the answer.
+//! axum's own form boxes the route and its answer once more and clones everything within twice, at
+//! every level.
 
 use axum::{extract::Request, response::Response, routing::Route};
 use std::{

@@ -195,7 +195,8 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     })
 }
 
-/// A UUID of version 7. Its random bits come from the thread's generator: asking the system cost each request a call.
+/// A UUID of version 7. Its random bits come from the thread's generator, which spares each request a
+/// call of the system.
 fn time_ordered_id() -> uuid::Uuid {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     uuid::Builder::from_unix_timestamp_millis(since_epoch.as_millis() as u64, &rand::random()).into_uuid()

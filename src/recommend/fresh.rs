@@ -35,9 +35,10 @@ struct Vectors {
 
 /// Articles embedded in one call.
 const BATCH: usize = 512;
-/// Most articles of the second segment, or a part of the first one, whichever is more: each merge builds the index of the
-/// whole first segment.
+/// Most articles of the second segment, however small the first one is.
 const TAIL: usize = 2_048;
+/// Beside a large first segment, the second may have one for so many of its articles: a merge builds the
+/// whole first segment anew.
 const TAIL_PART: usize = 16;
 /// Longest vector that an index takes, squared.
 const MAX_SQUARE: f64 = 1e36;

@@ -1,7 +1,7 @@
 //! Vectors in clusters (k-means), so that a query looks at the nearest ones alone.
 //!
-//! Built within a fifth of a second for tens of thousands of vectors, where a graph takes many: for articles that come
-//! while the server runs. Finds a little less than a graph for the same time, so large tables that stay have a graph.
+//! Quickly built, where a graph takes many seconds: for articles that come while the server runs. For the
+//! same time a graph finds a little more, so the items of a bundle have a graph.
 
 use super::{
     ItemVectors, RetrievalError,
@@ -61,7 +61,8 @@ impl Clusters {
         &self.items
     }
 
-    /// Fills in the scratch's ranges for its query: the blocks of the nearest clusters that hold at least `rows` items.
+    /// Fills in the scratch's ranges for its query: the blocks of the nearest clusters that hold at least
+    /// `rows` items.
     pub(super) fn select(&self, kernels: &Kernels, rows: usize, scratch: &mut Scratch) {
         let Scratch { query, ids, floats, keys, ranges, .. } = scratch;
         ids.clear();

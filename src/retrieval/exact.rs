@@ -24,8 +24,9 @@ pub(super) enum Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// Nodes where they are at most half as many as the items, as in a shop with many articles that are alike or were
-    /// never sold. A filter skips blocks of items but not of nodes, so for fewer equal vectors items are better.
+    /// Nodes where they are at most half as many as the items, as in a shop with many articles that are
+    /// alike or were never sold. A filter skips blocks of items but not of nodes, so for fewer equal vectors
+    /// items are better.
     pub(super) fn of(graph: Option<&'a Graph>) -> Self {
         graph.filter(|graph| graph.nodes() <= graph.len() / 2).map_or(Self::Items, Self::Nodes)
     }
@@ -86,7 +87,7 @@ impl Wanted<'_> {
         if keys.len() < self.k {
             return i32::MIN;
         }
-        // Every row stands for an item at least, so the k-th best row is no better than the k-th best item.
+        // Every row stands for an item at least: the k-th best row is no better than the k-th best item.
         let (_, worst, _) = keys.select_nth_unstable_by(self.k - 1, |a, b| b.cmp(a));
         let threshold = worst.integer().saturating_sub(margin);
         keys.retain(|key| key.integer() >= threshold);
@@ -122,7 +123,8 @@ impl Exact {
         rescore(self.kernels, items, k, scratch)
     }
 
-    /// Scans all codes: exact. The scratch holds the query; the rows are those that the codes were made of.
+    /// Scans all codes: exact. The scratch holds the query; the rows are those that the codes were made
+    /// of.
     pub(super) fn scan(&self, items: &ItemVectors, wanted: Wanted<'_>, scratch: &mut Scratch) -> Vec<Hit> {
         scratch.ranges.clear();
         scratch.ranges.push(0..self.codes.blocks());

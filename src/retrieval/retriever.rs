@@ -78,7 +78,8 @@ impl Retriever {
         Ok(Self { items, exact, graph, clusters: None })
     }
 
-    /// An index over vectors in memory that is quickly built; over many it finds nearly all that an exact one does.
+    /// An index over vectors in memory that is quickly built. Over a few thousand it answers exactly, over
+    /// more it finds nearly all that an exact one does.
     ///
     /// # Errors
     /// When memory for it cannot be had.
@@ -198,8 +199,8 @@ impl Costs {
         allowed * (6.0 + 2.0 * self.lines)
     }
 
-    /// Codes of all rows in order, some 3k candidates in f32. Blocks without an allowed item are skipped where rows are
-    /// items in their order.
+    /// Codes of all rows in order, some 3k candidates in f32. Blocks without an allowed item are skipped
+    /// where rows are items in their order.
     fn scan(&self, k: f64, allowed: f64) -> f64 {
         let in_order = self.rows == self.len && self.clusters.is_none();
         let touched = if in_order { 1.0 - (1.0 - allowed / self.len).powi(16) } else { 1.0 };
