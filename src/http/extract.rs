@@ -3,7 +3,7 @@
 use super::{ApiError, ErrorCode, schema::ObjectOf};
 use crate::{recommend::Placement, serving::Expected};
 use axum::{
-    body::Bytes,
+    body::to_bytes,
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{header, request::Parts},
 };
@@ -16,7 +16,7 @@ pub(super) struct JsonBody<T>(pub(super) T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("");
         let kind = kind.split(';').next().unwrap_or("").trim();
         if !kind.eq_ignore_ascii_case("application/json") {
@@ -25,7 +25,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
             return Err(ApiError::new(ErrorCode::UnsupportedMediaType, detail));
         }
         // Read before (see `admission`), within its limits.
-        let body = Bytes::from_request(request, state)
+        let body = to_bytes(request.into_body(), usize::MAX)
             .await
             .map_err(|_| ApiError::invalid("the body could not be read to its end"))?;
         serde_json::from_slice(&body)
