@@ -23,7 +23,7 @@ pub struct SequenceConfig {
     pub tied: bool,
     /// What an item is read by.
     pub tokens: TokenSource,
-    /// Where the trained rows of items start.
+    /// How the trained rows of items start.
     pub init: ItemInit,
     /// Items have a bias.
     pub bias: bool,
