@@ -181,8 +181,8 @@ impl SequenceModel {
         self.frozen = true;
     }
 
-    /// Lets the trained rows of items start at `vectors(dim)` (`items × dim`, for the tables' widths). Where a vector is all
-    /// zeros, the row stays as it was drawn.
+    /// Lets the trained rows of items start at `vectors(dim)` (`items × dim`, for the tables'
+    /// widths). Where a vector is all zeros, the row stays as it was drawn.
     pub fn start_items(&mut self, vectors: impl Fn(usize) -> Vec<f32>) {
         let width = self.items.dim - usize::from(self.config.bias);
         set_rows(&mut self.items, width, &vectors(width));

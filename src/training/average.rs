@@ -1,8 +1,9 @@
-//! An exponential moving average of the weights (Polyak & Juditsky 1992; EMA). Single steps jump about the optimum; their
-//! average lies nearer to it and ranks better.
+//! An exponential moving average of the weights (Polyak & Juditsky 1992; EMA). Single steps jump
+//! about the optimum; their average lies nearer to it and ranks better.
 
-/// Steps between two looks at the weights. A look reads every weight, a step only the rows that the batch touched; over
-/// the hundreds of steps that an average spans, every tenth says as much as all.
+/// Steps between two looks at the weights. A look reads every weight, a step only the rows that
+/// the batch touched; over the hundreds of steps that an average spans, every tenth says as much
+/// as all.
 const EVERY: u32 = 10;
 
 /// The average of a run, empty where none is wanted.
@@ -23,14 +24,14 @@ impl Average {
         Self { decay: f64::from(decay.unwrap_or(0.0)).powi(EVERY as i32), values }
     }
 
-    /// Whether [`Self::follow`] must look at the weights after this many steps. It does after each of the first ones,
-    /// so that a run shorter than [`EVERY`] has an average too.
+    /// Whether [`Self::follow`] must look at the weights after this many steps. It does after each
+    /// of the first ones, so that a run shorter than [`EVERY`] has an average too.
     pub(super) fn is_due(&self, steps: u32) -> bool {
         !self.values.is_empty() && (steps < EVERY || steps.is_multiple_of(EVERY))
     }
 
-    /// Takes the weights after so many steps in. The weights at the start count for nothing: after `n` looks the average
-    /// is `Σ decayⁿ⁻ⁱ·wᵢ / Σ decayⁿ⁻ⁱ`, as in Adam's bias correction.
+    /// Takes the weights after so many steps in. The weights at the start count for nothing: after
+    /// `n` looks the average is `Σ decayⁿ⁻ⁱ·wᵢ / Σ decayⁿ⁻ⁱ`, as in Adam's bias correction.
     pub(super) fn follow(&mut self, steps: u32, weights: Vec<&mut [f32]>) {
         let looks = (steps / EVERY).max(1);
         let rate = ((1.0 - self.decay) / (1.0 - self.decay.powf(f64::from(looks)))) as f32;

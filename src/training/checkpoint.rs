@@ -1,8 +1,9 @@
 //! Checkpoints: everything a run needs to go on as if it had never stopped.
 //!
-//! A file is the magic, the length of a JSON header, the header ([`State`]), the model's arrays and those of the average
-//! ([`Average`]) in a fixed order and the machine's byte order, and the sha256 of all that. It is written beside its place, flushed and renamed: a crash leaves
-//! the checkpoint before.
+//! A file is the magic, the length of a JSON header, the header ([`State`]), the model's arrays
+//! and those of the average ([`Average`]) in a fixed order and the machine's byte order, and the
+//! sha256 of all that. It is written beside its place, flushed and renamed: a crash leaves the
+//! checkpoint before.
 
 use super::{average::Average, learner::Learner};
 use serde::{Deserialize, Serialize};
@@ -110,8 +111,8 @@ pub fn read_state(path: &Path) -> Result<State, CheckpointError> {
     open(path).map(|(state, _)| state)
 }
 
-/// Reads a checkpoint into a model of the same shape, and the average of its weights. On an error both hold a mixture and
-/// must not be used.
+/// Reads a checkpoint into a model of the same shape, and the average of its weights. On an error
+/// both hold a mixture and must not be used.
 ///
 /// # Errors
 /// [`CheckpointError`] when the file is missing, cut short, changed, or of a model of another shape.

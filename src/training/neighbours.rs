@@ -1,8 +1,9 @@
 //! Item vectors to start from: items that are bought after each other start near each other.
 //!
-//! Random vectors are summed over an item's neighbours in the sequences, twice (FastRP, Chen et al. 2019,
-//! arXiv:1908.11512). Items with the same neighbours get nearly the same vector, and it takes two passes over the
-//! purchases. Vectors drawn at random have to learn this from the loss, and a small table is learnt by heart meanwhile.
+//! Random vectors are summed over an item's neighbours in the sequences, twice (FastRP, Chen et
+//! al. 2019, arXiv:1908.11512). Items with the same neighbours get nearly the same vector, and it
+//! takes two passes over the purchases. Vectors drawn at random have to learn this from the loss,
+//! and a small table is learnt by heart meanwhile.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -70,7 +71,8 @@ mod tests {
 
     #[test]
     fn items_with_the_same_neighbours_start_near_each_other() {
-        // 0 and 1 are bought between 2 and 3, 4 and 5 between 6 and 7; 8 only ever with itself, 9 never.
+        // 0 and 1 are bought between 2 and 3, 4 and 5 between 6 and 7; 8 only ever with itself, 9
+        // never.
         let sequences = [vec![2, 0, 3], vec![3, 1, 2], vec![6, 4, 7], vec![7, 5, 6], vec![8, 8]];
         let vectors = vectors(&sequences, 10, 64, 1);
         assert!(cosine(&vectors, 64, 0, 1) > 0.99 && cosine(&vectors, 64, 4, 5) > 0.99);

@@ -119,9 +119,9 @@ pub struct LossConfig {
     /// Items drawn uniformly in addition to the batch's own; the size of the catalogue or more takes every item once,
     /// which is the full softmax; of the softmax only.
     pub uniform_negatives: usize,
-    /// The share of each target that is spread evenly over all items it is compared with (Szegedy et al. 2016,
-    /// arXiv:1512.00567), so that the model does not stretch for certainty; of a sequence model's softmax that the batch
-    /// shares only.
+    /// The share of each target that is spread evenly over all items it is compared with (Szegedy
+    /// et al. 2016, arXiv:1512.00567), so that the model does not stretch for certainty; of a
+    /// sequence model's softmax that the batch shares only.
     pub label_smoothing: f32,
 }
 
@@ -146,8 +146,9 @@ pub struct OptimizerConfig {
     /// Longest gradient over all parameters (its Euclidean length); longer ones are scaled down. Sequence models only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip: Option<f32>,
-    /// Judge and ship an exponential moving average of the weights, of which a step leaves this share: 0.999 averages over
-    /// about the last thousand steps. Without it the weights of the last step count. Sequence models only.
+    /// Judge and ship an exponential moving average of the weights, of which a step leaves this
+    /// share: 0.999 averages over about the last thousand steps. Without it the weights of the
+    /// last step count. Sequence models only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ema_decay: Option<f32>,
 }

@@ -68,8 +68,9 @@ pub enum TokenSource {
 pub enum ItemInit {
     /// Drawn uniformly, each on its own.
     Uniform,
-    /// Items bought shortly before or after the same others start near each other: random vectors are summed over the
-    /// neighbours of each item in the training sequences, twice (Chen et al. 2019, arXiv:1908.11512).
+    /// Items bought shortly before or after the same others start near each other: random vectors
+    /// are summed over the neighbours of each item in the training sequences, twice (Chen et al.
+    /// 2019, arXiv:1908.11512).
     Neighbours,
 }
 
