@@ -47,6 +47,7 @@ pub use model::{Model, ModelError};
 pub use pipeline::{check, recommend};
 pub use placement::{Placement, PlacementError, PlacementExclude};
 pub use query::Query;
+pub use rank::{FeatureSet, Learned, ListModel, Rank, RankerSpec};
 pub use request::{Customer, Exclude, Recipe, Request, Subject};
 pub use shop::Shop;
 pub use signals::{BestByValue, Signals};

@@ -5,7 +5,7 @@ use super::{
     SourceCount, Strategy, Subject, Warning,
     answer::Elapsed,
     explain,
-    rank::{Fusion, Rank},
+    rank::{self, Fusion, Learned, Rank},
     select::Picks,
     sources::{self, Drawn, SourceSpec},
 };
@@ -26,8 +26,10 @@ pub fn recommend(
     customer: Customer<'_>,
 ) -> Result<Answer, RecommendError> {
     let context = Context::new(shop, snapshot, request, customer)?;
-    let specs = sources::of(request);
-    let (mut picks, drawn) = pick(&context, &specs)?;
+    let learned = rank::learned(&context)?;
+    let specs = learned.as_ref().map_or_else(|| sources::of(request), |learned| learned.spec.sources.clone());
+    let named = learned.is_some() || !request.recipe.sources.is_empty();
+    let Picked { mut picks, drawn, ranker_failed } = pick(&context, &specs, learned.as_ref())?;
     let found = picks.items.len();
     picks.fill(snapshot, &context.eligible.rows);
     let filled = picks.items.len() - found;
@@ -35,7 +37,7 @@ pub fn recommend(
     if request.explain {
         items.iter_mut().for_each(|item| item.reasons = explain::reasons(&context, item));
     }
-    let (strategy, fallback, mut warnings) = told(&context)?;
+    let (strategy, fallback, mut warnings) = told(&context, named)?;
     let counts = Counts {
         retrieved: drawn.iter().map(|drawn| drawn.articles.len()).sum(),
         filtered: snapshot.catalogue().len() - context.eligible.rows.count(),
@@ -49,11 +51,12 @@ pub fn recommend(
         (!unmatched.is_empty(), Warning::UnmatchedFilterValues),
         (withheld, Warning::PurchasesNotTold),
         (drawn.iter().any(|drawn| drawn.left_out), Warning::SourceLeftOut),
+        (ranker_failed, Warning::RankerLeftOut),
     ];
     warnings.extend(more.into_iter().filter_map(|(holds, warning)| holds.then_some(warning)));
     Ok(Answer {
         offset: request.offset.unwrap_or(0),
-        sources: counted(request, &specs, &drawn, &items),
+        sources: if named { counted(&specs, &drawn, &items) } else { Vec::new() },
         search: drawn.iter().find_map(|drawn| drawn.search),
         embedding: Elapsed(context.embedding()),
         items,
@@ -76,30 +79,51 @@ pub fn check(snapshot: &Snapshot, recipe: &Recipe) -> Result<(), RecommendError>
     Picks::new(snapshot, 0, &recipe.max_per).map(drop)
 }
 
-/// Draws candidates, ranks them and picks the list, before anything fills it.
-fn pick<'a>(context: &'a Context<'_>, specs: &[SourceSpec]) -> Result<(Picks<'a>, Vec<Drawn>), RecommendError> {
+/// A list before anything fills it, and what it was picked from.
+struct Picked<'a> {
+    picks: Picks<'a>,
+    drawn: Vec<Drawn>,
+    ranker_failed: bool,
+}
+
+/// Draws candidates, ranks them and picks the list.
+fn pick<'a>(
+    context: &'a Context<'_>,
+    specs: &[SourceSpec],
+    learned: Option<&Learned<'_>>,
+) -> Result<Picked<'a>, RecommendError> {
     let length = context.request.length();
     let (mut want, mut round) = (length, 1);
     loop {
         let mut picks = Picks::new(context.snapshot, length, &context.request.recipe.max_per)?;
         let drawn = sources::draw(context, specs, want)?;
         let mut candidates = Candidates::merge(specs, &drawn);
-        Fusion { sources: specs }.rank(context, &mut candidates)?;
+        let ranked = match learned {
+            Some(learned) => learned.rank(context, &mut candidates),
+            None => Fusion { sources: specs }.rank(context, &mut candidates),
+        };
+        if let Err(error) = &ranked {
+            tracing::warn!(%error, "the ranker failed; articles are ordered by their ranks in the sources");
+        }
+        let ranker_failed = ranked.is_err();
         for candidate in &candidates.list {
             picks.offer(candidate.row, candidate.score, candidates.sources[candidate.best]);
         }
         let exhausted = drawn.iter().all(|drawn| drawn.articles.len() < want);
         if picks.is_full() || exhausted || !picks.has_quotas() || round == ROUNDS {
-            return Ok((picks, drawn));
+            return Ok(Picked { picks, drawn, ranker_failed });
         }
         want *= 4;
         round += 1;
     }
 }
 
-/// What to say of the query: that of the request's own model where no source is named.
-fn told(context: &Context<'_>) -> Result<(Strategy, Option<super::Fallback>, Vec<Warning>), RecommendError> {
-    if !context.request.recipe.sources.is_empty() {
+/// What to say of the query: that of the request's own model where no source is `named`.
+fn told(
+    context: &Context<'_>,
+    named: bool,
+) -> Result<(Strategy, Option<super::Fallback>, Vec<Warning>), RecommendError> {
+    if named {
         return Ok((Strategy::Pipeline, None, Vec::new()));
     }
     let query = context.query()?;
@@ -108,10 +132,7 @@ fn told(context: &Context<'_>) -> Result<(Strategy, Option<super::Fallback>, Vec
     Ok((strategy, query.fallback, query.warnings.clone()))
 }
 
-fn counted(request: &Request, specs: &[SourceSpec], drawn: &[Drawn], items: &[Ranked]) -> Vec<SourceCount> {
-    if request.recipe.sources.is_empty() {
-        return Vec::new();
-    }
+fn counted(specs: &[SourceSpec], drawn: &[Drawn], items: &[Ranked]) -> Vec<SourceCount> {
     let count = |(spec, drawn): (&SourceSpec, &Drawn)| SourceCount {
         source: spec.name(),
         found: drawn.articles.len(),

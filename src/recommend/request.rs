@@ -56,6 +56,9 @@ pub struct Recipe {
     pub model: Option<String>,
     /// Where candidates come from; none: the model alone.
     pub sources: Vec<SourceSpec>,
+    /// The model that ranks the candidates, of the family `ranker`; `None`: they are ranked by their
+    /// ranks in the sources.
+    pub ranker: Option<String>,
     pub filter: Filter,
     pub exclude: Exclude,
     /// At most so many articles that share a value of the attribute.

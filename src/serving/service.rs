@@ -292,7 +292,8 @@ impl Service {
         let started = Instant::now();
         let all = self.customers.purchases();
         let recipe = &request.recipe;
-        let reads_all = recipe.exclude.reads_purchases() || request.explain || !recipe.sources.is_empty();
+        let names = !recipe.sources.is_empty() || recipe.ranker.is_some();
+        let reads_all = recipe.exclude.reads_purchases() || request.explain || names;
         let history = if reads_all { all } else { snapshot.model().history_length() };
         // Some more, because not every purchase counts; see below.
         let few = history.saturating_mul(2).max(FEW_PURCHASES);
@@ -400,7 +401,8 @@ fn has_history(lookup: &Lookup, snapshot: &Snapshot, at: Timestamp, length: usiz
 /// Whether the answer depends on what the shop knows of the customer.
 fn reads_customer(request: &Request) -> bool {
     let recipe = &request.recipe;
-    request.subject == Subject::Customer || recipe.exclude.reads_purchases() || !recipe.sources.is_empty()
+    let names = !recipe.sources.is_empty() || recipe.ranker.is_some();
+    request.subject == Subject::Customer || recipe.exclude.reads_purchases() || names
 }
 
 /// The kind of work of a request that may keep a processor for more than about half a millisecond.

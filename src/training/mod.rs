@@ -16,6 +16,7 @@ mod frequency;
 mod learner;
 mod metrics;
 mod negatives;
+mod ranker;
 mod run;
 mod samples;
 mod sequences;
@@ -32,11 +33,12 @@ pub use batches::{Batches, Shuffle};
 pub use config::reference as config_reference;
 pub use config::{
     ComputeDevice, ConfigError, DaysConfig, ElsaConfig, Family, FrequencyConfig, LoopConfig, LossConfig, ModelConfig,
-    OptimizerConfig, OptimizerKind, Refit, Schedule, SequenceConfig, TrainingConfig, Windows,
+    OptimizerConfig, OptimizerKind, RankerConfig, Refit, Schedule, SequenceConfig, TrainingConfig, Windows,
 };
 pub use error::TrainingError;
 pub use export_sequence::{ExportedTables, query_graph};
 pub use learner::{Learner, Model, StepOptimizer};
+pub use ranker::TrainedRanker;
 pub(crate) use run::spaced;
 pub use run::{Outcome, Trained, Trainer};
 pub use samples::Samples;

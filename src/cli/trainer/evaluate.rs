@@ -154,7 +154,7 @@ impl Work<'_> {
         let (mut rows, mut seen) = (Vec::new(), None);
         if let Some(bundle) = self.bundle {
             seen = self.seen(bundle, &split)?;
-            let ranker = known_articles(bundle, dataset, &histories)?;
+            let ranker = known_articles(bundle, dataset, &histories, protocol)?;
             let mut measured = evaluation.measure(&ranker)?;
             let config = serde_json::from_value::<TrainingConfig>(bundle.manifest().training.clone()).ok();
             if let Some(vectors) = ranker.vectors()
@@ -226,6 +226,7 @@ fn known_articles<'a>(
     bundle: &'a Bundle,
     dataset: &'a Dataset,
     histories: &'a Histories,
+    protocol: Protocol,
 ) -> anyhow::Result<BundleRanker<'a, impl QueryVectors + 'a>> {
     let known = dataset.articles.ids.iter().filter(|id| bundle.encoder().item_row(id).is_some()).count();
     if known == 0 {
@@ -239,7 +240,7 @@ fn known_articles<'a>(
             dataset.articles.len()
         );
     }
-    Ok(bundle_ranker(bundle, dataset, histories))
+    bundle_ranker(bundle, dataset, histories, protocol).or_bad_input()
 }
 
 /// The test that a bundle was trained to hold out.
