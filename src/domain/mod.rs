@@ -19,7 +19,6 @@ pub struct TopK(u16);
 
 impl TopK {
     pub const MAX: usize = 500;
-    pub const ONE: Self = Self(1);
 
     /// `None` unless `1 <= k <= 500`.
     pub fn new(k: usize) -> Option<Self> {

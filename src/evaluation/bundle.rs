@@ -1,6 +1,8 @@
 //! A bundle as a ranker: what the server would answer by exact search, over a whole dataset.
 
-use super::{EvaluationError, FrequencyScorer, Past, QueryVectors, RankerScorer, Scorer, VectorRanker};
+use super::{
+    EvaluationError, FrequencyScorer, Past, QueryVectors, RankerScorer, Scorer, VectorRanker, baselines::Known,
+};
 use crate::{
     bundle::{Bundle, Ranking, RowKind, Towers},
     dataset::{Case, Dataset, Histories, Protocol},
@@ -13,7 +15,7 @@ use std::sync::Arc;
 pub enum BundleRanker<'a, Q> {
     Vectors(VectorRanker<'a, Q>),
     Frequency(FrequencyScorer<'a>),
-    Ranker(Box<RankerScorer<'a>>),
+    Ranker(Box<RankerScorer<'a, 'a>>),
 }
 
 impl<'a, Q> BundleRanker<'a, Q> {
@@ -50,16 +52,17 @@ impl<Q: QueryVectors> Scorer for BundleRanker<'_, Q> {
 
 /// Ranks as the server does: by the bundle's query tower and item vectors, or by the customer's own purchases and its
 /// popularity. Articles of the dataset that the bundle doesn't know are never recommended; customers it doesn't know go
-/// through the unknown row. A bundle that ranks candidates has the pipeline find them as of the moment of each case.
+/// through the unknown row. A bundle that ranks candidates has the pipeline find them as of the moment of each case,
+/// after the purchases of `known`.
 ///
 /// # Errors
 /// A ranker of other sources or features than this program has.
 pub fn bundle_ranker<'a>(
     bundle: &'a Bundle,
-    dataset: &'a Dataset,
-    histories: &'a Histories,
+    known: Known<'a>,
     protocol: Protocol,
 ) -> Result<BundleRanker<'a, impl QueryVectors + 'a>, ModelError> {
+    let Known { dataset, histories, .. } = known;
     let sales = |id| bundle.encoder().item_row(id).map(|item| bundle.popularity()[item as usize]);
     let (name, sales) = (&bundle.manifest().name, dataset.articles.ids.iter().map(sales));
     Ok(match bundle.ranking() {
@@ -68,7 +71,7 @@ pub fn bundle_ranker<'a>(
             BundleRanker::Frequency(FrequencyScorer::new(name, settings.personal(), sales, dataset, histories))
         }
         Ranking::Ranker(ranker) => {
-            let past = Arc::new(Past::new(dataset, histories, protocol)?);
+            let past = Arc::new(Past::new(known, protocol));
             BundleRanker::Ranker(Box::new(RankerScorer::new(name, &**ranker, past, sales)?))
         }
     })
@@ -164,7 +167,12 @@ mod tests {
         dataset.purchases.customer = vec![0, 0, 1];
         dataset.purchases.article = vec![0, 2, 1];
         let histories = Histories::of(&dataset);
-        let ranker = bundle_ranker(&bundle, &dataset, &histories, Protocol::time(1, 0)).unwrap();
+        let ranker = bundle_ranker(
+            &bundle,
+            Known { dataset: &dataset, histories: &histories, train: &[] },
+            Protocol::time(1, 0),
+        )
+        .unwrap();
         let case = |customer, known| Case { customer, at: Timestamp(0), known, relevant: vec![0] };
         let mut scores = [f32::NAN; 16];
         ranker.score(&[case(0, 2), case(0, 1), case(0, 0), case(1, 1)], &mut scores).unwrap();

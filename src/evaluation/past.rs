@@ -1,40 +1,32 @@
-//! The shop as it was: the server's pipeline run on a dataset as of past moments.
+//! Rankers at past moments: the server's pipeline finds the candidates as it would have found them then.
 
-use super::{EvaluationError, Scorer};
+use super::{EvaluationError, OfflineShop, Scorer, baselines::Known};
 use crate::{
     bundle::RowKind,
-    dataset::{Case, Dataset, Entities, Histories, Protocol, Repeats, Values},
-    domain::{Number, Timestamp, TopK},
-    features::{ArticleView, CustomerView},
-    recommend::{
-        Bought, Catalogue, CatalogueBuilder, Cell, Context, Customer, Exclude, ListModel, Model, ModelError,
-        RankerSpec, Recipe, RecommendError, Request, Shop, Signals, Snapshot,
-    },
-    retrieval::{Index, Query},
-    statistics::{Purchase, Statistics},
+    dataset::{Case, Protocol, Repeats},
+    domain::Timestamp,
+    recommend::{Context, Exclude, ListModel, ModelError, RankerSpec, Recipe},
 };
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-/// A dataset as a shop whose past can be asked. Catalogue rows are the dataset's articles.
+/// A shop that can be asked about its past.
 pub struct Past<'a> {
-    dataset: &'a Dataset,
-    histories: &'a Histories,
-    snapshot: Snapshot,
+    /// Of these purchases a moment knows those made before it.
+    known: Known<'a>,
     recipe: Arc<Recipe>,
-    /// When the purchases are counted.
     clock: Clock,
     /// The shop by moment, counted when it is first asked for.
-    shops: Mutex<BTreeMap<Timestamp, Arc<OnceLock<Shop>>>>,
+    shops: Mutex<BTreeMap<Timestamp, Arc<OnceLock<OfflineShop<'a>>>>>,
 }
 
-/// At which moments purchases are counted.
+/// When purchases are counted.
 enum Clock {
     /// At the moment of a case: a split by time has few.
     Exact,
-    /// At the last of these moments, for leave-one-out, where every case has a moment of its own.
+    /// At the last of these moments: with leave-one-out every case has a moment of its own.
     Steps(Vec<Timestamp>),
 }
 
@@ -42,56 +34,44 @@ enum Clock {
 const STEPS: usize = 16;
 
 impl<'a> Past<'a> {
-    /// # Errors
-    /// When memory for the catalogue cannot be had.
-    pub fn new(dataset: &'a Dataset, histories: &'a Histories, protocol: Protocol) -> Result<Self, ModelError> {
-        let snapshot = Snapshot::new(Arc::new(NoModel), Arc::new(catalogue(&dataset.articles)))?;
+    pub fn new(known: Known<'a>, protocol: Protocol) -> Self {
         let exclude = Exclude { purchased: protocol.repeats() == Repeats::Drop, ..Exclude::default() };
-        let recipe = Arc::new(Recipe { exclude, ..Recipe::default() });
-        let time = &dataset.purchases.time;
         let clock = match protocol {
             Protocol::Time { .. } => Clock::Exact,
             Protocol::LeaveOneOut { .. } => {
-                let mut steps: Vec<Timestamp> = (1..=STEPS)
-                    .filter_map(|step| time.get((step * time.len() / (STEPS + 1)).min(time.len().wrapping_sub(1))))
-                    .copied()
-                    .collect();
+                let row = |step: usize| known.train.get(step * known.train.len() / (STEPS + 1));
+                let mut steps: Vec<Timestamp> =
+                    (1..=STEPS).filter_map(row).map(|&row| known.dataset.purchases.time[row as usize]).collect();
                 steps.dedup();
                 Clock::Steps(steps)
             }
         };
-        Ok(Self { dataset, histories, snapshot, recipe, clock, shops: Mutex::default() })
-    }
-
-    pub fn catalogue(&self) -> &Catalogue {
-        self.snapshot.catalogue()
+        let recipe = Arc::new(Recipe { exclude, ..Recipe::default() });
+        Self { known, recipe, clock, shops: Mutex::default() }
     }
 
     /// The candidates of a case by their articles, and a row of features for each.
     ///
     /// # Errors
-    /// When a source fails.
-    pub fn list(&self, spec: &RankerSpec, case: &Case) -> Result<(Vec<u32>, Vec<f32>), RecommendError> {
-        let shop = self.shop(case.at);
-        let shop = shop.get_or_init(|| self.count(self.counted_at(case.at)));
-        // Any length will do: the sources have limits of their own.
-        let request = Request { recipe: self.recipe.clone(), ..Request::new(None, TopK::ONE, case.at) };
-        let context = Context::new(shop, &self.snapshot, &request, Customer::UNKNOWN)?;
-        let context = context.with_history(self.history(case))?;
-        let (candidates, rows) = spec.list(&context)?;
-        Ok((candidates.list.iter().map(|candidate| candidate.row).collect(), rows))
-    }
-
-    /// What a case knows, newest first.
-    fn history(&self, case: &Case) -> Vec<Bought> {
-        let purchases = &self.dataset.purchases;
-        let known = &self.histories.of_customer(case.customer)[..case.known as usize];
-        let bought = |&row: &u32| Bought {
-            row: purchases.article[row as usize],
-            at: purchases.time[row as usize],
-            weight: purchases.weight_of(row),
+    /// When the pipeline cannot answer it.
+    pub fn list(&self, spec: &RankerSpec, case: &Case) -> Result<(Vec<u32>, Vec<f32>), EvaluationError> {
+        let at = self.counted_at(case.at);
+        let shop = self.shop(at);
+        let shop = match shop.get() {
+            Some(shop) => shop,
+            None => {
+                let counted = self.count(at)?;
+                shop.get_or_init(|| counted)
+            }
         };
-        known.iter().rev().map(bought).collect()
+        // Any length will do: the sources have limits of their own.
+        let request = shop.request(case, self.recipe.clone(), 1)?;
+        let customer = shop.customer(case);
+        let context = Context::new(shop.shop(), shop.snapshot(), &request, customer.view());
+        let list = context.and_then(|context| spec.list(&context));
+        let (candidates, rows) =
+            list.map_err(|error| EvaluationError::Ranker { ranker: "ranker".to_owned(), cause: error.to_string() })?;
+        Ok((candidates.list.iter().map(|candidate| candidate.row).collect(), rows))
     }
 
     fn counted_at(&self, at: Timestamp) -> Timestamp {
@@ -104,104 +84,59 @@ impl<'a> Past<'a> {
         }
     }
 
-    fn shop(&self, at: Timestamp) -> Arc<OnceLock<Shop>> {
+    fn shop(&self, at: Timestamp) -> Arc<OnceLock<OfflineShop<'a>>> {
         let mut shops = self.shops.lock().unwrap_or_else(PoisonError::into_inner);
-        shops.entry(self.counted_at(at)).or_default().clone()
+        shops.entry(at).or_default().clone()
     }
 
-    /// The shop as of a moment. Nothing that was bought then or later is counted, whoever bought it.
-    fn count(&self, at: Timestamp) -> Shop {
-        let purchases = &self.dataset.purchases;
-        let known = purchases.time.partition_point(|&time| time < at);
-        let purchase = |row: usize| Purchase {
-            customer: purchases.customer[row],
-            article: purchases.article[row],
-            at: purchases.time[row],
-            weight: purchases.weight_of(row as u32),
-        };
-        let statistics = Statistics::count(self.dataset.articles.len(), (0..known).map(purchase).collect(), at);
-        Shop { signals: Some(Arc::new(Signals::of_rows(Arc::new(statistics)))), ..Shop::default() }
+    /// The shop as of a moment.
+    fn count(&self, at: Timestamp) -> Result<OfflineShop<'a>, EvaluationError> {
+        let time = &self.known.dataset.purchases.time;
+        let before = self.known.train.partition_point(|&row| time[row as usize] < at);
+        OfflineShop::new(Known { train: &self.known.train[..before], ..self.known }, &[], at)
     }
-}
 
-/// A shop's articles as the catalogue of a server.
-fn catalogue(articles: &Entities) -> Catalogue {
-    let mut builder = CatalogueBuilder::default();
-    for (row, id) in articles.ids.iter().enumerate() {
-        // Lists have no value that articles share.
-        let cells = articles.columns.iter().filter_map(|column| {
-            let cell = match &column.values {
-                Values::Category { .. } => Cell::Text(column.values.category(row)?),
-                Values::Integer(_) => Cell::Number(Number::Integer(column.values.integer(row)?)),
-                Values::Number(_) => Cell::Number(Number::new(f64::from(column.values.number(row)?))?),
-                Values::Tags { .. } => return None,
-            };
-            Some((column.name.as_str(), cell))
-        });
-        builder.push(id, true, cells);
+    /// The cases by the moment at which purchases are counted for them, the earliest first.
+    pub fn by_moment(&self, cases: &[Case]) -> Vec<Vec<Case>> {
+        let mut groups: BTreeMap<Timestamp, Vec<Case>> = BTreeMap::new();
+        cases.iter().for_each(|case| groups.entry(self.counted_at(case.at)).or_default().push(case.clone()));
+        groups.into_values().collect()
     }
-    builder.finish(1)
-}
 
-/// Stands where the pipeline wants a model: it knows no article, so all come from the sources.
-struct NoModel;
+    /// Counts what these cases ask for, one moment after the other: from many threads at once each
+    /// would count the same.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub fn prepare(&self, cases: &[Case]) -> Result<(), EvaluationError> {
+        for case in cases {
+            let at = self.counted_at(case.at);
+            let shop = self.shop(at);
+            if shop.get().is_none() {
+                let counted = self.count(at)?;
+                shop.get_or_init(|| counted);
+            }
+        }
+        Ok(())
+    }
 
-impl Model for NoModel {
-    fn name(&self) -> &str {
-        "none"
-    }
-    fn version(&self) -> &str {
-        ""
-    }
-    fn items(&self) -> usize {
-        0
-    }
-    fn index(&self) -> Option<&dyn Index> {
-        None
-    }
-    fn search_plan(&self, _query: &Query<'_>) -> &'static str {
-        "nothing"
-    }
-    fn item(&self, _article_id: &str) -> Option<u32> {
-        None
-    }
-    fn vector(&self, _item: u32) -> Option<&[f32]> {
-        None
-    }
-    fn popularity(&self) -> &[f32] {
-        &[]
-    }
-    fn knows_customer(&self, _id: &str) -> bool {
-        false
-    }
-    fn reads_history(&self) -> bool {
-        false
-    }
-    fn needs_history(&self) -> bool {
-        false
-    }
-    fn reads_sequence(&self) -> bool {
-        false
-    }
-    fn embed_customer(&self, _customer: &CustomerView<'_>, _vector: &mut Vec<f32>) -> Result<(), ModelError> {
-        Err(ModelError("there is no model".to_owned()))
-    }
-    fn embed_articles(&self, _articles: &[ArticleView<'_>]) -> Result<Vec<f32>, ModelError> {
-        Ok(Vec::new())
+    /// Forgets what was counted: a shop is as large as its catalogue and neighbours.
+    pub fn forget(&self) {
+        self.shops.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
 /// A ranker as a scorer: candidates by its scores, then all others by how well they sell.
-pub struct RankerScorer<'a> {
+pub struct RankerScorer<'m, 'a> {
     name: String,
-    model: &'a dyn ListModel,
+    model: &'m dyn ListModel,
     spec: RankerSpec,
     past: Arc<Past<'a>>,
     /// From 0 to 1; `-inf` for articles that are never recommended.
     popularity: Vec<f32>,
 }
 
-impl<'a> RankerScorer<'a> {
+impl<'m, 'a> RankerScorer<'m, 'a> {
     /// Candidates stand this far above all others, at least.
     const ABOVE: f32 = 2.0;
 
@@ -211,7 +146,7 @@ impl<'a> RankerScorer<'a> {
     /// When the model wants other sources or features than this program has.
     pub fn new(
         name: &str,
-        model: &'a dyn ListModel,
+        model: &'m dyn ListModel,
         past: Arc<Past<'a>>,
         sales: impl IntoIterator<Item = Option<f32>>,
     ) -> Result<Self, ModelError> {
@@ -222,7 +157,7 @@ impl<'a> RankerScorer<'a> {
     }
 }
 
-impl Scorer for RankerScorer<'_> {
+impl Scorer for RankerScorer<'_, '_> {
     fn name(&self) -> &str {
         &self.name
     }
@@ -232,11 +167,11 @@ impl Scorer for RankerScorer<'_> {
     }
 
     fn score(&self, cases: &[Case], scores: &mut [f32]) -> Result<(), EvaluationError> {
-        let failed = |cause: String| EvaluationError::Ranker { ranker: self.name.clone(), cause };
         for (case, scores) in cases.iter().zip(scores.chunks_exact_mut(self.popularity.len().max(1))) {
             scores.copy_from_slice(&self.popularity);
-            let (articles, rows) = self.past.list(&self.spec, case).map_err(|error| failed(error.to_string()))?;
-            let ranked = self.model.scores(&rows).map_err(|error| failed(error.to_string()))?;
+            let (articles, rows) = self.past.list(&self.spec, case)?;
+            let failed = |cause: ModelError| EvaluationError::Ranker { ranker: self.name.clone(), cause: cause.0 };
+            let ranked = self.model.scores(&rows).map_err(failed)?;
             let lowest = ranked.iter().copied().fold(f32::INFINITY, f32::min);
             for (article, score) in articles.into_iter().zip(ranked) {
                 let place = &mut scores[article as usize];

@@ -78,22 +78,6 @@ impl<'a> Context<'a> {
         Ok(context)
     }
 
-    /// The same with these purchases, newest first, in place of the customer's: for lists of past moments,
-    /// which are made by the thousand from data that has rows, and no ids.
-    ///
-    /// # Errors
-    /// As [`Self::new`], of the filter.
-    pub fn with_history(mut self, history: Vec<Bought>) -> Result<Self, RecommendError> {
-        self.history = OnceCell::from(history);
-        self.eligible = self.eligible_of(self.snapshot)?;
-        Ok(self)
-    }
-
-    fn eligible_of(&self, snapshot: &Snapshot) -> Result<Arc<Eligible>, RecommendError> {
-        let eligible = snapshot.eligible(&self.request.recipe.filter)?;
-        Ok(self.without_excluded(snapshot, eligible))
-    }
-
     /// The customer's purchases, newest first.
     pub fn history(&self) -> &[Bought] {
         self.history.get_or_init(|| {
@@ -137,7 +121,8 @@ impl<'a> Context<'a> {
         if std::ptr::eq(snapshot, self.snapshot) {
             return Ok(self.eligible.clone());
         }
-        self.eligible_of(snapshot)
+        let eligible = snapshot.eligible(&self.request.recipe.filter)?;
+        Ok(self.without_excluded(snapshot, eligible))
     }
 
     /// Takes out what the request excludes and all that it does not list, if it lists any; what was

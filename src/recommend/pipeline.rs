@@ -70,6 +70,22 @@ pub fn recommend(
     })
 }
 
+/// The candidates of a request, ranked, before rules and selection.
+///
+/// # Errors
+/// As [`recommend`].
+pub fn candidates(context: &Context<'_>) -> Result<Candidates, RecommendError> {
+    let learned = rank::learned(context)?;
+    let specs = learned.as_ref().map_or_else(|| sources::of(context.request), |learned| learned.spec.sources.clone());
+    let drawn = sources::draw(context, &specs, context.request.length())?;
+    let mut candidates = Candidates::merge(&specs, &drawn);
+    match learned {
+        Some(learned) => learned.rank(context, &mut candidates)?,
+        None => Fusion { sources: &specs }.rank(context, &mut candidates)?,
+    }
+    Ok(candidates)
+}
+
 /// Whether a recipe fits the catalogue, for requests that share it.
 ///
 /// # Errors

@@ -384,7 +384,7 @@ impl Trainer<'_> {
             Model::Sequence(model) => self.measure_model(trained, &**model, cases),
             Model::Elsa(model) => self.measure_model(trained, &**model, cases),
             Model::Frequency(settings) => self.measure_frequency(trained, settings, cases),
-            Model::Ranker(ranker) => self.measure_ranker(ranker, cases),
+            Model::Ranker(ranker) => self.measure_ranker(trained, ranker, cases),
         }
     }
 

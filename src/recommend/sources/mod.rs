@@ -144,6 +144,17 @@ impl SourceSpec {
     pub fn name(&self) -> &'static str {
         self.source.name()
     }
+
+    /// The name with the parameters, to tell sources of one kind apart.
+    pub fn label(&self) -> String {
+        let parameters =
+            self.definition.iter().filter(|(key, _)| !["source", "limit", "weight"].contains(&key.as_str()));
+        let parameters: Vec<String> = parameters.map(|(key, value)| format!("{key} {value}")).collect();
+        match parameters.is_empty() {
+            true => self.name().to_owned(),
+            false => format!("{} ({})", self.name(), parameters.join(", ")),
+        }
+    }
 }
 
 impl PartialEq for SourceSpec {

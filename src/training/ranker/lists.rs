@@ -3,8 +3,8 @@
 use crate::{
     bundle::ScaledFeature,
     dataset::{Case, Dataset, Histories, Protocol, Repeats, Split},
-    evaluation::Past,
-    recommend::{RankerSpec, RecommendError},
+    evaluation::{EvaluationError, Past},
+    recommend::RankerSpec,
     training::spaced,
 };
 use rand::{SeedableRng, seq::index};
@@ -40,26 +40,29 @@ impl Lists {
         spec: &RankerSpec,
         cases: &[Case],
         draw: Option<(usize, u64)>,
-    ) -> Result<Self, RecommendError> {
+    ) -> Result<Self, EvaluationError> {
         let width = spec.features.width();
         let list = |(at, case): (usize, &Case)| {
             let (articles, rows) = past.list(spec, case)?;
             let bought: Vec<bool> = articles.iter().map(|article| case.relevant.contains(article)).collect();
             let Some((negatives, seed)) = draw else { return Ok(Some((rows, bought))) };
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            rng.set_stream(at as u64);
+            rng.set_stream(u64::from(case.at.0) << 24 ^ at as u64);
             Ok(drawn(&bought, &rows, width, negatives, &mut rng))
         };
-        let cases = spaced(cases, MOST);
-        let made: Vec<Option<(Vec<f32>, Vec<bool>)>> =
-            cases.par_iter().enumerate().map(list).collect::<Result<_, RecommendError>>()?;
         let mut lists = Self { width, starts: vec![0], ..Self::default() };
-        for (case, list) in cases.iter().zip(made) {
-            let Some((rows, bought)) = list else { continue };
-            lists.relevant.push(case.relevant.len() as u32);
-            lists.rows.extend(rows);
-            lists.bought.extend(bought);
-            lists.starts.push(lists.bought.len());
+        for cases in past.by_moment(&spaced(cases, MOST)) {
+            past.prepare(&cases[..1])?;
+            let made: Vec<Option<(Vec<f32>, Vec<bool>)>> =
+                cases.par_iter().enumerate().map(list).collect::<Result<_, EvaluationError>>()?;
+            past.forget();
+            for (case, list) in cases.iter().zip(made) {
+                let Some((rows, bought)) = list else { continue };
+                lists.relevant.push(case.relevant.len() as u32);
+                lists.rows.extend(rows);
+                lists.bought.extend(bought);
+                lists.starts.push(lists.bought.len());
+            }
         }
         Ok(lists)
     }

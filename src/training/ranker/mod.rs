@@ -15,8 +15,8 @@ use super::{
 use crate::{
     bundle::{Golden, GoldenQuery, RankerSettings},
     counters::Popularity,
-    dataset::{Case, Entities, Values},
-    evaluation::{Evaluation, Measured, Past, RankerScorer},
+    dataset::{Case, Entities, TimeUnit, Values},
+    evaluation::{Evaluation, Measured, Past, RankerScorer, baselines::Known},
     features::{Encoder, fit},
     model::{ListBatch, ListRanker, Tower, TowerPass},
     onnx,
@@ -115,16 +115,20 @@ impl Trainer<'_> {
         let io = |source| TrainingError::Io { path: self.directory.clone(), source };
         std::fs::create_dir_all(&self.directory).map_err(io)?;
         let mut metrics = MetricsFile::open(&self.directory.join("metrics.jsonl"), false, self.observe)?;
-        let course = self.course(config)?;
+        let rows = match self.final_epochs {
+            Some(_) => (0..self.dataset.purchases.len() as u32).collect(),
+            None => self.split.train_and_validation(),
+        };
+        let course = self.course(config, &rows)?;
         let mut cases = earlier(self.dataset, self.histories, self.split, config.lists);
-        let (all, test) = (self.dataset.purchases.len() as u32, &self.split.test);
+        let test = &self.split.test;
         if let Some(epochs) = self.final_epochs {
             cases.extend(self.split.validation.iter().chain(test).cloned());
             let lists = self.lists(&course, &cases)?;
             let Some(learnt) = self.learn(&course, &lists, &[], epochs, &mut metrics)? else {
                 return Ok(Outcome::Interrupted(self.directory.clone()));
             };
-            return self.ranked(learnt, (0..all).collect());
+            return self.ranked(learnt, rows);
         }
         let judged = spaced(&self.split.validation, self.config.training.evaluation_cases);
         let mut lists = self.lists(&course, &cases)?;
@@ -134,7 +138,7 @@ impl Trainer<'_> {
         let refit = self.config.training.refit != Refit::None && !judged.is_empty();
         let late = if refit { Some(self.lists(&course, &self.split.validation)?) } else { None };
         if config.write_lists {
-            let whole = |cases: &[Case]| Lists::of(&course.past, &course.spec, cases, None).map_err(ranked_badly);
+            let whole = |cases: &[Case]| Lists::of(&course.past, &course.spec, cases, None);
             let (validation, test) = (whole(&self.split.validation)?, whole(test)?);
             self.write_lists(&course.spec, &[("train", &lists), ("validation", &validation), ("test", &test)])?;
         }
@@ -150,14 +154,18 @@ impl Trainer<'_> {
         }
     }
 
-    fn course(&self, config: &RankerConfig) -> Result<Course<'_>, TrainingError> {
-        let past = Past::new(self.dataset, self.histories, self.split.protocol);
-        let past = Arc::new(past.map_err(|error| TrainingError::Ranker(error.to_string()))?);
+    fn course<'a>(&'a self, config: &RankerConfig, rows: &'a [u32]) -> Result<Course<'a>, TrainingError> {
+        if self.dataset.time_unit == TimeUnit::Position {
+            let problem = "it needs purchases with dates; these have an order alone".to_owned();
+            return Err(TrainingError::Ranker(problem));
+        }
+        let known = Known { dataset: self.dataset, histories: self.histories, train: rows };
+        let past = Arc::new(Past::new(known, self.split.protocol));
         let attributes = match config.attributes.is_empty() {
             true => attributes(&self.dataset.articles),
             false => config.attributes.clone(),
         };
-        if let Some(unknown) = attributes.iter().find(|name| past.catalogue().attribute(name).is_none()) {
+        if let Some(unknown) = attributes.iter().find(|name| self.dataset.articles.column(name).is_none()) {
             let problem = format!("`ranker.attributes`: the articles have no attribute `{unknown}` of one value each");
             return Err(TrainingError::Ranker(problem));
         }
@@ -173,7 +181,7 @@ impl Trainer<'_> {
     fn lists(&self, course: &Course<'_>, cases: &[Case]) -> Result<Lists, TrainingError> {
         let started = Instant::now();
         let draw = Some((course.config.negatives, self.config.training.seed));
-        let lists = Lists::of(&course.past, &course.spec, cases, draw).map_err(ranked_badly)?;
+        let lists = Lists::of(&course.past, &course.spec, cases, draw)?;
         let (count, candidates, seconds) = (lists.len(), lists.bought.len(), started.elapsed().as_secs_f64());
         eprintln!("  {count} lists of {candidates} candidates in {seconds:.1} s");
         if count == 0 { Err(TrainingError::NoLists) } else { Ok(lists) }
@@ -207,6 +215,7 @@ impl Trainer<'_> {
             names: names.clone(),
             examples: Vec::clone(&examples),
         };
+        course.past.prepare(judged)?;
         let mut best: Option<Learnt> = None;
         for epoch in 0..epochs {
             let started = Instant::now();
@@ -275,17 +284,18 @@ impl Trainer<'_> {
     }
 
     /// The metrics of a ranker on test or validation cases.
-    pub(super) fn measure_ranker(&self, model: &TrainedRanker, cases: &[Case]) -> Result<Measured, TrainingError> {
-        let config = self.config.ranker_model().unwrap_or_default();
-        let course = self.course(&config)?;
+    pub(super) fn measure_ranker(
+        &self,
+        trained: &Trained,
+        model: &TrainedRanker,
+        cases: &[Case],
+    ) -> Result<Measured, TrainingError> {
+        let course = self.course(&self.config.ranker_model().unwrap_or_default(), &trained.rows)?;
+        course.past.prepare(cases)?;
         let mut measured = self.judged(&course, model, cases)?;
         measured.row.intervals = measured.outcomes.intervals();
         Ok(measured)
     }
-}
-
-fn ranked_badly(error: crate::recommend::RecommendError) -> TrainingError {
-    TrainingError::Ranker(error.to_string())
 }
 
 /// The lists of a step.
