@@ -3,6 +3,8 @@
 
 mod dump;
 mod lists;
+#[cfg(test)]
+mod tests;
 
 use super::{
     TrainingError,
@@ -355,31 +357,4 @@ fn attributes(articles: &Entities) -> Vec<String> {
     found.truncate(ATTRIBUTES);
     found.sort_by(|a, b| b.0.cmp(&a.0));
     found.into_iter().map(|(_, name)| name.to_owned()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{dataset::Column, domain::IdTable};
-
-    #[test]
-    fn attributes_of_medium_size_are_chosen_once_each() {
-        let column = |name: &str, values: u32| Column {
-            name: name.to_owned(),
-            values: Values::Integer((0..100).map(|row| i64::from(row % values)).collect()),
-        };
-        let articles = Entities {
-            ids: (0..100).map(|id| id.to_string()).collect::<Vec<_>>().iter().map(String::as_str).collect::<IdTable>(),
-            columns: vec![
-                column("one", 1),
-                column("brand", 40),
-                column("type", 12),
-                column("type again", 12),
-                column("aisle", 5),
-                column("two", 2),
-            ],
-            vectors: Vec::new(),
-        };
-        assert_eq!(attributes(&articles), ["brand", "type", "aisle"]);
-    }
 }
