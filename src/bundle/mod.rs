@@ -9,6 +9,7 @@
 //! | `vocabularies/<name>.txt` | one value a line, row 0 first |
 //! | `popularity.bin` | one little-endian f32 an item: purchases in the training window |
 //! | `golden.json` | [`Golden`]: requests with their expected vectors and top-k |
+//! | `ranker.json`, `ranker.onnx` | [`RankerSettings`] and the network, of the family `ranker` alone, which has no towers either |
 //! | `frequency.json` | [`FrequencySettings`], of the family `frequency` alone, which has no towers, items and index |
 //!
 //! `write` prepares everything in a directory `.tmp-…` beside the target, flushes it to the disk, opens it as a
@@ -24,6 +25,7 @@ mod histories;
 mod list;
 mod manifest;
 mod open;
+mod ranker;
 mod tower;
 mod verify;
 mod vocabulary;
@@ -39,6 +41,7 @@ pub use manifest::{
     VerdictOutcome,
 };
 pub use open::{Bundle, Ranking, Towers};
+pub use ranker::{Ranker, RankerSettings, ScaledFeature};
 pub use tower::Tower;
 pub use verify::IndexQuality;
 #[cfg(feature = "trainer")]
@@ -54,6 +57,8 @@ mod file_names {
     pub const POPULARITY: &str = "popularity.bin";
     pub const GOLDEN: &str = "golden.json";
     pub const FREQUENCY: &str = "frequency.json";
+    pub const RANKER: &str = "ranker.json";
+    pub const RANKER_NETWORK: &str = "ranker.onnx";
     /// Directory of the vocabularies; a vocabulary is `<name>.txt` in it.
     pub const VOCABULARIES: &str = "vocabularies";
 }

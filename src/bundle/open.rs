@@ -1,6 +1,8 @@
 //! Opening a bundle of unknown origin.
 
-use super::{BundleError, FrequencySettings, Golden, Manifest, Tower, file_names, files, vocabulary};
+use super::{
+    BundleError, FrequencySettings, Golden, Manifest, Ranker, RankerSettings, Tower, file_names, files, vocabulary,
+};
 use crate::{
     features::{Encoder, Vocabularies, source},
     retrieval::{Index, Query, Retriever},
@@ -23,6 +25,8 @@ pub enum Ranking {
     Towers(Box<Towers>),
     /// Counts of the customer's own purchases.
     Frequency(FrequencySettings),
+    /// A network over candidates that others found.
+    Ranker(Box<Ranker>),
 }
 
 /// The towers of a bundle and the index over its items.
@@ -64,8 +68,12 @@ impl Bundle {
         let manifest = files::read_manifest(directory)?;
         // Without links on the way, a file that is elsewhere than it should be shows in its canonical path.
         let directory = directory.canonicalize().map_err(BundleError::io(directory))?;
-        let counts = manifest.family == FrequencySettings::FAMILY;
-        let of_family: &[&str] = if counts { &[file_names::FREQUENCY] } else { &TOWER_FILES };
+        let of_family: &[&str] = match manifest.family.as_str() {
+            FrequencySettings::FAMILY => &[file_names::FREQUENCY],
+            RankerSettings::FAMILY => &[file_names::RANKER, file_names::RANKER_NETWORK],
+            _ => &TOWER_FILES,
+        };
+        let towers = of_family == TOWER_FILES;
         for name in of_family.iter().chain(&[file_names::POPULARITY, file_names::GOLDEN]) {
             if !manifest.files.contains_key(*name) {
                 return Err(BundleError::MissingFile(directory.join(name)));
@@ -82,12 +90,12 @@ impl Bundle {
                 found: encoder.items().to_string(),
             });
         }
-        // Only a bundle that counts reads no features; towers without any would read nothing.
-        if counts != manifest.schema.query.features.is_empty() {
+        // Only bundles without towers read no features; towers without any would read nothing.
+        if towers == manifest.schema.query.features.is_empty() {
             return Err(BundleError::Mismatch {
                 path: directory.join(file_names::MANIFEST),
                 what: "the number of features that the query tower reads",
-                expected: if counts { "0".to_owned() } else { "at least 1".to_owned() },
+                expected: if towers { "at least 1".to_owned() } else { "0".to_owned() },
                 found: manifest.schema.query.features.len().to_string(),
             });
         }
@@ -95,13 +103,14 @@ impl Bundle {
         let golden_path = directory.join(file_names::GOLDEN);
         let golden: Golden = serde_json::from_slice(&files::read_json(&golden_path)?)
             .map_err(|error| BundleError::Manifest { path: golden_path.clone(), reason: error.to_string() })?;
-        let ranking = match counts {
-            true => {
+        let ranking = match manifest.family.as_str() {
+            FrequencySettings::FAMILY => {
                 let settings = FrequencySettings::read(&directory.join(file_names::FREQUENCY))?;
                 settings.check_golden(&golden_path, &golden, manifest.items)?;
                 Ranking::Frequency(settings)
             }
-            false => Ranking::Towers(Box::new(Towers::open(&directory, &manifest, &golden)?)),
+            RankerSettings::FAMILY => Ranking::Ranker(Box::new(Ranker::open(&directory, &golden)?)),
+            _ => Ranking::Towers(Box::new(Towers::open(&directory, &manifest, &golden)?)),
         };
         Ok(Self { directory, manifest, encoder, ranking, popularity, golden })
     }
@@ -124,11 +133,11 @@ impl Bundle {
         &self.ranking
     }
 
-    /// Towers and index; `None` in the family `frequency`.
+    /// Towers and index; `None` in the families `frequency` and `ranker`.
     pub fn towers(&self) -> Option<&Towers> {
         match &self.ranking {
             Ranking::Towers(towers) => Some(towers),
-            Ranking::Frequency(_) => None,
+            Ranking::Frequency(_) | Ranking::Ranker(_) => None,
         }
     }
 

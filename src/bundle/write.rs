@@ -1,8 +1,8 @@
 //! Writing a bundle: whole or absent.
 
 use super::{
-    Bundle, BundleError, FrequencySettings, Golden, IndexParameters, Manifest, Metric, MetricsRow, Provenance, Tower,
-    file_names, files,
+    Bundle, BundleError, FrequencySettings, Golden, IndexParameters, Manifest, Metric, MetricsRow, Provenance,
+    RankerSettings, Tower, file_names, files,
     verify::{IndexQuality, random_queries, sufficient_ef},
     vocabulary,
 };
@@ -48,6 +48,8 @@ pub struct Contents<'a> {
 pub enum RankingContents<'a> {
     Towers(Box<TowerContents<'a>>),
     Frequency(FrequencySettings),
+    /// What the network reads, and the network: a row of scaled features in, a score out.
+    Ranker(Box<(RankerSettings, TowerGraph<'a>)>),
 }
 
 /// Towers and item vectors. The vectors are as long as the towers' outputs.
@@ -141,6 +143,10 @@ impl Contents<'_> {
                 towers.write_files(directory, self.name, self.schema)?;
             }
             RankingContents::Frequency(settings) => write_json(&at(file_names::FREQUENCY), settings)?,
+            RankingContents::Ranker(ranker) => {
+                write_json(&at(file_names::RANKER), &ranker.0)?;
+                onnx::write(&ranker.1, &at(file_names::RANKER_NETWORK), onnx::EXTERNAL_ABOVE)?;
+            }
         }
         write_json(&at(file_names::GOLDEN), &self.golden)
     }
@@ -150,7 +156,7 @@ impl Contents<'_> {
         // Without vectors these say nothing.
         let (dim, metric, index) = match &self.ranking {
             RankingContents::Towers(towers) => (towers.query_tower.dim(), towers.metric, towers.index),
-            RankingContents::Frequency(_) => {
+            RankingContents::Frequency(_) | RankingContents::Ranker(_) => {
                 (0, Metric::Dot, IndexParameters { m: 0, ef_construction: 0, ef_search: 0 })
             }
         };

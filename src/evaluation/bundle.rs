@@ -1,16 +1,21 @@
 //! A bundle as a ranker: what the server would answer by exact search, over a whole dataset.
 
-use super::{EvaluationError, FrequencyScorer, QueryVectors, Scorer, VectorRanker};
+use super::{
+    EvaluationError, FrequencyScorer, Past, QueryVectors, RankerScorer, Scorer, VectorRanker, baselines::Known,
+};
 use crate::{
     bundle::{Bundle, Ranking, RowKind, Towers},
-    dataset::{Case, Dataset, Histories},
+    dataset::{Case, Dataset, Histories, Protocol},
     features::EncodedCustomers,
+    recommend::ModelError,
 };
+use std::sync::Arc;
 
-/// A bundle of either kind.
+/// A bundle of any kind.
 pub enum BundleRanker<'a, Q> {
     Vectors(VectorRanker<'a, Q>),
     Frequency(FrequencyScorer<'a>),
+    Ranker(Box<RankerScorer<'a, 'a>>),
 }
 
 impl<'a, Q> BundleRanker<'a, Q> {
@@ -18,7 +23,7 @@ impl<'a, Q> BundleRanker<'a, Q> {
     pub fn vectors(&self) -> Option<&VectorRanker<'a, Q>> {
         match self {
             Self::Vectors(ranker) => Some(ranker),
-            Self::Frequency(_) => None,
+            Self::Frequency(_) | Self::Ranker(_) => None,
         }
     }
 }
@@ -28,6 +33,7 @@ impl<Q: QueryVectors> Scorer for BundleRanker<'_, Q> {
         match self {
             Self::Vectors(ranker) => ranker.name(),
             Self::Frequency(ranker) => ranker.name(),
+            Self::Ranker(ranker) => ranker.name(),
         }
     }
 
@@ -39,26 +45,36 @@ impl<Q: QueryVectors> Scorer for BundleRanker<'_, Q> {
         match self {
             Self::Vectors(ranker) => ranker.score(cases, scores),
             Self::Frequency(ranker) => ranker.score(cases, scores),
+            Self::Ranker(ranker) => ranker.score(cases, scores),
         }
     }
 }
 
 /// Ranks as the server does: by the bundle's query tower and item vectors, or by the customer's own purchases and its
 /// popularity. Articles of the dataset that the bundle doesn't know are never recommended; customers it doesn't know go
-/// through the unknown row.
+/// through the unknown row. A bundle that ranks candidates has the pipeline find them as of the moment of each case,
+/// after the purchases of `known`.
+///
+/// # Errors
+/// A ranker of other sources or features than this program has.
 pub fn bundle_ranker<'a>(
     bundle: &'a Bundle,
-    dataset: &'a Dataset,
-    histories: &'a Histories,
-) -> BundleRanker<'a, impl QueryVectors + 'a> {
-    match bundle.ranking() {
+    known: Known<'a>,
+    protocol: Protocol,
+) -> Result<BundleRanker<'a, impl QueryVectors + 'a>, ModelError> {
+    let Known { dataset, histories, .. } = known;
+    let sales = |id| bundle.encoder().item_row(id).map(|item| bundle.popularity()[item as usize]);
+    let (name, sales) = (&bundle.manifest().name, dataset.articles.ids.iter().map(sales));
+    Ok(match bundle.ranking() {
         Ranking::Towers(towers) => BundleRanker::Vectors(vector_ranker(bundle, towers, dataset, histories)),
         Ranking::Frequency(settings) => {
-            let sales = |id| bundle.encoder().item_row(id).map(|item| bundle.popularity()[item as usize]);
-            let (name, sales) = (&bundle.manifest().name, dataset.articles.ids.iter().map(sales));
             BundleRanker::Frequency(FrequencyScorer::new(name, settings.personal(), sales, dataset, histories))
         }
-    }
+        Ranking::Ranker(ranker) => {
+            let past = Arc::new(Past::new(known, protocol));
+            BundleRanker::Ranker(Box::new(RankerScorer::new(name, &**ranker, past, sales)?))
+        }
+    })
 }
 
 fn vector_ranker<'a>(
@@ -151,7 +167,12 @@ mod tests {
         dataset.purchases.customer = vec![0, 0, 1];
         dataset.purchases.article = vec![0, 2, 1];
         let histories = Histories::of(&dataset);
-        let ranker = bundle_ranker(&bundle, &dataset, &histories);
+        let ranker = bundle_ranker(
+            &bundle,
+            Known { dataset: &dataset, histories: &histories, train: &[] },
+            Protocol::time(1, 0),
+        )
+        .unwrap();
         let case = |customer, known| Case { customer, at: Timestamp(0), known, relevant: vec![0] };
         let mut scores = [f32::NAN; 16];
         ranker.score(&[case(0, 2), case(0, 1), case(0, 0), case(1, 1)], &mut scores).unwrap();

@@ -18,6 +18,8 @@ const WARM_UP: usize = 20;
 const REQUESTS: usize = 200;
 /// Purchases of a customer that a request carries, at most.
 const HISTORY: usize = 100;
+/// Candidates that a ranker orders.
+const CANDIDATES: usize = 300;
 
 /// Milliseconds a request, the median over customers of `cases`: features, query tower and index search for the 12
 /// nearest (or the counts of the customer's own articles), one after the other on one thread, without HTTP and database.
@@ -52,6 +54,11 @@ pub fn milliseconds_a_request(bundle: &Bundle, data: &Data<'_>, cases: &[Case]) 
             Ranking::Frequency(settings) => {
                 let history = view.history.iter().zip(view.times).map(|(&item, &time)| (item, time, 1.0));
                 black_box(settings.personal().scores(history, view.at));
+            }
+            // The network alone: what finds the candidates and their features is the shop's, not the bundle's.
+            Ranking::Ranker(ranker) => {
+                let rows = vec![0.0; CANDIDATES * ranker.features().len()];
+                black_box(ranker.scores(&rows).map_err(|error| ModelError(error.to_string()))?);
             }
         }
         if number >= WARM_UP {

@@ -185,7 +185,7 @@ impl From<RecommendError> for ApiError {
         match error {
             RecommendError::Filter(error) => error.into(),
             RecommendError::MaxPerTags(_) | RecommendError::NoSequence(_) => Self::invalid(error.to_string()),
-            RecommendError::SourceUnfit { .. } => Self::invalid(error.to_string()),
+            RecommendError::SourceUnfit { .. } | RecommendError::RankerUnfit { .. } => Self::invalid(error.to_string()),
             RecommendError::NoStatistics => Self::new(ErrorCode::NotReady, error.to_string()),
             RecommendError::UnknownModel(_) => Self::new(ErrorCode::UnknownModel, error.to_string()),
             RecommendError::UnknownArticle(_) => Self::new(ErrorCode::UnknownArticle, error.to_string()),

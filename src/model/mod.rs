@@ -33,6 +33,7 @@ mod elsa;
 mod masked;
 pub(crate) mod matrix;
 mod pairs;
+mod ranker;
 mod sequence_model;
 mod simd;
 mod softmax;
@@ -48,6 +49,7 @@ pub use drawn_softmax::{DrawnSoftmax, DrawnWorkspace};
 pub use elsa::{Elsa, ElsaBatch};
 pub use masked::{MaskedBatch, MaskedModel};
 pub use pairs::{LossKind, PairBatch};
+pub use ranker::{ListBatch, ListRanker, list_loss};
 pub use sequence_model::{
     Candidates, DrawnNegatives, SequenceBatch, SequenceModel, SequenceModelConfig, SharedColumns, Tokens,
 };

@@ -155,6 +155,8 @@ pub enum Warning {
     PlacementReduced,
     /// A source failed or had no time left; see `meta.sources`.
     SourceLeftOut,
+    /// The ranker failed: the articles are ordered by their ranks in the sources.
+    RankerLeftOut,
     /// No article has some value of the filter; see `meta.unmatched_filter_values`.
     UnmatchedFilterValues,
     /// Reasons and sources that tell the customer's purchases are left out: the key lacks the scope
@@ -206,6 +208,8 @@ pub enum RecommendError {
     NoStatistics,
     #[error("source `{source_name}`: {problem}")]
     SourceUnfit { source_name: &'static str, problem: String },
+    #[error("`ranker` `{ranker}`: {problem}")]
+    RankerUnfit { ranker: String, problem: String },
     #[error("no model `{0}` is served over this catalogue")]
     UnknownModel(String),
     #[error("the catalogue has no article `{0}`")]

@@ -1,8 +1,8 @@
 //! A bundle as the pipeline's model.
 
-use super::{Model, ModelError};
+use super::{ListModel, Model, ModelError};
 use crate::{
-    bundle::{Bundle, Ranking, Towers},
+    bundle::{Bundle, Ranker, Ranking, Towers},
     counters::PersonalFrequency,
     features::{ArticleView, CustomerView, Encoding, Feature, Slot, source},
     retrieval::{Index, Plan, Query},
@@ -48,6 +48,15 @@ impl Model for Bundle {
         match self.ranking() {
             Ranking::Towers(_) => None,
             Ranking::Frequency(settings) => Some(settings.personal()),
+            // What it says where a request names other sources than it was trained on.
+            Ranking::Ranker(_) => Some(PersonalFrequency { half_life_days: Some(90.0) }),
+        }
+    }
+
+    fn ranker(&self) -> Option<&dyn ListModel> {
+        match self.ranking() {
+            Ranking::Ranker(ranker) => Some(&**ranker),
+            Ranking::Towers(_) | Ranking::Frequency(_) => None,
         }
     }
 
@@ -117,6 +126,24 @@ impl Model for Bundle {
         let mut vectors = Vec::new();
         let embedded = item.embed(&indices, &numbers, articles.len(), &mut vectors);
         embedded.map(|()| vectors).map_err(|error| ModelError(error.to_string()))
+    }
+}
+
+impl ListModel for Ranker {
+    fn sources(&self) -> &[serde_json::Map<String, serde_json::Value>] {
+        &self.settings().sources
+    }
+
+    fn attributes(&self) -> &[String] {
+        &self.settings().attributes
+    }
+
+    fn features(&self) -> &[String] {
+        Self::features(self)
+    }
+
+    fn scores(&self, rows: &[f32]) -> Result<Vec<f32>, ModelError> {
+        Self::scores(self, rows).map_err(|error| ModelError(error.to_string()))
     }
 }
 

@@ -51,6 +51,7 @@ pub use pipeline::{candidates, check, preview, recommend};
 pub use placement::{Placement, PlacementError, PlacementExclude};
 pub use preview::{Preview, Stages};
 pub use query::Query;
+pub use rank::{FeatureSet, Learned, ListModel, Rank, RankerSpec};
 pub use request::{Customer, Exclude, Recipe, Request, Subject};
 pub use shop::Shop;
 pub use signals::{BestByValue, Signals};

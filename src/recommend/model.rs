@@ -1,5 +1,6 @@
 //! What the pipeline asks of a model.
 
+use super::ListModel;
 use crate::{
     counters::PersonalFrequency,
     features::{ArticleView, CustomerView},
@@ -27,6 +28,11 @@ pub trait Model: Send + Sync {
     fn vector(&self, item: u32) -> Option<&[f32]>;
     /// How a customer's own articles are ranked, in place of vectors; `None` for a model with vectors.
     fn frequency(&self) -> Option<PersonalFrequency> {
+        None
+    }
+    /// The network that ranks candidates which other sources found, in place of vectors; `None` for a
+    /// model that finds its own.
+    fn ranker(&self) -> Option<&dyn ListModel> {
         None
     }
     /// Purchases in the training window, one number an item. They count where the catalogue has no sales of its own.

@@ -6,7 +6,7 @@ use super::{
     answer::Elapsed,
     explain::Explainer,
     preview::Trace,
-    rank::{Fusion, Rank},
+    rank::{self, Fusion, Learned, Rank},
     select::{POOL, Pick, Picks, Selection, Supply},
     sources::{self, Drawn, SourceSpec},
 };
@@ -61,19 +61,22 @@ pub fn check(snapshot: &Snapshot, recipe: &Recipe) -> Result<(), RecommendError>
 
 fn answer(context: &Context<'_>, trace: &mut Trace) -> Result<Answer, RecommendError> {
     let request = context.request;
-    let specs = sources::of(request);
-    let Picked { list, candidates, drawn, found } = pick(context, &specs, trace)?;
+    let learned = rank::learned(context)?;
+    let specs = learned.as_ref().map_or_else(|| sources::of(request), |learned| learned.spec.sources.clone());
+    let named = learned.is_some() || !request.recipe.sources.is_empty();
+    let Picked { list, candidates, drawn, found, ranker_failed } = pick(context, &specs, learned.as_ref(), trace)?;
     let filled = list.len() - found;
     let Page { list, unknown, last } = page(context, list);
     trace.picked(context, &list);
     let all = specs.iter().chain(&request.recipe.fallback);
     let about_somebody = request.customer.is_some() && !request.tell_purchases;
     let withheld = about_somebody && all.clone().any(|spec| spec.tells_purchases(context));
-    let sources = counted(request, all, &drawn, &list);
+    let tells_sources = named || !request.recipe.fallback.is_empty();
+    let sources = if tells_sources { counted(all, &drawn, &list) } else { Vec::new() };
     let explainer = Explainer { context, candidates: &candidates, withheld };
     let offset = request.offset.unwrap_or(0);
     let items: Vec<Ranked> = list.iter().zip(offset..).map(|(pick, place)| explainer.ranked(pick, place)).collect();
-    let (strategy, fallback, mut warnings) = told(context, drawn[0].left_out)?;
+    let (strategy, fallback, mut warnings) = told(context, named || drawn[0].left_out)?;
     let counts = match withheld {
         true => Counts { retrieved: items.len(), filled: 0, ..counts(context) },
         false => Counts {
@@ -90,6 +93,7 @@ fn answer(context: &Context<'_>, trace: &mut Trace) -> Result<Answer, RecommendE
         // Whether or not there are purchases: that alone would tell something.
         (explainer.withholds_reasons(), Warning::PurchasesNotTold),
         (drawn.iter().any(|drawn| drawn.left_out), Warning::SourceLeftOut),
+        (ranker_failed, Warning::RankerLeftOut),
         (!context.rules.ignored.is_empty(), Warning::RuleIgnored),
         (context.condition_left_out, Warning::ConditionLeftOut),
     ];
@@ -118,11 +122,25 @@ fn answer(context: &Context<'_>, trace: &mut Trace) -> Result<Answer, RecommendE
 /// # Errors
 /// As [`recommend`].
 pub fn candidates(context: &Context<'_>) -> Result<Candidates, RecommendError> {
-    let specs = sources::of(context.request);
+    let learned = rank::learned(context)?;
+    let specs = learned.as_ref().map_or_else(|| sources::of(context.request), |learned| learned.spec.sources.clone());
     let drawn = sources::draw(context, &specs, context.request.length())?;
     let mut candidates = Candidates::merge(&specs, &drawn);
-    Fusion { sources: &specs }.rank(context, &mut candidates)?;
+    rank(context, &specs, learned.as_ref(), &mut candidates)?;
     Ok(candidates)
+}
+
+/// Orders candidates by the learned ranker, or else by their ranks in the sources.
+fn rank(
+    context: &Context<'_>,
+    specs: &[SourceSpec],
+    learned: Option<&Learned<'_>>,
+    candidates: &mut Candidates,
+) -> Result<(), RecommendError> {
+    match learned {
+        Some(learned) => learned.rank(context, candidates),
+        None => Fusion { sources: specs }.rank(context, candidates),
+    }
 }
 
 /// The list before it is cut into pages, and how it came about.
@@ -133,10 +151,16 @@ struct Picked {
     drawn: Vec<Drawn>,
     /// Articles of the list that stood there before anything filled it.
     found: usize,
+    ranker_failed: bool,
 }
 
 /// Draws candidates, ranks them, applies the rules and picks the list.
-fn pick(context: &Context<'_>, specs: &[SourceSpec], trace: &mut Trace) -> Result<Picked, RecommendError> {
+fn pick(
+    context: &Context<'_>,
+    specs: &[SourceSpec],
+    learned: Option<&Learned<'_>>,
+    trace: &mut Trace,
+) -> Result<Picked, RecommendError> {
     let length = context.request.length();
     // What a rule or diversity may put first must be among the candidates.
     let mut want = if context.reorders() { length.max(POOL) } else { length };
@@ -144,7 +168,10 @@ fn pick(context: &Context<'_>, specs: &[SourceSpec], trace: &mut Trace) -> Resul
     loop {
         let mut drawn = draw(context, specs, want)?;
         let mut candidates = Candidates::merge(specs, &drawn);
-        Fusion { sources: specs }.rank(context, &mut candidates)?;
+        let ranked = rank(context, specs, learned, &mut candidates);
+        if let Err(error) = &ranked {
+            tracing::warn!(%error, "the ranker failed; articles are ordered by their ranks in the sources");
+        }
         trace.ranked(context, specs, &drawn, &candidates);
         context.rules.weigh(&mut candidates);
         trace.weighed(context, &candidates);
@@ -155,7 +182,8 @@ fn pick(context: &Context<'_>, specs: &[SourceSpec], trace: &mut Trace) -> Resul
             let found = selection.len();
             drawn.extend(fall_back(context, &mut selection, length));
             selection.fill();
-            return Ok(Picked { list: selection.into_list(), candidates, drawn, found });
+            let list = selection.into_list();
+            return Ok(Picked { list, candidates, drawn, found, ranker_failed: ranked.is_err() });
         }
         want *= 4;
         round += 1;
@@ -191,12 +219,12 @@ fn fall_back(context: &Context<'_>, selection: &mut Selection<'_>, length: usize
     asked
 }
 
-/// What to say of the query: that of the request's own model where no source is named.
+/// What to say of the query: that of the request's own model, unless the answer is made `by_sources`.
 fn told(
     context: &Context<'_>,
-    left_out: bool,
+    by_sources: bool,
 ) -> Result<(Strategy, Option<super::Fallback>, Vec<Warning>), RecommendError> {
-    if !context.request.recipe.sources.is_empty() || left_out {
+    if by_sources {
         return Ok((Strategy::Pipeline, None, Vec::new()));
     }
     let query = context.query()?;
@@ -212,15 +240,7 @@ fn counts(context: &Context<'_>) -> Counts {
 
 /// What each source gave that was asked; of the fallback chain those behind the first that filled
 /// the list were not.
-fn counted<'a>(
-    request: &Request,
-    specs: impl Iterator<Item = &'a SourceSpec>,
-    drawn: &[Drawn],
-    list: &[Pick],
-) -> Vec<SourceCount> {
-    if request.recipe.sources.is_empty() && request.recipe.fallback.is_empty() {
-        return Vec::new();
-    }
+fn counted<'a>(specs: impl Iterator<Item = &'a SourceSpec>, drawn: &[Drawn], list: &[Pick]) -> Vec<SourceCount> {
     let count = |(spec, drawn): (&SourceSpec, &Drawn)| SourceCount {
         source: spec.name(),
         found: drawn.articles.len(),

@@ -22,6 +22,9 @@ pub struct Placement {
     /// Where candidates come from; none: the model alone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<SourceSpec>,
+    /// The model that ranks the candidates; its own sources are asked where none is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ranker: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub filter: BTreeMap<String, Value>,
     pub exclude: PlacementExclude,
@@ -71,6 +74,7 @@ impl Default for Placement {
             k: 12,
             model: None,
             sources: Vec::new(),
+            ranker: None,
             filter: BTreeMap::new(),
             exclude: PlacementExclude::default(),
             max_per: BTreeMap::new(),
@@ -107,6 +111,7 @@ impl Placement {
         Ok(Recipe {
             model: self.model.clone(),
             sources: self.sources.clone(),
+            ranker: self.ranker.clone(),
             filter: Filter::parse(&self.filter)?,
             exclude: Exclude { article_ids, purchased, purchased_within_days },
             max_per: self.max_per.iter().map(|(name, &limit)| (name.clone(), limit)).collect(),

@@ -56,6 +56,9 @@ pub struct Recipe {
     pub model: Option<String>,
     /// Where candidates come from; none: the model alone.
     pub sources: Vec<SourceSpec>,
+    /// The model that ranks the candidates, of the family `ranker`; `None`: they are ranked by their
+    /// ranks in the sources.
+    pub ranker: Option<String>,
     pub filter: Filter,
     pub exclude: Exclude,
     /// At most so many articles that share a value of the attribute.
@@ -125,7 +128,11 @@ impl Recipe {
     /// Whether the answer depends on what the shop knows of the customer, whatever it is about.
     pub fn reads_customer(&self) -> bool {
         let draws = !self.sources.is_empty() || !self.fallback.is_empty();
-        draws || self.exclude.reads_purchases() || self.filter.reads_customer() || self.rules.read_customer()
+        draws
+            || self.ranker.is_some()
+            || self.exclude.reads_purchases()
+            || self.filter.reads_customer()
+            || self.rules.read_customer()
     }
 
     /// Whether an answer by it is little work besides that of its sources.

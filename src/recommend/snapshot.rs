@@ -1,7 +1,7 @@
 //! A model and a catalogue joined: everything one request reads.
 
 use super::{
-    Catalogue, Change, Eligible, Filter, FilterError, Model, ModelError,
+    Catalogue, Change, Eligible, Filter, FilterError, Learned, Model, ModelError, RankerSpec,
     filter_cache::FilterCache,
     fresh::{Fresh, Segment},
     popularity::Popularity,
@@ -13,6 +13,7 @@ use std::sync::Arc;
 pub struct Snapshot {
     model: Arc<dyn Model>,
     catalogue: Arc<Catalogue>,
+    ranker: Option<Arc<RankerSpec>>,
     join: Arc<Join>,
     popularity: Arc<Popularity>,
     available: Arc<Eligible>,
@@ -36,8 +37,10 @@ const FILTER_BYTES: usize = 32 << 20;
 
 impl Snapshot {
     /// # Errors
-    /// When memory for the articles that the model was not trained with cannot be had.
+    /// When memory for the articles that the model was not trained with cannot be had; a ranker of other
+    /// sources or features than this program has.
     pub fn new(model: Arc<dyn Model>, catalogue: Arc<Catalogue>) -> Result<Self, ModelError> {
+        let ranker = model.ranker().map(RankerSpec::of).transpose()?.map(Arc::new);
         let mut join = Join { rows: vec![NONE; model.items()], items: Vec::new(), fresh: Fresh::default() };
         join.extend(&*model, &catalogue);
         let fresh: Vec<u32> = catalogue.present().iter().filter(|&row| join.items[row as usize] == NONE).collect();
@@ -45,7 +48,15 @@ impl Snapshot {
         let popularity = Popularity::of(&*model, &catalogue, &join.items);
         let filtered = FilterCache::new(FILTER_BYTES);
         let available = Arc::new(join.eligible(catalogue.available().clone()));
-        Ok(Self { model, catalogue, join: Arc::new(join), popularity: Arc::new(popularity), available, filtered })
+        Ok(Self {
+            model,
+            catalogue,
+            ranker,
+            join: Arc::new(join),
+            popularity: Arc::new(popularity),
+            available,
+            filtered,
+        })
     }
 
     /// Remembers results of filters in so many bytes.
@@ -60,10 +71,10 @@ impl Snapshot {
             return None;
         }
         let popularity = Arc::new(Popularity::of(&*self.model, &catalogue, &self.join.items));
-        let (model, join) = (self.model.clone(), self.join.clone());
+        let (model, ranker, join) = (self.model.clone(), self.ranker.clone(), self.join.clone());
         let available = Arc::new(join.eligible(catalogue.available().clone()));
         let filtered = FilterCache::new(self.filtered.capacity());
-        Some(Self { model, catalogue, join, popularity, available, filtered })
+        Some(Self { model, catalogue, ranker, join, popularity, available, filtered })
     }
 
     /// The same model over a catalogue that was made from this one's by these changes. Costs what the changes cost; what
@@ -97,12 +108,17 @@ impl Snapshot {
                 filtered.insert(&filter, Arc::new(join.eligible_after(old, &eligible, changes, holds)));
             }
         }
-        let (model, join) = (self.model.clone(), Arc::new(join));
-        Ok(Self { model, catalogue, join, popularity, available, filtered })
+        let (model, ranker, join) = (self.model.clone(), self.ranker.clone(), Arc::new(join));
+        Ok(Self { model, catalogue, ranker, join, popularity, available, filtered })
     }
 
     pub fn model(&self) -> &Arc<dyn Model> {
         &self.model
+    }
+
+    /// How its model ranks candidates that other sources found, if it does.
+    pub(super) fn ranker(&self) -> Option<Learned<'_>> {
+        Some(Learned { model: self.model.ranker()?, spec: self.ranker.as_deref()? })
     }
 
     pub fn catalogue(&self) -> &Arc<Catalogue> {

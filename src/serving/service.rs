@@ -322,7 +322,7 @@ impl Service {
         let started = Instant::now();
         let all = self.customers.purchases();
         let recipe = &request.recipe;
-        let draws = !recipe.sources.is_empty() || !recipe.fallback.is_empty();
+        let draws = !recipe.sources.is_empty() || !recipe.fallback.is_empty() || recipe.ranker.is_some();
         let reads_all = recipe.exclude.reads_purchases() || request.explain || draws;
         let history = if reads_all { all } else { snapshot.model().history_length() };
         // Some more, because not every purchase counts; see below.

@@ -34,6 +34,13 @@ pub enum TrainingError {
         "`sequence.tokens` is `text`: the texts' vectors have {found} numbers, but `sequence.item_dim` is {expected}"
     )]
     TextWidth { found: usize, expected: usize },
+    #[error("ranker: {0}")]
+    Ranker(String),
+    #[error(
+        "no list of the past holds an article that was bought: give more purchases, a longer validation window \
+         (`split.validation_days`) or more sources (`ranker.sources`)"
+    )]
+    NoLists,
     #[error("the configuration is of another model family")]
     Family,
     #[error("encoder: {0}")]
@@ -61,6 +68,8 @@ impl TrainingError {
             | Self::NothingToResume(_)
             | Self::EmptyWindow(_)
             | Self::NoSequences
+            | Self::NoLists
+            | Self::Ranker(_)
             | Self::NoTexts
             | Self::NoDevice(_)
             | Self::TextWidth { .. } => true,

@@ -7,12 +7,13 @@ use super::{
     export_sequence::{ExportedTables, item_graph, query_graph},
     frequency,
     learner::{Learner, Model},
+    ranker::TrainedRanker,
     run::{Trained, Trainer},
 };
 use crate::{
     bundle::{
         self, Contents, FrequencySettings, Golden, GoldenItem, GoldenQuery, Metric, MetricsRow, Provenance,
-        RankingContents, TowerContents,
+        RankerSettings, RankingContents, TowerContents,
     },
     counters::Popularity,
     dataset::TimeUnit,
@@ -37,6 +38,7 @@ impl Trainer<'_> {
             Model::Sequence(model) => self.export_sequence(trained, model, metrics, models),
             Model::Elsa(model) => self.export_elsa(trained, model, metrics, models),
             Model::Frequency(settings) => self.export_frequency(trained, settings, metrics, models),
+            Model::Ranker(ranker) => self.export_ranker(trained, ranker, metrics, models),
         }
     }
 
@@ -127,6 +129,19 @@ impl Trainer<'_> {
         let golden = frequency::golden(settings, self.dataset.articles.len());
         let ranking = RankingContents::Frequency(*settings);
         let parts = Parts { family: FrequencySettings::FAMILY, ranking, golden };
+        self.write(trained, metrics, models, parts)
+    }
+
+    fn export_ranker(
+        &self,
+        trained: &Trained,
+        ranker: &TrainedRanker,
+        metrics: &[MetricsRow],
+        models: &Path,
+    ) -> Result<PathBuf, TrainingError> {
+        let golden = ranker.golden().map_err(|error| TrainingError::Ranker(error.to_string()))?;
+        let ranking = RankingContents::Ranker(Box::new((ranker.settings.clone(), ranker.graph())));
+        let parts = Parts { family: RankerSettings::FAMILY, ranking, golden };
         self.write(trained, metrics, models, parts)
     }
 

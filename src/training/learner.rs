@@ -1,6 +1,8 @@
 //! What the training loop asks of a model family. The loop itself knows none.
 
-use super::{TrainingError, batches::Batches, config::TrainingConfig, run::Trainer, samples::Samples};
+use super::{
+    TrainingError, batches::Batches, config::TrainingConfig, ranker::TrainedRanker, run::Trainer, samples::Samples,
+};
 use crate::{
     bundle::FrequencySettings,
     dataset::{Dataset, Histories},
@@ -101,6 +103,7 @@ pub enum Model {
     Elsa(Box<Elsa>),
     /// Chosen, not trained.
     Frequency(FrequencySettings),
+    Ranker(Box<TrainedRanker>),
 }
 
 impl Learner for TwoTower {

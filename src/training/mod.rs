@@ -18,6 +18,7 @@ mod learner;
 mod metrics;
 mod negatives;
 mod neighbours;
+mod ranker;
 mod run;
 mod samples;
 mod sequences;
@@ -34,11 +35,12 @@ pub use batches::{Batches, Shuffle};
 pub use config::reference as config_reference;
 pub use config::{
     ComputeDevice, ConfigError, DaysConfig, ElsaConfig, Family, FrequencyConfig, LoopConfig, LossConfig, ModelConfig,
-    OptimizerConfig, OptimizerKind, Refit, Schedule, SequenceConfig, TrainingConfig, Windows,
+    OptimizerConfig, OptimizerKind, RankerConfig, Refit, Schedule, SequenceConfig, TrainingConfig, Windows,
 };
 pub use error::TrainingError;
 pub use export_sequence::{ExportedTables, query_graph};
 pub use learner::{Learner, Model, StepOptimizer};
+pub use ranker::TrainedRanker;
 pub(crate) use run::spaced;
 pub use run::{Outcome, Trained, Trainer};
 pub use samples::Samples;

@@ -92,6 +92,9 @@ impl Trainer<'_> {
         if let Some(frequency) = self.config.frequency_model() {
             return pool.install(|| self.choose_frequency(&frequency));
         }
+        if let Some(ranker) = self.config.ranker_model() {
+            return pool.install(|| self.train_ranker(&ranker));
+        }
         pool.install(|| match (self.config.model.family, self.config.training.device) {
             (Family::TwoTower, _) => self.stages::<TwoTower>(resume),
             (Family::Elsa, _) => self.stages::<Elsa>(resume),
@@ -393,6 +396,7 @@ impl Trainer<'_> {
             Model::Sequence(model) => self.measure_model(trained, &**model, cases),
             Model::Elsa(model) => self.measure_model(trained, &**model, cases),
             Model::Frequency(settings) => self.measure_frequency(trained, settings, cases),
+            Model::Ranker(ranker) => self.measure_ranker(trained, ranker, cases),
         }
     }
 

@@ -157,7 +157,7 @@ fn the_index_is_compared_with_the_exact_scan() {
 fn towers<'a, 'b>(contents: &'a mut Contents<'b>) -> &'a mut TowerContents<'b> {
     match &mut contents.ranking {
         RankingContents::Towers(towers) => towers,
-        RankingContents::Frequency(_) => panic!("the shop has towers"),
+        RankingContents::Frequency(_) | RankingContents::Ranker(_) => panic!("the shop has towers"),
     }
 }
 

@@ -170,9 +170,14 @@ impl Work<'_> {
         let protocol = split.protocol;
         let evaluation = Evaluation { dataset, histories: &histories, protocol, cases: &split.test };
         let (mut rows, mut seen) = (Vec::new(), None);
+        let train = match self.choice.trained_on {
+            MeasuredState::Training => split.train.clone(),
+            MeasuredState::TrainingAndValidation => split.train_and_validation(),
+        };
+        let known = Known { dataset, histories: &histories, train: &train };
         if let Some(bundle) = self.bundle {
             seen = self.seen(bundle, &split)?;
-            let ranker = known_articles(bundle, dataset, &histories)?;
+            let ranker = known_articles(bundle, known, protocol)?;
             let mut measured = evaluation.measure(&ranker)?;
             let config = serde_json::from_value::<TrainingConfig>(bundle.manifest().training.clone()).ok();
             if let Some(vectors) = ranker.vectors()
@@ -183,11 +188,6 @@ impl Work<'_> {
             rows.push(measured);
             progress.add(1);
         }
-        let train = match self.choice.trained_on {
-            MeasuredState::Training => split.train.clone(),
-            MeasuredState::TrainingAndValidation => split.train_and_validation(),
-        };
-        let known = Known { dataset, histories: &histories, train: &train };
         rows.extend(self.pipelines(known, &evaluation, progress)?);
         let metric = self.bundle.map_or_else(|| "ndcg@10".to_owned(), |bundle| metric(bundle.manifest()));
         let tuning = Tuning::new(dataset, &histories, &split, &metric);
@@ -304,9 +304,10 @@ fn names(arguments: &EvaluateArguments, articles: usize) -> anyhow::Result<Vec<&
 /// A bundle of other data would score 0 everywhere without a word.
 fn known_articles<'a>(
     bundle: &'a Bundle,
-    dataset: &'a Dataset,
-    histories: &'a Histories,
+    shop: Known<'a>,
+    protocol: Protocol,
 ) -> anyhow::Result<BundleRanker<'a, impl QueryVectors + 'a>> {
+    let dataset = shop.dataset;
     let known = dataset.articles.ids.iter().filter(|id| bundle.encoder().item_row(id).is_some()).count();
     if known == 0 {
         return Err(anyhow!("the bundle knows none of the {} articles of the data", dataset.articles.len()))
@@ -319,7 +320,7 @@ fn known_articles<'a>(
             dataset.articles.len()
         );
     }
-    Ok(bundle_ranker(bundle, dataset, histories))
+    bundle_ranker(bundle, shop, protocol).or_bad_input()
 }
 
 /// The test that a bundle was trained to hold out.

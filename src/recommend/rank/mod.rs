@@ -1,10 +1,14 @@
 //! Ranking: from what the sources say to one order.
 
+pub(super) mod features;
 mod fusion;
+mod learned;
 
+pub use features::FeatureSet;
 pub use fusion::Fusion;
+pub use learned::{Learned, ListModel, RankerSpec};
 
-use super::{Candidates, Context, RecommendError};
+use super::{Candidates, Context, RecommendError, Subject};
 
 /// Orders candidates: gives each a score, a strength above 0 and the source that ranks it best, then
 /// sorts them.
@@ -12,4 +16,28 @@ pub trait Rank: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// When a model fails; then the order of [`Fusion`] stands.
     fn rank(&self, context: &Context<'_>, candidates: &mut Candidates) -> Result<(), RecommendError>;
+}
+
+/// The learned ranker of a request: the one that its recipe names, or its own model if that is one and
+/// no sources are named.
+///
+/// # Errors
+/// [`RecommendError::UnknownModel`]; [`RecommendError::RankerUnfit`] for a model that ranks no
+/// candidates of others, and for other sources than it was trained on.
+pub(super) fn learned<'a>(context: &Context<'a>) -> Result<Option<Learned<'a>>, RecommendError> {
+    let (recipe, snapshot) = (&context.request.recipe, context.snapshot);
+    let Some(name) = &recipe.ranker else {
+        let asks_model = recipe.sources.is_empty() && context.request.generation.is_none();
+        let ranks = asks_model && context.request.subject != Subject::Everyone;
+        return Ok(if ranks { snapshot.ranker() } else { None });
+    };
+    let unfit = |problem: &str| RecommendError::RankerUnfit { ranker: name.clone(), problem: problem.to_owned() };
+    let own = name == snapshot.model().name();
+    let model = if own { Some(snapshot) } else { context.shop.model(name, snapshot) };
+    let model = model.ok_or_else(|| RecommendError::UnknownModel(name.clone()))?;
+    let learned = model.ranker().ok_or_else(|| unfit("it is no ranker; train one with the family `ranker`"))?;
+    if recipe.sources.is_empty() || recipe.sources == learned.spec.sources {
+        return Ok(Some(learned));
+    }
+    Err(unfit("it was trained on other sources than `sources` names; leave `sources` out, or train it on these"))
 }

@@ -214,11 +214,24 @@ pub(super) fn of(request: &Request) -> Vec<SourceSpec> {
 /// # Errors
 /// When the only source fails. Of several, one that fails is left out.
 pub(super) fn draw(context: &Context<'_>, specs: &[SourceSpec], want: usize) -> Result<Vec<Drawn>, RecommendError> {
+    draw_within(context, specs, want, TIME)
+}
+
+/// The same with so much time: [`Duration::MAX`] leaves no source out however busy the machine is.
+///
+/// # Errors
+/// As [`draw`].
+pub(super) fn draw_within(
+    context: &Context<'_>,
+    specs: &[SourceSpec],
+    want: usize,
+    time: Duration,
+) -> Result<Vec<Drawn>, RecommendError> {
     let started = Instant::now();
     let left_out = Drawn { left_out: true, ..Drawn::default() };
     let mut all = Vec::with_capacity(specs.len());
     for spec in specs {
-        if !all.is_empty() && started.elapsed() > TIME {
+        if !all.is_empty() && started.elapsed() > time {
             all.push(left_out.clone());
             continue;
         }

@@ -9,7 +9,8 @@ use crate::{
 impl TrainingConfig {
     /// What the values mean, or the first that cannot be.
     pub(super) fn checked(mut self) -> Result<Self, ConfigError> {
-        if self.model.dim == 0 && self.model.family != Family::Frequency {
+        let vectors = !matches!(self.model.family, Family::Frequency | Family::Ranker);
+        if self.model.dim == 0 && vectors {
             let (query, item) = (self.model.query_layers.pop(), self.model.item_layers.pop());
             self.model.dim = query.filter(|_| query == item).ok_or(ConfigError::Value {
                 key: "model.dim",
@@ -27,7 +28,7 @@ impl TrainingConfig {
                 !name.is_empty() && name.len() <= 64 && name.chars().all(safe),
                 "needs 1 to 64 of a-z 0-9 - _",
             ),
-            ("model.dim", (1..=4_096).contains(&model.dim) || model.family == Family::Frequency, "must be 1 to 4096"),
+            ("model.dim", (1..=4_096).contains(&model.dim) || !vectors, "must be 1 to 4096"),
             ("model.query_layers", model.query_layers.iter().all(|&w| w > 0), "holds a layer of width 0"),
             ("model.item_layers", model.item_layers.iter().all(|&w| w > 0), "holds a layer of width 0"),
             (

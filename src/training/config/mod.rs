@@ -19,11 +19,13 @@ mod assign;
 mod check;
 mod elsa;
 mod frequency;
+mod ranker;
 pub mod reference;
 mod sequence;
 
 pub use elsa::ElsaConfig;
 pub use frequency::FrequencyConfig;
+pub use ranker::RankerConfig;
 pub use sequence::{DaysConfig, ItemInit, SequenceConfig, TokenSource, Windows};
 
 /// What is wrong with `training.device = "cuda"` in a build without the feature.
@@ -51,6 +53,9 @@ pub struct TrainingConfig {
     /// Of the family `frequency`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frequency: Option<FrequencyConfig>,
+    /// Of the family `ranker`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranker: Option<RankerConfig>,
     /// Embed the articles' texts with a frozen encoder, as the vectors `text`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<TextConfig>,
@@ -76,7 +81,7 @@ pub struct ModelConfig {
     pub name: String,
     pub family: Family,
     /// Length of query and item vectors; 0 takes the last of the layers, alike in both towers, for the last one. Left out
-    /// in the family `frequency`, which has no vectors.
+    /// in the families `frequency` and `ranker`, which have no vectors.
     #[serde(default)]
     pub dim: usize,
     /// Widths of the hidden layers (ReLU) of the query tower; a last layer of width `dim` follows without ReLU.
@@ -104,6 +109,8 @@ pub enum Family {
     /// The customer's own articles by how often and how lately they were bought, then what is popular. Nothing is
     /// trained: its settings are chosen on the validation purchases.
     Frequency,
+    /// A network that orders what several sources find, learnt from lists of past moments.
+    Ranker,
 }
 
 /// `[loss]`

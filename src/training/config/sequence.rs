@@ -122,7 +122,7 @@ impl TrainingConfig {
     /// The encoder of a sequence family, and what is read and predicted; `None` for other families.
     pub fn sequence_model(&self) -> Option<(SequenceConfig, EncoderConfig)> {
         let encoder = match self.model.family {
-            Family::TwoTower | Family::Elsa | Family::Frequency => return None,
+            Family::TwoTower | Family::Elsa | Family::Frequency | Family::Ranker => return None,
             Family::Decoder => EncoderConfig::Decoder(self.decoder.clone().unwrap_or_default()),
             Family::Lstm => EncoderConfig::Lstm(self.lstm.clone().unwrap_or_default()),
         };
@@ -134,7 +134,7 @@ impl TrainingConfig {
         if let Some(elsa) = self.elsa_model() {
             return elsa.features(self.model.dim);
         }
-        if self.model.family == Family::Frequency {
+        if matches!(self.model.family, Family::Frequency | Family::Ranker) {
             return FeatureConfig::default();
         }
         let Some((sequence, _)) = self.sequence_model() else { return self.features.clone() };
@@ -185,6 +185,12 @@ impl TrainingConfig {
         }
         if self.frequency.is_some() && self.model.family != Family::Frequency {
             return refuse("frequency", "is for the family `frequency` only".into());
+        }
+        if self.ranker.is_some() && self.model.family != Family::Ranker {
+            return refuse("ranker", "is for the family `ranker` only".into());
+        }
+        if let Some(ranker) = self.ranker_model() {
+            return self.check_ranker(&ranker);
         }
         if let Some(elsa) = self.elsa_model() {
             return self.check_elsa(elsa);

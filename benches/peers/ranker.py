@@ -1,0 +1,80 @@
+"""LightGBM's LambdaMART on lists that `vitrine-trainer train --set ranker.write_lists=true` wrote."""
+
+import argparse
+import json
+import pathlib
+import time
+
+import lightgbm
+import numpy as np
+
+K = 12
+STEP, TREES = 25, 400
+
+
+class Lists:
+    def __init__(self, folder, name, features):
+        read = lambda kind, dtype: np.fromfile(folder / f"{name}.{kind}", dtype)
+        self.starts = read("starts", "<u8").astype(np.int64)
+        self.rows = read("rows", "<f4").reshape(-1, features)
+        self.bought = read("bought", "u1")
+        self.relevant = read("relevant", "<u4")
+
+    def metrics(self, scores):
+        """recall@12 and NDCG@12, the mean over lists; what no source found counts as missed."""
+        discounts = 1 / np.log2(np.arange(2, K + 2))
+        found = []
+        for start, end, relevant in zip(self.starts, self.starts[1:], self.relevant):
+            best = np.argsort(-scores[start:end], kind="stable")[:K]
+            hits = self.bought[start:end][best]
+            ideal = discounts[: min(K, relevant)].sum()
+            found.append((hits.sum() / relevant, (hits * discounts[: len(hits)]).sum() / ideal))
+        return np.array(found)
+
+
+def interval(values, rng):
+    means = [values[rng.integers(0, len(values), len(values))].mean() for _ in range(1000)]
+    return (np.quantile(means, 0.975) - np.quantile(means, 0.025)) / 2
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--lists", type=pathlib.Path, required=True)
+    arguments.add_argument("--bundle", type=pathlib.Path)
+    arguments.add_argument("--threads", type=int, default=0)
+    arguments = arguments.parse_args()
+    names = json.loads((arguments.lists / "features.json").read_text())
+    train, validation, test = (Lists(arguments.lists, s, len(names)) for s in ("train", "validation", "test"))
+    settings = {
+        "objective": "lambdarank", "learning_rate": 0.08, "num_leaves": 31, "min_data_in_leaf": 200,
+        "feature_fraction": 0.5, "bagging_fraction": 0.7, "bagging_freq": 1, "max_bin": 127,
+        "lambdarank_truncation_level": 30, "num_threads": arguments.threads, "verbosity": -1, "metric": "none", "seed": 1,
+    }
+    started = time.time()
+    data = lightgbm.Dataset(train.rows, train.bought, group=np.diff(train.starts), params=settings)
+    model = lightgbm.Booster(settings, data)
+    best = (0.0, 0)
+    for tree in range(1, TREES + 1):
+        model.update()
+        if tree % STEP == 0:
+            ndcg = validation.metrics(model.predict(validation.rows))[:, 1].mean()
+            best = max(best, (ndcg, tree))
+            if tree - best[1] >= 3 * STEP:
+                break
+    seconds = time.time() - started
+    found = test.metrics(model.predict(test.rows, num_iteration=best[1]))
+    rng = np.random.default_rng(1)
+    print(f"{'ranker':10} {'recall@12':>16} {'ndcg@12':>16}   validation ndcg@12")
+    row = "   ".join(f"{found[:, m].mean():.4f} ±{interval(found[:, m], rng):.4f}" for m in (0, 1))
+    print(f"{'LightGBM':10} {row}   {best[0]:.4f} ({best[1]} trees, {seconds:.0f} s with validation)")
+    if arguments.bundle:
+        manifest = json.loads((arguments.bundle / "manifest.json").read_text())
+        for measured in manifest["metrics"]:
+            if measured["kind"] == "bundle":
+                values = (measured["metrics"][m] for m in ("recall@12", "ndcg@12"))
+                halves = ((lambda i: (i[1] - i[0]) / 2)(measured["intervals"][m]) for m in ("recall@12", "ndcg@12"))
+                print(f"{'Vitrine':10} " + "   ".join(f"{v:.4f} ±{h:.4f}" for v, h in zip(values, halves)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+//! The learned ranker: a network that scores the candidates of a list, and the loss over lists.
+
+use super::{
+    AdamW,
+    tower::{Dense, Gradients, Tower, TowerPass},
+};
+
+/// A network in training.
+#[derive(Debug)]
+pub struct ListRanker {
+    network: Tower,
+    /// The mean of the layers over the last few hundred steps (Polyak & Juditsky 1992, with weights that
+    /// fall exponentially): what is tested and shipped.
+    average: Vec<Dense>,
+    steps: u32,
+    work: Work,
+}
+
+#[derive(Debug, Default)]
+struct Work {
+    pass: TowerPass,
+    gradients: Gradients,
+    by_score: Vec<f32>,
+    by_input: Vec<f32>,
+}
+
+/// Lists of one step, one after the other.
+#[derive(Debug, Clone, Copy)]
+pub struct ListBatch<'a> {
+    /// Scaled features, a row a candidate.
+    pub rows: &'a [f32],
+    /// Where each list begins; one more at the end.
+    pub starts: &'a [usize],
+    /// Whether each candidate was bought; every list holds one that was.
+    pub bought: &'a [bool],
+}
+
+impl ListRanker {
+    /// How much of the average a step leaves, once there were many.
+    const KEEP: f32 = 0.995;
+
+    /// A network with freshly drawn weights: features in, hidden layers with ReLU, a score out.
+    pub fn new(features: usize, hidden: &[usize], seed: u64) -> Self {
+        let network = Tower::new(features, hidden, 1, false, seed);
+        Self { average: network.layers.clone(), network, steps: 0, work: Work::default() }
+    }
+
+    pub fn steps(&self) -> u32 {
+        self.steps
+    }
+
+    /// One optimiser step; the loss of the average list before it. A loss that is not finite changes
+    /// nothing.
+    pub fn step(&mut self, batch: ListBatch<'_>, optimizer: &AdamW) -> f64 {
+        let Work { pass, gradients, by_score, by_input } = &mut self.work;
+        self.network.forward(batch.rows, pass);
+        let loss = list_loss(self.network.embedding(pass), &batch, by_score);
+        if !loss.is_finite() {
+            return loss;
+        }
+        self.steps = self.steps.saturating_add(1);
+        self.network.backward(batch.rows, pass, by_score, gradients, by_input);
+        self.network.update(gradients, optimizer, self.steps);
+        let steps = self.steps as f32;
+        let keep = Self::KEEP.min((1.0 + steps) / (10.0 + steps));
+        let mean = |mean: &mut [f32], now: &[f32]| {
+            mean.iter_mut().zip(now).for_each(|(mean, now)| *mean = keep * *mean + (1.0 - keep) * now);
+        };
+        for (average, layer) in self.average.iter_mut().zip(&self.network.layers) {
+            mean(&mut average.weight, &layer.weight);
+            mean(&mut average.bias, &layer.bias);
+        }
+        loss
+    }
+
+    /// The averaged network.
+    pub fn averaged(&self) -> Tower {
+        Tower { layers: self.average.clone(), normalize: false, moments: Vec::new() }
+    }
+}
+
+/// The listwise softmax (Cao et al. 2007): `−Σ log softmax(scores)` over what was bought of a list, by
+/// the root of how much that is, and the mean of that over the lists. Long shopping lists tell more than
+/// short ones, but not in proportion. Writes the gradients by the scores.
+///
+/// # Panics
+/// When the lengths do not fit together.
+pub fn list_loss(scores: &[f32], batch: &ListBatch<'_>, by_score: &mut Vec<f32>) -> f64 {
+    assert!(scores.len() == batch.bought.len() && batch.starts.last() == Some(&scores.len()), "other lengths");
+    by_score.clear();
+    let lists = batch.starts.len().saturating_sub(1).max(1) as f64;
+    let mut loss = 0.0;
+    for range in batch.starts.windows(2).map(|two| two[0]..two[1]) {
+        let (scores, bought) = (&scores[range.clone()], &batch.bought[range]);
+        let count = bought.iter().filter(|&&bought| bought).count() as f64;
+        let share = if count > 0.0 { 1.0 / (count.sqrt() * lists) } else { 0.0 };
+        let max = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let total: f64 = scores.iter().map(|&score| f64::from(score - max).exp()).sum();
+        for (&score, &bought) in scores.iter().zip(bought) {
+            let log_share = f64::from(score - max) - total.ln();
+            let mass = f64::from(u8::from(bought));
+            loss -= share * mass * log_share;
+            by_score.push((share * (count * log_share.exp() - mass)) as f32);
+        }
+    }
+    loss
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rand::{Rng, SeedableRng, rngs::StdRng};
+
+    /// The loss of a network in f64, written from the definition.
+    fn plain(layers: &[Dense], batch: &ListBatch<'_>) -> f64 {
+        let width = layers[0].inputs;
+        let score = |row: &[f32]| {
+            let mut x: Vec<f64> = row.iter().map(|&x| f64::from(x)).collect();
+            for (at, layer) in layers.iter().enumerate() {
+                let out = |o: usize| {
+                    let sum: f64 =
+                        x.iter().enumerate().map(|(i, x)| x * f64::from(layer.weight[i * layer.outputs + o])).sum();
+                    let sum = sum + f64::from(layer.bias[o]);
+                    if at + 1 < layers.len() { sum.max(0.0) } else { sum }
+                };
+                x = (0..layer.outputs).map(out).collect();
+            }
+            x[0]
+        };
+        let scores: Vec<f64> = batch.rows.chunks_exact(width).map(score).collect();
+        let lists = batch.starts.windows(2).map(|two| {
+            let (scores, bought) = (&scores[two[0]..two[1]], &batch.bought[two[0]..two[1]]);
+            let total: f64 = scores.iter().map(|score| score.exp()).sum();
+            let count = bought.iter().filter(|&&bought| bought).count() as f64;
+            let logs = scores.iter().zip(bought).filter(|(_, bought)| **bought).map(|(score, _)| total.ln() - score);
+            logs.sum::<f64>() / count.sqrt()
+        });
+        lists.sum::<f64>() / (batch.starts.len() - 1) as f64
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn loss_and_gradients_are_those_of_the_definition(seed in any::<u64>(), lists in 1usize..5, width in 1usize..7) {
+            let mut rng = StdRng::seed_from_u64(seed);
+            let (mut starts, mut bought) = (vec![0], Vec::new());
+            for _ in 0..lists {
+                let (length, first) = (rng.random_range(1..9), bought.len());
+                bought.extend((0..length).map(|_| rng.random_bool(0.3)));
+                bought[first + length / 2] = true;
+                starts.push(bought.len());
+            }
+            let rows: Vec<f32> = (0..bought.len() * width).map(|_| rng.random_range(-2.0..2.0)).collect();
+            let batch = ListBatch { rows: &rows, starts: &starts, bought: &bought };
+            let mut ranker = ListRanker::new(width, &[5, 3], seed);
+            ranker.network.layers.iter_mut().for_each(|layer| layer.bias.fill(0.1));
+            let layers = ranker.network.layers.clone();
+            let expected = plain(&layers, &batch);
+            let loss = ranker.step(batch, &AdamW { learning_rate: 0.0, ..AdamW::default() });
+            prop_assert!((loss - expected).abs() < 1e-4 * (1.0 + expected), "{loss} is not {expected}");
+            for at in 0..layers.len() {
+                for weight in [0, layers[at].weight.len() / 2, layers[at].weight.len() - 1] {
+                    let moved = |by: f32| {
+                        let mut layers = layers.clone();
+                        layers[at].weight[weight] += by;
+                        plain(&layers, &batch)
+                    };
+                    // Small enough to stay on one side of nearly every kink of the ReLUs.
+                    let slope = (moved(1e-3) - moved(-1e-3)) / 2e-3;
+                    let found = f64::from(ranker.work.gradients.layers[at].0[weight]);
+                    prop_assert!((slope - found).abs() < 2e-2 * (1.0 + slope.abs()), "layer {at}, {weight}: {found} is not {slope}");
+                }
+            }
+        }
+
+        #[test]
+        fn extreme_scores_stay_finite(seed in any::<u64>(), spread in 1f32..1e30) {
+            let mut rng = StdRng::seed_from_u64(seed);
+            let scores: Vec<f32> = (0..12).map(|_| rng.random_range(-spread..spread)).collect();
+            let bought: Vec<bool> = (0..12).map(|at| at % 5 == 0).collect();
+            let batch = ListBatch { rows: &[], starts: &[0, 6, 12], bought: &bought };
+            let mut gradients = Vec::new();
+            let loss = list_loss(&scores, &batch, &mut gradients);
+            prop_assert!(loss.is_finite() && loss >= 0.0 && gradients.iter().all(|g| g.is_finite()));
+        }
+    }
+
+    #[test]
+    fn what_is_bought_comes_first() {
+        // The first of two features tells it, with a kink.
+        let mut rng = StdRng::seed_from_u64(1);
+        let mut ranker = ListRanker::new(2, &[8], 3);
+        let optimizer = AdamW { learning_rate: 0.02, ..AdamW::default() };
+        for _ in 0..300 {
+            let rows: Vec<f32> = (0..40).map(|_| rng.random_range(-1.0..1.0)).collect();
+            let best = (0..20).min_by(|&a, &b| rows[2 * a].abs().total_cmp(&rows[2 * b].abs()));
+            let bought: Vec<bool> = (0..20).map(|at| Some(at) == best).collect();
+            ranker.step(ListBatch { rows: &rows, starts: &[0, 20], bought: &bought }, &optimizer);
+        }
+        let (network, mut pass) = (ranker.averaged(), TowerPass::default());
+        network.forward(&[0.0, 0.3, -0.9, 0.3, 0.9, 0.3], &mut pass);
+        let scores = network.embedding(&pass);
+        assert!(scores[0] > scores[1] + 1.0 && scores[0] > scores[2] + 1.0, "{scores:?}");
+    }
+}

@@ -1,0 +1,115 @@
+//! The learned ranker: candidates by what a network says of their features.
+
+use super::{Candidates, Context, Fusion, Rank, RecommendError, features::FeatureSet};
+use crate::recommend::{
+    ModelError,
+    sources::{self, SourceSpec},
+};
+use std::time::Duration;
+
+/// A network that scores the candidates of a list.
+pub trait ListModel: Send + Sync {
+    /// The sources it was trained on, as they are written in a request.
+    fn sources(&self) -> &[serde_json::Map<String, serde_json::Value>];
+
+    /// Attributes whose purchases it reads by value.
+    fn attributes(&self) -> &[String];
+
+    /// Names of the features it reads, in their order.
+    fn features(&self) -> &[String];
+
+    /// A score for each of `rows`, which are as [`FeatureSet::rows`] makes them; higher is better.
+    ///
+    /// # Errors
+    /// When the network fails.
+    fn scores(&self, rows: &[f32]) -> Result<Vec<f32>, ModelError>;
+}
+
+/// A ranker that fits this program: its sources exist, and its features are those computed here.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RankerSpec {
+    pub sources: Vec<SourceSpec>,
+    pub features: FeatureSet,
+}
+
+impl RankerSpec {
+    /// Candidates of a source without a limit of its own.
+    const WANT: usize = 100;
+
+    /// Sources and attributes as a configuration has them.
+    pub fn new(sources: Vec<SourceSpec>, attributes: Vec<String>) -> Self {
+        let names = sources.iter().map(|source| source.name().to_owned()).collect();
+        Self { sources, features: FeatureSet { attributes, sources: names } }
+    }
+
+    /// The candidates of a request and their features, as the server would have them with all the time
+    /// there is: lists to learn from.
+    ///
+    /// # Errors
+    /// [`RecommendError::NoStatistics`] before the purchases are counted.
+    pub fn list(&self, context: &Context<'_>) -> Result<(Candidates, Vec<f32>), RecommendError> {
+        let drawn = sources::draw_within(context, &self.sources, Self::WANT, Duration::MAX)?;
+        let mut candidates = Candidates::merge(&self.sources, &drawn);
+        Fusion { sources: &self.sources }.rank(context, &mut candidates)?;
+        let rows = self.features.rows(context, &candidates)?;
+        Ok((candidates, rows))
+    }
+
+    /// # Errors
+    /// A source that this program doesn't have, or other features than it computes.
+    pub fn of(model: &dyn ListModel) -> Result<Self, ModelError> {
+        let sources = model.sources().iter().cloned().map(SourceSpec::parse);
+        let sources = sources.collect::<Result<Vec<_>, _>>().map_err(ModelError)?;
+        let spec = Self::new(sources, model.attributes().to_vec());
+        let (trained, computed) = (model.features(), spec.features.names());
+        if trained == computed {
+            return Ok(spec);
+        }
+        let other = trained.iter().find(|name| !computed.contains(name));
+        let other = other.or_else(|| computed.iter().find(|name| !trained.contains(name)));
+        let other = other.map_or("in another order", String::as_str);
+        Err(ModelError(format!(
+            "the ranker was trained on {} features, this program computes {} (they differ: {other}); train it again \
+             with this version",
+            trained.len(),
+            computed.len()
+        )))
+    }
+}
+
+/// Ranks by a network.
+pub struct Learned<'a> {
+    pub model: &'a dyn ListModel,
+    pub spec: &'a RankerSpec,
+}
+
+impl std::fmt::Debug for Learned<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Learned({:?})", self.spec)
+    }
+}
+
+impl Learned<'_> {
+    /// Strengths are shares of a softmax over the list, and never 0.
+    const LEAST: f32 = 1e-30;
+}
+
+impl Rank for Learned<'_> {
+    fn rank(&self, context: &Context<'_>, candidates: &mut Candidates) -> Result<(), RecommendError> {
+        // It also finds the source that ranks each candidate best.
+        Fusion { sources: &self.spec.sources }.rank(context, candidates)?;
+        if candidates.list.is_empty() {
+            return Ok(());
+        }
+        let rows = self.spec.features.rows(context, candidates)?;
+        let scores = self.model.scores(&rows)?;
+        let best = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let total: f32 = scores.iter().map(|score| (score - best).exp()).sum();
+        for (candidate, &score) in candidates.list.iter_mut().zip(&scores) {
+            candidate.score = score;
+            candidate.strength = ((score - best).exp() / total).max(Self::LEAST);
+        }
+        candidates.sort();
+        Ok(())
+    }
+}

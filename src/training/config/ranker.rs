@@ -1,0 +1,88 @@
+//! `[ranker]`: the configuration of the family `ranker`.
+
+use super::{ConfigError, Family, LossConfig, TrainingConfig};
+use crate::{features::FeatureConfig, recommend::sources::SourceSpec};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// `[ranker]`: where candidates come from, and what learns to order them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RankerConfig {
+    /// The sources of candidates, as a request or placement writes them. None: the customer's own
+    /// articles, what sells in general and among the values that the customer buys, what is bought
+    /// together, what customers of the same taste buy.
+    pub sources: Vec<Map<String, Value>>,
+    /// Attributes whose purchases are counted by value, such as a category. None: up to three, whose
+    /// number of values is nearest to the root of the number of articles.
+    pub attributes: Vec<String>,
+    /// Widths of the network's hidden layers.
+    pub hidden: Vec<usize>,
+    /// Moments of the past to learn from: with a split by time so many windows as long as the
+    /// validation window, with leave-one-out so many of each customer's last purchases.
+    pub lists: usize,
+    /// Candidates of a list that were not bought, at most: drawn from all there are.
+    pub negatives: usize,
+    /// Lists of a step.
+    pub batch_lists: usize,
+    /// Writes the lists into the run's folder, for other rankers to learn from.
+    pub write_lists: bool,
+}
+
+impl Default for RankerConfig {
+    fn default() -> Self {
+        Self {
+            sources: Vec::new(),
+            attributes: Vec::new(),
+            hidden: vec![64, 32],
+            lists: 20,
+            negatives: 100,
+            batch_lists: 64,
+            write_lists: false,
+        }
+    }
+}
+
+impl TrainingConfig {
+    /// `[ranker]` of the family `ranker`; `None` for other families.
+    pub fn ranker_model(&self) -> Option<RankerConfig> {
+        (self.model.family == Family::Ranker).then(|| self.ranker.clone().unwrap_or_default())
+    }
+
+    /// What must hold of the family `ranker` beside the single values.
+    pub(super) fn check_ranker(&self, ranker: &RankerConfig) -> Result<(), ConfigError> {
+        for source in &ranker.sources {
+            if let Err(problem) = SourceSpec::parse(source.clone()) {
+                return Err(ConfigError::Value { key: "ranker.sources", problem: format!("is wrong: {problem}") });
+            }
+        }
+        let plain = self.model.query_layers.is_empty() && self.model.item_layers.is_empty() && !self.model.normalize;
+        let checks = [
+            (
+                "features",
+                self.features == FeatureConfig::default(),
+                "must be left out: the family `ranker` has features of its own",
+            ),
+            (
+                "model",
+                plain && self.model.dim == 0,
+                "takes no layers, no `normalize` and no `dim` in the family `ranker`: see `ranker.hidden`",
+            ),
+            ("loss", self.loss == LossConfig::default(), "must be left out: the family `ranker` has its own"),
+            (
+                "ranker.hidden",
+                ranker.hidden.iter().all(|width| (1..=1_024).contains(width)),
+                "holds widths of 1 to 1024",
+            ),
+            ("ranker.hidden", ranker.hidden.len() <= 8, "holds at most 8 layers"),
+            ("ranker.attributes", ranker.attributes.len() <= 16, "holds at most 16 attributes"),
+            ("ranker.lists", (1..=1_000).contains(&ranker.lists), "must be 1 to 1000"),
+            ("ranker.negatives", (1..=10_000).contains(&ranker.negatives), "must be 1 to 10000"),
+            ("ranker.batch_lists", (1..=10_000).contains(&ranker.batch_lists), "must be 1 to 10000"),
+        ];
+        match checks.into_iter().find(|(_, good, _)| !good) {
+            Some((key, _, problem)) => Err(ConfigError::Value { key, problem: problem.to_owned() }),
+            None => Ok(()),
+        }
+    }
+}
