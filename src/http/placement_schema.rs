@@ -22,8 +22,8 @@ impl PartialSchema for PlacementDefinition {
             "description": "How the articles of a place in the shop are found. Everything may be left out.",
             "properties": {
                 "k": {
-                    "type": "integer", "minimum": 1, "maximum": 500, "default": 12,
-                    "description": "Articles of an answer where the request does not say.",
+                    "type": "integer", "minimum": 1, "maximum": 500,
+                    "description": "Articles of an answer where the request does not say; 12 if not given.",
                 },
                 "model": {
                     "type": "string",
@@ -106,8 +106,8 @@ impl PartialSchema for CandidateSource {
                     "description": "Candidates that it may give; as many as the answer needs if not given.",
                 },
                 "weight": {
-                    "type": "number", "exclusiveMinimum": 0, "maximum": 1_000, "default": 1,
-                    "description": "How much its ranks count beside those of others.",
+                    "type": "number", "exclusiveMinimum": 0, "maximum": 1_000,
+                    "description": "How much its ranks count beside those of others; 1 if not given.",
                 },
             },
             "additionalProperties": true,

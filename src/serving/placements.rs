@@ -12,7 +12,11 @@ use crate::{
     store::{PlacementVersion, Store, StoreError},
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 /// Placements of one shop at most.
 pub(super) const MAX_PLACEMENTS: usize = 500;
@@ -299,7 +303,10 @@ impl State {
             // Nothing answers yet.
             None => Vec::new(),
         };
-        let rest = without(definition, &ignored);
+        let mut rest = without(definition, &ignored);
+        // An object has no key twice: a name that is given twice is answered once.
+        let mut seen = BTreeSet::new();
+        rest.fields.retain(|name| seen.insert(name.clone()));
         Some(ServedPlacement {
             name: name.to_owned(),
             version,

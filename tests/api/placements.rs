@@ -225,7 +225,7 @@ async fn what_vanishes_is_left_out_with_a_warning() {
 
     // The column goes with the last article that has it, once the catalogue is read as a whole.
     api.operate(Method::DELETE, "/admin/v1/articles/spring", None).await;
-    support::execute(&api.database(), "DELETE FROM attributes WHERE name = 'season'").await;
+    support::execute(&api.database(), "DELETE FROM attribute_kinds WHERE name = 'season'").await;
     activate("deactivate").await;
     let store = vitrine::store::connect(&api.database(), &support::patient()).await.unwrap();
     let restarted = api.again(store, |_| {});
@@ -426,7 +426,7 @@ async fn placements_travel_as_a_file() {
 
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.contains("[placements.home]"), "{text}");
-    let text = text.replace("k = 8", "k = 9").replace("[placements.old]", "[placements.new]");
+    let text = text.replace("k = 8", "k = 9").replace("placements.old", "placements.new");
     std::fs::write(&path, &text).unwrap();
     let (code, said) = run(&api, &["apply", file, "--prune", "--dry-run"]);
     assert!(code == 0 && said.contains("old: delete") && said.contains("new: add"), "{said}");
