@@ -225,5 +225,7 @@ impl MetricsRow {
 #[serde(rename_all = "kebab-case")]
 pub enum RowKind {
     Bundle,
+    /// Sources and a ranking of a placement, as the server runs them.
+    Pipeline,
     Baseline,
 }

@@ -14,7 +14,7 @@ use crate::{
     serving::now,
 };
 use serde::{Deserialize, Deserializer, de::Error};
-use serde_json::Map;
+use serde_json::{Map, Value};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -322,9 +322,10 @@ impl RecommendationRequest {
         let recipe = Recipe {
             model: self.model,
             sources: self.sources.into_iter().map(|SourceBody(source)| source).collect(),
-            filter: Filter::parse(&self.filter.0)?,
+            filter: filter(&self.filter.0)?,
             exclude: self.exclude.0.checked()?,
             max_per: quotas(self.max_per)?,
+            ..Recipe::default()
         };
         let request = Request {
             session: self.session.0.article_ids,
@@ -371,7 +372,7 @@ impl BatchRequest {
         }
         let recipe = Recipe {
             model: self.model,
-            filter: Filter::parse(&self.filter.0)?,
+            filter: filter(&self.filter.0)?,
             exclude: self.exclude.0.checked()?,
             max_per: quotas(self.max_per)?,
             ..Recipe::default()
@@ -433,7 +434,7 @@ impl ListParams {
         let filter = self.filter.as_deref().unwrap_or("{}");
         let filter = serde_json::from_str(filter).map_err(|error| ApiError::invalid(format!("`filter`: {error}")))?;
         let fields = self.fields.iter().flat_map(|text| text.split(',')).map(str::to_owned).collect();
-        let recipe = Recipe { model: self.model, filter: Filter::parse(&filter)?, ..Recipe::default() };
+        let recipe = Recipe { model: self.model, filter: self::filter(&filter)?, ..Recipe::default() };
         let request = Request {
             subject,
             offset: checked_offset(self.offset)?,
@@ -514,6 +515,18 @@ fn listed(ids: Option<Vec<ArticleId>>) -> Result<Option<Vec<ArticleId>>, ApiErro
         None => Ok(()),
     }?;
     Ok(ids)
+}
+
+/// The filter of a request. Whoever knows a customer's id may ask for recommendations, so what the
+/// shop knows of customers must not show in what a filter of theirs selects.
+fn filter(conditions: &BTreeMap<String, Value>) -> Result<Filter, ApiError> {
+    let filter = Filter::parse(conditions)?;
+    if filter.reads_customer() {
+        return Err(ApiError::invalid(
+            "`filter`: only the filter of a placement may have `from`; give the value itself",
+        ));
+    }
+    Ok(filter)
 }
 
 fn quotas(max_per: BTreeMap<String, Whole>) -> Result<Vec<(String, usize)>, ApiError> {

@@ -139,11 +139,17 @@ impl PartialSchema for Filter {
         written(json!({
             "type": "object",
             "description": "Conditions on attributes, all of which must hold. `all`, `any` and `not` combine whole \
-                filters, at most 8 deep and with at most 256 conditions; an attribute of one of these names cannot be \
-                filtered on.",
+                filters, at most 8 deep and with at most 256 conditions, and `article_ids` names articles; an \
+                attribute of one of these names cannot be filtered on.",
             "properties": {
                 "all": groups("Every filter of the list holds."),
                 "any": groups("At least one filter of the list holds."),
+                "article_ids": {
+                    "type": "array",
+                    "description": "The article is one of these.",
+                    "items": {"$ref": "#/components/schemas/Id"},
+                    "maxItems": 1000,
+                },
                 "not": {"$ref": "#/components/schemas/Filter"},
             },
             "additionalProperties": {"$ref": "#/components/schemas/FilterCondition"},
@@ -160,6 +166,17 @@ impl ToSchema for Filter {
     fn schemas(schemas: &mut Schemas) {
         let value = json!({"$ref": "#/components/schemas/FilterValue"});
         let range = |end: &str| json!({"type": "number", "description": end});
+        let days = |end: &str| json!({"type": "integer", "minimum": 0, "maximum": 100_000, "description": end});
+        let of_article = |key: &str, description: &str| {
+            let properties = json!({key: {"type": "string", "enum": ["article"]}});
+            json!({
+                "type": "object",
+                "description": description,
+                "required": [key],
+                "properties": properties,
+                "additionalProperties": false,
+            })
+        };
         schemas.extend([
             named(
                 "FilterCondition",
@@ -177,6 +194,9 @@ impl ToSchema for Filter {
                         {"$ref": "#/components/schemas/FilterRange"},
                         {"$ref": "#/components/schemas/FilterNegation"},
                         {"$ref": "#/components/schemas/FilterExistence"},
+                        {"$ref": "#/components/schemas/FilterDays"},
+                        {"$ref": "#/components/schemas/FilterSameAs"},
+                        {"$ref": "#/components/schemas/FilterDiffersFrom"},
                     ],
                 }),
             ),
@@ -216,6 +236,36 @@ impl ToSchema for Filter {
                     "properties": {"exists": {"type": "boolean"}},
                     "additionalProperties": false,
                 }),
+            ),
+            named(
+                "FilterDays",
+                json!({
+                    "type": "object",
+                    "description": "A date so many whole days before the request, both ends included, and not after \
+                        it. Dates are texts (2026-01-31, or RFC 3339) or numbers of seconds since 1970.",
+                    "properties": {
+                        "min_days_ago": days("The least age in days; 0 if not given."),
+                        "max_days_ago": days("The greatest age in days."),
+                    },
+                    "minProperties": 1,
+                    "additionalProperties": false,
+                }),
+            ),
+            named(
+                "FilterSameAs",
+                of_article(
+                    "same_as",
+                    "A value that the article asked about has, or else the \
+                article looked at last in the visit. Without one the condition is left out, and a warning says so.",
+                ),
+            ),
+            named(
+                "FilterDiffersFrom",
+                of_article(
+                    "differs_from",
+                    "No value that the article asked about has, or \
+                else the article looked at last in the visit. Without one the condition is left out.",
+                ),
             ),
         ]);
     }

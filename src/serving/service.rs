@@ -16,8 +16,8 @@ use super::{
 use crate::{
     domain::{ArticleId, CustomerId, Timestamp},
     recommend::{
-        Answer, Catalogue, Customer, Request, Shop, Signals, Snapshot, Strategy, Subject, Warning, recommend,
-        sources::SourceSpec,
+        Answer, Catalogue, Customer, Preview, Request, Shop, Signals, Snapshot, Stages as PipelineStages, Strategy,
+        Subject, Warning, preview, recommend, sources::SourceSpec,
     },
     store::{Revisions, Store, StoreError},
 };
@@ -316,13 +316,39 @@ impl Service {
         Ok(answered)
     }
 
+    /// [`Service::recommend_on`] that tells what each step did.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) async fn preview_on(
+        self: &Arc<Self>,
+        state: &State,
+        request: Request,
+    ) -> Result<(Answered, PipelineStages), ServeError> {
+        let Served { snapshot, shop } = state.served_for(&request)?;
+        let lookup = match &request.customer {
+            Some(id) => Some(self.look_up(id, &snapshot, &request).await),
+            None => None,
+        };
+        let started = Instant::now();
+        let work = move || {
+            let previewed = preview(&shop, &snapshot, &request, as_known(lookup.as_ref()));
+            previewed.map(|previewed| (snapshot, previewed))
+        };
+        let (snapshot, Preview { answer, stages }) = self.on_processor(Work::Explain, work).await??;
+        let stage = |name| Stage { name, started, took: Duration::ZERO };
+        let answered = Answered { snapshot, answer, placement: None, stages: ["embed", "rank"].map(stage) };
+        Ok((answered, stages))
+    }
+
     /// Reads as many purchases as this answer needs: all that are ever read where it names or excludes them, else
     /// those of the model's history.
     pub(super) async fn look_up(&self, id: &CustomerId, snapshot: &Snapshot, request: &Request) -> Lookup {
         let started = Instant::now();
         let all = self.customers.purchases();
         let recipe = &request.recipe;
-        let reads_all = recipe.exclude.reads_purchases() || request.explain || !recipe.sources.is_empty();
+        let draws = !recipe.sources.is_empty() || !recipe.fallback.is_empty();
+        let reads_all = recipe.exclude.reads_purchases() || request.explain || draws;
         let history = if reads_all { all } else { snapshot.model().history_length() };
         // Some more, because not every purchase counts; see below.
         let few = history.saturating_mul(2).max(FEW_PURCHASES);
@@ -348,18 +374,8 @@ impl Service {
         lookup: Option<&Lookup>,
     ) -> Result<Answered, ServeError> {
         let Served { snapshot, shop } = served;
-        let customer = match lookup.and_then(|lookup| lookup.known.as_deref()) {
-            Some(known) => Customer {
-                recorded: true,
-                attributes: known,
-                purchases: &known.purchases,
-                purchase_times: &known.purchase_times,
-                purchase_weights: &known.purchase_weights,
-            },
-            None => Customer::UNKNOWN,
-        };
         let started = Instant::now();
-        let mut answer = recommend(&shop, &snapshot, request, customer)?;
+        let mut answer = recommend(&shop, &snapshot, request, as_known(lookup))?;
         let embed = answer.embedding.0;
         let rank = started.elapsed().saturating_sub(embed);
         let stages = [
@@ -416,6 +432,20 @@ impl Service {
     }
 }
 
+/// The customer as far as a look-up knows.
+fn as_known(lookup: Option<&Lookup>) -> Customer<'_> {
+    match lookup.and_then(|lookup| lookup.known.as_deref()) {
+        Some(known) => Customer {
+            recorded: true,
+            attributes: known,
+            purchases: &known.purchases,
+            purchase_times: &known.purchase_times,
+            purchase_weights: &known.purchase_weights,
+        },
+        None => Customer::UNKNOWN,
+    }
+}
+
 /// Whether the look-up holds as many purchases as the model's history: of articles that the model knows, made before the
 /// moment of the query, and not of the last moment read, whose other purchases may be missing.
 fn has_history(lookup: &Lookup, snapshot: &Snapshot, at: Timestamp, length: usize) -> bool {
@@ -430,7 +460,7 @@ fn has_history(lookup: &Lookup, snapshot: &Snapshot, at: Timestamp, length: usiz
 /// Whether the answer depends on what the shop knows of the customer.
 fn reads_customer(request: &Request) -> bool {
     let recipe = &request.recipe;
-    request.subject == Subject::Customer || recipe.exclude.reads_purchases() || !recipe.sources.is_empty()
+    request.subject == Subject::Customer || recipe.reads_customer()
 }
 
 /// The kind of work of a request that may keep a processor for more than about half a millisecond.
@@ -445,6 +475,6 @@ fn work_of(snapshot: &Snapshot, request: &Request) -> Option<Work> {
     let scans_many =
         !recipe.filter.is_empty() && snapshot.catalogue().len() > 200_000 || snapshot.fresh_vectors() > 200_000;
     let is_long = request.k.get() > 100 || request.offset.is_some() || request.only.is_some();
-    let wide = is_long || !recipe.max_per.is_empty() || scans_many || !snapshot.remembers(&recipe.filter);
+    let wide = is_long || scans_many || !recipe.is_light(snapshot);
     wide.then_some(Work::Wide)
 }

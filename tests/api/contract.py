@@ -52,7 +52,8 @@ def specialise(document, model, version):
         properties["fields"] = {"type": "array", "items": {"enum": FIELDS}, "maxItems": 16}
         # The model of the test shop reads no sequences.
         properties.pop("generation", None)
-    # A placement must name what is there. Other kinds of sources want parameters of their own.
+    # A placement must name what is there. Rules and other kinds of sources want parameters of their own.
+    schemas["PlacementDefinition"]["properties"].pop("rules")
     schemas["PlacementDefinition"]["properties"]["model"] = {"type": "string", "enum": [model]}
     source = schemas["CandidateSource"]
     source["additionalProperties"] = False

@@ -139,6 +139,10 @@ async fn a_wrong_definition_is_refused_with_the_key_and_nothing_is_saved() {
         (json!({"max_per": {"bucket": 0}}), "`max_per`"),
         (json!({"fields": ["colour"]}), "`fields.colour`"),
         (json!({"exclude": {"purchased_within_days": 0}}), "`exclude.purchased_within_days`"),
+        (json!({"fallback": [{"source": "model", "model": "nobody"}]}), "`fallback[0]`"),
+        (json!({"diversity": 2}), "`diversity`"),
+        (json!({"rules": [{"rule": "wish", "name": "a"}]}), "there is no rule `wish`"),
+        (json!({"rules": [{"rule": "hide", "name": "a", "filter": {"colour": "red"}}]}), "colour"),
         (json!({"exclude": {"purchased_within_days": -1}}), "`exclude.purchased_within_days`"),
     ] {
         let detail = put(&api, "sale", definition.clone()).await.problem(422, "invalid_placement");
@@ -283,6 +287,9 @@ async fn a_preview_changes_nothing() {
     let preview = preview.json();
     let (items, sources) = (&preview["answer"]["items"], &preview["answer"]["meta"]["sources"]);
     assert_eq!((items.as_array().unwrap().len(), sources[0]["source"].as_str()), (2, Some("popular")));
+    let (stages, ids) = (&preview["stages"], [&items[0]["article_id"], &items[1]["article_id"]]);
+    assert_eq!(stages["sources"][0]["source"], json!("popular"));
+    assert_eq!([&stages["picks"][0]["article_id"], &stages["picks"][1]["article_id"]], ids);
     assert!(items[0]["reasons"].is_array() && items[0]["article"]["bucket"].is_string(), "{items}");
     api.operate(Method::POST, &path, Some(json!({}))).await.problem(404, "unknown_placement");
     let home = api.operate(Method::POST, &format!("{ADMIN}/home/preview"), Some(json!({}))).await.json();
@@ -412,6 +419,9 @@ async fn placements_travel_as_a_file() {
         "filter": {"bucket": ["ten", "one"], "price": {"max": 50}, "not": {"garment": "garment1"}},
         "exclude": {"purchased_within_days": 30},
         "max_per": {"product_code": 1},
+        "rules": [{"rule": "boost", "name": "tens", "filter": {"bucket": "ten"}, "factor": 1.3}],
+        "diversity": 0.2,
+        "fallback": [{"source": "popular"}],
         "fields": ["bucket"],
     });
     let before = saved(&api, "home", rich).await;

@@ -5,15 +5,20 @@ use crate::{
     cli::{BadInput, OrBadInput, data::DataArguments},
     dataset::{Dataset, Histories, Protocol, Repeats, Split, SplitError, TimeUnit},
     evaluation::{
-        BundleRanker, Evaluation, METRICS, Measured, QueryVectors, Report, Test,
-        baselines::{self, Tuning},
-        bundle_ranker, seen, verdict,
+        BundleRanker, Evaluation, METRICS, Measured, OfflineShop, PipelineScorer, QueryVectors, Report, SourceRecall,
+        Test,
+        baselines::{self, Known, Tuning},
+        bundle_ranker, seen, segments, verdict,
     },
     progress::Progress,
+    recommend::{Model, Placement, Recipe},
     training::{Refit, TrainingConfig},
 };
 use anyhow::{Context, anyhow};
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Ranks the whole catalogue for held-out purchases and prints the metrics, a bundle's beside the baselines'.
 ///
@@ -23,13 +28,22 @@ use std::path::PathBuf;
     after_help = "Examples:\n  vitrine-trainer evaluate --data shop --bundle models/retrieval/20260131T120000000Z-1a2b3c4d\n  \
                         vitrine-trainer evaluate --data ml-100k --baseline all --protocol leave-one-out --tie-seeds 3 --json"
 )]
-#[command(group = clap::ArgGroup::new("ranker").required(true))]
+#[command(group = clap::ArgGroup::new("ranker"))]
+#[command(group = clap::ArgGroup::new("anything").args(["bundle", "baseline", "placement"]).required(true).multiple(true))]
 pub struct EvaluateArguments {
     #[command(flatten)]
     data: DataArguments,
     /// Folder of a bundle's version; the baselines are evaluated too.
     #[arg(long, value_name = "DIR", group = "ranker")]
     bundle: Option<PathBuf>,
+    /// A placement (TOML, as in docs/placements.md): its sources and ranking as the server runs them; may be given several
+    /// times. With `--bundle`, the bundle is the model of the placements that name none. The baselines are evaluated too.
+    #[arg(long, value_name = "FILE")]
+    placement: Vec<PathBuf>,
+    /// Print what each source of the placements finds, how they do by segment of customers and articles, and how long an
+    /// answer takes.
+    #[arg(long, requires = "placement")]
+    details: bool,
     /// A baseline alone, or all of them.
     #[arg(long, value_name = "NAME", group = "ranker", value_parser = baseline_names())]
     baseline: Option<String>,
@@ -91,8 +105,10 @@ pub fn run(arguments: &EvaluateArguments) -> anyhow::Result<()> {
     let trained = bundle.as_ref().and_then(|bundle| trained(bundle.manifest()));
     let choice = choose(arguments, trained, dataset.time_unit)?;
     let names = names(arguments, dataset.articles.len())?;
+    let placements = arguments.placement.iter().map(|path| placement(path)).collect::<Result<_, _>>().or_bad_input()?;
+    let bundle = bundle.map(Arc::new);
     let first = bundle.as_ref().and_then(|bundle| bundle.manifest().measured.as_ref()).map_or(0, |m| m.tie_seed);
-    let work = Work { arguments, bundle: bundle.as_ref(), dataset: &dataset, choice, names: &names };
+    let work = Work { arguments, bundle: bundle.as_ref(), dataset: &dataset, choice, names: &names, placements };
     let progress = Progress::new("evaluate", arguments.tie_seeds * work.rankers(), "rankers");
     let seeds: Vec<u64> = (first..first + arguments.tie_seeds).collect();
     let tables = seeds.iter().map(|&seed| work.table(seed, &progress)).collect::<anyhow::Result<Vec<Table>>>()?;
@@ -125,10 +141,12 @@ pub fn run(arguments: &EvaluateArguments) -> anyhow::Result<()> {
 /// What is evaluated.
 struct Work<'a> {
     arguments: &'a EvaluateArguments,
-    bundle: Option<&'a Bundle>,
+    bundle: Option<&'a Arc<Bundle>>,
     dataset: &'a Dataset,
     choice: Choice,
     names: &'a [&'static str],
+    /// Names and recipes.
+    placements: Vec<(String, Recipe)>,
 }
 
 /// The rows of one draw of the ties.
@@ -142,7 +160,7 @@ struct Table {
 
 impl Work<'_> {
     fn rankers(&self) -> u64 {
-        self.names.len() as u64 + u64::from(self.bundle.is_some())
+        (self.names.len() + self.placements.len()) as u64 + u64::from(self.bundle.is_some())
     }
 
     fn table(&self, tie_seed: u64, progress: &Progress) -> anyhow::Result<Table> {
@@ -169,6 +187,8 @@ impl Work<'_> {
             MeasuredState::Training => split.train.clone(),
             MeasuredState::TrainingAndValidation => split.train_and_validation(),
         };
+        let known = Known { dataset, histories: &histories, train: &train };
+        rows.extend(self.pipelines(known, &evaluation, progress)?);
         let metric = self.bundle.map_or_else(|| "ndcg@10".to_owned(), |bundle| metric(bundle.manifest()));
         let tuning = Tuning::new(dataset, &histories, &split, &metric);
         for name in self.names {
@@ -176,6 +196,39 @@ impl Work<'_> {
             progress.add(1);
         }
         Ok(Table { rows, split: protocol, users: split.test.len(), dropped: split.dropped.test, seen })
+    }
+
+    /// A row for each placement.
+    fn pipelines(
+        &self,
+        known: Known<'_>,
+        evaluation: &Evaluation<'_>,
+        progress: &Progress,
+    ) -> anyhow::Result<Vec<Measured>> {
+        if self.placements.is_empty() {
+            return Ok(Vec::new());
+        }
+        let model = |bundle: &Arc<Bundle>| -> Arc<dyn Model> { bundle.clone() };
+        let models: Vec<_> = self.bundle.into_iter().map(model).collect();
+        let begin = evaluation.cases.iter().map(|case| case.at).min().unwrap_or_default();
+        let at = match evaluation.protocol {
+            Protocol::Time { .. } => begin,
+            Protocol::LeaveOneOut { .. } => known.end(),
+        };
+        let shop = OfflineShop::new(known, &models, at)?;
+        let mut rows = Vec::new();
+        for (name, recipe) in &self.placements {
+            let mut recipe = recipe.clone();
+            // What the protocol masks must not take places.
+            recipe.exclude.purchased |= evaluation.protocol.repeats() == Repeats::Drop;
+            let scorer = PipelineScorer { name: name.clone(), shop: &shop, recipe: Arc::new(recipe) };
+            rows.push(evaluation.measure(&scorer)?);
+            if self.arguments.details {
+                print_details(&scorer, known, evaluation)?;
+            }
+            progress.add(1);
+        }
+        Ok(rows)
     }
 
     /// Without a validation window where one would leave nothing to train on; nothing can be tuned then.
@@ -203,6 +256,33 @@ impl Work<'_> {
             .into()),
         }
     }
+}
+
+/// A placement's name, from that of its file, and its recipe.
+fn placement(path: &Path) -> anyhow::Result<(String, Recipe)> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let placement: Placement = toml::from_str(&text).with_context(|| format!("{}", path.display()))?;
+    let recipe = placement.recipe().with_context(|| format!("{}", path.display()))?;
+    let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+    Ok((name, recipe))
+}
+
+fn print_details(scorer: &PipelineScorer<'_>, known: Known<'_>, evaluation: &Evaluation<'_>) -> anyhow::Result<()> {
+    eprintln!("\n{}: what its sources find", scorer.name);
+    eprintln!("  {:<44} {:>10} {:>10} {:>8} {:>9}", "source", "candidates", "recall@100", "recall", "only here");
+    for SourceRecall { source, candidates, recall_at_100, recall, only_here } in scorer.sources(evaluation.cases)? {
+        eprintln!("  {source:<44} {candidates:>10.1} {recall_at_100:>10.4} {recall:>8.4} {only_here:>9.4}");
+    }
+    eprintln!("  {:<44} {:>10} {:>10} {:>8} {:>9}", "segment", "cases", "recall@12", "ndcg@12", "hr@100");
+    for segment in segments(known, evaluation.cases) {
+        let row = Evaluation { cases: &segment.cases, ..*evaluation }.row(scorer)?;
+        let [recall, ndcg, hits] = ["recall@12", "ndcg@12", "hr@100"].map(|name| row.metrics[name]);
+        eprintln!("  {:<44} {:>10} {recall:>10.4} {ndcg:>8.4} {hits:>9.4}", segment.name, segment.cases.len());
+    }
+    let times = scorer.times(evaluation.cases)?;
+    let at = |share: usize| times[(times.len() - 1) * share / 100].as_secs_f64() * 1e3;
+    eprintln!("  an answer of 12 articles: median {:.3} ms, 99 % within {:.3} ms on one thread", at(50), at(99));
+    Ok(())
 }
 
 /// The baselines asked for, as far as the catalogue allows them.
