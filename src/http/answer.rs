@@ -108,14 +108,14 @@ struct Meta<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(required = false)]
     sources: &'a [SourceCount],
-    /// Rules of the placement that this answer does without, and why.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    #[schema(required = false)]
-    ignored_rules: &'a [IgnoredRule],
     /// The placement that answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     placement: Option<PlacementName<'a>>,
+    /// Rules of the placement that this answer does without, and why.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false)]
+    ignored_rules: &'a [IgnoredRule],
     /// Values of the filter that no article has: misspelt, perhaps. At most 16 are named.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(required = false)]
@@ -209,13 +209,13 @@ pub(super) fn response<'a>(
         counts: answer.counts,
         warnings: &answer.warnings,
         unknown_article_ids: &answer.unknown,
-        sources: if answer.sources_withheld { &[] } else { &answer.sources },
-        ignored_rules: &answer.ignored_rules,
         placement: answered.placement.as_ref().map(|(placement, ignored)| PlacementName {
             name: &placement.name,
             version: placement.version,
             ignored,
         }),
+        sources: if answer.sources_withheld { &[] } else { &answer.sources },
+        ignored_rules: &answer.ignored_rules,
         unmatched_filter_values: &answer.unmatched,
         took_us: context.started.elapsed().as_micros() as u64,
     };

@@ -2,7 +2,10 @@
 //! alike, so that no type of this surface says what they are.
 
 use super::schema::{Filter, Id, Quotas, Schemas, named, written};
-use crate::recommend::sources::{MAX_SOURCES, REGISTRY};
+use crate::recommend::{
+    rules::{MAX_RULES, REGISTRY as RULES},
+    sources::{MAX_SOURCES, REGISTRY},
+};
 use serde_json::{Value, json};
 use utoipa::{
     PartialSchema, ToSchema,
@@ -22,8 +25,8 @@ impl PartialSchema for PlacementDefinition {
             "description": "How the articles of a place in the shop are found. Everything may be left out.",
             "properties": {
                 "k": {
-                    "type": "integer", "minimum": 1, "maximum": 500, "default": 12,
-                    "description": "Articles of an answer where the request does not say.",
+                    "type": "integer", "minimum": 1, "maximum": 500,
+                    "description": "Articles of an answer where the request does not say; 12 if not given.",
                 },
                 "model": {
                     "type": "string",
@@ -33,6 +36,18 @@ impl PartialSchema for PlacementDefinition {
                 "filter": {"$ref": "#/components/schemas/Filter"},
                 "exclude": {"$ref": "#/components/schemas/PlacementExclude"},
                 "max_per": {"$ref": "#/components/schemas/Quotas"},
+                "rules": {
+                    "type": "array", "items": {"$ref": "#/components/schemas/PlacementRule"}, "maxItems": MAX_RULES,
+                    "description": "What the answers must hold to, whatever the model says.",
+                },
+                "diversity": {
+                    "type": "number", "minimum": 0, "maximum": 1,
+                    "description": "How unlike each other the articles shall be: 0, not at all, to 1, above all; 0 if not given.",
+                },
+                "fallback": {
+                    "type": "array", "items": {"$ref": "#/components/schemas/CandidateSource"}, "maxItems": MAX_SOURCES,
+                    "description": "Sources that are asked, one after the other, while an answer is too short.",
+                },
                 "fields": {
                     "type": "array", "items": {"type": "string"}, "maxItems": 64,
                     "description": "Attributes to return with every article.",
@@ -72,6 +87,7 @@ impl ToSchema for PlacementDefinition {
                     "additionalProperties": false,
                 }),
             ),
+            named("PlacementRule", rule()),
             ("Filter".to_owned(), Filter::schema()),
             ("Quotas".to_owned(), Quotas::schema()),
             ("Id".to_owned(), Id::schema()),
@@ -79,6 +95,25 @@ impl ToSchema for PlacementDefinition {
         ]);
         Filter::schemas(schemas);
     }
+}
+
+fn rule() -> Value {
+    let names: Vec<&str> = RULES.iter().map(|kind| kind.name).collect();
+    let kinds: Vec<String> = RULES.iter().map(|kind| format!("* `{}`: {}", kind.name, kind.about)).collect();
+    let moment = |what: &str| json!({"type": "string", "description": format!("{what}; a date or RFC 3339.")});
+    json!({
+        "type": "object",
+        "description": format!("A rule. Its kind wants parameters of its own.\n{}", kinds.join("\n")),
+        "required": ["rule", "name"],
+        "properties": {
+            "rule": {"type": "string", "enum": names},
+            "name": {"type": "string", "minLength": 1, "maxLength": 64, "description": "Explanations show it."},
+            "from": moment("The first moment at which it holds"),
+            "until": moment("The first moment at which it holds no more"),
+        },
+        "additionalProperties": true,
+        "example": {"rule": "boost", "name": "summer first", "filter": {"season": "summer"}, "factor": 1.3},
+    })
 }
 
 /// The list of sources, in requests and placements alike.
@@ -106,8 +141,8 @@ impl PartialSchema for CandidateSource {
                     "description": "Candidates that it may give; as many as the answer needs if not given.",
                 },
                 "weight": {
-                    "type": "number", "exclusiveMinimum": 0, "maximum": 1_000, "default": 1,
-                    "description": "How much its ranks count beside those of others.",
+                    "type": "number", "exclusiveMinimum": 0, "maximum": 1_000,
+                    "description": "How much its ranks count beside those of others; 1 if not given.",
                 },
             },
             "additionalProperties": true,

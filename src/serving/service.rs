@@ -16,8 +16,8 @@ use super::{
 use crate::{
     domain::{ArticleId, CustomerId, Timestamp},
     recommend::{
-        Answer, Catalogue, Customer, Request, Shop, Signals, Snapshot, Strategy, Subject, Warning, recommend,
-        sources::SourceSpec,
+        Answer, Catalogue, Customer, Preview, Request, Shop, Signals, Snapshot, Stages as PipelineStages, Strategy,
+        Subject, Warning, preview, recommend, sources::SourceSpec,
     },
     store::{Revisions, Store, StoreError},
 };
@@ -316,6 +316,31 @@ impl Service {
         Ok(answered)
     }
 
+    /// [`Service::recommend_on`] that tells what each step did.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) async fn preview_on(
+        self: &Arc<Self>,
+        state: &State,
+        request: Request,
+    ) -> Result<(Answered, PipelineStages), ServeError> {
+        let Served { snapshot, shop } = state.served_for(&request)?;
+        let lookup = match &request.customer {
+            Some(id) => Some(self.look_up(id, &snapshot, &request).await),
+            None => None,
+        };
+        let started = Instant::now();
+        let work = move || {
+            let previewed = preview(&shop, &snapshot, &request, as_known(lookup.as_ref()));
+            previewed.map(|previewed| (snapshot, previewed))
+        };
+        let (snapshot, Preview { answer, stages }) = self.on_processor(Work::Explain, work).await??;
+        let stage = |name| Stage { name, started, took: Duration::ZERO };
+        let answered = Answered { snapshot, answer, placement: None, stages: ["embed", "rank"].map(stage) };
+        Ok((answered, stages))
+    }
+
     /// Reads as many purchases as this answer needs: all that are ever read where it names or excludes them, else
     /// those of the model's history.
     pub(super) async fn look_up(&self, id: &CustomerId, snapshot: &Snapshot, request: &Request) -> Lookup {
@@ -349,18 +374,8 @@ impl Service {
         lookup: Option<&Lookup>,
     ) -> Result<Answered, ServeError> {
         let Served { snapshot, shop } = served;
-        let customer = match lookup.and_then(|lookup| lookup.known.as_deref()) {
-            Some(known) => Customer {
-                recorded: true,
-                attributes: known,
-                purchases: &known.purchases,
-                purchase_times: &known.purchase_times,
-                purchase_weights: &known.purchase_weights,
-            },
-            None => Customer::UNKNOWN,
-        };
         let started = Instant::now();
-        let mut answer = recommend(&shop, &snapshot, request, customer)?;
+        let mut answer = recommend(&shop, &snapshot, request, as_known(lookup))?;
         let embed = answer.embedding.0;
         let rank = started.elapsed().saturating_sub(embed);
         let stages = [
@@ -414,6 +429,20 @@ impl Service {
             Ok(Err(_)) => Err(ServeError::Internal("a request panicked".into())),
             Err(error) => Err(ServeError::Internal(error.to_string())),
         }
+    }
+}
+
+/// The customer as far as a look-up knows.
+fn as_known(lookup: Option<&Lookup>) -> Customer<'_> {
+    match lookup.and_then(|lookup| lookup.known.as_deref()) {
+        Some(known) => Customer {
+            recorded: true,
+            attributes: known,
+            purchases: &known.purchases,
+            purchase_times: &known.purchase_times,
+            purchase_weights: &known.purchase_weights,
+        },
+        None => Customer::UNKNOWN,
     }
 }
 

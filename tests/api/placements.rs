@@ -139,6 +139,10 @@ async fn a_wrong_definition_is_refused_with_the_key_and_nothing_is_saved() {
         (json!({"max_per": {"bucket": 0}}), "`max_per`"),
         (json!({"fields": ["colour"]}), "`fields.colour`"),
         (json!({"exclude": {"purchased_within_days": 0}}), "`exclude.purchased_within_days`"),
+        (json!({"fallback": [{"source": "model", "model": "nobody"}]}), "`fallback[0]`"),
+        (json!({"diversity": 2}), "`diversity`"),
+        (json!({"rules": [{"rule": "wish", "name": "a"}]}), "there is no rule `wish`"),
+        (json!({"rules": [{"rule": "hide", "name": "a", "filter": {"colour": "red"}}]}), "colour"),
         (json!({"exclude": {"purchased_within_days": -1}}), "`exclude.purchased_within_days`"),
     ] {
         let detail = put(&api, "sale", definition.clone()).await.problem(422, "invalid_placement");
@@ -225,7 +229,7 @@ async fn what_vanishes_is_left_out_with_a_warning() {
 
     // The column goes with the last article that has it, once the catalogue is read as a whole.
     api.operate(Method::DELETE, "/admin/v1/articles/spring", None).await;
-    support::execute(&api.database(), "DELETE FROM attributes WHERE name = 'season'").await;
+    support::execute(&api.database(), "DELETE FROM attribute_kinds WHERE name = 'season'").await;
     activate("deactivate").await;
     let store = vitrine::store::connect(&api.database(), &support::patient()).await.unwrap();
     let restarted = api.again(store, |_| {});
@@ -283,6 +287,9 @@ async fn a_preview_changes_nothing() {
     let preview = preview.json();
     let (items, sources) = (&preview["answer"]["items"], &preview["answer"]["meta"]["sources"]);
     assert_eq!((items.as_array().unwrap().len(), sources[0]["source"].as_str()), (2, Some("popular")));
+    let (stages, ids) = (&preview["stages"], [&items[0]["article_id"], &items[1]["article_id"]]);
+    assert_eq!(stages["sources"][0]["source"], json!("popular"));
+    assert_eq!([&stages["picks"][0]["article_id"], &stages["picks"][1]["article_id"]], ids);
     assert!(items[0]["reasons"].is_array() && items[0]["article"]["bucket"].is_string(), "{items}");
     api.operate(Method::POST, &path, Some(json!({}))).await.problem(404, "unknown_placement");
     let home = api.operate(Method::POST, &format!("{ADMIN}/home/preview"), Some(json!({}))).await.json();
@@ -412,6 +419,9 @@ async fn placements_travel_as_a_file() {
         "filter": {"bucket": ["ten", "one"], "price": {"max": 50}, "not": {"garment": "garment1"}},
         "exclude": {"purchased_within_days": 30},
         "max_per": {"product_code": 1},
+        "rules": [{"rule": "boost", "name": "tens", "filter": {"bucket": "ten"}, "factor": 1.3}],
+        "diversity": 0.2,
+        "fallback": [{"source": "popular"}],
         "fields": ["bucket"],
     });
     let before = saved(&api, "home", rich).await;
@@ -426,7 +436,7 @@ async fn placements_travel_as_a_file() {
 
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.contains("[placements.home]"), "{text}");
-    let text = text.replace("k = 8", "k = 9").replace("[placements.old]", "[placements.new]");
+    let text = text.replace("k = 8", "k = 9").replace("placements.old", "placements.new");
     std::fs::write(&path, &text).unwrap();
     let (code, said) = run(&api, &["apply", file, "--prune", "--dry-run"]);
     assert!(code == 0 && said.contains("old: delete") && said.contains("new: add"), "{said}");

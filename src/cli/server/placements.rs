@@ -49,11 +49,17 @@ enum Command {
 }
 
 /// The file: `[placements.home]` and so on.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
     placements: BTreeMap<String, Placement>,
+}
+
+/// The same with the definitions as they are saved.
+#[derive(Default, Serialize)]
+struct Saved {
+    placements: BTreeMap<String, Value>,
 }
 
 /// What is to become of a placement that is not as the file wants it.
@@ -79,11 +85,11 @@ async fn execute(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 async fn export(store: &dyn Store, out: Option<&Path>) -> anyhow::Result<()> {
-    let mut file = File::default();
+    let mut file = Saved::default();
     for PlacementVersion { name, version, definition, .. } in store.placements().await? {
-        let read = serde_json::from_value(definition.unwrap_or_default());
+        let definition = definition.unwrap_or_default();
         let unreadable = || format!("this program cannot read version {version} of the placement `{name}`");
-        let definition = read.with_context(unreadable)?;
+        serde_json::from_value::<Placement>(definition.clone()).with_context(unreadable)?;
         file.placements.insert(name, definition);
     }
     let text = toml::to_string_pretty(&file).context("the placements cannot be written as TOML")?;

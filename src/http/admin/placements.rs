@@ -11,6 +11,7 @@ use crate::{
         placements::PlacementRequest,
         schema::ObjectOf,
     },
+    recommend::Stages,
     serving::{
         BUILT_IN_PLACEMENTS, Caller, ServeError, Service, built_in_placement, placement_json, placement_name_problem,
     },
@@ -123,8 +124,11 @@ struct PreviewRequest {
 struct Preview<'a> {
     /// Parts of the definition that this server leaves out, and why.
     ignored: Vec<String>,
-    /// What the public route answers, with reasons. `meta.sources` tells what each source gave.
+    /// What the public route answers, with reasons.
     answer: RecommendationResponse<'a>,
+    /// What each step did: what the sources found, how it was ranked, what the rules did, what was
+    /// picked. Steps that tell purchases need a key with the scope `read-purchases`, too.
+    stages: &'a Stages,
 }
 
 /// List the placements
@@ -272,12 +276,16 @@ async fn preview_placement(
     let mut ask = request.0.into_ask()?;
     ask.request.explain = true;
     ask.request.tell_purchases = app.service().may_tell_purchases(&caller);
-    let answered = app.service().preview(&name, definition.as_ref(), ask).await?;
+    let (answered, stages) = app.service().preview(&name, definition.as_ref(), ask).await?;
     let placement = answered.placement.as_ref().map(|(placement, _)| placement);
     let fields = placement.map_or(&[][..], |placement| &placement.fields);
     let columns = columns(answered.snapshot.catalogue(), fields)?;
     let ignored = placement.map(|placement| placement.ignored.iter().map(ToString::to_string).collect());
-    json(&Preview { ignored: ignored.unwrap_or_default(), answer: response(&answered, &columns, &context) })
+    json(&Preview {
+        ignored: ignored.unwrap_or_default(),
+        answer: response(&answered, &columns, &context),
+        stages: &stages,
+    })
 }
 
 /// Makes a change of a placement, records it with what was there before, and answers what is there now.

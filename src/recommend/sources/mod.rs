@@ -153,6 +153,16 @@ impl SourceSpec {
         self.source.name()
     }
 
+    /// The model that it names.
+    pub fn model(&self) -> Option<&str> {
+        self.definition.get("model").and_then(Value::as_str)
+    }
+
+    /// The attribute that it names.
+    pub fn attribute(&self) -> Option<&str> {
+        self.definition.get("attribute").and_then(Value::as_str)
+    }
+
     pub(super) fn tells_purchases(&self, context: &Context<'_>) -> bool {
         self.source.tells_purchases(context)
     }
@@ -166,16 +176,6 @@ impl SourceSpec {
             true => self.name().to_owned(),
             false => format!("{} ({})", self.name(), parameters.join(", ")),
         }
-    }
-
-    /// The model that it names.
-    pub fn model(&self) -> Option<&str> {
-        self.definition.get("model").and_then(Value::as_str)
-    }
-
-    /// The attribute that it names.
-    pub fn attribute(&self) -> Option<&str> {
-        self.definition.get("attribute").and_then(Value::as_str)
     }
 }
 

@@ -2,12 +2,12 @@
 
 use crate::{
     domain::TopK,
-    recommend::{Placement, PlacementError, Recipe, RecommendError, Request, Warning},
+    recommend::{Placement, PlacementError, Recipe, RecommendError, Request, Stages, Warning},
     serving::{
         Answered, ServeError, ServedPlacement, Service, State,
         placements::{self, MAX_PLACEMENTS, StoredPlacement},
     },
-    store::{PlacementChange, Revisions},
+    store::{PlacementChange, Revisions, StoreError},
 };
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -31,19 +31,29 @@ impl Service {
     pub async fn recommend_in(self: &Arc<Self>, name: &str, ask: PlacementAsk) -> Result<Answered, ServeError> {
         let state = self.state();
         let placement = state.placement(name)?.clone();
-        self.recommend_by(&state, placement, ask).await
+        let (request, mut ignored) = asked(&placement, ask);
+        let answered = match self.recommend_on(&state, request.clone()).await {
+            // The only source cannot answer: the model has changed, or nothing is counted yet.
+            Err(ServeError::Recommend(error)) if failed_sources(&error, &request) => {
+                tracing::debug!(name, %error, "a placement answers without its sources");
+                ignored.push(SOURCES.to_owned());
+                self.recommend_on(&state, without_sources(request)).await?
+            }
+            other => other?,
+        };
+        Ok(told(answered, placement, ignored))
     }
 
-    /// Answers a request by a definition that need not be saved.
+    /// Answers a request by a definition that need not be saved, and tells what each step did.
     ///
     /// # Errors
-    /// [`ServeError::BadPlacement`], or those of [`Service::recommend`].
+    /// [`ServeError::BadPlacement`], or those of [`Service::recommend_in`].
     pub async fn preview(
         self: &Arc<Self>,
         name: &str,
         definition: Option<&Placement>,
         ask: PlacementAsk,
-    ) -> Result<Answered, ServeError> {
+    ) -> Result<(Answered, Stages), ServeError> {
         let state = self.state();
         let placement = match definition {
             None => state.placement(name)?.clone(),
@@ -53,34 +63,15 @@ impl Service {
                 Arc::new(state.fit(name, 0, definition).ok_or_else(bad)?)
             }
         };
-        self.recommend_by(&state, placement, ask).await
-    }
-
-    async fn recommend_by(
-        self: &Arc<Self>,
-        state: &State,
-        placement: Arc<ServedPlacement>,
-        PlacementAsk { request, k }: PlacementAsk,
-    ) -> Result<Answered, ServeError> {
-        let k = k.unwrap_or(placement.k);
-        let request = Request { k, recipe: placement.recipe.clone(), ..request };
-        let mut ignored: Vec<String> = placement.ignored.iter().map(|misfit| misfit.key()).collect();
-        let mut answered = match self.recommend_on(state, request.clone()).await {
-            // The only source cannot answer: the model has changed, or nothing is counted yet.
-            Err(ServeError::Recommend(error)) if is_of_source(&error) && !request.recipe.sources.is_empty() => {
-                tracing::debug!(placement = placement.name, %error, "a placement answers without its sources");
-                ignored.push("sources".to_owned());
-                let mut request = request;
-                Arc::make_mut(&mut request.recipe).sources.clear();
-                self.recommend_on(state, request).await?
+        let (request, mut ignored) = asked(&placement, ask);
+        let (answered, stages) = match self.preview_on(&state, request.clone()).await {
+            Err(ServeError::Recommend(error)) if failed_sources(&error, &request) => {
+                ignored.push(SOURCES.to_owned());
+                self.preview_on(&state, without_sources(request)).await?
             }
             other => other?,
         };
-        if !ignored.is_empty() {
-            answered.answer.warnings.push(Warning::PlacementReduced);
-        }
-        answered.placement = Some((placement, ignored));
-        Ok(answered)
+        Ok((told(answered, placement, ignored), stages))
     }
 
     /// Whether a definition can be saved: what it names is there, and it answers.
@@ -90,11 +81,16 @@ impl Service {
     /// nothing can tell.
     pub async fn check_placement(self: &Arc<Self>, definition: &Placement) -> Result<(), ServeError> {
         let state = self.state();
-        let catalogue = state.model(None)?.catalogue().clone();
-        placements::check(definition, &catalogue, |name| state.has_model(name))?;
+        if state.lacks_catalogue() {
+            let reason = "the catalogue was not read yet, so that nothing can be checked against it";
+            return Err(StoreError::Unavailable(reason.to_owned()).into());
+        }
+        placements::check(definition, state.catalogue()?, |name| state.has_model(name))?;
         let bad = |error: PlacementError| ServeError::BadPlacement(error.to_string());
         let recipe = definition.recipe().map_err(bad)?;
-        definition.check(state.model(recipe.model.as_deref())?).map_err(bad)?;
+        // A shop may write its placements before its first model.
+        let Ok(snapshot) = state.model(recipe.model.as_deref()) else { return Ok(()) };
+        definition.check(snapshot).map_err(bad)?;
         // Of several sources one that fails is left out, so each is asked alone.
         let alone = |source| Recipe { sources: vec![source], ..recipe.clone() };
         let recipes: Vec<Recipe> = match recipe.sources.is_empty() {
@@ -107,7 +103,7 @@ impl Service {
             match self.recommend_on(&state, guest).await {
                 // Passes by itself.
                 Err(ServeError::Recommend(RecommendError::NoStatistics)) => {}
-                Err(ServeError::Recommend(error)) if is_of_source(&error) && !definition.sources.is_empty() => {
+                Err(ServeError::Recommend(error)) if !definition.sources.is_empty() => {
                     return Err(ServeError::BadPlacement(format!("`sources[{at}]`: {error}")));
                 }
                 Err(ServeError::Recommend(error)) => return Err(ServeError::BadPlacement(error.to_string())),
@@ -213,7 +209,33 @@ impl Service {
     }
 }
 
+/// The key of a definition whose sources are all left out.
+const SOURCES: &str = "sources";
+
+/// The request that a placement makes of what is asked, and the parts of it that are left out.
+fn asked(placement: &ServedPlacement, PlacementAsk { request, k }: PlacementAsk) -> (Request, Vec<String>) {
+    let k = k.unwrap_or(placement.k);
+    let request = Request { k, recipe: placement.recipe.clone(), ..request };
+    (request, placement.ignored.iter().map(|misfit| misfit.key()).collect())
+}
+
+fn without_sources(mut request: Request) -> Request {
+    Arc::make_mut(&mut request.recipe).sources.clear();
+    request
+}
+
+/// The answer with the placement that it is from.
+fn told(mut answered: Answered, placement: Arc<ServedPlacement>, ignored: Vec<String>) -> Answered {
+    if !ignored.is_empty() {
+        answered.answer.warnings.push(Warning::PlacementReduced);
+    }
+    answered.placement = Some((placement, ignored));
+    answered
+}
+
 /// Whether the sources of a request are to blame, and not what it asks about.
-fn is_of_source(error: &RecommendError) -> bool {
-    !matches!(error, RecommendError::UnknownArticle(_) | RecommendError::Model(_) | RecommendError::Search(_))
+fn failed_sources(error: &RecommendError, request: &Request) -> bool {
+    let others =
+        matches!(error, RecommendError::UnknownArticle(_) | RecommendError::Model(_) | RecommendError::Search(_));
+    !others && !request.recipe.sources.is_empty()
 }
