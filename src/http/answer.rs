@@ -112,6 +112,10 @@ struct Meta<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(required = false)]
     ignored_rules: &'a [IgnoredRule],
+    /// The placement that answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    placement: Option<PlacementName<'a>>,
     /// Values of the filter that no article has: misspelt, perhaps. At most 16 are named.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(required = false)]
@@ -128,6 +132,19 @@ struct ModelName<'a> {
     name: &'a str,
     #[schema(example = "20260131T120000000Z-1a2b3c4d")]
     version: &'a str,
+}
+
+/// The placement that answered.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ServedPlacement)]
+struct PlacementName<'a> {
+    #[schema(example = "home")]
+    name: &'a str,
+    /// 0 for a built-in one, and for one that is only tried.
+    version: i64,
+    /// Keys of its definition that were left out, because the catalogue or the models lack what they
+    /// name.
+    ignored: &'a [String],
 }
 
 /// Writes an answer; `fields` are the attributes to return with every article.
@@ -194,6 +211,11 @@ pub(super) fn response<'a>(
         unknown_article_ids: &answer.unknown,
         sources: if answer.sources_withheld { &[] } else { &answer.sources },
         ignored_rules: &answer.ignored_rules,
+        placement: answered.placement.as_ref().map(|(placement, ignored)| PlacementName {
+            name: &placement.name,
+            version: placement.version,
+            ignored,
+        }),
         unmatched_filter_values: &answer.unmatched,
         took_us: context.started.elapsed().as_micros() as u64,
     };

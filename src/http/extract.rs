@@ -1,13 +1,14 @@
 //! Extractors whose refusals are problem documents that say what to mend.
 
 use super::{ApiError, ErrorCode, schema::ObjectOf};
-use crate::serving::Expected;
+use crate::{recommend::Placement, serving::Expected};
 use axum::{
-    body::Bytes,
+    body::to_bytes,
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{header, request::Parts},
 };
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 /// A JSON body.
 pub(super) struct JsonBody<T>(pub(super) T);
@@ -15,7 +16,7 @@ pub(super) struct JsonBody<T>(pub(super) T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("");
         let kind = kind.split(';').next().unwrap_or("").trim();
         if !kind.eq_ignore_ascii_case("application/json") {
@@ -24,12 +25,40 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
             return Err(ApiError::new(ErrorCode::UnsupportedMediaType, detail));
         }
         // Read before (see `admission`), within its limits.
-        let body = Bytes::from_request(request, state)
+        let body = to_bytes(request.into_body(), usize::MAX)
             .await
             .map_err(|_| ApiError::invalid("the body could not be read to its end"))?;
         serde_json::from_slice(&body)
             .map(|ObjectOf(value)| Self(value))
             .map_err(|error| refusal::<ObjectOf<T>>(&body, &error))
+    }
+}
+
+/// The definition of a placement. What is wrong with it names the key.
+///
+/// # Errors
+/// [`ErrorCode::InvalidPlacement`].
+pub(super) fn read_definition(body: Map<String, Value>) -> Result<Placement, ApiError> {
+    let value = whole_numbers(Value::Object(body));
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let told = told(&error.path().to_string(), &error.inner().to_string());
+        ApiError::new(ErrorCode::InvalidPlacement, told)
+    })
+}
+
+/// `12.0` is a whole number in JSON Schema, and so it is here.
+fn whole_numbers(value: Value) -> Value {
+    const EXACT: f64 = (1u64 << 53) as f64;
+    match value {
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < EXACT => Value::from(float as i64),
+            _ => Value::Number(number),
+        },
+        Value::Array(values) => values.into_iter().map(whole_numbers).collect(),
+        Value::Object(members) => {
+            Value::Object(members.into_iter().map(|(key, value)| (key, whole_numbers(value))).collect())
+        }
+        other => other,
     }
 }
 

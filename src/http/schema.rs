@@ -11,7 +11,7 @@ use utoipa::{
     openapi::{RefOr, Schema},
 };
 
-type Schemas = Vec<(String, RefOr<Schema>)>;
+pub(super) type Schemas = Vec<(String, RefOr<Schema>)>;
 
 /// The id of an article or customer.
 pub(super) struct Id;
@@ -37,11 +37,11 @@ pub(super) struct Quotas;
 pub(super) struct Attributes;
 
 /// A schema written as the document has it.
-fn written(schema: Value) -> RefOr<Schema> {
+pub(super) fn written(schema: Value) -> RefOr<Schema> {
     RefOr::T(serde_json::from_value(schema).expect("the schemas below are schemas"))
 }
 
-fn named(name: &str, schema: Value) -> (String, RefOr<Schema>) {
+pub(super) fn named(name: &str, schema: Value) -> (String, RefOr<Schema>) {
     (name.to_owned(), written(schema))
 }
 

@@ -150,6 +150,9 @@ pub enum Warning {
     SessionNotUsed,
     /// The catalogue lacks some of `article_ids`; see `meta.unknown_article_ids`.
     UnknownArticleIds,
+    /// Parts of the placement no longer fit the catalogue or the models and were left out; see
+    /// `meta.placement.ignored`.
+    PlacementReduced,
     /// A source failed or had no time left; see `meta.sources`.
     SourceLeftOut,
     /// No article has some value of the filter; see `meta.unmatched_filter_values`.

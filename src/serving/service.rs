@@ -8,13 +8,17 @@ use super::{
     database::Database,
     follow::{Following, Refusals},
     keys::{Caller, Keys, Scope},
+    placements::{ServedPlacement, StoredPlacement},
     sales::{Sales, SalesCounter},
     stages::{self, Stage},
     trial::Trial,
 };
 use crate::{
     domain::{ArticleId, CustomerId, Timestamp},
-    recommend::{Answer, Catalogue, Customer, Request, Shop, Signals, Snapshot, Strategy, Subject, Warning, recommend},
+    recommend::{
+        Answer, Catalogue, Customer, Request, Shop, Signals, Snapshot, Strategy, Subject, Warning, recommend,
+        sources::SourceSpec,
+    },
     store::{Revisions, Store, StoreError},
 };
 use arc_swap::ArcSwap;
@@ -39,6 +43,9 @@ pub struct Service {
     pub(super) changes: tokio::sync::Mutex<()>,
     /// Held while active versions are followed, bundles being opened.
     pub(super) following: tokio::sync::Mutex<Following>,
+    /// Revision of the placements that are served. Locked while they are read, so that an older
+    /// reading never replaces a newer one.
+    pub(super) followed_placements: tokio::sync::Mutex<Option<i64>>,
     pub(super) refusals: Refusals,
     pub(super) trial: Trial,
     pub(super) stopping: watch::Sender<bool>,
@@ -65,6 +72,10 @@ pub struct State {
     pub(super) sales: Option<Arc<Sales>>,
     /// By name.
     pub(super) models: BTreeMap<String, Arc<Snapshot>>,
+    /// Those of the database; `None` while it was never read.
+    pub(super) stored_placements: Option<Arc<BTreeMap<String, StoredPlacement>>>,
+    /// By name, built-in ones included; made of the rest at [`Service::publish`].
+    pub(super) placements: Arc<BTreeMap<String, Arc<ServedPlacement>>>,
     /// What purchases say about the articles of the catalogue; `None` until they are counted.
     pub(super) signals: Option<Arc<Signals>>,
     /// What requests read besides their own model's snapshot; made of the rest at [`Service::publish`].
@@ -89,6 +100,8 @@ pub struct StandIn {
 pub struct Answered {
     pub snapshot: Arc<Snapshot>,
     pub answer: Answer,
+    /// The placement that answered, and the keys of its definition that were left out.
+    pub placement: Option<(Arc<ServedPlacement>, Vec<String>)>,
     /// How long the parts of the work took.
     stages: [Stage; 2],
 }
@@ -133,6 +146,24 @@ impl State {
         self.active.iter().filter_map(stand_in).collect()
     }
 
+    /// What answers the request.
+    ///
+    /// # Errors
+    /// When there is no such model, or the request needs attributes of articles that are not known yet.
+    pub(super) fn served_for(&self, request: &Request) -> Result<Served, ServeError> {
+        let recipe = &request.recipe;
+        let snapshot = self.model(recipe.model.as_deref())?.clone();
+        for name in recipe.sources.iter().filter_map(SourceSpec::model) {
+            self.model(Some(name))?;
+        }
+        let alone = catalogue::is_from_models(snapshot.catalogue());
+        if alone && !(recipe.filter.is_empty() && recipe.max_per.is_empty()) {
+            let reason = "the server started without it and knows no attributes of articles yet";
+            return Err(StoreError::Unavailable(reason.to_owned()).into());
+        }
+        Ok(Served { snapshot, shop: self.shop.clone() })
+    }
+
     /// Whether the articles are only those that the models know, because the database was never reached.
     pub fn lacks_catalogue(&self) -> bool {
         self.catalogue.as_deref().is_none_or(catalogue::is_from_models)
@@ -158,6 +189,7 @@ impl Service {
             database,
             changes: tokio::sync::Mutex::default(),
             following: tokio::sync::Mutex::default(),
+            followed_placements: tokio::sync::Mutex::default(),
             refusals: Refusals::default(),
             trial: Trial::new(&config.models),
             stopping: watch::Sender::new(false),
@@ -240,6 +272,7 @@ impl Service {
 
     pub(super) fn publish(&self, mut state: State) {
         state.shop = Arc::new(Shop { models: state.models.clone(), signals: state.signals.clone() });
+        state.placements = Arc::new(state.fitted_placements());
         let versions = |state: &State| -> Vec<_> {
             let models = state.models.values().map(|snapshot| snapshot.model());
             models.map(|model| (model.name().to_owned(), model.version().to_owned())).collect()
@@ -254,7 +287,20 @@ impl Service {
     /// [`ServeError::NotReady`], [`ServeError::UnknownModel`], [`ServeError::Overloaded`], or what the pipeline
     /// refuses. An unavailable database is not an error: the answer says so instead.
     pub async fn recommend(self: &Arc<Self>, request: Request) -> Result<Answered, ServeError> {
-        let served = self.served_for(&request)?;
+        let state = self.state();
+        self.recommend_on(&state, request).await
+    }
+
+    /// [`Service::recommend`] on a state that the caller has looked at.
+    ///
+    /// # Errors
+    /// As above.
+    pub(super) async fn recommend_on(
+        self: &Arc<Self>,
+        state: &State,
+        request: Request,
+    ) -> Result<Answered, ServeError> {
+        let served = state.served_for(&request)?;
         let lookup = match &request.customer {
             Some(id) if reads_customer(&request) => Some(self.look_up(id, &served.snapshot, &request).await),
             _ => None,
@@ -268,22 +314,6 @@ impl Service {
         };
         answered.stages.into_iter().for_each(stages::add);
         Ok(answered)
-    }
-
-    /// What answers the request.
-    ///
-    /// # Errors
-    /// When there is no such model, or the request needs attributes of articles that are not known yet.
-    pub(super) fn served_for(&self, request: &Request) -> Result<Served, ServeError> {
-        let state = self.state.load();
-        let recipe = &request.recipe;
-        let snapshot = state.model(recipe.model.as_deref())?.clone();
-        let alone = catalogue::is_from_models(snapshot.catalogue());
-        if alone && !(recipe.filter.is_empty() && recipe.max_per.is_empty()) {
-            let reason = "the server started without it and knows no attributes of articles yet";
-            return Err(StoreError::Unavailable(reason.to_owned()).into());
-        }
-        Ok(Served { snapshot, shop: state.shop.clone() })
     }
 
     /// Reads as many purchases as this answer needs: all that are ever read where it names or excludes them, else
@@ -356,7 +386,7 @@ impl Service {
         if let Some(plan) = answer.search {
             self.metrics.count_search(plan);
         }
-        Ok(Answered { snapshot, answer, stages })
+        Ok(Answered { snapshot, answer, placement: None, stages })
     }
 
     /// Whether reasons may tell this caller what a customer has bought. Decided here and nowhere else: whoever knows an

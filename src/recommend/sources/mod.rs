@@ -167,6 +167,16 @@ impl SourceSpec {
             false => format!("{} ({})", self.name(), parameters.join(", ")),
         }
     }
+
+    /// The model that it names.
+    pub fn model(&self) -> Option<&str> {
+        self.definition.get("model").and_then(Value::as_str)
+    }
+
+    /// The attribute that it names.
+    pub fn attribute(&self) -> Option<&str> {
+        self.definition.get("attribute").and_then(Value::as_str)
+    }
 }
 
 impl PartialEq for SourceSpec {
