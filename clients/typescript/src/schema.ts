@@ -772,7 +772,7 @@ export interface components {
          */
         readonly Fallback: "unknown_customer" | "unknown_to_model" | "anonymous" | "no_vector";
         /**
-         * @description Conditions on attributes, all of which must hold. `all`, `any` and `not` combine whole filters, at most 8 deep and with at most 256 conditions; an attribute of one of these names cannot be filtered on.
+         * @description Conditions on attributes, all of which must hold. `all`, `any` and `not` combine whole filters, at most 8 deep and with at most 256 conditions, and `article_ids` names articles; an attribute of one of these names cannot be filtered on.
          * @example {
          *       "colour_group_name": [
          *         "Black",
@@ -788,7 +788,19 @@ export interface components {
          */
         readonly Filter: { readonly [attribute: string]: components["schemas"]["FilterCondition"] | components["schemas"]["Filter"] | readonly components["schemas"]["Filter"][] };
         /** @description What the value of one attribute must be. */
-        readonly FilterCondition: components["schemas"]["FilterValue"] | readonly components["schemas"]["FilterValue"][] | components["schemas"]["FilterRange"] | components["schemas"]["FilterNegation"] | components["schemas"]["FilterExistence"];
+        readonly FilterCondition: components["schemas"]["FilterValue"] | readonly components["schemas"]["FilterValue"][] | components["schemas"]["FilterRange"] | components["schemas"]["FilterNegation"] | components["schemas"]["FilterExistence"] | components["schemas"]["FilterDays"] | components["schemas"]["FilterSameAs"] | components["schemas"]["FilterDiffersFrom"];
+        /** @description A date so many whole days before the request, both ends included, and not after it. Dates are texts (2026-01-31, or RFC 3339) or numbers of seconds since 1970. */
+        readonly FilterDays: {
+            /** @description The greatest age in days. */
+            readonly max_days_ago?: number;
+            /** @description The least age in days; 0 if not given. */
+            readonly min_days_ago?: number;
+        };
+        /** @description No value that the article asked about has, or else the article looked at last in the visit. Without one the condition is left out. */
+        readonly FilterDiffersFrom: {
+            /** @enum {string} */
+            readonly differs_from: "article";
+        };
         /** @description Whether the article has a value. */
         readonly FilterExistence: {
             readonly exists: boolean;
@@ -804,8 +816,24 @@ export interface components {
             /** @description The least number. */
             readonly min?: number;
         };
+        /** @description A value that the article asked about has, or else the article looked at last in the visit. Without one the condition is left out, and a warning says so. */
+        readonly FilterSameAs: {
+            /** @enum {string} */
+            readonly same_as: "article";
+        };
         /** @description This value. An attribute that holds a list matches if one of its values does. */
         readonly FilterValue: string | number | boolean;
+        /** @description A source that found an article. */
+        readonly FoundBy: {
+            /** @description Its place among what the source found, from 1. */
+            readonly rank: number;
+            /**
+             * Format: float
+             * @description As the source counts.
+             */
+            readonly score: number;
+            readonly source: string;
+        };
         readonly Health: {
             /** @description Whether the database answers; without it answers go on with what is known. */
             readonly database?: boolean;
@@ -820,6 +848,11 @@ export interface components {
          * @example 0706016001
          */
         readonly Id: string;
+        /** @description A rule that a request does without. */
+        readonly IgnoredRule: {
+            readonly reason: string;
+            readonly rule: string;
+        };
         /** @description A key without its secret. */
         readonly Key: {
             /** Format: date-time */
@@ -890,12 +923,17 @@ export interface components {
         readonly Meta: {
             readonly counts: components["schemas"]["Counts"];
             readonly fallback: components["schemas"]["Fallback"] | null;
+            /** @description Rules of the placement that this answer does without, and why. */
+            readonly ignored_rules?: readonly components["schemas"]["IgnoredRule"][];
             readonly model: components["schemas"]["ServedModel"];
             /** @description The placement that answered. */
             readonly placement?: components["schemas"]["ServedPlacement"];
             /** @description The caller's `x-request-id`, or a new one. */
             readonly request_id: string;
-            /** @description What each source gave, where the request or its placement names sources. */
+            /**
+             * @description What each source gave, where the request or its placement names sources, unless that tells
+             *     purchases that the caller may not know.
+             */
             readonly sources?: readonly components["schemas"]["SourceCount"][];
             readonly strategy: components["schemas"]["Strategy"];
             /**
@@ -1153,6 +1191,8 @@ export interface components {
             readonly rank: number;
             /** @description With `explain`. */
             readonly reasons?: readonly components["schemas"]["Reason"][];
+            /** @description With `explain`: the names of the placement's rules that touched the article. */
+            readonly rules?: readonly string[];
             /**
              * Format: float
              * @description Higher is better; comparable only between articles of the same source in the same answer.
@@ -1164,10 +1204,17 @@ export interface components {
              *     continues the history and the articles before it; the score is the log of its probability.
              *     `popular`: sells well; the score is its purchases, old ones counting less. `catalogue`: eligible,
              *     but without known sales. `unknown`: named in `article_ids` and not in the catalogue. Others are
-             *     those that the request or its placement names.
+             *     those that the request or its placement names. `personal`: not told, because a source of this
+             *     answer finds what the customer bought and the key lacks the scope `read-purchases`; the score is
+             *     then 1 / rank.
              * @example model
              */
             readonly source: string;
+            /**
+             * @description With `explain`: the sources that found the article, with its rank and score in each; none
+             *     where they are not told.
+             */
+            readonly sources?: readonly components["schemas"]["FoundBy"][];
         };
         /** @description Why an article is in the answer. */
         readonly Reason: {
@@ -1340,7 +1387,7 @@ export interface components {
          * @description Something the caller may want to know.
          * @enum {string}
          */
-        readonly Warning: "customer_data_unavailable" | "customer_data_stale" | "catalogue_unavailable" | "unknown_session_articles" | "session_not_used" | "unknown_article_ids" | "placement_reduced" | "source_left_out" | "unmatched_filter_values" | "purchases_not_told";
+        readonly Warning: "customer_data_unavailable" | "customer_data_stale" | "catalogue_unavailable" | "unknown_session_articles" | "session_not_used" | "unknown_article_ids" | "source_left_out" | "unmatched_filter_values" | "purchases_not_told" | "rule_ignored" | "condition_left_out";
     };
     responses: {
         /** @description The request is wrong; `detail` says what to mend (codes: `invalid_json`, `invalid_request`, `invalid_filter`, `unknown_attribute`) */

@@ -148,6 +148,29 @@ Why the answer is less than what was asked for.
 """
 
 
+class FilterDays(TypedDict, closed=True):
+    """
+    A date so many whole days before the request, both ends included, and not after it. Dates are texts (2026-01-31, or RFC 3339) or numbers of seconds since 1970.
+    """
+
+    max_days_ago: NotRequired[int]
+    """
+    The greatest age in days.
+    """
+    min_days_ago: NotRequired[int]
+    """
+    The least age in days; 0 if not given.
+    """
+
+
+class FilterDiffersFrom(TypedDict, closed=True):
+    """
+    No value that the article asked about has, or else the article looked at last in the visit. Without one the condition is left out.
+    """
+
+    differs_from: Literal["article"]
+
+
 class FilterExistence(TypedDict, closed=True):
     """
     Whether the article has a value.
@@ -171,10 +194,34 @@ class FilterRange(TypedDict, closed=True):
     """
 
 
+class FilterSameAs(TypedDict, closed=True):
+    """
+    A value that the article asked about has, or else the article looked at last in the visit. Without one the condition is left out, and a warning says so.
+    """
+
+    same_as: Literal["article"]
+
+
 FilterValue: TypeAlias = str | float | bool
 """
 This value. An attribute that holds a list matches if one of its values does.
 """
+
+
+class FoundBy(TypedDict):
+    """
+    A source that found an article.
+    """
+
+    rank: int
+    """
+    Its place among what the source found, from 1.
+    """
+    score: float
+    """
+    As the source counts.
+    """
+    source: str
 
 
 HealthStatus: TypeAlias = Literal["live", "ready", "degraded"]
@@ -184,6 +231,15 @@ Id: TypeAlias = str
 """
 The shop's own id, without control characters.
 """
+
+
+class IgnoredRule(TypedDict):
+    """
+    A rule that a request does without.
+    """
+
+    reason: str
+    rule: str
 
 
 class Key(TypedDict):
@@ -544,7 +600,7 @@ class UnmatchedValue(TypedDict):
     value: str
 
 
-Warning: TypeAlias = Literal["customer_data_unavailable", "customer_data_stale", "catalogue_unavailable", "unknown_session_articles", "session_not_used", "unknown_article_ids", "placement_reduced", "source_left_out", "unmatched_filter_values", "purchases_not_told"]
+Warning: TypeAlias = Literal["customer_data_unavailable", "customer_data_stale", "catalogue_unavailable", "unknown_session_articles", "session_not_used", "unknown_article_ids", "source_left_out", "unmatched_filter_values", "purchases_not_told", "rule_ignored", "condition_left_out"]
 """
 Something the caller may want to know.
 """
@@ -689,6 +745,10 @@ class Meta(TypedDict):
 
     counts: Counts
     fallback: Fallback | None
+    ignored_rules: NotRequired[Sequence[IgnoredRule]]
+    """
+    Rules of the placement that this answer does without, and why.
+    """
     model: ServedModel
     placement: NotRequired[ServedPlacement]
     """
@@ -700,7 +760,8 @@ class Meta(TypedDict):
     """
     sources: NotRequired[Sequence[SourceCount]]
     """
-    What each source gave, where the request or its placement names sources.
+    What each source gave, where the request or its placement names sources, unless that tells
+    purchases that the caller may not know.
     """
     strategy: Strategy
     took_us: int
@@ -783,6 +844,10 @@ class RankedArticle(TypedDict):
     """
     With `explain`.
     """
+    rules: NotRequired[Sequence[str]]
+    """
+    With `explain`: the names of the placement's rules that touched the article.
+    """
     score: float
     """
     Higher is better; comparable only between articles of the same source in the same answer.
@@ -794,7 +859,14 @@ class RankedArticle(TypedDict):
     continues the history and the articles before it; the score is the log of its probability.
     `popular`: sells well; the score is its purchases, old ones counting less. `catalogue`: eligible,
     but without known sales. `unknown`: named in `article_ids` and not in the catalogue. Others are
-    those that the request or its placement names.
+    those that the request or its placement names. `personal`: not told, because a source of this
+    answer finds what the customer bought and the key lacks the scope `read-purchases`; the score is
+    then 1 / rank.
+    """
+    sources: NotRequired[Sequence[FoundBy]]
+    """
+    With `explain`: the sources that found the article, with its rank and score in each; none
+    where they are not told.
     """
 
 
@@ -883,7 +955,7 @@ class BatchRequest(TypedDict, closed=True):
 
 Filter: TypeAlias = Mapping[str, Union["FilterCondition", "Filter", Sequence["Filter"]]]
 """
-Conditions on attributes, all of which must hold. `all`, `any` and `not` combine whole filters, at most 8 deep and with at most 256 conditions; an attribute of one of these names cannot be filtered on.
+Conditions on attributes, all of which must hold. `all`, `any` and `not` combine whole filters, at most 8 deep and with at most 256 conditions, and `article_ids` names articles; an attribute of one of these names cannot be filtered on.
 """
 
 
@@ -893,6 +965,9 @@ FilterCondition: TypeAlias = Union[
     FilterRange,
     "FilterNegation",
     FilterExistence,
+    FilterDays,
+    FilterSameAs,
+    FilterDiffersFrom,
 ]
 """
 What the value of one attribute must be.
