@@ -343,15 +343,16 @@ async fn every_change_is_recorded_with_both_definitions() {
 #[tokio::test]
 async fn requests_name_sources_and_recent_purchases() {
     let api = Api::start().await;
+    let key = api.key(&["recommend", "read-purchases"]).await;
     let body = json!({"customer_id": "customer_id3", "sources": [{"source": "popular"}, {"source": "buy_again"}]});
-    let meta = api.recommend(body).await.meta();
+    let meta = api.recommend_with(body, Some(&key)).await.meta();
     assert_eq!((&meta["strategy"], meta["sources"].as_array().unwrap().len()), (&json!("pipeline"), 2));
     let within = async |days: u32| {
         let body = json!({
             "customer_id": "customer_id3", "k": 50, "at": "2022-01-01", "sources": [{"source": "buy_again"}],
             "exclude": {"purchased_within_days": days},
         });
-        let items = api.recommend(body).await.json()["items"].as_array().unwrap().clone();
+        let items = api.recommend_with(body, Some(&key)).await.json()["items"].as_array().unwrap().clone();
         items.iter().filter(|item| item["source"] == "buy_again").count()
     };
     assert_eq!((within(1).await, within(36_500).await), (5, 0));

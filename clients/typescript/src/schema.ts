@@ -703,6 +703,7 @@ export interface components {
          *     * `trending`: What sold more in the last 7 days than in a usual week of the last 28.
          *     * `bought_together`: What customers buy on the same day as the articles of the cart, of the visit, or else of this customer's last week of purchases.
          *     * `similar_taste`: What customers buy who bought the same articles (item-based collaborative filtering), by the cart, the visit and all purchases, old ones counting half after 90 days.
+         *     * `bought_next`: What customers buy next after the articles of the visit or the latest purchases; each article counts `decay` (0.8 if not given) of the next newer one.
          *     * `new_arrivals`: Articles first sold in the last `days` (28 if not given), the newest first; with `attribute`, by the date or Unix time that it holds.
          *     * `variants`: Articles that share a value of `attribute` (the product of which they are a colour, say) with the article asked about, the cart, the visit or the latest purchases, by how well they sell.
          *     * `fixed`: The articles of `article_ids`, in their order.
@@ -716,14 +717,23 @@ export interface components {
             /** @description Candidates that it may give; as many as the answer needs if not given. */
             readonly limit?: number;
             /** @enum {string} */
-            readonly source: "model" | "generated" | "buy_again" | "popular" | "popular_in" | "trending" | "bought_together" | "similar_taste" | "new_arrivals" | "variants" | "fixed";
-            /**
-             * @description How much its ranks count beside those of others.
-             * @default 1
-             */
-            readonly weight: number;
+            readonly source: "model" | "generated" | "buy_again" | "popular" | "popular_in" | "trending" | "bought_together" | "similar_taste" | "bought_next" | "new_arrivals" | "variants" | "fixed";
+            /** @description How much its ranks count beside those of others; 1 if not given. */
+            readonly weight?: number;
         } & {
             readonly [key: string]: unknown;
+        };
+        readonly CandidateStage: {
+            readonly article_id: string;
+            /** @description Rules that changed its strength. */
+            readonly rules: readonly string[];
+            /** @description The source that ranks it best. */
+            readonly source: string;
+            /**
+             * Format: float
+             * @description What candidates are ordered by.
+             */
+            readonly strength: number;
         };
         readonly CatalogueStatus: {
             readonly articles: number;
@@ -998,6 +1008,13 @@ export interface components {
             readonly name: string;
             readonly scopes: readonly components["schemas"]["Scope"][];
         };
+        readonly PickStage: {
+            readonly article_id: string;
+            /** @description `candidate`, `fallback` or `popularity`. */
+            readonly origin: string;
+            readonly rules: readonly string[];
+            readonly source: string;
+        };
         /** @description A placement as it is saved or built in. */
         readonly Placement: {
             /**
@@ -1050,18 +1067,21 @@ export interface components {
          *     }
          */
         readonly PlacementDefinition: {
+            /** @description How unlike each other the articles shall be: 0, not at all, to 1, above all; 0 if not given. */
+            readonly diversity?: number;
             readonly exclude?: components["schemas"]["PlacementExclude"];
+            /** @description Sources that are asked, one after the other, while an answer is too short. */
+            readonly fallback?: readonly components["schemas"]["CandidateSource"][];
             /** @description Attributes to return with every article. */
             readonly fields?: readonly string[];
             readonly filter?: components["schemas"]["Filter"];
-            /**
-             * @description Articles of an answer where the request does not say.
-             * @default 12
-             */
-            readonly k: number;
+            /** @description Articles of an answer where the request does not say; 12 if not given. */
+            readonly k?: number;
             readonly max_per?: components["schemas"]["Quotas"];
             /** @description The model to ask; the default model if not given. */
-            readonly model?: string;
+            readonly model?: string | null;
+            /** @description What the answers must hold to, whatever the model says. */
+            readonly rules?: readonly components["schemas"]["PlacementRule"][];
             /** @description Where candidates come from; the model alone if none is given. */
             readonly sources?: readonly components["schemas"]["CandidateSource"][];
         };
@@ -1071,7 +1091,7 @@ export interface components {
             /** @description The customer's purchases. */
             readonly purchased?: boolean;
             /** @description The customer's purchases of so many last days. */
-            readonly purchased_within_days?: number;
+            readonly purchased_within_days?: number | null;
         };
         readonly PlacementList: {
             /** @description By name. */
@@ -1079,10 +1099,15 @@ export interface components {
         };
         /** @description How an answer comes about. */
         readonly PlacementPreview: {
-            /** @description What the public route answers, with reasons. `meta.sources` tells what each source gave. */
+            /** @description What the public route answers, with reasons. */
             readonly answer: components["schemas"]["RecommendationResponse"];
             /** @description Parts of the definition that this server leaves out, and why. */
             readonly ignored: readonly string[];
+            /**
+             * @description What each step did: what the sources found, how it was ranked, what the rules did, what was
+             *     picked. Steps that tell purchases need a key with the scope `read-purchases`, too.
+             */
+            readonly stages: components["schemas"]["Stages"];
         };
         /** @description What to try. */
         readonly PlacementPreviewRequest: {
@@ -1115,6 +1140,34 @@ export interface components {
             /** @description Leave out the first so many articles. Send `offset` with every page, 0 with the first. */
             readonly offset?: number | null;
             readonly session?: components["schemas"]["Session"];
+        };
+        /**
+         * @description A rule. Its kind wants parameters of its own.
+         *     * `boost`: Articles of `filter` come earlier: their strength counts `factor` times, a number above 1 and up to 1000.
+         *     * `bury`: Articles of `filter` come later: their strength counts `factor` times, a number below 1 and at least 0.001.
+         *     * `promote`: At least so many articles are of `filter`, spread evenly: `at_least` of the placement's `k`, or `share` of the list, above 0 and up to 1.
+         *     * `pin`: The article `article_id` stands at `position`, from 1, unless the request's filter, its exclusions or the availability forbid it.
+         *     * `hide`: Articles of `filter` are never answered, whatever finds them.
+         * @example {
+         *       "factor": 1.3,
+         *       "filter": {
+         *         "season": "summer"
+         *       },
+         *       "name": "summer first",
+         *       "rule": "boost"
+         *     }
+         */
+        readonly PlacementRule: {
+            /** @description The first moment at which it holds; a date or RFC 3339. */
+            readonly from?: string;
+            /** @description Explanations show it. */
+            readonly name: string;
+            /** @enum {string} */
+            readonly rule: "boost" | "bury" | "promote" | "pin" | "hide";
+            /** @description The first moment at which it holds no more; a date or RFC 3339. */
+            readonly until?: string;
+        } & {
+            readonly [key: string]: unknown;
         };
         /** @description A placement, saved or built in. */
         readonly PlacementStatus: {
@@ -1318,11 +1371,31 @@ export interface components {
             readonly reason: string;
             readonly version: string;
         };
+        readonly RuleStage: {
+            /** @description Articles of this page that it touched. */
+            readonly answered: number;
+            /** @description Available articles that it hides. */
+            readonly hidden: number;
+            readonly kind: string;
+            /** @description Why it is ignored. */
+            readonly reason?: string | null;
+            readonly rule: string;
+            readonly state: components["schemas"]["RuleState"];
+            /** @description Candidates whose strength it changed. */
+            readonly weighed: number;
+        };
+        /** @enum {string} */
+        readonly RuleState: "in_force" | "not_now" | "ignored";
         /**
          * @description What a key may do.
          * @enum {string}
          */
         readonly Scope: "recommend" | "read-purchases" | "write" | "placements" | "monitor" | "admin";
+        readonly ScoredArticle: {
+            readonly article_id: string;
+            /** Format: float */
+            readonly score: number;
+        };
         /** @description The model that answered. */
         readonly ServedModel: {
             /** @example retrieval */
@@ -1360,6 +1433,26 @@ export interface components {
             readonly left_out: boolean;
             readonly source: string;
         };
+        readonly SourceStage: {
+            readonly articles: readonly components["schemas"]["ScoredArticle"][];
+            readonly left_out: boolean;
+            readonly source: string;
+        };
+        /** @description What the steps of an answer did, each with at most 300 articles. */
+        readonly Stages: {
+            /** @description The answer, place by place. */
+            readonly picks: readonly components["schemas"]["PickStage"][];
+            /** @description The candidates of all sources as they were ranked. */
+            readonly ranked: readonly components["schemas"]["CandidateStage"][];
+            /** @description The same after the rules. */
+            readonly ruled: readonly components["schemas"]["CandidateStage"][];
+            /** @description What became of each rule. */
+            readonly rules: readonly components["schemas"]["RuleStage"][];
+            /** @description What each source found, the best first. */
+            readonly sources: readonly components["schemas"]["SourceStage"][];
+            /** @description Whether the stages of candidates are left out, because they tell purchases. */
+            readonly withheld: boolean;
+        };
         /** @description The state of the server. */
         readonly Status: {
             readonly catalogue: components["schemas"]["CatalogueStatus"] | null;
@@ -1387,7 +1480,7 @@ export interface components {
          * @description Something the caller may want to know.
          * @enum {string}
          */
-        readonly Warning: "customer_data_unavailable" | "customer_data_stale" | "catalogue_unavailable" | "unknown_session_articles" | "session_not_used" | "unknown_article_ids" | "source_left_out" | "unmatched_filter_values" | "purchases_not_told" | "rule_ignored" | "condition_left_out";
+        readonly Warning: "customer_data_unavailable" | "customer_data_stale" | "catalogue_unavailable" | "unknown_session_articles" | "session_not_used" | "unknown_article_ids" | "placement_reduced" | "source_left_out" | "unmatched_filter_values" | "purchases_not_told" | "rule_ignored" | "condition_left_out";
     };
     responses: {
         /** @description The request is wrong; `detail` says what to mend (codes: `invalid_json`, `invalid_request`, `invalid_filter`, `unknown_attribute`) */

@@ -90,10 +90,27 @@ A source of candidates. Its kind may want parameters of its own.
 * `trending`: What sold more in the last 7 days than in a usual week of the last 28.
 * `bought_together`: What customers buy on the same day as the articles of the cart, of the visit, or else of this customer's last week of purchases.
 * `similar_taste`: What customers buy who bought the same articles (item-based collaborative filtering), by the cart, the visit and all purchases, old ones counting half after 90 days.
+* `bought_next`: What customers buy next after the articles of the visit or the latest purchases; each article counts `decay` (0.8 if not given) of the next newer one.
 * `new_arrivals`: Articles first sold in the last `days` (28 if not given), the newest first; with `attribute`, by the date or Unix time that it holds.
 * `variants`: Articles that share a value of `attribute` (the product of which they are a colour, say) with the article asked about, the cart, the visit or the latest purchases, by how well they sell.
 * `fixed`: The articles of `article_ids`, in their order.
 """
+
+
+class CandidateStage(TypedDict):
+    article_id: str
+    rules: Sequence[str]
+    """
+    Rules that changed its strength.
+    """
+    source: str
+    """
+    The source that ranks it best.
+    """
+    strength: float
+    """
+    What candidates are ordered by.
+    """
 
 
 class CatalogueStatus(TypedDict):
@@ -376,6 +393,16 @@ class ModelVersion(TypedDict):
     version: str
 
 
+class PickStage(TypedDict):
+    article_id: str
+    origin: str
+    """
+    `candidate`, `fallback` or `popularity`.
+    """
+    rules: Sequence[str]
+    source: str
+
+
 class PlacementExclude(TypedDict, closed=True):
     """
     What the placement never answers.
@@ -386,10 +413,21 @@ class PlacementExclude(TypedDict, closed=True):
     """
     The customer's purchases.
     """
-    purchased_within_days: NotRequired[int]
+    purchased_within_days: NotRequired[int | None]
     """
     The customer's purchases of so many last days.
     """
+
+
+PlacementRule: TypeAlias = Mapping[str, Any]
+"""
+A rule. Its kind wants parameters of its own.
+* `boost`: Articles of `filter` come earlier: their strength counts `factor` times, a number above 1 and up to 1000.
+* `bury`: Articles of `filter` come later: their strength counts `factor` times, a number below 1 and at least 0.001.
+* `promote`: At least so many articles are of `filter`, spread evenly: `at_least` of the placement's `k`, or `share` of the list, above 0 and up to 1.
+* `pin`: The article `article_id` stands at `position`, from 1, unless the request's filter, its exclusions or the availability forbid it.
+* `hide`: Articles of `filter` are never answered, whatever finds them.
+"""
 
 
 class PlacementStatus(TypedDict):
@@ -499,10 +537,18 @@ class Refusal(TypedDict):
     version: str
 
 
+RuleState: TypeAlias = Literal["in_force", "not_now", "ignored"]
+
+
 Scope: TypeAlias = Literal["recommend", "read-purchases", "write", "placements", "monitor", "admin"]
 """
 What a key may do.
 """
+
+
+class ScoredArticle(TypedDict):
+    article_id: str
+    score: float
 
 
 class ServedModel(TypedDict):
@@ -562,6 +608,12 @@ class SourceCount(TypedDict):
     source: str
 
 
+class SourceStage(TypedDict):
+    articles: Sequence[ScoredArticle]
+    left_out: bool
+    source: str
+
+
 class Status(TypedDict):
     """
     The state of the server.
@@ -600,7 +652,7 @@ class UnmatchedValue(TypedDict):
     value: str
 
 
-Warning: TypeAlias = Literal["customer_data_unavailable", "customer_data_stale", "catalogue_unavailable", "unknown_session_articles", "session_not_used", "unknown_article_ids", "source_left_out", "unmatched_filter_values", "purchases_not_told", "rule_ignored", "condition_left_out"]
+Warning: TypeAlias = Literal["customer_data_unavailable", "customer_data_stale", "catalogue_unavailable", "unknown_session_articles", "session_not_used", "unknown_article_ids", "placement_reduced", "source_left_out", "unmatched_filter_values", "purchases_not_told", "rule_ignored", "condition_left_out"]
 """
 Something the caller may want to know.
 """
@@ -879,6 +931,59 @@ class RecommendationResponse(TypedDict):
     meta: Meta
 
 
+class RuleStage(TypedDict):
+    answered: int
+    """
+    Articles of this page that it touched.
+    """
+    hidden: int
+    """
+    Available articles that it hides.
+    """
+    kind: str
+    reason: NotRequired[str | None]
+    """
+    Why it is ignored.
+    """
+    rule: str
+    state: RuleState
+    weighed: int
+    """
+    Candidates whose strength it changed.
+    """
+
+
+class Stages(TypedDict):
+    """
+    What the steps of an answer did, each with at most 300 articles.
+    """
+
+    picks: Sequence[PickStage]
+    """
+    The answer, place by place.
+    """
+    ranked: Sequence[CandidateStage]
+    """
+    The candidates of all sources as they were ranked.
+    """
+    ruled: Sequence[CandidateStage]
+    """
+    The same after the rules.
+    """
+    rules: Sequence[RuleStage]
+    """
+    What became of each rule.
+    """
+    sources: Sequence[SourceStage]
+    """
+    What each source found, the best first.
+    """
+    withheld: bool
+    """
+    Whether the stages of candidates are left out, because they tell purchases.
+    """
+
+
 class ArticleBatch(TypedDict, closed=True):
     articles: Sequence[ArticleInput]
 
@@ -903,11 +1008,16 @@ class PlacementPreview(TypedDict):
 
     answer: RecommendationResponse
     """
-    What the public route answers, with reasons. `meta.sources` tells what each source gave.
+    What the public route answers, with reasons.
     """
     ignored: Sequence[str]
     """
     Parts of the definition that this server leaves out, and why.
+    """
+    stages: Stages
+    """
+    What each step did: what the sources found, how it was ranked, what the rules did, what was
+    picked. Steps that tell purchases need a key with the scope `read-purchases`, too.
     """
 
 
@@ -1014,7 +1124,15 @@ class PlacementDefinition(TypedDict, closed=True):
     How the articles of a place in the shop are found. Everything may be left out.
     """
 
+    diversity: NotRequired[float]
+    """
+    How unlike each other the articles shall be: 0, not at all, to 1, above all; 0 if not given.
+    """
     exclude: NotRequired[PlacementExclude]
+    fallback: NotRequired[Sequence[CandidateSource]]
+    """
+    Sources that are asked, one after the other, while an answer is too short.
+    """
     fields: NotRequired[Sequence[str]]
     """
     Attributes to return with every article.
@@ -1022,12 +1140,16 @@ class PlacementDefinition(TypedDict, closed=True):
     filter: NotRequired[Filter]
     k: NotRequired[int]
     """
-    Articles of an answer where the request does not say.
+    Articles of an answer where the request does not say; 12 if not given.
     """
     max_per: NotRequired[Quotas]
-    model: NotRequired[str]
+    model: NotRequired[str | None]
     """
     The model to ask; the default model if not given.
+    """
+    rules: NotRequired[Sequence[PlacementRule]]
+    """
+    What the answers must hold to, whatever the model says.
     """
     sources: NotRequired[Sequence[CandidateSource]]
     """
