@@ -28,6 +28,10 @@ def document() -> str:
     described = parsed["components"]["schemas"]["Filter"]["description"]
     schema = {"type": "object", "description": described, "additionalProperties": member}
     parsed["components"]["schemas"]["Filter"] = schema
+    # Kinds of sources have parameters of their own, which a typed dictionary cannot leave open.
+    described = parsed["components"]["schemas"]["CandidateSource"]["description"]
+    source = {"type": "object", "description": described, "additionalProperties": {}}
+    parsed["components"]["schemas"]["CandidateSource"] = source
     return json.dumps(parsed)
 
 

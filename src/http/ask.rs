@@ -3,7 +3,7 @@
 use super::{
     ApiError,
     placement_schema::CandidateSource,
-    schema::{Filter as FilterBody, Id, ObjectOf, Quotas, Whole},
+    schema::{Filter as FilterBody, Id, ObjectOf, Quotas, Whole, whole_members},
 };
 use crate::{
     domain::{ArticleId, CustomerId, InvalidTime, Timestamp, TopK},
@@ -13,8 +13,8 @@ use crate::{
     },
     serving::now,
 };
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde::{Deserialize, Deserializer, de::Error};
+use serde_json::{Map, Value};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -86,7 +86,7 @@ pub(super) struct RecommendationRequest {
     /// Where candidates come from; the model alone if none is given. Not with `generation`.
     #[serde(default)]
     #[schema(value_type = Vec<CandidateSource>, max_items = 16)]
-    sources: Vec<SourceSpec>,
+    sources: Vec<SourceBody>,
     #[serde(default)]
     filter: FilterBody,
     /// Rank only these articles. Those that are sold out, filtered out or excluded are left out;
@@ -155,6 +155,17 @@ pub(super) struct BatchRequest {
     /// Return reasons with every article, as a single request does.
     #[serde(default)]
     explain: bool,
+}
+
+/// A source as the pipeline reads it. `12.0` is a whole number here.
+#[derive(Debug)]
+struct SourceBody(SourceSpec);
+
+impl<'de> Deserialize<'de> for SourceBody {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let definition = whole_members(Map::deserialize(deserializer)?);
+        SourceSpec::parse(definition).map(Self).map_err(D::Error::custom)
+    }
 }
 
 /// A moment of a request. One beyond the years that purchases can have means the first or last of
@@ -310,8 +321,8 @@ impl RecommendationRequest {
         let generation = self.generation()?;
         let recipe = Recipe {
             model: self.model,
+            sources: self.sources.into_iter().map(|SourceBody(source)| source).collect(),
             filter: filter(&self.filter.0)?,
-            sources: self.sources,
             exclude: self.exclude.0.checked()?,
             max_per: quotas(self.max_per)?,
             ..Recipe::default()

@@ -1,6 +1,9 @@
 //! Extractors whose refusals are problem documents that say what to mend.
 
-use super::{ApiError, ErrorCode, schema::ObjectOf};
+use super::{
+    ApiError, ErrorCode,
+    schema::{ObjectOf, whole_members},
+};
 use crate::{recommend::Placement, serving::Expected};
 use axum::{
     body::to_bytes,
@@ -39,27 +42,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
 /// # Errors
 /// [`ErrorCode::InvalidPlacement`].
 pub(super) fn read_definition(body: Map<String, Value>) -> Result<Placement, ApiError> {
-    let value = whole_numbers(Value::Object(body));
+    let value = Value::Object(whole_members(body));
     serde_path_to_error::deserialize(value).map_err(|error| {
         let told = told(&error.path().to_string(), &error.inner().to_string());
         ApiError::new(ErrorCode::InvalidPlacement, told)
     })
-}
-
-/// `12.0` is a whole number in JSON Schema, and so it is here.
-fn whole_numbers(value: Value) -> Value {
-    const EXACT: f64 = (1u64 << 53) as f64;
-    match value {
-        Value::Number(number) => match number.as_f64() {
-            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < EXACT => Value::from(float as i64),
-            _ => Value::Number(number),
-        },
-        Value::Array(values) => values.into_iter().map(whole_numbers).collect(),
-        Value::Object(members) => {
-            Value::Object(members.into_iter().map(|(key, value)| (key, whole_numbers(value))).collect())
-        }
-        other => other,
-    }
 }
 
 /// Why a body is not what is wanted. Read once more, now with the path to every value.

@@ -2,7 +2,10 @@
 //! alike, so that no type of this surface says what they are.
 
 use super::schema::{Filter, Id, Quotas, Schemas, named, written};
-use crate::recommend::sources::{MAX_SOURCES, REGISTRY};
+use crate::recommend::{
+    rules::{MAX_RULES, REGISTRY as RULES},
+    sources::{MAX_SOURCES, REGISTRY},
+};
 use serde_json::{Value, json};
 use utoipa::{
     PartialSchema, ToSchema,
@@ -22,8 +25,8 @@ impl PartialSchema for PlacementDefinition {
             "description": "How the articles of a place in the shop are found. Everything may be left out.",
             "properties": {
                 "k": {
-                    "type": "integer", "minimum": 1, "maximum": 500, "default": 12,
-                    "description": "Articles of an answer where the request does not say.",
+                    "type": "integer", "minimum": 1, "maximum": 500,
+                    "description": "Articles of an answer where the request does not say; 12 if not given.",
                 },
                 "model": {
                     "type": "string",
@@ -33,6 +36,22 @@ impl PartialSchema for PlacementDefinition {
                 "filter": {"$ref": "#/components/schemas/Filter"},
                 "exclude": {"$ref": "#/components/schemas/PlacementExclude"},
                 "max_per": {"$ref": "#/components/schemas/Quotas"},
+                "rules": {
+                    "type": "array",
+                    "description": "What a merchandiser wants of the answers, whatever the model says.",
+                    "items": {"$ref": "#/components/schemas/PlacementRule"},
+                    "maxItems": MAX_RULES,
+                },
+                "diversity": {
+                    "type": "number", "minimum": 0, "maximum": 1,
+                    "description": "How unlike each other the articles shall be: 0, not at all, to 1, above all.",
+                },
+                "fallback": {
+                    "type": "array",
+                    "description": "Sources that are asked, one after the other, while an answer is too short.",
+                    "items": {"$ref": "#/components/schemas/CandidateSource"},
+                    "maxItems": MAX_SOURCES,
+                },
                 "fields": {
                     "type": "array", "items": {"type": "string"}, "maxItems": 64,
                     "description": "Attributes to return with every article.",
@@ -76,9 +95,36 @@ impl ToSchema for PlacementDefinition {
             ("Quotas".to_owned(), Quotas::schema()),
             ("Id".to_owned(), Id::schema()),
             ("CandidateSource".to_owned(), CandidateSource::schema()),
+            ("PlacementRule".to_owned(), rule()),
         ]);
         Filter::schemas(schemas);
     }
+}
+
+/// A rule; see [`crate::recommend::rules`].
+fn rule() -> RefOr<Schema> {
+    let names: Vec<&str> = RULES.iter().map(|kind| kind.name).collect();
+    let kinds: Vec<String> = RULES.iter().map(|kind| format!("* `{}`: {}", kind.name, kind.about)).collect();
+    let moment = |description: &str| json!({"type": "string", "description": description});
+    written(json!({
+        "type": "object",
+        "description": format!("A rule. Each kind has parameters of its own.\n{}", kinds.join("\n")),
+        "required": ["rule", "name"],
+        "properties": {
+            "rule": {"type": "string", "enum": names},
+            "name": {
+                "type": "string", "minLength": 1, "maxLength": 64,
+                "description": "Shown in explanations; no two rules of a placement have the same.",
+            },
+            "from": moment("The first date or moment at which it holds."),
+            "until": moment("The first date or moment at which it holds no more."),
+        },
+        "additionalProperties": true,
+        "example": {
+            "rule": "boost", "name": "summer first", "filter": {"season": "summer"}, "factor": 1.3,
+            "until": "2026-10-01",
+        },
+    }))
 }
 
 /// The list of sources, in requests and placements alike.
@@ -106,8 +152,8 @@ impl PartialSchema for CandidateSource {
                     "description": "Candidates that it may give; as many as the answer needs if not given.",
                 },
                 "weight": {
-                    "type": "number", "exclusiveMinimum": 0, "maximum": 1_000, "default": 1,
-                    "description": "How much its ranks count beside those of others.",
+                    "type": "number", "exclusiveMinimum": 0, "maximum": 1_000,
+                    "description": "How much its ranks count beside those of others; 1 if not given.",
                 },
             },
             "additionalProperties": true,

@@ -72,10 +72,16 @@ struct PlacementParams {
     article_id: Option<ArticleId>,
     /// Articles looked at in this visit, newest first, separated by commas. Ids that hold commas need
     /// the body of `POST`.
-    #[param(example = "0706016001,0568601006")]
+    #[param(
+        example = "0706016001,0568601006",
+        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f,]{0,128}(,[^\\u0000-\\u001f\\u007f-\\u009f,]{0,128}){0,199}$"
+    )]
     session: Option<String>,
     /// Articles in the cart, the latest first, separated by commas.
-    #[param(example = "0706016001")]
+    #[param(
+        example = "0706016001",
+        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f,]{0,128}(,[^\\u0000-\\u001f\\u007f-\\u009f,]{0,128}){0,199}$"
+    )]
     cart: Option<String>,
     /// How many articles; as many as the placement says if not given.
     #[param(minimum = 1, maximum = 500)]

@@ -4,7 +4,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{Error, MapAccess, Unexpected, Visitor, value::MapAccessDeserializer},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, fmt, marker::PhantomData};
 use utoipa::{
     PartialSchema, ToSchema,
@@ -76,6 +76,25 @@ impl Whole {
 impl<'de> Deserialize<'de> for Whole {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::read(deserializer, "a whole number, 0 or above")
+    }
+}
+
+/// The members of an object that the pipeline reads itself: `12.0` becomes the whole number that it is
+/// in JSON Schema.
+pub(super) fn whole_members(members: Map<String, Value>) -> Map<String, Value> {
+    members.into_iter().map(|(key, value)| (key, whole(value))).collect()
+}
+
+fn whole(value: Value) -> Value {
+    const EXACT: f64 = (1u64 << 53) as f64;
+    match value {
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < EXACT => Value::from(float as i64),
+            _ => Value::Number(number),
+        },
+        Value::Array(values) => values.into_iter().map(whole).collect(),
+        Value::Object(members) => Value::Object(whole_members(members)),
+        other => other,
     }
 }
 
@@ -300,6 +319,9 @@ mod tests {
             [read("12").unwrap(), read("12.0").unwrap(), read("1.2e1").unwrap(), read("0").unwrap()],
             [12, 12, 12, 0]
         );
+        let members = serde_json::from_str(r#"{"a": 12.0, "b": [{"c": -3.0}], "d": 0.5, "e": "1.0"}"#).unwrap();
+        let whole = Value::Object(whole_members(members));
+        assert_eq!(whole.to_string(), r#"{"a":12,"b":[{"c":-3}],"d":0.5,"e":"1.0"}"#);
         for bad in ["-1", "1.5", "1e300", "\"12\"", "null", "[]"] {
             let error = read(bad).unwrap_err().to_string();
             assert!(error.contains("a whole number, 0 or above"), "{bad}: {error}");

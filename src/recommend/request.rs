@@ -32,6 +32,8 @@ pub struct Request {
     pub explain: bool,
     /// Reasons may tell what the customer bought.
     pub tell_purchases: bool,
+    /// Keep what each step of the answer does, for [`preview`](super::preview()).
+    pub trace: bool,
     /// Write the list item by item, by a sequence model and for a customer only; `k` is then at most
     /// [`Generation::MAX_K`]. `None`: the nearest articles at once.
     pub generation: Option<Generation>,
@@ -110,6 +112,7 @@ impl Request {
             only: None,
             explain: false,
             tell_purchases: false,
+            trace: false,
             generation: None,
             recipe: Arc::default(),
         }

@@ -12,7 +12,11 @@ use crate::{
     store::{PlacementVersion, Store, StoreError},
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 /// Placements of one shop at most.
 pub(super) const MAX_PLACEMENTS: usize = 500;
@@ -56,6 +60,7 @@ pub struct Misfit {
 enum Part {
     Whole(&'static str),
     Source(usize),
+    Fallback(usize),
     Filter(String),
     MaxPer(String),
     Field(String),
@@ -71,6 +76,7 @@ impl Misfit {
         match &self.part {
             Part::Whole(key) => (*key).to_owned(),
             Part::Source(at) => format!("sources[{at}]"),
+            Part::Fallback(at) => format!("fallback[{at}]"),
             Part::Filter(name) => format!("filter.{name}"),
             Part::MaxPer(name) => format!("max_per.{name}"),
             Part::Field(name) => format!("fields.{name}"),
@@ -121,7 +127,13 @@ pub(super) fn check(
     has_model: impl Fn(&str) -> bool,
 ) -> Result<(), ServeError> {
     let mut problems: Vec<String> = Vec::new();
-    problems.extend(definition.recipe().err().map(|error| error.to_string()));
+    match definition.recipe() {
+        Ok(recipe) => {
+            let rules = recipe.rules.check(catalogue, &recipe);
+            problems.extend(rules.err().map(|problem| format!("`rules` {problem}")));
+        }
+        Err(error) => problems.push(error.to_string()),
+    }
     problems.extend(too_large(definition).iter().map(ToString::to_string));
     problems.extend(misfits(definition, catalogue, has_model).iter().map(ToString::to_string));
     match problems.is_empty() {
@@ -182,11 +194,13 @@ fn misfits(definition: &Placement, catalogue: &Catalogue, has_model: impl Fn(&st
     if let Some(name) = definition.model.as_deref().filter(|name| !has_model(name)) {
         found.push(Misfit::new(Part::Whole("model"), unknown(name)));
     }
-    for (at, source) in definition.sources.iter().enumerate() {
+    let sources = definition.sources.iter().enumerate().map(|(at, source)| (Part::Source(at), source));
+    let fallback = definition.fallback.iter().enumerate().map(|(at, source)| (Part::Fallback(at), source));
+    for (part, source) in sources.chain(fallback) {
         if let Some(name) = source.model().filter(|name| !has_model(name)) {
-            found.push(Misfit::new(Part::Source(at), unknown(name)));
+            found.push(Misfit::new(part, unknown(name)));
         } else if let Some(Err(error)) = source.attribute().map(|name| find_attribute(catalogue, name)) {
-            found.push(Misfit::new(Part::Source(at), error));
+            found.push(Misfit::new(part, error));
         }
     }
     for (name, condition) in &definition.filter {
@@ -224,6 +238,8 @@ fn without(definition: &Placement, misfits: &[Misfit]) -> Placement {
     }
     let mut at = 0..;
     rest.sources.retain(|_| !at.next().is_some_and(|at| is_out(Part::Source(at))));
+    let mut at = 0..;
+    rest.fallback.retain(|_| !at.next().is_some_and(|at| is_out(Part::Fallback(at))));
     rest.filter.retain(|name, _| !is_out(Part::Filter(name.clone())));
     rest.max_per.retain(|name, _| !is_out(Part::MaxPer(name.clone())));
     rest.fields.retain(|name| !is_out(Part::Field(name.clone())));
@@ -299,7 +315,10 @@ impl State {
             // Nothing answers yet.
             None => Vec::new(),
         };
-        let rest = without(definition, &ignored);
+        let mut rest = without(definition, &ignored);
+        // An object has no key twice: a name that is given twice is answered once.
+        let mut seen = BTreeSet::new();
+        rest.fields.retain(|name| seen.insert(name.clone()));
         Some(ServedPlacement {
             name: name.to_owned(),
             version,

@@ -16,8 +16,8 @@ use super::{
 use crate::{
     domain::{ArticleId, CustomerId, Timestamp},
     recommend::{
-        Answer, Catalogue, Customer, Request, Shop, Signals, Snapshot, Strategy, Subject, Warning, recommend,
-        sources::SourceSpec,
+        Answer, Catalogue, Customer, Preview, Request, Shop, Signals, Snapshot, Stages, Strategy, Subject, Warning,
+        preview, recommend, sources::SourceSpec,
     },
     store::{Revisions, Store, StoreError},
 };
@@ -102,6 +102,8 @@ pub struct Answered {
     pub answer: Answer,
     /// The placement that answered, and the keys of its definition that were left out.
     pub placement: Option<(Arc<ServedPlacement>, Vec<String>)>,
+    /// What each step did, if the request asks for it.
+    pub steps: Option<Box<Stages>>,
     /// How long the parts of the work took.
     stages: [Stage; 2],
 }
@@ -360,7 +362,13 @@ impl Service {
             None => Customer::UNKNOWN,
         };
         let started = Instant::now();
-        let mut answer = recommend(&shop, &snapshot, request, customer)?;
+        let (mut answer, steps) = match request.trace {
+            true => {
+                let Preview { answer, stages } = preview(&shop, &snapshot, request, customer)?;
+                (answer, Some(Box::new(stages)))
+            }
+            false => (recommend(&shop, &snapshot, request, customer)?, None),
+        };
         let embed = answer.embedding.0;
         let rank = started.elapsed().saturating_sub(embed);
         let stages = [
@@ -386,7 +394,7 @@ impl Service {
         if let Some(plan) = answer.search {
             self.metrics.count_search(plan);
         }
-        Ok(Answered { snapshot, answer, placement: None, stages })
+        Ok(Answered { snapshot, answer, placement: None, steps, stages })
     }
 
     /// Whether reasons may tell this caller what a customer has bought. Decided here and nowhere else: whoever knows an

@@ -138,6 +138,14 @@ async fn a_wrong_definition_is_refused_with_the_key_and_nothing_is_saved() {
         (json!({"max_per": {"colour": 1}}), "`max_per.colour`"),
         (json!({"max_per": {"bucket": 0}}), "`max_per`"),
         (json!({"fields": ["colour"]}), "`fields.colour`"),
+        (json!({"rules": [{"rule": "shout", "name": "a"}]}), "there is no rule `shout`"),
+        (json!({"rules": [{"rule": "hide", "name": "a", "filter": {"colour": "red"}}]}), "no attribute `colour`"),
+        (
+            json!({"rules": [{"rule": "pin", "name": "a", "article_id": "nobody", "position": 1}]}),
+            "no article `nobody`",
+        ),
+        (json!({"diversity": 2}), "`diversity`"),
+        (json!({"fallback": [{"source": "model", "model": "nobody"}]}), "`fallback[0]`"),
         (json!({"exclude": {"purchased_within_days": 0}}), "`exclude.purchased_within_days`"),
         (json!({"exclude": {"purchased_within_days": -1}}), "`exclude.purchased_within_days`"),
     ] {
@@ -225,7 +233,7 @@ async fn what_vanishes_is_left_out_with_a_warning() {
 
     // The column goes with the last article that has it, once the catalogue is read as a whole.
     api.operate(Method::DELETE, "/admin/v1/articles/spring", None).await;
-    support::execute(&api.database(), "DELETE FROM attributes WHERE name = 'season'").await;
+    support::execute(&api.database(), "DELETE FROM attribute_kinds WHERE name = 'season'").await;
     activate("deactivate").await;
     let store = vitrine::store::connect(&api.database(), &support::patient()).await.unwrap();
     let restarted = api.again(store, |_| {});
@@ -268,6 +276,27 @@ async fn a_definition_that_cannot_be_read_leaves_the_others_alone() {
             status["placements"].as_array().unwrap().iter().filter(|row| row["name"] == name).collect();
         assert!(rows.len() == 1 && rows[0]["problem"].as_str().unwrap().contains("magic"), "{status}");
     }
+}
+
+#[tokio::test]
+async fn rules_hold_from_the_next_request_on() {
+    let api = Api::start().await;
+    let plain = ask(&api, "popular", json!({"k": 4})).await.article_ids();
+    let rules = json!([
+        {"rule": "pin", "name": "first", "article_id": plain[2], "position": 1},
+        {"rule": "hide", "name": "gone", "filter": {"article_ids": [plain[0]]}},
+    ]);
+    let definition = json!({"sources": [{"source": "popular"}], "rules": rules});
+    assert_eq!(put(&api, "popular", definition.clone()).await.status, 200);
+    let reply = ask(&api, "popular", json!({"k": 3, "explain": true})).await;
+    assert_eq!(reply.article_ids(), [&plain[2], &plain[1], &plain[3]].map(String::clone));
+    assert_eq!(reply.json()["items"][0]["rules"], json!(["first"]));
+    let body = json!({"definition": definition});
+    let preview = api.operate(Method::POST, &format!("{ADMIN}/popular/preview"), Some(body)).await.json();
+    let rules = preview["steps"]["rules"].as_array().unwrap();
+    let told: Vec<_> = rules.iter().map(|rule| (&rule["rule"], &rule["answered"], &rule["hidden"])).collect();
+    assert_eq!(told, [(&json!("first"), &json!(1), &json!(0)), (&json!("gone"), &json!(0), &json!(1))]);
+    assert_eq!(preview["steps"]["picks"][0]["article_id"], json!(plain[2]));
 }
 
 #[tokio::test]
@@ -426,7 +455,7 @@ async fn placements_travel_as_a_file() {
 
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.contains("[placements.home]"), "{text}");
-    let text = text.replace("k = 8", "k = 9").replace("[placements.old]", "[placements.new]");
+    let text = text.replace("k = 8", "k = 9").replace("placements.old", "placements.new");
     std::fs::write(&path, &text).unwrap();
     let (code, said) = run(&api, &["apply", file, "--prune", "--dry-run"]);
     assert!(code == 0 && said.contains("old: delete") && said.contains("new: add"), "{said}");

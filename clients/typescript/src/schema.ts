@@ -229,6 +229,99 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/admin/v1/placements": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** List the placements */
+        readonly get: operations["list_placements"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/admin/v1/placements/{name}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** One placement */
+        readonly get: operations["get_placement"];
+        /** Save a placement and serve it */
+        readonly put: operations["put_placement"];
+        readonly post?: never;
+        /**
+         * Delete a placement
+         * @description Where there is a built-in placement of its name, that one answers again. A rollback undoes it.
+         */
+        readonly delete: operations["delete_placement"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/admin/v1/placements/{name}/preview": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /** Try a placement before it is saved */
+        readonly post: operations["preview_placement"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/admin/v1/placements/{name}/rollback": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Bring the definition before the current one back
+         * @description It becomes a new version. Each rollback goes one definition further back.
+         */
+        readonly post: operations["rollback_placement"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/admin/v1/placements/{name}/versions": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** List the versions of a placement */
+        readonly get: operations["list_placement_versions"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/admin/v1/status": {
         readonly parameters: {
             readonly query?: never;
@@ -342,6 +435,24 @@ export interface paths {
         readonly get: operations["recommend_to_customer"];
         readonly put?: never;
         readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/placements/{name}/recommendations": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Recommend articles for a place in the shop */
+        readonly get: operations["recommend_in_placement_by_query"];
+        readonly put?: never;
+        /** Recommend articles for a place in the shop */
+        readonly post: operations["recommend_in_placement"];
         readonly delete?: never;
         readonly options?: never;
         readonly head?: never;
@@ -582,6 +693,48 @@ export interface components {
             /** @description Why this customer has no answer; the others have theirs. */
             readonly problem?: components["schemas"]["Problem"];
         };
+        /**
+         * @description A source of candidates. Its kind may want parameters of its own.
+         *     * `model`: Articles by a trained model: `model` names it, else it is the model of the request.
+         *     * `generated`: A list that continues the customer's history article by article, the likeliest at every step. Only the request's own model can, and only if it reads sequences.
+         *     * `buy_again`: The customer's own articles, by how often and how lately they were bought: each purchase counts half after `half_life_days`, 90 if not given.
+         *     * `popular`: What sells best. With `days` (7, 28 or 91) by purchases of that window, else as the server counts sales.
+         *     * `popular_in`: What sells best of the last 28 days among articles that share a value of `attribute` with the customer's purchases, the visit or the cart, by how much of each value the customer buys.
+         *     * `trending`: What sold more in the last 7 days than in a usual week of the last 28.
+         *     * `bought_together`: What customers buy on the same day as the articles of the cart, of the visit, or else of this customer's last week of purchases.
+         *     * `similar_taste`: What customers buy who bought the same articles (item-based collaborative filtering), by the cart, the visit and all purchases, old ones counting half after 90 days.
+         *     * `bought_next`: What customers buy next after the articles of the visit or the latest purchases; each article counts `decay` (0.8 if not given) of the next newer one.
+         *     * `new_arrivals`: Articles first sold in the last `days` (28 if not given), the newest first; with `attribute`, by the date or Unix time that it holds.
+         *     * `variants`: Articles that share a value of `attribute` (the product of which they are a colour, say) with the article asked about, the cart, the visit or the latest purchases, by how well they sell.
+         *     * `fixed`: The articles of `article_ids`, in their order.
+         * @example {
+         *       "limit": 20,
+         *       "source": "popular",
+         *       "weight": 0.5
+         *     }
+         */
+        readonly CandidateSource: {
+            /** @description Candidates that it may give; as many as the answer needs if not given. */
+            readonly limit?: number;
+            /** @enum {string} */
+            readonly source: "model" | "generated" | "buy_again" | "popular" | "popular_in" | "trending" | "bought_together" | "similar_taste" | "bought_next" | "new_arrivals" | "variants" | "fixed";
+            /** @description How much its ranks count beside those of others; 1 if not given. */
+            readonly weight?: number;
+        } & {
+            readonly [key: string]: unknown;
+        };
+        readonly CandidateStage: {
+            readonly article_id: string;
+            /** @description Rules that changed its strength. */
+            readonly rules: readonly string[];
+            /** @description The source that ranks it best. */
+            readonly source: string;
+            /**
+             * Format: float
+             * @description What candidates are ordered by.
+             */
+            readonly strength: number;
+        };
         readonly CatalogueStatus: {
             readonly articles: number;
             /** @description Names that filters, `fields` and `max_per` may use. */
@@ -611,12 +764,17 @@ export interface components {
          * @description What went wrong, for programs.
          * @enum {string}
          */
-        readonly ErrorCode: "invalid_json" | "invalid_request" | "invalid_filter" | "invalid_article" | "unknown_attribute" | "unauthorized" | "forbidden" | "not_found" | "unknown_article" | "unknown_model" | "unknown_key" | "method_not_allowed" | "no_previous_version" | "key_exists" | "bundle_refused" | "body_too_large" | "uri_too_long" | "headers_too_large" | "request_timeout" | "unsupported_media_type" | "rate_limited" | "internal" | "overloaded" | "not_ready" | "database_unavailable" | "timeout" | "still_running";
+        readonly ErrorCode: "invalid_json" | "invalid_request" | "invalid_filter" | "invalid_article" | "invalid_placement" | "unknown_attribute" | "unauthorized" | "forbidden" | "not_found" | "unknown_article" | "unknown_model" | "unknown_placement" | "unknown_key" | "method_not_allowed" | "no_previous_version" | "key_exists" | "placement_changed" | "bundle_refused" | "body_too_large" | "uri_too_long" | "headers_too_large" | "request_timeout" | "unsupported_media_type" | "rate_limited" | "internal" | "overloaded" | "not_ready" | "database_unavailable" | "timeout" | "still_running";
         /** @description What must not be answered. */
         readonly Exclude: {
             readonly article_ids?: readonly components["schemas"]["Id"][];
             /** @description The customer's purchases. */
             readonly purchased?: boolean;
+            /**
+             * Format: int32
+             * @description The customer's purchases of so many last days.
+             */
+            readonly purchased_within_days?: number | null;
         };
         /**
          * @description Why the answer is less than what was asked for.
@@ -778,6 +936,8 @@ export interface components {
             /** @description Rules of the placement that this answer does without, and why. */
             readonly ignored_rules?: readonly components["schemas"]["IgnoredRule"][];
             readonly model: components["schemas"]["ServedModel"];
+            /** @description The placement that answered. */
+            readonly placement?: components["schemas"]["ServedPlacement"];
             /** @description The caller's `x-request-id`, or a new one. */
             readonly request_id: string;
             /**
@@ -847,6 +1007,198 @@ export interface components {
             readonly key: string;
             readonly name: string;
             readonly scopes: readonly components["schemas"]["Scope"][];
+        };
+        readonly PickStage: {
+            readonly article_id: string;
+            /** @description `candidate`, `fallback` or `popularity`. */
+            readonly origin: string;
+            readonly rules: readonly string[];
+            readonly source: string;
+        };
+        /** @description A placement as it is saved or built in. */
+        readonly Placement: {
+            /**
+             * Format: date-time
+             * @description When this version was saved; null for a built-in placement.
+             */
+            readonly created_at: string | null;
+            /** @description By the key of this name, or `cli:` and the user of a command line; null for a built-in placement. */
+            readonly created_by: string | null;
+            readonly definition: components["schemas"]["PlacementDefinition"] | null;
+            /**
+             * @description Parts of the definition that this server leaves out, because the catalogue or the models lack
+             *     what they name.
+             */
+            readonly ignored: readonly string[];
+            readonly name: string;
+            /**
+             * Format: int64
+             * @description The current version; 0 for a built-in placement.
+             */
+            readonly version: number;
+        };
+        /**
+         * @description How the articles of a place in the shop are found. Everything may be left out.
+         * @example {
+         *       "exclude": {
+         *         "purchased_within_days": 30
+         *       },
+         *       "fields": [
+         *         "prod_name",
+         *         "price"
+         *       ],
+         *       "filter": {
+         *         "index_group_name": "Ladieswear"
+         *       },
+         *       "k": 8,
+         *       "max_per": {
+         *         "product_code": 1
+         *       },
+         *       "sources": [
+         *         {
+         *           "source": "model"
+         *         },
+         *         {
+         *           "limit": 20,
+         *           "source": "popular",
+         *           "weight": 0.5
+         *         }
+         *       ]
+         *     }
+         */
+        readonly PlacementDefinition: {
+            /** @description How unlike each other the articles shall be: 0, not at all, to 1, above all. */
+            readonly diversity?: number;
+            readonly exclude?: components["schemas"]["PlacementExclude"];
+            /** @description Sources that are asked, one after the other, while an answer is too short. */
+            readonly fallback?: readonly components["schemas"]["CandidateSource"][];
+            /** @description Attributes to return with every article. */
+            readonly fields?: readonly string[];
+            readonly filter?: components["schemas"]["Filter"];
+            /** @description Articles of an answer where the request does not say; 12 if not given. */
+            readonly k?: number;
+            readonly max_per?: components["schemas"]["Quotas"];
+            /** @description The model to ask; the default model if not given. */
+            readonly model?: string;
+            /** @description What a merchandiser wants of the answers, whatever the model says. */
+            readonly rules?: readonly components["schemas"]["PlacementRule"][];
+            /** @description Where candidates come from; the model alone if none is given. */
+            readonly sources?: readonly components["schemas"]["CandidateSource"][];
+        };
+        /** @description What the placement never answers. */
+        readonly PlacementExclude: {
+            readonly article_ids?: readonly components["schemas"]["Id"][];
+            /** @description The customer's purchases. */
+            readonly purchased?: boolean;
+            /** @description The customer's purchases of so many last days. */
+            readonly purchased_within_days?: number;
+        };
+        readonly PlacementList: {
+            /** @description By name. */
+            readonly placements: readonly components["schemas"]["Placement"][];
+        };
+        /** @description How an answer comes about. */
+        readonly PlacementPreview: {
+            /** @description What the public route answers, with reasons. `meta.sources` tells what each source gave. */
+            readonly answer: components["schemas"]["RecommendationResponse"];
+            /** @description Parts of the definition that this server leaves out, and why. */
+            readonly ignored: readonly string[];
+            readonly steps?: components["schemas"]["Stages"] | null;
+        };
+        /** @description What to try. */
+        readonly PlacementPreviewRequest: {
+            readonly definition?: components["schemas"]["PlacementDefinition"] | null;
+            /** @description Whose answer to see; a guest's if not given. */
+            readonly request?: components["schemas"]["PlacementRequest"];
+        };
+        /**
+         * @description Who asks, and what about. Everything else is the placement's.
+         * @example {
+         *       "cart": [
+         *         "0706016001"
+         *       ],
+         *       "customer_id": "00000dbacae5abe5e23885899a1fa44253a17956c6d1c3d25f88aa139fdfc657",
+         *       "k": 6
+         *     }
+         */
+        readonly PlacementRequest: {
+            readonly article_id?: components["schemas"]["Id"] | null;
+            /** @description Articles in the customer's cart, the latest first. They are not answered back. */
+            readonly cart?: readonly components["schemas"]["Id"][];
+            readonly customer_id?: components["schemas"]["Id"] | null;
+            /**
+             * @description Return reasons with every article. Reasons that tell the customer's purchases need a key with
+             *     the scope `read-purchases`.
+             */
+            readonly explain?: boolean;
+            /** @description How many articles; as many as the placement says if not given. */
+            readonly k?: number | null;
+            /** @description Leave out the first so many articles. Send `offset` with every page, 0 with the first. */
+            readonly offset?: number | null;
+            readonly session?: components["schemas"]["Session"];
+        };
+        /**
+         * @description A rule. Each kind has parameters of its own.
+         *     * `boost`: Articles of `filter` come earlier: their strength counts `factor` times, a number above 1 and up to 1000.
+         *     * `bury`: Articles of `filter` come later: their strength counts `factor` times, a number below 1 and at least 0.001.
+         *     * `promote`: At least so many articles are of `filter`, spread evenly: `at_least` of the placement's `k`, or `share` of the list, above 0 and up to 1.
+         *     * `pin`: The article `article_id` stands at `position`, from 1, unless the request's filter, its exclusions or the availability forbid it.
+         *     * `hide`: Articles of `filter` are never answered, whatever finds them.
+         * @example {
+         *       "factor": 1.3,
+         *       "filter": {
+         *         "season": "summer"
+         *       },
+         *       "name": "summer first",
+         *       "rule": "boost",
+         *       "until": "2026-10-01"
+         *     }
+         */
+        readonly PlacementRule: {
+            /** @description The first date or moment at which it holds. */
+            readonly from?: string;
+            /** @description Shown in explanations; no two rules of a placement have the same. */
+            readonly name: string;
+            /** @enum {string} */
+            readonly rule: "boost" | "bury" | "promote" | "pin" | "hide";
+            /** @description The first date or moment at which it holds no more. */
+            readonly until?: string;
+        } & {
+            readonly [key: string]: unknown;
+        };
+        /** @description A placement, saved or built in. */
+        readonly PlacementStatus: {
+            /** @description Parts of the definition that no longer fit the catalogue or the models, and are left out. */
+            readonly ignored: readonly string[];
+            readonly name: string;
+            /**
+             * @description Why the saved definition does not serve. Where there is a built-in placement of this name, that
+             *     one answers.
+             */
+            readonly problem?: string;
+            /**
+             * Format: int64
+             * @description 0 for a built-in one.
+             */
+            readonly version: number;
+        };
+        /** @description A version of a placement. */
+        readonly PlacementVersion: {
+            /** Format: date-time */
+            readonly created_at: string;
+            readonly created_by: string;
+            readonly definition: components["schemas"]["PlacementDefinition"] | null;
+            /**
+             * Format: int64
+             * @description The version whose definition a rollback brought back; null for other changes.
+             */
+            readonly restores: number | null;
+            /** Format: int64 */
+            readonly version: number;
+        };
+        readonly PlacementVersions: {
+            /** @description The newest first. */
+            readonly versions: readonly components["schemas"]["PlacementVersion"][];
         };
         /**
          * @description An RFC 9457 problem document.
@@ -971,6 +1323,8 @@ export interface components {
              *     first moment (UTC). Purchases made at that moment or later are not known to the answer.
              */
             readonly at?: string | null;
+            /** @description Articles in the customer's cart, the latest first. They are not answered back. */
+            readonly cart?: readonly components["schemas"]["Id"][];
             readonly customer_id?: components["schemas"]["Id"] | null;
             readonly exclude?: components["schemas"]["Exclude"];
             /**
@@ -995,6 +1349,8 @@ export interface components {
              */
             readonly offset?: number | null;
             readonly session?: components["schemas"]["Session"];
+            /** @description Where candidates come from; the model alone if none is given. Not with `generation`. */
+            readonly sources?: readonly components["schemas"]["CandidateSource"][];
         };
         /** @description Ranked articles and how they came about. */
         readonly RecommendationResponse: {
@@ -1012,17 +1368,52 @@ export interface components {
             readonly reason: string;
             readonly version: string;
         };
+        readonly RuleStage: {
+            /** @description Articles of this page that it touched. */
+            readonly answered: number;
+            /** @description Available articles that it hides. */
+            readonly hidden: number;
+            readonly kind: string;
+            /** @description Why it is ignored. */
+            readonly reason?: string | null;
+            readonly rule: string;
+            readonly state: components["schemas"]["RuleState"];
+            /** @description Candidates whose strength it changed. */
+            readonly weighed: number;
+        };
+        /** @enum {string} */
+        readonly RuleState: "in_force" | "not_now" | "ignored";
         /**
          * @description What a key may do.
          * @enum {string}
          */
-        readonly Scope: "recommend" | "read-purchases" | "write" | "monitor" | "admin";
+        readonly Scope: "recommend" | "read-purchases" | "write" | "placements" | "monitor" | "admin";
+        readonly ScoredArticle: {
+            readonly article_id: string;
+            /** Format: float */
+            readonly score: number;
+        };
         /** @description The model that answered. */
         readonly ServedModel: {
             /** @example retrieval */
             readonly name: string;
             /** @example 20260131T120000000Z-1a2b3c4d */
             readonly version: string;
+        };
+        /** @description The placement that answered. */
+        readonly ServedPlacement: {
+            /**
+             * @description Keys of its definition that were left out, because the catalogue or the models lack what they
+             *     name.
+             */
+            readonly ignored: readonly string[];
+            /** @example home */
+            readonly name: string;
+            /**
+             * Format: int64
+             * @description 0 for a built-in one, and for one that is only tried.
+             */
+            readonly version: number;
         };
         /** @description The visit of a guest or customer. */
         readonly Session: {
@@ -1039,11 +1430,32 @@ export interface components {
             readonly left_out: boolean;
             readonly source: string;
         };
+        readonly SourceStage: {
+            readonly articles: readonly components["schemas"]["ScoredArticle"][];
+            readonly left_out: boolean;
+            readonly source: string;
+        };
+        /** @description What the steps of an answer did, each with at most 300 articles. */
+        readonly Stages: {
+            /** @description The answer, place by place. */
+            readonly picks: readonly components["schemas"]["PickStage"][];
+            /** @description The candidates of all sources as they were ranked. */
+            readonly ranked: readonly components["schemas"]["CandidateStage"][];
+            /** @description The same after the rules. */
+            readonly ruled: readonly components["schemas"]["CandidateStage"][];
+            /** @description What became of each rule. */
+            readonly rules: readonly components["schemas"]["RuleStage"][];
+            /** @description What each source found, the best first. */
+            readonly sources: readonly components["schemas"]["SourceStage"][];
+            /** @description Whether the stages of candidates are left out, because they tell purchases. */
+            readonly withheld: boolean;
+        };
         /** @description The state of the server. */
         readonly Status: {
             readonly catalogue: components["schemas"]["CatalogueStatus"] | null;
             readonly database: components["schemas"]["DatabaseStatus"];
             readonly models: readonly components["schemas"]["ModelStatus"][];
+            readonly placements: readonly components["schemas"]["PlacementStatus"][];
             /** @description Whether the default model can answer. */
             readonly ready: boolean;
             /** @description Why it cannot, or what answers are worse than they should be for. */
@@ -1065,7 +1477,7 @@ export interface components {
          * @description Something the caller may want to know.
          * @enum {string}
          */
-        readonly Warning: "customer_data_unavailable" | "customer_data_stale" | "catalogue_unavailable" | "unknown_session_articles" | "session_not_used" | "unknown_article_ids" | "source_left_out" | "unmatched_filter_values" | "purchases_not_told" | "rule_ignored" | "condition_left_out";
+        readonly Warning: "customer_data_unavailable" | "customer_data_stale" | "catalogue_unavailable" | "unknown_session_articles" | "session_not_used" | "unknown_article_ids" | "placement_reduced" | "source_left_out" | "unmatched_filter_values" | "purchases_not_told" | "rule_ignored" | "condition_left_out";
     };
     responses: {
         /** @description The request is wrong; `detail` says what to mend (codes: `invalid_json`, `invalid_request`, `invalid_filter`, `unknown_attribute`) */
@@ -1087,7 +1499,7 @@ export interface components {
                 readonly "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The state of the server does not allow it (codes: `no_previous_version`, `key_exists`) */
+        /** @description The state of the server does not allow it (codes: `no_previous_version`, `key_exists`, `placement_changed`) */
         readonly Conflict: {
             headers: {
                 readonly [name: string]: unknown;
@@ -1144,7 +1556,7 @@ export interface components {
                 readonly "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description There is no such article, model or key (codes: `not_found`, `unknown_article`, `unknown_model`, `unknown_key`) */
+        /** @description There is no such article, model, placement or key (codes: `not_found`, `unknown_article`, `unknown_model`, `unknown_placement`, `unknown_key`) */
         readonly NotFound: {
             headers: {
                 readonly [name: string]: unknown;
@@ -1153,7 +1565,7 @@ export interface components {
                 /**
                  * @example {
                  *       "code": "not_found",
-                 *       "detail": "There is no such article, model or key",
+                 *       "detail": "There is no such article, model, placement or key",
                  *       "request_id": "0198c0de-0000-7000-8000-000000000000",
                  *       "status": 404,
                  *       "title": "Not found",
@@ -1163,7 +1575,7 @@ export interface components {
                 readonly "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description What the request names is damaged or does not fit; nothing was changed (codes: `bundle_refused`, `invalid_article`) */
+        /** @description What the request names is damaged or does not fit; nothing was changed (codes: `bundle_refused`, `invalid_article`, `invalid_placement`) */
         readonly Refused: {
             headers: {
                 readonly [name: string]: unknown;
@@ -1779,6 +2191,256 @@ export interface operations {
             readonly 504: components["responses"]["StillRunning"];
         };
     };
+    readonly list_placements: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description All placements, built-in ones included */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["PlacementList"];
+                };
+            };
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
+        };
+    };
+    readonly get_placement: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description The placement */
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The placement */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Placement"];
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
+        };
+    };
+    readonly put_placement: {
+        readonly parameters: {
+            readonly query?: {
+                /**
+                 * @description Change it only if this version is current, so that nobody's change gets lost; 0: only if no
+                 *     placement of this name is saved.
+                 */
+                readonly version?: number;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description The placement */
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["PlacementDefinition"];
+            };
+        };
+        readonly responses: {
+            /** @description The placement as it serves now */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Placement"];
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 408: components["responses"]["RequestTimeout"];
+            readonly 409: components["responses"]["Conflict"];
+            readonly 413: components["responses"]["TooLarge"];
+            readonly 415: components["responses"]["UnsupportedMediaType"];
+            readonly 422: components["responses"]["Refused"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
+        };
+    };
+    readonly delete_placement: {
+        readonly parameters: {
+            readonly query?: {
+                /**
+                 * @description Change it only if this version is current, so that nobody's change gets lost; 0: only if no
+                 *     placement of this name is saved.
+                 */
+                readonly version?: number;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description The placement */
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description It is no longer saved */
+            readonly 204: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 409: components["responses"]["Conflict"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
+        };
+    };
+    readonly preview_placement: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description The placement; any name with a `definition` */
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["PlacementPreviewRequest"];
+            };
+        };
+        readonly responses: {
+            /** @description The answer and how it comes about */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["PlacementPreview"];
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 408: components["responses"]["RequestTimeout"];
+            readonly 413: components["responses"]["TooLarge"];
+            readonly 415: components["responses"]["UnsupportedMediaType"];
+            readonly 422: components["responses"]["Refused"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
+        };
+    };
+    readonly rollback_placement: {
+        readonly parameters: {
+            readonly query?: {
+                /**
+                 * @description Change it only if this version is current, so that nobody's change gets lost; 0: only if no
+                 *     placement of this name is saved.
+                 */
+                readonly version?: number;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description The placement */
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The placement as it serves now */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Placement"];
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 409: components["responses"]["Conflict"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
+        };
+    };
+    readonly list_placement_versions: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description How many versions at most; 100 if not given. */
+                readonly limit?: number;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description The placement */
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Its versions, deletions included */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["PlacementVersions"];
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
+        };
+    };
     readonly get_status: {
         readonly parameters: {
             readonly query?: never;
@@ -2010,6 +2672,95 @@ export interface operations {
             readonly 401: components["responses"]["Unauthorized"];
             readonly 403: components["responses"]["Forbidden"];
             readonly 404: components["responses"]["NotFound"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+        };
+    };
+    readonly recommend_in_placement_by_query: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description The article that is looked at. */
+                readonly article_id?: components["schemas"]["Id"];
+                /**
+                 * @description Articles in the cart, the latest first, separated by commas.
+                 * @example 0706016001
+                 */
+                readonly cart?: string;
+                /** @description The customer. */
+                readonly customer_id?: components["schemas"]["Id"];
+                /** @description Return reasons with every article. */
+                readonly explain?: boolean;
+                /** @description How many articles; as many as the placement says if not given. */
+                readonly k?: number;
+                /** @description Leave out the first so many articles. Send `offset` with every page, 0 with the first. */
+                readonly offset?: number;
+                /**
+                 * @description Articles looked at in this visit, newest first, separated by commas. Ids that hold commas need
+                 *     the body of `POST`.
+                 * @example 0706016001,0568601006
+                 */
+                readonly session?: string;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description The placement */
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Ranked articles */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["RecommendationResponse"];
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+        };
+    };
+    readonly recommend_in_placement: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description The placement */
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["PlacementRequest"];
+            };
+        };
+        readonly responses: {
+            /** @description Ranked articles */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["RecommendationResponse"];
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 408: components["responses"]["RequestTimeout"];
+            readonly 413: components["responses"]["TooLarge"];
+            readonly 415: components["responses"]["UnsupportedMediaType"];
             readonly 429: components["responses"]["TooManyRequests"];
             readonly 500: components["responses"]["Internal"];
             readonly 503: components["responses"]["Unavailable"];

@@ -11,6 +11,7 @@ use crate::{
         placements::PlacementRequest,
         schema::ObjectOf,
     },
+    recommend::Stages,
     serving::{
         BUILT_IN_PLACEMENTS, Caller, ServeError, Service, built_in_placement, placement_json, placement_name_problem,
     },
@@ -125,6 +126,8 @@ struct Preview<'a> {
     ignored: Vec<String>,
     /// What the public route answers, with reasons. `meta.sources` tells what each source gave.
     answer: RecommendationResponse<'a>,
+    /// What each step did, as far as the key may know it.
+    steps: Option<&'a Stages>,
 }
 
 /// List the placements
@@ -271,13 +274,18 @@ async fn preview_placement(
     let definition = definition.map(read_definition).transpose()?;
     let mut ask = request.0.into_ask()?;
     ask.request.explain = true;
+    ask.request.trace = true;
     ask.request.tell_purchases = app.service().may_tell_purchases(&caller);
     let answered = app.service().preview(&name, definition.as_ref(), ask).await?;
     let placement = answered.placement.as_ref().map(|(placement, _)| placement);
     let fields = placement.map_or(&[][..], |placement| &placement.fields);
     let columns = columns(answered.snapshot.catalogue(), fields)?;
     let ignored = placement.map(|placement| placement.ignored.iter().map(ToString::to_string).collect());
-    json(&Preview { ignored: ignored.unwrap_or_default(), answer: response(&answered, &columns, &context) })
+    json(&Preview {
+        ignored: ignored.unwrap_or_default(),
+        answer: response(&answered, &columns, &context),
+        steps: answered.steps.as_deref(),
+    })
 }
 
 /// Makes a change of a placement, records it with what was there before, and answers what is there now.

@@ -7,7 +7,7 @@ use crate::{
         Answered, ServeError, ServedPlacement, Service, State,
         placements::{self, MAX_PLACEMENTS, StoredPlacement},
     },
-    store::{PlacementChange, Revisions},
+    store::{PlacementChange, Revisions, StoreError},
 };
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -90,11 +90,16 @@ impl Service {
     /// nothing can tell.
     pub async fn check_placement(self: &Arc<Self>, definition: &Placement) -> Result<(), ServeError> {
         let state = self.state();
-        let catalogue = state.model(None)?.catalogue().clone();
-        placements::check(definition, &catalogue, |name| state.has_model(name))?;
+        if state.lacks_catalogue() {
+            let reason = "the catalogue was not read yet, so that nothing can be checked against it";
+            return Err(StoreError::Unavailable(reason.to_owned()).into());
+        }
+        placements::check(definition, state.catalogue()?, |name| state.has_model(name))?;
         let bad = |error: PlacementError| ServeError::BadPlacement(error.to_string());
         let recipe = definition.recipe().map_err(bad)?;
-        definition.check(state.model(recipe.model.as_deref())?).map_err(bad)?;
+        // A shop may write its placements before its first model.
+        let Ok(snapshot) = state.model(recipe.model.as_deref()) else { return Ok(()) };
+        definition.check(snapshot).map_err(bad)?;
         // Of several sources one that fails is left out, so each is asked alone.
         let alone = |source| Recipe { sources: vec![source], ..recipe.clone() };
         let recipes: Vec<Recipe> = match recipe.sources.is_empty() {
