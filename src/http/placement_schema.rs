@@ -122,7 +122,6 @@ fn rule() -> RefOr<Schema> {
         "additionalProperties": true,
         "example": {
             "rule": "boost", "name": "summer first", "filter": {"season": "summer"}, "factor": 1.3,
-            "until": "2026-10-01",
         },
     }))
 }

@@ -1150,8 +1150,7 @@ export interface components {
          *         "season": "summer"
          *       },
          *       "name": "summer first",
-         *       "rule": "boost",
-         *       "until": "2026-10-01"
+         *       "rule": "boost"
          *     }
          */
         readonly PlacementRule: {

@@ -90,10 +90,27 @@ A source of candidates. Its kind may want parameters of its own.
 * `trending`: What sold more in the last 7 days than in a usual week of the last 28.
 * `bought_together`: What customers buy on the same day as the articles of the cart, of the visit, or else of this customer's last week of purchases.
 * `similar_taste`: What customers buy who bought the same articles (item-based collaborative filtering), by the cart, the visit and all purchases, old ones counting half after 90 days.
+* `bought_next`: What customers buy next after the articles of the visit or the latest purchases; each article counts `decay` (0.8 if not given) of the next newer one.
 * `new_arrivals`: Articles first sold in the last `days` (28 if not given), the newest first; with `attribute`, by the date or Unix time that it holds.
 * `variants`: Articles that share a value of `attribute` (the product of which they are a colour, say) with the article asked about, the cart, the visit or the latest purchases, by how well they sell.
 * `fixed`: The articles of `article_ids`, in their order.
 """
+
+
+class CandidateStage(TypedDict):
+    article_id: str
+    rules: Sequence[str]
+    """
+    Rules that changed its strength.
+    """
+    source: str
+    """
+    The source that ranks it best.
+    """
+    strength: float
+    """
+    What candidates are ordered by.
+    """
 
 
 class CatalogueStatus(TypedDict):
@@ -148,6 +165,29 @@ Why the answer is less than what was asked for.
 """
 
 
+class FilterDays(TypedDict, closed=True):
+    """
+    A date so many whole days before the request, both ends included, and not after it. Dates are texts (2026-01-31, or RFC 3339) or numbers of seconds since 1970.
+    """
+
+    max_days_ago: NotRequired[int]
+    """
+    The greatest age in days.
+    """
+    min_days_ago: NotRequired[int]
+    """
+    The least age in days; 0 if not given.
+    """
+
+
+class FilterDiffersFrom(TypedDict, closed=True):
+    """
+    No value that the article asked about has, or else the article looked at last in the visit. Without one the condition is left out.
+    """
+
+    differs_from: Literal["article"]
+
+
 class FilterExistence(TypedDict, closed=True):
     """
     Whether the article has a value.
@@ -171,10 +211,34 @@ class FilterRange(TypedDict, closed=True):
     """
 
 
+class FilterSameAs(TypedDict, closed=True):
+    """
+    A value that the article asked about has, or else the article looked at last in the visit. Without one the condition is left out, and a warning says so.
+    """
+
+    same_as: Literal["article"]
+
+
 FilterValue: TypeAlias = str | float | bool
 """
 This value. An attribute that holds a list matches if one of its values does.
 """
+
+
+class FoundBy(TypedDict):
+    """
+    A source that found an article.
+    """
+
+    rank: int
+    """
+    Its place among what the source found, from 1.
+    """
+    score: float
+    """
+    As the source counts.
+    """
+    source: str
 
 
 HealthStatus: TypeAlias = Literal["live", "ready", "degraded"]
@@ -184,6 +248,15 @@ Id: TypeAlias = str
 """
 The shop's own id, without control characters.
 """
+
+
+class IgnoredRule(TypedDict):
+    """
+    A rule that a request does without.
+    """
+
+    reason: str
+    rule: str
 
 
 class Key(TypedDict):
@@ -320,6 +393,16 @@ class ModelVersion(TypedDict):
     version: str
 
 
+class PickStage(TypedDict):
+    article_id: str
+    origin: str
+    """
+    `candidate`, `fallback` or `popularity`.
+    """
+    rules: Sequence[str]
+    source: str
+
+
 class PlacementExclude(TypedDict, closed=True):
     """
     What the placement never answers.
@@ -334,6 +417,17 @@ class PlacementExclude(TypedDict, closed=True):
     """
     The customer's purchases of so many last days.
     """
+
+
+PlacementRule = TypedDict(
+    "PlacementRule",
+    {
+        "from": NotRequired[str],
+        "name": str,
+        "rule": Literal["boost", "bury", "promote", "pin", "hide"],
+        "until": NotRequired[str],
+    },
+)
 
 
 class PlacementStatus(TypedDict):
@@ -443,10 +537,18 @@ class Refusal(TypedDict):
     version: str
 
 
+RuleState: TypeAlias = Literal["in_force", "not_now", "ignored"]
+
+
 Scope: TypeAlias = Literal["recommend", "read-purchases", "write", "placements", "monitor", "admin"]
 """
 What a key may do.
 """
+
+
+class ScoredArticle(TypedDict):
+    article_id: str
+    score: float
 
 
 class ServedModel(TypedDict):
@@ -506,6 +608,12 @@ class SourceCount(TypedDict):
     source: str
 
 
+class SourceStage(TypedDict):
+    articles: Sequence[ScoredArticle]
+    left_out: bool
+    source: str
+
+
 class Status(TypedDict):
     """
     The state of the server.
@@ -544,7 +652,7 @@ class UnmatchedValue(TypedDict):
     value: str
 
 
-Warning: TypeAlias = Literal["customer_data_unavailable", "customer_data_stale", "catalogue_unavailable", "unknown_session_articles", "session_not_used", "unknown_article_ids", "placement_reduced", "source_left_out", "unmatched_filter_values", "purchases_not_told"]
+Warning: TypeAlias = Literal["customer_data_unavailable", "customer_data_stale", "catalogue_unavailable", "unknown_session_articles", "session_not_used", "unknown_article_ids", "placement_reduced", "source_left_out", "unmatched_filter_values", "purchases_not_told", "rule_ignored", "condition_left_out"]
 """
 Something the caller may want to know.
 """
@@ -689,6 +797,10 @@ class Meta(TypedDict):
 
     counts: Counts
     fallback: Fallback | None
+    ignored_rules: NotRequired[Sequence[IgnoredRule]]
+    """
+    Rules of the placement that this answer does without, and why.
+    """
     model: ServedModel
     placement: NotRequired[ServedPlacement]
     """
@@ -700,7 +812,8 @@ class Meta(TypedDict):
     """
     sources: NotRequired[Sequence[SourceCount]]
     """
-    What each source gave, where the request or its placement names sources.
+    What each source gave, where the request or its placement names sources, unless that tells
+    purchases that the caller may not know.
     """
     strategy: Strategy
     took_us: int
@@ -783,6 +896,10 @@ class RankedArticle(TypedDict):
     """
     With `explain`.
     """
+    rules: NotRequired[Sequence[str]]
+    """
+    With `explain`: the names of the placement's rules that touched the article.
+    """
     score: float
     """
     Higher is better; comparable only between articles of the same source in the same answer.
@@ -794,7 +911,14 @@ class RankedArticle(TypedDict):
     continues the history and the articles before it; the score is the log of its probability.
     `popular`: sells well; the score is its purchases, old ones counting less. `catalogue`: eligible,
     but without known sales. `unknown`: named in `article_ids` and not in the catalogue. Others are
-    those that the request or its placement names.
+    those that the request or its placement names. `personal`: not told, because a source of this
+    answer finds what the customer bought and the key lacks the scope `read-purchases`; the score is
+    then 1 / rank.
+    """
+    sources: NotRequired[Sequence[FoundBy]]
+    """
+    With `explain`: the sources that found the article, with its rank and score in each; none
+    where they are not told.
     """
 
 
@@ -805,6 +929,59 @@ class RecommendationResponse(TypedDict):
 
     items: Sequence[RankedArticle]
     meta: Meta
+
+
+class RuleStage(TypedDict):
+    answered: int
+    """
+    Articles of this page that it touched.
+    """
+    hidden: int
+    """
+    Available articles that it hides.
+    """
+    kind: str
+    reason: NotRequired[str | None]
+    """
+    Why it is ignored.
+    """
+    rule: str
+    state: RuleState
+    weighed: int
+    """
+    Candidates whose strength it changed.
+    """
+
+
+class Stages(TypedDict):
+    """
+    What the steps of an answer did, each with at most 300 articles.
+    """
+
+    picks: Sequence[PickStage]
+    """
+    The answer, place by place.
+    """
+    ranked: Sequence[CandidateStage]
+    """
+    The candidates of all sources as they were ranked.
+    """
+    ruled: Sequence[CandidateStage]
+    """
+    The same after the rules.
+    """
+    rules: Sequence[RuleStage]
+    """
+    What became of each rule.
+    """
+    sources: Sequence[SourceStage]
+    """
+    What each source found, the best first.
+    """
+    withheld: bool
+    """
+    Whether the stages of candidates are left out, because they tell purchases.
+    """
 
 
 class ArticleBatch(TypedDict, closed=True):
@@ -837,6 +1014,7 @@ class PlacementPreview(TypedDict):
     """
     Parts of the definition that this server leaves out, and why.
     """
+    steps: NotRequired[Stages | None]
 
 
 class BatchResponse(TypedDict):
@@ -883,7 +1061,7 @@ class BatchRequest(TypedDict, closed=True):
 
 Filter: TypeAlias = Mapping[str, Union["FilterCondition", "Filter", Sequence["Filter"]]]
 """
-Conditions on attributes, all of which must hold. `all`, `any` and `not` combine whole filters, at most 8 deep and with at most 256 conditions; an attribute of one of these names cannot be filtered on.
+Conditions on attributes, all of which must hold. `all`, `any` and `not` combine whole filters, at most 8 deep and with at most 256 conditions, and `article_ids` names articles; an attribute of one of these names cannot be filtered on.
 """
 
 
@@ -893,6 +1071,9 @@ FilterCondition: TypeAlias = Union[
     FilterRange,
     "FilterNegation",
     FilterExistence,
+    FilterDays,
+    FilterSameAs,
+    FilterDiffersFrom,
 ]
 """
 What the value of one attribute must be.
@@ -939,7 +1120,15 @@ class PlacementDefinition(TypedDict, closed=True):
     How the articles of a place in the shop are found. Everything may be left out.
     """
 
+    diversity: NotRequired[float]
+    """
+    How unlike each other the articles shall be: 0, not at all, to 1, above all.
+    """
     exclude: NotRequired[PlacementExclude]
+    fallback: NotRequired[Sequence[CandidateSource]]
+    """
+    Sources that are asked, one after the other, while an answer is too short.
+    """
     fields: NotRequired[Sequence[str]]
     """
     Attributes to return with every article.
@@ -947,12 +1136,16 @@ class PlacementDefinition(TypedDict, closed=True):
     filter: NotRequired[Filter]
     k: NotRequired[int]
     """
-    Articles of an answer where the request does not say.
+    Articles of an answer where the request does not say; 12 if not given.
     """
     max_per: NotRequired[Quotas]
     model: NotRequired[str]
     """
     The model to ask; the default model if not given.
+    """
+    rules: NotRequired[Sequence[PlacementRule]]
+    """
+    What a merchandiser wants of the answers, whatever the model says.
     """
     sources: NotRequired[Sequence[CandidateSource]]
     """
