@@ -366,14 +366,19 @@ async fn every_change_is_recorded_with_both_definitions() {
 async fn requests_name_sources_and_recent_purchases() {
     let api = Api::start().await;
     let body = json!({"customer_id": "customer_id3", "sources": [{"source": "popular"}, {"source": "buy_again"}]});
-    let meta = api.recommend(body).await.meta();
+    let key = api.key(&["recommend", "read-purchases"]).await;
+    let meta = api.recommend_with(body.clone(), Some(&key)).await.meta();
     assert_eq!((&meta["strategy"], meta["sources"].as_array().unwrap().len()), (&json!("pipeline"), 2));
+    // Whoever may not know purchases sees no source that would tell them.
+    let public = api.recommend(body).await.json();
+    assert!(public["meta"].get("sources").is_none());
+    assert!(public["items"].as_array().unwrap().iter().all(|item| item["source"] == "personal"));
     let within = async |days: u32| {
         let body = json!({
             "customer_id": "customer_id3", "k": 50, "at": "2022-01-01", "sources": [{"source": "buy_again"}],
             "exclude": {"purchased_within_days": days},
         });
-        let items = api.recommend(body).await.json()["items"].as_array().unwrap().clone();
+        let items = api.recommend_with(body, Some(&key)).await.json()["items"].as_array().unwrap().clone();
         items.iter().filter(|item| item["source"] == "buy_again").count()
     };
     assert_eq!((within(1).await, within(36_500).await), (5, 0));
