@@ -5,6 +5,7 @@
 #   ./scripts/drill.sh attack [DATA]     slow bodies, idle connections (256 open files), SIGTERM under 16 connections
 #   ./scripts/drill.sh articles [DATA]   single articles changed under load, with a second server, and 50,000 new articles
 # DATA is a folder in the H&M schema (default ../shared/data/hm-sample). Prints what happened; fails when a request failed.
+# The database is SQLite, but for faults; with DRILL_DATABASE=postgres it is a Postgres server of the drill's own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 drill=${1:?reload, faults, attack or articles}
@@ -39,7 +40,7 @@ fi
 
 as_postgres() { if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi; }
 database=sqlite:$home/vitrine.sqlite
-if [ "$drill" = faults ]; then
+if [ "$drill" = faults ] || [ "${DRILL_DATABASE:-sqlite}" = postgres ]; then
     bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | tail -1 || dirname "$(command -v initdb)")
     chmod 755 "$home"
     mkdir "$home/pg"
