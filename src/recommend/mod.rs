@@ -44,7 +44,7 @@ pub use context::{Bought, Context};
 pub use eligible::Eligible;
 pub use filter::{Conditions, Filter, FilterError, UnmatchedValue, find_attribute};
 pub use model::{Model, ModelError};
-pub use pipeline::{candidates, check, recommend};
+pub use pipeline::{candidates, check, check_ranker, recommend};
 pub use placement::{Placement, PlacementError, PlacementExclude};
 pub use query::Query;
 pub use rank::{FeatureSet, Learned, ListModel, Rank, RankerSpec};

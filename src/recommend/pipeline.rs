@@ -26,8 +26,7 @@ pub fn recommend(
     customer: Customer<'_>,
 ) -> Result<Answer, RecommendError> {
     let context = Context::new(shop, snapshot, request, customer)?;
-    let learned = rank::learned(&context)?;
-    let specs = learned.as_ref().map_or_else(|| sources::of(request), |learned| learned.spec.sources.clone());
+    let (learned, specs, ranker_unfit) = course(&context);
     let named = learned.is_some() || !request.recipe.sources.is_empty();
     let Picked { mut picks, drawn, ranker_failed } = pick(&context, &specs, learned.as_ref())?;
     let found = picks.items.len();
@@ -51,7 +50,7 @@ pub fn recommend(
         (!unmatched.is_empty(), Warning::UnmatchedFilterValues),
         (withheld, Warning::PurchasesNotTold),
         (drawn.iter().any(|drawn| drawn.left_out), Warning::SourceLeftOut),
-        (ranker_failed, Warning::RankerLeftOut),
+        (ranker_failed || ranker_unfit, Warning::RankerLeftOut),
     ];
     warnings.extend(more.into_iter().filter_map(|(holds, warning)| holds.then_some(warning)));
     Ok(Answer {
@@ -75,8 +74,7 @@ pub fn recommend(
 /// # Errors
 /// As [`recommend`].
 pub fn candidates(context: &Context<'_>) -> Result<Candidates, RecommendError> {
-    let learned = rank::learned(context)?;
-    let specs = learned.as_ref().map_or_else(|| sources::of(context.request), |learned| learned.spec.sources.clone());
+    let (learned, specs, _) = course(context);
     let drawn = sources::draw(context, &specs, context.request.length())?;
     let mut candidates = Candidates::merge(&specs, &drawn);
     match learned {
@@ -84,6 +82,30 @@ pub fn candidates(context: &Context<'_>) -> Result<Candidates, RecommendError> {
         None => Fusion { sources: &specs }.rank(context, &mut candidates)?,
     }
     Ok(candidates)
+}
+
+/// The learned ranker of a request, its sources, and whether the ranker that was asked for does not fit
+/// (any more): an answer is worth more than its order.
+fn course<'a>(context: &Context<'a>) -> (Option<Learned<'a>>, Vec<SourceSpec>, bool) {
+    match rank::learned(context) {
+        Ok(Some(learned)) => {
+            let specs = learned.spec.sources.clone();
+            (Some(learned), specs, false)
+        }
+        Ok(None) => (None, sources::of(context.request), false),
+        Err(error) => {
+            tracing::warn!(%error, "the ranker was left out");
+            (None, sources::of(context.request), true)
+        }
+    }
+}
+
+/// Whether a recipe's ranker is there and fits its sources.
+///
+/// # Errors
+/// [`RecommendError::UnknownModel`], [`RecommendError::RankerUnfit`].
+pub fn check_ranker(shop: &Shop, snapshot: &Snapshot, recipe: &Recipe) -> Result<(), RecommendError> {
+    rank::named(shop, snapshot, recipe).map(drop)
 }
 
 /// Whether a recipe fits the catalogue, for requests that share it.
