@@ -65,6 +65,7 @@ fn decoder(criterion: &mut Criterion) {
         sos: false,
         ages: None,
         temperature: 1.0,
+        smoothing: 0.0,
     };
     let model = SequenceModel::new(&config, 1).expect("the shape can be");
     let tables = ExportedTables::of(&model);

@@ -7,11 +7,14 @@
 //! Each connection keeps one request in flight (closed loop). An answer fails when its status is not 200, when it holds
 //! fewer than `k` items, names no model version, or differs from an earlier answer of the same version to the same
 //! request: one snapshot always answers alike, so a mixture of two versions is seen. Prints one JSON object.
+//!
+//! With `--get` it sends GET requests and checks the status alone, such as for `/livez`.
 
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
 use serde::Deserialize;
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap},
     hash::{DefaultHasher, Hash, Hasher},
     net::SocketAddr,
@@ -31,8 +34,11 @@ struct Arguments {
     #[arg(long, default_value = "http://127.0.0.1:8080/v1/recommendations")]
     url: String,
     /// A file whose lines begin with a customer id, with or without a header line `customer_id,…`.
-    #[arg(long, value_name = "FILE")]
-    customers: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "get")]
+    customers: Option<PathBuf>,
+    /// Send GET requests instead, and check only that the status is 200.
+    #[arg(long, conflicts_with_all = ["customers", "extra"])]
+    get: bool,
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=512))]
     connections: u16,
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
@@ -51,28 +57,33 @@ struct Arguments {
 }
 
 #[derive(Deserialize)]
-struct Answer {
-    items: Vec<Item>,
-    meta: Meta,
+struct Answer<'a> {
+    #[serde(borrow)]
+    items: Vec<Item<'a>>,
+    #[serde(borrow)]
+    meta: Meta<'a>,
 }
 
 #[derive(Deserialize)]
-struct Item {
-    article_id: String,
+struct Item<'a> {
+    #[serde(borrow)]
+    article_id: Cow<'a, str>,
 }
 
 #[derive(Deserialize)]
-struct Meta {
-    model: Model,
-    #[serde(default)]
-    fallback: Option<String>,
+struct Meta<'a> {
+    #[serde(borrow)]
+    model: Model<'a>,
+    #[serde(borrow, default)]
+    fallback: Option<Cow<'a, str>>,
     #[serde(default)]
     warnings: Vec<String>,
 }
 
 #[derive(Deserialize)]
-struct Model {
-    version: String,
+struct Model<'a> {
+    #[serde(borrow)]
+    version: Cow<'a, str>,
 }
 
 /// What the connections found out together.
@@ -91,6 +102,8 @@ struct Target {
     address: SocketAddr,
     requests: Vec<Vec<u8>>,
     k: usize,
+    /// Answers are recommendations.
+    judge: bool,
     compare: bool,
     until: Instant,
 }
@@ -109,6 +122,7 @@ async fn main() -> anyhow::Result<()> {
         address,
         requests: requests(&arguments, host, path)?,
         k: arguments.k,
+        judge: !arguments.get,
         compare: !arguments.no_compare,
         until: Instant::now() + Duration::from_secs(arguments.seconds),
     });
@@ -142,11 +156,14 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The bytes of one request per customer.
+/// The bytes of one request per customer, or of the one that is sent again and again.
 fn requests(arguments: &Arguments, host: &str, path: &str) -> anyhow::Result<Vec<Vec<u8>>> {
+    let Some(customers) = &arguments.customers else {
+        return Ok(vec![format!("GET /{path} HTTP/1.1\r\nhost: {host}\r\n\r\n").into_bytes()]);
+    };
     let extra: serde_json::Map<String, serde_json::Value> =
         arguments.extra.as_deref().map_or(Ok(serde_json::Map::new()), serde_json::from_str).context("--extra")?;
-    let text = std::fs::read_to_string(&arguments.customers).context("--customers")?;
+    let text = std::fs::read_to_string(customers).context("--customers")?;
     let ids = text
         .lines()
         .map(|line| line.split(',').next().unwrap_or(""))
@@ -164,7 +181,7 @@ fn requests(arguments: &Arguments, host: &str, path: &str) -> anyhow::Result<Vec
                 .into_bytes()
         })
         .collect();
-    ensure!(!requests.is_empty(), "{} holds no customer id", arguments.customers.display());
+    ensure!(!requests.is_empty(), "{} holds no customer id", customers.display());
     Ok(requests)
 }
 
@@ -227,22 +244,26 @@ async fn exchange(
 }
 
 fn judge(target: &Target, findings: &mut Findings, request: usize, body: &[u8]) -> anyhow::Result<()> {
-    let answer: Answer = serde_json::from_slice(body).context("the answer is no recommendation")?;
+    if !target.judge {
+        return Ok(());
+    }
+    let answer: Answer<'_> = serde_json::from_slice(body).context("the answer is no recommendation")?;
     ensure!(answer.items.len() == target.k, "{} items instead of {}", answer.items.len(), target.k);
     findings.fallbacks += u64::from(answer.meta.fallback.is_some());
     for warning in &answer.meta.warnings {
         *findings.warnings.entry(warning.clone()).or_default() += 1;
     }
-    let mut hasher = DefaultHasher::new();
-    for item in &answer.items {
-        item.article_id.hash(&mut hasher);
-    }
     let version = answer.meta.model.version;
-    *findings.versions.entry(version.clone()).or_default() += 1;
+    match findings.versions.get_mut(&*version) {
+        Some(answers) => *answers += 1,
+        None => drop(findings.versions.insert(version.clone().into_owned(), 1)),
+    }
     // A degraded answer (the database away or slow) may differ; it says so.
     if target.compare && answer.meta.warnings.is_empty() {
+        let mut hasher = DefaultHasher::new();
+        answer.items.iter().for_each(|item| item.article_id.hash(&mut hasher));
         let hash = hasher.finish();
-        let first = *findings.seen.entry((version, request)).or_insert(hash);
+        let first = *findings.seen.entry((version.into_owned(), request)).or_insert(hash);
         ensure!(first == hash, "two answers of one version to one request differ");
     }
     Ok(())

@@ -2,7 +2,8 @@
 # The whole server against the stack a team would write itself (FastAPI, ONNX Runtime, hnswlib; pinned in
 # requirements-http.txt), over HTTP on this machine, in turn, with the same model, catalogue and requests:
 #   benches/peers/http.sh [DATA] [SECONDS] [ROUNDS]
-# DATA is a folder in the H&M schema (default ../shared/data/hm-sample). Both answer k = 12 at 16 connections.
+# DATA is a folder in the H&M schema (default ../shared/data/hm-sample). Both answer k = 12, at 16 connections and at one.
+# Beside it, how many requests a second our server answers that need nothing but HTTP (GET /livez).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 data=$(realpath "${1:-../shared/data/hm-sample}") seconds=${2:-10} rounds=${3:-3}
@@ -30,7 +31,11 @@ start() {
     server=$!
     ready "$1"
 }
-measure() { target/release/examples/load --url "http://127.0.0.1:$port/v1/recommendations" --customers "$data/customers.csv" --k 12 --no-compare --connections "$1" --seconds "$seconds"; }
+measure() { # CONNECTIONS
+    target/release/examples/load --url "http://127.0.0.1:$port/v1/recommendations" --customers "$data/customers.csv" \
+        --k 12 --no-compare --connections "$1" --seconds "$seconds"
+}
+measure_livez() { target/release/examples/load --url "http://127.0.0.1:$port/livez" --get --connections 16 --seconds "$seconds"; }
 
 for round in $(seq "$rounds"); do
     for side in vitrine peer; do
@@ -39,6 +44,9 @@ for round in $(seq "$rounds"); do
         for connections in 16 1; do
             echo "{\"round\": $round, \"side\": \"$side\", \"measured\": $(measure $connections)}" | tee -a "$home/rows.json" >&2
         done
+        if [ $side = vitrine ]; then
+            echo "{\"round\": $round, \"side\": \"livez\", \"measured\": $(measure_livez)}" | tee -a "$home/rows.json" >&2
+        fi
         stop
     done
 done
@@ -54,4 +62,7 @@ for connections in (16, 1):
         print(f"{connections:>12} {side:12} {medians[side][0]:>12.0f} {medians[side][1]:>10.0f} {medians[side][2]:>10.0f}")
     ours, peer = medians["vitrine"], medians["peer"]
     print(f"{connections:>12} {'ratio':12} {ours[0] / peer[0]:>12.2f} {ours[1] / peer[1]:>10.3f} {ours[2] / peer[2]:>10.3f}")
+    if connections == 16:
+        livez = statistics.median(r["measured"]["requests_per_second"] for r in rows if r["side"] == "livez")
+        print(f"{connections:>12} {'GET /livez':12} {livez:>12.0f}   recommendations reach {ours[0] / livez:.0%} of it")
 PY

@@ -28,6 +28,10 @@ def document() -> str:
     described = parsed["components"]["schemas"]["Filter"]["description"]
     schema = {"type": "object", "description": described, "additionalProperties": member}
     parsed["components"]["schemas"]["Filter"] = schema
+    # Kinds of sources and rules have parameters of their own, which a typed dictionary cannot leave open.
+    for name in ("CandidateSource", "PlacementRule"):
+        described = parsed["components"]["schemas"][name]["description"]
+        parsed["components"]["schemas"][name] = {"type": "object", "description": described, "additionalProperties": {}}
     return json.dumps(parsed)
 
 

@@ -45,6 +45,12 @@ def lists(vitrine: Vitrine) -> None:
     first = popular["items"][0]["article_id"]
     assert len(vitrine.similar(first, k=2)["items"]) == 2
     assert vitrine.article(first)["article_id"] == first
+    home = vitrine.placement("home", {"cart": [first], "k": 2})
+    assert home["meta"]["placement"]["name"] == "home" and len(home["items"]) == 2
+    assert all(item["article_id"] != first for item in home["items"])
+    assert len(vitrine.placement("popular")["items"]) == 12
+    sources = vitrine.recommend({"sources": [{"source": "popular", "limit": 5}], "k": 2})["meta"]["sources"]
+    assert sources[0]["found"] == 5
     batch = vitrine.recommend_batch({"customer_ids": ["customer_id1", "nobody", ""], "k": 2})
     assert [("answer" in result, "problem" in result) for result in batch["results"]] == [
         (True, False),

@@ -17,6 +17,13 @@ pub use time::{InvalidTime, Timestamp};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TopK(u16);
 
+impl Default for TopK {
+    /// As many articles as an answer holds when nothing else is asked for.
+    fn default() -> Self {
+        Self(12)
+    }
+}
+
 impl TopK {
     pub const MAX: usize = 500;
 

@@ -4,19 +4,14 @@
 //! scope an admin route needs is said here, in one place, so that a new route needs `admin` until
 //! somebody decides otherwise.
 
-use super::{ApiError, App, ErrorCode};
+use super::{ApiError, App, ErrorCode, connection::Connection};
 use crate::serving::{Caller, Config, RateLimits, RateSubject, Scope, Secret};
 use axum::{
-    extract::{Request, State},
+    extract::Request,
     http::{HeaderMap, HeaderName, HeaderValue, Method, header},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use std::{net::IpAddr, sync::Arc, time::Duration};
-
-/// The address of the client's end of the connection.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub(super) IpAddr);
 
 /// What one listener asks of those who come.
 pub(super) struct Access {
@@ -36,11 +31,11 @@ pub(super) struct Access {
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 impl Access {
-    pub(super) fn public(app: &App, config: &Config) -> Arc<Self> {
+    pub(super) fn public(app: &App, config: &Config) -> Self {
         Self::of(app, config, None, config.http.require_key, |_, _| Scope::Recommend)
     }
 
-    pub(super) fn admin(app: &App, config: &Config, key: Secret) -> Arc<Self> {
+    pub(super) fn admin(app: &App, config: &Config, key: Secret) -> Self {
         Self::of(app, config, Some(key), true, admin_scope)
     }
 
@@ -50,8 +45,8 @@ impl Access {
         operator: Option<Secret>,
         require_key: bool,
         needs: fn(&Method, &str) -> Scope,
-    ) -> Arc<Self> {
-        Arc::new(Self {
+    ) -> Self {
+        Self {
             app: app.clone(),
             operator,
             require_key,
@@ -60,7 +55,17 @@ impl Access {
             proxies: config.http.proxies,
             limits: RateLimits::default(),
             needs,
-        })
+        }
+    }
+
+    /// Puts the [`Caller`] among the request's extensions.
+    ///
+    /// # Errors
+    /// Why the request must not go on.
+    pub(super) fn check(&self, request: &mut Request) -> Result<(), Refusal> {
+        let caller = self.admit(request)?;
+        request.extensions_mut().insert(caller);
+        Ok(())
     }
 
     fn admit(&self, request: &Request) -> Result<Caller, Refusal> {
@@ -89,7 +94,7 @@ impl Access {
 
     /// The address that the outermost trusted proxy saw, or that of the connection.
     fn client_address(&self, request: &Request) -> Option<IpAddr> {
-        let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
+        let peer = request.extensions().get::<Arc<Connection>>().map(|connection| connection.peer());
         if self.proxies == 0 {
             return peer;
         }
@@ -102,7 +107,7 @@ impl Access {
 }
 
 /// Why a request does not get to its handler.
-enum Refusal {
+pub(super) enum Refusal {
     NoKey,
     WrongKey,
     Scope(Scope),
@@ -143,18 +148,8 @@ fn admin_scope(method: &Method, path: &str) -> Scope {
     match (method, path) {
         (&Method::GET, "/metrics" | "/admin/v1/status" | "/admin/v1/models") => Scope::Monitor,
         (_, path) if path.starts_with("/admin/v1/articles") => Scope::Write,
+        (_, path) if path.starts_with("/admin/v1/placements") => Scope::Placements,
         _ => Scope::Admin,
-    }
-}
-
-/// Lets a request pass to its handler with the [`Caller`] among its extensions.
-pub(super) async fn check(State(access): State<Arc<Access>>, mut request: Request, next: Next) -> Response {
-    match access.admit(&request) {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
-        Err(refusal) => refusal.into_response(),
     }
 }
 
@@ -179,6 +174,8 @@ mod tests {
         assert_eq!([get("/metrics"), get("/admin/v1/status"), get("/admin/v1/models")], [Scope::Monitor; 3]);
         assert_eq!(admin_scope(&Method::POST, "/admin/v1/articles/availability"), Scope::Write);
         assert_eq!(admin_scope(&Method::DELETE, "/admin/v1/articles/a"), Scope::Write);
+        assert_eq!(admin_scope(&Method::PUT, "/admin/v1/placements/home"), Scope::Placements);
+        assert_eq!(get("/admin/v1/placements"), Scope::Placements);
         for path in ["/admin/v1/keys", "/admin/v1/audit", "/nothing", "/admin/v1/models/m/activate"] {
             assert_eq!(admin_scope(&Method::POST, path), Scope::Admin);
             assert_eq!(get(path), Scope::Admin);

@@ -1,18 +1,22 @@
-//! What a request needs before its handler runs: its body, read under limits of its own, then a permit.
+//! What a request needs before its handler runs: a key where one is wanted, then its body, read under
+//! limits of its own, then a permit.
 //!
-//! The body comes first, so that a client that sends slowly holds a little memory and no permit.
+//! Nobody without the key gets a body read. The body comes before the permit, so that a client that
+//! sends slowly holds a little memory and no permit.
 
 use super::{
     ApiError, ErrorCode,
+    access::Access,
     access_log::BODY_STAGE,
+    around::{Around, Middleware, answer_of},
     connection::{Connection, Phase},
 };
 use crate::serving::{Config, Overload, stages};
 use axum::{
     body::{Body, Bytes, HttpBody},
-    extract::{Request, State},
-    middleware::Next,
+    extract::Request,
     response::{IntoResponse, Response},
+    routing::Route,
 };
 use futures_util::StreamExt;
 use std::{
@@ -20,6 +24,12 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Lets requests pass to their handlers, or answers why not.
+pub(super) struct Gate {
+    access: Option<Access>,
+    admission: Arc<Admission>,
+}
 
 /// The limits of one listener.
 pub(super) struct Admission {
@@ -42,6 +52,29 @@ struct Bodies {
 /// A body up to this size needs no share of the memory of bodies: while large ones fill it, ordinary requests go on.
 const SMALL_BODY: usize = 16 << 10;
 
+impl Gate {
+    /// For routes that may want a key.
+    pub(super) fn with_key(access: Access, admission: Arc<Admission>) -> Around<Self> {
+        Around::new(Self { access: Some(access), admission })
+    }
+
+    /// For routes that anybody may ask.
+    pub(super) fn open(admission: Arc<Admission>) -> Around<Self> {
+        Around::new(Self { access: None, admission })
+    }
+}
+
+impl Middleware for Gate {
+    async fn handle(self: Arc<Self>, mut request: Request, route: Route) -> Response {
+        if let Some(access) = &self.access
+            && let Err(refusal) = access.check(&mut request)
+        {
+            return refusal.into_response();
+        }
+        self.admission.run(request, route).await.unwrap_or_else(IntoResponse::into_response)
+    }
+}
+
 impl Admission {
     /// For the shop's requests.
     pub(super) fn public(config: &Config) -> Self {
@@ -63,7 +96,8 @@ impl Admission {
         }
     }
 
-    async fn run(&self, request: Request, next: Next) -> Result<Response, ApiError> {
+    /// Reads the body, takes a permit and runs the handler within its time.
+    async fn run(&self, request: Request, route: Route) -> Result<Response, ApiError> {
         let (request, memory) = self.bodies.read(request).await?;
         let limited = self.finishes || request.uri().path().starts_with("/v1/");
         let permit = match limited {
@@ -72,7 +106,7 @@ impl Admission {
         };
         let work = async move {
             let _held = (memory, permit);
-            next.run(request).await
+            answer_of(route, request).await
         };
         if self.finishes {
             let running = tokio::time::timeout(self.timeout, tokio::spawn(work)).await;
@@ -93,11 +127,6 @@ impl Admission {
         );
         ApiError::new(ErrorCode::StillRunning, detail)
     }
-}
-
-/// Reads the body, takes a permit and runs the handler within its time.
-pub(super) async fn admit(State(admission): State<Arc<Admission>>, request: Request, next: Next) -> Response {
-    admission.run(request, next).await.unwrap_or_else(IntoResponse::into_response)
 }
 
 impl Bodies {

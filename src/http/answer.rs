@@ -8,8 +8,8 @@ use super::{
 use crate::{
     domain::ArticleId,
     recommend::{
-        Attributes, Catalogue, Counts, Fallback, Ranked, Reason, SourceCount, Strategy, UnmatchedValue, Warning,
-        find_attribute, sources,
+        Attributes, Catalogue, Counts, Fallback, FoundBy, Ranked, Reason, SourceCount, Strategy, UnmatchedValue,
+        Warning, find_attribute, rules::IgnoredRule, sources,
     },
     serving::Answered,
 };
@@ -44,13 +44,24 @@ struct Item<'a> {
     /// continues the history and the articles before it; the score is the log of its probability.
     /// `popular`: sells well; the score is its purchases, old ones counting less. `catalogue`: eligible,
     /// but without known sales. `unknown`: named in `article_ids` and not in the catalogue. Others are
-    /// those that the request or its placement names.
+    /// those that the request or its placement names. `personal`: not told, because a source of this
+    /// answer finds what the customer bought and the key lacks the scope `read-purchases`; the score is
+    /// then 1 / rank.
     #[schema(example = "model")]
     source: &'a str,
     /// With `explain`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reasons: Option<Vec<ReasonBody<'a>>>,
+    /// With `explain`: the sources that found the article, with its rank and score in each; none
+    /// where they are not told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    sources: Option<&'a [FoundBy]>,
+    /// With `explain`: the names of the placement's rules that touched the article.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    rules: Option<&'a [String]>,
     /// The attributes asked for with `fields`; those that the article lacks are left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<AttributesBody>, nullable = false)]
@@ -92,10 +103,19 @@ struct Meta<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(value_type = Vec<Id>, required = false)]
     unknown_article_ids: &'a [ArticleId],
-    /// What each source gave, where the request or its placement names sources.
+    /// What each source gave, where the request or its placement names sources, unless that tells
+    /// purchases that the caller may not know.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(required = false)]
     sources: &'a [SourceCount],
+    /// The placement that answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    placement: Option<PlacementName<'a>>,
+    /// Rules of the placement that this answer does without, and why.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false)]
+    ignored_rules: &'a [IgnoredRule],
     /// Values of the filter that no article has: misspelt, perhaps. At most 16 are named.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(required = false)]
@@ -112,6 +132,19 @@ struct ModelName<'a> {
     name: &'a str,
     #[schema(example = "20260131T120000000Z-1a2b3c4d")]
     version: &'a str,
+}
+
+/// The placement that answered.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ServedPlacement)]
+struct PlacementName<'a> {
+    #[schema(example = "home")]
+    name: &'a str,
+    /// 0 for a built-in one, and for one that is only tried.
+    version: i64,
+    /// Keys of its definition that were left out, because the catalogue or the models lack what they
+    /// name.
+    ignored: &'a [String],
 }
 
 /// Writes an answer; `fields` are the attributes to return with every article.
@@ -153,13 +186,15 @@ pub(super) fn response<'a>(
 ) -> RecommendationResponse<'a> {
     let (snapshot, answer) = (&answered.snapshot, &answered.answer);
     let catalogue = snapshot.catalogue();
-    let explain = answer.items.iter().any(|item| !item.reasons.is_empty());
-    let item = |(i, item): (usize, &Ranked)| Item {
+    let explain = answer.explained;
+    let item = |(i, item): (usize, &'a Ranked)| Item {
         article_id: catalogue.id(item.row),
         rank: answer.offset + i + 1,
         score: item.score,
         source: item.source,
         reasons: explain.then(|| item.reasons.iter().map(|reason| ReasonBody::of(catalogue, reason)).collect()),
+        sources: explain.then_some(&item.found),
+        rules: explain.then_some(&item.rules),
         article: (!columns.is_empty()).then(|| catalogue.attributes(item.row, columns)),
     };
     let known = answer.items.iter().enumerate().map(item);
@@ -174,7 +209,13 @@ pub(super) fn response<'a>(
         counts: answer.counts,
         warnings: &answer.warnings,
         unknown_article_ids: &answer.unknown,
-        sources: &answer.sources,
+        placement: answered.placement.as_ref().map(|(placement, ignored)| PlacementName {
+            name: &placement.name,
+            version: placement.version,
+            ignored,
+        }),
+        sources: if answer.sources_withheld { &[] } else { &answer.sources },
+        ignored_rules: &answer.ignored_rules,
         unmatched_filter_values: &answer.unmatched,
         took_us: context.started.elapsed().as_micros() as u64,
     };
@@ -195,7 +236,16 @@ pub(super) fn json(value: &impl Serialize) -> Result<Response, ApiError> {
 impl<'a> Item<'a> {
     /// An article that the catalogue lacks.
     fn unknown(id: &'a ArticleId, rank: usize) -> Self {
-        Self { article_id: id.as_str(), rank, score: 0.0, source: sources::UNKNOWN, reasons: None, article: None }
+        Self {
+            article_id: id.as_str(),
+            rank,
+            score: 0.0,
+            source: sources::UNKNOWN,
+            reasons: None,
+            sources: None,
+            rules: None,
+            article: None,
+        }
     }
 }
 

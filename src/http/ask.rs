@@ -2,14 +2,19 @@
 
 use super::{
     ApiError,
-    schema::{Filter as FilterBody, Id, ObjectOf, Quotas, Whole},
+    placement_schema::CandidateSource,
+    schema::{Filter as FilterBody, Id, ObjectOf, Quotas, Whole, whole_members},
 };
 use crate::{
     domain::{ArticleId, CustomerId, InvalidTime, Timestamp, TopK},
-    recommend::{self, Filter, Generation, Recipe, Request, Sampling, Subject},
+    recommend::{
+        self, Filter, Generation, Recipe, Request, Sampling, Subject,
+        sources::{MAX_SOURCES, SourceSpec},
+    },
     serving::now,
 };
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::Error};
+use serde_json::{Map, Value};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -19,9 +24,11 @@ use utoipa::{IntoParams, ToSchema};
 
 /// Articles an answer holds when nothing else is asked for.
 const DEFAULT_K: u64 = 12;
-const MAX_SESSION: usize = 200;
+pub(super) const MAX_SESSION: usize = 200;
+pub(super) const MAX_CART: usize = 200;
 const MAX_LISTED: usize = 1_000;
 const MAX_EXCLUDED: usize = 10_000;
+const MAX_DAYS: u32 = 36_500;
 const MAX_FIELDS: usize = 64;
 const MAX_QUOTAS: usize = 8;
 const MAX_BATCH: usize = 1_000;
@@ -54,6 +61,10 @@ pub(super) struct RecommendationRequest {
     #[serde(default)]
     #[schema(value_type = Session)]
     session: ObjectOf<Session>,
+    /// Articles in the customer's cart, the latest first. They are not answered back.
+    #[serde(default)]
+    #[schema(value_type = Vec<Id>, max_items = 200)]
+    cart: Vec<ArticleId>,
     /// How many articles; 12 if not given.
     #[serde(default = "default_k", deserialize_with = "number_of_articles")]
     #[schema(value_type = usize, minimum = 1, maximum = 500)]
@@ -72,6 +83,10 @@ pub(super) struct RecommendationRequest {
     /// The default model if not given.
     #[serde(default)]
     model: Option<String>,
+    /// Where candidates come from; the model alone if none is given. Not with `generation`.
+    #[serde(default)]
+    #[schema(value_type = Vec<CandidateSource>, max_items = 16)]
+    sources: Vec<SourceBody>,
     #[serde(default)]
     filter: FilterBody,
     /// Rank only these articles. Those that are sold out, filtered out or excluded are left out;
@@ -142,6 +157,17 @@ pub(super) struct BatchRequest {
     explain: bool,
 }
 
+/// A source as the pipeline reads it. `12.0` is a whole number here.
+#[derive(Debug)]
+struct SourceBody(SourceSpec);
+
+impl<'de> Deserialize<'de> for SourceBody {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let definition = whole_members(Map::deserialize(deserializer)?);
+        SourceSpec::parse(definition).map(Self).map_err(D::Error::custom)
+    }
+}
+
 /// A moment of a request. One beyond the years that purchases can have means the first or last of
 /// them: before 1970 nothing is known, after 2106 everything.
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -198,7 +224,7 @@ pub(super) struct Session {
     /// Articles looked at, newest first. They are not answered back.
     #[serde(default)]
     #[schema(value_type = Vec<Id>, max_items = 200)]
-    article_ids: Vec<ArticleId>,
+    pub(super) article_ids: Vec<ArticleId>,
 }
 
 /// What must not be answered.
@@ -211,6 +237,10 @@ pub(super) struct Exclude {
     /// The customer's purchases.
     #[serde(default)]
     purchased: bool,
+    /// The customer's purchases of so many last days.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 36_500)]
+    purchased_within_days: Option<Whole>,
 }
 
 /// Parameters of every list that is asked for by a query string.
@@ -286,16 +316,20 @@ pub(super) struct PopularParams {
 impl RecommendationRequest {
     pub(super) fn into_request(self) -> Result<Asked, ApiError> {
         at_most("session.article_ids", self.session.0.article_ids.len(), MAX_SESSION)?;
+        at_most("cart", self.cart.len(), MAX_CART)?;
+        at_most("sources", self.sources.len(), MAX_SOURCES)?;
         let generation = self.generation()?;
         let recipe = Recipe {
             model: self.model,
-            filter: Filter::parse(&self.filter.0)?,
+            sources: self.sources.into_iter().map(|SourceBody(source)| source).collect(),
+            filter: filter(&self.filter.0)?,
             exclude: self.exclude.0.checked()?,
             max_per: quotas(self.max_per)?,
             ..Recipe::default()
         };
         let request = Request {
             session: self.session.0.article_ids,
+            cart: self.cart,
             offset: checked_offset(self.offset.map(|offset| offset.0))?,
             only: listed(self.article_ids)?,
             explain: self.explain,
@@ -314,6 +348,10 @@ impl RecommendationRequest {
         }
         if self.offset.is_some() {
             return Err(ApiError::invalid("a generated list has no pages: leave out `offset` or `generation`"));
+        }
+        if !self.sources.is_empty() {
+            let detail = "`sources` and `generation` exclude each other: name the source `generated` instead";
+            return Err(ApiError::invalid(detail));
         }
         generation.checked().map(Some)
     }
@@ -334,7 +372,7 @@ impl BatchRequest {
         }
         let recipe = Recipe {
             model: self.model,
-            filter: Filter::parse(&self.filter.0)?,
+            filter: filter(&self.filter.0)?,
             exclude: self.exclude.0.checked()?,
             max_per: quotas(self.max_per)?,
             ..Recipe::default()
@@ -378,8 +416,16 @@ impl ListGeneration {
 impl Exclude {
     fn checked(self) -> Result<recommend::Exclude, ApiError> {
         at_most("exclude.article_ids", self.article_ids.len(), MAX_EXCLUDED)?;
-        let Self { article_ids, purchased } = self;
-        Ok(recommend::Exclude { article_ids, purchased, purchased_within_days: None })
+        let Self { article_ids, purchased, purchased_within_days } = self;
+        let within = |days: Whole| match u32::try_from(days.0) {
+            Ok(days @ 1..=MAX_DAYS) => Ok(days),
+            _ => Err(ApiError::invalid(format!(
+                "`exclude.purchased_within_days` must be 1 to {MAX_DAYS}, not {}",
+                days.0
+            ))),
+        };
+        let purchased_within_days = purchased_within_days.map(within).transpose()?;
+        Ok(recommend::Exclude { article_ids, purchased, purchased_within_days })
     }
 }
 
@@ -388,7 +434,7 @@ impl ListParams {
         let filter = self.filter.as_deref().unwrap_or("{}");
         let filter = serde_json::from_str(filter).map_err(|error| ApiError::invalid(format!("`filter`: {error}")))?;
         let fields = self.fields.iter().flat_map(|text| text.split(',')).map(str::to_owned).collect();
-        let recipe = Recipe { model: self.model, filter: Filter::parse(&filter)?, ..Recipe::default() };
+        let recipe = Recipe { model: self.model, filter: self::filter(&filter)?, ..Recipe::default() };
         let request = Request {
             subject,
             offset: checked_offset(self.offset)?,
@@ -445,12 +491,12 @@ fn number_in_batch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Whole, 
     Whole::read(deserializer, format_args!("a whole number from 1 to {MAX_BATCH_K}"))
 }
 
-fn top_k(k: u64) -> Result<TopK, ApiError> {
+pub(super) fn top_k(k: u64) -> Result<TopK, ApiError> {
     let valid = usize::try_from(k).ok().and_then(TopK::new);
     valid.ok_or_else(|| ApiError::invalid(format!("`k` must be 1 to {}, not {k}", TopK::MAX)))
 }
 
-fn checked_offset(offset: Option<u64>) -> Result<Option<usize>, ApiError> {
+pub(super) fn checked_offset(offset: Option<u64>) -> Result<Option<usize>, ApiError> {
     const MAX: u64 = Request::MAX_OFFSET as u64;
     match offset {
         Some(offset) if offset > MAX => Err(ApiError::invalid(format!(
@@ -469,6 +515,18 @@ fn listed(ids: Option<Vec<ArticleId>>) -> Result<Option<Vec<ArticleId>>, ApiErro
         None => Ok(()),
     }?;
     Ok(ids)
+}
+
+/// The filter of a request. Whoever knows a customer's id may ask for recommendations, so what the
+/// shop knows of customers must not show in what a filter of theirs selects.
+fn filter(conditions: &BTreeMap<String, Value>) -> Result<Filter, ApiError> {
+    let filter = Filter::parse(conditions)?;
+    if filter.reads_customer() {
+        return Err(ApiError::invalid(
+            "`filter`: only the filter of a placement may have `from`; give the value itself",
+        ));
+    }
+    Ok(filter)
 }
 
 fn quotas(max_per: BTreeMap<String, Whole>) -> Result<Vec<(String, usize)>, ApiError> {
@@ -490,6 +548,6 @@ fn distinct_fields(mut fields: Vec<String>) -> Result<Vec<String>, ApiError> {
     Ok(fields)
 }
 
-fn at_most(what: &str, count: usize, max: usize) -> Result<(), ApiError> {
+pub(super) fn at_most(what: &str, count: usize, max: usize) -> Result<(), ApiError> {
     if count > max { Err(ApiError::invalid(format!("`{what}` holds at most {max}, not {count}"))) } else { Ok(()) }
 }

@@ -74,6 +74,11 @@ impl Connection {
         connection
     }
 
+    /// The address of the client's end.
+    pub(super) fn peer(&self) -> IpAddr {
+        self.peer
+    }
+
     /// A phase begins.
     pub(super) fn enter(&self, phase: Phase) {
         self.state.store((phase as u64) << PHASE_SHIFT | clock(), Relaxed);

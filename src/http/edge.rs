@@ -3,18 +3,22 @@
 use super::{
     ApiError, App, ErrorCode,
     access_log::{AccessLog, Entry},
+    around::{Around, Middleware, answer_of},
 };
 use crate::serving::{Config, Traced, stages};
 use axum::{
-    Router,
     body::Body,
-    extract::{MatchedPath, Request, State},
+    extract::{MatchedPath, Request},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
-    middleware::{self, Next},
     response::{IntoResponse, Response},
+    routing::Route,
 };
 use futures_util::FutureExt;
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -31,48 +35,49 @@ impl Context {
     }
 }
 
-struct Edge {
+pub(super) struct Edge {
     app: App,
     log: AccessLog,
 }
 
-/// Puts the edge around a router.
-pub(super) fn around(router: Router<App>, app: &App, config: &Config) -> Router<App> {
-    let edge = Edge { app: app.clone(), log: AccessLog::new(&config.log) };
-    router.layer(middleware::from_fn_with_state(Arc::new(edge), pass))
+/// The layer that puts the edge around a router.
+pub(super) fn around(app: &App, config: &Config) -> Around<Edge> {
+    Around::new(Edge { app: app.clone(), log: AccessLog::new(&config.log) })
 }
 
-async fn pass(State(edge): State<Arc<Edge>>, mut request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let request_id = request_id(request.headers());
-    request.extensions_mut().insert(Context { request_id: request_id.clone(), started });
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let route = route.as_ref().map(MatchedPath::as_str);
-    let method = request.method().clone();
-    let metrics = edge.app.service().metrics();
-    let _in_flight = metrics.request_begins();
-    let tracer = edge.app.service().tracer();
-    let trace = tracer.and_then(|tracer| Some((tracer, tracer.begin(traceparent(request.headers()))?)));
-    let (response, stages) = stages::record(answer(request, next)).await;
-    let (mut response, code) = finish(&edge, response, &request_id);
-    response.headers_mut().insert(REQUEST_ID, request_id.clone());
-    let took = started.elapsed();
-    metrics.route(route).record(response.status().as_u16(), took);
-    edge.log.write(&Entry {
-        request_id: text(&request_id),
-        method: &method,
-        route: route.unwrap_or("unmatched"),
-        status: response.status(),
-        code,
-        took,
-        stages: &stages,
-    });
-    if let Some((tracer, context)) = trace {
-        let (request_id, method, route) = (text(&request_id), method.as_str(), route.unwrap_or("unmatched"));
-        let status = response.status().as_u16();
-        tracer.end(&context, &Traced { request_id, method, route, status, started, stages: &stages });
+impl Middleware for Edge {
+    async fn handle(self: Arc<Self>, mut request: Request, to: Route) -> Response {
+        let started = Instant::now();
+        let request_id = request_id(request.headers());
+        request.extensions_mut().insert(Context { request_id: request_id.clone(), started });
+        let route = request.extensions().get::<MatchedPath>().cloned();
+        let route = route.as_ref().map(MatchedPath::as_str);
+        let method = request.method().clone();
+        let metrics = self.app.service().metrics();
+        let _in_flight = metrics.request_begins();
+        let tracer = self.app.service().tracer();
+        let trace = tracer.and_then(|tracer| Some((tracer, tracer.begin(traceparent(request.headers()))?)));
+        let (response, stages) = stages::record(answer(request, to)).await;
+        let (mut response, code) = finish(&self, response, &request_id);
+        response.headers_mut().insert(REQUEST_ID, request_id.clone());
+        let took = started.elapsed();
+        metrics.route(route).record(response.status().as_u16(), took);
+        self.log.write(&Entry {
+            request_id: text(&request_id),
+            method: &method,
+            route: route.unwrap_or("unmatched"),
+            status: response.status(),
+            code,
+            took,
+            stages: &stages,
+        });
+        if let Some((tracer, context)) = trace {
+            let (request_id, method, route) = (text(&request_id), method.as_str(), route.unwrap_or("unmatched"));
+            let status = response.status().as_u16();
+            tracer.end(&context, &Traced { request_id, method, route, status, started, stages: &stages });
+        }
+        response
     }
-    response
 }
 
 fn traceparent(headers: &HeaderMap) -> Option<&str> {
@@ -80,8 +85,8 @@ fn traceparent(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// The answer of what lies within, or of a panic.
-async fn answer(request: Request, next: Next) -> Response {
-    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+async fn answer(request: Request, to: Route) -> Response {
+    match AssertUnwindSafe(answer_of(to, request)).catch_unwind().await {
         Ok(response) => response,
         Err(panic) => {
             let message = panic.downcast_ref::<String>().map(String::as_str);
@@ -185,9 +190,16 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     };
     headers.get(REQUEST_ID).filter(sane).cloned().unwrap_or_else(|| {
         let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-        let text = uuid::Uuid::now_v7().hyphenated().encode_lower(&mut text);
+        let text = time_ordered_id().hyphenated().encode_lower(&mut text);
         HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("none"))
     })
+}
+
+/// A UUID of version 7. Its random bits come from the thread's generator, which spares each request a
+/// call of the system.
+fn time_ordered_id() -> uuid::Uuid {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    uuid::Builder::from_unix_timestamp_millis(since_epoch.as_millis() as u64, &rand::random()).into_uuid()
 }
 
 fn text(value: &HeaderValue) -> &str {
@@ -199,13 +211,13 @@ mod tests {
     use super::*;
     use crate::{
         http::{
-            admission::{Admission, admit},
+            admission::{Admission, Gate},
             route_patterns,
         },
         serving::Service,
         store,
     };
-    use axum::routing::get;
+    use axum::{Router, routing::get};
     use http_body_util::BodyExt;
     use std::time::Duration;
     use tower::ServiceExt;
@@ -228,8 +240,8 @@ mod tests {
             .route("/panic", get(panics))
             .route("/forever", get(std::future::pending::<()>))
             .route("/foreign", get(|| async { (StatusCode::BAD_GATEWAY, "inner secret") }));
-        let router = router.layer(middleware::from_fn_with_state(Arc::new(Admission::public(&config)), admit));
-        let router = around(router, &app, &config).with_state(app);
+        let router = router.layer(Gate::open(Arc::new(Admission::public(&config))));
+        let router = router.layer(around(&app, &config)).with_state(app);
         let response = router.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         let body = response.into_body().collect().await.unwrap().to_bytes();

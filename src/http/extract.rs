@@ -1,13 +1,17 @@
 //! Extractors whose refusals are problem documents that say what to mend.
 
-use super::{ApiError, ErrorCode, schema::ObjectOf};
-use crate::serving::Expected;
+use super::{
+    ApiError, ErrorCode,
+    schema::{ObjectOf, whole_members},
+};
+use crate::{recommend::Placement, serving::Expected};
 use axum::{
-    body::Bytes,
+    body::to_bytes,
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{header, request::Parts},
 };
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 /// A JSON body.
 pub(super) struct JsonBody<T>(pub(super) T);
@@ -15,7 +19,7 @@ pub(super) struct JsonBody<T>(pub(super) T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("");
         let kind = kind.split(';').next().unwrap_or("").trim();
         if !kind.eq_ignore_ascii_case("application/json") {
@@ -24,13 +28,25 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
             return Err(ApiError::new(ErrorCode::UnsupportedMediaType, detail));
         }
         // Read before (see `admission`), within its limits.
-        let body = Bytes::from_request(request, state)
+        let body = to_bytes(request.into_body(), usize::MAX)
             .await
             .map_err(|_| ApiError::invalid("the body could not be read to its end"))?;
         serde_json::from_slice(&body)
             .map(|ObjectOf(value)| Self(value))
             .map_err(|error| refusal::<ObjectOf<T>>(&body, &error))
     }
+}
+
+/// The definition of a placement. What is wrong with it names the key.
+///
+/// # Errors
+/// [`ErrorCode::InvalidPlacement`].
+pub(super) fn read_definition(body: Map<String, Value>) -> Result<Placement, ApiError> {
+    let value = Value::Object(whole_members(body));
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let told = told(&error.path().to_string(), &error.inner().to_string());
+        ApiError::new(ErrorCode::InvalidPlacement, told)
+    })
 }
 
 /// Why a body is not what is wanted. Read once more, now with the path to every value.

@@ -8,6 +8,7 @@ mod access_log;
 mod admin;
 mod admission;
 mod answer;
+mod around;
 mod articles;
 mod ask;
 mod batch;
@@ -19,6 +20,8 @@ mod error;
 mod extract;
 mod health;
 mod listener;
+mod placement_schema;
+mod placements;
 mod recommendations;
 mod schema;
 mod server;
@@ -31,12 +34,10 @@ pub use server::Server;
 
 use crate::serving::{Config, ServeError, Service};
 use access::Access;
-use admission::{Admission, admit};
+use admission::{Admission, Gate};
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
     http::{Method, header},
-    middleware,
 };
 use std::{
     sync::{
@@ -82,7 +83,7 @@ impl App {
 
 /// The routes that may want a key.
 fn asked_routes() -> OpenApiRouter<App> {
-    recommendations::routes().merge(batch::routes()).merge(articles::routes())
+    recommendations::routes().merge(placements::routes()).merge(batch::routes()).merge(articles::routes())
 }
 
 fn public_routes() -> OpenApiRouter<App> {
@@ -115,17 +116,16 @@ pub fn route_patterns() -> Vec<&'static str> {
 /// # Errors
 /// Never for the document of this program.
 pub fn public(app: &App, config: &Config) -> Result<Router, ServeError> {
-    let access = middleware::from_fn_with_state(Access::public(app, config), access::check);
-    let admit = middleware::from_fn_with_state(Arc::new(Admission::public(config)), admit);
+    let admission = Arc::new(Admission::public(config));
     let (asked, _) = asked_routes().split_for_parts();
-    // Inside of the key: nobody without it gets a body read.
-    let asked = asked.route_layer(admit.clone()).route_layer(access);
+    let asked = asked.route_layer(Gate::with_key(Access::public(app, config), admission.clone()));
     let (health, _) = health::routes().split_for_parts();
-    let others = health.merge(docs::routes(openapi_yaml()?)).fallback(edge::not_found).layer(admit);
-    let router =
-        asked.merge(others).method_not_allowed_fallback(edge::method_not_allowed).layer(DefaultBodyLimit::disable());
-    let router = edge::around(router, app, config);
-    let router = router.layer(CompressionLayer::new().compress_when(SizeAbove::new(config.http.compress_above)));
+    let others = health.merge(docs::routes(openapi_yaml()?)).fallback(edge::not_found);
+    let router = asked.merge(others.layer(Gate::open(admission)));
+    let router = router.method_not_allowed_fallback(edge::method_not_allowed);
+    let compression = CompressionLayer::new().compress_when(SizeAbove::new(config.http.compress_above));
+    // One layer of two: a router boxes and clones each layer that it is given.
+    let router = router.layer((compression, edge::around(app, config)));
     Ok(match cors(&config.http.cors_origins) {
         Some(cors) => router.layer(cors),
         None => router,
@@ -136,14 +136,13 @@ pub fn public(app: &App, config: &Config) -> Result<Router, ServeError> {
 /// The router of the admin listener; every path needs the key.
 pub fn admin(app: &App, config: &Config, key: crate::serving::Secret) -> Router {
     let (router, _) = admin::routes().split_for_parts();
-    let router = router
+    let gate = Gate::with_key(Access::admin(app, config, key), Arc::new(Admission::admin(config)));
+    router
         .fallback(edge::not_found)
         .method_not_allowed_fallback(edge::method_not_allowed)
-        .layer(DefaultBodyLimit::disable())
-        // Inside of the key: nobody without it gets a body read.
-        .layer(middleware::from_fn_with_state(Arc::new(Admission::admin(config)), admit))
-        .layer(middleware::from_fn_with_state(Access::admin(app, config, key), access::check));
-    edge::around(router, app, config).with_state(app.clone())
+        .layer(gate)
+        .layer(edge::around(app, config))
+        .with_state(app.clone())
 }
 
 /// How long a browser need not ask again; the longest that Chrome accepts.

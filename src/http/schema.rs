@@ -4,14 +4,14 @@ use serde::{
     Deserialize, Deserializer,
     de::{Error, MapAccess, Unexpected, Visitor, value::MapAccessDeserializer},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, fmt, marker::PhantomData};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{RefOr, Schema},
 };
 
-type Schemas = Vec<(String, RefOr<Schema>)>;
+pub(super) type Schemas = Vec<(String, RefOr<Schema>)>;
 
 /// The id of an article or customer.
 pub(super) struct Id;
@@ -37,11 +37,11 @@ pub(super) struct Quotas;
 pub(super) struct Attributes;
 
 /// A schema written as the document has it.
-fn written(schema: Value) -> RefOr<Schema> {
+pub(super) fn written(schema: Value) -> RefOr<Schema> {
     RefOr::T(serde_json::from_value(schema).expect("the schemas below are schemas"))
 }
 
-fn named(name: &str, schema: Value) -> (String, RefOr<Schema>) {
+pub(super) fn named(name: &str, schema: Value) -> (String, RefOr<Schema>) {
     (name.to_owned(), written(schema))
 }
 
@@ -76,6 +76,25 @@ impl Whole {
 impl<'de> Deserialize<'de> for Whole {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::read(deserializer, "a whole number, 0 or above")
+    }
+}
+
+/// The members of an object that the pipeline reads itself: `12.0` becomes the whole number that it is
+/// in JSON Schema.
+pub(super) fn whole_members(members: Map<String, Value>) -> Map<String, Value> {
+    members.into_iter().map(|(key, value)| (key, whole(value))).collect()
+}
+
+fn whole(value: Value) -> Value {
+    const EXACT: f64 = (1u64 << 53) as f64;
+    match value {
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < EXACT => Value::from(float as i64),
+            _ => Value::Number(number),
+        },
+        Value::Array(values) => values.into_iter().map(whole).collect(),
+        Value::Object(members) => Value::Object(whole_members(members)),
+        other => other,
     }
 }
 
@@ -120,11 +139,17 @@ impl PartialSchema for Filter {
         written(json!({
             "type": "object",
             "description": "Conditions on attributes, all of which must hold. `all`, `any` and `not` combine whole \
-                filters, at most 8 deep and with at most 256 conditions; an attribute of one of these names cannot be \
-                filtered on.",
+                filters, at most 8 deep and with at most 256 conditions, and `article_ids` names articles; an \
+                attribute of one of these names cannot be filtered on.",
             "properties": {
                 "all": groups("Every filter of the list holds."),
                 "any": groups("At least one filter of the list holds."),
+                "article_ids": {
+                    "type": "array",
+                    "description": "The article is one of these.",
+                    "items": {"$ref": "#/components/schemas/Id"},
+                    "maxItems": 1000,
+                },
                 "not": {"$ref": "#/components/schemas/Filter"},
             },
             "additionalProperties": {"$ref": "#/components/schemas/FilterCondition"},
@@ -141,6 +166,17 @@ impl ToSchema for Filter {
     fn schemas(schemas: &mut Schemas) {
         let value = json!({"$ref": "#/components/schemas/FilterValue"});
         let range = |end: &str| json!({"type": "number", "description": end});
+        let days = |end: &str| json!({"type": "integer", "minimum": 0, "maximum": 100_000, "description": end});
+        let of_article = |key: &str, description: &str| {
+            let properties = json!({key: {"type": "string", "enum": ["article"]}});
+            json!({
+                "type": "object",
+                "description": description,
+                "required": [key],
+                "properties": properties,
+                "additionalProperties": false,
+            })
+        };
         schemas.extend([
             named(
                 "FilterCondition",
@@ -158,6 +194,9 @@ impl ToSchema for Filter {
                         {"$ref": "#/components/schemas/FilterRange"},
                         {"$ref": "#/components/schemas/FilterNegation"},
                         {"$ref": "#/components/schemas/FilterExistence"},
+                        {"$ref": "#/components/schemas/FilterDays"},
+                        {"$ref": "#/components/schemas/FilterSameAs"},
+                        {"$ref": "#/components/schemas/FilterDiffersFrom"},
                     ],
                 }),
             ),
@@ -197,6 +236,36 @@ impl ToSchema for Filter {
                     "properties": {"exists": {"type": "boolean"}},
                     "additionalProperties": false,
                 }),
+            ),
+            named(
+                "FilterDays",
+                json!({
+                    "type": "object",
+                    "description": "A date so many whole days before the request, both ends included, and not after \
+                        it. Dates are texts (2026-01-31, or RFC 3339) or numbers of seconds since 1970.",
+                    "properties": {
+                        "min_days_ago": days("The least age in days; 0 if not given."),
+                        "max_days_ago": days("The greatest age in days."),
+                    },
+                    "minProperties": 1,
+                    "additionalProperties": false,
+                }),
+            ),
+            named(
+                "FilterSameAs",
+                of_article(
+                    "same_as",
+                    "A value that the article asked about has, or else the \
+                article looked at last in the visit. Without one the condition is left out, and a warning says so.",
+                ),
+            ),
+            named(
+                "FilterDiffersFrom",
+                of_article(
+                    "differs_from",
+                    "No value that the article asked about has, or \
+                else the article looked at last in the visit. Without one the condition is left out.",
+                ),
             ),
         ]);
     }
@@ -250,6 +319,9 @@ mod tests {
             [read("12").unwrap(), read("12.0").unwrap(), read("1.2e1").unwrap(), read("0").unwrap()],
             [12, 12, 12, 0]
         );
+        let members = serde_json::from_str(r#"{"a": 12.0, "b": [{"c": -3.0}], "d": 0.5, "e": "1.0"}"#).unwrap();
+        let whole = Value::Object(whole_members(members));
+        assert_eq!(whole.to_string(), r#"{"a":12,"b":[{"c":-3}],"d":0.5,"e":"1.0"}"#);
         for bad in ["-1", "1.5", "1e300", "\"12\"", "null", "[]"] {
             let error = read(bad).unwrap_err().to_string();
             assert!(error.contains("a whole number, 0 or above"), "{bad}: {error}");

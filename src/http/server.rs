@@ -5,9 +5,7 @@
 //! nothing in flight.
 
 use super::{
-    App,
-    access::Peer,
-    admin,
+    App, admin,
     connection::{ConnectionLimits, Connections, Order, Phase, Place},
     listener::{Listeners, ignore_newcomers},
     public,
@@ -247,7 +245,7 @@ impl Clients {
                         tracing::debug!("an address has as many connections as it may");
                         continue;
                     };
-                    tokio::spawn(serve(stream, Peer(peer.ip()), place, self.router.clone(), self.app.clone()));
+                    tokio::spawn(serve(stream, place, self.router.clone(), self.app.clone()));
                 }
                 Err(error) => {
                     // A client that left before it was accepted, or no files: neither ends the listener.
@@ -261,7 +259,7 @@ impl Clients {
 }
 
 /// Answers the requests of one connection until it ends.
-async fn serve(stream: TcpStream, peer: Peer, place: Place, router: Router, app: App) {
+async fn serve(stream: TcpStream, place: Place, router: Router, app: App) {
     // An answer is one small write: waiting to fill a packet only delays it.
     let _ = stream.set_nodelay(true);
     let connection = &place.connection;
@@ -272,7 +270,6 @@ async fn serve(stream: TcpStream, peer: Peer, place: Place, router: Router, app:
             sends_bodies.store(true, Relaxed);
         }
         request.extensions_mut().insert(connection.clone());
-        request.extensions_mut().insert(peer);
         let answer = router.clone().call(request);
         let app = &app;
         Box::pin(async move {

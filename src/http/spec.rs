@@ -65,15 +65,15 @@ const CLASSES: [Class; 13] = [
     Class {
         status: "404",
         name: "NotFound",
-        description: "There is no such article, model or key",
-        codes: &[E::NotFound, E::UnknownArticle, E::UnknownModel, E::UnknownKey],
+        description: "There is no such article, model, placement or key",
+        codes: &[E::NotFound, E::UnknownArticle, E::UnknownModel, E::UnknownPlacement, E::UnknownKey],
         retry_after: false,
     },
     Class {
         status: "409",
         name: "Conflict",
         description: "The state of the server does not allow it",
-        codes: &[E::NoPreviousVersion, E::KeyExists],
+        codes: &[E::NoPreviousVersion, E::KeyExists, E::PlacementChanged],
         retry_after: false,
     },
     Class {
@@ -101,7 +101,7 @@ const CLASSES: [Class; 13] = [
         status: "422",
         name: "Refused",
         description: "What the request names is damaged or does not fit; nothing was changed",
-        codes: &[E::BundleRefused, E::InvalidArticle],
+        codes: &[E::BundleRefused, E::InvalidArticle, E::InvalidPlacement],
         retry_after: false,
     },
     Class {
@@ -190,14 +190,19 @@ fn document_errors(path: &str, operation: &mut Operation) {
     let may_be_unknown = has_body && path.starts_with("/v1/") || named("id") || named("name") || named("model");
     let may_be_refused = path.starts_with("/admin/v1/models/")
         || path.starts_with("/admin/v1/attributes/")
-        || path == "/admin/v1/articles";
+        || path == "/admin/v1/articles"
+        || path.starts_with("/admin/v1/placements/") && has_body;
+    let may_conflict = path.ends_with("/rollback")
+        || path.ends_with("/deactivate")
+        || path == "/admin/v1/keys" && has_body
+        || named("version");
     let answers = [
         ("400", has_body || !parameters.is_empty()),
         ("401", serves),
         ("403", serves),
         ("404", may_be_unknown),
         ("408", has_body),
-        ("409", path.ends_with("/rollback") || path.ends_with("/deactivate") || path == "/admin/v1/keys" && has_body),
+        ("409", may_conflict),
         ("413", has_body),
         ("415", has_body),
         ("422", may_be_refused),

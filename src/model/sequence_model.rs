@@ -39,6 +39,8 @@ pub struct SequenceModelConfig {
     /// Rows (classes and one for an empty position) and width of the ages that follow the item in a token.
     pub ages: Option<(usize, usize)>,
     pub temperature: f32,
+    /// Of the softmax that a batch shares; see [`super::SoftmaxBatch`].
+    pub smoothing: f32,
 }
 
 /// A trained or training model.
@@ -179,6 +181,16 @@ impl SequenceModel {
         self.frozen = true;
     }
 
+    /// Lets the trained rows of items start at `vectors(dim)` (`items × dim`, for the tables'
+    /// widths). Where a vector is all zeros, the row stays as it was drawn.
+    pub fn start_items(&mut self, vectors: impl Fn(usize) -> Vec<f32>) {
+        let width = self.items.dim - usize::from(self.config.bias);
+        set_rows(&mut self.items, width, &vectors(width));
+        if let Some(tokens) = self.tokens.as_mut().filter(|_| !self.frozen) {
+            set_rows(tokens, tokens.dim, &vectors(tokens.dim));
+        }
+    }
+
     pub fn config(&self) -> &SequenceModelConfig {
         &self.config
     }
@@ -264,6 +276,7 @@ impl SequenceModel {
     /// rows of the item table.
     fn loss(&self, batch: &SequenceBatch, work: &mut Work) -> f64 {
         let (dim, scale, weights) = (self.items.dim, 1.0 / self.config.temperature, batch.weights.as_deref());
+        let smoothing = self.config.smoothing;
         let Work { queries, by_query, columns, by_column, scatters, softmax, drawn, .. } = work;
         let Some(by_items) = &mut scatters.items else { return f64::NAN };
         by_query.resize(queries.len(), 0.0);
@@ -272,7 +285,7 @@ impl SequenceModel {
                 columns.clear();
                 rows.iter().for_each(|&row| columns.extend_from_slice(self.items.row(row as usize)));
                 by_column.resize(columns.len(), 0.0);
-                let loss = SoftmaxBatch { dim, queries, items: columns, targets, bias, weights, scale, smoothing: 0.0 };
+                let loss = SoftmaxBatch { dim, queries, items: columns, targets, bias, weights, scale, smoothing };
                 let loss = loss.gradients(by_query, by_column, softmax);
                 for (&row, gradient) in rows.iter().zip(by_column.chunks_exact(dim)) {
                     by_items.add(row as usize, 1.0, gradient);
@@ -384,6 +397,15 @@ impl SequenceModel {
             }
         }
         tokens
+    }
+}
+
+/// Sets the first `width` numbers of the first rows to those of `vectors` that are not all zero.
+fn set_rows(table: &mut Table, width: usize, vectors: &[f32]) {
+    for (row, vector) in table.weights.chunks_exact_mut(table.dim).zip(vectors.chunks_exact(width)) {
+        if vector.iter().any(|&x| x != 0.0) {
+            row[..width].copy_from_slice(vector);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Answers of the pipeline.
 
-use super::{FilterError, ModelError, UnmatchedValue};
+use super::{FilterError, ModelError, UnmatchedValue, rules::IgnoredRule};
 use crate::{domain::ArticleId, retrieval::QueryError};
 use std::time::Duration;
 
@@ -24,6 +24,13 @@ pub struct Answer {
     pub search: Option<&'static str>,
     /// What each source of the request gave, in their order; none where it names none.
     pub sources: Vec<SourceCount>,
+    /// Whether the caller must not learn what each source gave: it tells purchases. The articles
+    /// have [`PERSONAL`](super::sources::PERSONAL) as their source then.
+    pub sources_withheld: bool,
+    /// Rules that this answer does without.
+    pub ignored_rules: Vec<IgnoredRule>,
+    /// Whether the articles have their reasons, sources and rules.
+    pub explained: bool,
     /// How long it took to form the query. Not part of what answers are compared by.
     pub embedding: Elapsed,
 }
@@ -61,6 +68,21 @@ pub struct Ranked {
     /// The name of the source that ranked it best; see [`super::sources`].
     pub source: &'static str,
     pub reasons: Vec<Reason>,
+    /// The sources that found it, with [`Request::explain`](super::Request::explain).
+    pub found: Vec<FoundBy>,
+    /// Names of the rules that touched it, with [`Request::explain`](super::Request::explain).
+    pub rules: Vec<String>,
+}
+
+/// A source that found an article.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+pub struct FoundBy {
+    pub source: &'static str,
+    /// Its place among what the source found, from 1.
+    pub rank: usize,
+    /// As the source counts.
+    pub score: f32,
 }
 
 /// How the query was formed.
@@ -128,14 +150,22 @@ pub enum Warning {
     SessionNotUsed,
     /// The catalogue lacks some of `article_ids`; see `meta.unknown_article_ids`.
     UnknownArticleIds,
+    /// Parts of the placement no longer fit the catalogue or the models and were left out; see
+    /// `meta.placement.ignored`.
+    PlacementReduced,
     /// A source failed or had no time left; see `meta.sources`.
     SourceLeftOut,
     /// The ranker failed: the articles are ordered by their ranks in the sources.
     RankerLeftOut,
     /// No article has some value of the filter; see `meta.unmatched_filter_values`.
     UnmatchedFilterValues,
-    /// Reasons that tell the customer's purchases are left out: the key lacks the scope `read-purchases`.
+    /// Reasons and sources that tell the customer's purchases are left out: the key lacks the scope
+    /// `read-purchases`.
     PurchasesNotTold,
+    /// A rule of the placement is ignored; see `meta.ignored_rules`.
+    RuleIgnored,
+    /// A condition of the filter is left out: the article or the customer has no such value.
+    ConditionLeftOut,
 }
 
 /// How many articles passed each stage.

@@ -66,8 +66,13 @@ impl Candidates {
 
     /// What each source says of a candidate, in their order.
     pub fn found(&self, candidate: &Candidate) -> &[Option<Found>] {
+        self.found_at(candidate.found)
+    }
+
+    /// What each source says of the candidate with this [`Candidate::found`].
+    pub(super) fn found_at(&self, found: usize) -> &[Option<Found>] {
         let width = self.sources.len();
-        &self.found[candidate.found * width..][..width]
+        &self.found[found * width..][..width]
     }
 
     /// Puts the strongest first; among equals the one found first.

@@ -5,12 +5,16 @@
 //! too, as it is in training: it may be what the request wants to predict. What does not change
 //! with `at`: the catalogue, availability, popularity and the model are those of today.
 
-use super::{Customer, Eligible, Query, RecommendError, Request, Shop, Snapshot, Subject, query};
+use super::{
+    Customer, Eligible, Filter, Query, RecommendError, Request, Shop, Snapshot, Subject, filter::Given, query,
+    rules::InForce,
+};
 use crate::{
     domain::{ArticleId, Timestamp},
     retrieval::ItemSet,
 };
 use std::{
+    borrow::Cow,
     cell::OnceCell,
     sync::Arc,
     time::{Duration, Instant},
@@ -30,6 +34,11 @@ pub struct Context<'a> {
     pub cart: Vec<u32>,
     /// What may be answered.
     pub eligible: Arc<Eligible>,
+    /// The request's filter without what rules hide; plain.
+    filter: Cow<'a, Filter>,
+    /// Whether a condition of the request's filter is left out.
+    pub(super) condition_left_out: bool,
+    pub(super) rules: InForce<'a>,
     history: OnceCell<Vec<Bought>>,
     query: OnceCell<(Query, Duration)>,
 }
@@ -63,6 +72,12 @@ impl<'a> Context<'a> {
             let row = snapshot.catalogue().row(id.as_str());
             seen.insert(0, row.ok_or_else(|| RecommendError::UnknownArticle(id.clone()))?);
         }
+        let catalogue = &**snapshot.catalogue();
+        let given = Given { catalogue, at: request.at, article: seen.first().copied(), customer: customer.attributes };
+        let filter = request.recipe.filter.resolve(&given);
+        let mut rules = InForce::of(&request.recipe.rules, &given, snapshot);
+        let condition_left_out = filter.left_out;
+        let (filter, eligible) = rules.eligible(filter.filter, snapshot)?;
         let mut context = Self {
             shop,
             snapshot,
@@ -70,7 +85,10 @@ impl<'a> Context<'a> {
             customer: customer.known_at(request.at),
             seen,
             cart: rows(&request.cart),
-            eligible: snapshot.eligible(&request.recipe.filter)?,
+            eligible,
+            filter,
+            condition_left_out,
+            rules,
             history: OnceCell::new(),
             query: OnceCell::new(),
         };
@@ -121,8 +139,13 @@ impl<'a> Context<'a> {
         if std::ptr::eq(snapshot, self.snapshot) {
             return Ok(self.eligible.clone());
         }
-        let eligible = snapshot.eligible(&self.request.recipe.filter)?;
+        let eligible = snapshot.eligible(&self.filter)?;
         Ok(self.without_excluded(snapshot, eligible))
+    }
+
+    /// Whether the order of candidates is more than their ranking.
+    pub(super) fn reorders(&self) -> bool {
+        self.request.recipe.diversity > 0.0 || self.rules.reorder()
     }
 
     /// Takes out what the request excludes and all that it does not list, if it lists any; what was

@@ -4,13 +4,27 @@
 //! A condition may be turned round (`{"colour": {"not": "Black"}}`) or ask whether there is a value
 //! at all (`{"colour": {"exists": false}}`). Whole filters combine: `{"any": [{…}, {…}]}`,
 //! `{"all": [{…}, {…}]}` and `{"not": {…}}`, beside conditions and inside each other.
+//! `{"article_ids": ["1", "2"]}` holds for these articles.
+//!
+//! Some conditions depend on the request: `{"launched": {"max_days_ago": 30}}`,
+//! `{"brand": {"same_as": "article"}}`, `{"brand": {"differs_from": "article"}}` and
+//! `{"market": {"from": "customer.country"}}`. Before such a filter is applied, [`Filter::resolve`]
+//! makes it a plain one, so that requests that come to the same share what it selects.
+
+mod parse;
+mod relative;
+
+pub(super) use relative::Given;
 
 use super::{Catalogue, Column, Group};
 use crate::{
-    domain::{AttributeKind, Number},
+    domain::{ArticleId, AttributeKind, Number},
     retrieval::ItemSet,
 };
 use hashbrown::HashSet;
+use parse::Parser;
+use relative::{day_of_number, day_of_text};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -19,6 +33,9 @@ use std::collections::BTreeMap;
 pub struct Filter {
     clauses: Vec<Clause>,
     key: String,
+    /// Whether it has to be resolved.
+    relative: bool,
+    reads_customer: bool,
 }
 
 /// One member of a filter.
@@ -31,6 +48,8 @@ enum Clause {
     Any(Vec<Vec<Clause>>),
     /// The group does not hold.
     Not(Vec<Clause>),
+    /// The article is one of these. Sorted.
+    Articles(Vec<ArticleId>),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +64,20 @@ enum Condition {
     /// Holds for articles without a value too.
     Not(Box<Condition>),
     Exists(bool),
+    /// A date of these days, both included: whole days since 1970-01-01.
+    Days {
+        from: Option<i64>,
+        to: i64,
+    },
+    /// A date at least `min` and at most `max` days before the request. To be resolved.
+    DaysAgo {
+        min: u32,
+        max: Option<u32>,
+    },
+    /// A value of the article looked at. To be resolved.
+    OfArticle,
+    /// A value of this attribute of the customer. To be resolved.
+    OfCustomer(String),
 }
 
 /// A value that a filter names and no article has: probably a misspelling.
@@ -77,11 +110,32 @@ impl Filter {
     /// [`FilterError::Invalid`] when a condition or a combination is not of the forms above, or the
     /// filter is too large.
     pub fn parse(conditions: &BTreeMap<String, Value>) -> Result<Self, FilterError> {
-        let mut parser = Parser { clauses: 0 };
+        let mut parser = Parser::default();
         let clauses = parser.group(conditions.iter(), 0)?;
+        let Parser { relative, reads_customer, .. } = parser;
+        Ok(Self { relative, reads_customer, ..Self::plain(clauses) })
+    }
+
+    fn plain(clauses: Vec<Clause>) -> Self {
         // Debug output escapes, so different filters never share a key.
         let key = if clauses.is_empty() { String::new() } else { format!("{clauses:?}") };
-        Ok(Self { clauses, key })
+        Self { clauses, key, relative: false, reads_customer: false }
+    }
+
+    /// This filter without the articles that any of the others selects. All are plain ones.
+    pub(super) fn without<'a>(&self, others: impl Iterator<Item = &'a Self>) -> Self {
+        let hidden = others.map(|other| Clause::Not(other.clauses.clone()));
+        Self::plain(self.clauses.iter().cloned().chain(hidden).collect())
+    }
+
+    /// Whether it depends on more than the article: it has to be resolved for each request.
+    pub fn is_relative(&self) -> bool {
+        self.relative
+    }
+
+    /// Whether it reads attributes of the customer, so that its answers tell them.
+    pub fn reads_customer(&self) -> bool {
+        self.reads_customer
     }
 
     pub fn is_empty(&self) -> bool {
@@ -97,6 +151,8 @@ impl Filter {
     ///
     /// # Errors
     /// When the catalogue lacks an attribute, or a range is asked of one that holds no numbers.
+    ///
+    /// A condition that is not resolved holds for every article.
     pub fn on<'a>(&self, catalogue: &'a Catalogue) -> Result<Conditions<'a>, FilterError> {
         Conditions::of(&self.clauses, catalogue)
     }
@@ -111,6 +167,13 @@ impl Filter {
     }
 }
 
+impl<'de> Deserialize<'de> for Filter {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let conditions = BTreeMap::deserialize(deserializer)?;
+        Self::parse(&conditions).map_err(serde::de::Error::custom)
+    }
+}
+
 /// A filter for the columns of one catalogue.
 pub struct Conditions<'a>(Vec<Bound<'a>>);
 
@@ -120,6 +183,7 @@ enum Bound<'a> {
     All(Vec<Conditions<'a>>),
     Any(Vec<Conditions<'a>>),
     Not(Conditions<'a>),
+    Articles(HashSet<u32>),
 }
 
 /// What a condition wants of a column.
@@ -133,6 +197,11 @@ enum Wanted {
     },
     Not(Box<Wanted>),
     Exists(bool),
+    Days {
+        from: Option<i64>,
+        to: i64,
+    },
+    Anything,
 }
 
 impl<'a> Conditions<'a> {
@@ -151,6 +220,10 @@ impl<'a> Conditions<'a> {
                 Clause::All(all) => Bound::All(groups(all)?),
                 Clause::Any(any) => Bound::Any(groups(any)?),
                 Clause::Not(group) => Bound::Not(Self::of(group, catalogue)?),
+                Clause::Articles(ids) => {
+                    let rows = ids.iter().filter_map(|id| catalogue.row(id.as_str()));
+                    Bound::Articles(rows.collect())
+                }
             })
         };
         clauses.iter().map(bound).collect::<Result<_, _>>().map(Self)
@@ -163,6 +236,7 @@ impl<'a> Conditions<'a> {
             Bound::All(groups) => groups.iter().all(|group| group.hold(row)),
             Bound::Any(groups) => groups.iter().any(|group| group.hold(row)),
             Bound::Not(group) => !group.hold(row),
+            Bound::Articles(rows) => rows.contains(&row),
         })
     }
 }
@@ -177,6 +251,15 @@ impl Wanted {
                 .is_some_and(|number| min.is_none_or(|min| min <= number) && max.is_none_or(|max| number <= max)),
             Self::Not(wanted) => !wanted.holds(column, row),
             Self::Exists(wanted) => column.has_value(row) == *wanted,
+            Self::Days { from, to } => {
+                let within = |day: i64| from.is_none_or(|from| from <= day) && day <= *to;
+                // Each date is read where it is asked for: most columns of dates have as many
+                // values as articles.
+                column.number(row).map(day_of_number).is_some_and(within)
+                    || column.text(row).and_then(day_of_text).is_some_and(within)
+                    || column.texts(row).is_some_and(|texts| texts.filter_map(day_of_text).any(within))
+            }
+            Self::Anything => true,
         }
     }
 }
@@ -197,85 +280,11 @@ fn unmatched(clauses: &[Clause], catalogue: &Catalogue, found: &mut Vec<Unmatche
                 groups.iter().for_each(|group| unmatched(group, catalogue, found));
             }
             Clause::Not(group) => unmatched(group, catalogue, found),
-        }
-    }
-}
-
-/// Reads a filter and counts its parts.
-struct Parser {
-    clauses: usize,
-}
-
-impl Parser {
-    fn group<'a>(
-        &mut self,
-        members: impl Iterator<Item = (&'a String, &'a Value)>,
-        depth: usize,
-    ) -> Result<Vec<Clause>, FilterError> {
-        members.map(|(name, value)| self.clause(name, value, depth)).collect()
-    }
-
-    fn clause(&mut self, name: &str, value: &Value, depth: usize) -> Result<Clause, FilterError> {
-        let invalid = |problem: String| FilterError::Invalid { attribute: name.into(), problem };
-        self.clauses += 1;
-        if self.clauses > MAX_CLAUSES {
-            return Err(invalid(format!("a filter holds at most {MAX_CLAUSES} conditions")));
-        }
-        if depth > MAX_DEPTH {
-            return Err(invalid(format!("combinations are nested at most {MAX_DEPTH} deep")));
-        }
-        match name {
-            "all" => self.groups(name, value, depth).map(Clause::All),
-            "any" => self.groups(name, value, depth).map(Clause::Any),
-            "not" => match value {
-                Value::Object(members) => self.group(members.iter(), depth + 1).map(Clause::Not),
-                _ => Err(invalid("give a filter, such as {\"not\": {\"colour\": \"Black\"}}".into())),
-            },
-            _ => Ok(Clause::Attribute(name.into(), condition(value, depth).map_err(invalid)?)),
-        }
-    }
-
-    fn groups(&mut self, name: &str, value: &Value, depth: usize) -> Result<Vec<Vec<Clause>>, FilterError> {
-        let invalid = || FilterError::Invalid {
-            attribute: name.into(),
-            problem: format!("give a list of filters, at least one: {{\"{name}\": [{{…}}, {{…}}]}}"),
-        };
-        let groups = value.as_array().filter(|groups| !groups.is_empty()).ok_or_else(invalid)?;
-        if groups.len() > MAX_CLAUSES {
-            let problem = format!("a list holds at most {MAX_CLAUSES} filters");
-            return Err(FilterError::Invalid { attribute: name.into(), problem });
-        }
-        let group = |group: &Value| self.group(group.as_object().ok_or_else(invalid)?.iter(), depth + 1);
-        groups.iter().map(group).collect()
-    }
-}
-
-/// What the value of an attribute in a filter says.
-fn condition(value: &Value, depth: usize) -> Result<Condition, String> {
-    match value {
-        Value::Object(members) if members.contains_key("not") || members.contains_key("exists") => {
-            let (1, Some((key, value))) = (members.len(), members.iter().next()) else {
-                return Err("`not` and `exists` stand alone; combine conditions with `all`".into());
-            };
-            match (key.as_str(), value) {
-                ("exists", Value::Bool(exists)) => Ok(Condition::Exists(*exists)),
-                ("exists", _) => Err("`exists` must be true or false".into()),
-                _ if depth > MAX_DEPTH => Err(format!("conditions are nested at most {MAX_DEPTH} deep")),
-                _ => Ok(Condition::Not(Box::new(condition(value, depth + 1)?))),
+            Clause::Articles(ids) => {
+                let absent = ids.iter().filter(|id| catalogue.row(id.as_str()).is_none()).take(MAX_UNMATCHED);
+                let attribute = || parse::ARTICLES.to_owned();
+                found.extend(absent.map(|id| UnmatchedValue { attribute: attribute(), value: id.as_str().to_owned() }));
             }
-        }
-        Value::Object(range) => parse_range(range),
-        Value::Array(values) if values.len() > MAX_VALUES => Err(format!("a list holds at most {MAX_VALUES} values")),
-        Value::Array(values) => {
-            let texts = values.iter().map(scalar).collect::<Option<Vec<_>>>();
-            let mut texts = texts.ok_or("a list holds texts and numbers only")?;
-            texts.sort_unstable();
-            texts.dedup();
-            Ok(Condition::AnyOf(texts))
-        }
-        value => {
-            let text = scalar(value).ok_or("give a value, a list of values, or {\"min\": …, \"max\": …}")?;
-            Ok(Condition::AnyOf(vec![text]))
         }
     }
 }
@@ -307,6 +316,8 @@ impl Condition {
             (Self::Range { .. }, _) => return Err("it holds texts, which have no min and max; give values".into()),
             (Self::Not(condition), _) => Wanted::Not(Box::new(condition.wanted(column)?)),
             (&Self::Exists(exists), _) => Wanted::Exists(exists),
+            (&Self::Days { from, to }, _) => Wanted::Days { from, to },
+            (Self::DaysAgo { .. } | Self::OfArticle | Self::OfCustomer(_), _) => Wanted::Anything,
         })
     }
 
@@ -315,7 +326,7 @@ impl Condition {
         let texts = match self {
             Self::AnyOf(texts) => texts,
             Self::Not(condition) => return condition.unmatched(catalogue, column),
-            Self::Range { .. } | Self::Exists(_) => return Vec::new(),
+            _ => return Vec::new(),
         };
         let absent: Vec<&String> = match column.kind() {
             AttributeKind::Number => {
@@ -349,171 +360,10 @@ fn group_of(text: &str) -> Option<Group> {
     Number::parse(text).map(Group::from)
 }
 
-fn scalar(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(flag) => Some(flag.to_string()),
-        _ => None,
-    }
-}
-
-fn parse_range(range: &serde_json::Map<String, Value>) -> Result<Condition, String> {
-    let (mut min, mut max) = (None, None);
-    for (key, value) in range {
-        // By its digits: whole numbers are exact to 64 bits.
-        let number = value.as_number().and_then(|number| Number::parse(&number.to_string()));
-        let number = number.ok_or_else(|| format!("`{key}` must be a number of at most 64 bits"))?;
-        match key.as_str() {
-            "min" => min = Some(number),
-            "max" => max = Some(number),
-            _ => return Err(format!("a range has `min` and `max`, not `{key}`")),
-        }
-    }
-    match (min, max) {
-        (None, None) => Err("a range needs `min`, `max` or both".into()),
-        (Some(min), Some(max)) if min > max => Err(format!("`min` {min} is above `max` {max}")),
-        _ => Ok(Condition::Range { min, max }),
-    }
-}
-
 /// Names for an error: a catalogue of bare ids has none.
 fn listed(names: &[String]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::recommend::{CatalogueBuilder, Cell};
-
-    fn catalogue() -> Catalogue {
-        let mut builder = CatalogueBuilder::default();
-        let tags = ["a".to_owned(), "b".to_owned()];
-        let number = |text| Cell::Number(Number::parse(text).unwrap());
-        builder.push(
-            "1",
-            true,
-            [("colour", Cell::Text("Black")), ("price", number("5")), ("ean", number("4006381333931"))],
-        );
-        builder.push(
-            "2",
-            true,
-            [("colour", Cell::Text("White")), ("price", number("20")), ("ean", number("4006381333932"))],
-        );
-        builder.push(
-            "3",
-            true,
-            [("tags", Cell::Texts(&tags)), ("price", number("20.01")), ("ean", number("9007199254740993"))],
-        );
-        builder.finish(1)
-    }
-
-    fn rows(json: &str) -> Result<Vec<u32>, FilterError> {
-        let catalogue = catalogue();
-        let mut rows = ItemSet::full(catalogue.len());
-        let filter = Filter::parse(&serde_json::from_str(json).unwrap())?;
-        let conditions = filter.on(&catalogue)?;
-        rows.retain(|row| conditions.hold(row));
-        Ok(rows.iter().collect())
-    }
-
-    #[test]
-    fn conditions_are_anded_and_lists_ored() {
-        assert_eq!(rows("{}").unwrap(), [0, 1, 2]);
-        assert_eq!(rows(r#"{"colour": "Black"}"#).unwrap(), [0]);
-        assert_eq!(rows(r#"{"colour": ["Black", "White", "Pink"]}"#).unwrap(), [0, 1]);
-        assert_eq!(rows(r#"{"colour": []}"#).unwrap(), [0; 0]);
-        assert_eq!(rows(r#"{"price": {"min": 5, "max": 20}}"#).unwrap(), [0, 1]);
-        assert_eq!(rows(r#"{"price": {"min": 20}, "colour": "White"}"#).unwrap(), [1]);
-        assert_eq!(rows(r#"{"price": 20}"#).unwrap(), [1]);
-        assert_eq!(rows(r#"{"price": "20.0"}"#).unwrap(), [1]);
-        assert_eq!(rows(r#"{"tags": "b"}"#).unwrap(), [2]);
-        assert_eq!(rows(r#"{"price": {"min": 20, "max": 20.005}}"#).unwrap(), [1]);
-    }
-
-    #[test]
-    fn whole_numbers_are_compared_exactly() {
-        assert_eq!(rows(r#"{"ean": 4006381333931}"#).unwrap(), [0]);
-        assert_eq!(rows(r#"{"ean": "4006381333932"}"#).unwrap(), [1]);
-        assert_eq!(rows(r#"{"ean": 9007199254740992}"#).unwrap(), [0; 0]);
-        assert_eq!(rows(r#"{"ean": [9007199254740993, 1]}"#).unwrap(), [2]);
-        assert_eq!(rows(r#"{"ean": {"min": 4006381333932, "max": 9007199254740992}}"#).unwrap(), [1]);
-        assert!(rows(r#"{"ean": {"min": 1e300}}"#).is_err());
-    }
-
-    #[test]
-    fn filters_are_negated_and_combined() {
-        assert_eq!(rows(r#"{"colour": {"not": "Black"}}"#).unwrap(), [1, 2]);
-        assert_eq!(rows(r#"{"colour": {"not": ["Black", "White"]}}"#).unwrap(), [2]);
-        assert_eq!(rows(r#"{"price": {"not": {"max": 10}}}"#).unwrap(), [1, 2]);
-        assert_eq!(rows(r#"{"colour": {"exists": true}}"#).unwrap(), [0, 1]);
-        assert_eq!(rows(r#"{"tags": {"exists": false}}"#).unwrap(), [0, 1]);
-        assert_eq!(rows(r#"{"not": {"colour": "White", "price": 20}}"#).unwrap(), [0, 2]);
-        assert_eq!(rows(r#"{"not": {}}"#).unwrap(), [0; 0]);
-        assert_eq!(rows(r#"{"any": [{"colour": "Black"}, {"tags": "a"}]}"#).unwrap(), [0, 2]);
-        assert_eq!(rows(r#"{"all": [{"price": {"min": 5}}, {"price": {"max": 20}}]}"#).unwrap(), [0, 1]);
-        let nested = r#"{"price": {"min": 5}, "not": {"any": [{"colour": "Black"}, {"not": {"tags": "b"}}]}}"#;
-        assert_eq!(rows(nested).unwrap(), [2]);
-    }
-
-    #[test]
-    fn bad_combinations_are_named() {
-        let message = |json: &str| rows(json).unwrap_err().to_string();
-        for (bad, says) in [
-            (r#"{"any": []}"#, "at least one"),
-            (r#"{"all": {"colour": "Black"}}"#, "list of filters"),
-            (r#"{"any": ["Black"]}"#, "list of filters"),
-            (r#"{"not": "Black"}"#, "give a filter"),
-            (r#"{"not": {"color": "Black"}}"#, "no attribute `color`"),
-            (r#"{"colour": {"exists": "yes"}}"#, "true or false"),
-            (r#"{"price": {"not": 1, "min": 2}}"#, "stand alone"),
-            (r#"{"colour": {"not": null}}"#, "give a value"),
-        ] {
-            assert!(message(bad).contains(says), "{bad}: {}", message(bad));
-        }
-        let deep = format!("{}{{}}{}", "{\"not\":".repeat(20), "}".repeat(20));
-        assert!(message(&deep).contains("deep"), "{}", message(&deep));
-        let deep = format!("{{\"price\":{}1{}}}", "{\"not\":".repeat(20), "}".repeat(20));
-        assert!(message(&deep).contains("deep"), "{}", message(&deep));
-        let wide = format!("{{\"any\":[{}]}}", vec![r#"{"price": 1}"#; 256].join(","));
-        assert!(message(&wide).contains("256"), "{}", message(&wide));
-    }
-
-    #[test]
-    fn values_that_no_article_has_are_named() {
-        let unmatched = |json: &str| -> Vec<String> {
-            let filter = Filter::parse(&serde_json::from_str(json).unwrap()).unwrap();
-            filter.unmatched(&catalogue()).into_iter().map(|u| format!("{}={}", u.attribute, u.value)).collect()
-        };
-        assert_eq!(unmatched(r#"{"colour": ["Black", "Blakc"], "price": [5, 6]}"#), ["colour=Blakc", "price=6"]);
-        assert_eq!(
-            unmatched(r#"{"any": [{"tags": "c"}, {"not": {"colour": {"not": "Red"}}}]}"#),
-            ["tags=c", "colour=Red"]
-        );
-        assert_eq!(unmatched(r#"{"colour": "White", "price": {"min": 100}}"#), [""; 0]);
-    }
-
-    #[test]
-    fn bad_filters_are_named() {
-        let message = |json| rows(json).unwrap_err().to_string();
-        assert!(message(r#"{"color": "Black"}"#).contains("`color`; it has: colour, ean, price, tags"));
-        let bare = FilterError::UnknownAttribute { name: "color".to_owned(), known: Vec::new() };
-        assert!(bare.to_string().ends_with("it has: none"));
-        assert!(message(r#"{"colour": {"min": 1}}"#).contains("no min and max"));
-        assert!(message(r#"{"price": {"min": 9, "max": 1}}"#).contains("above"));
-        assert!(message(r#"{"price": {"minimum": 9}}"#).contains("`minimum`"));
-        assert!(message(r#"{"price": {}}"#).contains("needs"));
-        assert!(message(r#"{"price": null}"#).contains("give a value"));
-        assert!(message(r#"{"price": "cheap"}"#).contains("numbers"));
-        assert!(message(r#"{"colour": [["x"]]}"#).contains("texts and numbers only"));
-    }
-
-    #[test]
-    fn equal_filters_share_a_key_and_different_ones_do_not() {
-        let key = |json: &str| Filter::parse(&serde_json::from_str(json).unwrap()).unwrap().key().to_owned();
-        assert_eq!(key(r#"{"a": ["x", "y"], "b": 1}"#), key(r#"{"b": 1, "a": ["y", "x", "y"]}"#));
-        assert_ne!(key(r#"{"a": "x\";y"}"#), key(r#"{"a": ["x", "y"]}"#));
-        assert_ne!(key(r#"{"a": {"min": 1}}"#), key(r#"{"a": {"max": 1}}"#));
-    }
-}
+mod tests;

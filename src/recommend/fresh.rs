@@ -35,8 +35,11 @@ struct Vectors {
 
 /// Articles embedded in one call.
 const BATCH: usize = 512;
-/// Most articles of the second segment.
+/// Most articles of the second segment, however small the first one is.
 const TAIL: usize = 2_048;
+/// Beside a large first segment, the second may have one for so many of its articles: a merge builds the
+/// whole first segment anew.
+const TAIL_PART: usize = 16;
 /// Longest vector that an index takes, squared.
 const MAX_SQUARE: f64 = 1e36;
 
@@ -78,7 +81,8 @@ impl Fresh {
         {
             tail.give(&mut vectors);
         }
-        if vectors.rows.len() > TAIL
+        let most = next.segments.first().map_or(0, |base| base.rows.len() / TAIL_PART).max(TAIL);
+        if vectors.rows.len() > most
             && let Some(base) = next.segments.pop()
         {
             base.give(&mut vectors);
@@ -124,7 +128,7 @@ impl Fresh {
 impl Segment {
     fn of(model: &dyn Model, vectors: Vectors) -> Result<Option<Self>, ModelError> {
         let Some(dim) = model.index().map(Index::dim).filter(|_| !vectors.rows.is_empty()) else { return Ok(None) };
-        let index = ItemVectors::from_rows(dim, &vectors.numbers).and_then(|items| Retriever::new(items, None));
+        let index = ItemVectors::from_rows(dim, &vectors.numbers).and_then(Retriever::clustered);
         let index = index.map_err(|error| ModelError(error.to_string()))?;
         let live = ItemSet::full(vectors.rows.len());
         Ok(Some(Self { rows: vectors.rows.into(), index: Arc::new(index), live }))

@@ -6,7 +6,8 @@
 //!   └ sources ── each finds its best candidates: the model's index, the customer's own articles, what sells …
 //!       └ candidates ── merged: every article once, with what each source says of it
 //!           └ rank ── one order, by the ranks in the sources or by a learned ranker
-//!               └ select ── `max_per`, then fill by popularity until k articles stand, if k are eligible
+//!               └ rules ── boosted and buried; hidden ones were never eligible
+//!               └ select ── pins, promotions, diversity, `max_per`, then fill by popularity until k articles stand, if k are eligible
 //!                   └ explain ── reasons, counts, warnings
 //! ```
 //!
@@ -28,24 +29,27 @@ mod model;
 mod pipeline;
 mod placement;
 mod popularity;
+mod preview;
 mod query;
 mod rank;
 mod request;
+pub mod rules;
 mod select;
 mod shop;
 mod signals;
 mod snapshot;
 pub mod sources;
 
-pub use answer::{Answer, Counts, Fallback, Ranked, Reason, RecommendError, SourceCount, Strategy, Warning};
+pub use answer::{Answer, Counts, Fallback, FoundBy, Ranked, Reason, RecommendError, SourceCount, Strategy, Warning};
 pub use candidates::{Candidate, Candidates, Found};
 pub use catalogue::{Attributes, Catalogue, CatalogueBuilder, CatalogueRow, Cell, Change, Column, Group, LeftOut};
 pub use context::{Bought, Context};
 pub use eligible::Eligible;
 pub use filter::{Conditions, Filter, FilterError, UnmatchedValue, find_attribute};
 pub use model::{Model, ModelError};
-pub use pipeline::{candidates, check, check_ranker, recommend};
+pub use pipeline::{candidates, check, check_ranker, preview, recommend};
 pub use placement::{Placement, PlacementError, PlacementExclude};
+pub use preview::{Preview, Stages};
 pub use query::Query;
 pub use rank::{FeatureSet, Learned, ListModel, Rank, RankerSpec};
 pub use request::{Customer, Exclude, Recipe, Request, Subject};

@@ -1,12 +1,13 @@
 //! The steps of an answer, one after the other.
 
 use super::{
-    Answer, Candidates, Context, Counts, Customer, Ranked, Recipe, RecommendError, Request, Shop, Snapshot,
-    SourceCount, Strategy, Subject, Warning,
+    Answer, Candidates, Context, Counts, Customer, Preview, Ranked, Recipe, RecommendError, Request, Shop, Snapshot,
+    SourceCount, Strategy, Warning,
     answer::Elapsed,
-    explain,
+    explain::Explainer,
+    preview::Trace,
     rank::{self, Fusion, Learned, Rank},
-    select::Picks,
+    select::{POOL, Pick, Picks, Selection, Supply},
     sources::{self, Drawn, SourceSpec},
 };
 use crate::domain::ArticleId;
@@ -26,36 +27,90 @@ pub fn recommend(
     customer: Customer<'_>,
 ) -> Result<Answer, RecommendError> {
     let context = Context::new(shop, snapshot, request, customer)?;
-    let (learned, specs, ranker_unfit) = course(&context);
+    answer(&context, &mut Trace::Off)
+}
+
+/// Answers a request as [`recommend`] does, and tells what each step did.
+///
+/// # Errors
+/// As [`recommend`].
+pub fn preview(
+    shop: &Shop,
+    snapshot: &Snapshot,
+    request: &Request,
+    customer: Customer<'_>,
+) -> Result<Preview, RecommendError> {
+    let context = Context::new(shop, snapshot, request, customer)?;
+    let mut trace = Trace::On(Box::default());
+    let answer = answer(&context, &mut trace)?;
+    Ok(trace.preview(answer))
+}
+
+/// Whether a recipe fits the catalogue, for requests that share it. Its rules are judged when a
+/// placement is saved: a request does without one that does not fit.
+///
+/// # Errors
+/// What [`recommend`] would say of it.
+pub fn check(snapshot: &Snapshot, recipe: &Recipe) -> Result<(), RecommendError> {
+    match recipe.filter.is_relative() {
+        true => recipe.filter.on(snapshot.catalogue()).map(drop),
+        false => snapshot.eligible(&recipe.filter).map(drop),
+    }?;
+    Picks::new(snapshot, 0, &recipe.max_per).map(drop)
+}
+
+/// Whether a recipe's ranker is there and fits its sources.
+///
+/// # Errors
+/// [`RecommendError::UnknownModel`], [`RecommendError::RankerUnfit`].
+pub fn check_ranker(shop: &Shop, snapshot: &Snapshot, recipe: &Recipe) -> Result<(), RecommendError> {
+    rank::named(shop, snapshot, recipe).map(drop)
+}
+
+fn answer(context: &Context<'_>, trace: &mut Trace) -> Result<Answer, RecommendError> {
+    let request = context.request;
+    let (learned, specs, ranker_unfit) = course(context);
     let named = learned.is_some() || !request.recipe.sources.is_empty();
-    let Picked { mut picks, drawn, ranker_failed } = pick(&context, &specs, learned.as_ref())?;
-    let found = picks.items.len();
-    picks.fill(snapshot, &context.eligible.rows);
-    let filled = picks.items.len() - found;
-    let Page { mut items, unknown, last } = page(&context, picks.items);
-    if request.explain {
-        items.iter_mut().for_each(|item| item.reasons = explain::reasons(&context, item));
-    }
-    let (strategy, fallback, mut warnings) = told(&context, named)?;
-    let counts = Counts {
-        retrieved: drawn.iter().map(|drawn| drawn.articles.len()).sum(),
-        filtered: snapshot.catalogue().len() - context.eligible.rows.count(),
-        filled: if strategy == Strategy::Popular { 0 } else { filled },
+    let Picked { list, candidates, drawn, found, ranker_failed } = pick(context, &specs, learned.as_ref(), trace)?;
+    let filled = list.len() - found;
+    let Page { list, unknown, last } = page(context, list);
+    trace.picked(context, &list);
+    let all = specs.iter().chain(&request.recipe.fallback);
+    let about_somebody = request.customer.is_some() && !request.tell_purchases;
+    let withheld = about_somebody && all.clone().any(|spec| spec.tells_purchases(context));
+    let tells_sources = named || !request.recipe.fallback.is_empty();
+    let sources = if tells_sources { counted(all, &drawn, &list) } else { Vec::new() };
+    let explainer = Explainer { context, candidates: &candidates, withheld };
+    let offset = request.offset.unwrap_or(0);
+    let items: Vec<Ranked> = list.iter().zip(offset..).map(|(pick, place)| explainer.ranked(pick, place)).collect();
+    let (strategy, fallback, mut warnings) = told(context, named || drawn[0].left_out)?;
+    let counts = match withheld {
+        true => Counts { retrieved: items.len(), filled: 0, ..counts(context) },
+        false => Counts {
+            retrieved: drawn.iter().map(|drawn| drawn.articles.len()).sum(),
+            filled: if strategy == Strategy::Popular { 0 } else { filled },
+            ..counts(context)
+        },
     };
-    let unmatched = request.recipe.filter.unmatched(snapshot.catalogue());
-    // Whether or not there are purchases: that alone would tell something.
-    let withheld = request.explain && !request.tell_purchases && request.subject == Subject::Customer;
+    // Not of the resolved filter: its values may be those of the customer.
+    let unmatched = request.recipe.filter.unmatched(context.snapshot.catalogue());
     let more = [
         (!unknown.is_empty(), Warning::UnknownArticleIds),
         (!unmatched.is_empty(), Warning::UnmatchedFilterValues),
-        (withheld, Warning::PurchasesNotTold),
+        // Whether or not there are purchases: that alone would tell something.
+        (explainer.withholds_reasons(), Warning::PurchasesNotTold),
         (drawn.iter().any(|drawn| drawn.left_out), Warning::SourceLeftOut),
         (ranker_failed || ranker_unfit, Warning::RankerLeftOut),
+        (!context.rules.ignored.is_empty(), Warning::RuleIgnored),
+        (context.condition_left_out, Warning::ConditionLeftOut),
     ];
     warnings.extend(more.into_iter().filter_map(|(holds, warning)| holds.then_some(warning)));
     Ok(Answer {
-        offset: request.offset.unwrap_or(0),
-        sources: if named { counted(&specs, &drawn, &items) } else { Vec::new() },
+        offset,
+        sources,
+        sources_withheld: withheld,
+        ignored_rules: context.rules.ignored.clone(),
+        explained: request.explain,
         search: drawn.iter().find_map(|drawn| drawn.search),
         embedding: Elapsed(context.embedding()),
         items,
@@ -77,10 +132,7 @@ pub fn candidates(context: &Context<'_>) -> Result<Candidates, RecommendError> {
     let (learned, specs, _) = course(context);
     let drawn = sources::draw(context, &specs, context.request.length())?;
     let mut candidates = Candidates::merge(&specs, &drawn);
-    match learned {
-        Some(learned) => learned.rank(context, &mut candidates)?,
-        None => Fusion { sources: &specs }.rank(context, &mut candidates)?,
-    }
+    rank(context, &specs, learned.as_ref(), &mut candidates)?;
     Ok(candidates)
 }
 
@@ -100,68 +152,101 @@ fn course<'a>(context: &Context<'a>) -> (Option<Learned<'a>>, Vec<SourceSpec>, b
     }
 }
 
-/// Whether a recipe's ranker is there and fits its sources.
-///
-/// # Errors
-/// [`RecommendError::UnknownModel`], [`RecommendError::RankerUnfit`].
-pub fn check_ranker(shop: &Shop, snapshot: &Snapshot, recipe: &Recipe) -> Result<(), RecommendError> {
-    rank::named(shop, snapshot, recipe).map(drop)
+/// Orders candidates by the learned ranker, or else by their ranks in the sources.
+fn rank(
+    context: &Context<'_>,
+    specs: &[SourceSpec],
+    learned: Option<&Learned<'_>>,
+    candidates: &mut Candidates,
+) -> Result<(), RecommendError> {
+    match learned {
+        Some(learned) => learned.rank(context, candidates),
+        None => Fusion { sources: specs }.rank(context, candidates),
+    }
 }
 
-/// Whether a recipe fits the catalogue, for requests that share it.
-///
-/// # Errors
-/// What [`recommend`] would say of it.
-pub fn check(snapshot: &Snapshot, recipe: &Recipe) -> Result<(), RecommendError> {
-    snapshot.eligible(&recipe.filter)?;
-    Picks::new(snapshot, 0, &recipe.max_per).map(drop)
-}
-
-/// A list before anything fills it, and what it was picked from.
-struct Picked<'a> {
-    picks: Picks<'a>,
+/// The list before it is cut into pages, and how it came about.
+struct Picked {
+    list: Vec<Pick>,
+    candidates: Candidates,
+    /// What the sources gave, those of the fallback chain that were asked behind.
     drawn: Vec<Drawn>,
+    /// Articles of the list that stood there before anything filled it.
+    found: usize,
     ranker_failed: bool,
 }
 
-/// Draws candidates, ranks them and picks the list.
-fn pick<'a>(
-    context: &'a Context<'_>,
+/// Draws candidates, ranks them, applies the rules and picks the list.
+fn pick(
+    context: &Context<'_>,
     specs: &[SourceSpec],
     learned: Option<&Learned<'_>>,
-) -> Result<Picked<'a>, RecommendError> {
+    trace: &mut Trace,
+) -> Result<Picked, RecommendError> {
     let length = context.request.length();
-    let (mut want, mut round) = (length, 1);
+    // What a rule or diversity may put first must be among the candidates.
+    let mut want = if context.reorders() { length.max(POOL) } else { length };
+    let mut round = 1;
     loop {
-        let mut picks = Picks::new(context.snapshot, length, &context.request.recipe.max_per)?;
-        let drawn = sources::draw(context, specs, want)?;
+        let mut drawn = draw(context, specs, want)?;
         let mut candidates = Candidates::merge(specs, &drawn);
-        let ranked = match learned {
-            Some(learned) => learned.rank(context, &mut candidates),
-            None => Fusion { sources: specs }.rank(context, &mut candidates),
-        };
+        let ranked = rank(context, specs, learned, &mut candidates);
         if let Err(error) = &ranked {
             tracing::warn!(%error, "the ranker failed; articles are ordered by their ranks in the sources");
         }
-        let ranker_failed = ranked.is_err();
-        for candidate in &candidates.list {
-            picks.offer(candidate.row, candidate.score, candidates.sources[candidate.best]);
-        }
+        trace.ranked(context, specs, &drawn, &candidates);
+        context.rules.weigh(&mut candidates);
+        trace.weighed(context, &candidates);
+        let mut selection = Selection::new(context, length, &candidates)?;
+        selection.take(Supply::Candidates(&candidates));
         let exhausted = drawn.iter().all(|drawn| drawn.articles.len() < want);
-        if picks.is_full() || exhausted || !picks.has_quotas() || round == ROUNDS {
-            return Ok(Picked { picks, drawn, ranker_failed });
+        if selection.is_full() || exhausted || !selection.has_quotas() || round == ROUNDS {
+            let found = selection.len();
+            drawn.extend(fall_back(context, &mut selection, length));
+            selection.fill();
+            let list = selection.into_list();
+            return Ok(Picked { list, candidates, drawn, found, ranker_failed: ranked.is_err() });
         }
         want *= 4;
         round += 1;
     }
 }
 
-/// What to say of the query: that of the request's own model where no source is `named`.
+/// Asks the sources. One that fails alone is an error, unless a fallback chain stands behind it.
+fn draw(context: &Context<'_>, specs: &[SourceSpec], want: usize) -> Result<Vec<Drawn>, RecommendError> {
+    match sources::draw(context, specs, want) {
+        Err(error) if !context.request.recipe.fallback.is_empty() => {
+            tracing::debug!(%error, "the only source was left out");
+            Ok(vec![Drawn { left_out: true, ..Drawn::default() }; specs.len()])
+        }
+        drawn => drawn,
+    }
+}
+
+/// Asks the sources of the fallback chain, one after the other, until the list is full; answers what
+/// those that were asked gave.
+fn fall_back(context: &Context<'_>, selection: &mut Selection<'_>, length: usize) -> Vec<Drawn> {
+    let mut asked = Vec::new();
+    for spec in &context.request.recipe.fallback {
+        if selection.is_full() {
+            break;
+        }
+        // As many more as stand already: it may find the same.
+        let drawn = sources::draw(context, std::slice::from_ref(spec), length + selection.len());
+        let drawn = drawn.ok().and_then(|mut drawn| drawn.pop());
+        let drawn = drawn.unwrap_or(Drawn { left_out: true, ..Drawn::default() });
+        selection.take(Supply::Fallback(spec.name(), &drawn.articles));
+        asked.push(drawn);
+    }
+    asked
+}
+
+/// What to say of the query: that of the request's own model, unless the answer is made `by_sources`.
 fn told(
     context: &Context<'_>,
-    named: bool,
+    by_sources: bool,
 ) -> Result<(Strategy, Option<super::Fallback>, Vec<Warning>), RecommendError> {
-    if named {
+    if by_sources {
         return Ok((Strategy::Pipeline, None, Vec::new()));
     }
     let query = context.query()?;
@@ -170,26 +255,33 @@ fn told(
     Ok((strategy, query.fallback, query.warnings.clone()))
 }
 
-fn counted(specs: &[SourceSpec], drawn: &[Drawn], items: &[Ranked]) -> Vec<SourceCount> {
+fn counts(context: &Context<'_>) -> Counts {
+    let filtered = context.snapshot.catalogue().len() - context.eligible.rows.count();
+    Counts { filtered, ..Counts::default() }
+}
+
+/// What each source gave that was asked; of the fallback chain those behind the first that filled
+/// the list were not.
+fn counted<'a>(specs: impl Iterator<Item = &'a SourceSpec>, drawn: &[Drawn], list: &[Pick]) -> Vec<SourceCount> {
     let count = |(spec, drawn): (&SourceSpec, &Drawn)| SourceCount {
         source: spec.name(),
         found: drawn.articles.len(),
-        answered: items.iter().filter(|item| item.source == spec.name()).count(),
+        answered: list.iter().filter(|pick| pick.source == spec.name()).count(),
         left_out: drawn.left_out,
     };
-    specs.iter().zip(drawn).map(count).collect()
+    specs.zip(drawn).map(count).collect()
 }
 
 /// The part of a list that a request asks for.
 struct Page {
-    items: Vec<Ranked>,
+    list: Vec<Pick>,
     /// Ids of [`Request::only`] that the catalogue lacks.
     unknown: Vec<ArticleId>,
-    /// Those of them on this page, behind `items`.
+    /// Those of them on this page, behind `list`.
     last: Vec<ArticleId>,
 }
 
-fn page(context: &Context<'_>, mut list: Vec<Ranked>) -> Page {
+fn page(context: &Context<'_>, mut list: Vec<Pick>) -> Page {
     let request = context.request;
     let mut unknown: Vec<ArticleId> = Vec::new();
     for id in request.only.iter().flatten() {
@@ -203,5 +295,5 @@ fn page(context: &Context<'_>, mut list: Vec<Ranked>) -> Page {
     list.truncate(k);
     let passed = offset.saturating_sub(before);
     let last = unknown.iter().skip(passed).take(k - list.len()).cloned().collect();
-    Page { items: list, unknown, last }
+    Page { list, unknown, last }
 }

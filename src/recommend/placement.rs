@@ -2,6 +2,7 @@
 
 use super::{
     Exclude, Filter, FilterError, Recipe, RecommendError, Snapshot, find_attribute,
+    rules::{RuleSpec, Rules},
     sources::{MAX_SOURCES, SourceSpec},
 };
 use crate::domain::{ArticleId, TopK};
@@ -30,6 +31,14 @@ pub struct Placement {
     /// How many articles may share a value of an attribute, by attribute.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub max_per: BTreeMap<String, usize>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<RuleSpec>,
+    /// How unlike each other the articles shall be: 0, not at all, to 1, above all.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub diversity: f32,
+    /// Sources that are asked, one after the other, while an answer is too short.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fallback: Vec<SourceSpec>,
     /// Attributes to return with every article.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<String>,
@@ -69,6 +78,9 @@ impl Default for Placement {
             filter: BTreeMap::new(),
             exclude: PlacementExclude::default(),
             max_per: BTreeMap::new(),
+            rules: Vec::new(),
+            diversity: 0.0,
+            fallback: Vec::new(),
             fields: Vec::new(),
         }
     }
@@ -84,8 +96,13 @@ impl Placement {
         if TopK::new(self.k).is_none() {
             return invalid("k", format!("must be 1 to {}, not {}", TopK::MAX, self.k));
         }
-        if self.sources.len() > MAX_SOURCES {
-            return invalid("sources", format!("holds at most {MAX_SOURCES}, not {}", self.sources.len()));
+        for (key, sources) in [("sources", &self.sources), ("fallback", &self.fallback)] {
+            if sources.len() > MAX_SOURCES {
+                return invalid(key, format!("holds at most {MAX_SOURCES}, not {}", sources.len()));
+            }
+        }
+        if !(0.0..=1.0).contains(&self.diversity) {
+            return invalid("diversity", format!("must be 0 to 1, not {}", self.diversity));
         }
         if let Some((name, limit)) = self.max_per.iter().find(|(_, limit)| !(1..=65_535).contains(*limit)) {
             return invalid("max_per", format!("allows 1 to 65535 articles, not {limit} (`{name}`)"));
@@ -98,18 +115,33 @@ impl Placement {
             filter: Filter::parse(&self.filter)?,
             exclude: Exclude { article_ids, purchased, purchased_within_days },
             max_per: self.max_per.iter().map(|(name, &limit)| (name.clone(), limit)).collect(),
+            rules: Rules::new(self.rules.clone(), self.k).or_else(invalid_rules)?,
+            diversity: self.diversity,
+            fallback: self.fallback.clone(),
         })
     }
 
-    /// Whether the catalogue has every attribute that the placement names.
+    /// Whether the catalogue has every attribute that the placement names, and every article that
+    /// its rules pin.
     ///
     /// # Errors
-    /// Which it lacks, or what does not fit its kind.
+    /// Which it lacks, what does not fit its kind, or which rule another part of the placement keeps
+    /// from holding.
     pub fn check(&self, snapshot: &Snapshot) -> Result<(), PlacementError> {
-        super::check(snapshot, &self.recipe()?)?;
+        let recipe = self.recipe()?;
+        super::check(snapshot, &recipe)?;
+        recipe.rules.check(snapshot.catalogue(), &recipe).or_else(invalid_rules)?;
         for name in &self.fields {
             find_attribute(snapshot.catalogue(), name)?;
         }
         Ok(())
     }
+}
+
+fn invalid_rules<T>(problem: String) -> Result<T, PlacementError> {
+    Err(PlacementError::Invalid { key: "rules", problem })
+}
+
+fn is_zero(number: &f32) -> bool {
+    *number == 0.0
 }

@@ -1,6 +1,6 @@
 //! Requests of the pipeline.
 
-use super::{Filter, Generation, sources::SourceSpec};
+use super::{Filter, Generation, Snapshot, rules::Rules, sources::SourceSpec};
 use crate::{
     domain::{ArticleId, CustomerId, Timestamp, TopK},
     features::Attributes,
@@ -63,6 +63,12 @@ pub struct Recipe {
     pub exclude: Exclude,
     /// At most so many articles that share a value of the attribute.
     pub max_per: Vec<(String, usize)>,
+    pub rules: Rules,
+    /// How unlike each other the articles shall be: 0, not at all, to 1, above all.
+    pub diversity: f32,
+    /// Sources that are asked, one after the other, while the list is too short. What sells best
+    /// comes after them.
+    pub fallback: Vec<SourceSpec>,
 }
 
 /// What must not be answered, besides what is unavailable.
@@ -115,6 +121,24 @@ impl Request {
     /// Articles that the list of this request has, of which it may ask for a part.
     pub(super) fn length(&self) -> usize {
         self.offset.map_or(self.k.get(), |_| Self::PAGED)
+    }
+}
+
+impl Recipe {
+    /// Whether the answer depends on what the shop knows of the customer, whatever it is about.
+    pub fn reads_customer(&self) -> bool {
+        let draws = !self.sources.is_empty() || !self.fallback.is_empty();
+        draws
+            || self.ranker.is_some()
+            || self.exclude.reads_purchases()
+            || self.filter.reads_customer()
+            || self.rules.read_customer()
+    }
+
+    /// Whether an answer by it is little work besides that of its sources.
+    pub fn is_light(&self, snapshot: &Snapshot) -> bool {
+        let plain = self.rules.is_empty() && self.diversity == 0.0 && self.max_per.is_empty();
+        plain && snapshot.remembers(&self.filter)
     }
 }
 

@@ -1,12 +1,51 @@
-//! Picking articles in order until k stand, under `max_per`.
+//! Picking articles until k stand: what rules place, then candidates in order, then what fills,
+//! all under `max_per`.
+
+mod diversity;
+mod promotions;
+mod selection;
+
+pub(super) use diversity::POOL;
+pub(super) use selection::{Selection, Supply};
 
 use super::{
-    Column, Group, Ranked, RecommendError, Snapshot,
+    Column, Group, RecommendError, Snapshot,
     filter::find_attribute,
     sources::{CATALOGUE, POPULAR},
 };
-use crate::{domain::AttributeKind, retrieval::ItemSet};
+use crate::domain::AttributeKind;
 use hashbrown::{HashMap, HashSet};
+
+/// An article of the list.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Pick {
+    pub(super) row: u32,
+    pub(super) score: f32,
+    pub(super) source: &'static str,
+    pub(super) origin: Origin,
+    /// Rules that touched it, a bit each.
+    pub(super) rules: u64,
+}
+
+/// Where an article of the list comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// [`Candidate::found`](super::Candidate::found)
+    Candidate(usize),
+    /// Its rank, from 0, in a source of the fallback chain.
+    Fallback(usize),
+    /// The order of sales.
+    Popularity,
+}
+
+impl Pick {
+    /// An article that no source found.
+    fn unfound(snapshot: &Snapshot, row: u32) -> Self {
+        let score = snapshot.popularity(row);
+        let source = if score > 0.0 { POPULAR } else { CATALOGUE };
+        Self { row, score, source, origin: Origin::Popularity, rules: 0 }
+    }
+}
 
 /// How many articles may share a value of one attribute. Articles without a value are not limited.
 #[derive(Clone)]
@@ -22,7 +61,7 @@ pub(super) struct Picks<'a> {
     k: usize,
     quotas: Vec<Quota<'a>>,
     picked: HashSet<u32>,
-    pub(super) items: Vec<Ranked>,
+    pub(super) items: Vec<Pick>,
 }
 
 impl<'a> Picks<'a> {
@@ -55,29 +94,19 @@ impl<'a> Picks<'a> {
     }
 
     /// Takes the article unless k stand, it is there already, or a quota is used up.
-    pub(super) fn offer(&mut self, row: u32, score: f32, source: &'static str) {
-        if self.is_full() || !self.admits(row) {
-            return;
+    pub(super) fn offer(&mut self, pick: Pick) {
+        if !self.is_full() && self.admits(pick.row) {
+            self.reserve(pick.row);
+            self.items.push(pick);
         }
+    }
+
+    /// Keeps room for an article that is admitted.
+    fn reserve(&mut self, row: u32) {
         for quota in &mut self.quotas {
             quota.take(row);
         }
         self.picked.insert(row);
-        self.items.push(Ranked { row, score, source, reasons: Vec::new() });
-    }
-
-    /// Offers the eligible articles by falling popularity.
-    pub(super) fn fill(&mut self, snapshot: &Snapshot, eligible: &ItemSet) {
-        if self.is_full() {
-            return;
-        }
-        for row in snapshot.by_popularity(eligible) {
-            if self.is_full() {
-                return;
-            }
-            let sales = snapshot.popularity(row);
-            self.offer(row, sales, if sales > 0.0 { POPULAR } else { CATALOGUE });
-        }
     }
 }
 

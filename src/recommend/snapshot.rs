@@ -154,7 +154,8 @@ impl Snapshot {
         Ok(eligible)
     }
 
-    /// Whether [`Snapshot::eligible`] is a look-up for this filter.
+    /// Whether [`Snapshot::eligible`] is a look-up for this filter. Nobody knows before the request
+    /// of one that depends on it.
     pub fn remembers(&self, filter: &Filter) -> bool {
         filter.is_empty() || self.filtered.contains(filter)
     }

@@ -9,6 +9,8 @@ use crate::{
 use std::sync::Arc;
 
 mod generation;
+mod properties;
+mod ruled;
 mod several;
 
 const DIM: usize = 4;

@@ -2,7 +2,7 @@
 
 use super::{
     Hit, ItemSet, ItemVectors,
-    exact::Exact,
+    exact::{Exact, Rows, Wanted},
     fixtures::{KINDS, Kind, ids, table},
     kernel::Kernels,
     scratch::Scratch,
@@ -15,7 +15,7 @@ fn agree(items: &ItemVectors, exact: &Exact, query: &[f32], k: usize, allowed: O
     Scratch::with(|scratch| {
         scratch.load(items, query).unwrap();
         let gathered = exact.gather(items, allowed, k, scratch);
-        let scanned = exact.scan(items, allowed, k, scratch);
+        let scanned = exact.scan(items, Wanted { rows: Rows::Items, allowed, k }, scratch);
         assert_eq!(scanned, gathered, "{items:?} {} k={k} {allowed:?}", exact.kernels.name);
         gathered
     })
@@ -26,7 +26,7 @@ fn the_scan_equals_the_oracle() {
     for kind in KINDS {
         for (len, dim) in [(1, 1), (2, 3), (3000, 1), (2500, 7), (4000, 16), (5000, 64), (1500, 100), (700, 128)] {
             let (items, queries) = table(kind, len, dim, 8);
-            let mut exact = Exact::new(&items).unwrap();
+            let mut exact = Exact::new(&items, Rows::Items).unwrap();
             for kernels in Kernels::all() {
                 exact.kernels = kernels;
                 for query in &queries {
@@ -43,7 +43,7 @@ fn the_scan_equals_the_oracle() {
 #[test]
 fn the_oracle_equals_arithmetic_in_f64() {
     let (items, queries) = table(Kind::Norms, 500, 20, 5);
-    let exact = Exact::new(&items).unwrap();
+    let exact = Exact::new(&items, Rows::Items).unwrap();
     for query in &queries {
         let hits = agree(&items, &exact, query, 500, None);
         for hit in &hits {
@@ -61,7 +61,7 @@ fn the_oracle_equals_arithmetic_in_f64() {
 #[test]
 fn filters_of_every_size_are_exact() {
     let (items, queries) = table(Kind::Clustered, 20_000, 16, 3);
-    let exact = Exact::new(&items).unwrap();
+    let exact = Exact::new(&items, Rows::Items).unwrap();
     let mut rng = StdRng::seed_from_u64(3);
     for keep in [0, 1, 10, 100, 10_000, 20_000] {
         let mut allowed = ItemSet::empty(20_000);
@@ -96,6 +96,6 @@ proptest! {
         let rows = &rows[..rows.len() / dim * dim];
         prop_assume!(!rows.is_empty());
         let items = ItemVectors::from_rows(dim, rows).unwrap();
-        agree(&items, &Exact::new(&items).unwrap(), query, k, None);
+        agree(&items, &Exact::new(&items, Rows::Items).unwrap(), query, k, None);
     }
 }

@@ -2,6 +2,7 @@
 //! them. Knows no HTTP. Items are numbered by their row.
 
 mod buffer;
+mod clusters;
 mod error;
 mod exact;
 #[cfg(test)]

@@ -12,6 +12,7 @@
 use super::{
     ItemVectors, RetrievalError,
     buffer::Buffer,
+    exact::Rows,
     kernel::{BLOCK, Kernels, MAX_WEIGHT, Scan},
     scratch::{Scratch, norm},
 };
@@ -57,7 +58,7 @@ impl Quantiser {
     }
 }
 
-/// All items' codes in blocks (see [`Scan`]).
+/// The codes of all rows in blocks (see [`Scan`]).
 pub(super) struct CodeBlocks {
     pub quantiser: Quantiser,
     blocks: Buffer<u8>,
@@ -67,23 +68,25 @@ pub(super) struct CodeBlocks {
 }
 
 impl CodeBlocks {
-    pub(super) fn new(items: &ItemVectors) -> Result<Self, RetrievalError> {
+    pub(super) fn new(items: &ItemVectors, rows: Rows<'_>) -> Result<Self, RetrievalError> {
         let mut quantiser = Quantiser::new(items);
         let row_bytes = items.dim().next_multiple_of(4);
-        let mut blocks = Buffer::zeroed("the quantised scan", items.len().next_multiple_of(BLOCK) * row_bytes)?;
+        let len = rows.len(items);
+        let mut blocks = Buffer::zeroed("the quantised scan", len.next_multiple_of(BLOCK) * row_bytes)?;
         let mut codes = vec![0; items.dim()];
-        for (item, row) in items.rows().enumerate() {
+        for number in 0..len {
+            let row = items.row(rows.first_item(number as u32));
             for (to, code) in codes.iter_mut().zip(quantiser.encode(row)) {
                 *to = code;
             }
             quantiser.measure(row, &codes);
-            let block = item / BLOCK * BLOCK * row_bytes + item % BLOCK * 4;
+            let block = number / BLOCK * BLOCK * row_bytes + number % BLOCK * 4;
             for (group, codes) in codes.chunks(4).enumerate() {
                 blocks[block + group * 4 * BLOCK..][..codes.len()].copy_from_slice(codes);
             }
         }
         let max_norm = f64::from(items.max_norm().next_up());
-        Ok(Self { quantiser, blocks, max_norm, len: items.len() })
+        Ok(Self { quantiser, blocks, max_norm, len })
     }
 
     /// Fills in the scratch's scan weights for its query. Answers the margin 2ε/unit in whole numbers, rounded up.
@@ -116,8 +119,18 @@ impl CodeBlocks {
         if margin.is_nan() { i32::MAX } else { margin as i32 }
     }
 
-    /// A scan of all blocks with the scratch's weights.
-    pub(super) fn scan<'a>(&'a self, weights: &'a [i16], packed: &'a [i32], allowed: Option<&'a [u64]>) -> Scan<'a> {
-        Scan { blocks: &self.blocks, len: self.len, weights, packed, allowed }
+    /// A scan of the blocks before `end` with the scratch's weights.
+    pub(super) fn scan<'a>(
+        &'a self,
+        end: usize,
+        weights: &'a [i16],
+        packed: &'a [i32],
+        allowed: Option<&'a [u64]>,
+    ) -> Scan<'a> {
+        Scan { blocks: &self.blocks, len: self.len.min(end * BLOCK), weights, packed, allowed }
+    }
+
+    pub(super) fn blocks(&self) -> usize {
+        self.len.div_ceil(BLOCK)
     }
 }

@@ -2,8 +2,10 @@
 
 use super::{
     Graph, Hit, Index, ItemVectors, Query, QueryError, RetrievalError,
-    exact::{Exact, Oracle},
+    clusters::Clusters,
+    exact::{Exact, Oracle, Rows, Wanted},
     graph::search::{GraphIndex, Target},
+    kernel::Kernels,
     scratch::Scratch,
 };
 use std::path::Path;
@@ -15,10 +17,12 @@ pub enum Plan {
     Nothing,
     /// Every allowed item in f32: exact.
     Gather,
-    /// All items by eight-bit codes, the survivors in f32: exact.
+    /// All items, or all their different vectors, by eight-bit codes; the survivors in f32: exact.
     Scan,
     /// The graph with a beam of `ef`; the scan steps in when it ends with fewer than `k` allowed items.
     Graph { ef: usize },
+    /// The clusters nearest to the query that hold so many items; the scan steps in as for a graph.
+    Clusters { items: usize },
 }
 
 impl Plan {
@@ -29,6 +33,7 @@ impl Plan {
             Self::Gather => "gather",
             Self::Scan => "scan",
             Self::Graph { .. } => "graph",
+            Self::Clusters { .. } => "clusters",
         }
     }
 }
@@ -39,6 +44,7 @@ pub struct Retriever {
     items: ItemVectors,
     exact: Exact,
     graph: Option<GraphIndex>,
+    clusters: Option<Clusters>,
 }
 
 impl Retriever {
@@ -57,7 +63,7 @@ impl Retriever {
     /// # Errors
     /// When the graph is over another table, or memory for the codes cannot be had.
     pub fn new(items: ItemVectors, graph: Option<Graph>) -> Result<Self, RetrievalError> {
-        let exact = Exact::new(&items)?;
+        let exact = Exact::new(&items, Rows::of(graph.as_ref()))?;
         let graph = match graph {
             Some(graph) if graph.len() != items.len() || graph.dim() != items.dim() => {
                 return Err(RetrievalError::Vectors(format!(
@@ -69,7 +75,19 @@ impl Retriever {
             Some(graph) => Some(GraphIndex::new(graph, &items, &exact.codes.quantiser)?),
             None => None,
         };
-        Ok(Self { items, exact, graph })
+        Ok(Self { items, exact, graph, clusters: None })
+    }
+
+    /// An index over vectors in memory that is quickly built. Over a few thousand it answers exactly, over
+    /// more it finds nearly all that an exact one does.
+    ///
+    /// # Errors
+    /// When memory for it cannot be had.
+    pub fn clustered(items: ItemVectors) -> Result<Self, RetrievalError> {
+        let clusters = Clusters::of(Kernels::best(), &items)?;
+        let rows = clusters.as_ref().map_or(Rows::Items, Rows::Clusters);
+        let exact = Exact::new(&items, rows)?;
+        Ok(Self { items, exact, graph: None, clusters })
     }
 
     pub fn items(&self) -> &ItemVectors {
@@ -78,6 +96,11 @@ impl Retriever {
 
     pub fn graph(&self) -> Option<&Graph> {
         self.graph.as_ref().map(GraphIndex::graph)
+    }
+
+    /// What the codes are of.
+    fn rows(&self) -> Rows<'_> {
+        self.clusters.as_ref().map_or_else(|| Rows::of(self.graph()), Rows::Clusters)
     }
 
     /// The same items searched by the plainest code: the oracle of tests and of golden answers.
@@ -101,7 +124,14 @@ impl Retriever {
         if query.k == 0 || allowed == 0 {
             return Ok(Plan::Nothing);
         }
-        Ok(Costs::of(len, self.items.dim(), self.graph.as_ref().map(GraphIndex::ef)).plan(query.k.min(len), allowed))
+        let costs = Costs {
+            len: len as f64,
+            rows: self.rows().len(&self.items) as f64,
+            lines: self.items.dim().div_ceil(16) as f64,
+            ef: self.graph.as_ref().map(GraphIndex::ef),
+            clusters: self.clusters.as_ref().map(Clusters::len),
+        };
+        Ok(costs.plan(query.k.min(len), allowed))
     }
 
     /// Answers by a given plan rather than the cheapest: for benchmarks and explanations.
@@ -112,19 +142,23 @@ impl Retriever {
         query.check(self.items.len())?;
         let Query { k, allowed, .. } = *query;
         let k = k.min(self.items.len());
+        let wanted = Wanted { rows: self.rows(), allowed, k };
         Scratch::with(|scratch| {
             scratch.load(&self.items, query.vector)?;
-            Ok(match (plan, &self.graph) {
-                (Plan::Nothing, _) => Vec::new(),
-                (Plan::Gather, _) => self.exact.gather(&self.items, allowed, k, scratch),
-                (Plan::Graph { ef }, Some(graph)) => {
-                    let target = Target { k, ef, allowed };
-                    let hits = graph.search(self.exact.kernels, &self.items, target, scratch);
-                    let possible = allowed.map_or(self.items.len(), |allowed| allowed.count()).min(k);
-                    if hits.len() < possible { self.exact.scan(&self.items, allowed, k, scratch) } else { hits }
+            let hits = match (plan, &self.graph, &self.clusters) {
+                (Plan::Nothing, ..) => return Ok(Vec::new()),
+                (Plan::Gather, ..) => return Ok(self.exact.gather(&self.items, allowed, k, scratch)),
+                (Plan::Graph { ef }, Some(graph), _) => {
+                    graph.search(self.exact.kernels, &self.items, Target { k, ef, allowed }, scratch)
                 }
-                (Plan::Scan | Plan::Graph { .. }, _) => self.exact.scan(&self.items, allowed, k, scratch),
-            })
+                (Plan::Clusters { items }, _, Some(clusters)) => {
+                    clusters.select(self.exact.kernels, items, scratch);
+                    self.exact.scan_ranges(&self.items, wanted, scratch)
+                }
+                (Plan::Scan | Plan::Graph { .. } | Plan::Clusters { .. }, ..) => Vec::new(),
+            };
+            let possible = allowed.map_or(self.items.len(), |allowed| allowed.count()).min(k);
+            Ok(if hits.len() < possible { self.exact.scan(&self.items, wanted, scratch) } else { hits })
         })
     }
 }
@@ -146,31 +180,46 @@ impl Index for Retriever {
 /// The cost model. Times are in nanoseconds on a server core of 2024 with AVX-512; only their ratios matter.
 struct Costs {
     len: f64,
+    /// Rows of codes: fewer than items where many have equal vectors.
+    rows: f64,
     /// Cache lines of an f32 row.
     lines: f64,
     /// Beam width for 100 items, when there is a graph.
     ef: Option<usize>,
+    /// How many, when there are any.
+    clusters: Option<usize>,
 }
 
-impl Costs {
-    fn of(len: usize, dim: usize, ef: Option<usize>) -> Self {
-        Self { len: len as f64, lines: dim.div_ceil(16) as f64, ef }
-    }
+/// A search looks at one of so many items of a table in clusters.
+const CLUSTERED_SHARE: f64 = 8.0;
 
+impl Costs {
     /// Allowed rows from all over memory, and their selection.
     fn gather(&self, allowed: f64) -> f64 {
         allowed * (6.0 + 2.0 * self.lines)
     }
 
-    /// Codes of all rows in order (blocks without an allowed row are skipped), some 3k candidates in f32.
+    /// Codes of all rows in order, some 3k candidates in f32. Blocks without an allowed item are skipped
+    /// where rows are items in their order.
     fn scan(&self, k: f64, allowed: f64) -> f64 {
-        let touched = 1.0 - (1.0 - allowed / self.len).powi(16);
-        2000.0 + self.len * (0.1 + touched * 0.4 * self.lines) + 3.0 * k * (15.0 + 3.0 * self.lines)
+        let in_order = self.rows == self.len && self.clusters.is_none();
+        let touched = if in_order { 1.0 - (1.0 - allowed / self.len).powi(16) } else { 1.0 };
+        2000.0 + self.rows * (0.1 + touched * 0.4 * self.lines) + self.candidates(k)
+    }
+
+    fn candidates(&self, k: f64) -> f64 {
+        3.0 * k * (15.0 + 3.0 * self.lines)
     }
 
     /// Some 16 new nodes scored for each of the beam's.
     fn graph(&self, ef: f64) -> f64 {
         1000.0 + ef * (300.0 + 15.0 * self.lines)
+    }
+
+    /// A product for every centroid, then the codes of so many items.
+    fn clusters(&self, clusters: f64, k: f64, items: f64) -> f64 {
+        let centroids = clusters * (3.0 + 2.0 * self.lines);
+        2000.0 + centroids + items * (0.1 + 0.4 * self.lines) + self.candidates(k)
     }
 
     fn plan(&self, k: usize, allowed: usize) -> Plan {
@@ -183,6 +232,13 @@ impl Costs {
             let ef = (short.max((k + k / 16 + 4) as f64) * self.len / allowed).ceil();
             if self.graph(ef) < gather.min(scan) {
                 return Plan::Graph { ef: ef as usize };
+            }
+        }
+        if let Some(clusters) = self.clusters {
+            // The more is filtered out, the more clusters the best of the rest are spread over.
+            let items = (self.len / CLUSTERED_SHARE).max(CLUSTERED_SHARE * wanted) * self.len / allowed;
+            if self.clusters(clusters as f64, wanted, items) < gather.min(scan) {
+                return Plan::Clusters { items: items.ceil() as usize };
             }
         }
         if gather < scan { Plan::Gather } else { Plan::Scan }

@@ -48,6 +48,72 @@ fn filters_of_every_size_get_their_k() {
 }
 
 #[test]
+fn items_with_equal_vectors_are_scanned_once_and_all_found() {
+    let (items, queries) = table(Kind::Duplicates, 20_000, 16, 20);
+    let retriever = retriever(items);
+    assert!(retriever.graph().unwrap().nodes() <= 1_000);
+    let mut order: Vec<u32> = (0..20_000).collect();
+    order.shuffle(&mut StdRng::seed_from_u64(6));
+    for keep in [1, 100, 10_000, 20_000] {
+        let mut allowed = ItemSet::empty(20_000);
+        order[..keep].iter().for_each(|&item| allowed.insert(item));
+        for vector in &queries {
+            for k in [1, 12, 700] {
+                for allowed in [Some(&allowed), None] {
+                    let query = Query { vector, k, allowed };
+                    let truth = retriever.exact().search(&query).unwrap();
+                    assert_eq!(retriever.search_by(&query, Plan::Scan).unwrap(), truth, "{keep} allowed, k = {k}");
+                }
+            }
+        }
+    }
+    let unfiltered = Query { vector: &queries[0], k: 12, allowed: None };
+    assert_eq!(retriever.plan(&unfiltered).unwrap(), Plan::Scan, "fewer vectors than a beam would look at");
+}
+
+#[test]
+fn clusters_find_nearly_everything_and_always_k() {
+    const ITEMS: usize = 20_000;
+    let mut order: Vec<u32> = (0..ITEMS as u32).collect();
+    order.shuffle(&mut StdRng::seed_from_u64(7));
+    for kind in [Kind::Clustered, Kind::Norms, Kind::Duplicates] {
+        let (items, queries) = table(kind, ITEMS, 64, 30);
+        let retriever = Retriever::clustered(items).unwrap();
+        let mut plans = BTreeSet::new();
+        for keep in [0, 5, 2_000, 15_000, ITEMS] {
+            let mut allowed = ItemSet::empty(ITEMS);
+            order[..keep].iter().for_each(|&item| allowed.insert(item));
+            let (mut found, mut wanted) = (0, 0);
+            for vector in &queries {
+                let query = Query { vector, k: 12, allowed: (keep < ITEMS).then_some(&allowed) };
+                plans.insert(retriever.plan(&query).unwrap().name());
+                let hits = retriever.search(&query).unwrap();
+                let truth = retriever.exact().search(&query).unwrap();
+                assert_eq!(hits.len(), keep.min(12), "{keep} allowed");
+                assert_eq!(ids(&hits).into_iter().collect::<BTreeSet<_>>().len(), hits.len(), "an item twice");
+                assert!(ids(&hits).iter().all(|&item| allowed.contains(item)));
+                // By score, because any of the items with equal vectors will do.
+                let worst = truth.last().map_or(0.0, |hit| hit.score);
+                found += hits.iter().filter(|hit| hit.score >= worst).count();
+                wanted += truth.len();
+            }
+            assert!(found as f64 >= 0.9 * wanted as f64, "{kind:?}, {keep} allowed: {found} of {wanted}");
+        }
+        assert_eq!(plans.into_iter().collect::<Vec<_>>(), ["clusters", "gather", "nothing"]);
+    }
+}
+
+#[test]
+fn a_few_vectors_have_no_clusters_and_are_found_exactly() {
+    let (items, queries) = table(Kind::Uniform, 500, 16, 5);
+    let retriever = Retriever::clustered(items).unwrap();
+    for vector in &queries {
+        let query = Query { vector, k: 12, allowed: None };
+        assert_eq!(retriever.search(&query).unwrap(), retriever.exact().search(&query).unwrap());
+    }
+}
+
+#[test]
 fn a_filter_far_from_the_query_falls_back() {
     // Allowed is only what is farthest from the query, so no beam of the planned width ends with k allowed items.
     let (items, queries) = table(Kind::Clustered, 5000, 16, 1);

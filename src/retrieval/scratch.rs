@@ -1,7 +1,7 @@
 //! Working memory of a search, one a thread, so that a query allocates nothing but its result.
 
 use super::{ItemVectors, QueryError, graph::search::Beam, items::MAX_NORM, top_k::Key};
-use std::cell::RefCell;
+use std::{cell::RefCell, ops::Range};
 
 #[derive(Default)]
 pub(super) struct Scratch {
@@ -13,6 +13,8 @@ pub(super) struct Scratch {
     /// Scan weights and their packed form.
     pub weights: Vec<i16>,
     pub packed: Vec<i32>,
+    /// The blocks that a scan looks at; rising, none twice.
+    pub ranges: Vec<Range<usize>>,
     pub beam: Beam,
 }
 

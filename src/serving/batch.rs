@@ -30,7 +30,7 @@ impl Service {
         shared: Request,
         customers: Vec<CustomerId>,
     ) -> Result<Answers, ServeError> {
-        let served = self.served_for(&shared)?;
+        let served = self.state().served_for(&shared)?;
         let shared = Arc::new(shared);
         let (asked, of) = (shared.clone(), served.snapshot.clone());
         // Before any customer is read, and whether or not there is one.

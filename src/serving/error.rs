@@ -10,6 +10,11 @@ pub enum ServeError {
     NotReady,
     #[error("there is no model `{name}`; loaded: {}", loaded.join(", "))]
     UnknownModel { name: String, loaded: Vec<String> },
+    #[error("there is no placement `{name}`; there are: {}", known.join(", "))]
+    UnknownPlacement { name: String, known: Vec<String> },
+    /// The definition of a placement that cannot be saved.
+    #[error("{0}")]
+    BadPlacement(String),
     #[error(transparent)]
     Overloaded(#[from] Overload),
     #[error("the server is stopping")]

@@ -28,6 +28,8 @@ pub enum Scope {
     ReadPurchases,
     /// Change articles; nothing can be read.
     Write,
+    /// See, try and change placements.
+    Placements,
     /// Read the state of the server, its metrics and the versions of its models.
     Monitor,
     /// Everything, models and keys included.
@@ -35,13 +37,15 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Self; 5] = [Self::Recommend, Self::ReadPurchases, Self::Write, Self::Monitor, Self::Admin];
+    pub const ALL: [Self; 6] =
+        [Self::Recommend, Self::ReadPurchases, Self::Write, Self::Placements, Self::Monitor, Self::Admin];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Recommend => "recommend",
             Self::ReadPurchases => "read-purchases",
             Self::Write => "write",
+            Self::Placements => "placements",
             Self::Monitor => "monitor",
             Self::Admin => "admin",
         }

@@ -4,6 +4,7 @@
 //! * Changes (reload, activation, a new catalogue) are prepared beside it, one at a time, and become visible in one
 //!   pointer swap; whatever fails leaves the old state, is logged once, counted and told by [`Service::status`].
 //! * The active version of a model is a row in the database; every replica follows it.
+//! * Placements are rows in the database; [`State`] holds them fitted to the catalogue and models that it serves.
 //! * Popularity is counted from the purchases in the database, after every import and from time to time.
 //! * Keys are rows in the database, too; what one may do is [`Caller::may`] and nothing else.
 //! * The database is never waited for longer than its time-out, and not at all while it is known to be away.
@@ -21,6 +22,7 @@ mod keys;
 mod known;
 mod metrics;
 mod models;
+mod placements;
 mod process;
 mod rate;
 mod reader;
@@ -41,14 +43,18 @@ pub use config::{
     ModelsConfig, PopularityConfig, TelemetryConfig,
 };
 pub use error::ServeError;
-pub use follow::now;
+pub use follow::{PlacementAsk, now};
 pub use keys::{Caller, Scope, hash as hash_secret, name_problem as key_name_problem, new_secret};
 pub use metrics::{Metrics, RouteMetrics};
 pub use models::check_version;
+pub use placements::{
+    BUILT_IN as BUILT_IN_PLACEMENTS, Misfit, ServedPlacement, built_in as built_in_placement,
+    check_all as check_placements, name_problem as placement_name_problem, to_json as placement_json,
+};
 pub use rate::{RateLimits, Subject as RateSubject};
 pub use secret::Secret;
 pub use service::{Answered, Service, StandIn, State};
-pub use status::{CatalogueStatus, DatabaseStatus, ModelStatus, Refusal, Status};
+pub use status::{CatalogueStatus, DatabaseStatus, ModelStatus, PlacementStatus, Refusal, Status};
 pub use traces::{TraceContext, Traced, Tracer};
 pub use trial::open_within;
 pub use words::{Expected, expectation};

@@ -8,13 +8,17 @@ use super::{
     database::Database,
     follow::{Following, Refusals},
     keys::{Caller, Keys, Scope},
+    placements::{ServedPlacement, StoredPlacement},
     sales::{Sales, SalesCounter},
     stages::{self, Stage},
     trial::Trial,
 };
 use crate::{
     domain::{ArticleId, CustomerId, Timestamp},
-    recommend::{Answer, Catalogue, Customer, Request, Shop, Signals, Snapshot, Strategy, Subject, Warning, recommend},
+    recommend::{
+        Answer, Catalogue, Customer, Preview, Request, Shop, Signals, Snapshot, Stages as PipelineStages, Strategy,
+        Subject, Warning, preview, recommend, sources::SourceSpec,
+    },
     store::{Revisions, Store, StoreError},
 };
 use arc_swap::ArcSwap;
@@ -39,6 +43,9 @@ pub struct Service {
     pub(super) changes: tokio::sync::Mutex<()>,
     /// Held while active versions are followed, bundles being opened.
     pub(super) following: tokio::sync::Mutex<Following>,
+    /// Revision of the placements that are served. Locked while they are read, so that an older
+    /// reading never replaces a newer one.
+    pub(super) followed_placements: tokio::sync::Mutex<Option<i64>>,
     pub(super) refusals: Refusals,
     pub(super) trial: Trial,
     pub(super) stopping: watch::Sender<bool>,
@@ -65,6 +72,10 @@ pub struct State {
     pub(super) sales: Option<Arc<Sales>>,
     /// By name.
     pub(super) models: BTreeMap<String, Arc<Snapshot>>,
+    /// Those of the database; `None` while it was never read.
+    pub(super) stored_placements: Option<Arc<BTreeMap<String, StoredPlacement>>>,
+    /// By name, built-in ones included; made of the rest at [`Service::publish`].
+    pub(super) placements: Arc<BTreeMap<String, Arc<ServedPlacement>>>,
     /// What purchases say about the articles of the catalogue; `None` until they are counted.
     pub(super) signals: Option<Arc<Signals>>,
     /// What requests read besides their own model's snapshot; made of the rest at [`Service::publish`].
@@ -89,6 +100,8 @@ pub struct StandIn {
 pub struct Answered {
     pub snapshot: Arc<Snapshot>,
     pub answer: Answer,
+    /// The placement that answered, and the keys of its definition that were left out.
+    pub placement: Option<(Arc<ServedPlacement>, Vec<String>)>,
     /// How long the parts of the work took.
     stages: [Stage; 2],
 }
@@ -133,6 +146,24 @@ impl State {
         self.active.iter().filter_map(stand_in).collect()
     }
 
+    /// What answers the request.
+    ///
+    /// # Errors
+    /// When there is no such model, or the request needs attributes of articles that are not known yet.
+    pub(super) fn served_for(&self, request: &Request) -> Result<Served, ServeError> {
+        let recipe = &request.recipe;
+        let snapshot = self.model(recipe.model.as_deref())?.clone();
+        for name in recipe.sources.iter().filter_map(SourceSpec::model) {
+            self.model(Some(name))?;
+        }
+        let alone = catalogue::is_from_models(snapshot.catalogue());
+        if alone && !(recipe.filter.is_empty() && recipe.max_per.is_empty()) {
+            let reason = "the server started without it and knows no attributes of articles yet";
+            return Err(StoreError::Unavailable(reason.to_owned()).into());
+        }
+        Ok(Served { snapshot, shop: self.shop.clone() })
+    }
+
     /// Whether the articles are only those that the models know, because the database was never reached.
     pub fn lacks_catalogue(&self) -> bool {
         self.catalogue.as_deref().is_none_or(catalogue::is_from_models)
@@ -158,6 +189,7 @@ impl Service {
             database,
             changes: tokio::sync::Mutex::default(),
             following: tokio::sync::Mutex::default(),
+            followed_placements: tokio::sync::Mutex::default(),
             refusals: Refusals::default(),
             trial: Trial::new(&config.models),
             stopping: watch::Sender::new(false),
@@ -240,6 +272,7 @@ impl Service {
 
     pub(super) fn publish(&self, mut state: State) {
         state.shop = Arc::new(Shop { models: state.models.clone(), signals: state.signals.clone() });
+        state.placements = Arc::new(state.fitted_placements());
         let versions = |state: &State| -> Vec<_> {
             let models = state.models.values().map(|snapshot| snapshot.model());
             models.map(|model| (model.name().to_owned(), model.version().to_owned())).collect()
@@ -254,7 +287,20 @@ impl Service {
     /// [`ServeError::NotReady`], [`ServeError::UnknownModel`], [`ServeError::Overloaded`], or what the pipeline
     /// refuses. An unavailable database is not an error: the answer says so instead.
     pub async fn recommend(self: &Arc<Self>, request: Request) -> Result<Answered, ServeError> {
-        let served = self.served_for(&request)?;
+        let state = self.state();
+        self.recommend_on(&state, request).await
+    }
+
+    /// [`Service::recommend`] on a state that the caller has looked at.
+    ///
+    /// # Errors
+    /// As above.
+    pub(super) async fn recommend_on(
+        self: &Arc<Self>,
+        state: &State,
+        request: Request,
+    ) -> Result<Answered, ServeError> {
+        let served = state.served_for(&request)?;
         let lookup = match &request.customer {
             Some(id) if reads_customer(&request) => Some(self.look_up(id, &served.snapshot, &request).await),
             _ => None,
@@ -270,20 +316,29 @@ impl Service {
         Ok(answered)
     }
 
-    /// What answers the request.
+    /// [`Service::recommend_on`] that tells what each step did.
     ///
     /// # Errors
-    /// When there is no such model, or the request needs attributes of articles that are not known yet.
-    pub(super) fn served_for(&self, request: &Request) -> Result<Served, ServeError> {
-        let state = self.state.load();
-        let recipe = &request.recipe;
-        let snapshot = state.model(recipe.model.as_deref())?.clone();
-        let alone = catalogue::is_from_models(snapshot.catalogue());
-        if alone && !(recipe.filter.is_empty() && recipe.max_per.is_empty()) {
-            let reason = "the server started without it and knows no attributes of articles yet";
-            return Err(StoreError::Unavailable(reason.to_owned()).into());
-        }
-        Ok(Served { snapshot, shop: state.shop.clone() })
+    /// As there.
+    pub(super) async fn preview_on(
+        self: &Arc<Self>,
+        state: &State,
+        request: Request,
+    ) -> Result<(Answered, PipelineStages), ServeError> {
+        let Served { snapshot, shop } = state.served_for(&request)?;
+        let lookup = match &request.customer {
+            Some(id) => Some(self.look_up(id, &snapshot, &request).await),
+            None => None,
+        };
+        let started = Instant::now();
+        let work = move || {
+            let previewed = preview(&shop, &snapshot, &request, as_known(lookup.as_ref()));
+            previewed.map(|previewed| (snapshot, previewed))
+        };
+        let (snapshot, Preview { answer, stages }) = self.on_processor(Work::Explain, work).await??;
+        let stage = |name| Stage { name, started, took: Duration::ZERO };
+        let answered = Answered { snapshot, answer, placement: None, stages: ["embed", "rank"].map(stage) };
+        Ok((answered, stages))
     }
 
     /// Reads as many purchases as this answer needs: all that are ever read where it names or excludes them, else
@@ -292,8 +347,8 @@ impl Service {
         let started = Instant::now();
         let all = self.customers.purchases();
         let recipe = &request.recipe;
-        let names = !recipe.sources.is_empty() || recipe.ranker.is_some();
-        let reads_all = recipe.exclude.reads_purchases() || request.explain || names;
+        let draws = !recipe.sources.is_empty() || !recipe.fallback.is_empty() || recipe.ranker.is_some();
+        let reads_all = recipe.exclude.reads_purchases() || request.explain || draws;
         let history = if reads_all { all } else { snapshot.model().history_length() };
         // Some more, because not every purchase counts; see below.
         let few = history.saturating_mul(2).max(FEW_PURCHASES);
@@ -319,18 +374,8 @@ impl Service {
         lookup: Option<&Lookup>,
     ) -> Result<Answered, ServeError> {
         let Served { snapshot, shop } = served;
-        let customer = match lookup.and_then(|lookup| lookup.known.as_deref()) {
-            Some(known) => Customer {
-                recorded: true,
-                attributes: known,
-                purchases: &known.purchases,
-                purchase_times: &known.purchase_times,
-                purchase_weights: &known.purchase_weights,
-            },
-            None => Customer::UNKNOWN,
-        };
         let started = Instant::now();
-        let mut answer = recommend(&shop, &snapshot, request, customer)?;
+        let mut answer = recommend(&shop, &snapshot, request, as_known(lookup))?;
         let embed = answer.embedding.0;
         let rank = started.elapsed().saturating_sub(embed);
         let stages = [
@@ -356,7 +401,7 @@ impl Service {
         if let Some(plan) = answer.search {
             self.metrics.count_search(plan);
         }
-        Ok(Answered { snapshot, answer, stages })
+        Ok(Answered { snapshot, answer, placement: None, stages })
     }
 
     /// Whether reasons may tell this caller what a customer has bought. Decided here and nowhere else: whoever knows an
@@ -387,6 +432,20 @@ impl Service {
     }
 }
 
+/// The customer as far as a look-up knows.
+fn as_known(lookup: Option<&Lookup>) -> Customer<'_> {
+    match lookup.and_then(|lookup| lookup.known.as_deref()) {
+        Some(known) => Customer {
+            recorded: true,
+            attributes: known,
+            purchases: &known.purchases,
+            purchase_times: &known.purchase_times,
+            purchase_weights: &known.purchase_weights,
+        },
+        None => Customer::UNKNOWN,
+    }
+}
+
 /// Whether the look-up holds as many purchases as the model's history: of articles that the model knows, made before the
 /// moment of the query, and not of the last moment read, whose other purchases may be missing.
 fn has_history(lookup: &Lookup, snapshot: &Snapshot, at: Timestamp, length: usize) -> bool {
@@ -401,8 +460,7 @@ fn has_history(lookup: &Lookup, snapshot: &Snapshot, at: Timestamp, length: usiz
 /// Whether the answer depends on what the shop knows of the customer.
 fn reads_customer(request: &Request) -> bool {
     let recipe = &request.recipe;
-    let names = !recipe.sources.is_empty() || recipe.ranker.is_some();
-    request.subject == Subject::Customer || recipe.exclude.reads_purchases() || names
+    request.subject == Subject::Customer || recipe.reads_customer()
 }
 
 /// The kind of work of a request that may keep a processor for more than about half a millisecond.
@@ -417,6 +475,6 @@ fn work_of(snapshot: &Snapshot, request: &Request) -> Option<Work> {
     let scans_many =
         !recipe.filter.is_empty() && snapshot.catalogue().len() > 200_000 || snapshot.fresh_vectors() > 200_000;
     let is_long = request.k.get() > 100 || request.offset.is_some() || request.only.is_some();
-    let wide = is_long || !recipe.max_per.is_empty() || scans_many || !snapshot.remembers(&recipe.filter);
+    let wide = is_long || scans_many || !recipe.is_light(snapshot);
     wide.then_some(Work::Wide)
 }

@@ -16,6 +16,7 @@ pub struct Status {
     #[schema(required = true)]
     pub catalogue: Option<CatalogueStatus>,
     pub models: Vec<ModelStatus>,
+    pub placements: Vec<PlacementStatus>,
     /// Bundles that were refused, the latest of each model; gone once the model loads again.
     pub refusals: Vec<Refusal>,
 }
@@ -53,6 +54,21 @@ pub struct ModelStatus {
     pub dim: usize,
     /// Articles of the catalogue that are newer than the model.
     pub new_articles: usize,
+}
+
+/// A placement, saved or built in.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct PlacementStatus {
+    pub name: String,
+    /// 0 for a built-in one.
+    pub version: i64,
+    /// Why the saved definition does not serve. Where there is a built-in placement of this name, that
+    /// one answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub problem: Option<String>,
+    /// Parts of the definition that no longer fit the catalogue or the models, and are left out.
+    pub ignored: Vec<String>,
 }
 
 /// A bundle that did not come to serve.
@@ -94,6 +110,7 @@ impl Service {
             database: DatabaseStatus { available: self.database.is_available(), reason: self.database.reason() },
             catalogue,
             models: models.collect(),
+            placements: state.placement_status(),
             refusals: self.refusals.told(),
         }
     }
@@ -128,5 +145,25 @@ impl Service {
             (_, true) => "no model is active: activate one".to_owned(),
             _ => error.to_string(),
         }
+    }
+}
+
+impl State {
+    fn placement_status(&self) -> Vec<PlacementStatus> {
+        let served = self.placements.values().map(|placement| PlacementStatus {
+            name: placement.name.clone(),
+            version: placement.version,
+            problem: None,
+            ignored: placement.ignored.iter().map(ToString::to_string).collect(),
+        });
+        let mut all: Vec<PlacementStatus> = served.collect();
+        for (name, stored) in self.stored_placements.iter().flat_map(|stored| stored.iter()) {
+            let Some(problem) = stored.problem() else { continue };
+            all.retain(|placement| placement.name != *name);
+            let problem = Some(problem.to_owned());
+            all.push(PlacementStatus { name: name.clone(), version: stored.version(), problem, ignored: Vec::new() });
+        }
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
     }
 }

@@ -33,6 +33,8 @@ pub struct Statistics {
     pub together: Neighbours,
     /// Articles bought by the same customers.
     pub similar: Neighbours,
+    /// Articles that customers buy next, as shares of all that they buy then.
+    pub following: Neighbours,
 }
 
 impl Statistics {
@@ -52,8 +54,19 @@ impl Statistics {
         let similar = neighbours::by_customer(articles, &purchases);
         purchases.sort_unstable_by_key(|purchase| (purchase.customer, purchase.at.day(), purchase.article));
         let together = neighbours::by_day(articles, &purchases);
-        Self { at, articles: counted, mean_gap, together, similar }
+        // Purchases of one moment have no order: one is drawn, the same every time.
+        purchases.sort_unstable_by_key(|purchase| (purchase.customer, purchase.at, drawn(purchase)));
+        let following = neighbours::following(articles, &purchases);
+        Self { at, articles: counted, mean_gap, together, similar, following }
     }
+}
+
+/// A number of a customer and an article, in no order (the finaliser of SplitMix64).
+fn drawn(purchase: &Purchase) -> u64 {
+    let mut bits = u64::from(purchase.customer) << 32 | u64::from(purchase.article);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
 }
 
 #[cfg(test)]

@@ -22,6 +22,10 @@ pub struct NearestArticles {
 
 /// Neighbours of one article.
 const KEPT: usize = 50;
+/// Followers of one article.
+const FOLLOWERS: usize = 100;
+/// So many purchases later something still follows.
+const REACH: usize = 10;
 /// Added to the norm of a pair.
 const SHRINKAGE: f32 = 10.0;
 /// Groups that must hold a pair, and an article, for it to count. A shop whose pairs all come from
@@ -105,6 +109,42 @@ pub(super) fn by_customer(articles: usize, purchases: &[Purchase]) -> Neighbours
 pub(super) fn by_day(articles: usize, purchases: &[Purchase]) -> Neighbours {
     let groups = purchases.chunk_by(|a, b| (a.customer, a.at.day()) == (b.customer, b.at.day()));
     neighbours(articles, &Groups::of(groups, OF_DAY))
+}
+
+/// Of each article those that customers buy next: the share that each makes up of all purchases which
+/// follow the article within [`REACH`] purchases, the n-th counting `1/n` (a first-order Markov chain).
+/// `purchases` are those of one customer after the other, each oldest first.
+pub(super) fn following(articles: usize, purchases: &[Purchase]) -> Neighbours {
+    let mut positions = vec![Vec::new(); articles];
+    for (position, purchase) in purchases.iter().enumerate() {
+        positions[purchase.article as usize].push(position as u32);
+    }
+    let mut all = Neighbours { starts: vec![0], near: Vec::new() };
+    let mut counts = vec![0f32; articles];
+    let (mut touched, mut near): (Vec<u32>, Vec<(u32, f32)>) = (Vec::new(), Vec::new());
+    for positions in positions {
+        touched.clear();
+        near.clear();
+        let mut total = 0.0;
+        for position in positions.into_iter().map(|position| position as usize) {
+            let customer = purchases[position].customer;
+            let later = purchases[position + 1..].iter().take(REACH);
+            for (steps, next) in later.take_while(|next| next.customer == customer).enumerate() {
+                if counts[next.article as usize] == 0.0 {
+                    touched.push(next.article);
+                }
+                let share = next.weight.min(1.0) / (steps + 1) as f32;
+                counts[next.article as usize] += share;
+                total += share;
+            }
+        }
+        near.extend(touched.iter().map(|&next| (next, std::mem::take(&mut counts[next as usize]) / total)));
+        best(&mut near, FOLLOWERS);
+        all.near.extend(near.iter().map(|&(article, similarity)| NearestArticles { article, similarity }));
+        all.starts.push(all.near.len() as u32);
+    }
+    all.near.shrink_to_fit();
+    all
 }
 
 /// Lists of numbers, one after the other.

@@ -49,6 +49,16 @@ fn days_and_customers_make_different_neighbours() {
 }
 
 #[test]
+fn what_follows_counts_less_the_later_it_comes() {
+    // 0 → 1 → 2 by one customer, 0 → 2 by another.
+    let purchases = vec![purchase(0, 0, 1), purchase(0, 1, 2), purchase(0, 2, 3), purchase(1, 0, 1), purchase(1, 2, 9)];
+    let counted = Statistics::count(3, purchases, Timestamp(10 * Timestamp::DAY));
+    let follows: Vec<(u32, f32)> = counted.following.of(0).iter().map(|near| (near.article, near.similarity)).collect();
+    assert_eq!(follows, [(2, 1.5 / 2.5), (1, 1.0 / 2.5)]);
+    assert!(counted.following.of(2).is_empty());
+}
+
+#[test]
 fn a_shop_without_purchases_has_empty_statistics() {
     let counted = Statistics::count(3, Vec::new(), Timestamp(5));
     assert_eq!((counted.articles.len(), counted.mean_gap), (3, 0.0));

@@ -4,7 +4,7 @@ use sqlx::error::{DatabaseError, ErrorKind};
 
 /// Which kind to use when: the caller may try again ([`Unavailable`](Self::Unavailable)), must change the
 /// request ([`Refused`](Self::Refused), [`BadArticle`](Self::BadArticle), [`NotFound`](Self::NotFound),
-/// [`Conflict`](Self::Conflict)), an operator must act
+/// [`Conflict`](Self::Conflict), [`Changed`](Self::Changed)), an operator must act
 /// ([`NotMigrated`](Self::NotMigrated)), or something is broken ([`Fault`](Self::Fault)).
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -21,6 +21,9 @@ pub enum StoreError {
     NotMigrated { found: i64, needed: i64 },
     #[error("{0}")]
     NotFound(String),
+    /// What was to be changed has changed meanwhile; nothing was written.
+    #[error("{0}")]
+    Changed(String),
     /// The change would contradict the state of other things.
     #[error("{0}")]
     Conflict(String),

@@ -1,4 +1,4 @@
-//! The database: catalogue, customers, purchases, model versions. The only module with sqlx; Postgres and
+//! The database: catalogue, customers, purchases, model versions, placements. The only module with sqlx; Postgres and
 //! SQLite behind [`Store`], one conformance suite (`tests/store`) over both. Knows no HTTP.
 //!
 //! [`migrate`] makes or renews the schema, [`connect`] opens a migrated database, [`watch`] tells of changes
@@ -12,6 +12,7 @@ mod error;
 mod import;
 mod migrations;
 mod options;
+mod placements;
 mod postgres;
 mod records;
 mod schema;
@@ -23,6 +24,7 @@ pub use customers::ReadCustomer;
 pub use error::StoreError;
 pub use import::{Import, MissingArticles, Outcome, Report, import};
 pub use options::{DEFAULT_URL, StoreOptions};
+pub use placements::{PlacementChange, PlacementVersion};
 pub use records::{
     ArticleChange, ArticleRecord, ArticleSales, AttributeValue, Attributes, CatalogueChanges, CustomerRecord,
     ModelVersion, PurchaseLog, PurchaseRecord, Revisions, SalesWindow,
@@ -129,6 +131,18 @@ pub trait Store: Send + Sync {
     /// Makes the version that was active before the current one active again; answers it. Each rollback goes
     /// one activation further back.
     async fn rollback_model(&self, model: &str) -> Result<String, StoreError>;
+
+    /// The current version of each placement, by name; none of those that are deleted.
+    async fn placements(&self) -> Result<Vec<PlacementVersion>, StoreError>;
+    /// The newest versions of a placement, deletions included; none of a name that was never used.
+    async fn placement_versions(&self, name: &str, limit: u32) -> Result<Vec<PlacementVersion>, StoreError>;
+    /// Changes placements, all or none, each by a new version; one that is so already stays as it is. Answers the
+    /// versions that are current then, 0 for those that are deleted. [`StoreError::Changed`] when another version is
+    /// current than a change expects.
+    async fn change_placements(&self, changes: &[PlacementChange<'_>], author: &str) -> Result<Vec<i64>, StoreError>;
+    /// Gives a placement the definition that it had before the current one, in a new version; answers it, 0 where
+    /// that deletes the placement. Each rollback goes one definition further back.
+    async fn rollback_placement(&self, name: &str, expected: Option<i64>, author: &str) -> Result<i64, StoreError>;
 
     /// All keys, withdrawn ones included, in the order they were made.
     async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError>;

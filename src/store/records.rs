@@ -95,6 +95,8 @@ pub struct Revisions {
     pub purchases: i64,
     /// Keys made and withdrawn.
     pub keys: i64,
+    /// Changes of placements.
+    pub placements: i64,
 }
 
 /// Which purchases count as sales, and how much.

@@ -1,10 +1,11 @@
 //! Checkpoints: everything a run needs to go on as if it had never stopped.
 //!
-//! A file is the magic, the length of a JSON header, the header ([`State`]), the model's arrays in a fixed order and the
-//! machine's byte order, and the sha256 of all that. It is written beside its place, flushed and renamed: a crash leaves
-//! the checkpoint before.
+//! A file is the magic, the length of a JSON header, the header ([`State`]), the model's arrays
+//! and those of the average ([`Average`]) in a fixed order and the machine's byte order, and the
+//! sha256 of all that. It is written beside its place, flushed and renamed: a crash leaves the
+//! checkpoint before.
 
-use super::learner::Learner;
+use super::{average::Average, learner::Learner};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{
@@ -68,7 +69,12 @@ pub enum CheckpointError {
 ///
 /// # Errors
 /// [`CheckpointError::Io`], such as a full disk; the checkpoint before is then still there.
-pub fn write(path: &Path, state: &State, model: &mut impl Learner) -> Result<(), CheckpointError> {
+pub fn write(
+    path: &Path,
+    state: &State,
+    model: &mut impl Learner,
+    average: &mut Average,
+) -> Result<(), CheckpointError> {
     let fail = |source| CheckpointError::Io { path: path.to_owned(), source };
     let partial = path.with_extension("partial");
     let mut write = || -> std::io::Result<()> {
@@ -78,7 +84,7 @@ pub fn write(path: &Path, state: &State, model: &mut impl Learner) -> Result<(),
         out.write_all(MAGIC)?;
         out.write_all(&(header.len() as u64).to_le_bytes())?;
         out.write_all(&header)?;
-        for array in model.arrays() {
+        for array in model.arrays().into_iter().chain(average.arrays()) {
             out.write_all(array)?;
         }
         let Hashing { mut inner, hash } = out;
@@ -105,14 +111,15 @@ pub fn read_state(path: &Path) -> Result<State, CheckpointError> {
     open(path).map(|(state, _)| state)
 }
 
-/// Reads a checkpoint into a model of the same shape. On an error the model holds a mixture and must not be used.
+/// Reads a checkpoint into a model of the same shape, and the average of its weights. On an error
+/// both hold a mixture and must not be used.
 ///
 /// # Errors
 /// [`CheckpointError`] when the file is missing, cut short, changed, or of a model of another shape.
-pub fn read(path: &Path, model: &mut impl Learner) -> Result<State, CheckpointError> {
+pub fn read(path: &Path, model: &mut impl Learner, average: &mut Average) -> Result<State, CheckpointError> {
     let damaged = |problem: &str| CheckpointError::Damaged { path: path.to_owned(), problem: problem.to_owned() };
     let (state, mut input) = open(path)?;
-    for array in model.arrays() {
+    for array in model.arrays().into_iter().chain(average.arrays()) {
         input.read_exact(array).map_err(|_| damaged("it ends early"))?;
     }
     let hash = input.hash.finalize_reset();

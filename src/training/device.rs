@@ -70,6 +70,10 @@ impl Learner for DeviceSequenceModel {
         Sequences::new(encoder, dataset, histories, rows, config)
     }
 
+    fn start(&mut self, samples: &Sequences<'_>) {
+        self.host_mut().start(samples);
+    }
+
     fn step(&mut self, batch: &SequenceBatch, optimizer: &StepOptimizer) -> Result<f64, TrainingError> {
         Ok(self.step(batch, &optimizer.adamw, optimizer.clip)?)
     }
@@ -84,6 +88,10 @@ impl Learner for DeviceSequenceModel {
 
     fn arrays(&mut self) -> Vec<&mut [u8]> {
         self.host_mut().arrays()
+    }
+
+    fn weights(&mut self) -> Vec<&mut [f32]> {
+        self.host_mut().weights()
     }
 
     fn dim(&self) -> usize {
@@ -112,7 +120,7 @@ mod tests {
     use super::{
         super::{
             Outcome, Trained,
-            sequence_tests::{DECODER, LSTM, config, sequence},
+            sequence_tests::{AVERAGED, DECODER, LSTM, config, sequence},
             tests::{assert_diverges, finished, train, with_trainer},
         },
         *,
@@ -154,6 +162,7 @@ mod tests {
         // A large epsilon: without it Adam makes whole steps of the rounding errors of gradients that are zero.
         let runs = [
             (DECODER, ["decoder.dropout=0", "sequence.windows=sliding"]),
+            (AVERAGED, ["decoder.dropout=0", "training.patience=2"]),
             (LSTM, ["training.half_life_days=20", "sequence.held_out_windows=0.1"]),
         ];
         for ((base, [first, second]), device) in
@@ -182,6 +191,7 @@ mod tests {
     fn a_resumed_run_ends_in_the_same_bits() {
         for (base, changes, stops) in [
             (DECODER, &["decoder.dropout=0", "training.refit=validation", "training.patience=2"][..], &[3, 14][..]),
+            (AVERAGED, &["decoder.dropout=0", "training.patience=2"], &[13]),
             (LSTM, &[], &[5]),
         ] {
             let config = config(base, changes);

@@ -37,6 +37,10 @@ pub trait Learner: Sized + Sync {
         Self::samples(encoder, trainer.dataset, trainer.histories, rows, trainer.config)
     }
 
+    /// Starts from what the samples say of the items, before the first step of a run, where the
+    /// configuration asks for it.
+    fn start(&mut self, _samples: &Self::Samples<'_>) {}
+
     /// One optimiser step; the mean loss before it. A loss that is not finite changes nothing in the model.
     ///
     /// # Errors
@@ -57,6 +61,13 @@ pub trait Learner: Sized + Sync {
 
     /// Every array of the model's state as bytes, in a fixed order: what a checkpoint holds.
     fn arrays(&mut self) -> Vec<&mut [u8]>;
+
+    /// Every weight and running statistic, in a fixed order: what an average of the weights
+    /// follows. Empty where the family knows none (`optimizer.ema_decay`). As of the last
+    /// [`Self::settle`].
+    fn weights(&mut self) -> Vec<&mut [f32]> {
+        Vec::new()
+    }
 
     /// Length of query and item vectors.
     fn dim(&self) -> usize;

@@ -3,6 +3,7 @@
 //! [`TrainingConfig`] says what to learn; [`Trainer`] learns it ([`Samples`] makes its batches, [`checkpoint`] keeps it
 //! safe) and writes the bundle.
 
+mod average;
 mod batches;
 pub mod checkpoint;
 mod config;
@@ -16,6 +17,7 @@ mod frequency;
 mod learner;
 mod metrics;
 mod negatives;
+mod neighbours;
 mod ranker;
 mod run;
 mod samples;

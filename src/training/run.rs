@@ -2,6 +2,7 @@
 
 use super::{
     TrainingError,
+    average::Average,
     batches::Batches,
     checkpoint::{self, Best, State},
     config::{ComputeDevice, Family, Refit, TrainingConfig},
@@ -227,8 +228,9 @@ impl Trainer<'_> {
         let (schema, vocabularies) = fit(self.dataset, &stage.rows, &self.config.schema_features())?;
         let encoder = Encoder::new(schema, vocabularies)?;
         let mut model = L::new(&encoder, self.dataset, self.config)?;
+        let mut average = Average::new(self.config.optimizer.ema_decay, model.weights());
         if resume {
-            checkpoint::read(&self.last(), &mut model)?;
+            checkpoint::read(&self.last(), &mut model, &mut average)?;
             // A run may have ended between writing its best epoch and keeping it.
             if state.batch == 0 && state.best.is_some_and(|best| best.epoch == state.epoch) && self.keeps_best(stage) {
                 self.keep_best()?;
@@ -238,23 +240,28 @@ impl Trainer<'_> {
         if samples.shuffle().batches() == 0 {
             return Err(TrainingError::NoSequences);
         }
+        if !resume {
+            model.start(&samples);
+        }
         while state.epoch < stage.epochs && !self.out_of_patience(stage, state) {
             let started = Instant::now();
-            let Some(loss) = self.epoch(stage, &samples, &mut model, state, metrics)? else {
+            let Some(loss) = self.epoch(stage, &samples, (&mut model, &mut average), state, metrics)? else {
                 return Ok(None);
             };
             let mut line = json!({
                 "stage": self.stage_name(state), "epoch": state.epoch, "step": state.steps, "loss": loss,
                 "seconds": started.elapsed().as_secs_f64(),
             });
+            average.swap(model.weights());
             let row = self.validate(stage, &samples, &model)?;
+            average.swap(model.weights());
             let improved = row.as_ref().is_some_and(|row| self.improved(row, state));
             if let (Some(row), Some(line)) = (&row, line.as_object_mut()) {
                 line.extend(row.metrics.iter().map(|(name, value)| (name.clone(), json!(value))));
             }
             metrics.line(&line)?;
             self.report(state, loss, row.as_ref(), started.elapsed());
-            checkpoint::write(&self.last(), state, &mut model)?;
+            checkpoint::write(&self.last(), state, &mut model, &mut average)?;
             if improved && self.keeps_best(stage) {
                 self.keep_best()?;
             }
@@ -262,9 +269,10 @@ impl Trainer<'_> {
         let mut epochs = state.epoch;
         let kept = state.best.filter(|best| self.keeps_best(stage) && best.epoch != state.epoch);
         if let Some(best) = kept {
-            self.read_best(best, state, &mut model)?;
+            self.read_best(best, state, (&mut model, &mut average))?;
             epochs = best.epoch;
         }
+        average.swap(model.weights());
         drop(samples);
         Ok(Some(Trained {
             encoder,
@@ -287,7 +295,7 @@ impl Trainer<'_> {
         &self,
         stage: &Stage,
         samples: &L::Samples<'_>,
-        model: &mut L,
+        (model, average): (&mut L, &mut Average),
         state: &mut State,
         metrics: &mut MetricsFile<'_>,
     ) -> Result<Option<f64>, TrainingError> {
@@ -307,7 +315,7 @@ impl Trainer<'_> {
             for batch in receiver {
                 if (self.stop)() {
                     model.settle()?;
-                    checkpoint::write(&self.last(), state, model)?;
+                    checkpoint::write(&self.last(), state, model, average)?;
                     return Ok(None);
                 }
                 let optimizer = self.config.optimizer.at(state.steps, stage.epochs.saturating_mul(batches as u32));
@@ -324,6 +332,10 @@ impl Trainer<'_> {
                     });
                 }
                 state.steps = *model.steps();
+                if average.is_due(state.steps) {
+                    model.settle()?;
+                    average.follow(state.steps, model.weights());
+                }
                 state.loss += loss;
                 progress.message(&format!("loss {loss:.4}"));
                 progress.add(1);
@@ -478,8 +490,13 @@ impl Trainer<'_> {
     }
 
     /// Goes back to the best epoch, which must be the one that this run's state names.
-    fn read_best(&self, best: Best, state: &State, model: &mut impl Learner) -> Result<(), TrainingError> {
-        let found = checkpoint::read(&self.best(), model)?;
+    fn read_best<L: Learner>(
+        &self,
+        best: Best,
+        state: &State,
+        (model, average): (&mut L, &mut Average),
+    ) -> Result<(), TrainingError> {
+        let found = checkpoint::read(&self.best(), model, average)?;
         let own = found.data == state.data && found.best.is_some_and(|found| found.epoch == best.epoch);
         if own && found.epoch == best.epoch {
             return Ok(());

@@ -31,6 +31,15 @@ pub(super) const GATED: &str = "model = { name = \"small\", family = \"decoder\"
     training = { epochs = 4, batch_size = 8, threads = 1, patience = 0 }
     split = { protocol = \"leave-one-out\" }";
 
+/// With an average of the weights, smoothed labels and items that start near their neighbours.
+pub(super) const AVERAGED: &str = "model = { name = \"small\", family = \"decoder\", dim = 9 }
+    sequence = { length = 6, init = \"neighbours\" }
+    decoder = { layers = 1, heads = 1, feed_forward = 16, positions = \"none\", dropout = 0.1 }
+    loss = { uniform_negatives = 100, label_smoothing = 0.2 }
+    optimizer = { learning_rate = 0.02, ema_decay = 0.9 }
+    training = { epochs = 4, batch_size = 8, threads = 1, patience = 0 }
+    split = { protocol = \"leave-one-out\" }";
+
 pub(super) const LSTM: &str = "model = { name = \"small\", family = \"lstm\", dim = 8 }
     sequence = { length = 5, tied = false, bias = true, item_dim = 6, days = { buckets = 10, dim = 3 }, windows = \"sliding\", min_items = 3 }
     lstm = { hidden = [12, 8] }
@@ -56,6 +65,7 @@ fn a_resumed_run_ends_in_the_same_bits() {
         (DECODER, &[][..], &[2, 9][..]),
         (DECODER, &["training.refit=validation", "training.patience=2", "training.epochs=3"], &[5, 14]),
         (GATED, &[], &[5]),
+        (AVERAGED, &["training.patience=2"], &[2, 13]),
         (LSTM, &[], &[5]),
     ] {
         let config = config(base, changes);
@@ -84,7 +94,7 @@ fn a_diverging_run_names_the_step_and_keeps_its_last_checkpoint() {
 
 #[test]
 fn a_guest_gets_articles_of_the_taste_of_the_visit() {
-    for base in [DECODER, GATED, LSTM] {
+    for base in [DECODER, GATED, AVERAGED, LSTM] {
         let config = config(base, &["training.epochs=20", "training.refit=validation", "training.threads=2"]);
         let directory = tempfile::tempdir().unwrap();
         with_trainer(&config, directory.path(), &|| false, |trainer| {
@@ -107,6 +117,60 @@ fn a_guest_gets_articles_of_the_taste_of_the_visit() {
             assert_eq!(answer(&snapshot, &[], 4).0, Strategy::Popular);
         });
     }
+}
+
+#[test]
+fn the_average_of_the_weights_is_judged_and_shipped() {
+    let run = |changes: &[&str]| {
+        let directory = tempfile::tempdir().unwrap();
+        with_trainer(&config(AVERAGED, changes), directory.path(), &|| false, |trainer| {
+            let trained = finished(trainer.train(false));
+            let row = trainer.measure_validation(&trained).unwrap().row;
+            let text = std::fs::read_to_string(directory.path().join("metrics.jsonl")).unwrap();
+            let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+            let judged = lines.filter_map(|line| line["ndcg@10"].as_f64()).last().unwrap();
+            assert!(
+                (judged - row.metrics["ndcg@10"]).abs() < 1e-9,
+                "{judged} was judged, {:?} is shipped",
+                row.metrics
+            );
+            sequence(&trained).items.weights.clone()
+        })
+    };
+    // A share this small leaves nothing but the last look.
+    let (average, last) = (run(&["optimizer.ema_decay=0.5"]), run(&["optimizer.ema_decay=1e-9"]));
+    assert_ne!(average, last);
+    assert_ne!(last, run(&["optimizer.ema_decay=0.999"]));
+}
+
+#[test]
+fn items_start_near_their_neighbours_where_they_are_learnt() {
+    let start = |changes: &[&str]| {
+        let directory = tempfile::tempdir().unwrap();
+        let changes = [&["optimizer.learning_rate=1e-9", "training.epochs=1"], changes].concat();
+        with_trainer(&config(AVERAGED, &changes), directory.path(), &|| false, |trainer| {
+            let trained = finished(trainer.train(false));
+            let model = sequence(&trained);
+            [Some(&model.items), model.tokens.as_ref()].map(|table| table.map(|table| table.weights.clone()))
+        })
+    };
+    // Articles 0 to 9 are one taste, 10 to 19 the other.
+    let apart = |rows: &[f32], stride: usize| {
+        let row = |item: usize| &rows[item * stride..item * stride + 9];
+        let product = |a: usize, b: usize| row(a).iter().zip(row(b)).map(|(a, b)| a * b).sum::<f32>();
+        let products =
+            |other: usize, turn: usize| (0..10).map(|item| product(item, other + (item + turn) % 10)).sum::<f32>();
+        let squares = products(0, 0);
+        products(0, 1) > 0.8 * squares && products(10, 1) < 0.8 * squares
+    };
+    let [items, tokens] = start(&[]);
+    assert!(apart(&items.unwrap(), 9) && tokens.is_none());
+    let [items, tokens] = start(&["sequence.tied=false", "sequence.bias=true"]);
+    let items = items.unwrap();
+    assert!(apart(&items, 10) && apart(&tokens.unwrap(), 9));
+    assert!(items.iter().skip(9).step_by(10).all(|bias| bias.abs() < 1e-6), "biases start at 0");
+    let [items, _] = start(&["sequence.init=uniform"]);
+    assert!(!apart(&items.unwrap(), 9));
 }
 
 /// 160 customers who go round the same 12 articles, beginning anywhere.
@@ -197,6 +261,10 @@ fn impossible_configurations_are_named() {
         (DECODER, "model.normalize=true", "takes neither"),
         (DECODER, "sequence.negatives=7", "takes the place of `loss.uniform_negatives`"),
         (DECODER, "decoder.positions=learned-from-end", "set `sequence.sos = false`"),
+        (GATED, "loss.label_smoothing=0.1", "`loss.label_smoothing` is for the softmax that the batch shares"),
+        (AVERAGED, "loss.label_smoothing=1", "`loss.label_smoothing` must be at least 0 and below 1"),
+        (AVERAGED, "optimizer.ema_decay=1", "`optimizer.ema_decay` must be above 0 and below 1"),
+        (AVERAGED, "sequence.init=near", "unknown variant `near`"),
         (GATED, "sequence.negatives=0", "`sequence.negatives` must be 1 to 65536"),
         (LSTM, "model.dim=4", "the encoder's outputs are 8 wide"),
         (LSTM, "sequence.held_out_windows=1", "`sequence.held_out_windows` must be a share"),

@@ -3,8 +3,9 @@
 use super::{
     TrainingError,
     batches::{AgeWeights, Batches, Shuffle, column_bias, columns},
-    config::{SequenceConfig, TokenSource, TrainingConfig, Windows},
+    config::{ItemInit, SequenceConfig, TokenSource, TrainingConfig, Windows},
     learner::{Learner, Model, StepOptimizer},
+    neighbours,
     run::spaced,
 };
 use crate::{
@@ -42,6 +43,7 @@ pub struct Sequences<'a> {
     weights: Option<AgeWeights>,
     negatives: usize,
     shuffle: Shuffle,
+    seed: u64,
 }
 
 /// Purchases `first..end` of the rows.
@@ -98,6 +100,7 @@ impl<'a> Sequences<'a> {
             targets,
             negatives: config.loss.uniform_negatives,
             shuffle,
+            seed: config.training.seed,
         };
         sequences.bias = sequences.logq(config.loss.logq);
         sequences
@@ -166,6 +169,14 @@ impl<'a> Sequences<'a> {
             }
         }
         (tokens, wanted)
+    }
+
+    /// The items of each window, oldest first.
+    fn bought_in_order(&self) -> Vec<Vec<u32>> {
+        let article = |&row: &u32| self.dataset.purchases.article[row as usize];
+        let items =
+            |window: &Window| self.rows[window.first as usize..window.end as usize].iter().map(article).collect();
+        self.windows.iter().map(items).collect()
     }
 
     /// The class that begins and ends sequences.
@@ -314,6 +325,13 @@ impl Learner for SequenceModel {
         Sequences::new(encoder, dataset, histories, rows, config)
     }
 
+    fn start(&mut self, samples: &Sequences<'_>) {
+        if samples.sequence.init == ItemInit::Neighbours {
+            let (sequences, items) = (samples.bought_in_order(), self.config().items);
+            self.start_items(|dim| neighbours::vectors(&sequences, items, dim, samples.seed));
+        }
+    }
+
     fn step(&mut self, batch: &SequenceBatch, optimizer: &StepOptimizer) -> Result<f64, TrainingError> {
         Ok(self.step(batch, &optimizer.adamw, optimizer.clip))
     }
@@ -333,6 +351,14 @@ impl Learner for SequenceModel {
             }
         }
         arrays
+    }
+
+    fn weights(&mut self) -> Vec<&mut [f32]> {
+        let Self { items, tokens, ages, encoder, .. } = self;
+        let tables = [Some(items), tokens.as_mut(), ages.as_mut()].into_iter().flatten();
+        let mut weights: Vec<&mut [f32]> = tables.map(|table| &mut table.weights[..]).collect();
+        weights.extend(encoder.parameters_mut().into_iter().map(|parameter| parameter.values));
+        weights
     }
 
     fn dim(&self) -> usize {

@@ -6,6 +6,7 @@ The document does not know a shop's attributes, so those of the test shop are wr
 what is then valid by the document must be accepted, and everything else refused.
 """
 
+import copy
 import json
 import os
 import pathlib
@@ -46,17 +47,30 @@ def specialise(document, model, version):
     schemas["Filter"] = {**flat, "properties": {**attributes, **combined}}
     quota = schemas["Quotas"]["additionalProperties"]
     schemas["Quotas"] = {"type": "object", "properties": dict.fromkeys(FIELDS, quota), "additionalProperties": False}
-    for name in ("RecommendationRequest", "BatchRequest"):
+    for name in ("RecommendationRequest", "BatchRequest", "PlacementDefinition"):
         properties = schemas[name]["properties"]
-        properties["fields"] = {"type": "array", "items": {"enum": FIELDS}}
+        properties["fields"] = {"type": "array", "items": {"enum": FIELDS}, "maxItems": 16}
         # The model of the test shop reads no sequences.
         properties.pop("generation", None)
+    # A placement must name what is there. Rules and other kinds of sources want parameters of their own.
+    schemas["PlacementDefinition"]["properties"].pop("rules")
+    schemas["PlacementDefinition"]["properties"]["model"] = {"type": "string", "enum": [model]}
+    source = schemas["CandidateSource"]
+    source["additionalProperties"] = False
+    kinds = source["properties"]["source"]
+    kinds["enum"] = ["model", "buy_again", "popular"]
+    schemas["RecommendationRequest"]["properties"]["sources"]["items"] = copy.deepcopy(source)
+    # Alone in a request it has no answer here: the purchases of the test shop are not counted.
+    kinds["enum"].append("bought_together")
     # Which attributes an article may have depends on the articles that are there.
     schemas["ArticleInput"]["properties"].pop("attributes")
     schemas["ModelActivation"]["properties"]["version"] = {"type": "string", "enum": [version]}
-    known = {"fields": ["bucket", "price,bucket"], "filter": ['{"bucket":"ten"}', '{"not":{"price":{"max":2}}}']}
+    filters = ['{"bucket":"ten"}', '{"not":{"price":{"max":2}}}']
+    known = {"fields": ["bucket", "price,bucket"], "filter": filters}
     for path, item in document["paths"].items():
-        values = {**known, "name": [model]} if "/models/" in path else known
+        # Without its model the server could answer nothing that comes later.
+        names = {"/models/": [model], "/placements/": ["home", "popular"], "/deactivate": ["another"]}
+        values = known | {"name": names[part] for part in names if part in path}
         for operation in item.values():
             for parameter in operation.get("parameters", []) if isinstance(operation, dict) else []:
                 if parameter["name"] in values:
@@ -102,7 +116,8 @@ def main():
         command = [pathlib.Path(sys.executable).with_name("schemathesis"), "run", copy, "--url", url]
         command += ["--header", f"Authorization: Bearer {key}", paths, inside, "--checks", "all"]
         command += ["--phases", "examples,coverage,fuzzing", "--max-examples", "25", "--seed", "1"]
-        command += ["--generation-deterministic", "--request-timeout", "60"]
+        # Its own limit of 10 seconds would make a busy machine a failure.
+        command += ["--generation-deterministic", "--request-timeout", "60", "--max-response-time", "60"]
         command += ["--suppress-health-check", "all", "--continue-on-failure", "--no-color"]
         # This file is also the module with the hook.
         hooks = {**os.environ, "SCHEMATHESIS_HOOKS": pathlib.Path(__file__).stem, "PYTHONPATH": str(HERE)}

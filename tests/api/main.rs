@@ -31,6 +31,7 @@ mod metrics;
 mod models_served;
 mod openapi;
 mod outage;
+mod placements;
 mod popular;
 mod recommendations;
 mod reload;

@@ -141,6 +141,10 @@ async fn what_is_wrong_is_said() {
         (json!({"article_ids": []}), "invalid_request", "lists no article"),
         (json!({"article_ids": vec!["a"; 1_001]}), "invalid_request", "at most 1000"),
         (json!({"filter": {"any": []}}), "invalid_filter", "at least one"),
+        (json!({"filter": {"bucket": {"from": "customer.age"}}}), "invalid_request", "filter of a placement"),
+        (json!({"filter": {"not": {"bucket": {"from": "customer.age"}}}}), "invalid_request", "filter of a placement"),
+        (json!({"filter": {"price": {"max_days_ago": 0.5}}}), "invalid_filter", "whole number of days"),
+        (json!({"filter": {"bucket": {"same_as": "me"}}}), "invalid_filter", "article"),
         (json!({"session": {"article_ids": vec!["a"; 201]}}), "invalid_request", "at most 200"),
         (json!([]), "invalid_request", "an object"),
         (json!({"session": []}), "invalid_request", "an object"),
@@ -178,6 +182,29 @@ async fn pages_share_no_article() {
     }
     let got = api.get("/v1/popular?k=2&offset=1").await.article_ids();
     assert_eq!(got, ["article_id298", "article_id297"]);
+}
+
+#[tokio::test]
+async fn a_filter_may_follow_the_article_looked_at() {
+    let api = Api::start().await;
+    let filter = json!({"bucket": {"same_as": "article"}});
+    let body = json!({"session": {"article_ids": ["article_id9"]}, "filter": filter, "fields": ["bucket"], "k": 3});
+    let items = api.recommend(body).await.json()["items"].clone();
+    let buckets: Vec<&Value> = items.as_array().unwrap().iter().map(|item| &item["article"]["bucket"]).collect();
+    assert_eq!(buckets, [&json!("ten"); 3]);
+    let nothing = api.recommend(json!({"filter": filter, "k": 3})).await;
+    assert_eq!((nothing.article_ids().len(), &nothing.meta()["warnings"]), (3, &json!(["condition_left_out"])));
+}
+
+#[tokio::test]
+async fn an_explained_article_says_which_sources_found_it() {
+    let api = Api::start().await;
+    let reply = api.recommend(json!({"customer_id": "customer_id3", "explain": true, "k": 2})).await.json();
+    let second = &reply["items"][1];
+    assert_eq!((&second["sources"][0]["source"], &second["sources"][0]["rank"]), (&json!("model"), &json!(2)));
+    assert_eq!((&second["sources"][0]["score"], &second["rules"]), (&second["score"], &json!([])));
+    let plain = api.recommend(json!({"customer_id": "customer_id3", "k": 2})).await.json();
+    assert!(plain["items"][0].get("sources").is_none() && plain["items"][0].get("rules").is_none());
 }
 
 #[tokio::test]

@@ -38,6 +38,7 @@ fn plain(encoder: EncoderConfig, length: usize) -> SequenceModelConfig {
         sos: false,
         ages: None,
         temperature: 1.0,
+        smoothing: 0.0,
     }
 }
 

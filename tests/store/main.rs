@@ -12,6 +12,7 @@ mod faults;
 mod import;
 mod killed;
 mod models;
+mod placements;
 mod refused;
 mod sales;
 
@@ -63,6 +64,10 @@ on_both_databases! {
         versions_are_listed_newest_first activation_answers_what_it_replaces rollback_walks_back_one_at_a_time
         errors_name_the_model one_is_active_whoever_races a_watcher_sees_changes
         the_first_model_is_the_default_until_another_is_made_it a_deactivated_model_has_no_past;
+    placements:
+        every_version_stays what_is_so_already_makes_no_version a_deleted_placement_is_gone_but_its_versions_stay
+        rollbacks_of_placements_walk_back_one_at_a_time nobodys_change_of_a_placement_gets_lost
+        several_placements_change_together_or_not_at_all writers_of_one_placement_stand_in_line;
     sales:
         purchases_count_less_with_age purchases_count_by_their_weight a_date_in_the_future_makes_nothing_old
         an_import_is_told_by_the_revision_of_purchases purchases_are_read_with_running_numbers;

@@ -47,6 +47,14 @@ async function lists(): Promise<void> {
   const id = popular.items[0]?.article_id ?? "";
   assert.equal((await vitrine.similar(id, { k: 2 })).items.length, 2);
   assert.equal((await vitrine.article(id)).article_id, id);
+  const home = await vitrine.placement("home", { cart: [id], k: 2 });
+  assert.equal(home.meta.placement?.name, "home");
+  assert.equal(home.items.length, 2);
+  assert.ok(home.items.every((item) => item.article_id !== id));
+  const popular12 = await vitrine.placement("popular");
+  assert.equal(popular12.items.length, 12);
+  const several = await vitrine.recommend({ sources: [{ source: "popular", limit: 5 }], k: 2 });
+  assert.equal(several.meta.sources?.[0]?.found, 5);
   const batch = await vitrine.recommendBatch({ customer_ids: ["customer_id1", "nobody", ""], k: 2 });
   assert.deepEqual(batch.results.map((result) => result.problem?.code ?? result.answer?.items.length), [2, 2, "invalid_request"]);
 }

@@ -8,6 +8,7 @@ export type RecommendationRequest = Schemas["RecommendationRequest"];
 export type RecommendationResponse = Schemas["RecommendationResponse"];
 export type RankedArticle = Schemas["RankedArticle"];
 export type Article = Schemas["Article"];
+export type PlacementRequest = Schemas["PlacementRequest"];
 export type BatchRequest = Schemas["BatchRequest"];
 export type BatchResponse = Schemas["BatchResponse"];
 export type FilterCondition = Schemas["FilterCondition"];
@@ -97,6 +98,11 @@ export class Vitrine {
   /** The same list options for up to 1,000 customers. */
   recommendBatch(request: BatchRequest, options?: CallOptions): Promise<BatchResponse> {
     return this.#call("POST", "/v1/recommendations/batch", request, options);
+  }
+
+  /** Articles for a place in the shop, found as its placement says. */
+  placement(name: string, request: PlacementRequest = {}, options?: CallOptions): Promise<RecommendationResponse> {
+    return this.#call("POST", `/v1/placements/${encodeURIComponent(name)}/recommendations`, request, options);
   }
 
   /** What sells best. */

@@ -229,6 +229,99 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/admin/v1/placements": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** List the placements */
+        readonly get: operations["list_placements"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/admin/v1/placements/{name}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** One placement */
+        readonly get: operations["get_placement"];
+        /** Save a placement and serve it */
+        readonly put: operations["put_placement"];
+        readonly post?: never;
+        /**
+         * Delete a placement
+         * @description Where there is a built-in placement of its name, that one answers again. A rollback undoes it.
+         */
+        readonly delete: operations["delete_placement"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/admin/v1/placements/{name}/preview": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /** Try a placement before it is saved */
+        readonly post: operations["preview_placement"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/admin/v1/placements/{name}/rollback": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Bring the definition before the current one back
+         * @description It becomes a new version. Each rollback goes one definition further back.
+         */
+        readonly post: operations["rollback_placement"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/admin/v1/placements/{name}/versions": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** List the versions of a placement */
+        readonly get: operations["list_placement_versions"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/admin/v1/status": {
         readonly parameters: {
             readonly query?: never;
@@ -342,6 +435,24 @@ export interface paths {
         readonly get: operations["recommend_to_customer"];
         readonly put?: never;
         readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/placements/{name}/recommendations": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Recommend articles for a place in the shop */
+        readonly get: operations["recommend_in_placement_by_query"];
+        readonly put?: never;
+        /** Recommend articles for a place in the shop */
+        readonly post: operations["recommend_in_placement"];
         readonly delete?: never;
         readonly options?: never;
         readonly head?: never;
@@ -582,6 +693,38 @@ export interface components {
             /** @description Why this customer has no answer; the others have theirs. */
             readonly problem?: components["schemas"]["Problem"];
         };
+        /**
+         * @description A source of candidates. Its kind may want parameters of its own.
+         *     * `model`: Articles by a trained model: `model` names it, else it is the model of the request.
+         *     * `generated`: A list that continues the customer's history article by article, the likeliest at every step. Only the request's own model can, and only if it reads sequences.
+         *     * `buy_again`: The customer's own articles, by how often and how lately they were bought: each purchase counts half after `half_life_days`, 90 if not given.
+         *     * `popular`: What sells best. With `days` (7, 28 or 91) by purchases of that window, else as the server counts sales.
+         *     * `popular_in`: What sells best of the last 28 days among articles that share a value of `attribute` with the customer's purchases, the visit or the cart, by how much of each value the customer buys.
+         *     * `trending`: What sold more in the last 7 days than in a usual week of the last 28.
+         *     * `bought_together`: What customers buy on the same day as the articles of the cart, of the visit, or else of this customer's last week of purchases.
+         *     * `similar_taste`: What customers buy who bought the same articles (item-based collaborative filtering), by the cart, the visit and all purchases, old ones counting half after 90 days.
+         *     * `new_arrivals`: Articles first sold in the last `days` (28 if not given), the newest first; with `attribute`, by the date or Unix time that it holds.
+         *     * `variants`: Articles that share a value of `attribute` (the product of which they are a colour, say) with the article asked about, the cart, the visit or the latest purchases, by how well they sell.
+         *     * `fixed`: The articles of `article_ids`, in their order.
+         * @example {
+         *       "limit": 20,
+         *       "source": "popular",
+         *       "weight": 0.5
+         *     }
+         */
+        readonly CandidateSource: {
+            /** @description Candidates that it may give; as many as the answer needs if not given. */
+            readonly limit?: number;
+            /** @enum {string} */
+            readonly source: "model" | "generated" | "buy_again" | "popular" | "popular_in" | "trending" | "bought_together" | "similar_taste" | "new_arrivals" | "variants" | "fixed";
+            /**
+             * @description How much its ranks count beside those of others.
+             * @default 1
+             */
+            readonly weight: number;
+        } & {
+            readonly [key: string]: unknown;
+        };
         readonly CatalogueStatus: {
             readonly articles: number;
             /** @description Names that filters, `fields` and `max_per` may use. */
@@ -611,12 +754,17 @@ export interface components {
          * @description What went wrong, for programs.
          * @enum {string}
          */
-        readonly ErrorCode: "invalid_json" | "invalid_request" | "invalid_filter" | "invalid_article" | "unknown_attribute" | "unauthorized" | "forbidden" | "not_found" | "unknown_article" | "unknown_model" | "unknown_key" | "method_not_allowed" | "no_previous_version" | "key_exists" | "bundle_refused" | "body_too_large" | "uri_too_long" | "headers_too_large" | "request_timeout" | "unsupported_media_type" | "rate_limited" | "internal" | "overloaded" | "not_ready" | "database_unavailable" | "timeout" | "still_running";
+        readonly ErrorCode: "invalid_json" | "invalid_request" | "invalid_filter" | "invalid_article" | "invalid_placement" | "unknown_attribute" | "unauthorized" | "forbidden" | "not_found" | "unknown_article" | "unknown_model" | "unknown_placement" | "unknown_key" | "method_not_allowed" | "no_previous_version" | "key_exists" | "placement_changed" | "bundle_refused" | "body_too_large" | "uri_too_long" | "headers_too_large" | "request_timeout" | "unsupported_media_type" | "rate_limited" | "internal" | "overloaded" | "not_ready" | "database_unavailable" | "timeout" | "still_running";
         /** @description What must not be answered. */
         readonly Exclude: {
             readonly article_ids?: readonly components["schemas"]["Id"][];
             /** @description The customer's purchases. */
             readonly purchased?: boolean;
+            /**
+             * Format: int32
+             * @description The customer's purchases of so many last days.
+             */
+            readonly purchased_within_days?: number | null;
         };
         /**
          * @description Why the answer is less than what was asked for.
@@ -624,7 +772,7 @@ export interface components {
          */
         readonly Fallback: "unknown_customer" | "unknown_to_model" | "anonymous" | "no_vector";
         /**
-         * @description Conditions on attributes, all of which must hold. `all`, `any` and `not` combine whole filters, at most 8 deep and with at most 256 conditions; an attribute of one of these names cannot be filtered on.
+         * @description Conditions on attributes, all of which must hold. `all`, `any` and `not` combine whole filters, at most 8 deep and with at most 256 conditions, and `article_ids` names articles; an attribute of one of these names cannot be filtered on.
          * @example {
          *       "colour_group_name": [
          *         "Black",
@@ -640,7 +788,19 @@ export interface components {
          */
         readonly Filter: { readonly [attribute: string]: components["schemas"]["FilterCondition"] | components["schemas"]["Filter"] | readonly components["schemas"]["Filter"][] };
         /** @description What the value of one attribute must be. */
-        readonly FilterCondition: components["schemas"]["FilterValue"] | readonly components["schemas"]["FilterValue"][] | components["schemas"]["FilterRange"] | components["schemas"]["FilterNegation"] | components["schemas"]["FilterExistence"];
+        readonly FilterCondition: components["schemas"]["FilterValue"] | readonly components["schemas"]["FilterValue"][] | components["schemas"]["FilterRange"] | components["schemas"]["FilterNegation"] | components["schemas"]["FilterExistence"] | components["schemas"]["FilterDays"] | components["schemas"]["FilterSameAs"] | components["schemas"]["FilterDiffersFrom"];
+        /** @description A date so many whole days before the request, both ends included, and not after it. Dates are texts (2026-01-31, or RFC 3339) or numbers of seconds since 1970. */
+        readonly FilterDays: {
+            /** @description The greatest age in days. */
+            readonly max_days_ago?: number;
+            /** @description The least age in days; 0 if not given. */
+            readonly min_days_ago?: number;
+        };
+        /** @description No value that the article asked about has, or else the article looked at last in the visit. Without one the condition is left out. */
+        readonly FilterDiffersFrom: {
+            /** @enum {string} */
+            readonly differs_from: "article";
+        };
         /** @description Whether the article has a value. */
         readonly FilterExistence: {
             readonly exists: boolean;
@@ -656,8 +816,24 @@ export interface components {
             /** @description The least number. */
             readonly min?: number;
         };
+        /** @description A value that the article asked about has, or else the article looked at last in the visit. Without one the condition is left out, and a warning says so. */
+        readonly FilterSameAs: {
+            /** @enum {string} */
+            readonly same_as: "article";
+        };
         /** @description This value. An attribute that holds a list matches if one of its values does. */
         readonly FilterValue: string | number | boolean;
+        /** @description A source that found an article. */
+        readonly FoundBy: {
+            /** @description Its place among what the source found, from 1. */
+            readonly rank: number;
+            /**
+             * Format: float
+             * @description As the source counts.
+             */
+            readonly score: number;
+            readonly source: string;
+        };
         readonly Health: {
             /** @description Whether the database answers; without it answers go on with what is known. */
             readonly database?: boolean;
@@ -672,6 +848,11 @@ export interface components {
          * @example 0706016001
          */
         readonly Id: string;
+        /** @description A rule that a request does without. */
+        readonly IgnoredRule: {
+            readonly reason: string;
+            readonly rule: string;
+        };
         /** @description A key without its secret. */
         readonly Key: {
             /** Format: date-time */
@@ -742,9 +923,18 @@ export interface components {
         readonly Meta: {
             readonly counts: components["schemas"]["Counts"];
             readonly fallback: components["schemas"]["Fallback"] | null;
+            /** @description Rules of the placement that this answer does without, and why. */
+            readonly ignored_rules?: readonly components["schemas"]["IgnoredRule"][];
             readonly model: components["schemas"]["ServedModel"];
+            /** @description The placement that answered. */
+            readonly placement?: components["schemas"]["ServedPlacement"];
             /** @description The caller's `x-request-id`, or a new one. */
             readonly request_id: string;
+            /**
+             * @description What each source gave, where the request or its placement names sources, unless that tells
+             *     purchases that the caller may not know.
+             */
+            readonly sources?: readonly components["schemas"]["SourceCount"][];
             readonly strategy: components["schemas"]["Strategy"];
             /**
              * Format: int64
@@ -808,6 +998,158 @@ export interface components {
             readonly name: string;
             readonly scopes: readonly components["schemas"]["Scope"][];
         };
+        /** @description A placement as it is saved or built in. */
+        readonly Placement: {
+            /**
+             * Format: date-time
+             * @description When this version was saved; null for a built-in placement.
+             */
+            readonly created_at: string | null;
+            /** @description By the key of this name, or `cli:` and the user of a command line; null for a built-in placement. */
+            readonly created_by: string | null;
+            readonly definition: components["schemas"]["PlacementDefinition"] | null;
+            /**
+             * @description Parts of the definition that this server leaves out, because the catalogue or the models lack
+             *     what they name.
+             */
+            readonly ignored: readonly string[];
+            readonly name: string;
+            /**
+             * Format: int64
+             * @description The current version; 0 for a built-in placement.
+             */
+            readonly version: number;
+        };
+        /**
+         * @description How the articles of a place in the shop are found. Everything may be left out.
+         * @example {
+         *       "exclude": {
+         *         "purchased_within_days": 30
+         *       },
+         *       "fields": [
+         *         "prod_name",
+         *         "price"
+         *       ],
+         *       "filter": {
+         *         "index_group_name": "Ladieswear"
+         *       },
+         *       "k": 8,
+         *       "max_per": {
+         *         "product_code": 1
+         *       },
+         *       "sources": [
+         *         {
+         *           "source": "model"
+         *         },
+         *         {
+         *           "limit": 20,
+         *           "source": "popular",
+         *           "weight": 0.5
+         *         }
+         *       ]
+         *     }
+         */
+        readonly PlacementDefinition: {
+            readonly exclude?: components["schemas"]["PlacementExclude"];
+            /** @description Attributes to return with every article. */
+            readonly fields?: readonly string[];
+            readonly filter?: components["schemas"]["Filter"];
+            /**
+             * @description Articles of an answer where the request does not say.
+             * @default 12
+             */
+            readonly k: number;
+            readonly max_per?: components["schemas"]["Quotas"];
+            /** @description The model to ask; the default model if not given. */
+            readonly model?: string;
+            /** @description Where candidates come from; the model alone if none is given. */
+            readonly sources?: readonly components["schemas"]["CandidateSource"][];
+        };
+        /** @description What the placement never answers. */
+        readonly PlacementExclude: {
+            readonly article_ids?: readonly components["schemas"]["Id"][];
+            /** @description The customer's purchases. */
+            readonly purchased?: boolean;
+            /** @description The customer's purchases of so many last days. */
+            readonly purchased_within_days?: number;
+        };
+        readonly PlacementList: {
+            /** @description By name. */
+            readonly placements: readonly components["schemas"]["Placement"][];
+        };
+        /** @description How an answer comes about. */
+        readonly PlacementPreview: {
+            /** @description What the public route answers, with reasons. `meta.sources` tells what each source gave. */
+            readonly answer: components["schemas"]["RecommendationResponse"];
+            /** @description Parts of the definition that this server leaves out, and why. */
+            readonly ignored: readonly string[];
+        };
+        /** @description What to try. */
+        readonly PlacementPreviewRequest: {
+            readonly definition?: components["schemas"]["PlacementDefinition"] | null;
+            /** @description Whose answer to see; a guest's if not given. */
+            readonly request?: components["schemas"]["PlacementRequest"];
+        };
+        /**
+         * @description Who asks, and what about. Everything else is the placement's.
+         * @example {
+         *       "cart": [
+         *         "0706016001"
+         *       ],
+         *       "customer_id": "00000dbacae5abe5e23885899a1fa44253a17956c6d1c3d25f88aa139fdfc657",
+         *       "k": 6
+         *     }
+         */
+        readonly PlacementRequest: {
+            readonly article_id?: components["schemas"]["Id"] | null;
+            /** @description Articles in the customer's cart, the latest first. They are not answered back. */
+            readonly cart?: readonly components["schemas"]["Id"][];
+            readonly customer_id?: components["schemas"]["Id"] | null;
+            /**
+             * @description Return reasons with every article. Reasons that tell the customer's purchases need a key with
+             *     the scope `read-purchases`.
+             */
+            readonly explain?: boolean;
+            /** @description How many articles; as many as the placement says if not given. */
+            readonly k?: number | null;
+            /** @description Leave out the first so many articles. Send `offset` with every page, 0 with the first. */
+            readonly offset?: number | null;
+            readonly session?: components["schemas"]["Session"];
+        };
+        /** @description A placement, saved or built in. */
+        readonly PlacementStatus: {
+            /** @description Parts of the definition that no longer fit the catalogue or the models, and are left out. */
+            readonly ignored: readonly string[];
+            readonly name: string;
+            /**
+             * @description Why the saved definition does not serve. Where there is a built-in placement of this name, that
+             *     one answers.
+             */
+            readonly problem?: string;
+            /**
+             * Format: int64
+             * @description 0 for a built-in one.
+             */
+            readonly version: number;
+        };
+        /** @description A version of a placement. */
+        readonly PlacementVersion: {
+            /** Format: date-time */
+            readonly created_at: string;
+            readonly created_by: string;
+            readonly definition: components["schemas"]["PlacementDefinition"] | null;
+            /**
+             * Format: int64
+             * @description The version whose definition a rollback brought back; null for other changes.
+             */
+            readonly restores: number | null;
+            /** Format: int64 */
+            readonly version: number;
+        };
+        readonly PlacementVersions: {
+            /** @description The newest first. */
+            readonly versions: readonly components["schemas"]["PlacementVersion"][];
+        };
         /**
          * @description An RFC 9457 problem document.
          * @example {
@@ -849,12 +1191,30 @@ export interface components {
             readonly rank: number;
             /** @description With `explain`. */
             readonly reasons?: readonly components["schemas"]["Reason"][];
+            /** @description With `explain`: the names of the placement's rules that touched the article. */
+            readonly rules?: readonly string[];
             /**
              * Format: float
              * @description Higher is better; comparable only between articles of the same source in the same answer.
              */
             readonly score: number;
-            readonly source: components["schemas"]["Source"];
+            /**
+             * @description The source that ranks the article best. `model`: nearest to the query vector, with their inner
+             *     product as the score, or bought before, with the decayed count of those purchases. `generated`:
+             *     continues the history and the articles before it; the score is the log of its probability.
+             *     `popular`: sells well; the score is its purchases, old ones counting less. `catalogue`: eligible,
+             *     but without known sales. `unknown`: named in `article_ids` and not in the catalogue. Others are
+             *     those that the request or its placement names. `personal`: not told, because a source of this
+             *     answer finds what the customer bought and the key lacks the scope `read-purchases`; the score is
+             *     then 1 / rank.
+             * @example model
+             */
+            readonly source: string;
+            /**
+             * @description With `explain`: the sources that found the article, with its rank and score in each; none
+             *     where they are not told.
+             */
+            readonly sources?: readonly components["schemas"]["FoundBy"][];
         };
         /** @description Why an article is in the answer. */
         readonly Reason: {
@@ -913,6 +1273,8 @@ export interface components {
              *     first moment (UTC). Purchases made at that moment or later are not known to the answer.
              */
             readonly at?: string | null;
+            /** @description Articles in the customer's cart, the latest first. They are not answered back. */
+            readonly cart?: readonly components["schemas"]["Id"][];
             readonly customer_id?: components["schemas"]["Id"] | null;
             readonly exclude?: components["schemas"]["Exclude"];
             /**
@@ -937,6 +1299,8 @@ export interface components {
              */
             readonly offset?: number | null;
             readonly session?: components["schemas"]["Session"];
+            /** @description Where candidates come from; the model alone if none is given. Not with `generation`. */
+            readonly sources?: readonly components["schemas"]["CandidateSource"][];
         };
         /** @description Ranked articles and how they came about. */
         readonly RecommendationResponse: {
@@ -958,7 +1322,7 @@ export interface components {
          * @description What a key may do.
          * @enum {string}
          */
-        readonly Scope: "recommend" | "read-purchases" | "write" | "monitor" | "admin";
+        readonly Scope: "recommend" | "read-purchases" | "write" | "placements" | "monitor" | "admin";
         /** @description The model that answered. */
         readonly ServedModel: {
             /** @example retrieval */
@@ -966,21 +1330,42 @@ export interface components {
             /** @example 20260131T120000000Z-1a2b3c4d */
             readonly version: string;
         };
+        /** @description The placement that answered. */
+        readonly ServedPlacement: {
+            /**
+             * @description Keys of its definition that were left out, because the catalogue or the models lack what they
+             *     name.
+             */
+            readonly ignored: readonly string[];
+            /** @example home */
+            readonly name: string;
+            /**
+             * Format: int64
+             * @description 0 for a built-in one, and for one that is only tried.
+             */
+            readonly version: number;
+        };
         /** @description The visit of a guest or customer. */
         readonly Session: {
             /** @description Articles looked at, newest first. They are not answered back. */
             readonly article_ids?: readonly components["schemas"]["Id"][];
         };
-        /**
-         * @description Where an article in the answer comes from.
-         * @enum {string}
-         */
-        readonly Source: "model" | "generated" | "popular" | "catalogue" | "unknown";
+        /** @description What a source gave. */
+        readonly SourceCount: {
+            /** @description Articles of this answer that it ranked best of all sources. */
+            readonly answered: number;
+            /** @description Candidates that it found. */
+            readonly found: number;
+            /** @description Whether it failed or had no time left: the answer does without it. */
+            readonly left_out: boolean;
+            readonly source: string;
+        };
         /** @description The state of the server. */
         readonly Status: {
             readonly catalogue: components["schemas"]["CatalogueStatus"] | null;
             readonly database: components["schemas"]["DatabaseStatus"];
             readonly models: readonly components["schemas"]["ModelStatus"][];
+            readonly placements: readonly components["schemas"]["PlacementStatus"][];
             /** @description Whether the default model can answer. */
             readonly ready: boolean;
             /** @description Why it cannot, or what answers are worse than they should be for. */
@@ -992,7 +1377,7 @@ export interface components {
          * @description How the query was formed.
          * @enum {string}
          */
-        readonly Strategy: "personalised" | "session" | "generated" | "similar" | "popular";
+        readonly Strategy: "personalised" | "session" | "generated" | "similar" | "popular" | "pipeline";
         /** @description A value that a filter names and no article has: probably a misspelling. */
         readonly UnmatchedValue: {
             readonly attribute: string;
@@ -1002,7 +1387,7 @@ export interface components {
          * @description Something the caller may want to know.
          * @enum {string}
          */
-        readonly Warning: "customer_data_unavailable" | "customer_data_stale" | "catalogue_unavailable" | "unknown_session_articles" | "session_not_used" | "unknown_article_ids" | "unmatched_filter_values" | "purchases_not_told";
+        readonly Warning: "customer_data_unavailable" | "customer_data_stale" | "catalogue_unavailable" | "unknown_session_articles" | "session_not_used" | "unknown_article_ids" | "source_left_out" | "unmatched_filter_values" | "purchases_not_told" | "rule_ignored" | "condition_left_out";
     };
     responses: {
         /** @description The request is wrong; `detail` says what to mend (codes: `invalid_json`, `invalid_request`, `invalid_filter`, `unknown_attribute`) */
@@ -1024,7 +1409,7 @@ export interface components {
                 readonly "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The state of the server does not allow it (codes: `no_previous_version`, `key_exists`) */
+        /** @description The state of the server does not allow it (codes: `no_previous_version`, `key_exists`, `placement_changed`) */
         readonly Conflict: {
             headers: {
                 readonly [name: string]: unknown;
@@ -1081,7 +1466,7 @@ export interface components {
                 readonly "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description There is no such article, model or key (codes: `not_found`, `unknown_article`, `unknown_model`, `unknown_key`) */
+        /** @description There is no such article, model, placement or key (codes: `not_found`, `unknown_article`, `unknown_model`, `unknown_placement`, `unknown_key`) */
         readonly NotFound: {
             headers: {
                 readonly [name: string]: unknown;
@@ -1090,7 +1475,7 @@ export interface components {
                 /**
                  * @example {
                  *       "code": "not_found",
-                 *       "detail": "There is no such article, model or key",
+                 *       "detail": "There is no such article, model, placement or key",
                  *       "request_id": "0198c0de-0000-7000-8000-000000000000",
                  *       "status": 404,
                  *       "title": "Not found",
@@ -1100,7 +1485,7 @@ export interface components {
                 readonly "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description What the request names is damaged or does not fit; nothing was changed (codes: `bundle_refused`, `invalid_article`) */
+        /** @description What the request names is damaged or does not fit; nothing was changed (codes: `bundle_refused`, `invalid_article`, `invalid_placement`) */
         readonly Refused: {
             headers: {
                 readonly [name: string]: unknown;
@@ -1716,6 +2101,256 @@ export interface operations {
             readonly 504: components["responses"]["StillRunning"];
         };
     };
+    readonly list_placements: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description All placements, built-in ones included */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["PlacementList"];
+                };
+            };
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
+        };
+    };
+    readonly get_placement: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description The placement */
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The placement */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Placement"];
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
+        };
+    };
+    readonly put_placement: {
+        readonly parameters: {
+            readonly query?: {
+                /**
+                 * @description Change it only if this version is current, so that nobody's change gets lost; 0: only if no
+                 *     placement of this name is saved.
+                 */
+                readonly version?: number;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description The placement */
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["PlacementDefinition"];
+            };
+        };
+        readonly responses: {
+            /** @description The placement as it serves now */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Placement"];
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 408: components["responses"]["RequestTimeout"];
+            readonly 409: components["responses"]["Conflict"];
+            readonly 413: components["responses"]["TooLarge"];
+            readonly 415: components["responses"]["UnsupportedMediaType"];
+            readonly 422: components["responses"]["Refused"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
+        };
+    };
+    readonly delete_placement: {
+        readonly parameters: {
+            readonly query?: {
+                /**
+                 * @description Change it only if this version is current, so that nobody's change gets lost; 0: only if no
+                 *     placement of this name is saved.
+                 */
+                readonly version?: number;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description The placement */
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description It is no longer saved */
+            readonly 204: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 409: components["responses"]["Conflict"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
+        };
+    };
+    readonly preview_placement: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description The placement; any name with a `definition` */
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["PlacementPreviewRequest"];
+            };
+        };
+        readonly responses: {
+            /** @description The answer and how it comes about */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["PlacementPreview"];
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 408: components["responses"]["RequestTimeout"];
+            readonly 413: components["responses"]["TooLarge"];
+            readonly 415: components["responses"]["UnsupportedMediaType"];
+            readonly 422: components["responses"]["Refused"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
+        };
+    };
+    readonly rollback_placement: {
+        readonly parameters: {
+            readonly query?: {
+                /**
+                 * @description Change it only if this version is current, so that nobody's change gets lost; 0: only if no
+                 *     placement of this name is saved.
+                 */
+                readonly version?: number;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description The placement */
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The placement as it serves now */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Placement"];
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 409: components["responses"]["Conflict"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
+        };
+    };
+    readonly list_placement_versions: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description How many versions at most; 100 if not given. */
+                readonly limit?: number;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description The placement */
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Its versions, deletions included */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["PlacementVersions"];
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
+        };
+    };
     readonly get_status: {
         readonly parameters: {
             readonly query?: never;
@@ -1947,6 +2582,95 @@ export interface operations {
             readonly 401: components["responses"]["Unauthorized"];
             readonly 403: components["responses"]["Forbidden"];
             readonly 404: components["responses"]["NotFound"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+        };
+    };
+    readonly recommend_in_placement_by_query: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description The article that is looked at. */
+                readonly article_id?: components["schemas"]["Id"];
+                /**
+                 * @description Articles in the cart, the latest first, separated by commas.
+                 * @example 0706016001
+                 */
+                readonly cart?: string;
+                /** @description The customer. */
+                readonly customer_id?: components["schemas"]["Id"];
+                /** @description Return reasons with every article. */
+                readonly explain?: boolean;
+                /** @description How many articles; as many as the placement says if not given. */
+                readonly k?: number;
+                /** @description Leave out the first so many articles. Send `offset` with every page, 0 with the first. */
+                readonly offset?: number;
+                /**
+                 * @description Articles looked at in this visit, newest first, separated by commas. Ids that hold commas need
+                 *     the body of `POST`.
+                 * @example 0706016001,0568601006
+                 */
+                readonly session?: string;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description The placement */
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Ranked articles */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["RecommendationResponse"];
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+        };
+    };
+    readonly recommend_in_placement: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description The placement */
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["PlacementRequest"];
+            };
+        };
+        readonly responses: {
+            /** @description Ranked articles */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["RecommendationResponse"];
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 408: components["responses"]["RequestTimeout"];
+            readonly 413: components["responses"]["TooLarge"];
+            readonly 415: components["responses"]["UnsupportedMediaType"];
             readonly 429: components["responses"]["TooManyRequests"];
             readonly 500: components["responses"]["Internal"];
             readonly 503: components["responses"]["Unavailable"];

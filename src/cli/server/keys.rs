@@ -16,6 +16,7 @@ use serde_json::json;
     recommend        ask for recommendations and articles\n  \
     read-purchases   see reasons that tell what a customer bought\n  \
     write            change articles\n  \
+    placements       see, try and change placements\n  \
     monitor          read status, metrics and versions of models\n  \
     admin            everything\n\n\
     Examples:\n  vitrine-server keys create shop-frontend --scope recommend --rate 200\n  \

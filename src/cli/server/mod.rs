@@ -9,6 +9,7 @@ mod keys;
 mod migrate;
 mod models;
 mod openapi;
+mod placements;
 pub(super) mod serve;
 
 use crate::{
@@ -34,6 +35,7 @@ enum Command {
     Batch(batch::Arguments),
     Keys(keys::Arguments),
     Audit(audit::Arguments),
+    Placements(placements::Arguments),
     Openapi(openapi::Arguments),
     Serve(serve::Arguments),
     Health(health::Arguments),
@@ -61,6 +63,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Batch(arguments) => batch::run(&arguments),
         Command::Keys(arguments) => keys::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
+        Command::Placements(arguments) => placements::run(&arguments),
         Command::Openapi(_) => openapi::run(),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Health(arguments) => health::run(&arguments),
@@ -83,9 +86,13 @@ async fn audited<T>(
     change: Change<'_>,
     work: impl Future<Output = Result<(T, Option<serde_json::Value>), StoreError>>,
 ) -> anyhow::Result<T> {
+    user_error(store::audited(store, Change { actor: &author(), ..change }, work).await)
+}
+
+/// The user of this command line, as records of changes name them.
+fn author() -> String {
     let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    let actor = format!("cli:{}", user.unwrap_or_else(user_number));
-    user_error(store::audited(store, Change { actor: &actor, ..change }, work).await)
+    format!("cli:{}", user.unwrap_or_else(user_number))
 }
 
 /// Containers often have a user without a name.
@@ -96,9 +103,9 @@ fn user_number() -> String {
 
 /// Data or a URL that a database refuses are the user's to mend (exit code 2).
 fn user_error<T>(result: Result<T, StoreError>) -> anyhow::Result<T> {
-    use StoreError::{BadArticle, Conflict, NotFound, NotMigrated, Refused};
+    use StoreError::{BadArticle, Changed, Conflict, NotFound, NotMigrated, Refused};
     match result {
-        Err(error @ (Refused(_) | BadArticle(_) | NotFound(_) | Conflict(_) | NotMigrated { .. })) => {
+        Err(error @ (Refused(_) | BadArticle(_) | NotFound(_) | Conflict(_) | Changed(_) | NotMigrated { .. })) => {
             Err(error).or_bad_input()
         }
         other => Ok(other?),

@@ -54,7 +54,7 @@ struct KeyRequest {
     /// By which logs and the audit name the key; no other key in use may have it.
     #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_.-]+$")]
     name: String,
-    #[schema(min_items = 1, max_items = 5)]
+    #[schema(min_items = 1, max_items = 6)]
     scopes: Vec<Scope>,
     /// Most requests in a second; the limit of the configuration if not given.
     #[serde(default)]
@@ -142,8 +142,8 @@ impl KeyRequest {
         if let Some(problem) = key_name_problem(&self.name) {
             return Err(ApiError::invalid(format!("`name`: {problem}")));
         }
-        if !(1..=5).contains(&self.scopes.len()) {
-            return Err(ApiError::invalid("`scopes`: name 1 to 5 scopes"));
+        if !(1..=Scope::ALL.len()).contains(&self.scopes.len()) {
+            return Err(ApiError::invalid(format!("`scopes`: name 1 to {} scopes", Scope::ALL.len())));
         }
         let rate = match self.requests_per_second {
             Some(Whole(rate @ 1..=1_000_000)) => Some(rate as u32),

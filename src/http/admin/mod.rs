@@ -4,6 +4,7 @@ mod articles;
 mod audit;
 mod keys;
 mod models;
+mod placements;
 mod status;
 
 use super::{ApiError, App};
@@ -18,6 +19,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(models::routes())
         .merge(articles::routes())
+        .merge(placements::routes())
         .merge(keys::routes())
         .merge(audit::routes())
         .merge(status::routes())

@@ -29,6 +29,8 @@ pub(super) struct LossPass<'a> {
     pub queries: Tensor<2>,
     /// 1 / temperature.
     pub scale: f64,
+    /// As that of [`crate::model::SoftmaxBatch`].
+    pub smoothing: f64,
 }
 
 /// What the loss of a batch says.
@@ -70,9 +72,12 @@ impl LossPass<'_> {
         let targets = numbers(targets, &device).reshape([count, 1]);
         let logits = self.queries.clone().matmul(columns.clone().transpose()) * self.scale + bias;
         let logs = log_softmax(logits, 1);
-        let value = (logs.clone().gather(1, targets.clone()) * shares.clone()).sum().neg();
-        let minus_one = Tensor::full([count, 1], -1.0, &device);
-        let by_logits = logs.exp().scatter(1, targets, minus_one, IndexingUpdateOp::Add) * (shares * self.scale);
+        let (even, own) = (self.smoothing, 1.0 - self.smoothing);
+        let wanted = logs.clone().gather(1, targets.clone()) * own + logs.clone().mean_dim(1) * even;
+        let value = (wanted * shares.clone()).sum().neg();
+        let minus_own = Tensor::full([count, 1], -own, &device);
+        let by_logits = logs.exp() - even / rows.len() as f64;
+        let by_logits = by_logits.scatter(1, targets, minus_own, IndexingUpdateOp::Add) * (shares * self.scale);
         Loss {
             value,
             by_queries: by_logits.clone().matmul(columns),

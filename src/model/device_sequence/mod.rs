@@ -186,7 +186,9 @@ impl Resident {
             queries = Tensor::cat(vec![queries, ones], 1);
         }
         let (items, scale) = (&self.tables[0], 1.0 / f64::from(config.temperature));
-        let Loss { value, by_queries, by_items } = LossPass { items, padded: &padded, batch, queries, scale }.loss();
+        let smoothing = f64::from(config.smoothing);
+        let Loss { value, by_queries, by_items } =
+            LossPass { items, padded: &padded, batch, queries, scale, smoothing }.loss();
 
         // The rest of the chain rule is autodiff's: the gradient of ⟨output, by_output⟩.
         let by_output = padded.spread(by_queries.narrow(1, 0, outputs));

@@ -24,6 +24,7 @@ fn shape(encoder: EncoderConfig) -> SequenceModelConfig {
         sos: false,
         ages: None,
         temperature: 0.7,
+        smoothing: 0.0,
     }
 }
 
@@ -34,7 +35,7 @@ fn decoder() -> DecoderConfig {
 fn shapes() -> Vec<SequenceModelConfig> {
     let lstm = LstmConfig { hidden: vec![10, 12], ..LstmConfig::default() };
     vec![
-        SequenceModelConfig { sos: true, bias: true, ..shape(EncoderConfig::Decoder(decoder())) },
+        SequenceModelConfig { sos: true, bias: true, smoothing: 0.2, ..shape(EncoderConfig::Decoder(decoder())) },
         SequenceModelConfig {
             tied: false,
             item_dim: 8,

@@ -10,7 +10,7 @@ use crate::{
     recommend::{
         Context, RecommendError,
         query::{Basis, embed, index},
-        select::Picks,
+        select::{Origin, Pick, Picks},
     },
     retrieval::{ItemSet, Query},
 };
@@ -199,7 +199,8 @@ impl Task<'_> {
 impl<'a> Beginning<'a> {
     fn with(&self, next: Next) -> Self {
         let mut longer = self.clone();
-        longer.picks.offer(next.row, next.log_probability, NAME);
+        let (row, score) = (next.row, next.log_probability);
+        longer.picks.offer(Pick { row, score, source: NAME, origin: Origin::Candidate(0), rules: 0 });
         longer.items.insert(0, next.item);
         longer.score += next.log_probability;
         longer

@@ -35,6 +35,11 @@ pub trait Source: Send + Sync + Debug {
     /// # Errors
     /// When the source cannot answer this request at all.
     fn find(&self, context: &Context<'_>, want: usize) -> Result<Drawn, RecommendError>;
+
+    /// Whether it finds what the customer bought, so that its name on an article tells a purchase.
+    fn tells_purchases(&self, _context: &Context<'_>) -> bool {
+        false
+    }
 }
 
 /// What a source gave.
@@ -76,6 +81,7 @@ pub const REGISTRY: &[Registered] = &[
     popular::TRENDING,
     neighbours::TOGETHER,
     neighbours::SIMILAR,
+    neighbours::NEXT,
     arrivals::NEW,
     arrivals::VARIANTS,
     fixed::REGISTERED,
@@ -87,6 +93,8 @@ pub const POPULAR: &str = popular::NAME;
 pub const CATALOGUE: &str = "catalogue";
 /// Named in `article_ids` and not in the catalogue.
 pub const UNKNOWN: &str = "unknown";
+/// Stands for all sources where telling them would tell purchases.
+pub const PERSONAL: &str = "personal";
 /// Found by the model of the request.
 pub const MODEL: &str = model::NAME;
 /// Written article by article.
@@ -137,12 +145,26 @@ impl SourceSpec {
         Ok(Self { source, limit: limit.map(|limit| limit as usize), weight: weight as f32, definition })
     }
 
-    fn of(source: Arc<dyn Source>) -> Self {
+    pub(super) fn of(source: Arc<dyn Source>) -> Self {
         Self { source, limit: None, weight: 1.0, definition: Map::new() }
     }
 
     pub fn name(&self) -> &'static str {
         self.source.name()
+    }
+
+    /// The model that it names.
+    pub fn model(&self) -> Option<&str> {
+        self.definition.get("model").and_then(Value::as_str)
+    }
+
+    /// The attribute that it names.
+    pub fn attribute(&self) -> Option<&str> {
+        self.definition.get("attribute").and_then(Value::as_str)
+    }
+
+    pub(super) fn tells_purchases(&self, context: &Context<'_>) -> bool {
+        self.source.tells_purchases(context)
     }
 
     /// The name with the parameters, to tell sources of one kind apart.

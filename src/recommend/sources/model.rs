@@ -3,7 +3,7 @@
 use super::{Drawn, Registered, Source, registered};
 use crate::{
     recommend::{
-        Context, Eligible, RecommendError, Snapshot,
+        Context, Eligible, RecommendError, Snapshot, Subject,
         query::{self, Basis, Query, index},
     },
     retrieval,
@@ -33,6 +33,12 @@ impl Source for Model {
             return find_in(context, context.snapshot, context.query()?, want);
         };
         find_in(context, snapshot, &query::form(context, snapshot)?, want)
+    }
+
+    /// A model that counts finds nothing but purchases.
+    fn tells_purchases(&self, context: &Context<'_>) -> bool {
+        let snapshot = self.other(context).ok().flatten().unwrap_or(context.snapshot);
+        context.request.subject == Subject::Customer && snapshot.model().frequency().is_some()
     }
 }
 

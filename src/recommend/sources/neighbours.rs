@@ -19,6 +19,12 @@ pub(super) const SIMILAR: Registered = registered::<SimilarTaste>(
      all purchases, old ones counting half after 90 days.",
 );
 
+pub(super) const NEXT: Registered = registered::<BoughtNext>(
+    BoughtNext::NAME,
+    "What customers buy next after the articles of the visit or the latest purchases; each article counts `decay` (0.8 if \
+     not given) of the next newer one.",
+);
+
 /// Articles that count as bought lately: those of the days before the last purchase.
 const LATELY_DAYS: u32 = 7;
 /// Purchases count half after so many days.
@@ -33,6 +39,54 @@ pub(super) struct BoughtTogether {}
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SimilarTaste {}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BoughtNext {
+    #[serde(default = "most")]
+    decay: f32,
+}
+
+fn most() -> f32 {
+    0.8
+}
+
+impl BoughtNext {
+    const NAME: &'static str = "bought_next";
+    /// Latest articles that count.
+    const LATEST: usize = 50;
+}
+
+impl Source for BoughtNext {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn find(&self, context: &Context<'_>, want: usize) -> Result<Drawn, RecommendError> {
+        let signals = context.shop.signals()?;
+        let decay = self.decay.clamp(0.0, 1.0);
+        let mut seeds: Vec<(u32, f32)> = Vec::new();
+        let mut weight = 1.0;
+        for row in latest(context) {
+            if seeds.len() == Self::LATEST {
+                break;
+            }
+            if !seeds.iter().any(|seed| seed.0 == row) {
+                seeds.push((row, weight));
+                weight *= decay;
+            }
+        }
+        let table = &signals.statistics().following;
+        let articles = signals.near(table, &seeds, want, |row| context.eligible.rows.contains(row));
+        Ok(Drawn { articles, ..Drawn::default() })
+    }
+}
+
+/// Articles by how lately the customer showed interest, the latest first: visit, cart, purchases.
+fn latest<'a>(context: &'a Context<'_>) -> impl Iterator<Item = u32> + 'a {
+    let at_hand = context.seen.iter().chain(&context.cart).copied();
+    at_hand.chain(context.history().iter().map(|bought| bought.row))
+}
 
 impl BoughtTogether {
     const NAME: &'static str = "bought_together";

@@ -37,6 +37,10 @@ impl Source for BuyAgain {
         let eligible = own.into_iter().filter(|&(row, _)| context.eligible.rows.contains(row));
         Ok(Drawn { articles: eligible.take(want).collect(), ..Drawn::default() })
     }
+
+    fn tells_purchases(&self, _context: &Context<'_>) -> bool {
+        true
+    }
 }
 
 /// Catalogue rows of the customer's purchases with their scores, the highest first. Articles newer

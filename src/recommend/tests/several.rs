@@ -43,7 +43,7 @@ fn ask(snapshot: &Snapshot, sources: &[Value], change: impl FnOnce(&mut Request)
     let id = CustomerId::parse("c77").unwrap();
     let recipe = Recipe { sources: sources.iter().cloned().map(spec).collect(), ..Recipe::default() };
     let base = Request::new(Some(id), TopK::new(4).unwrap(), Timestamp(NOW * Timestamp::DAY));
-    let mut request = Request { recipe: Arc::new(recipe), ..base };
+    let mut request = Request { tell_purchases: true, recipe: Arc::new(recipe), ..base };
     change(&mut request);
     let answer = recommend(&shop(snapshot), snapshot, &request, customer).unwrap();
     assert_eq!(answer.items.len(), request.k.get(), "filled up");

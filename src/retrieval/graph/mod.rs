@@ -92,8 +92,8 @@ impl Graph {
         self.parameters.ef_search = ef.clamp(1, MAX_EF);
     }
 
-    /// Items of a node.
-    fn items_of(&self, node: u32) -> &[u32] {
+    /// Items of a node: those that share its vector.
+    pub(super) fn items_of(&self, node: u32) -> &[u32] {
         &self.items[self.firsts[node as usize] as usize..self.firsts[node as usize + 1] as usize]
     }
 

@@ -1,17 +1,19 @@
 //! Changes: reload, activation, rollback, a new catalogue, and following what other processes do. One at a time;
 //! what is prepared becomes visible in one swap, what fails leaves everything as it was.
 //!
-//! One file for each thing that is followed: [`models`], [`catalogue`], [`popularity`]; [`open`] turns bundles into
+//! One file for each thing that is followed: [`models`], [`catalogue`], [`popularity`], [`placements`]; [`open`] turns bundles into
 //! models for them, and [`alone`] serves without the database.
 
 mod alone;
 mod catalogue;
 mod models;
 mod open;
+mod placements;
 mod popularity;
 
 pub(super) use models::Following;
 pub(super) use open::Refusals;
+pub use placements::PlacementAsk;
 
 use super::{ServeError, Service, State};
 use crate::{
@@ -47,6 +49,7 @@ impl Service {
             self.keep_catalogue(revisions.clone()),
             self.keep_models(revisions.clone()),
             self.watch_keys(revisions.clone()),
+            self.keep_placements(revisions.clone()),
             self.follow_sales(revisions),
             upkeep
         );
@@ -102,7 +105,7 @@ impl Service {
         }
     }
 
-    /// Makes what is served equal to what the database says: keys, catalogue and active versions. Answers whether every model
+    /// Makes what is served equal to what the database says: keys, placements, catalogue and active versions. Answers whether every model
     /// is served as wanted; a bundle that is refused is no error here: see [`Service::status`].
     ///
     /// # Errors
@@ -114,6 +117,7 @@ impl Service {
             tracing::warn!(%error, "cannot count the sales; popularity is that of the bundles");
         }
         self.follow_keys().await?;
+        self.follow_placements().await?;
         self.catch_up_catalogue().await?;
         self.follow_models().await
     }

@@ -5,14 +5,15 @@ mod catalogue;
 mod customers;
 mod load;
 mod models;
+mod placements;
 mod sales;
 
 pub(super) use load::Loader;
 
 use super::{
     ArticleRecord, ArticleSales, AuditRecord, CatalogueChanges, CatalogueLimits, Change, ChangeOutcome,
-    ConnectionCounts, KeyRecord, ModelVersion, NewKey, PurchaseLog, ReadCustomer, Revisions, SalesWindow, Schema,
-    Store, StoreError, StoreOptions, migrations, records::unreadable,
+    ConnectionCounts, KeyRecord, ModelVersion, NewKey, PlacementChange, PlacementVersion, PurchaseLog, ReadCustomer,
+    Revisions, SalesWindow, Schema, Store, StoreError, StoreOptions, migrations, records::unreadable,
 };
 use crate::domain::{ArticleId, AttributeKind, CustomerId};
 use async_trait::async_trait;
@@ -141,8 +142,9 @@ impl Store for Postgres {
         let rows: Vec<(String, i64)> =
             self.within(sqlx::query_as("SELECT name, value FROM revisions").fetch_all(&self.pool)).await?;
         let value = |name| rows.iter().find(|row| row.0 == name).map_or(0, |row| row.1);
-        let [catalogue, models, purchases, keys] = ["catalogue", "models", "purchases", "keys"].map(value);
-        Ok(Revisions { catalogue, models, purchases, keys })
+        let names = ["catalogue", "models", "purchases", "keys", "placements"];
+        let [catalogue, models, purchases, keys, placements] = names.map(value);
+        Ok(Revisions { catalogue, models, purchases, keys, placements })
     }
 
     async fn wait_for_change(&self, longest: Duration) {
@@ -251,6 +253,22 @@ impl Store for Postgres {
 
     async fn rollback_model(&self, model: &str) -> Result<String, StoreError> {
         models::rollback(&self.pool, model).await
+    }
+
+    async fn placements(&self) -> Result<Vec<PlacementVersion>, StoreError> {
+        placements::current(self).await
+    }
+
+    async fn placement_versions(&self, name: &str, limit: u32) -> Result<Vec<PlacementVersion>, StoreError> {
+        placements::versions(self, name, limit).await
+    }
+
+    async fn change_placements(&self, changes: &[PlacementChange<'_>], author: &str) -> Result<Vec<i64>, StoreError> {
+        placements::change(&self.pool, changes, author).await
+    }
+
+    async fn rollback_placement(&self, name: &str, expected: Option<i64>, author: &str) -> Result<i64, StoreError> {
+        placements::rollback(&self.pool, name, expected, author).await
     }
 
     async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {

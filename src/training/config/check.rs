@@ -47,6 +47,7 @@ impl TrainingConfig {
                 "must be the softmax in every family but two-tower",
             ),
             ("loss.temperature", loss.temperature > 0.0 && loss.temperature.is_finite(), "must be above 0"),
+            ("loss.label_smoothing", fraction(loss.label_smoothing), "must be at least 0 and below 1"),
             (
                 "optimizer.learning_rate",
                 optimizer.learning_rate > 0.0 && optimizer.learning_rate.is_finite(),
@@ -61,6 +62,11 @@ impl TrainingConfig {
                 "is for the family two-tower only",
             ),
             ("optimizer.clip", optimizer.clip.is_none_or(|clip| clip > 0.0), "must be above 0"),
+            (
+                "optimizer.ema_decay",
+                optimizer.ema_decay.is_none_or(|decay| fraction(decay) && decay > 0.0),
+                "must be above 0 and below 1",
+            ),
             ("optimizer.epsilon", optimizer.epsilon > 0.0, "must be above 0"),
             ("training.epochs", training.epochs > 0, "must be at least 1"),
             ("training.batch_size", (1..=1 << 20).contains(&training.batch_size), "must be 1 to 1048576"),

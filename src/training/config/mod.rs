@@ -26,7 +26,7 @@ mod sequence;
 pub use elsa::ElsaConfig;
 pub use frequency::FrequencyConfig;
 pub use ranker::RankerConfig;
-pub use sequence::{DaysConfig, SequenceConfig, TokenSource, Windows};
+pub use sequence::{DaysConfig, ItemInit, SequenceConfig, TokenSource, Windows};
 
 /// What is wrong with `training.device = "cuda"` in a build without the feature.
 pub(super) const WITHOUT_CUDA: &str =
@@ -126,6 +126,10 @@ pub struct LossConfig {
     /// Items drawn uniformly in addition to the batch's own; the size of the catalogue or more takes every item once,
     /// which is the full softmax; of the softmax only.
     pub uniform_negatives: usize,
+    /// The share of each target that is spread evenly over all items it is compared with (Szegedy
+    /// et al. 2016, arXiv:1512.00567), so that the model does not stretch for certainty; of a
+    /// sequence model's softmax that the batch shares only.
+    pub label_smoothing: f32,
 }
 
 /// `[optimizer]`: Adam or AdamW and how the learning rate runs.
@@ -149,6 +153,11 @@ pub struct OptimizerConfig {
     /// Longest gradient over all parameters (its Euclidean length); longer ones are scaled down. Sequence models only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip: Option<f32>,
+    /// Judge and ship an exponential moving average of the weights, of which a step leaves this
+    /// share: 0.999 averages over about the last thousand steps. Without it the weights of the
+    /// last step count. Sequence models only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ema_decay: Option<f32>,
 }
 
 /// How weights decay.
@@ -241,7 +250,7 @@ pub enum ConfigError {
 
 impl Default for LossConfig {
     fn default() -> Self {
-        Self { kind: LossKind::Softmax, temperature: 1.0, logq: true, uniform_negatives: 0 }
+        Self { kind: LossKind::Softmax, temperature: 1.0, logq: true, uniform_negatives: 0, label_smoothing: 0.0 }
     }
 }
 
@@ -259,6 +268,7 @@ impl Default for OptimizerConfig {
             warmup_steps: 0,
             schedule: Schedule::Constant,
             clip: None,
+            ema_decay: None,
         }
     }
 }
@@ -448,6 +458,8 @@ mod tests {
             (["loss.kind=cosine-cross-entropy"], "set `model.normalize = true`"),
             (["optimizer.clip=1"], "`decoder` and `lstm` only"),
             (["optimizer.clip=0"], "above 0"),
+            (["optimizer.ema_decay=0.9"], "`decoder` and `lstm` only"),
+            (["loss.label_smoothing=0.1"], "`decoder` and `lstm` only"),
             (["lstm.hidden=[4]"], "`decoder` and `lstm` only"),
             (["model.family=\"decoder\""], "`features` must be left out"),
             (["split={protocol=\"weekly\"}"], "unknown variant"),

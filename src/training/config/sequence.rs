@@ -23,6 +23,8 @@ pub struct SequenceConfig {
     pub tied: bool,
     /// What an item is read by.
     pub tokens: TokenSource,
+    /// How the trained rows of items start.
+    pub init: ItemInit,
     /// Items have a bias.
     pub bias: bool,
     /// Sequences begin with a trained token, which predicts the first item.
@@ -60,6 +62,18 @@ pub enum TokenSource {
     Text,
 }
 
+/// How the trained rows of items start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ItemInit {
+    /// Drawn uniformly, each on its own.
+    Uniform,
+    /// Items bought shortly before or after the same others start near each other: random vectors
+    /// are summed over the neighbours of each item in the training sequences, twice (Chen et al.
+    /// 2019, arXiv:1908.11512).
+    Neighbours,
+}
+
 /// `[sequence.days]`: days before the end of the training data, in classes of equal width, each with a trained row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -85,6 +99,7 @@ impl Default for SequenceConfig {
             item_dim: None,
             tied: true,
             tokens: TokenSource::Trained,
+            init: ItemInit::Uniform,
             bias: false,
             sos: false,
             eos: false,
@@ -153,6 +168,7 @@ impl TrainingConfig {
             sos: sequence.sos,
             ages: sequence.days.map(|days| (days.buckets + 1, days.dim)),
             temperature: self.loss.temperature,
+            smoothing: self.loss.label_smoothing,
         })
     }
 
@@ -188,6 +204,8 @@ impl TrainingConfig {
                 ("decoder", self.decoder.is_some()),
                 ("lstm", self.lstm.is_some()),
                 ("optimizer.clip", self.optimizer.clip.is_some()),
+                ("optimizer.ema_decay", self.optimizer.ema_decay.is_some()),
+                ("loss.label_smoothing", self.loss.label_smoothing > 0.0),
             ];
             if let Some((key, _)) = given.into_iter().find(|(_, given)| *given) {
                 return refuse(key, "is for the families `decoder` and `lstm` only".into());
@@ -254,6 +272,11 @@ impl TrainingConfig {
                 "sequence.negatives",
                 sequence.negatives.is_none() || self.loss.uniform_negatives == 0,
                 "takes the place of `loss.uniform_negatives`: set one of the two",
+            ),
+            (
+                "loss.label_smoothing",
+                sequence.negatives.is_none() || self.loss.label_smoothing == 0.0,
+                "is for the softmax that the batch shares: leave out `sequence.negatives`, or set it to 0",
             ),
             ("sequence.min_items", sequence.min_items > 0, "must be at least 1"),
             (

@@ -14,6 +14,7 @@ from .types import (
     BatchRequest,
     BatchResponse,
     Filter,
+    PlacementRequest,
     Problem,
     RecommendationRequest,
     RecommendationResponse,
@@ -93,6 +94,11 @@ class Vitrine:
     def recommend_batch(self, request: BatchRequest) -> BatchResponse:
         """The same list options for up to 1,000 customers."""
         return cast(BatchResponse, self._call("POST", "/v1/recommendations/batch", body=request))
+
+    def placement(self, name: str, request: PlacementRequest | None = None) -> RecommendationResponse:
+        """Articles for a place in the shop, found as its placement says."""
+        path = f"/v1/placements/{quote(name, safe='')}/recommendations"
+        return cast(RecommendationResponse, self._call("POST", path, body=request or {}))
 
     def popular(
         self,

@@ -79,6 +79,23 @@ class AuditRow(TypedDict):
     """
 
 
+CandidateSource: TypeAlias = Mapping[str, Any]
+"""
+A source of candidates. Its kind may want parameters of its own.
+* `model`: Articles by a trained model: `model` names it, else it is the model of the request.
+* `generated`: A list that continues the customer's history article by article, the likeliest at every step. Only the request's own model can, and only if it reads sequences.
+* `buy_again`: The customer's own articles, by how often and how lately they were bought: each purchase counts half after `half_life_days`, 90 if not given.
+* `popular`: What sells best. With `days` (7, 28 or 91) by purchases of that window, else as the server counts sales.
+* `popular_in`: What sells best of the last 28 days among articles that share a value of `attribute` with the customer's purchases, the visit or the cart, by how much of each value the customer buys.
+* `trending`: What sold more in the last 7 days than in a usual week of the last 28.
+* `bought_together`: What customers buy on the same day as the articles of the cart, of the visit, or else of this customer's last week of purchases.
+* `similar_taste`: What customers buy who bought the same articles (item-based collaborative filtering), by the cart, the visit and all purchases, old ones counting half after 90 days.
+* `new_arrivals`: Articles first sold in the last `days` (28 if not given), the newest first; with `attribute`, by the date or Unix time that it holds.
+* `variants`: Articles that share a value of `attribute` (the product of which they are a colour, say) with the article asked about, the cart, the visit or the latest purchases, by how well they sell.
+* `fixed`: The articles of `article_ids`, in their order.
+"""
+
+
 class CatalogueStatus(TypedDict):
     articles: int
     attributes: Sequence[str]
@@ -119,7 +136,7 @@ class DatabaseStatus(TypedDict):
     """
 
 
-ErrorCode: TypeAlias = Literal["invalid_json", "invalid_request", "invalid_filter", "invalid_article", "unknown_attribute", "unauthorized", "forbidden", "not_found", "unknown_article", "unknown_model", "unknown_key", "method_not_allowed", "no_previous_version", "key_exists", "bundle_refused", "body_too_large", "uri_too_long", "headers_too_large", "request_timeout", "unsupported_media_type", "rate_limited", "internal", "overloaded", "not_ready", "database_unavailable", "timeout", "still_running"]
+ErrorCode: TypeAlias = Literal["invalid_json", "invalid_request", "invalid_filter", "invalid_article", "invalid_placement", "unknown_attribute", "unauthorized", "forbidden", "not_found", "unknown_article", "unknown_model", "unknown_placement", "unknown_key", "method_not_allowed", "no_previous_version", "key_exists", "placement_changed", "bundle_refused", "body_too_large", "uri_too_long", "headers_too_large", "request_timeout", "unsupported_media_type", "rate_limited", "internal", "overloaded", "not_ready", "database_unavailable", "timeout", "still_running"]
 """
 What went wrong, for programs.
 """
@@ -129,6 +146,29 @@ Fallback: TypeAlias = Literal["unknown_customer", "unknown_to_model", "anonymous
 """
 Why the answer is less than what was asked for.
 """
+
+
+class FilterDays(TypedDict, closed=True):
+    """
+    A date so many whole days before the request, both ends included, and not after it. Dates are texts (2026-01-31, or RFC 3339) or numbers of seconds since 1970.
+    """
+
+    max_days_ago: NotRequired[int]
+    """
+    The greatest age in days.
+    """
+    min_days_ago: NotRequired[int]
+    """
+    The least age in days; 0 if not given.
+    """
+
+
+class FilterDiffersFrom(TypedDict, closed=True):
+    """
+    No value that the article asked about has, or else the article looked at last in the visit. Without one the condition is left out.
+    """
+
+    differs_from: Literal["article"]
 
 
 class FilterExistence(TypedDict, closed=True):
@@ -154,10 +194,34 @@ class FilterRange(TypedDict, closed=True):
     """
 
 
+class FilterSameAs(TypedDict, closed=True):
+    """
+    A value that the article asked about has, or else the article looked at last in the visit. Without one the condition is left out, and a warning says so.
+    """
+
+    same_as: Literal["article"]
+
+
 FilterValue: TypeAlias = str | float | bool
 """
 This value. An attribute that holds a list matches if one of its values does.
 """
+
+
+class FoundBy(TypedDict):
+    """
+    A source that found an article.
+    """
+
+    rank: int
+    """
+    Its place among what the source found, from 1.
+    """
+    score: float
+    """
+    As the source counts.
+    """
+    source: str
 
 
 HealthStatus: TypeAlias = Literal["live", "ready", "degraded"]
@@ -167,6 +231,15 @@ Id: TypeAlias = str
 """
 The shop's own id, without control characters.
 """
+
+
+class IgnoredRule(TypedDict):
+    """
+    A rule that a request does without.
+    """
+
+    reason: str
+    rule: str
 
 
 class Key(TypedDict):
@@ -303,6 +376,43 @@ class ModelVersion(TypedDict):
     version: str
 
 
+class PlacementExclude(TypedDict, closed=True):
+    """
+    What the placement never answers.
+    """
+
+    article_ids: NotRequired[Sequence[Id]]
+    purchased: NotRequired[bool]
+    """
+    The customer's purchases.
+    """
+    purchased_within_days: NotRequired[int]
+    """
+    The customer's purchases of so many last days.
+    """
+
+
+class PlacementStatus(TypedDict):
+    """
+    A placement, saved or built in.
+    """
+
+    ignored: Sequence[str]
+    """
+    Parts of the definition that no longer fit the catalogue or the models, and are left out.
+    """
+    name: str
+    problem: NotRequired[str]
+    """
+    Why the saved definition does not serve. Where there is a built-in placement of this name, that
+    one answers.
+    """
+    version: int
+    """
+    0 for a built-in one.
+    """
+
+
 class Problem(TypedDict):
     """
     An RFC 9457 problem document.
@@ -389,7 +499,7 @@ class Refusal(TypedDict):
     version: str
 
 
-Scope: TypeAlias = Literal["recommend", "read-purchases", "write", "monitor", "admin"]
+Scope: TypeAlias = Literal["recommend", "read-purchases", "write", "placements", "monitor", "admin"]
 """
 What a key may do.
 """
@@ -404,6 +514,23 @@ class ServedModel(TypedDict):
     version: str
 
 
+class ServedPlacement(TypedDict):
+    """
+    The placement that answered.
+    """
+
+    ignored: Sequence[str]
+    """
+    Keys of its definition that were left out, because the catalogue or the models lack what they
+    name.
+    """
+    name: str
+    version: int
+    """
+    0 for a built-in one, and for one that is only tried.
+    """
+
+
 class Session(TypedDict, closed=True):
     """
     The visit of a guest or customer.
@@ -415,10 +542,24 @@ class Session(TypedDict, closed=True):
     """
 
 
-Source: TypeAlias = Literal["model", "generated", "popular", "catalogue", "unknown"]
-"""
-Where an article in the answer comes from.
-"""
+class SourceCount(TypedDict):
+    """
+    What a source gave.
+    """
+
+    answered: int
+    """
+    Articles of this answer that it ranked best of all sources.
+    """
+    found: int
+    """
+    Candidates that it found.
+    """
+    left_out: bool
+    """
+    Whether it failed or had no time left: the answer does without it.
+    """
+    source: str
 
 
 class Status(TypedDict):
@@ -429,6 +570,7 @@ class Status(TypedDict):
     catalogue: CatalogueStatus | None
     database: DatabaseStatus
     models: Sequence[ModelStatus]
+    placements: Sequence[PlacementStatus]
     ready: bool
     """
     Whether the default model can answer.
@@ -443,7 +585,7 @@ class Status(TypedDict):
     """
 
 
-Strategy: TypeAlias = Literal["personalised", "session", "generated", "similar", "popular"]
+Strategy: TypeAlias = Literal["personalised", "session", "generated", "similar", "popular", "pipeline"]
 """
 How the query was formed.
 """
@@ -458,7 +600,7 @@ class UnmatchedValue(TypedDict):
     value: str
 
 
-Warning: TypeAlias = Literal["customer_data_unavailable", "customer_data_stale", "catalogue_unavailable", "unknown_session_articles", "session_not_used", "unknown_article_ids", "unmatched_filter_values", "purchases_not_told"]
+Warning: TypeAlias = Literal["customer_data_unavailable", "customer_data_stale", "catalogue_unavailable", "unknown_session_articles", "session_not_used", "unknown_article_ids", "source_left_out", "unmatched_filter_values", "purchases_not_told", "rule_ignored", "condition_left_out"]
 """
 Something the caller may want to know.
 """
@@ -562,6 +704,10 @@ class Exclude(TypedDict, closed=True):
     """
     The customer's purchases.
     """
+    purchased_within_days: NotRequired[int | None]
+    """
+    The customer's purchases of so many last days.
+    """
 
 
 class Health(TypedDict):
@@ -599,10 +745,23 @@ class Meta(TypedDict):
 
     counts: Counts
     fallback: Fallback | None
+    ignored_rules: NotRequired[Sequence[IgnoredRule]]
+    """
+    Rules of the placement that this answer does without, and why.
+    """
     model: ServedModel
+    placement: NotRequired[ServedPlacement]
+    """
+    The placement that answered.
+    """
     request_id: str
     """
     The caller's `x-request-id`, or a new one.
+    """
+    sources: NotRequired[Sequence[SourceCount]]
+    """
+    What each source gave, where the request or its placement names sources, unless that tells
+    purchases that the caller may not know.
     """
     strategy: Strategy
     took_us: int
@@ -640,6 +799,33 @@ class NewKeyBody(TypedDict):
     scopes: Sequence[Scope]
 
 
+class PlacementRequest(TypedDict, closed=True):
+    """
+    Who asks, and what about. Everything else is the placement's.
+    """
+
+    article_id: NotRequired[Id | None]
+    cart: NotRequired[Sequence[Id]]
+    """
+    Articles in the customer's cart, the latest first. They are not answered back.
+    """
+    customer_id: NotRequired[Id | None]
+    explain: NotRequired[bool]
+    """
+    Return reasons with every article. Reasons that tell the customer's purchases need a key with
+    the scope `read-purchases`.
+    """
+    k: NotRequired[int | None]
+    """
+    How many articles; as many as the placement says if not given.
+    """
+    offset: NotRequired[int | None]
+    """
+    Leave out the first so many articles. Send `offset` with every page, 0 with the first.
+    """
+    session: NotRequired[Session]
+
+
 class RankedArticle(TypedDict):
     """
     One ranked article.
@@ -658,11 +844,30 @@ class RankedArticle(TypedDict):
     """
     With `explain`.
     """
+    rules: NotRequired[Sequence[str]]
+    """
+    With `explain`: the names of the placement's rules that touched the article.
+    """
     score: float
     """
     Higher is better; comparable only between articles of the same source in the same answer.
     """
-    source: Source
+    source: str
+    """
+    The source that ranks the article best. `model`: nearest to the query vector, with their inner
+    product as the score, or bought before, with the decayed count of those purchases. `generated`:
+    continues the history and the articles before it; the score is the log of its probability.
+    `popular`: sells well; the score is its purchases, old ones counting less. `catalogue`: eligible,
+    but without known sales. `unknown`: named in `article_ids` and not in the catalogue. Others are
+    those that the request or its placement names. `personal`: not told, because a source of this
+    answer finds what the customer bought and the key lacks the scope `read-purchases`; the score is
+    then 1 / rank.
+    """
+    sources: NotRequired[Sequence[FoundBy]]
+    """
+    With `explain`: the sources that found the article, with its rank and score in each; none
+    where they are not told.
+    """
 
 
 class RecommendationResponse(TypedDict):
@@ -688,6 +893,21 @@ class BatchResult(TypedDict):
     problem: NotRequired[Problem]
     """
     Why this customer has no answer; the others have theirs.
+    """
+
+
+class PlacementPreview(TypedDict):
+    """
+    How an answer comes about.
+    """
+
+    answer: RecommendationResponse
+    """
+    What the public route answers, with reasons. `meta.sources` tells what each source gave.
+    """
+    ignored: Sequence[str]
+    """
+    Parts of the definition that this server leaves out, and why.
     """
 
 
@@ -735,7 +955,7 @@ class BatchRequest(TypedDict, closed=True):
 
 Filter: TypeAlias = Mapping[str, Union["FilterCondition", "Filter", Sequence["Filter"]]]
 """
-Conditions on attributes, all of which must hold. `all`, `any` and `not` combine whole filters, at most 8 deep and with at most 256 conditions; an attribute of one of these names cannot be filtered on.
+Conditions on attributes, all of which must hold. `all`, `any` and `not` combine whole filters, at most 8 deep and with at most 256 conditions, and `article_ids` names articles; an attribute of one of these names cannot be filtered on.
 """
 
 
@@ -745,6 +965,9 @@ FilterCondition: TypeAlias = Union[
     FilterRange,
     "FilterNegation",
     FilterExistence,
+    FilterDays,
+    FilterSameAs,
+    FilterDiffersFrom,
 ]
 """
 What the value of one attribute must be.
@@ -758,6 +981,99 @@ FilterNegation = TypedDict(
     },
     closed=True,
 )
+
+
+class Placement(TypedDict):
+    """
+    A placement as it is saved or built in.
+    """
+
+    created_at: str | None
+    """
+    When this version was saved; null for a built-in placement.
+    """
+    created_by: str | None
+    """
+    By the key of this name, or `cli:` and the user of a command line; null for a built-in placement.
+    """
+    definition: PlacementDefinition | None
+    ignored: Sequence[str]
+    """
+    Parts of the definition that this server leaves out, because the catalogue or the models lack
+    what they name.
+    """
+    name: str
+    version: int
+    """
+    The current version; 0 for a built-in placement.
+    """
+
+
+class PlacementDefinition(TypedDict, closed=True):
+    """
+    How the articles of a place in the shop are found. Everything may be left out.
+    """
+
+    exclude: NotRequired[PlacementExclude]
+    fields: NotRequired[Sequence[str]]
+    """
+    Attributes to return with every article.
+    """
+    filter: NotRequired[Filter]
+    k: NotRequired[int]
+    """
+    Articles of an answer where the request does not say.
+    """
+    max_per: NotRequired[Quotas]
+    model: NotRequired[str]
+    """
+    The model to ask; the default model if not given.
+    """
+    sources: NotRequired[Sequence[CandidateSource]]
+    """
+    Where candidates come from; the model alone if none is given.
+    """
+
+
+class PlacementList(TypedDict):
+    placements: Sequence[Placement]
+    """
+    By name.
+    """
+
+
+class PlacementPreviewRequest(TypedDict, closed=True):
+    """
+    What to try.
+    """
+
+    definition: NotRequired[PlacementDefinition | None]
+    request: NotRequired[PlacementRequest]
+    """
+    Whose answer to see; a guest's if not given.
+    """
+
+
+class PlacementVersion(TypedDict):
+    """
+    A version of a placement.
+    """
+
+    created_at: str
+    created_by: str
+    definition: PlacementDefinition | None
+    restores: int | None
+    """
+    The version whose definition a rollback brought back; null for other changes.
+    """
+    version: int
+
+
+class PlacementVersions(TypedDict):
+    versions: Sequence[PlacementVersion]
+    """
+    The newest first.
+    """
 
 
 class RecommendationRequest(TypedDict, closed=True):
@@ -774,6 +1090,10 @@ class RecommendationRequest(TypedDict, closed=True):
     """
     The moment of the query, such as 2026-01-31T12:00:00Z; now if not given. A date means its
     first moment (UTC). Purchases made at that moment or later are not known to the answer.
+    """
+    cart: NotRequired[Sequence[Id]]
+    """
+    Articles in the customer's cart, the latest first. They are not answered back.
     """
     customer_id: NotRequired[Id | None]
     exclude: NotRequired[Exclude]
@@ -807,3 +1127,7 @@ class RecommendationRequest(TypedDict, closed=True):
     catalogue stay the same. Not with `generation`.
     """
     session: NotRequired[Session]
+    sources: NotRequired[Sequence[CandidateSource]]
+    """
+    Where candidates come from; the model alone if none is given. Not with `generation`.
+    """
