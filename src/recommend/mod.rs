@@ -47,7 +47,7 @@ pub use context::{Bought, Context};
 pub use eligible::Eligible;
 pub use filter::{Conditions, Filter, FilterError, UnmatchedValue, find_attribute};
 pub use model::{Model, ModelError};
-pub use pipeline::{candidates, check, preview, recommend};
+pub use pipeline::{candidates, check, check_ranker, preview, recommend};
 pub use placement::{Placement, PlacementError, PlacementExclude};
 pub use preview::{Preview, Stages};
 pub use query::Query;

@@ -59,10 +59,17 @@ pub fn check(snapshot: &Snapshot, recipe: &Recipe) -> Result<(), RecommendError>
     Picks::new(snapshot, 0, &recipe.max_per).map(drop)
 }
 
+/// Whether a recipe's ranker is there and fits its sources.
+///
+/// # Errors
+/// [`RecommendError::UnknownModel`], [`RecommendError::RankerUnfit`].
+pub fn check_ranker(shop: &Shop, snapshot: &Snapshot, recipe: &Recipe) -> Result<(), RecommendError> {
+    rank::named(shop, snapshot, recipe).map(drop)
+}
+
 fn answer(context: &Context<'_>, trace: &mut Trace) -> Result<Answer, RecommendError> {
     let request = context.request;
-    let learned = rank::learned(context)?;
-    let specs = learned.as_ref().map_or_else(|| sources::of(request), |learned| learned.spec.sources.clone());
+    let (learned, specs, ranker_unfit) = course(context);
     let named = learned.is_some() || !request.recipe.sources.is_empty();
     let Picked { list, candidates, drawn, found, ranker_failed } = pick(context, &specs, learned.as_ref(), trace)?;
     let filled = list.len() - found;
@@ -93,7 +100,7 @@ fn answer(context: &Context<'_>, trace: &mut Trace) -> Result<Answer, RecommendE
         // Whether or not there are purchases: that alone would tell something.
         (explainer.withholds_reasons(), Warning::PurchasesNotTold),
         (drawn.iter().any(|drawn| drawn.left_out), Warning::SourceLeftOut),
-        (ranker_failed, Warning::RankerLeftOut),
+        (ranker_failed || ranker_unfit, Warning::RankerLeftOut),
         (!context.rules.ignored.is_empty(), Warning::RuleIgnored),
         (context.condition_left_out, Warning::ConditionLeftOut),
     ];
@@ -122,12 +129,27 @@ fn answer(context: &Context<'_>, trace: &mut Trace) -> Result<Answer, RecommendE
 /// # Errors
 /// As [`recommend`].
 pub fn candidates(context: &Context<'_>) -> Result<Candidates, RecommendError> {
-    let learned = rank::learned(context)?;
-    let specs = learned.as_ref().map_or_else(|| sources::of(context.request), |learned| learned.spec.sources.clone());
+    let (learned, specs, _) = course(context);
     let drawn = sources::draw(context, &specs, context.request.length())?;
     let mut candidates = Candidates::merge(&specs, &drawn);
     rank(context, &specs, learned.as_ref(), &mut candidates)?;
     Ok(candidates)
+}
+
+/// The learned ranker of a request, its sources, and whether the ranker that was asked for does not fit
+/// (any more): an answer is worth more than its order.
+fn course<'a>(context: &Context<'a>) -> (Option<Learned<'a>>, Vec<SourceSpec>, bool) {
+    match rank::learned(context) {
+        Ok(Some(learned)) => {
+            let specs = learned.spec.sources.clone();
+            (Some(learned), specs, false)
+        }
+        Ok(None) => (None, sources::of(context.request), false),
+        Err(error) => {
+            tracing::warn!(%error, "the ranker was left out");
+            (None, sources::of(context.request), true)
+        }
+    }
 }
 
 /// Orders candidates by the learned ranker, or else by their ranks in the sources.

@@ -188,6 +188,9 @@ fn misfits(definition: &Placement, catalogue: &Catalogue, has_model: impl Fn(&st
     if let Some(name) = definition.model.as_deref().filter(|name| !has_model(name)) {
         found.push(Misfit::new(Part::Whole("model"), unknown(name)));
     }
+    if let Some(name) = definition.ranker.as_deref().filter(|name| !has_model(name)) {
+        found.push(Misfit::new(Part::Whole("ranker"), unknown(name)));
+    }
     let sources = definition.sources.iter().enumerate().map(|(at, source)| (Part::Source(at), source));
     let fallback = definition.fallback.iter().enumerate().map(|(at, source)| (Part::Fallback(at), source));
     for (part, source) in sources.chain(fallback) {
@@ -229,6 +232,9 @@ fn without(definition: &Placement, misfits: &[Misfit]) -> Placement {
     let is_out = |part: Part| misfits.iter().any(|misfit| misfit.part == part);
     if is_out(Part::Whole("model")) {
         rest.model = None;
+    }
+    if is_out(Part::Whole("ranker")) {
+        rest.ranker = None;
     }
     let mut at = 0..;
     rest.sources.retain(|_| !at.next().is_some_and(|at| is_out(Part::Source(at))));

@@ -5,7 +5,7 @@ use crate::{
     dataset::{Column, Dataset, Entities, Values},
     domain::IdTable,
     evaluation::{Evaluation, OfflineShop, PipelineScorer, Scorer, baselines::Known, bundle_ranker},
-    recommend::{ListModel, Model as _, ModelError, RankerSpec, Recipe, RecommendError, Strategy, recommend},
+    recommend::{ListModel, Model as _, ModelError, RankerSpec, Recipe, Strategy, Warning, check_ranker, recommend},
     training::{
         Model, Outcome, TrainedRanker, Trainer, TrainingConfig,
         tests::{configure, finished, shop, with_data},
@@ -118,13 +118,22 @@ fn a_request_names_a_ranker_beside_other_models() {
         assert_eq!(alone.len(), 4);
         let named = Recipe { ranker: ranker.clone(), sources: sources.clone(), ..Recipe::default() };
         assert_eq!(ask(named).unwrap(), alone);
+        // What does not fit is refused when it is saved, and left out when it is asked for.
         let other = Recipe { ranker, sources: sources[1..].to_vec(), ..Recipe::default() };
-        let error = ask(other).unwrap_err();
-        assert!(matches!(error, RecommendError::RankerUnfit { .. }), "{error}");
         let none = Recipe { ranker: Some("none".to_owned()), ..Recipe::default() };
-        assert!(ask(none).unwrap_err().to_string().contains("it is no ranker"));
-        let unknown = Recipe { ranker: Some("gone".to_owned()), ..Recipe::default() };
-        assert_eq!(ask(unknown), Err(RecommendError::UnknownModel("gone".to_owned())));
+        let gone = Recipe { ranker: Some("gone".to_owned()), ..Recipe::default() };
+        for (recipe, problem) in [(other, "on other sources"), (none, "it is no ranker"), (gone, "no model `gone`")] {
+            let error = check_ranker(offline.shop(), offline.snapshot(), &recipe).unwrap_err().to_string();
+            assert!(error.contains(problem), "{error}");
+            let request = offline.request(&cases[0], Arc::new(recipe), 4).unwrap();
+            let customer = offline.customer(&cases[0]);
+            let answer = recommend(offline.shop(), &offline.shop().models["none"], &request, customer.view()).unwrap();
+            assert!(
+                answer.items.len() == 4 && answer.warnings.contains(&Warning::RankerLeftOut),
+                "{:?}",
+                answer.warnings
+            );
+        }
         // The evaluation of a placement ranks as the server does.
         let recipe = Arc::new(Recipe { ranker: Some("again".to_owned()), ..Recipe::default() });
         let scorer = PipelineScorer { name: "placement".to_owned(), shop: &offline, recipe };
