@@ -1079,7 +1079,7 @@ export interface components {
             readonly k?: number;
             readonly max_per?: components["schemas"]["Quotas"];
             /** @description The model to ask; the default model if not given. */
-            readonly model?: string;
+            readonly model?: string | null;
             /** @description What the answers must hold to, whatever the model says. */
             readonly rules?: readonly components["schemas"]["PlacementRule"][];
             /** @description Where candidates come from; the model alone if none is given. */
@@ -1091,7 +1091,7 @@ export interface components {
             /** @description The customer's purchases. */
             readonly purchased?: boolean;
             /** @description The customer's purchases of so many last days. */
-            readonly purchased_within_days?: number;
+            readonly purchased_within_days?: number | null;
         };
         readonly PlacementList: {
             /** @description By name. */

@@ -413,7 +413,7 @@ class PlacementExclude(TypedDict, closed=True):
     """
     The customer's purchases.
     """
-    purchased_within_days: NotRequired[int]
+    purchased_within_days: NotRequired[int | None]
     """
     The customer's purchases of so many last days.
     """
@@ -1143,7 +1143,7 @@ class PlacementDefinition(TypedDict, closed=True):
     Articles of an answer where the request does not say; 12 if not given.
     """
     max_per: NotRequired[Quotas]
-    model: NotRequired[str]
+    model: NotRequired[str | None]
     """
     The model to ask; the default model if not given.
     """
