@@ -29,7 +29,7 @@ impl PartialSchema for PlacementDefinition {
                     "description": "Articles of an answer where the request does not say; 12 if not given.",
                 },
                 "model": {
-                    "type": "string",
+                    "type": ["string", "null"],
                     "description": "The model to ask; the default model if not given.",
                 },
                 "sources": sources(),
@@ -80,7 +80,7 @@ impl ToSchema for PlacementDefinition {
                         },
                         "purchased": {"type": "boolean", "description": "The customer's purchases."},
                         "purchased_within_days": {
-                            "type": "integer", "minimum": 1, "maximum": 36_500,
+                            "type": ["integer", "null"], "minimum": 1, "maximum": 36_500,
                             "description": "The customer's purchases of so many last days.",
                         },
                     },

@@ -113,8 +113,12 @@ pub fn built_in(name: &str) -> Option<Placement> {
 /// Why a text cannot name a placement; `None` where it can.
 pub fn name_problem(name: &str) -> Option<String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    let good = (1..=64).contains(&name.len()) && name.chars().all(allowed);
-    (!good).then(|| "the name of a placement has 1 to 64 letters, digits, `-`, `_` or `.`".into())
+    // `.` and `..` mean something else in a path.
+    let begins_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    let good = begins_well && name.len() <= 64 && name.chars().all(allowed);
+    (!good).then(|| {
+        "the name of a placement begins with a letter or digit and has up to 64 letters, digits, `-`, `_` or `.`".into()
+    })
 }
 
 /// Whether a definition can be saved, as far as catalogue and models decide it.

@@ -164,7 +164,7 @@ async fn get_placement(State(app): State<App>, PathVariable(name): PathVariable<
 /// Save a placement and serve it
 #[utoipa::path(put, path = "/admin/v1/placements/{name}", tag = "admin",
     params(("name" = String, Path, description = "The placement", min_length = 1, max_length = 64,
-        pattern = "^[A-Za-z0-9_.-]+$"), Expected),
+        pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]*$"), Expected),
     request_body = PlacementDefinition,
     responses((status = 200, description = "The placement as it serves now", body = PlacementBody))
 )]
