@@ -131,7 +131,13 @@ pub(super) fn check(
     has_model: impl Fn(&str) -> bool,
 ) -> Result<(), ServeError> {
     let mut problems: Vec<String> = Vec::new();
-    problems.extend(definition.recipe().err().map(|error| error.to_string()));
+    match definition.recipe() {
+        Ok(recipe) => {
+            let rules = recipe.rules.check(catalogue, &recipe);
+            problems.extend(rules.err().map(|problem| format!("`rules` {problem}")));
+        }
+        Err(error) => problems.push(error.to_string()),
+    }
     problems.extend(too_large(definition).iter().map(ToString::to_string));
     problems.extend(misfits(definition, catalogue, has_model).iter().map(ToString::to_string));
     match problems.is_empty() {

@@ -128,7 +128,7 @@ fn the_average_of_the_weights_is_judged_and_shipped() {
             let row = trainer.measure_validation(&trained).unwrap().row;
             let text = std::fs::read_to_string(directory.path().join("metrics.jsonl")).unwrap();
             let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-            let judged = lines.filter_map(|line| line["ndcg@10"].as_f64()).last().unwrap();
+            let judged = lines.filter_map(|line| line["ndcg@10"].as_f64()).next_back().unwrap();
             assert!(
                 (judged - row.metrics["ndcg@10"]).abs() < 1e-9,
                 "{judged} was judged, {:?} is shipped",

@@ -33,7 +33,7 @@ impl Source for BuyAgain {
 
     fn find(&self, context: &Context<'_>, want: usize) -> Result<Drawn, RecommendError> {
         let half_life_days = Some(self.half_life_days.max(0.01));
-        let own = ranked(context, &PersonalFrequency { half_life_days, ..PersonalFrequency::default() });
+        let own = ranked(context, &PersonalFrequency { half_life_days });
         let eligible = own.into_iter().filter(|&(row, _)| context.eligible.rows.contains(row));
         Ok(Drawn { articles: eligible.take(want).collect(), ..Drawn::default() })
     }

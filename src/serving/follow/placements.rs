@@ -2,7 +2,7 @@
 
 use crate::{
     domain::TopK,
-    recommend::{Placement, PlacementError, Recipe, RecommendError, Request, Stages, Warning},
+    recommend::{Placement, PlacementError, Recipe, RecommendError, Request, Stages, Warning, check_ranker},
     serving::{
         Answered, ServeError, ServedPlacement, Service, State,
         placements::{self, MAX_PLACEMENTS, StoredPlacement},
@@ -91,6 +91,7 @@ impl Service {
         // A shop may write its placements before its first model.
         let Ok(snapshot) = state.model(recipe.model.as_deref()) else { return Ok(()) };
         definition.check(snapshot).map_err(bad)?;
+        check_ranker(&state.shop, snapshot, &recipe).map_err(|error| bad(error.into()))?;
         // Of several sources one that fails is left out, so each is asked alone.
         let alone = |source| Recipe { sources: vec![source], ..recipe.clone() };
         let recipes: Vec<Recipe> = match recipe.sources.is_empty() {

@@ -355,6 +355,6 @@ fn attributes(articles: &Entities) -> Vec<String> {
     let distance = |values: usize| ((values as f64).ln() - root).abs();
     found.sort_by(|a, b| distance(a.0).total_cmp(&distance(b.0)));
     found.truncate(ATTRIBUTES);
-    found.sort_by(|a, b| b.0.cmp(&a.0));
+    found.sort_by_key(|moment| std::cmp::Reverse(moment.0));
     found.into_iter().map(|(_, name)| name.to_owned()).collect()
 }
