@@ -1480,7 +1480,7 @@ export interface components {
          * @description Something the caller may want to know.
          * @enum {string}
          */
-        readonly Warning: "customer_data_unavailable" | "customer_data_stale" | "catalogue_unavailable" | "unknown_session_articles" | "session_not_used" | "unknown_article_ids" | "placement_reduced" | "source_left_out" | "unmatched_filter_values" | "purchases_not_told" | "rule_ignored" | "condition_left_out";
+        readonly Warning: "customer_data_unavailable" | "customer_data_stale" | "catalogue_unavailable" | "unknown_session_articles" | "session_not_used" | "unknown_article_ids" | "placement_reduced" | "source_left_out" | "ranker_left_out" | "unmatched_filter_values" | "purchases_not_told" | "rule_ignored" | "condition_left_out";
     };
     responses: {
         /** @description The request is wrong; `detail` says what to mend (codes: `invalid_json`, `invalid_request`, `invalid_filter`, `unknown_attribute`) */

@@ -67,7 +67,7 @@ impl RankerSpec {
         }
         let other = trained.iter().find(|name| !computed.contains(name));
         let other = other.or_else(|| computed.iter().find(|name| !trained.contains(name)));
-        let other = other.map_or("in another order", String::as_str);
+        let other = other.map_or_else(|| "in another order".to_owned(), |name| format!("`{name}`"));
         Err(ModelError(format!(
             "the ranker was trained on {} features, this program computes {} (they differ: {other}); train it again \
              with this version",

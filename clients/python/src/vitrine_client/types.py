@@ -652,7 +652,7 @@ class UnmatchedValue(TypedDict):
     value: str
 
 
-Warning: TypeAlias = Literal["customer_data_unavailable", "customer_data_stale", "catalogue_unavailable", "unknown_session_articles", "session_not_used", "unknown_article_ids", "placement_reduced", "source_left_out", "unmatched_filter_values", "purchases_not_told", "rule_ignored", "condition_left_out"]
+Warning: TypeAlias = Literal["customer_data_unavailable", "customer_data_stale", "catalogue_unavailable", "unknown_session_articles", "session_not_used", "unknown_article_ids", "placement_reduced", "source_left_out", "ranker_left_out", "unmatched_filter_values", "purchases_not_told", "rule_ignored", "condition_left_out"]
 """
 Something the caller may want to know.
 """
