@@ -5,6 +5,8 @@
 /// the batch touched; over the hundreds of steps that an average spans, every tenth says as much
 /// as all.
 const EVERY: u32 = 10;
+/// The share of the steps so far that the average spans at most.
+const SPAN: f64 = 0.25;
 
 /// The average of a run, empty where none is wanted.
 pub struct Average {
@@ -31,10 +33,14 @@ impl Average {
     }
 
     /// Takes the weights after so many steps in. The weights at the start count for nothing: after
-    /// `n` looks the average is `Σ decayⁿ⁻ⁱ·wᵢ / Σ decayⁿ⁻ⁱ`, as in Adam's bias correction.
+    /// `n` looks the average is `Σ decayⁿ⁻ⁱ·wᵢ / Σ decayⁿ⁻ⁱ`, as in Adam's bias correction. While the
+    /// run is short it spans the last [`SPAN`] of the steps at most: the first weights are far from the
+    /// optimum, and a small shop takes few steps.
     pub(super) fn follow(&mut self, steps: u32, weights: Vec<&mut [f32]>) {
         let looks = (steps / EVERY).max(1);
-        let rate = ((1.0 - self.decay) / (1.0 - self.decay.powf(f64::from(looks)))) as f32;
+        let corrected = (1.0 - self.decay) / (1.0 - self.decay.powf(f64::from(looks)));
+        let spanning = 1.0 - 1.0 / (1.0 + SPAN * f64::from(steps));
+        let rate = corrected.max(1.0 - spanning.powi(EVERY.min(steps) as i32)) as f32;
         for (average, weights) in self.values.iter_mut().zip(weights) {
             average.iter_mut().zip(weights).for_each(|(average, weight)| *average += rate * (*weight - *average));
         }
@@ -61,7 +67,8 @@ mod tests {
 
     #[test]
     fn it_is_the_weighted_mean_of_the_weights_it_looked_at() {
-        let decay = 0.9f32;
+        // Short enough that it spans less than a quarter of the steps.
+        let decay = 0.7f32;
         let mut weights = [[7.0f32, 7.0], [7.0, 7.0]];
         let mut average = Average::new(Some(decay), vec![&mut [7.0, 7.0], &mut [7.0, 7.0]]);
         let mut looked = Vec::new();
@@ -88,6 +95,17 @@ mod tests {
         average.swap(slices(&mut weights));
         let last = (45 * 45 % 17) as f32;
         assert_eq!(weights, [[last, -last], [2.0 * last, 1.0]], "swapped back");
+    }
+
+    #[test]
+    fn the_beginning_of_a_short_run_is_forgotten() {
+        let mut average = Average::new(Some(0.999), vec![&mut [0.0]]);
+        for steps in 1..=60 {
+            if average.is_due(steps) {
+                average.follow(steps, vec![&mut [steps as f32]]);
+            }
+        }
+        assert!((45.0..60.0).contains(&average.values[0][0]), "{}", average.values[0][0]);
     }
 
     #[test]

@@ -188,7 +188,7 @@ fn plain_sequences() {
     };
     std::fs::create_dir(home.0.path().join("data")).unwrap();
     std::fs::write(home.0.path().join("data/sequences.txt"), (0..60).map(line).collect::<String>()).unwrap();
-    home.train("decoder-modern", "model.dim=16 decoder.feed_forward=32 training.epochs=60 training.patience=0");
+    home.train("decoder-modern", "model.dim=16 decoder.feed_forward=32 training.epochs=150 training.patience=0");
     let server = home.serve();
     let guest = server.recommend(json!({ "session": { "article_ids": ["i5", "i6", "i7"] }, "k": 3 }));
     let ids = check(&guest, "decoder-modern", "session", 3);
