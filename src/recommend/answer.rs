@@ -14,7 +14,7 @@ pub struct Answer {
     pub fallback: Option<Fallback>,
     pub counts: Counts,
     pub warnings: Vec<Warning>,
-    /// Of [`Request::only`]: ids that the catalogue lacks, in the order of the request.
+    /// Of [`super::Request::only`]: ids that the catalogue lacks, in the order of the request.
     pub unknown: Vec<ArticleId>,
     /// Those of `unknown` that belong at the end of this page, behind `items`.
     pub last: Vec<ArticleId>,

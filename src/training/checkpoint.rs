@@ -1,7 +1,7 @@
 //! Checkpoints: everything a run needs to go on as if it had never stopped.
 //!
 //! A file is the magic, the length of a JSON header, the header ([`State`]), the model's arrays
-//! and those of the average ([`Average`]) in a fixed order and the machine's byte order, and the
+//! and those of the average (`Average`) in a fixed order and the machine's byte order, and the
 //! sha256 of all that. It is written beside its place, flushed and renamed: a crash leaves the
 //! checkpoint before.
 

@@ -14,7 +14,7 @@ use super::{Candidates, Context, Recipe, RecommendError, Shop, Snapshot, Subject
 /// sorts them.
 pub trait Rank: Send + Sync + std::fmt::Debug {
     /// # Errors
-    /// When a model fails; then the order of [`Fusion`] stands.
+    /// When a model fails; then the ranks in the sources decide.
     fn rank(&self, context: &Context<'_>, candidates: &mut Candidates) -> Result<(), RecommendError>;
 }
 
