@@ -84,7 +84,7 @@ change() { # WHAT VERSION METHOD PATH [BODY]: makes a change and waits until bot
     echo "$what: status $status, both serve version $version after $took ms"
     if [ "$took" -ge 1000 ] || [[ $status != 2* ]]; then failed=yes; fi
 }
-show() { python3 -m json.tool <"$home/answer" | head -"$1"; }
+show() { python3 -m json.tool "$home/answer" "$home/shown"; head -"$1" "$home/shown"; }
 
 wanted='{"k": 6, "sources": [{"source": "popular"}, {"source": "buy_again"}], "fields": ["prod_name"]}'
 echo "preview: status $(admin POST home/preview "{\"definition\": $wanted}")"
