@@ -5,7 +5,7 @@ use crate::{
     bundle::RowKind,
     dataset::Case,
     domain::TopK,
-    recommend::{Context, Recipe, candidates, recommend},
+    recommend::{Context, Recipe, candidates, recommend, sources::SourceSpec},
 };
 use hashbrown::HashSet;
 use rayon::prelude::*;
@@ -63,6 +63,7 @@ pub struct SourceRecall {
 
 /// What became of one case: of each source and, last, of all together.
 struct Found {
+    names: Vec<&'static str>,
     candidates: Vec<f64>,
     at_100: Vec<f64>,
     all: Vec<f64>,
@@ -81,8 +82,12 @@ impl PipelineScorer<'_> {
     pub fn sources(&self, cases: &[Case]) -> Result<Vec<SourceRecall>, EvaluationError> {
         let found = cases.par_iter().map(|case| self.found(case)).collect::<Result<Vec<Found>, _>>()?;
         let mean = |of: &dyn Fn(&Found) -> f64| found.iter().map(of).sum::<f64>() / found.len().max(1) as f64;
-        let names = self.recipe.sources.iter().enumerate().map(|(at, spec)| (at, spec.label()));
-        let all = names.chain([(self.recipe.sources.len(), "all together".to_owned())]);
+        // A ranker brings its own sources along, which the recipe does not name.
+        let names: Vec<String> = match (self.recipe.sources.as_slice(), found.first()) {
+            ([], Some(found)) => found.names.iter().map(|&name| name.to_owned()).collect(),
+            (specs, _) => specs.iter().map(SourceSpec::label).collect(),
+        };
+        let all = names.into_iter().chain(["all together".to_owned()]).enumerate();
         let recall = |(at, source): (usize, String)| SourceRecall {
             source,
             candidates: mean(&|found| found.candidates[at]),
@@ -121,7 +126,8 @@ impl PipelineScorer<'_> {
         let candidates = candidates.map_err(|error| self.failed(&error.to_string()))?;
         let width = candidates.sources.len() + 1;
         let zeros = || vec![0.0; width];
-        let mut found = Found { candidates: zeros(), at_100: zeros(), all: zeros(), only: zeros() };
+        let names = candidates.sources.clone();
+        let mut found = Found { names, candidates: zeros(), at_100: zeros(), all: zeros(), only: zeros() };
         let relevant: HashSet<u32> = case.relevant.iter().copied().collect();
         let share = 1.0 / relevant.len().max(1) as f64;
         for (place, candidate) in candidates.list.iter().enumerate() {
