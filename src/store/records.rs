@@ -64,6 +64,8 @@ pub struct CustomerRecord {
     pub attributes: Attributes,
     /// Newest first; within one moment in a stable order that means nothing ([`crate::dataset::Ties`] draws one).
     pub purchases: Vec<PurchaseRecord>,
+    /// The latest other things that the customer did, newest first: no purchases and no returns.
+    pub actions: Vec<ActionRecord>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -97,6 +99,10 @@ pub struct Revisions {
     pub keys: i64,
     /// Changes of placements.
     pub placements: i64,
+    /// Events told: batches of them.
+    pub events: i64,
+    /// Customers changed or erased.
+    pub customers: i64,
 }
 
 /// Which purchases count as sales, and how much.
