@@ -189,6 +189,14 @@ pub(super) fn short_hash(parts: &[&[u8]]) -> [u8; 16] {
     short
 }
 
+impl EventLine {
+    /// Whom it is about.
+    pub fn people(&self) -> impl Iterator<Item = Person> {
+        let customer = self.customer.clone().map(Person::Customer);
+        customer.into_iter().chain(self.visitor.clone().map(Person::Visitor))
+    }
+}
+
 impl Person {
     /// What the tombstone of this person holds.
     pub(super) fn tombstone(&self, salt: &[u8]) -> [u8; 16] {
