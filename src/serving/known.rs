@@ -6,8 +6,9 @@ use crate::{
     domain::{ArticleId, Timestamp},
     features::Attributes,
     recommend::{Action, ActionKind},
-    store::{self, ActionRecord, AttributeValue, CustomerRecord, Millis},
+    store::{self, ActionRecord, AttributeValue, CustomerRecord},
 };
+use hashbrown::HashSet;
 
 /// Attributes, purchases and other actions of a customer or visitor.
 #[derive(Debug, Default)]
@@ -70,7 +71,7 @@ impl Known {
         for action in actions {
             match action.kind.as_str() {
                 "purchase" => {
-                    known.buy(action.article, seconds(action.at), action.quantity * weights.of("purchase"));
+                    known.buy(action.article, action.at.timestamp(), action.quantity * weights.of("purchase"));
                 }
                 "return" => {}
                 _ => known.actions.push(weights.action(action)),
@@ -82,11 +83,16 @@ impl Known {
     /// The customer with what was done in a browser that is not known to be theirs.
     pub(super) fn with_visitor(&self, visitor: &Self) -> Self {
         let mut known = Self { recorded: self.recorded, attributes: self.attributes.clone(), ..Self::default() };
-        let mut purchases: Vec<_> = self.bought().chain(visitor.bought()).collect();
+        // Once it is known whose visits these are, the customer's record has them too.
+        let owned: HashSet<&str> = self.purchases.iter().map(ArticleId::as_str).collect();
+        let others = visitor.bought().filter(|(article, ..)| !owned.contains(article.as_str()));
+        let mut purchases: Vec<_> = self.bought().chain(others).collect();
         // Stable: ties stay as they are.
         purchases.sort_by_key(|&(_, at, _)| std::cmp::Reverse(at));
         purchases.into_iter().for_each(|(article, at, weight)| known.buy(article.clone(), at, weight));
-        known.actions = self.actions.iter().chain(&visitor.actions).cloned().collect();
+        let done: HashSet<_> = self.actions.iter().map(|action| (action.article.as_str(), action.at, action.kind)).collect();
+        let is_other = |action: &&Action| !done.contains(&(action.article.as_str(), action.at, action.kind));
+        known.actions = self.actions.iter().chain(visitor.actions.iter().filter(is_other)).cloned().collect();
         known.actions.sort_by_key(|action| std::cmp::Reverse(action.at));
         known
     }
@@ -116,12 +122,8 @@ impl EventWeights {
 
     fn action(&self, record: ActionRecord) -> Action {
         let ActionRecord { kind, article, at, quantity: _ } = record;
-        Action { article, at: seconds(at), weight: self.of(&kind), kind: ActionKind::of(&kind) }
+        Action { article, at: at.timestamp(), weight: self.of(&kind), kind: ActionKind::of(&kind) }
     }
-}
-
-fn seconds(at: Millis) -> Timestamp {
-    Timestamp(u32::try_from(at.0.div_euclid(1_000).max(0)).unwrap_or(u32::MAX))
 }
 
 impl Attributes for Known {
@@ -152,7 +154,7 @@ impl Attributes for Known {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{dataset::TimeUnit, domain::CustomerId, features::testing, store::PurchaseRecord};
+    use crate::{dataset::TimeUnit, domain::CustomerId, features::testing, store::{Millis, PurchaseRecord}};
 
     fn record(id: CustomerId, purchases: Vec<PurchaseRecord>) -> CustomerRecord {
         CustomerRecord { id, attributes: store::Attributes::new(), purchases, actions: Vec::new() }
@@ -176,7 +178,10 @@ mod tests {
         let mut record = record(CustomerId::parse("x").unwrap(), vec![bought("c", 30), bought("a", 10)]);
         record.actions = vec![action("view", "v", 40), action("view", "u", 5)];
         let known = Known::of(record, &weights);
-        let visitor = vec![action("click", "w", 25), action("purchase", "b", 20), action("return", "b", 22)];
+        // The customer's record has some of it already.
+        let told = [("view", "u", 5), ("purchase", "a", 10)].map(|(kind, article, at)| action(kind, article, at));
+        let visitor = [action("click", "w", 25), action("purchase", "b", 20), action("return", "b", 22)];
+        let visitor = visitor.into_iter().chain(told).collect();
         let both = known.with_visitor(&Known::of_visitor(visitor, &weights));
         assert_eq!(both.purchases.iter().map(ArticleId::as_str).collect::<Vec<_>>(), ["c", "b", "a"]);
         assert_eq!((both.purchase_weights, both.purchase_times[1]), (vec![1.0, 2.0, 1.0], Timestamp(20)));

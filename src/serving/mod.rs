@@ -26,6 +26,7 @@ mod keys;
 mod known;
 mod metrics;
 mod models;
+mod persons;
 mod placements;
 mod process;
 mod rate;
@@ -52,6 +53,7 @@ pub use follow::{PlacementAsk, next_second, now};
 pub use keys::{Caller, Scope, hash as hash_secret, name_problem as key_name_problem, new_secret};
 pub use metrics::{Metrics, RouteMetrics};
 pub use models::check_version;
+pub use persons::BundleMention;
 pub use placements::{
     BUILT_IN as BUILT_IN_PLACEMENTS, Misfit, ServedPlacement, built_in as built_in_placement,
     check_all as check_placements, name_problem as placement_name_problem, to_json as placement_json,

@@ -131,7 +131,7 @@ impl Sales {
             counted: Instant::now(),
         };
         let mut sums = vec![0.0; log.articles.len()];
-        for purchase in &log.purchases {
+        for purchase in log.purchases.iter().chain(&log.returns) {
             sums[purchase.article as usize] += f64::from(purchase.weight) * sales.worth(purchase.at);
         }
         sales.sums = Arc::new(sums);
@@ -174,7 +174,7 @@ impl Sales {
             None if may_be_new => Arc::make_mut(&mut self.ids).insert(id),
             None => return false,
         };
-        let at = Timestamp(u32::try_from(line.at.0.div_euclid(1_000).max(0)).unwrap_or(u32::MAX));
+        let at = line.at.timestamp();
         let worth = f64::from(line.counts) * self.worth(at);
         let sums = Arc::make_mut(&mut self.sums);
         sums.resize(self.ids.len(), 0.0);
@@ -235,6 +235,7 @@ mod tests {
             purchases: purchases.collect(),
             until: Timestamp(until),
             events,
+            ..PurchaseLog::default()
         }
     }
 

@@ -271,11 +271,6 @@ impl Service {
         &self.events_config
     }
 
-    /// From the next answer on nothing that was remembered of any customer is used.
-    pub fn forget_customers(&self) {
-        self.customers.clear();
-    }
-
     /// The database itself, for work that no request waits for.
     pub fn store(&self) -> &Arc<dyn Store> {
         self.database.store()

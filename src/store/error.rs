@@ -24,6 +24,9 @@ pub enum StoreError {
     /// What was to be changed has changed meanwhile; nothing was written.
     #[error("{0}")]
     Changed(String),
+    /// The change is about a customer or visitor who was erased; nothing was written.
+    #[error("{0}")]
+    Erased(String),
     /// The change would contradict the state of other things.
     #[error("{0}")]
     Conflict(String),

@@ -2,6 +2,7 @@
 
 mod articles;
 mod audit;
+mod customers;
 mod keys;
 mod models;
 mod placements;
@@ -19,6 +20,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(models::routes())
         .merge(articles::routes())
+        .merge(customers::routes())
         .merge(placements::routes())
         .merge(keys::routes())
         .merge(audit::routes())
