@@ -216,7 +216,8 @@ async fn tell_events(
     }
     let verdicts = if good.is_empty() { Vec::new() } else { service.add_events(good).await? };
     for (&index, _) in places.iter().zip(&verdicts).filter(|(_, verdict)| **verdict == Verdict::Erased) {
-        let detail = "this customer or visitor was erased: nothing of them is kept; a person who comes back needs a new id";
+        let detail =
+            "this customer or visitor was erased: nothing of them is kept; a person who comes back needs a new id";
         rejected.push(EventRejected { index, code: EventProblem::Erased, detail: detail.to_owned() });
     }
     rejected.sort_by_key(|rejected| rejected.index);

@@ -198,7 +198,8 @@ fn document_errors(path: &str, operation: &mut Operation) {
     let parameters = operation.parameters.as_deref().unwrap_or_default();
     let named = |name: &str| parameters.iter().any(|p| matches!(p, RefOr::T(p) if p.name == name));
     let serves = path.starts_with("/v1/") || is_admin(path);
-    let may_be_unknown = has_body && path.starts_with("/v1/") && path != EVENTS || named("id") || named("name") || named("model");
+    let may_be_unknown =
+        has_body && path.starts_with("/v1/") && path != EVENTS || named("id") || named("name") || named("model");
     let may_be_refused = path.starts_with("/admin/v1/models/")
         || path.starts_with("/admin/v1/attributes/")
         || path == "/admin/v1/articles"

@@ -20,7 +20,7 @@ pub struct Action {
 }
 
 /// What was done, as far as the pipeline tells actions apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ActionKind {
     /// Looked at: a view or a click.
     View,
@@ -83,8 +83,8 @@ pub(super) fn interests(context: &Context<'_>) -> Vec<Interest> {
             // Taken out of the cart again, later.
             ActionKind::Want if unwanted.contains(&row) => {}
             _ if action.weight <= 0.0 => {}
-            _ => match found.iter_mut().find(|interest| interest.row == row) {
-                Some(interest) => interest.weight = interest.weight.max(action.weight),
+            _ => match found.iter().position(|interest| interest.row == row) {
+                Some(at) => found[at].weight = found[at].weight.max(action.weight),
                 None if found.len() == INTERESTS => break,
                 None => found.push(Interest { row, at: action.at, weight: action.weight }),
             },

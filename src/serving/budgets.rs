@@ -32,8 +32,14 @@ impl Overload {
     pub const BODIES: Self = Self { what: "large request bodies", key: "limits.body_memory_bytes", label: "bodies" };
     pub const EVENTS: Self = Self { what: "events that wait to be written", key: "events.queue", label: "events" };
     /// Every budget.
-    pub(super) const ALL: [Self; 6] =
-        [Self::REQUESTS, Self::BODIES, Self::EVENTS, Work::Generate.overload(), Work::Explain.overload(), Work::Wide.overload()];
+    pub(super) const ALL: [Self; 6] = [
+        Self::REQUESTS,
+        Self::BODIES,
+        Self::EVENTS,
+        Work::Generate.overload(),
+        Work::Explain.overload(),
+        Work::Wide.overload(),
+    ];
 }
 
 impl Work {

@@ -316,9 +316,7 @@ raw!(RawEvents {
     per_second_per_key: u32 = 0,
     per_second_per_address: u32 = 0,
 });
-raw!(RawEventType {
-    retention: String = "actions".into(),
-});
+raw!(RawEventType { retention: String = "actions".into() });
 raw!(RawPopularity {
     source: String = "database".into(),
     // Two weeks follow a season within days, and hold enough purchases of a small shop to tell articles apart.
@@ -559,7 +557,9 @@ impl RawEvents {
         let mut all = EventWeights::default();
         for (kind, weight) in weights {
             if !(event_types::is_built_in(&kind) || types.contains_key(&kind)) {
-                return Err(format!("`events.weights.{kind}`: there is no such type of event; add `events.types.{kind}`"));
+                return Err(format!(
+                    "`events.weights.{kind}`: there is no such type of event; add `events.types.{kind}`"
+                ));
             }
             if !(0.0..=1_000.0).contains(&weight) {
                 return Err(format!("`events.weights.{kind}` must be 0 to 1000, not {weight}"));

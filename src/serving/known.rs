@@ -90,7 +90,8 @@ impl Known {
         // Stable: ties stay as they are.
         purchases.sort_by_key(|&(_, at, _)| std::cmp::Reverse(at));
         purchases.into_iter().for_each(|(article, at, weight)| known.buy(article.clone(), at, weight));
-        let done: HashSet<_> = self.actions.iter().map(|action| (action.article.as_str(), action.at, action.kind)).collect();
+        let done: HashSet<_> =
+            self.actions.iter().map(|action| (action.article.as_str(), action.at, action.kind)).collect();
         let is_other = |action: &&Action| !done.contains(&(action.article.as_str(), action.at, action.kind));
         known.actions = self.actions.iter().chain(visitor.actions.iter().filter(is_other)).cloned().collect();
         known.actions.sort_by_key(|action| std::cmp::Reverse(action.at));
@@ -154,7 +155,12 @@ impl Attributes for Known {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{dataset::TimeUnit, domain::CustomerId, features::testing, store::{Millis, PurchaseRecord}};
+    use crate::{
+        dataset::TimeUnit,
+        domain::CustomerId,
+        features::testing,
+        store::{Millis, PurchaseRecord},
+    };
 
     fn record(id: CustomerId, purchases: Vec<PurchaseRecord>) -> CustomerRecord {
         CustomerRecord { id, attributes: store::Attributes::new(), purchases, actions: Vec::new() }

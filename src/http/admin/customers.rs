@@ -190,13 +190,7 @@ async fn erase_visitor(
     erase(&app, &caller, &Person::Visitor(id), "visitors.erase", "a visitor").await
 }
 
-async fn erase(
-    app: &App,
-    caller: &Caller,
-    person: &Person,
-    action: &str,
-    subject: &str,
-) -> Result<Response, ApiError> {
+async fn erase(app: &App, caller: &Caller, person: &Person, action: &str, subject: &str) -> Result<Response, ApiError> {
     let change = Change { actor: "", action, subject, before: None };
     let work = async {
         let erasure = app.service().erase(person).await?;
