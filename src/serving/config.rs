@@ -39,8 +39,8 @@
 //! | `customers.fresh_seconds` | 30 | how long a remembered customer is not read again |
 //! | `customers.stale_seconds` | 3600 | how long one may stand in while the database is away |
 //! | `customers.purchases` | 1000 | latest purchases read of a customer |
-//! | `events.types.<name>` | – | a type of event besides the built-in ones: `{ retention = "actions" }`, or `"impressions"` |
-//! | `events.weights.<type>` | `purchase` 1, `cart_add` 0.5, `wishlist` 0.5, `click` 0.3, `view` 0.2 | how much an event of this type says about what a customer likes; 0: nothing |
+//! | `events.types` | `{}` | types of events besides the built-in ones, such as `{ quiz = { retention = "actions" } }`; or `"impressions"`, which are kept for a shorter time |
+//! | `events.weights` | `{}` | how much an event of a type says about what a customer likes; 0: nothing. Unless set: `purchase` 1, `cart_add` and `wishlist` 0.5, `click` 0.3, `view` 0.2 |
 //! | `events.queue` | 20000 | events that may wait to be written; more get 503 |
 //! | `events.per_second_per_key` | 0 | events a second that a key may send; 0 for no limit |
 //! | `events.per_second_per_address` | 0 | events a second that an address may send with a key for events alone; 0 for no limit |
