@@ -182,6 +182,7 @@ fn public_scope(_: &Method, path: &str) -> Scope {
 fn admin_scope(method: &Method, path: &str) -> Scope {
     match (method, path) {
         (&Method::GET, "/metrics" | "/admin/v1/status" | "/admin/v1/models") => Scope::Monitor,
+        (&Method::GET, "/admin/v1/metrics/recommendations") => Scope::Monitor,
         (_, path) if path.starts_with("/admin/v1/articles") => Scope::Write,
         (_, path) if path.starts_with("/admin/v1/customers") || path.starts_with("/admin/v1/visitors") => {
             Scope::Customers

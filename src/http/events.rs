@@ -17,6 +17,7 @@ use crate::{
     serving::{Caller, RateSubject, Scope},
     store::{Millis, Verdict},
 };
+use check::Check;
 use axum::{
     Extension,
     extract::State,
@@ -154,6 +155,18 @@ struct EventsTaken {
     duplicate: usize,
     /// Nothing of these is kept; sending them again as they are does not help.
     rejected: Vec<EventRejected>,
+    /// These are taken, but without the answer that they name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    unattributed: Vec<EventUnattributed>,
+}
+
+/// Why an event does not count as the success of an answer.
+#[derive(Debug, Serialize, ToSchema)]
+struct EventUnattributed {
+    /// Place in the request, from 0.
+    index: usize,
+    detail: String,
 }
 
 /// Why an event was not taken.
@@ -203,13 +216,15 @@ async fn tell_events(
         return Ok(refusal.into_response());
     }
     let service = app.service();
-    let (now, config) = (Millis::now(), service.events_config());
+    let check = Check { now: Millis::now(), config: service.events_config(), signer: service.signer() };
     let (mut places, mut good, mut rejected) = (Vec::new(), Vec::new(), Vec::new());
+    let mut unattributed = Vec::new();
     for (index, event) in events.into_iter().enumerate() {
-        match check::checked(event, now, config) {
-            Ok(event) => {
+        match check::checked(event, &check) {
+            Ok((event, problem)) => {
                 places.push(index);
                 good.push(event);
+                unattributed.extend(problem.map(|problem| EventUnattributed { index, detail: problem.to_string() }));
             }
             Err((code, detail)) => rejected.push(EventRejected { index, code, detail }),
         }
@@ -222,7 +237,8 @@ async fn tell_events(
     }
     rejected.sort_by_key(|rejected| rejected.index);
     let count = |wanted| verdicts.iter().filter(|&&verdict| verdict == wanted).count();
-    let taken = EventsTaken { accepted: count(Verdict::Accepted), duplicate: count(Verdict::Duplicate), rejected };
+    let (accepted, duplicate) = (count(Verdict::Accepted), count(Verdict::Duplicate));
+    let taken = EventsTaken { accepted, duplicate, rejected, unattributed };
     service.metrics().count_events([taken.accepted, taken.duplicate, taken.rejected.len()]);
     Ok((StatusCode::ACCEPTED, json(&taken)?).into_response())
 }

@@ -233,6 +233,25 @@ async fn who_does_not_want_to_be_known_is_not_written() {
     }
 }
 
+#[tokio::test]
+async fn an_event_belongs_to_the_answer_that_led_to_it() {
+    for database in both().await {
+        let told = Told::over(&database, |_| {}).await;
+        let answer = told.api.recommend(json!({"customer_id": "customer_id1", "k": 3})).await.json();
+        let id = answer["recommendation_id"].as_str().unwrap();
+        let click = |event_id: &str, article: &Value, id: &str| {
+            let items = json!([{"article_id": article, "recommendation_id": id}]);
+            json!({"event_id": event_id, "type": "click", "customer_id": "customer_id1", "items": items})
+        };
+        let second = &answer["items"][1]["article_id"];
+        let forged = click("2", second, &id.to_uppercase());
+        let reply = told.tell(&[click("1", second, id), forged, click("3", &json!("new9000"), id)]).await.json();
+        assert_eq!((&reply["accepted"], reply["unattributed"].as_array().unwrap().len()), (&json!(3), 2), "{reply}");
+        let query = "SELECT event_id || ' ' || route || ' ' || position FROM events WHERE list IS NOT NULL";
+        assert_eq!(support::texts(&told.url, query).await, ["1 /v1/recommendations 2"]);
+    }
+}
+
 /// Waits until an answer is what it should be; only a fault makes that long.
 async fn until(mut holds: impl AsyncFnMut() -> bool) {
     let reached = async {

@@ -3,7 +3,7 @@
 use super::{Consent, Event, EventItem, EventProblem as Problem};
 use crate::{
     domain::{ArticleId, CustomerId, InvalidId, Timestamp, VisitorId},
-    serving::{EventType, EventsConfig},
+    serving::{EventType, EventsConfig, Signer, Unattributed},
     store::{self, Counting, Millis, NewEvent},
 };
 use serde_json::Value;
@@ -20,9 +20,21 @@ const COUNTED: i64 = 30 * 24 * 3_600 * 1_000;
 
 pub(super) type Rejected = (Problem, String);
 
+/// What events are checked against.
+pub(super) struct Check<'a> {
+    pub(super) now: Millis,
+    pub(super) config: &'a EventsConfig,
+    /// Knows the answers that events come from; `None` before its key was read.
+    pub(super) signer: Option<&'a Signer>,
+}
+
+/// An event that can be written, and why it is not attributed to the answer that it names.
+pub(super) type Checked = (NewEvent, Option<Unattributed>);
+
 /// # Errors
 /// What is wrong with it and what to do.
-pub(super) fn checked(event: Value, now: Millis, config: &EventsConfig) -> Result<NewEvent, Rejected> {
+pub(super) fn checked(event: Value, check: &Check<'_>) -> Result<Checked, Rejected> {
+    let &Check { now, config, signer } = check;
     let event: Event = read(event)?;
     let kind = config.event_type(&event.r#type).ok_or_else(|| unknown_type(&event.r#type, config))?;
     let event_id = text("event_id", event.event_id)?;
@@ -35,8 +47,8 @@ pub(super) fn checked(event: Value, now: Millis, config: &EventsConfig) -> Resul
             known: `\"consent\": {\"personalization\": false}`";
         return Err((Problem::MissingSubject, detail.to_owned()));
     }
-    let items = items(event.items, kind, analytics)?;
-    Ok(NewEvent {
+    let (items, unattributed) = items(event.items, kind, signer.filter(|_| analytics))?;
+    let event = NewEvent {
         event_id,
         kind: event.r#type,
         retention: kind.retention,
@@ -47,7 +59,8 @@ pub(super) fn checked(event: Value, now: Millis, config: &EventsConfig) -> Resul
         currency: event.currency.map(currency).transpose()?,
         counting: if now.0 - at.0 > COUNTED { Counting::Nothing } else { kind.counting },
         items,
-    })
+    };
+    Ok((event, unattributed))
 }
 
 /// Reads it once more if it cannot be read, now with the path to every value.
@@ -107,7 +120,13 @@ fn currency(code: String) -> Result<String, Rejected> {
     }
 }
 
-fn items(items: Vec<EventItem>, kind: EventType, _analytics: bool) -> Result<Vec<store::EventItem>, Rejected> {
+/// The items, each with the answer that it comes from; and why the first is not attributed of those that name one and
+/// are not.
+fn items(
+    items: Vec<EventItem>,
+    kind: EventType,
+    signer: Option<&Signer>,
+) -> Result<(Vec<store::EventItem>, Option<Unattributed>), Rejected> {
     if items.is_empty() && kind.needs_items {
         let detail = "an event of this type is about articles: name them in `items`";
         return Err((Problem::MissingItems, detail.to_owned()));
@@ -116,7 +135,19 @@ fn items(items: Vec<EventItem>, kind: EventType, _analytics: bool) -> Result<Vec
         let detail = format!("`items` holds at most {MAX_ITEMS}, not {}; send several events", items.len());
         return Err((Problem::BadItem, detail));
     }
-    items.into_iter().enumerate().map(|(nth, given)| item(given, nth)).collect()
+    let (mut checked, mut unattributed) = (Vec::with_capacity(items.len()), None);
+    for (nth, mut given) in items.into_iter().enumerate() {
+        let answer = given.recommendation_id.take();
+        let mut item = item(given, nth)?;
+        if let (Some(answer), Some(signer)) = (answer, signer) {
+            match signer.origin(&answer, &item.article) {
+                Ok(origin) => item.origin = Some(origin),
+                Err(problem) => unattributed = unattributed.or(Some(problem)),
+            }
+        }
+        checked.push(item);
+    }
+    Ok((checked, unattributed))
 }
 
 fn item(item: EventItem, nth: usize) -> Result<store::EventItem, Rejected> {
@@ -140,7 +171,7 @@ fn item(item: EventItem, nth: usize) -> Result<store::EventItem, Rejected> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::serving::Config;
+    use crate::serving::{Config, Told};
     use serde_json::json;
 
     const NOW: Millis = Millis(1_800_000_000_000);
@@ -150,7 +181,12 @@ mod tests {
         for (key, value) in changes.as_object().unwrap() {
             event[key] = value.clone();
         }
-        checked(event, NOW, &Config::default().events)
+        check_event(event).map(|(event, _)| event)
+    }
+
+    fn check_event(event: Value) -> Result<Checked, Rejected> {
+        let signer = Signer::new([7; 32]);
+        checked(event, &Check { now: NOW, config: &Config::default().events, signer: Some(&signer) })
     }
 
     #[test]
@@ -183,7 +219,7 @@ mod tests {
             assert!(found == code && detail.contains(says), "{changes}: {found:?} {detail}");
         }
         for no_event in [json!(null), json!("view"), json!([])] {
-            assert_eq!(checked(no_event, NOW, &Config::default().events).unwrap_err().0, P::InvalidEvent);
+            assert_eq!(check_event(no_event).unwrap_err().0, P::InvalidEvent);
         }
     }
 
@@ -203,5 +239,29 @@ mod tests {
         assert_eq!((event.customer, event.visitor), (None, None));
         let nobody = json!({"visitor_id": null, "consent": {"personalization": false}});
         assert!(check(nobody).is_ok());
+    }
+
+    #[test]
+    fn an_event_belongs_to_the_answer_that_it_names_if_that_holds_the_article() {
+        let told = Told {
+            route: "home",
+            model: "m",
+            version: "v",
+            answered: Timestamp(7),
+            offset: 0,
+            articles: vec![("b", "model"), ("a", "popular")],
+        };
+        let id = Signer::new([7; 32]).sign(&told);
+        let click = |article: &str, id: &str, analytics: bool| {
+            let items = json!([{"article_id": article, "recommendation_id": id, "position": 1}]);
+            let consent = json!({"analytics": analytics});
+            let event = json!({"event_id": "e", "type": "click", "visitor_id": "v", "items": items, "consent": consent});
+            let (event, unattributed) = check_event(event).unwrap();
+            (event.items[0].origin.as_ref().map(|origin| origin.position), unattributed)
+        };
+        assert_eq!(click("a", &id, true), (Some(2), None));
+        assert_eq!(click("c", &id, true), (None, Some(Unattributed::NotInList)));
+        assert_eq!(click("a", "made up", true), (None, Some(Unattributed::Forged)));
+        assert_eq!(click("a", &id, false), (None, None), "no consent");
     }
 }

@@ -42,6 +42,7 @@ impl Service {
             }
             other => other?,
         };
+        let answered = self.identified(&placement.name, answered);
         Ok(told(answered, placement, ignored))
     }
 

@@ -1,6 +1,7 @@
 //! The store on Postgres.
 
 mod access;
+mod attribution;
 mod catalogue;
 mod customers;
 mod events;
@@ -13,10 +14,11 @@ mod sales;
 pub(super) use load::Loader;
 
 use super::{
-    ActionRecord, ArticleRecord, ArticleSales, AuditRecord, CatalogueChanges, CatalogueLimits, Change, ChangeOutcome,
-    ConnectionCounts, CustomerExport, CustomerUpsert, Erasure, EventPage, KeyRecord, ModelVersion, NewEvent, NewKey,
-    Person, PlacementChange, PlacementVersion, PurchaseLog, ReadCustomer, Retention, Revisions, SalesWindow, Schema,
-    Store, StoreError, StoreOptions, Verdict, events::Secrets, migrations, records::unreadable,
+    ActionRecord, ArticleRecord, ArticleSales, AttributionQuery, AttributionRow, AuditRecord, CatalogueChanges,
+    CatalogueLimits, Change, ChangeOutcome, ConnectionCounts, CustomerExport, CustomerUpsert, Erasure, EventPage,
+    KeyRecord, ModelVersion, NewEvent, NewKey, Person, PlacementChange, PlacementVersion, PurchaseLog, ReadCustomer,
+    Retention, Revisions, SalesWindow, Schema, Store, StoreError, StoreOptions, Verdict, events::Secrets, migrations,
+    records::unreadable,
 };
 use crate::domain::{ArticleId, AttributeKind, CustomerId, Timestamp, VisitorId};
 use async_trait::async_trait;
@@ -261,6 +263,10 @@ impl Store for Postgres {
 
     async fn visitor(&self, id: &VisitorId, most: usize) -> Result<Vec<ActionRecord>, StoreError> {
         events::visitor(self, id, most).await
+    }
+
+    async fn attribution(&self, query: &AttributionQuery) -> Result<Vec<AttributionRow>, StoreError> {
+        attribution::report(self, query).await
     }
 
     async fn drop_events(&self, retention: Retention, before: Timestamp) -> Result<u64, StoreError> {
