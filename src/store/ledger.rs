@@ -95,7 +95,7 @@ pub(super) async fn write(
 /// Joins a visitor to a customer.
 ///
 /// # Errors
-/// [`StoreError::Conflict`] when either was erased.
+/// [`StoreError::Erased`] when either was.
 pub(super) async fn merge(
     ledger: &mut dyn Ledger,
     visitor: &VisitorId,

@@ -41,7 +41,7 @@ pub(super) async fn add(store: &Sqlite, events: &[NewEvent]) -> Result<Vec<Verdi
     Ok(verdicts)
 }
 
-async fn revision(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+pub(super) async fn revision(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar("SELECT value FROM revisions WHERE name = 'events'").fetch_one(connection).await
 }
 
