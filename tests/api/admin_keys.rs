@@ -82,9 +82,7 @@ async fn each_scope_opens_its_routes_and_no_others() {
         (Method::GET, "/admin/v1/audit", None, "admin"),
         (Method::POST, reload.as_str(), None, "admin"),
     ];
-    for scope in
-        ["recommend", "read-purchases", "write", "placements", "events", "customers", "monitor", "admin"]
-    {
+    for scope in ["recommend", "read-purchases", "write", "placements", "events", "customers", "monitor", "admin"] {
         let secret = make(&api, scope, json!({"scopes": [scope]})).await;
         for (method, path, body, needed) in &routes {
             let reply = ask(&api.admin, method.clone(), path, &secret, body.clone()).await;
@@ -220,7 +218,7 @@ async fn what_is_wrong_is_said() {
     for (body, told) in [
         (json!({"name": "a b", "scopes": ["write"]}), "`name`"),
         (json!({"name": "admin.key", "scopes": ["write"]}), "another name"),
-        (json!({"name": "a", "scopes": []}), "1 to 6"),
+        (json!({"name": "a", "scopes": []}), "1 to 8"),
         (json!({"name": "a", "scopes": ["fly"]}), "fly"),
         (json!({"name": "a", "scopes": ["write"], "requests_per_second": 0}), "1000000"),
     ] {
