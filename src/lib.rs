@@ -49,7 +49,7 @@ pub mod training;
 pub mod http;
 #[cfg(feature = "server")]
 pub mod serving;
-#[cfg(feature = "server")]
+#[cfg(feature = "database")]
 pub mod store;
 
 pub mod cli;

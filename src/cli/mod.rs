@@ -1,6 +1,7 @@
 //! The command lines of the three binaries: arguments in, one `run()` a command. Exit codes: 0 done,
 //! 1 failed, 2 bad input, 3 a model that the gate refused.
 
+use crate::store::StoreError;
 use std::process::ExitCode;
 
 pub mod data;
@@ -57,6 +58,22 @@ impl<T, E: Into<anyhow::Error>> OrBadInput<T> for Result<T, E> {
     fn or_bad_input(self) -> anyhow::Result<T> {
         self.map_err(|error| BadInput(error.into()).into())
     }
+}
+
+/// Data or a URL that a database refuses are the user's to mend (exit code 2).
+pub(crate) fn user_error<T>(result: Result<T, StoreError>) -> anyhow::Result<T> {
+    use StoreError::{BadArticle, Changed, Conflict, NotFound, NotMigrated, Refused};
+    match result {
+        Err(error @ (Refused(_) | BadArticle(_) | NotFound(_) | Conflict(_) | Changed(_) | NotMigrated { .. })) => {
+            Err(error).or_bad_input()
+        }
+        other => Ok(other?),
+    }
+}
+
+/// Runs one asynchronous command to its end.
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work))
 }
 
 #[cfg(test)]

@@ -58,9 +58,9 @@ pub enum Ended {
 
 impl<'a> Data<'a> {
     /// With ties in the order in which the server reads them.
-    pub fn new(dataset: &'a Dataset, source: &Path) -> Self {
+    pub fn new(dataset: &'a Dataset, source: impl ToString) -> Self {
         let (histories, fingerprint) = (Histories::of(dataset), dataset.fingerprint());
-        Self { dataset, histories, fingerprint, source: source.display().to_string(), tie_seed: Histories::TIE_SEED }
+        Self { dataset, histories, fingerprint, source: source.to_string(), tie_seed: Histories::TIE_SEED }
     }
 
     /// The same data with its ties drawn by another seed.

@@ -15,6 +15,7 @@ mod migrations;
 mod options;
 mod placements;
 mod postgres;
+mod read;
 mod records;
 mod schema;
 mod sqlite;
@@ -24,12 +25,13 @@ pub use changes::watch;
 pub use customers::ReadCustomer;
 pub use error::StoreError;
 pub use events::{
-    ActionRecord, Counting, CustomerExport, CustomerUpsert, Erasure, EventItem, EventLine, EventPage, MOST_COUNTED_ANONYMOUSLY,
-    MOST_COUNTED_AN_HOUR, Millis, NewEvent, Origin, Person, Retention, Verdict,
+    ActionRecord, Counting, CustomerExport, CustomerUpsert, Erasure, EventItem, EventLine, EventPage,
+    MOST_COUNTED_AN_HOUR, MOST_COUNTED_ANONYMOUSLY, Millis, NewEvent, Origin, Person, Retention, Verdict,
 };
 pub use import::{Import, MissingArticles, Outcome, Report, import};
 pub use options::{DEFAULT_URL, StoreOptions};
 pub use placements::{PlacementChange, PlacementVersion};
+pub use read::{InvalidReadOptions, ReadOptions, ReadReport, read_dataset};
 pub use records::{
     ArticleChange, ArticleRecord, ArticleSales, AttributeValue, Attributes, CatalogueChanges, CustomerRecord,
     ModelVersion, PurchaseLog, PurchaseRecord, Revisions, SalesWindow,

@@ -9,6 +9,7 @@ pub(super) mod init;
 mod inspect;
 mod map;
 mod runs;
+mod runs_export;
 mod sweep;
 mod train;
 mod verify;
@@ -30,6 +31,7 @@ enum Command {
     Compare(compare::CompareArguments),
     Config(config::ConfigArguments),
     Evaluate(evaluate::EvaluateArguments),
+    Export(export::ExportArguments),
     Generate(generate::GenerateArguments),
     Init(init::InitArguments),
     Inspect(inspect::InspectArguments),
@@ -49,6 +51,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),

@@ -6,9 +6,11 @@ mod customers;
 mod load;
 mod models;
 mod placements;
+mod read;
 mod sales;
 
 pub(super) use load::Loader;
+pub(super) use read::Reader;
 
 use super::{
     ArticleRecord, ArticleSales, AuditRecord, CatalogueChanges, CatalogueLimits, Change, ChangeOutcome,
