@@ -51,17 +51,17 @@ CREATE INDEX events_visitor ON events (visitor, at) WHERE visitor IS NOT NULL;
 
 -- Event ids that were accepted, as the first 16 bytes of their SHA-256.
 CREATE TABLE event_ids (
-    id       uuid        PRIMARY KEY,
+    id       bytea       PRIMARY KEY,
     received timestamptz NOT NULL
 );
 -- Lines of orders that were told, as the first 16 bytes of the SHA-256 of type, order and line: the browser and the back
 -- office may both tell of one.
 CREATE TABLE order_lines (
-    id uuid PRIMARY KEY
+    id bytea PRIMARY KEY
 );
 -- How much a subject has added to the count of an article within an hour (hours since 1970).
 CREATE TABLE counted_hours (
-    id   uuid    PRIMARY KEY,
+    id   bytea    PRIMARY KEY,
     hour integer NOT NULL,
     used real    NOT NULL
 );

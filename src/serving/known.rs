@@ -97,7 +97,12 @@ mod tests {
             let [newest, middle, oldest] = articles;
             let purchases = vec![purchase(newest, 900, 2.0), purchase(middle, 500, 0.5), purchase(oldest, 20, 1.0)];
             let id = CustomerId::parse("x").unwrap();
-            let known = Known::from(CustomerRecord { id, attributes: store::Attributes::new(), purchases });
+            let known = Known::from(CustomerRecord {
+                id,
+                attributes: store::Attributes::new(),
+                purchases,
+                actions: Vec::new(),
+            });
             assert_eq!(known.purchases.iter().map(ArticleId::as_str).collect::<Vec<_>>(), articles);
             assert_eq!(known.purchase_weights, [2.0, 0.5, 1.0]);
         }
@@ -120,7 +125,12 @@ mod tests {
             let mut purchases = trained.clone();
             purchases.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| b.article.cmp(&a.article)));
             let id = CustomerId::parse(dataset.customers.ids.get(customer)).unwrap();
-            let known = Known::from(CustomerRecord { id, attributes: store::Attributes::new(), purchases });
+            let known = Known::from(CustomerRecord {
+                id,
+                attributes: store::Attributes::new(),
+                purchases,
+                actions: Vec::new(),
+            });
             assert_eq!(known.purchases, trained.iter().map(|p| p.article.clone()).collect::<Vec<_>>());
         }
     }

@@ -8,8 +8,14 @@
 
 use super::{Attributes, StoreError};
 use crate::domain::{ArticleId, CustomerId, Timestamp, VisitorId};
+use hashbrown::HashSet;
 use sha2::{Digest, Sha256};
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Mutex, PoisonError},
+};
+use time::OffsetDateTime;
 
 /// A moment in milliseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -199,6 +205,25 @@ impl Person {
     }
 }
 
+/// Who was erased.
+#[derive(Debug, Default)]
+pub(super) struct Tombstones {
+    salt: Vec<u8>,
+    hashes: HashSet<[u8; 16]>,
+}
+
+impl Tombstones {
+    pub(super) fn new(salt: Option<Vec<u8>>, hashes: Vec<Vec<u8>>) -> Self {
+        let hashes = hashes.into_iter().filter_map(|bytes| bytes.try_into().ok()).collect();
+        Self { salt: salt.unwrap_or_default(), hashes }
+    }
+
+    /// Whether the customer was erased.
+    pub(super) fn hold(&self, id: &str) -> bool {
+        !self.hashes.is_empty() && self.hashes.contains(&short_hash(&[&self.salt, b"customer", id.as_bytes()]))
+    }
+}
+
 impl fmt::Display for Retention {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -212,4 +237,66 @@ impl fmt::Display for Retention {
 /// The error of a change of a customer who was erased.
 pub(super) fn was_erased() -> StoreError {
     StoreError::Conflict("this customer was erased; a person who comes back needs a new id".into())
+}
+
+impl From<OffsetDateTime> for Millis {
+    fn from(moment: OffsetDateTime) -> Self {
+        Self(moment.unix_timestamp() * 1_000 + i64::from(moment.millisecond()))
+    }
+}
+
+/// The secret that tombstones are hashed with.
+pub(super) const ERASURE_SALT: &str = "erasure";
+
+impl Millis {
+    /// The present moment.
+    pub fn now() -> Self {
+        OffsetDateTime::now_utc().into()
+    }
+
+    /// What a calendar cannot hold becomes 1970.
+    pub(super) fn datetime(self) -> OffsetDateTime {
+        let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000);
+        moment.unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    }
+
+    /// The whole second.
+    pub fn timestamp(self) -> Timestamp {
+        Timestamp(u32::try_from(self.0.max(0) / 1_000).unwrap_or(u32::MAX))
+    }
+
+    /// Milliseconds within the second.
+    pub fn millis(self) -> u16 {
+        self.0.rem_euclid(1_000) as u16
+    }
+}
+
+/// Secrets that were read: they never change.
+#[derive(Debug, Default)]
+pub(super) struct Secrets(Mutex<BTreeMap<String, [u8; 32]>>);
+
+impl Secrets {
+    pub(super) fn get(&self, name: &str) -> Option<[u8; 32]> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied()
+    }
+
+    /// # Errors
+    /// When the value of the database is no secret.
+    pub(super) fn keep(&self, name: &str, value: &[u8]) -> Result<[u8; 32], StoreError> {
+        let fault = |_| StoreError::Fault(format!("the secret `{name}` has {} bytes, not 32", value.len()));
+        let value = value.try_into().map_err(fault)?;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), value);
+        Ok(value)
+    }
+}
+
+pub(super) fn random_secret() -> [u8; 32] {
+    rand::random()
+}
+
+/// A row of an export: without what is empty.
+pub(super) fn read_event(json: &str) -> Result<BTreeMap<String, serde_json::Value>, StoreError> {
+    let row: BTreeMap<String, serde_json::Value> = serde_json::from_str(json)
+        .map_err(|error| StoreError::Fault(format!("an event cannot be exported: {error}")))?;
+    Ok(row.into_iter().filter(|(_, value)| !value.is_null()).collect())
 }

@@ -11,6 +11,7 @@ mod customers;
 mod error;
 mod events;
 mod import;
+mod ledger;
 mod migrations;
 mod options;
 mod placements;

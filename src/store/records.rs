@@ -1,7 +1,7 @@
 //! The rows of the database in the domain's words, and the checks both databases share.
 
 use super::{
-    CatalogueLimits, StoreError,
+    ActionRecord, CatalogueLimits, StoreError,
     schema::{check_article, check_size},
 };
 use crate::{
@@ -142,6 +142,18 @@ impl PurchaseLog {
         let numbers = articles.iter().zip(0..).map(|(&(key, _), number)| (key, number)).collect();
         let articles = articles.into_iter().map(|(_, id)| id).collect();
         (Self { articles, ..Self::default() }, numbers)
+    }
+
+    /// The number of a buyer: of a customer, else of a visitor, else one that nobody else has.
+    pub(super) fn buyer(&self, customer: Option<i32>, visitor: Option<i32>) -> u32 {
+        const VISITORS: u32 = 2 << 30;
+        const NOBODY: u32 = 3 << 30;
+        const BELOW: u32 = (1 << 30) - 1;
+        match (customer, visitor) {
+            (Some(key), _) => key.unsigned_abs(),
+            (None, Some(key)) => VISITORS | (key.unsigned_abs() & BELOW),
+            (None, None) => NOBODY | (self.purchases.len() as u32 & BELOW),
+        }
     }
 
     pub(super) fn add(&mut self, purchase: Purchase) {
