@@ -38,10 +38,13 @@ impl Dataset {
     /// [`WriteError`]: a folder that is not empty, or a disk that does not take the files.
     pub fn write_parquet(&self, folder: &Path) -> Result<(), WriteError> {
         let fail = |source| WriteError::Io { path: folder.to_owned(), source };
-        match fs::read_dir(folder) {
-            Ok(mut found) if found.next().is_some() => return Err(WriteError::Exists(folder.to_owned())),
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail(error)),
-            _ => {}
+        let found = match fs::read_dir(folder) {
+            Ok(mut found) => found.next().is_some(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(fail(error)),
+        };
+        if found {
+            return Err(WriteError::Exists(folder.to_owned()));
         }
         let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(fail)?;
