@@ -12,8 +12,9 @@ pub(super) const PURCHASE: &str = "purchase";
 /// The type of the events that take purchases back.
 pub(super) const RETURN: &str = "return";
 
-/// How a database is read.
-#[derive(Debug, Clone, PartialEq)]
+/// How a database is read: the section `[purchases]` of a description.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(try_from = "Section")]
 pub struct ReadOptions {
     /// How much a row of each type counts. Types that are not named do not count. That of `purchase` holds for imported
     /// purchases too, and multiplies what the import has given them.
@@ -43,7 +44,7 @@ pub enum InvalidReadOptions {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Description {
-    purchases: Section,
+    purchases: ReadOptions,
 }
 
 #[derive(Deserialize)]
@@ -71,33 +72,39 @@ impl ReadOptions {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let Description { purchases: Section { events, time_unit } } =
-            toml::from_str(text).map_err(|error| error.to_string())?;
-        let events = events.unwrap_or_else(|| Self::default().events);
-        for (name, weight) in &events {
-            let is_name = (1..=64).contains(&name.len())
-                && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b':'));
-            if !is_name {
-                return Err(format!("[purchases] `{name}` is no type of events"));
-            }
-            if name == RETURN {
-                return Err("[purchases] a `return` takes a purchase back and has no weight of its own".to_owned());
-            }
-            if !weight.is_finite() || *weight < 0.0 {
-                return Err(format!("[purchases] the weight of `{name}` is {weight}, but must be 0 or above"));
-            }
-        }
-        let events: BTreeMap<String, f32> = events.into_iter().filter(|(_, weight)| *weight > 0.0).collect();
-        if events.is_empty() {
-            return Err("[purchases] `events` gives no type a weight above 0".to_owned());
-        }
-        Ok(Self { events, time_unit })
+        toml::from_str(text).map(|Description { purchases }| purchases).map_err(|error| error.to_string())
     }
 
     /// The types of events to read.
     pub(super) fn types(&self) -> Vec<&str> {
         let returns = self.events.contains_key(PURCHASE).then_some(RETURN);
         self.events.keys().map(String::as_str).chain(returns).collect()
+    }
+}
+
+impl TryFrom<Section> for ReadOptions {
+    type Error = String;
+
+    fn try_from(Section { events, time_unit }: Section) -> Result<Self, String> {
+        let events = events.unwrap_or_else(|| Self::default().events);
+        for (name, weight) in &events {
+            let is_name = (1..=64).contains(&name.len())
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b':'));
+            if !is_name {
+                return Err(format!("`{name}` is no type of events"));
+            }
+            if name == RETURN {
+                return Err("a `return` takes a purchase back and has no weight of its own".to_owned());
+            }
+            if !weight.is_finite() || *weight < 0.0 {
+                return Err(format!("the weight of `{name}` is {weight}, but must be 0 or above"));
+            }
+        }
+        let events: BTreeMap<String, f32> = events.into_iter().filter(|(_, weight)| *weight > 0.0).collect();
+        if events.is_empty() {
+            return Err("`events` gives no type a weight above 0".to_owned());
+        }
+        Ok(Self { events, time_unit })
     }
 }
 
