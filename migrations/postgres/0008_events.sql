@@ -48,6 +48,8 @@ CREATE TABLE events_impressions PARTITION OF events FOR VALUES IN (2) PARTITION 
 CREATE INDEX events_revision ON events (revision);
 CREATE INDEX events_customer ON events (customer, at) WHERE customer IS NOT NULL;
 CREATE INDEX events_visitor ON events (visitor, at) WHERE visitor IS NOT NULL;
+-- A return looks for its purchase.
+CREATE INDEX events_order ON events (order_id, article) WHERE order_id IS NOT NULL;
 
 -- Event ids that were accepted, as the first 16 bytes of their SHA-256.
 CREATE TABLE event_ids (

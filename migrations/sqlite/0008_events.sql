@@ -37,6 +37,8 @@ CREATE INDEX events_revision ON events (revision);
 CREATE INDEX events_received ON events (retention, received);
 CREATE INDEX events_customer ON events (customer, at) WHERE customer IS NOT NULL;
 CREATE INDEX events_visitor ON events (visitor, at) WHERE visitor IS NOT NULL;
+-- A return looks for its purchase.
+CREATE INDEX events_order ON events (order_id, article) WHERE order_id IS NOT NULL;
 
 CREATE TABLE event_ids (
     id       BLOB    PRIMARY KEY,

@@ -95,7 +95,10 @@ fn outside(tensor: &TensorProto, path: &Path) -> Result<Vec<u8>> {
     let (offset, length) = (number("offset")?, number("length")?);
     let location = entry("location").context("it lies nowhere")?;
     let mut file = File::open(path.with_file_name(location))?;
-    ensure!(offset.checked_add(length).is_some_and(|end| end <= file.metadata().map_or(0, |m| m.len())), "it is cut off");
+    ensure!(
+        offset.checked_add(length).is_some_and(|end| end <= file.metadata().map_or(0, |m| m.len())),
+        "it is cut off"
+    );
     file.seek(SeekFrom::Start(offset))?;
     let mut bytes = Vec::with_capacity(usize::try_from(length)?);
     file.take(length).read_to_end(&mut bytes)?;

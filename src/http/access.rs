@@ -147,6 +147,7 @@ fn bearer(header: &HeaderValue) -> Option<&[u8]> {
 fn admin_scope(method: &Method, path: &str) -> Scope {
     match (method, path) {
         (&Method::GET, "/metrics" | "/admin/v1/status" | "/admin/v1/models") => Scope::Monitor,
+        (&Method::GET, "/admin/v1/metrics/recommendations") => Scope::Monitor,
         (_, path) if path.starts_with("/admin/v1/articles") => Scope::Write,
         (_, path) if path.starts_with("/admin/v1/placements") => Scope::Placements,
         _ => Scope::Admin,

@@ -1,6 +1,9 @@
 //! The file that says how a shop retrains: `nightly.toml`.
 
-use crate::{store::ReadOptions, training::{ConfigError, TrainingConfig}};
+use crate::{
+    store::ReadOptions,
+    training::{ConfigError, TrainingConfig},
+};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -115,7 +118,7 @@ impl Default for GateRules {
             most_days: 7,
             least_cases: 50,
             least_coverage: 0.5,
-            baselines: ["popularity", "personal-frequency"].map(str::to_owned).to_vec(),
+            baselines: ["popularity", "decayed-popularity", "personal-frequency"].map(str::to_owned).to_vec(),
             above_baselines: false,
         }
     }

@@ -9,6 +9,7 @@
 //! * Keys are rows in the database, too; what one may do is [`Caller::may`] and nothing else.
 //! * The database is never waited for longer than its time-out, and not at all while it is known to be away.
 
+mod attribution;
 mod audit;
 mod batch;
 mod budgets;
@@ -35,6 +36,7 @@ mod traces;
 mod trial;
 mod words;
 
+pub use attribution::{LONGEST_ID, MOST_ARTICLES, Signer, Told, Unattributed};
 pub use audit::{AuditFormat, AuditOutcome, AuditRow, write_audit};
 pub use budgets::{Overload, Work};
 pub use catalogue::{IMAGE_URL, PRICE};

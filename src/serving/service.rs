@@ -1,12 +1,12 @@
 //! What a request reads, and how it is answered.
 
 use super::{
-    Config, Metrics, ServeError, Tracer, Work,
+    Config, MOST_ARTICLES, Metrics, ServeError, Signer, Told, Tracer, Work,
     budgets::Budgets,
     catalogue,
     customers::{Currency, Customers, Lookup},
     database::Database,
-    follow::{Following, Refusals},
+    follow::{Following, Refusals, now},
     keys::{Caller, Keys, Scope},
     placements::{ServedPlacement, StoredPlacement},
     sales::{Sales, SalesCounter},
@@ -26,7 +26,7 @@ use std::{
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 use tokio::sync::{Semaphore, watch};
@@ -57,6 +57,8 @@ pub struct Service {
     pub(super) poll: Duration,
     pub(super) sales: SalesCounter,
     pub(super) keys: Keys,
+    /// Signs answers; set once the database was read.
+    signer: OnceLock<Signer>,
     metrics: Metrics,
     tracer: Option<Tracer>,
     budgets: Budgets,
@@ -100,6 +102,8 @@ pub struct StandIn {
 pub struct Answered {
     pub snapshot: Arc<Snapshot>,
     pub answer: Answer,
+    /// Identifies the answer in events; see [`super::attribution`]. `None` before the key was read that signs it.
+    pub recommendation_id: Option<String>,
     /// The placement that answered, and the keys of its definition that were left out.
     pub placement: Option<(Arc<ServedPlacement>, Vec<String>)>,
     /// How long the parts of the work took.
@@ -200,6 +204,7 @@ impl Service {
             poll: config.database.poll,
             sales: SalesCounter::new(config.popularity.clone()),
             keys: Keys::default(),
+            signer: OnceLock::new(),
             metrics,
             tracer: Tracer::new(&config.telemetry).map_err(|error| ServeError::Internal(error.to_string()))?,
             budgets: Budgets::new(&config.limits),
@@ -281,14 +286,49 @@ impl Service {
         self.state.store(Arc::new(state));
     }
 
-    /// Answers a request on one snapshot.
+    /// Answers a request on one snapshot. `route` is what its events are attributed to.
     ///
     /// # Errors
     /// [`ServeError::NotReady`], [`ServeError::UnknownModel`], [`ServeError::Overloaded`], or what the pipeline
     /// refuses. An unavailable database is not an error: the answer says so instead.
-    pub async fn recommend(self: &Arc<Self>, request: Request) -> Result<Answered, ServeError> {
+    pub async fn recommend(self: &Arc<Self>, route: &'static str, request: Request) -> Result<Answered, ServeError> {
         let state = self.state();
-        self.recommend_on(&state, request).await
+        Ok(self.identified(route, self.recommend_on(&state, request).await?))
+    }
+
+    /// The answer with its id.
+    pub(super) fn identified(&self, route: &str, answered: Answered) -> Answered {
+        let sign = |signer: &Signer| {
+            let (model, catalogue) = (answered.snapshot.model(), answered.snapshot.catalogue());
+            let articles = answered.answer.items.iter().take(MOST_ARTICLES);
+            signer.sign(&Told {
+                route,
+                model: model.name(),
+                version: model.version(),
+                answered: now(),
+                offset: answered.answer.offset,
+                articles: articles.map(|item| (catalogue.id(item.row), item.source)).collect(),
+            })
+        };
+        Answered { recommendation_id: self.signer.get().map(sign), ..answered }
+    }
+
+    /// Reads the key that signs answers, which all replicas share, unless it is known.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub(super) async fn follow_signer(&self) -> Result<(), ServeError> {
+        if self.signer.get().is_none() {
+            let key = self.database.store().secret("attribution").await?;
+            // Another task may have read the same key.
+            let _ = self.signer.set(Signer::new(key));
+        }
+        Ok(())
+    }
+
+    /// Checks what an event says of the answer it comes from; `None` before the key is known.
+    pub fn signer(&self) -> Option<&Signer> {
+        self.signer.get()
     }
 
     /// [`Service::recommend`] on a state that the caller has looked at.
@@ -337,7 +377,13 @@ impl Service {
         };
         let (snapshot, Preview { answer, stages }) = self.on_processor(Work::Explain, work).await??;
         let stage = |name| Stage { name, started, took: Duration::ZERO };
-        let answered = Answered { snapshot, answer, placement: None, stages: ["embed", "rank"].map(stage) };
+        let answered = Answered {
+            snapshot,
+            answer,
+            recommendation_id: None,
+            placement: None,
+            stages: ["embed", "rank"].map(stage),
+        };
         Ok((answered, stages))
     }
 
@@ -401,7 +447,7 @@ impl Service {
         if let Some(plan) = answer.search {
             self.metrics.count_search(plan);
         }
-        Ok(Answered { snapshot, answer, placement: None, stages })
+        Ok(Answered { snapshot, answer, recommendation_id: None, placement: None, stages })
     }
 
     /// Whether reasons may tell this caller what a customer has bought. Decided here and nowhere else: whoever knows an

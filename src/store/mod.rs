@@ -6,12 +6,14 @@
 //! used again without a restart.
 
 mod access;
+mod attribution;
 mod changes;
 mod customers;
 mod error;
 mod events;
 mod import;
 mod ledger;
+mod lock;
 mod migrations;
 mod options;
 mod placements;
@@ -22,6 +24,7 @@ mod schema;
 mod sqlite;
 
 pub use access::{AuditRecord, Change, ChangeOutcome, KeyRecord, NewKey, audited};
+pub use attribution::{AttributionQuery, AttributionRow, Dimension};
 pub use changes::watch;
 pub use customers::ReadCustomer;
 pub use error::StoreError;
@@ -30,6 +33,7 @@ pub use events::{
     MOST_COUNTED_AN_HOUR, MOST_COUNTED_ANONYMOUSLY, Millis, NewEvent, Origin, Person, Retention, Verdict,
 };
 pub use import::{Import, MissingArticles, Outcome, Report, import};
+pub use lock::RetrainLock;
 pub use options::{DEFAULT_URL, StoreOptions};
 pub use placements::{PlacementChange, PlacementVersion};
 pub use read::{InvalidReadOptions, ReadOptions, ReadReport, read_dataset};
@@ -133,6 +137,8 @@ pub trait Store: Send + Sync {
     async fn events_since(&self, revision: i64, most: u32) -> Result<EventPage, StoreError>;
     /// The latest actions of a visitor who is no customer yet.
     async fn visitor(&self, id: &VisitorId, most: usize) -> Result<Vec<ActionRecord>, StoreError>;
+    /// What came of recommendations, a row for each group of the query's dimensions.
+    async fn attribution(&self, query: &AttributionQuery) -> Result<Vec<AttributionRow>, StoreError>;
     /// Removes events of a kind received before a moment; answers how many where the database knows.
     async fn drop_events(&self, retention: Retention, before: Timestamp) -> Result<u64, StoreError>;
     /// A secret that all replicas share: made on the first call. 32 random bytes.

@@ -4,8 +4,8 @@ use crate::support::{self, Database};
 use vitrine::{
     domain::{ArticleId, CustomerId, Timestamp, VisitorId},
     store::{
-        Counting, CustomerRecord, CustomerUpsert, EventItem, MOST_COUNTED_AN_HOUR, Millis, NewEvent, Origin, Person,
-        Retention, SalesWindow, StoreError, Verdict,
+        AttributionQuery, Counting, CustomerRecord, CustomerUpsert, Dimension, EventItem, MOST_COUNTED_AN_HOUR, Millis,
+        NewEvent, Origin, Person, Retention, SalesWindow, StoreError, Verdict,
     },
 };
 
@@ -284,4 +284,63 @@ pub async fn a_secret_is_the_same_for_all(db: &Database) {
     let other = vitrine::store::connect(&db.url, &Default::default()).await.unwrap();
     assert_eq!(other.secret("attribution").await.unwrap(), secret);
     assert_ne!(other.secret("another").await.unwrap(), secret);
+}
+
+fn origin(position: i16) -> Origin {
+    Origin {
+        list: "0123".into(),
+        route: "home".into(),
+        model: "shop".into(),
+        version: "v1".into(),
+        source: "model".into(),
+        position,
+        answered: Timestamp(1_700_000_000),
+    }
+}
+
+pub async fn recommendations_are_credited_with_what_came_of_them(db: &Database) {
+    let from = |mut event: NewEvent, position: i16| {
+        event.items[0].origin = Some(origin(position));
+        event
+    };
+    let bought = |id: &str, order: &str, customer: &str, article: &str| {
+        let mut event = event(id, "purchase", Some(customer), &[article]);
+        event.order_id = Some(order.into());
+        event.items[0].price = Some(10.0);
+        event.items[0].quantity = 2.0;
+        event
+    };
+    let mut back = ago(event("back", "return", Some("c"), &["a"]), 0);
+    back.order_id = Some("o1".into());
+    let events = [
+        from(event("1", "impression", Some("c"), &["a"]), 1),
+        from(event("2", "impression", Some("c"), &["b"]), 2),
+        ago(from(event("3", "click", Some("c"), &["a"]), 1), 5),
+        // Names its answer; one of two pieces comes back.
+        from(bought("4", "o1", "c", "a"), 1),
+        back,
+        // Names none, but follows the click.
+        bought("5", "o2", "c", "z"),
+        // The click of `d` is too old, and `e` never clicked.
+        ago(from(event("6", "click", Some("d"), &["a"]), 1), 24 * 8),
+        bought("7", "o3", "d", "a"),
+        bought("8", "o4", "e", "a"),
+    ];
+    add(db, &events).await;
+    let until = Timestamp(Millis::now().timestamp().0 + 60);
+    let query = |by: &[Dimension]| AttributionQuery { from: until.minus_days(2), until, by: by.to_vec() };
+    let all = db.store.attribution(&query(&[])).await.unwrap();
+    assert_eq!(all.len(), 1);
+    let sums = &all[0];
+    assert_eq!((sums.impressions, sums.clicks, sums.carts), (2, 1, 0));
+    assert_eq!((sums.orders, sums.units, sums.revenue, sums.returned), (1, 1.0, 10.0, 10.0));
+    assert_eq!((sums.assisted_orders, sums.assisted_revenue), (1, 20.0));
+
+    let by = db.store.attribution(&query(&[Dimension::Placement, Dimension::Position])).await.unwrap();
+    let keys: Vec<_> = by.iter().map(|row| (row.key.clone(), row.impressions, row.orders)).collect();
+    let key = |position: &str| vec![Some("home".to_owned()), Some(position.to_owned())];
+    assert_eq!(keys, [(key("1"), 1, 1), (key("2"), 1, 0)]);
+    for dimension in Dimension::ALL {
+        db.store.attribution(&query(&[dimension])).await.unwrap();
+    }
 }

@@ -59,7 +59,8 @@ on_both_databases! {
         told_and_imported_purchases_make_one_history an_article_counts_when_the_catalogue_gets_it
         a_visitor_who_logs_in_brings_the_visit_along nobody_fills_a_counter_alone an_erased_person_is_gone_for_good
         everything_of_a_customer_is_exported customers_are_told old_events_are_dropped_by_retention
-        writers_of_events_at_once_lose_nothing a_secret_is_the_same_for_all;
+        writers_of_events_at_once_lose_nothing a_secret_is_the_same_for_all
+        recommendations_are_credited_with_what_came_of_them;
     import:
         a_told_purchase_that_the_files_hold_counts_once an_erased_customer_is_not_imported_again
         everything_arrives purchases_come_newest_first_up_to_the_limit a_customer_without_purchases_is_known

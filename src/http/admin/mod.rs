@@ -1,6 +1,7 @@
 //! The operator's routes; a key is asked for on every path, see [`super::access`].
 
 mod articles;
+mod attribution;
 mod audit;
 mod keys;
 mod models;
@@ -22,6 +23,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .merge(placements::routes())
         .merge(keys::routes())
         .merge(audit::routes())
+        .merge(attribution::routes())
         .merge(status::routes())
 }
 

@@ -116,6 +116,7 @@ impl Service {
         {
             tracing::warn!(%error, "cannot count the sales; popularity is that of the bundles");
         }
+        self.follow_signer().await?;
         self.follow_keys().await?;
         self.follow_placements().await?;
         self.catch_up_catalogue().await?;

@@ -41,6 +41,7 @@ impl Service {
             }
             other => other?,
         };
+        let answered = self.identified(&placement.name, answered);
         Ok(told(answered, placement, ignored))
     }
 

@@ -1,6 +1,7 @@
 //! The store on Postgres.
 
 mod access;
+mod attribution;
 mod catalogue;
 mod customers;
 mod events;
@@ -15,10 +16,11 @@ pub(super) use load::Loader;
 pub(super) use read::Reader;
 
 use super::{
-    ActionRecord, ArticleRecord, ArticleSales, AuditRecord, CatalogueChanges, CatalogueLimits, Change, ChangeOutcome,
-    ConnectionCounts, CustomerExport, CustomerUpsert, Erasure, EventPage, KeyRecord, ModelVersion, NewEvent, NewKey,
-    Person, PlacementChange, PlacementVersion, PurchaseLog, ReadCustomer, Retention, Revisions, SalesWindow, Schema,
-    Store, StoreError, StoreOptions, Verdict, events::Secrets, migrations, records::unreadable,
+    ActionRecord, ArticleRecord, ArticleSales, AttributionQuery, AttributionRow, AuditRecord, CatalogueChanges,
+    CatalogueLimits, Change, ChangeOutcome, ConnectionCounts, CustomerExport, CustomerUpsert, Erasure, EventPage,
+    KeyRecord, ModelVersion, NewEvent, NewKey, Person, PlacementChange, PlacementVersion, PurchaseLog, ReadCustomer,
+    Retention, Revisions, SalesWindow, Schema, Store, StoreError, StoreOptions, Verdict, events::Secrets, migrations,
+    records::unreadable,
 };
 use crate::domain::{ArticleId, AttributeKind, CustomerId, Timestamp, VisitorId};
 use async_trait::async_trait;
@@ -65,6 +67,20 @@ pub(super) async fn migrate(address: PgConnectOptions, options: &StoreOptions) -
 
 async fn open_one(address: &PgConnectOptions, longest: Duration) -> Result<PgConnection, StoreError> {
     Ok(timeout(longest, PgConnection::connect_with(address)).await.map_err(|_| no_answer())??)
+}
+
+/// Names the lock of retrainings.
+const RETRAIN_LOCK: i64 = i64::from_be_bytes(*b"vitrine\x01");
+
+/// A session that holds the lock of retrainings; see [`super::RetrainLock`].
+pub(super) async fn lock_retraining(
+    address: PgConnectOptions,
+    options: &StoreOptions,
+) -> Result<Option<PgConnection>, StoreError> {
+    let mut connection = open_one(&address.application_name("vitrine retrain"), options.acquire_timeout).await?;
+    let query = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(RETRAIN_LOCK);
+    let is_free: bool = query.fetch_one(&mut connection).await?;
+    Ok(is_free.then_some(connection))
 }
 
 fn no_answer() -> StoreError {
@@ -263,6 +279,10 @@ impl Store for Postgres {
 
     async fn visitor(&self, id: &VisitorId, most: usize) -> Result<Vec<ActionRecord>, StoreError> {
         events::visitor(self, id, most).await
+    }
+
+    async fn attribution(&self, query: &AttributionQuery) -> Result<Vec<AttributionRow>, StoreError> {
+        attribution::report(self, query).await
     }
 
     async fn drop_events(&self, retention: Retention, before: Timestamp) -> Result<u64, StoreError> {

@@ -1,6 +1,7 @@
 //! The store on SQLite: one file, many readers, one writer.
 
 mod access;
+mod attribution;
 mod catalogue;
 mod customers;
 mod events;
@@ -15,10 +16,11 @@ pub(super) use load::Loader;
 pub(super) use read::Reader;
 
 use super::{
-    ActionRecord, ArticleRecord, ArticleSales, AuditRecord, CatalogueChanges, CatalogueLimits, Change, ChangeOutcome,
-    ConnectionCounts, CustomerExport, CustomerUpsert, Erasure, EventPage, KeyRecord, ModelVersion, NewEvent, NewKey,
-    Person, PlacementChange, PlacementVersion, PurchaseLog, ReadCustomer, Retention, Revisions, SalesWindow, Schema,
-    Store, StoreError, StoreOptions, Verdict, events::Secrets, migrations, records::unreadable,
+    ActionRecord, ArticleRecord, ArticleSales, AttributionQuery, AttributionRow, AuditRecord, CatalogueChanges,
+    CatalogueLimits, Change, ChangeOutcome, ConnectionCounts, CustomerExport, CustomerUpsert, Erasure, EventPage,
+    KeyRecord, ModelVersion, NewEvent, NewKey, Person, PlacementChange, PlacementVersion, PurchaseLog, ReadCustomer,
+    Retention, Revisions, SalesWindow, Schema, Store, StoreError, StoreOptions, Verdict, events::Secrets, migrations,
+    records::unreadable,
 };
 use crate::domain::{ArticleId, AttributeKind, CustomerId, Timestamp, VisitorId};
 use async_trait::async_trait;
@@ -90,6 +92,20 @@ fn make_private(address: &SqliteConnectOptions) -> Result<(), StoreError> {
             Err(StoreError::Fault(format!("`{}` cannot be made: {error}", path.display())))
         }
         _ => Ok(()),
+    }
+}
+
+/// The locked file beside the database; see [`super::RetrainLock`].
+pub(super) fn lock_retraining(address: &SqliteConnectOptions) -> Result<Option<std::fs::File>, StoreError> {
+    let mut path = address.get_filename().as_os_str().to_owned();
+    path.push(".retrain-lock");
+    let path = std::path::PathBuf::from(path);
+    let failed = |error: std::io::Error| StoreError::Fault(format!("`{}`: {error}", path.display()));
+    let file = std::fs::File::create(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+        Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
     }
 }
 
@@ -281,6 +297,10 @@ impl Store for Sqlite {
 
     async fn visitor(&self, id: &VisitorId, most: usize) -> Result<Vec<ActionRecord>, StoreError> {
         events::visitor(self, id, most).await
+    }
+
+    async fn attribution(&self, query: &AttributionQuery) -> Result<Vec<AttributionRow>, StoreError> {
+        attribution::report(self, query).await
     }
 
     async fn drop_events(&self, retention: Retention, before: Timestamp) -> Result<u64, StoreError> {
