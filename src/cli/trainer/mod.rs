@@ -4,10 +4,12 @@ mod compare;
 mod config;
 mod evaluate;
 mod export;
+mod gate;
 mod generate;
 pub(super) mod init;
 mod inspect;
 mod map;
+mod retrain;
 mod runs;
 mod runs_export;
 mod sweep;
@@ -32,10 +34,12 @@ enum Command {
     Config(config::ConfigArguments),
     Evaluate(evaluate::EvaluateArguments),
     Export(export::ExportArguments),
+    Gate(gate::GateArguments),
     Generate(generate::GenerateArguments),
     Init(init::InitArguments),
     Inspect(inspect::InspectArguments),
     Map(map::MapArguments),
+    Retrain(retrain::RetrainArguments),
     Runs(runs::RunsArguments),
     Sweep(sweep::SweepArguments),
     Train(train::TrainArguments),
@@ -52,10 +56,12 @@ pub fn run() -> anyhow::Result<()> {
         Command::Config(arguments) => config::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
+        Command::Gate(arguments) => gate::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Map(arguments) => map::run(&arguments),
+        Command::Retrain(arguments) => retrain::run(&arguments),
         Command::Runs(arguments) => runs::run(&arguments),
         Command::Sweep(arguments) => sweep::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
