@@ -54,7 +54,7 @@ impl Service {
         let service = &self;
         let (of, asked) = (&*served.snapshot, &*shared);
         let look_up = |id: CustomerId| async move {
-            let lookup = service.look_up(&id, of, asked).await;
+            let lookup = service.look_up_customer(&id, of, asked).await;
             (id, lookup)
         };
         let known: Vec<(CustomerId, Lookup)> = stream::iter(customers).map(look_up).buffered(LOOKUPS).collect().await;

@@ -1,11 +1,12 @@
 //! What a request reads, and how it is answered.
 
 use super::{
-    Config, MOST_ARTICLES, Metrics, ServeError, Signer, Told, Tracer, Work,
+    Config, EventsConfig, MOST_ARTICLES, Metrics, ServeError, Signer, Told, Tracer, Work,
     budgets::Budgets,
     catalogue,
     customers::{Currency, Customers, Lookup},
     database::Database,
+    events::EventWriter,
     follow::{Following, Refusals, now},
     keys::{Caller, Keys, Scope},
     placements::{ServedPlacement, StoredPlacement},
@@ -17,9 +18,9 @@ use crate::{
     domain::{ArticleId, CustomerId, Timestamp},
     recommend::{
         Answer, Catalogue, Customer, Preview, Request, Shop, Signals, Snapshot, Stages as PipelineStages, Strategy,
-        Subject, Warning, preview, recommend, sources::SourceSpec,
+        Warning, preview, recommend, sources::SourceSpec,
     },
-    store::{Revisions, Store, StoreError},
+    store::{NewEvent, Revisions, Store, StoreError, Verdict},
 };
 use arc_swap::ArcSwap;
 use std::{
@@ -38,7 +39,9 @@ const FEW_PURCHASES: usize = 16;
 pub struct Service {
     state: ArcSwap<State>,
     pub(super) database: Arc<Database>,
-    customers: Customers,
+    pub(super) customers: Arc<Customers>,
+    events: Arc<EventWriter>,
+    events_config: EventsConfig,
     /// Held while a change is prepared, from the state before it to the swap.
     pub(super) changes: tokio::sync::Mutex<()>,
     /// Held while active versions are followed, bundles being opened.
@@ -187,9 +190,14 @@ impl Service {
         let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let database = Arc::new(Database::new(store, database.queue, database.timeout));
         let unreadable = metrics.customers_unreadable.clone();
+        let weights = Arc::new(config.events.weights.clone());
+        let customers = Customers::new(config.customers.clone(), weights, database.clone(), connections, unreadable);
+        let customers = Arc::new(customers);
         Ok(Self {
             state: ArcSwap::from_pointee(State::default()),
-            customers: Customers::new(config.customers.clone(), database.clone(), connections, unreadable),
+            events: EventWriter::new(database.clone(), customers.clone(), config.events.queue),
+            events_config: config.events.clone(),
+            customers,
             database,
             changes: tokio::sync::Mutex::default(),
             following: tokio::sync::Mutex::default(),
@@ -253,6 +261,25 @@ impl Service {
                 () = tokio::time::sleep(self.poll), if followed.is_err() => {}
             }
         }
+    }
+
+    /// Writes events; once it answers, the answers of this server know them.
+    ///
+    /// # Errors
+    /// [`ServeError::Overloaded`] when too many wait to be written; those of the store.
+    pub async fn add_events(&self, events: Vec<NewEvent>) -> Result<Vec<Verdict>, ServeError> {
+        let names_answer = |event: &NewEvent| event.items.iter().any(|item| item.origin.is_some());
+        let named = events.iter().enumerate().filter(|(_, event)| names_answer(event));
+        let attributed: Vec<(usize, NewEvent)> = named.map(|(at, event)| (at, event.clone())).collect();
+        let verdicts = self.events.write(events).await?;
+        let accepted = attributed.iter().filter(|(at, _)| verdicts[*at] == Verdict::Accepted);
+        accepted.for_each(|(_, event)| self.metrics.count_attributed(event));
+        Ok(verdicts)
+    }
+
+    /// Which events are taken, and how many.
+    pub fn events_config(&self) -> &EventsConfig {
+        &self.events_config
     }
 
     /// The database itself, for work that no request waits for.
@@ -341,10 +368,7 @@ impl Service {
         request: Request,
     ) -> Result<Answered, ServeError> {
         let served = state.served_for(&request)?;
-        let lookup = match &request.customer {
-            Some(id) if reads_customer(&request) => Some(self.look_up(id, &served.snapshot, &request).await),
-            _ => None,
-        };
+        let lookup = self.look_up(&served.snapshot, &request).await;
         let answered = match work_of(&served.snapshot, &request) {
             Some(work) => {
                 let service = self.clone();
@@ -366,10 +390,7 @@ impl Service {
         request: Request,
     ) -> Result<(Answered, PipelineStages), ServeError> {
         let Served { snapshot, shop } = state.served_for(&request)?;
-        let lookup = match &request.customer {
-            Some(id) => Some(self.look_up(id, &snapshot, &request).await),
-            None => None,
-        };
+        let lookup = self.look_up(&snapshot, &request).await;
         let started = Instant::now();
         let work = move || {
             let previewed = preview(&shop, &snapshot, &request, as_known(lookup.as_ref()));
@@ -387,9 +408,23 @@ impl Service {
         Ok((answered, stages))
     }
 
+    /// What is known of the customer and the visitor of a request, if it names any.
+    async fn look_up(&self, snapshot: &Snapshot, request: &Request) -> Option<Lookup> {
+        let customer = match &request.customer {
+            Some(id) => Some(self.look_up_customer(id, snapshot, request).await),
+            None => None,
+        };
+        let Some(visitor) = &request.visitor else { return customer };
+        let visitor = self.customers.look_up_visitor(visitor).await;
+        Some(match customer {
+            Some(customer) => customer.with_visitor(visitor),
+            None => visitor,
+        })
+    }
+
     /// Reads as many purchases as this answer needs: all that are ever read where it names or excludes them, else
     /// those of the model's history.
-    pub(super) async fn look_up(&self, id: &CustomerId, snapshot: &Snapshot, request: &Request) -> Lookup {
+    pub(super) async fn look_up_customer(&self, id: &CustomerId, snapshot: &Snapshot, request: &Request) -> Lookup {
         let started = Instant::now();
         let all = self.customers.purchases();
         let recipe = &request.recipe;
@@ -482,11 +517,12 @@ impl Service {
 fn as_known(lookup: Option<&Lookup>) -> Customer<'_> {
     match lookup.and_then(|lookup| lookup.known.as_deref()) {
         Some(known) => Customer {
-            recorded: true,
+            recorded: known.recorded,
             attributes: known,
             purchases: &known.purchases,
             purchase_times: &known.purchase_times,
             purchase_weights: &known.purchase_weights,
+            actions: &known.actions,
         },
         None => Customer::UNKNOWN,
     }
@@ -501,12 +537,6 @@ fn has_history(lookup: &Lookup, snapshot: &Snapshot, at: Timestamp, length: usiz
         **time < at && Some(**time) != last && snapshot.model().item(id.as_str()).is_some()
     };
     known.purchases.iter().zip(&known.purchase_times).filter(counts).take(length).count() >= length
-}
-
-/// Whether the answer depends on what the shop knows of the customer.
-fn reads_customer(request: &Request) -> bool {
-    let recipe = &request.recipe;
-    request.subject == Subject::Customer || recipe.reads_customer()
 }
 
 /// The kind of work of a request that may keep a processor for more than about half a millisecond.

@@ -195,6 +195,14 @@ pub(super) fn short_hash(parts: &[&[u8]]) -> [u8; 16] {
     short
 }
 
+impl EventLine {
+    /// Whom it is about.
+    pub fn people(&self) -> impl Iterator<Item = Person> {
+        let customer = self.customer.clone().map(Person::Customer);
+        customer.into_iter().chain(self.visitor.clone().map(Person::Visitor))
+    }
+}
+
 impl Person {
     /// What the tombstone of this person holds.
     pub(super) fn tombstone(&self, salt: &[u8]) -> [u8; 16] {
@@ -236,7 +244,7 @@ impl fmt::Display for Retention {
 
 /// The error of a change of a customer who was erased.
 pub(super) fn was_erased() -> StoreError {
-    StoreError::Conflict("this customer was erased; a person who comes back needs a new id".into())
+    StoreError::Erased("this customer was erased; a person who comes back needs a new id".into())
 }
 
 impl From<OffsetDateTime> for Millis {
@@ -258,6 +266,11 @@ impl Millis {
     pub(super) fn datetime(self) -> OffsetDateTime {
         let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000);
         moment.unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    }
+
+    /// Whole hours since 1970.
+    pub(super) fn hour(self) -> i32 {
+        i32::try_from(self.0 / 3_600_000).unwrap_or(i32::MAX)
     }
 
     /// The whole second.

@@ -39,7 +39,7 @@ pub use placements::{PlacementChange, PlacementVersion};
 pub use read::{InvalidReadOptions, ReadOptions, ReadReport, read_dataset};
 pub use records::{
     ArticleChange, ArticleRecord, ArticleSales, AttributeValue, Attributes, CatalogueChanges, CustomerRecord,
-    ModelVersion, PurchaseLog, PurchaseRecord, Revisions, SalesWindow,
+    ModelVersion, PurchaseLog, PurchaseRecord, Revisions, SalesWindow, pseudonym,
 };
 
 pub use schema::{AttributeRecord, CatalogueLimits, Schema};
@@ -121,7 +121,7 @@ pub trait Store: Send + Sync {
     /// Ids of customers in their own order, beyond `after`.
     async fn customer_ids(&self, after: Option<&CustomerId>, limit: u32) -> Result<Vec<CustomerId>, StoreError>;
 
-    /// Inserts customers or replaces their attributes, all or none. [`StoreError::Conflict`] for one who was erased.
+    /// Inserts customers or replaces their attributes, all or none. [`StoreError::Erased`] for one who was.
     async fn put_customers(&self, customers: &[CustomerUpsert]) -> Result<(), StoreError>;
     /// Joins what a visitor did, and will do, to a customer, who is added if there is none.
     async fn merge_visitor(&self, visitor: &VisitorId, customer: &CustomerId) -> Result<(), StoreError>;

@@ -132,8 +132,12 @@ pub struct PurchaseLog {
     pub articles: Vec<ArticleId>,
     /// In any order.
     pub purchases: Vec<Purchase>,
+    /// What came back, with weights below 0.
+    pub returns: Vec<Purchase>,
     /// The first moment after all of them.
     pub until: Timestamp,
+    /// Revision of the events that these purchases hold all of, and none later.
+    pub events: i64,
 }
 
 impl PurchaseLog {
@@ -158,7 +162,7 @@ impl PurchaseLog {
 
     pub(super) fn add(&mut self, purchase: Purchase) {
         self.until = self.until.max(Timestamp(purchase.at.0.saturating_add(1)));
-        self.purchases.push(purchase);
+        if purchase.weight > 0.0 { &mut self.purchases } else { &mut self.returns }.push(purchase);
     }
 }
 
@@ -290,7 +294,7 @@ pub(super) fn read_attributes(json: &str, what: impl Fn() -> String) -> Result<A
 }
 
 /// A customer in an error, and so in the log, which must not name people. Whoever has the id can find the line.
-pub(super) fn pseudonym(id: &str) -> String {
+pub fn pseudonym(id: &str) -> String {
     let hash = Sha256::digest(id.as_bytes());
     let start: String = hash[..6].iter().map(|byte| format!("{byte:02x}")).collect();
     format!("the customer whose id has a SHA-256 that begins with {start}")

@@ -209,9 +209,9 @@ pub async fn an_erased_person_is_gone_for_good(db: &Database) {
     ];
     assert_eq!(add(db, &late).await, [Verdict::Erased, Verdict::Erased, Verdict::Accepted]);
     let upsert = [CustomerUpsert { id: customer_id("c"), attributes: Default::default() }];
-    assert!(matches!(db.store.put_customers(&upsert).await, Err(StoreError::Conflict(_))));
+    assert!(matches!(db.store.put_customers(&upsert).await, Err(StoreError::Erased(_))));
     let merge = db.store.merge_visitor(&visitor_id("v"), &customer_id("other")).await;
-    assert!(matches!(merge, Err(StoreError::Conflict(_))));
+    assert!(matches!(merge, Err(StoreError::Erased(_))));
     assert_eq!(customer(db, "other").await.actions.len(), 2);
 }
 

@@ -3,6 +3,7 @@
 mod articles;
 mod attribution;
 mod audit;
+mod customers;
 mod keys;
 mod models;
 mod placements;
@@ -20,6 +21,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(models::routes())
         .merge(articles::routes())
+        .merge(customers::routes())
         .merge(placements::routes())
         .merge(keys::routes())
         .merge(audit::routes())

@@ -37,6 +37,8 @@ const SALES: &str = "
 /// Longest run of the statement: it reads every purchase.
 const LONGEST: Duration = Duration::from_secs(600);
 
+const EVENTS: &str = "SELECT value FROM revisions WHERE name = 'events'";
+
 const ARTICLES: &str = "SELECT key, id FROM articles ORDER BY key";
 
 /// Purchases dated later than now count as made at the latest moment before it.
@@ -44,7 +46,7 @@ const PURCHASES: &str = "
     WITH told AS (
         SELECT e.customer, e.visitor, a.key AS article, e.at, e.counts
         FROM events e JOIN articles a ON a.id = e.article
-        WHERE e.retention = 0 AND e.counts > 0 AND NOT e.imported
+        WHERE e.retention = 0 AND e.counts <> 0 AND NOT e.imported
     ),
     latest AS (
         SELECT max(at) AS at FROM (SELECT at FROM purchases UNION ALL SELECT at FROM told) p WHERE at <= to_timestamp($1)
@@ -72,6 +74,7 @@ pub(super) async fn purchases(store: &Postgres, window: SalesWindow) -> Result<P
     let articles: Vec<(i32, String)> = store.within(sqlx::query_as(ARTICLES).fetch_all(&mut *transaction)).await?;
     let parse = |(key, id): (i32, String)| Some((key, ArticleId::parse(&id).ok()?));
     let (mut log, numbers) = PurchaseLog::numbered(articles.into_iter().filter_map(parse).collect());
+    log.events = store.within(sqlx::query_scalar(EVENTS).fetch_one(&mut *transaction)).await?;
     let query = sqlx::query_as(PURCHASES).bind(f64::from(window.now.0)).bind(f64::from(window.days) * 86_400.0);
     let read = async {
         let mut rows = query.fetch(&mut *transaction);

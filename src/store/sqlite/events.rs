@@ -41,7 +41,7 @@ pub(super) async fn add(store: &Sqlite, events: &[NewEvent]) -> Result<Vec<Verdi
     Ok(verdicts)
 }
 
-async fn revision(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+pub(super) async fn revision(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar("SELECT value FROM revisions WHERE name = 'events'").fetch_one(connection).await
 }
 
@@ -95,6 +95,9 @@ pub(super) async fn drop_before(store: &Sqlite, retention: Retention, before: Ti
         .await?;
     // Nobody will send them again.
     sqlx::query("DELETE FROM event_ids WHERE received < $1").bind(before).execute(&mut *transaction).await?;
+    // Only the present hour is ever asked for.
+    let hours = sqlx::query("DELETE FROM counted_hours WHERE hour < $1").bind(Millis::now().hour() - 1);
+    hours.execute(&mut *transaction).await?;
     store.commit(transaction).await?;
     Ok(dropped.rows_affected())
 }

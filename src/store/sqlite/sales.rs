@@ -1,6 +1,6 @@
 //! What sells, on SQLite.
 
-use super::Sqlite;
+use super::{Sqlite, events::revision};
 use crate::{
     domain::{ArticleId, Timestamp},
     statistics::Purchase,
@@ -39,7 +39,7 @@ const PURCHASES: &str = "
         SELECT customer, NULL AS visitor, article, at, coalesce(weight, 1.0) AS weight FROM purchases
         UNION ALL
         SELECT e.customer, e.visitor, a.key, e.at / 1000, e.counts FROM events e JOIN articles a ON a.id = e.article
-        WHERE e.retention = 0 AND e.counts > 0 AND NOT e.imported
+        WHERE e.retention = 0 AND e.counts <> 0 AND NOT e.imported
     ),
     latest AS (SELECT max(at) AS at FROM all_of WHERE at <= $1)
     SELECT p.customer, p.visitor, p.article, min(p.at, l.at), p.weight
@@ -51,6 +51,7 @@ pub(super) async fn purchases(store: &Sqlite, window: SalesWindow) -> Result<Pur
     let articles: Vec<(i32, String)> = sqlx::query_as(ARTICLES).fetch_all(&mut *transaction).await?;
     let parse = |(key, id): (i32, String)| Some((key, ArticleId::parse(&id).ok()?));
     let (mut log, numbers) = PurchaseLog::numbered(articles.into_iter().filter_map(parse).collect());
+    log.events = revision(&mut transaction).await?;
     let query = sqlx::query_as(PURCHASES).bind(i64::from(window.now.0)).bind(i64::from(window.days) * 86_400);
     let mut rows = query.fetch(&mut *transaction);
     while let Some((customer, visitor, article, at, weight)) = rows.try_next().await? {
