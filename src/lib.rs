@@ -41,6 +41,8 @@ pub mod init;
 #[cfg(feature = "trainer")]
 pub mod model;
 #[cfg(feature = "trainer")]
+pub mod simulation;
+#[cfg(feature = "trainer")]
 pub mod text;
 #[cfg(feature = "trainer")]
 pub mod training;

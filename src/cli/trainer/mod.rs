@@ -9,6 +9,7 @@ pub(super) mod init;
 mod inspect;
 mod map;
 mod runs;
+mod simulate;
 mod sweep;
 mod train;
 mod verify;
@@ -35,6 +36,7 @@ enum Command {
     Inspect(inspect::InspectArguments),
     Map(map::MapArguments),
     Runs(runs::RunsArguments),
+    Simulate(simulate::SimulateArguments),
     Sweep(sweep::SweepArguments),
     Train(train::TrainArguments),
     Verify(verify::VerifyArguments),
@@ -54,6 +56,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Map(arguments) => map::run(&arguments),
         Command::Runs(arguments) => runs::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Sweep(arguments) => sweep::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
