@@ -4,11 +4,12 @@
 #   ./scripts/drill.sh faults [DATA]     Postgres stopped and started again under load
 #   ./scripts/drill.sh attack [DATA]     slow bodies, idle connections (256 open files), SIGTERM under 16 connections
 #   ./scripts/drill.sh articles [DATA]   single articles changed under load, with a second server, and 50,000 new articles
+#   ./scripts/drill.sh events [DATA]     5,000 events a second beside requests, clicks on two servers, and 50 times kill -9
 # DATA is a folder in the H&M schema (default ../shared/data/hm-sample). Prints what happened; fails when a request failed.
 # The database is SQLite, but for faults; with DRILL_DATABASE=postgres it is a Postgres server of the drill's own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-drill=${1:?reload, faults, attack or articles}
+drill=${1:?reload, faults, attack, articles or events}
 data=$(realpath "${2:-../shared/data/hm-sample}")
 port=$((20000 + RANDOM % 20000))
 admin=$((port + 1)) database_port=$((port + 2))
@@ -78,6 +79,35 @@ admin() { # METHOD PATH [BODY]: status and the problem's detail
         -H 'content-type: application/json' "http://127.0.0.1:$admin$2" ${3:+-d "$3"} || true
     python3 -c 'import json,sys; a=json.load(open(sys.argv[1])); print(a.get("detail") or {k: a[k] for k in a if k in ("version", "previous")})' "$home/answer" 2>/dev/null || cat "$home/answer"
 }
+if [ "$drill" = events ]; then
+    events() { python3 scripts/events.py "$@"; }
+    case $database in
+        sqlite:*) rows="python3 -c \"import sqlite3; print(sqlite3.connect('$home/vitrine.sqlite').execute('SELECT count(*) FROM events').fetchone()[0])\"" ;;
+        *) rows="$bin/psql -h 127.0.0.1 -p $database_port -U vitrine -d vitrine -Atc 'SELECT count(*) FROM events'" ;;
+    esac
+    key=$("$bin_dir/vitrine-server" keys create drill-load --scope events 2>/dev/null | grep -o 'vitrine_[0-9a-f]*')
+    "$bin_dir/vitrine-server" serve --models "$models" --listen 127.0.0.1:$((port + 3)) \
+        --admin-listen 127.0.0.1:$((port + 4)) 2>"$home/replica.log" &
+    replica=$!
+    for _ in $(seq 300); do curl -fs "http://127.0.0.1:$((port + 3))/readyz" >/dev/null && break; sleep 0.2; done
+    echo "clicks:  $(events follow --url "http://127.0.0.1:$port" --replica "http://127.0.0.1:$((port + 3))" --key "$key")"
+    kill "$replica"; wait "$replica" 2>/dev/null || true; replica=
+    load --seconds 5 --no-compare >/dev/null
+    echo "steady:  $(load --seconds 15 --no-compare)"
+    load --seconds 20 --no-compare >"$home/load.json" &
+    loader=$!
+    echo "events:  $(events load --url "http://127.0.0.1:$port" --key "$key" --seconds 20)" || failed=yes
+    wait "$loader" || failed=yes
+    echo "beside:  $(cat "$home/load.json")"
+    kill "$server"; wait "$server" 2>/dev/null || true; server=
+    python3 -c 'import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute("DELETE FROM events"); c.commit()' \
+        "$home/vitrine.sqlite" 2>/dev/null || "$bin/psql" -h 127.0.0.1 -p $database_port -U vitrine -d vitrine -qc 'DELETE FROM events'
+    echo "kills:   $(events kills --server "$bin_dir/vitrine-server" --rows "$rows" --log "$home/server.log" \
+        --arguments "serve --models $models --listen 127.0.0.1:$port --admin-listen 127.0.0.1:$admin" \
+        --url "http://127.0.0.1:$port" --admin "http://127.0.0.1:$admin")" || failed=yes
+    [ -z "${failed:-}" ] || { tail -5 "$home/server.log"; echo "events were lost, doubled or turned away"; exit 1; }
+    exit
+fi
 resident() { awk '/VmRSS/ {print int($2 / 1024) " MB"}' "/proc/$server/status"; }
 
 load --seconds 5 >/dev/null

@@ -24,6 +24,7 @@ mod graph;
 mod histories;
 mod list;
 mod manifest;
+mod mentions;
 mod open;
 mod ranker;
 mod tower;
@@ -40,6 +41,7 @@ pub use manifest::{
     FileEntry, IndexParameters, Manifest, MeasuredState, Measurement, Metric, MetricsRow, Provenance, RowKind, Verdict,
     VerdictOutcome,
 };
+pub use mentions::mentions_customer;
 pub use open::{Bundle, Ranking, Towers};
 pub use ranker::{Ranker, RankerSettings, ScaledFeature};
 pub use tower::Tower;

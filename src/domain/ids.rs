@@ -80,6 +80,10 @@ id!(
     /// The shop's id of one customer.
     CustomerId
 );
+id!(
+    /// The shop's id of one visitor: a browser, before it is known whose.
+    VisitorId
+);
 
 #[cfg(test)]
 mod tests {

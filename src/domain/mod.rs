@@ -7,7 +7,7 @@ mod number;
 mod table;
 mod time;
 
-pub use ids::{ArticleId, CustomerId, InvalidId};
+pub use ids::{ArticleId, CustomerId, InvalidId, VisitorId};
 pub use kind::AttributeKind;
 pub use number::Number;
 pub use table::IdTable;

@@ -110,6 +110,7 @@ impl OfflineCustomer<'_> {
             purchases: &self.purchases,
             purchase_times: &self.times,
             purchase_weights: &self.weights,
+            actions: &[],
         }
     }
 }

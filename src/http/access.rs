@@ -7,10 +7,11 @@
 use super::{ApiError, App, ErrorCode, connection::Connection};
 use crate::serving::{Caller, Config, RateLimits, RateSubject, Scope, Secret};
 use axum::{
-    extract::Request,
-    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    extract::{Query, Request},
+    http::{HeaderName, HeaderValue, Method, Uri, header},
     response::{IntoResponse, Response},
 };
+use serde::Deserialize;
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 /// What one listener asks of those who come.
@@ -32,7 +33,7 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 impl Access {
     pub(super) fn public(app: &App, config: &Config) -> Self {
-        Self::of(app, config, None, config.http.require_key, |_, _| Scope::Recommend)
+        Self::of(app, config, None, config.http.require_key, public_scope)
     }
 
     pub(super) fn admin(app: &App, config: &Config, key: Secret) -> Self {
@@ -58,31 +59,36 @@ impl Access {
         }
     }
 
-    /// Puts the [`Caller`] among the request's extensions.
+    /// Puts the [`Caller`] and the [`ClientAddress`] among the request's extensions.
     ///
     /// # Errors
     /// Why the request must not go on.
     pub(super) fn check(&self, request: &mut Request) -> Result<(), Refusal> {
-        let caller = self.admit(request)?;
+        let address = self.client_address(request);
+        let caller = self.admit(request, address)?;
         request.extensions_mut().insert(caller);
+        request.extensions_mut().insert(ClientAddress(address));
         Ok(())
     }
 
-    fn admit(&self, request: &Request) -> Result<Caller, Refusal> {
-        if let Some(address) = self.client_address(request) {
-            self.limits.take(RateSubject::address(address), self.per_address).map_err(Refusal::TooMany)?;
-        }
-        let caller = self.caller(request.headers())?;
-        if let Some(name) = &caller.name {
-            let rate = caller.requests_per_second.unwrap_or(self.per_key);
-            self.limits.take(RateSubject::Key(name.clone()), rate).map_err(Refusal::TooMany)?;
+    fn admit(&self, request: &Request, address: Option<IpAddr>) -> Result<Caller, Refusal> {
+        if let Some(address) = address {
+            self.limits.take(RateSubject::address(address), self.per_address, 1).map_err(Refusal::TooMany)?;
         }
         let needed = (self.needs)(request.method(), request.uri().path());
+        let caller = self.caller(request, needed)?;
+        if let Some(name) = &caller.name {
+            let rate = caller.requests_per_second.unwrap_or(self.per_key);
+            self.limits.take(RateSubject::Key(name.clone()), rate, 1).map_err(Refusal::TooMany)?;
+        }
         if caller.may(needed) { Ok(caller) } else { Err(Refusal::Scope(needed)) }
     }
 
-    fn caller(&self, headers: &HeaderMap) -> Result<Caller, Refusal> {
-        let Some(given) = headers.get(header::AUTHORIZATION) else {
+    fn caller(&self, request: &Request, needed: Scope) -> Result<Caller, Refusal> {
+        let Some(given) = request.headers().get(header::AUTHORIZATION) else {
+            if needed == Scope::Events {
+                return self.caller_of_beacon(request.uri());
+            }
             return if self.require_key { Err(Refusal::NoKey) } else { Ok(Caller::anonymous()) };
         };
         let secret = bearer(given).ok_or(Refusal::NoKey)?;
@@ -90,6 +96,14 @@ impl Access {
             return Ok(Caller::operator());
         }
         self.app.service().caller(secret).ok_or(Refusal::WrongKey)
+    }
+
+    /// Who sends events by `navigator.sendBeacon`, which sends no headers. Addresses stand in logs and histories, so a
+    /// key may stand in one only if it is worth nothing else.
+    fn caller_of_beacon(&self, uri: &Uri) -> Result<Caller, Refusal> {
+        let Ok(Query(BeaconKey { key: Some(key) })) = Query::try_from_uri(uri) else { return Err(Refusal::NoKey) };
+        let caller = self.app.service().caller(key.as_bytes()).ok_or(Refusal::WrongKey)?;
+        if caller.may_only(Scope::Events) { Ok(caller) } else { Err(Refusal::KeyInAddress) }
     }
 
     /// The address that the outermost trusted proxy saw, or that of the connection.
@@ -106,10 +120,21 @@ impl Access {
     }
 }
 
+/// Where a request comes from, as far as the server can tell.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ClientAddress(pub(super) Option<IpAddr>);
+
+/// The part of a query string that names a key.
+#[derive(Deserialize)]
+struct BeaconKey {
+    key: Option<String>,
+}
+
 /// Why a request does not get to its handler.
 pub(super) enum Refusal {
     NoKey,
     WrongKey,
+    KeyInAddress,
     Scope(Scope),
     TooMany(Duration),
 }
@@ -120,6 +145,11 @@ impl IntoResponse for Refusal {
             Self::NoKey => ApiError::new(ErrorCode::Unauthorized, "send `authorization: Bearer <key>`").into_response(),
             Self::WrongKey => {
                 ApiError::new(ErrorCode::Unauthorized, "this key is unknown or withdrawn").into_response()
+            }
+            Self::KeyInAddress => {
+                let detail = "only a key with the scope `events` alone may stand in an address; send this one as \
+                    `authorization: Bearer <key>`";
+                ApiError::new(ErrorCode::Forbidden, detail).into_response()
             }
             Self::Scope(needed) => {
                 let detail = format!("this needs a key with the scope `{needed}`");
@@ -143,11 +173,20 @@ fn bearer(header: &HeaderValue) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"bearer ").then_some(key)
 }
 
+/// The scope that a route of the public listener needs.
+fn public_scope(_: &Method, path: &str) -> Scope {
+    if path == "/v1/events" { Scope::Events } else { Scope::Recommend }
+}
+
 /// The scope that an admin route needs.
 fn admin_scope(method: &Method, path: &str) -> Scope {
     match (method, path) {
         (&Method::GET, "/metrics" | "/admin/v1/status" | "/admin/v1/models") => Scope::Monitor,
+        (&Method::GET, "/admin/v1/metrics/recommendations") => Scope::Monitor,
         (_, path) if path.starts_with("/admin/v1/articles") => Scope::Write,
+        (_, path) if path.starts_with("/admin/v1/customers") || path.starts_with("/admin/v1/visitors") => {
+            Scope::Customers
+        }
         (_, path) if path.starts_with("/admin/v1/placements") => Scope::Placements,
         _ => Scope::Admin,
     }
@@ -176,6 +215,7 @@ mod tests {
         assert_eq!(admin_scope(&Method::DELETE, "/admin/v1/articles/a"), Scope::Write);
         assert_eq!(admin_scope(&Method::PUT, "/admin/v1/placements/home"), Scope::Placements);
         assert_eq!(get("/admin/v1/placements"), Scope::Placements);
+        assert_eq!(admin_scope(&Method::DELETE, "/admin/v1/customers/c"), Scope::Customers);
         for path in ["/admin/v1/keys", "/admin/v1/audit", "/nothing", "/admin/v1/models/m/activate"] {
             assert_eq!(admin_scope(&Method::POST, path), Scope::Admin);
             assert_eq!(get(path), Scope::Admin);

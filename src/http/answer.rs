@@ -24,6 +24,11 @@ use utoipa::ToSchema;
 /// Ranked articles and how they came about.
 #[derive(Serialize, ToSchema)]
 pub(super) struct RecommendationResponse<'a> {
+    /// Identifies the answer: send it with the events that come from it. It holds nothing of the customer.
+    /// Left out while the database was never reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, max_length = 2048)]
+    recommendation_id: Option<&'a str>,
     items: Vec<Item<'a>>,
     meta: Meta<'a>,
 }
@@ -219,7 +224,7 @@ pub(super) fn response<'a>(
         unmatched_filter_values: &answer.unmatched,
         took_us: context.started.elapsed().as_micros() as u64,
     };
-    RecommendationResponse { items, meta }
+    RecommendationResponse { recommendation_id: answered.recommendation_id.as_deref(), items, meta }
 }
 
 /// A JSON response.

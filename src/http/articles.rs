@@ -80,6 +80,6 @@ async fn list_similar(
     Params(params): Params<ListParams>,
 ) -> Result<Response, ApiError> {
     let (request, fields) = params.into_request(Subject::Article(id), None)?;
-    let answered = app.service().recommend(request).await?;
+    let answered = app.service().recommend("/v1/articles/{id}/similar", request).await?;
     render(&answered, &fields, &context)
 }

@@ -6,12 +6,12 @@ use super::{
     schema::{Filter as FilterBody, Id, ObjectOf, Quotas, Whole, whole_members},
 };
 use crate::{
-    domain::{ArticleId, CustomerId, InvalidTime, Timestamp, TopK},
+    domain::{ArticleId, CustomerId, InvalidTime, Timestamp, TopK, VisitorId},
     recommend::{
         self, Filter, Generation, Recipe, Request, Sampling, Subject,
         sources::{MAX_SOURCES, SourceSpec},
     },
-    serving::now,
+    serving::next_second,
 };
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::{Map, Value};
@@ -58,6 +58,11 @@ pub(super) struct RecommendationRequest {
     #[serde(default)]
     #[schema(value_type = Option<Id>)]
     pub(super) customer_id: Option<CustomerId>,
+    /// The browser of whoever asks, as `POST /v1/events` names it: what was done there counts, beside what the
+    /// customer did or instead of it.
+    #[serde(default)]
+    #[schema(value_type = Option<Id>)]
+    visitor_id: Option<VisitorId>,
     #[serde(default)]
     #[schema(value_type = Session)]
     session: ObjectOf<Session>,
@@ -241,6 +246,13 @@ pub(super) struct Exclude {
     #[serde(default)]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 36_500)]
     purchased_within_days: Option<Whole>,
+    /// What the customer or visitor was shown so many times in the last 24 hours, as impressions tell.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1_000)]
+    seen_times_today: Option<Whole>,
+    /// What the customer or visitor dislikes and has not wanted since; true if not given.
+    #[serde(default)]
+    disliked: Option<bool>,
 }
 
 /// Parameters of every list that is asked for by a query string.
@@ -328,6 +340,7 @@ impl RecommendationRequest {
             ..Recipe::default()
         };
         let request = Request {
+            visitor: self.visitor_id,
             session: self.session.0.article_ids,
             cart: self.cart,
             offset: checked_offset(self.offset.map(|offset| offset.0))?,
@@ -335,7 +348,7 @@ impl RecommendationRequest {
             explain: self.explain,
             generation,
             recipe: Arc::new(recipe),
-            ..Request::new(self.customer_id, top_k(self.k.0)?, self.at.map_or_else(now, |at| at.0))
+            ..Request::new(self.customer_id, top_k(self.k.0)?, self.at.map_or_else(next_second, |at| at.0))
         };
         Ok((request, distinct_fields(self.fields)?))
     }
@@ -380,7 +393,7 @@ impl BatchRequest {
         let request = Request {
             explain: self.explain,
             recipe: Arc::new(recipe),
-            ..Request::new(None, top_k(k)?, self.at.map_or_else(now, |at| at.0))
+            ..Request::new(None, top_k(k)?, self.at.map_or_else(next_second, |at| at.0))
         };
         Ok((request, self.customer_ids, distinct_fields(self.fields)?))
     }
@@ -416,16 +429,19 @@ impl ListGeneration {
 impl Exclude {
     fn checked(self) -> Result<recommend::Exclude, ApiError> {
         at_most("exclude.article_ids", self.article_ids.len(), MAX_EXCLUDED)?;
-        let Self { article_ids, purchased, purchased_within_days } = self;
-        let within = |days: Whole| match u32::try_from(days.0) {
-            Ok(days @ 1..=MAX_DAYS) => Ok(days),
-            _ => Err(ApiError::invalid(format!(
-                "`exclude.purchased_within_days` must be 1 to {MAX_DAYS}, not {}",
-                days.0
-            ))),
+        let Self { article_ids, purchased, purchased_within_days, seen_times_today, disliked } = self;
+        let within = |key: &str, number: Option<Whole>, most: u32| match number.map(|Whole(n)| (n, u32::try_from(n))) {
+            None => Ok(None),
+            Some((_, Ok(number))) if (1..=most).contains(&number) => Ok(Some(number)),
+            Some((number, _)) => Err(ApiError::invalid(format!("`exclude.{key}` must be 1 to {most}, not {number}"))),
         };
-        let purchased_within_days = purchased_within_days.map(within).transpose()?;
-        Ok(recommend::Exclude { article_ids, purchased, purchased_within_days })
+        Ok(recommend::Exclude {
+            article_ids,
+            purchased,
+            purchased_within_days: within("purchased_within_days", purchased_within_days, MAX_DAYS)?,
+            seen_times_today: within("seen_times_today", seen_times_today, recommend::Exclude::MAX_TIMES)?,
+            disliked: disliked.unwrap_or(true),
+        })
     }
 }
 
@@ -440,7 +456,7 @@ impl ListParams {
             offset: checked_offset(self.offset)?,
             explain: self.explain.unwrap_or(false),
             recipe: Arc::new(recipe),
-            ..Request::new(customer, top_k(self.k.unwrap_or(DEFAULT_K))?, now())
+            ..Request::new(customer, top_k(self.k.unwrap_or(DEFAULT_K))?, next_second())
         };
         Ok((request, distinct_fields(fields)?))
     }

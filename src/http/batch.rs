@@ -17,6 +17,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+const BATCH: &str = "/v1/recommendations/batch";
+
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(recommend_batch))
 }
@@ -75,7 +77,7 @@ async fn answer_each(
 ) -> Result<Vec<Result<Answered, ApiError>>, ApiError> {
     let ids: Vec<_> = names.iter().map(|name| CustomerId::parse(name)).collect();
     let good = ids.iter().filter_map(|id| id.as_ref().ok().cloned()).collect();
-    let mut answers = app.service().recommend_batch(shared, good).await?.into_iter();
+    let mut answers = app.service().recommend_batch(BATCH, shared, good).await?.into_iter();
     let results = ids.into_iter().map(|id| match id {
         Ok(_) => match answers.next() {
             Some(answer) => answer.map_err(ApiError::from),

@@ -16,25 +16,41 @@ use serde_json::{Map, Value};
 /// A JSON body.
 pub(super) struct JsonBody<T>(pub(super) T);
 
+/// The same, or sent as `text/plain`: a browser sends that to another origin without asking first.
+pub(super) struct BeaconBody<T>(pub(super) T);
+
+const JSON: &str = "application/json";
+const PLAIN: &str = "text/plain";
+
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
-        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("");
-        let kind = kind.split(';').next().unwrap_or("").trim();
-        if !kind.eq_ignore_ascii_case("application/json") {
-            let kind: String = kind.chars().take(64).collect();
-            let detail = format!("the body must be JSON: send `content-type: application/json`, not `{kind}`");
-            return Err(ApiError::new(ErrorCode::UnsupportedMediaType, detail));
-        }
-        // Read before (see `admission`), within its limits.
-        let body = to_bytes(request.into_body(), usize::MAX)
-            .await
-            .map_err(|_| ApiError::invalid("the body could not be read to its end"))?;
-        serde_json::from_slice(&body)
-            .map(|ObjectOf(value)| Self(value))
-            .map_err(|error| refusal::<ObjectOf<T>>(&body, &error))
+        read_json(request, &[JSON]).await.map(Self)
     }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for BeaconBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
+        read_json(request, &[JSON, PLAIN]).await.map(Self)
+    }
+}
+
+async fn read_json<T: DeserializeOwned>(request: Request, kinds: &[&str]) -> Result<T, ApiError> {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("");
+    let kind = kind.split(';').next().unwrap_or("").trim();
+    if !kinds.iter().any(|wanted| kind.eq_ignore_ascii_case(wanted)) {
+        let kind: String = kind.chars().take(64).collect();
+        let detail = format!("the body must be JSON: send `content-type: application/json`, not `{kind}`");
+        return Err(ApiError::new(ErrorCode::UnsupportedMediaType, detail));
+    }
+    // Read before (see `admission`), within its limits.
+    let body = to_bytes(request.into_body(), usize::MAX)
+        .await
+        .map_err(|_| ApiError::invalid("the body could not be read to its end"))?;
+    serde_json::from_slice(&body).map(|ObjectOf(value)| value).map_err(|error| refusal::<ObjectOf<T>>(&body, &error))
 }
 
 /// The definition of a placement. What is wrong with it names the key.

@@ -17,6 +17,7 @@ mod connection;
 mod docs;
 mod edge;
 mod error;
+mod events;
 mod extract;
 mod health;
 mod listener;
@@ -32,7 +33,7 @@ pub use error::{ApiError, ErrorCode, Problem};
 pub use listener::Listeners;
 pub use server::Server;
 
-use crate::serving::{Config, ServeError, Service};
+use crate::serving::{Config, RateLimits, ServeError, Service};
 use access::Access;
 use admission::{Admission, Gate};
 use axum::{
@@ -59,16 +60,22 @@ pub struct App(Arc<Shared>);
 
 struct Shared {
     service: Arc<Service>,
+    /// Of events, which count apart from requests.
+    event_limits: RateLimits,
     draining: AtomicBool,
 }
 
 impl App {
     pub fn new(service: Arc<Service>) -> Self {
-        Self(Arc::new(Shared { service, draining: false.into() }))
+        Self(Arc::new(Shared { service, event_limits: RateLimits::default(), draining: false.into() }))
     }
 
     pub(crate) fn service(&self) -> &Arc<Service> {
         &self.0.service
+    }
+
+    fn event_limits(&self) -> &RateLimits {
+        &self.0.event_limits
     }
 
     /// From now on `/readyz` fails, so that no new traffic comes.
@@ -83,7 +90,8 @@ impl App {
 
 /// The routes that may want a key.
 fn asked_routes() -> OpenApiRouter<App> {
-    recommendations::routes().merge(placements::routes()).merge(batch::routes()).merge(articles::routes())
+    let lists = recommendations::routes().merge(placements::routes()).merge(batch::routes());
+    lists.merge(articles::routes()).merge(events::routes())
 }
 
 fn public_routes() -> OpenApiRouter<App> {

@@ -83,6 +83,14 @@ impl ToSchema for PlacementDefinition {
                             "type": ["integer", "null"], "minimum": 1, "maximum": 36_500,
                             "description": "The customer's purchases of so many last days.",
                         },
+                        "seen_times_today": {
+                            "type": ["integer", "null"], "minimum": 1, "maximum": 1_000,
+                            "description": "What the customer was shown so many times in the last 24 hours.",
+                        },
+                        "disliked": {
+                            "type": "boolean",
+                            "description": "What the customer dislikes; true if not given.",
+                        },
                     },
                     "additionalProperties": false,
                 }),

@@ -9,9 +9,9 @@ use super::{
     schema::{Id, ObjectOf, Whole},
 };
 use crate::{
-    domain::{ArticleId, CustomerId, TopK},
+    domain::{ArticleId, CustomerId, TopK, VisitorId},
     recommend::{Request, Subject},
-    serving::{Caller, PlacementAsk, now},
+    serving::{Caller, PlacementAsk, next_second},
 };
 use axum::{Extension, extract::State, response::Response};
 use serde::Deserialize;
@@ -35,6 +35,11 @@ pub(super) struct PlacementRequest {
     #[serde(default)]
     #[schema(value_type = Option<Id>)]
     customer_id: Option<CustomerId>,
+    /// The browser of whoever asks, as `POST /v1/events` names it: what was done there counts, beside what the
+    /// customer did or instead of it.
+    #[serde(default)]
+    #[schema(value_type = Option<Id>)]
+    visitor_id: Option<VisitorId>,
     /// The article that is looked at: articles like it are sought. It is not answered back.
     #[serde(default)]
     #[schema(value_type = Option<Id>)]
@@ -67,6 +72,9 @@ struct PlacementParams {
     /// The customer.
     #[param(value_type = Option<Id>)]
     customer_id: Option<CustomerId>,
+    /// The browser of whoever asks, as `POST /v1/events` names it.
+    #[param(value_type = Option<Id>)]
+    visitor_id: Option<VisitorId>,
     /// The article that is looked at.
     #[param(value_type = Option<Id>)]
     article_id: Option<ArticleId>,
@@ -145,12 +153,13 @@ impl PlacementRequest {
         let k: Option<TopK> = self.k.map(|k| top_k(k.0)).transpose()?;
         let request = Request {
             subject: self.article_id.map_or(Subject::Customer, Subject::Article),
+            visitor: self.visitor_id,
             session: self.session.0.article_ids,
             cart: self.cart,
             offset: checked_offset(self.offset.map(|offset| offset.0))?,
             explain: self.explain,
             // Its recipe and `k` are the placement's; see `PlacementAsk`.
-            ..Request::new(self.customer_id, k.unwrap_or_default(), now())
+            ..Request::new(self.customer_id, k.unwrap_or_default(), next_second())
         };
         Ok(PlacementAsk { request, k })
     }
@@ -160,6 +169,7 @@ impl PlacementParams {
     fn into_request(self) -> Result<PlacementRequest, ApiError> {
         Ok(PlacementRequest {
             customer_id: self.customer_id,
+            visitor_id: self.visitor_id,
             article_id: self.article_id,
             session: ObjectOf(Session { article_ids: listed("session", self.session.as_deref())? }),
             cart: listed("cart", self.cart.as_deref())?,

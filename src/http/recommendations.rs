@@ -13,6 +13,9 @@ use crate::{domain::CustomerId, recommend::Request, serving::Caller};
 use axum::{Extension, extract::State, middleware, response::Response};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+/// What events of these answers are attributed to, whichever method asked for them.
+pub(super) const RECOMMENDATIONS: &str = "/v1/recommendations";
+
 pub(super) fn routes() -> OpenApiRouter<App> {
     let tagged = OpenApiRouter::new().routes(routes!(list_popular)).route_layer(middleware::from_fn(revalidate));
     tagged.routes(routes!(recommend)).routes(routes!(recommend_to_customer))
@@ -31,7 +34,7 @@ async fn recommend(
 ) -> Result<Response, ApiError> {
     let (request, fields) = body.into_request()?;
     let request = Request { tell_purchases: app.service().may_tell_purchases(&caller), ..request };
-    let answered = app.service().recommend(request).await?;
+    let answered = app.service().recommend(RECOMMENDATIONS, request).await?;
     render(&answered, &fields, &context)
 }
 
@@ -50,7 +53,7 @@ async fn recommend_to_customer(
 ) -> Result<Response, ApiError> {
     let (request, fields) = params.into_request(id)?;
     let request = Request { tell_purchases: app.service().may_tell_purchases(&caller), ..request };
-    let answered = app.service().recommend(request).await?;
+    let answered = app.service().recommend(RECOMMENDATIONS, request).await?;
     render(&answered, &fields, &context)
 }
 
@@ -68,6 +71,6 @@ async fn list_popular(
     Params(params): Params<PopularParams>,
 ) -> Result<Response, ApiError> {
     let (request, fields) = params.into_request()?;
-    let answered = app.service().recommend(request).await?;
+    let answered = app.service().recommend("/v1/popular", request).await?;
     render_tagged(&answered, &fields, &context)
 }

@@ -21,6 +21,7 @@ use utoipa::{
     components(schemas(Problem)),
     tags(
         (name = "recommendations", description = "What to show to whom"),
+        (name = "events", description = "What happens in the shop"),
         (name = "articles", description = "The catalogue as it is served"),
         (name = "health", description = "For load balancers"),
         (name = "admin", description = "On the admin listener, with a key"),
@@ -65,15 +66,22 @@ const CLASSES: [Class; 13] = [
     Class {
         status: "404",
         name: "NotFound",
-        description: "There is no such article, model, placement or key",
-        codes: &[E::NotFound, E::UnknownArticle, E::UnknownModel, E::UnknownPlacement, E::UnknownKey],
+        description: "There is no such article, model, placement, key or customer",
+        codes: &[
+            E::NotFound,
+            E::UnknownArticle,
+            E::UnknownModel,
+            E::UnknownPlacement,
+            E::UnknownKey,
+            E::UnknownCustomer,
+        ],
         retry_after: false,
     },
     Class {
         status: "409",
         name: "Conflict",
         description: "The state of the server does not allow it",
-        codes: &[E::NoPreviousVersion, E::KeyExists, E::PlacementChanged],
+        codes: &[E::NoPreviousVersion, E::KeyExists, E::PlacementChanged, E::CustomerErased],
         retry_after: false,
     },
     Class {
@@ -134,6 +142,9 @@ const CLASSES: [Class; 13] = [
     },
 ];
 
+/// Never answers without a key.
+const EVENTS: &str = "/v1/events";
+
 /// Completes the document that the handlers make.
 pub(super) fn complete(document: &mut openapi::OpenApi) {
     document.servers = Some(vec![server("/", "The public listener")]);
@@ -168,7 +179,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
 
 /// Public operations take a key but may be configured to answer without one.
 fn document_key(path: &str, operation: &mut Operation) {
-    if is_admin(path) {
+    if is_admin(path) || path == EVENTS {
         operation.security = Some(vec![key()]);
     } else if path.starts_with("/v1/") {
         operation.security = Some(vec![SecurityRequirement::default(), key()]);
@@ -187,12 +198,14 @@ fn document_errors(path: &str, operation: &mut Operation) {
     let parameters = operation.parameters.as_deref().unwrap_or_default();
     let named = |name: &str| parameters.iter().any(|p| matches!(p, RefOr::T(p) if p.name == name));
     let serves = path.starts_with("/v1/") || is_admin(path);
-    let may_be_unknown = has_body && path.starts_with("/v1/") || named("id") || named("name") || named("model");
+    let may_be_unknown =
+        has_body && path.starts_with("/v1/") && path != EVENTS || named("id") || named("name") || named("model");
     let may_be_refused = path.starts_with("/admin/v1/models/")
         || path.starts_with("/admin/v1/attributes/")
         || path == "/admin/v1/articles"
         || path.starts_with("/admin/v1/placements/") && has_body;
-    let may_conflict = path.ends_with("/rollback")
+    let may_conflict = path.starts_with("/admin/v1/customers") && has_body
+        || path.ends_with("/rollback")
         || path.ends_with("/deactivate")
         || path == "/admin/v1/keys" && has_body
         || named("version");

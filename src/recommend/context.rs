@@ -6,8 +6,8 @@
 //! with `at`: the catalogue, availability, popularity and the model are those of today.
 
 use super::{
-    Customer, Eligible, Filter, Query, RecommendError, Request, Shop, Snapshot, Subject, filter::Given, query,
-    rules::InForce,
+    Customer, Eligible, Filter, Interest, Query, RecommendError, Request, Shop, Snapshot, Subject, actions,
+    filter::Given, query, rules::InForce,
 };
 use crate::{
     domain::{ArticleId, Timestamp},
@@ -40,6 +40,7 @@ pub struct Context<'a> {
     pub(super) condition_left_out: bool,
     pub(super) rules: InForce<'a>,
     history: OnceCell<Vec<Bought>>,
+    interests: OnceCell<Vec<Interest>>,
     query: OnceCell<(Query, Duration)>,
 }
 
@@ -90,6 +91,7 @@ impl<'a> Context<'a> {
             condition_left_out,
             rules,
             history: OnceCell::new(),
+            interests: OnceCell::new(),
             query: OnceCell::new(),
         };
         context.eligible = context.without_excluded(snapshot, context.eligible.clone());
@@ -106,6 +108,16 @@ impl<'a> Context<'a> {
                 Some(Bought { row: self.snapshot.catalogue().row(id.as_str())?, at, weight })
             });
             bought.collect()
+        })
+    }
+
+    /// The articles that interest the customer besides what was bought, the latest first: none that
+    /// the request names as seen in the visit or lying in the cart.
+    pub fn interests(&self) -> &[Interest] {
+        self.interests.get_or_init(|| {
+            let mut interests = actions::interests(self);
+            interests.retain(|interest| !self.seen.contains(&interest.row) && !self.cart.contains(&interest.row));
+            interests
         })
     }
 
@@ -180,13 +192,19 @@ impl<'a> Context<'a> {
             let recent = |bought: &&Bought| since.is_none_or(|since| bought.at >= since);
             rows.extend(self.history().iter().filter(recent).map(|bought| bought.row));
         }
+        if let Some(times) = exclude.seen_times_today {
+            rows.extend(actions::shown(self, times));
+        }
+        if exclude.disliked {
+            rows.extend(actions::disliked(self));
+        }
         rows
     }
 }
 
 impl Customer<'_> {
-    /// The customer without the purchases made at `at` or later. Purchases without a time were made
-    /// before.
+    /// The customer without the purchases made at `at` or later, and without later actions. Purchases
+    /// without a time were made before.
     fn known_at(self, at: Timestamp) -> Self {
         // Newest first: what is too late stands at the beginning.
         let late = self.purchase_times.partition_point(|&time| time >= at);
@@ -195,6 +213,7 @@ impl Customer<'_> {
             purchases: &self.purchases[rest(self.purchases.len())..],
             purchase_times: &self.purchase_times[late..],
             purchase_weights: &self.purchase_weights[rest(self.purchase_weights.len())..],
+            actions: &self.actions[self.actions.partition_point(|action| action.at >= at)..],
             ..self
         }
     }

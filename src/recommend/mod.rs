@@ -15,6 +15,7 @@
 //! is unavailable or excluded is never answered, on any path; fewer than `k` only when fewer than `k` are eligible
 //! (under `max_per`: when no further eligible article fits). Knows neither HTTP nor databases.
 
+mod actions;
 mod answer;
 mod bundle;
 mod candidates;
@@ -40,6 +41,7 @@ mod signals;
 mod snapshot;
 pub mod sources;
 
+pub use actions::{Action, ActionKind, Interest};
 pub use answer::{Answer, Counts, Fallback, FoundBy, Ranked, Reason, RecommendError, SourceCount, Strategy, Warning};
 pub use candidates::{Candidate, Candidates, Found};
 pub use catalogue::{Attributes, Catalogue, CatalogueBuilder, CatalogueRow, Cell, Change, Column, Group, LeftOut};
@@ -48,7 +50,7 @@ pub use eligible::Eligible;
 pub use filter::{Conditions, Filter, FilterError, UnmatchedValue, find_attribute};
 pub use model::{Model, ModelError};
 pub use pipeline::{candidates, check, check_ranker, preview, recommend};
-pub use placement::{Placement, PlacementError, PlacementExclude};
+pub use placement::{Placement, PlacementError};
 pub use preview::{Preview, Stages};
 pub use query::Query;
 pub use rank::{FeatureSet, Learned, ListModel, Rank, RankerSpec};

@@ -5,7 +5,7 @@ use super::{
     rules::{RuleSpec, Rules},
     sources::{MAX_SOURCES, SourceSpec},
 };
-use crate::domain::{ArticleId, TopK};
+use crate::domain::TopK;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ pub struct Placement {
     pub ranker: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub filter: BTreeMap<String, Value>,
-    pub exclude: PlacementExclude,
+    pub exclude: Exclude,
     /// How many articles may share a value of an attribute, by attribute.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub max_per: BTreeMap<String, usize>,
@@ -42,19 +42,6 @@ pub struct Placement {
     /// Attributes to return with every article.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<String>,
-}
-
-/// What a placement never answers.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PlacementExclude {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub article_ids: Vec<ArticleId>,
-    /// The customer's purchases.
-    pub purchased: bool,
-    /// The customer's purchases of so many last days.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub purchased_within_days: Option<u32>,
 }
 
 /// What is wrong with a placement.
@@ -76,7 +63,7 @@ impl Default for Placement {
             sources: Vec::new(),
             ranker: None,
             filter: BTreeMap::new(),
-            exclude: PlacementExclude::default(),
+            exclude: Exclude::default(),
             max_per: BTreeMap::new(),
             rules: Vec::new(),
             diversity: 0.0,
@@ -107,13 +94,15 @@ impl Placement {
         if let Some((name, limit)) = self.max_per.iter().find(|(_, limit)| !(1..=65_535).contains(*limit)) {
             return invalid("max_per", format!("allows 1 to 65535 articles, not {limit} (`{name}`)"));
         }
-        let PlacementExclude { article_ids, purchased, purchased_within_days } = self.exclude.clone();
+        if let Some(times) = self.exclude.seen_times_today.filter(|times| !(1..=Exclude::MAX_TIMES).contains(times)) {
+            return invalid("exclude", format!("`seen_times_today` is 1 to {}, not {times}", Exclude::MAX_TIMES));
+        }
         Ok(Recipe {
             model: self.model.clone(),
             sources: self.sources.clone(),
             ranker: self.ranker.clone(),
             filter: Filter::parse(&self.filter)?,
-            exclude: Exclude { article_ids, purchased, purchased_within_days },
+            exclude: self.exclude.clone(),
             max_per: self.max_per.iter().map(|(name, &limit)| (name.clone(), limit)).collect(),
             rules: Rules::new(self.rules.clone(), self.k).or_else(invalid_rules)?,
             diversity: self.diversity,

@@ -19,11 +19,14 @@ const INSERTED: usize = 64;
 impl Popularity {
     /// `items`: the model's item of each row, or [`NONE`].
     pub(super) fn of(model: &dyn Model, catalogue: &Catalogue, items: &[u32]) -> Self {
-        let mut popularity = Self { own: own(model, catalogue, items, 0), order: Vec::new(), rank: Vec::new() };
-        let mut order: Vec<u32> = (0..catalogue.rows() as u32).collect();
-        order.sort_by(|&a, &b| popularity.compare(catalogue, a, b));
-        popularity.order = order;
-        popularity.ranked()
+        let popularity = Self { own: own(model, catalogue, items, 0), order: Vec::new(), rank: Vec::new() };
+        popularity.sorted(catalogue, (0..catalogue.rows() as u32).collect())
+    }
+
+    /// The same rows by other sales. Little has moved since they were sorted last, which is quick to sort again.
+    pub(super) fn with_sales(&self, model: &dyn Model, catalogue: &Catalogue, items: &[u32]) -> Self {
+        let popularity = Self { own: own(model, catalogue, items, 0), order: Vec::new(), rank: Vec::new() };
+        popularity.sorted(catalogue, self.order.clone())
     }
 
     /// The same with the rows that the catalogue has got since.
@@ -57,6 +60,12 @@ impl Popularity {
     fn compare(&self, catalogue: &Catalogue, a: u32, b: u32) -> Ordering {
         let by_sales = self.of_row(catalogue, b).total_cmp(&self.of_row(catalogue, a));
         by_sales.then_with(|| catalogue.id(a).cmp(catalogue.id(b)))
+    }
+
+    fn sorted(mut self, catalogue: &Catalogue, mut rows: Vec<u32>) -> Self {
+        rows.sort_by(|&a, &b| self.compare(catalogue, a, b));
+        self.order = rows;
+        self.ranked()
     }
 
     fn ranked(mut self) -> Self {

@@ -74,7 +74,9 @@ fn of_customer(context: &Context<'_>, snapshot: &Snapshot) -> Result<Query, Reco
     let has_row = id.is_some_and(|id| model.knows_customer(id.as_str()));
     // A model that reads nothing but the history has nothing to say where none of it is known.
     let silent = model.needs_history() && history(context, snapshot).0.is_empty();
-    let (basis, strategy, fallback) = if id.is_some() && (has_row || customer.recorded) && !silent {
+    // It would answer alike whatever a customer does whom it was not trained with.
+    let deaf = !has_row && !model.reads_history() && !context.interests().is_empty();
+    let (basis, strategy, fallback) = if id.is_some() && (has_row || customer.recorded) && !silent && !deaf {
         if !context.seen.is_empty() && !model.reads_history() {
             warnings.push(Warning::SessionNotUsed);
         }
@@ -110,18 +112,27 @@ pub(super) fn embed(context: &Context<'_>, snapshot: &Snapshot, generated: &[u32
     Ok(vector)
 }
 
-/// The items of visit and purchases that the model knows, newest first, and when they were looked at or bought.
+/// The items of visit, interests and purchases that the model knows, newest first, and when they were looked at or
+/// bought.
 fn history(context: &Context<'_>, snapshot: &Snapshot) -> (Vec<u32>, Vec<Timestamp>) {
     let (customer, at) = (&context.customer, context.request.at);
-    let visit = context.request.session.iter().map(|id| (id, at));
+    let visit = context.request.session.iter().map(|id| (id.as_str(), at));
+    let catalogue = context.snapshot.catalogue();
+    let mut interests = context.interests().iter().map(|of| (catalogue.id(of.row), of.at)).peekable();
     let times = customer.purchase_times.iter().copied().chain(std::iter::repeat(at));
-    let newest_first = visit.chain(customer.purchases.iter().zip(times));
-    newest_first.filter_map(|(id, at)| Some((snapshot.model().item(id.as_str())?, at))).unzip()
+    let mut purchases = customer.purchases.iter().map(|id| id.as_str()).zip(times).peekable();
+    let both = std::iter::from_fn(|| match (interests.peek(), purchases.peek()) {
+        (Some((_, looked)), Some((_, bought))) if bought >= looked => purchases.next(),
+        (Some(_), _) => interests.next(),
+        (None, _) => purchases.next(),
+    });
+    visit.chain(both).filter_map(|(id, at)| Some((snapshot.model().item(id)?, at))).unzip()
 }
 
 /// The vector of a visit: by the query tower when it reads histories, else the mean direction of the articles.
 fn session_vector(context: &Context<'_>, snapshot: &Snapshot) -> Result<Option<Vec<f32>>, RecommendError> {
-    let seen = &context.seen;
+    let interests = context.interests().iter().map(|interest| interest.row);
+    let seen: Vec<u32> = context.seen.iter().copied().chain(interests).collect();
     let reads_any = snapshot.model().reads_history() && seen.iter().any(|&row| snapshot.item_of_row(row).is_some());
     if reads_any {
         return embed(context, snapshot, &[]).map(Some);

@@ -1,10 +1,11 @@
 //! Requests of the pipeline.
 
-use super::{Filter, Generation, Snapshot, rules::Rules, sources::SourceSpec};
+use super::{Action, Filter, Generation, Snapshot, rules::Rules, sources::SourceSpec};
 use crate::{
-    domain::{ArticleId, CustomerId, Timestamp, TopK},
+    domain::{ArticleId, CustomerId, Timestamp, TopK, VisitorId},
     features::Attributes,
 };
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// What is asked for: for whom, about what, how many, and how the answer is made. Owned, so that it
@@ -14,6 +15,8 @@ pub struct Request {
     pub subject: Subject,
     /// Who asks; `None` for a guest.
     pub customer: Option<CustomerId>,
+    /// The browser of whoever asks; what was done there counts as done by the customer.
+    pub visitor: Option<VisitorId>,
     /// Articles looked at in this visit, newest first. They are not answered back.
     pub session: Vec<ArticleId>,
     /// Articles in the customer's cart, the latest first. They are not answered back either.
@@ -71,14 +74,23 @@ pub struct Recipe {
     pub fallback: Vec<SourceSpec>,
 }
 
-/// What must not be answered, besides what is unavailable.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// What must not be answered, besides what is unavailable; in placements as it stands here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Exclude {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub article_ids: Vec<ArticleId>,
     /// The customer's purchases.
     pub purchased: bool,
     /// The customer's purchases of so many last days.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub purchased_within_days: Option<u32>,
+    /// What the customer was shown so many times in the last 24 hours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen_times_today: Option<u32>,
+    /// What the customer dislikes.
+    #[serde(skip_serializing_if = "is_true")]
+    pub disliked: bool,
 }
 
 /// A customer or guest, as far as the shop knows.
@@ -93,6 +105,8 @@ pub struct Customer<'a> {
     pub purchase_times: &'a [Timestamp],
     /// How much each counts; those without an entry count 1.
     pub purchase_weights: &'a [f32],
+    /// What they did besides, newest first.
+    pub actions: &'a [Action],
 }
 
 impl Request {
@@ -105,6 +119,7 @@ impl Request {
         Self {
             subject: Subject::Customer,
             customer,
+            visitor: None,
             session: Vec::new(),
             cart: Vec::new(),
             k,
@@ -125,16 +140,6 @@ impl Request {
 }
 
 impl Recipe {
-    /// Whether the answer depends on what the shop knows of the customer, whatever it is about.
-    pub fn reads_customer(&self) -> bool {
-        let draws = !self.sources.is_empty() || !self.fallback.is_empty();
-        draws
-            || self.ranker.is_some()
-            || self.exclude.reads_purchases()
-            || self.filter.reads_customer()
-            || self.rules.read_customer()
-    }
-
     /// Whether an answer by it is little work besides that of its sources.
     pub fn is_light(&self, snapshot: &Snapshot) -> bool {
         let plain = self.rules.is_empty() && self.diversity == 0.0 && self.max_per.is_empty();
@@ -142,7 +147,22 @@ impl Recipe {
     }
 }
 
+impl Default for Exclude {
+    fn default() -> Self {
+        Self {
+            article_ids: Vec::new(),
+            purchased: false,
+            purchased_within_days: None,
+            seen_times_today: None,
+            disliked: true,
+        }
+    }
+}
+
 impl Exclude {
+    /// Greatest number of times in [`Self::seen_times_today`].
+    pub const MAX_TIMES: u32 = 1_000;
+
     /// Whether the answer depends on what the customer bought, however long ago.
     pub fn reads_purchases(&self) -> bool {
         self.purchased || self.purchased_within_days.is_some()
@@ -157,5 +177,10 @@ impl Customer<'static> {
         purchases: &[],
         purchase_times: &[],
         purchase_weights: &[],
+        actions: &[],
     };
+}
+
+fn is_true(value: &bool) -> bool {
+    *value
 }

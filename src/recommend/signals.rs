@@ -84,6 +84,25 @@ impl Signals {
         signals
     }
 
+    /// The same articles with other statistics; those that are new to the statistics come last.
+    #[must_use]
+    pub fn with_statistics(&self, statistics: Arc<Statistics>, ids: &Arc<IdTable>, catalogue: &Catalogue) -> Self {
+        let same = self.ids.as_ref().is_some_and(|known| Arc::ptr_eq(known, ids));
+        if !same || self.articles.len() != catalogue.rows() {
+            return Self::over(statistics, ids.clone(), catalogue);
+        }
+        let mut signals = Self {
+            statistics,
+            ids: self.ids.clone(),
+            articles: self.articles.clone(),
+            rows: self.rows.clone(),
+            rankings: Arc::default(),
+            by_value: RwLock::default(),
+        };
+        signals.rank();
+        signals
+    }
+
     /// Finds the articles of rows that it does not know yet.
     fn extend(&mut self, catalogue: &Catalogue) {
         let Some(ids) = &self.ids else { return };

@@ -17,7 +17,7 @@ pub struct Snapshot {
     join: Arc<Join>,
     popularity: Arc<Popularity>,
     available: Arc<Eligible>,
-    filtered: FilterCache,
+    filtered: Arc<FilterCache>,
 }
 
 /// What follows from the model and the articles, whatever is available.
@@ -46,7 +46,7 @@ impl Snapshot {
         let fresh: Vec<u32> = catalogue.present().iter().filter(|&row| join.items[row as usize] == NONE).collect();
         join.fresh = Fresh::of(&*model, &catalogue, &fresh)?;
         let popularity = Popularity::of(&*model, &catalogue, &join.items);
-        let filtered = FilterCache::new(FILTER_BYTES);
+        let filtered = Arc::new(FilterCache::new(FILTER_BYTES));
         let available = Arc::new(join.eligible(catalogue.available().clone()));
         Ok(Self {
             model,
@@ -62,18 +62,18 @@ impl Snapshot {
     /// Remembers results of filters in so many bytes.
     #[must_use]
     pub fn with_filter_bytes(self, bytes: usize) -> Self {
-        Self { filtered: FilterCache::new(bytes), ..self }
+        Self { filtered: Arc::new(FilterCache::new(bytes)), ..self }
     }
 
-    /// The same model over a catalogue of the same articles with other sales; `None` if the articles differ.
+    /// The same model over a catalogue of the same articles with other sales; `None` if the articles differ. What filters
+    /// came to is kept: no filter sees sales.
     pub fn over(&self, catalogue: Arc<Catalogue>) -> Option<Self> {
         if !catalogue.has_articles_of(&self.catalogue) {
             return None;
         }
-        let popularity = Arc::new(Popularity::of(&*self.model, &catalogue, &self.join.items));
+        let popularity = Arc::new(self.popularity.with_sales(&*self.model, &catalogue, &self.join.items));
         let (model, ranker, join) = (self.model.clone(), self.ranker.clone(), self.join.clone());
-        let available = Arc::new(join.eligible(catalogue.available().clone()));
-        let filtered = FilterCache::new(self.filtered.capacity());
+        let (available, filtered) = (self.available.clone(), self.filtered.clone());
         Some(Self { model, catalogue, ranker, join, popularity, available, filtered })
     }
 
@@ -109,7 +109,7 @@ impl Snapshot {
             }
         }
         let (model, ranker, join) = (self.model.clone(), self.ranker.clone(), Arc::new(join));
-        Ok(Self { model, catalogue, ranker, join, popularity, available, filtered })
+        Ok(Self { model, catalogue, ranker, join, popularity, available, filtered: Arc::new(filtered) })
     }
 
     pub fn model(&self) -> &Arc<dyn Model> {

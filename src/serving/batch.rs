@@ -27,6 +27,7 @@ impl Service {
     /// What is wrong with the request itself; what concerns one customer stands in their place.
     pub async fn recommend_batch(
         self: &Arc<Self>,
+        route: &'static str,
         shared: Request,
         customers: Vec<CustomerId>,
     ) -> Result<Answers, ServeError> {
@@ -40,7 +41,8 @@ impl Service {
         let answer = |chunk| self.clone().answer_chunk(served.clone(), shared.clone(), chunk);
         let answers = stream::iter(chunks).map(answer).buffered(self.batches.available_permits().max(1));
         let chunks: Vec<Answers> = answers.try_collect().await?;
-        Ok(chunks.into_iter().flatten().collect())
+        let identify = |answer: Result<Answered, ServeError>| Ok(self.identified(route, answer?));
+        Ok(chunks.into_iter().flatten().map(identify).collect())
     }
 
     async fn answer_chunk(
@@ -52,7 +54,7 @@ impl Service {
         let service = &self;
         let (of, asked) = (&*served.snapshot, &*shared);
         let look_up = |id: CustomerId| async move {
-            let lookup = service.look_up(&id, of, asked).await;
+            let lookup = service.look_up_customer(&id, of, asked).await;
             (id, lookup)
         };
         let known: Vec<(CustomerId, Lookup)> = stream::iter(customers).map(look_up).buffered(LOOKUPS).collect().await;

@@ -30,9 +30,16 @@ pub struct Overload {
 impl Overload {
     pub const REQUESTS: Self = Self { what: "requests at once", key: "limits.concurrent_requests", label: "requests" };
     pub const BODIES: Self = Self { what: "large request bodies", key: "limits.body_memory_bytes", label: "bodies" };
+    pub const EVENTS: Self = Self { what: "events that wait to be written", key: "events.queue", label: "events" };
     /// Every budget.
-    pub(super) const ALL: [Self; 5] =
-        [Self::REQUESTS, Self::BODIES, Work::Generate.overload(), Work::Explain.overload(), Work::Wide.overload()];
+    pub(super) const ALL: [Self; 6] = [
+        Self::REQUESTS,
+        Self::BODIES,
+        Self::EVENTS,
+        Work::Generate.overload(),
+        Work::Explain.overload(),
+        Work::Wide.overload(),
+    ];
 }
 
 impl Work {

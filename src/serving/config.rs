@@ -39,6 +39,11 @@
 //! | `customers.fresh_seconds` | 30 | how long a remembered customer is not read again |
 //! | `customers.stale_seconds` | 3600 | how long one may stand in while the database is away |
 //! | `customers.purchases` | 1000 | latest purchases read of a customer |
+//! | `events.types` | `{}` | types of events besides the built-in ones, such as `{ quiz = { retention = "actions" } }`; or `"impressions"`, which are kept for a shorter time |
+//! | `events.weights` | `{}` | how much an event of a type says about what a customer likes; 0: nothing. Unless set: `purchase` 1, `cart_add` and `wishlist` 0.5, `click` 0.3, `view` 0.2 |
+//! | `events.queue` | 20000 | events that may wait to be written; more get 503 |
+//! | `events.per_second_per_key` | 0 | events a second that a key may send; 0 for no limit |
+//! | `events.per_second_per_address` | 0 | events a second that an address may send with a key for events alone; 0 for no limit |
 //! | `popularity.source` | `database` | what counts as popular: the purchases of the `database`, or those that each `bundle` was trained on |
 //! | `popularity.half_life_days` | 14 | a purchase counts half as much as one that was made so many days later |
 //! | `popularity.window_days` | 365 | purchases made more than so many days before the latest one do not count |
@@ -62,15 +67,15 @@
 //! | `telemetry.sample` | 0.01 | share of requests that are traced; those with a sampled `traceparent` always are |
 //! | `telemetry.service_name` | `vitrine` | `service.name` of the traces |
 
-use super::{Secret, expectation};
+use super::{Secret, event_types, expectation};
 use crate::{
     bundle::Manifest,
     domain::Timestamp,
-    store::{self, CatalogueLimits, SalesWindow},
+    store::{self, CatalogueLimits, Retention, SalesWindow},
 };
 use figment::{Figment, providers::Format};
 use serde::{Deserialize, Deserializer};
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Valid settings.
 #[derive(Debug, Clone)]
@@ -81,6 +86,7 @@ pub struct Config {
     pub catalogue: CatalogueLimits,
     pub models: ModelsConfig,
     pub customers: CustomersConfig,
+    pub events: EventsConfig,
     /// `None`: popularity is that of the bundles.
     pub popularity: Option<PopularityConfig>,
     pub limits: LimitsConfig,
@@ -141,6 +147,29 @@ pub struct CustomersConfig {
     pub fresh: Duration,
     pub stale: Duration,
     pub purchases: usize,
+}
+
+/// Which events are taken, and what they say.
+#[derive(Debug, Clone)]
+pub struct EventsConfig {
+    /// Types besides the built-in ones.
+    pub types: BTreeMap<String, Retention>,
+    pub weights: EventWeights,
+    pub queue: usize,
+    pub per_second_per_key: u32,
+    pub per_second_per_address: u32,
+}
+
+/// How much an event of each type says about what a customer likes.
+#[derive(Debug, Clone)]
+pub struct EventWeights(pub(super) BTreeMap<String, f32>);
+
+impl Default for EventWeights {
+    /// A purchase is a decision; a cart is half of one, and most looks lead to nothing.
+    fn default() -> Self {
+        let weights = [("purchase", 1.0), ("cart_add", 0.5), ("wishlist", 0.5), ("click", 0.3), ("view", 0.2)];
+        Self(weights.map(|(kind, weight)| (kind.to_owned(), weight)).into())
+    }
 }
 
 /// How purchases of the database make an article popular.
@@ -222,6 +251,7 @@ raw!(RawConfig {
     catalogue: RawCatalogue = RawCatalogue::default(),
     models: RawModels = RawModels::default(),
     customers: RawCustomers = RawCustomers::default(),
+    events: RawEvents = RawEvents::default(),
     popularity: RawPopularity = RawPopularity::default(),
     limits: RawLimits = RawLimits::default(),
     log: RawLog = RawLog::default(),
@@ -278,6 +308,15 @@ raw!(RawCustomers {
     stale_seconds: u64 = 3_600,
     purchases: usize = 1_000,
 });
+raw!(RawEvents {
+    types: BTreeMap<String, RawEventType> = BTreeMap::new(),
+    weights: BTreeMap<String, f32> = BTreeMap::new(),
+    queue: usize = 20_000,
+    // A shop's own server sends everybody's events from one address with one key.
+    per_second_per_key: u32 = 0,
+    per_second_per_address: u32 = 0,
+});
+raw!(RawEventType { retention: String = "actions".into() });
 raw!(RawPopularity {
     source: String = "database".into(),
     // Two weeks follow a season within days, and hold enough purchases of a small shop to tell articles apart.
@@ -381,7 +420,8 @@ fn describe(error: &figment::Error) -> String {
 
 impl RawConfig {
     fn validate(self) -> Result<Config, String> {
-        let Self { http, admin, database, catalogue, models, customers, popularity, limits, log, telemetry } = self;
+        let Self { http, admin, database, catalogue, models, customers, events, popularity, limits, log, telemetry } =
+            self;
         for origin in http.cors_origins.iter().filter(|origin| *origin != "*") {
             if !(origin.starts_with("https://") || origin.starts_with("http://")) || origin.ends_with('/') {
                 return Err(format!("`http.cors_origins`: `{origin}` is no origin; write https://shop.example"));
@@ -444,6 +484,7 @@ impl RawConfig {
                 stale: Duration::from_secs(customers.stale_seconds.max(customers.fresh_seconds)),
                 purchases: customers.purchases,
             },
+            events: events.validate()?,
             popularity: popularity.validate()?,
             limits: limits.validate()?,
             log: log.validate()?,
@@ -506,6 +547,44 @@ impl RawTelemetry {
             sample: share("telemetry.sample", sample)?,
             service_name,
         })
+    }
+}
+
+impl RawEvents {
+    fn validate(self) -> Result<EventsConfig, String> {
+        let Self { types, weights, queue, per_second_per_key, per_second_per_address } = self;
+        let types = types.into_iter().map(RawEventType::validate).collect::<Result<BTreeMap<_, _>, _>>()?;
+        let mut all = EventWeights::default();
+        for (kind, weight) in weights {
+            if !(event_types::is_built_in(&kind) || types.contains_key(&kind)) {
+                return Err(format!(
+                    "`events.weights.{kind}`: there is no such type of event; add `events.types.{kind}`"
+                ));
+            }
+            if !(0.0..=1_000.0).contains(&weight) {
+                return Err(format!("`events.weights.{kind}` must be 0 to 1000, not {weight}"));
+            }
+            all.0.insert(kind, weight);
+        }
+        let queue = at_least_one("events.queue", queue)?;
+        Ok(EventsConfig { types, weights: all, queue, per_second_per_key, per_second_per_address })
+    }
+}
+
+impl RawEventType {
+    fn validate((name, Self { retention }): (String, Self)) -> Result<(String, Retention), String> {
+        let key = format!("events.types.{name}");
+        if event_types::is_built_in(&name) {
+            return Err(format!("`{key}`: this type is built in; leave it out"));
+        }
+        if let Some(problem) = event_types::name_problem(&name) {
+            return Err(format!("`{key}`: {problem}"));
+        }
+        match retention.as_str() {
+            "actions" => Ok((name, Retention::Actions)),
+            "impressions" => Ok((name, Retention::Impressions)),
+            other => Err(format!("`{key}.retention` is `actions` or `impressions`, not `{other}`")),
+        }
     }
 }
 

@@ -1,14 +1,28 @@
-//! Customers as requests see them: remembered for a while, read when needed, never an error.
+//! Customers and visitors as requests see them: remembered for a while, read when needed, never an
+//! error.
+//!
+//! Whoever an event tells something about is read again by the next request. What was remembered of
+//! them stays as a stand-in while the database is away; [`Customers::clear`] leaves nothing.
 
 use super::{
-    CustomersConfig,
+    CustomersConfig, EventWeights,
     database::Database,
     known::Known,
     reader::{Read, Reader},
 };
-use crate::domain::CustomerId;
+use crate::{
+    domain::{CustomerId, VisitorId},
+    store::{NewEvent, Person},
+};
 use moka::sync::Cache;
-use std::{sync::Arc, time::Instant};
+use std::{
+    hash::Hash,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Instant,
+};
 
 /// How current a [`Lookup`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,12 +44,24 @@ pub(super) struct Lookup {
     limit: usize,
 }
 
+/// Actions that are read of a visitor.
+const VISITOR_ACTIONS: usize = 500;
+
 impl Lookup {
     const UNAVAILABLE: Self = Self { known: None, currency: Currency::Unavailable, cached: false, limit: usize::MAX };
 
     /// Whether older purchases than these may exist.
     pub(super) fn is_cut(&self) -> bool {
         self.known.as_ref().is_some_and(|known| known.purchases.len() >= self.limit)
+    }
+
+    /// What is known of a customer, with what the visitor did who asks.
+    pub(super) fn with_visitor(self, visitor: Self) -> Self {
+        let known = match (self.known, visitor.known) {
+            (Some(customer), Some(visitor)) if !visitor.is_empty() => Some(Arc::new(customer.with_visitor(&visitor))),
+            (customer, visitor) => customer.or(visitor),
+        };
+        Self { known, ..self }
     }
 }
 
@@ -45,9 +71,19 @@ struct Entry {
     known: Result<Option<Arc<Known>>, ()>,
     limit: usize,
     read: Instant,
+    /// Whether something has happened since.
+    outdated: Arc<AtomicBool>,
 }
 
 impl Entry {
+    fn new(known: Result<Option<Arc<Known>>, ()>, limit: usize) -> Self {
+        Self { known, limit, read: Instant::now(), outdated: Arc::default() }
+    }
+
+    fn is_fresh(&self, config: &CustomersConfig) -> bool {
+        self.read.elapsed() < config.fresh && !self.outdated.load(Ordering::Acquire)
+    }
+
     /// Whether it tells the latest `purchases`.
     fn covers(&self, purchases: usize) -> bool {
         let cut = matches!(&self.known, Ok(Some(known)) if known.purchases.len() >= self.limit);
@@ -62,31 +98,94 @@ impl Entry {
     }
 
     /// Bytes of memory, about.
-    fn weight(&self, id: &CustomerId) -> u32 {
+    fn weight(&self, id: &str) -> u32 {
         /// What the cache itself keeps for an entry.
         const OVERHEAD: usize = 200;
         let known = self.known.iter().flatten().map(|known| known.weight()).sum::<usize>();
-        u32::try_from(OVERHEAD + id.as_str().len() + known).unwrap_or(u32::MAX)
+        u32::try_from(OVERHEAD + id.len() + known).unwrap_or(u32::MAX)
     }
 }
 
 pub(super) struct Customers {
-    cache: Cache<CustomerId, Entry>,
+    customers: Remembered<CustomerId>,
+    visitors: Remembered<VisitorId>,
     config: CustomersConfig,
+    weights: Arc<EventWeights>,
+    database: Arc<Database>,
     reader: Arc<Reader>,
+}
+
+/// What was read, for a while.
+struct Remembered<K> {
+    entries: Cache<K, Entry>,
+    /// How often anything was forgotten.
+    forgotten: AtomicU64,
+}
+
+impl<K: Hash + Eq + Clone + Send + Sync + 'static> Remembered<K> {
+    fn new(config: &CustomersConfig, bytes: u64, text: fn(&K) -> &str) -> Self {
+        let weigher = move |id: &K, entry: &Entry| entry.weight(text(id));
+        let entries = Cache::builder().weigher(weigher).max_capacity(bytes).time_to_live(config.stale).build();
+        Self { entries, forgotten: AtomicU64::new(0) }
+    }
+
+    /// A number for [`Self::keep`], to be taken before the reading begins.
+    fn now(&self) -> u64 {
+        self.forgotten.load(Ordering::SeqCst)
+    }
+
+    /// Keeps what was read since `began`, unless something was forgotten meanwhile: it may be what was read.
+    fn keep(&self, id: &K, entry: Entry, began: u64) {
+        self.entries.insert(id.clone(), entry);
+        // After the insertion: whoever forgets later finds it.
+        if self.now() != began {
+            self.entries.invalidate(id);
+        }
+    }
+
+    /// What was read, else what was remembered before.
+    fn answer(&self, id: &K, read: Option<Entry>, remembered: Option<Entry>, began: u64) -> Lookup {
+        match (read, remembered) {
+            (Some(entry), _) => {
+                self.keep(id, entry.clone(), began);
+                entry.lookup(Currency::Current, false)
+            }
+            (None, Some(entry)) => entry.lookup(Currency::Stale, true),
+            (None, None) => Lookup::UNAVAILABLE,
+        }
+    }
+
+    fn forget(&self, id: &K) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
+        if let Some(entry) = self.entries.get(id) {
+            entry.outdated.store(true, Ordering::Release);
+        }
+    }
+
+    fn clear(&self) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
+        self.entries.invalidate_all();
+    }
 }
 
 impl Customers {
     /// Reads over so many connections at once.
     pub(super) fn new(
         config: CustomersConfig,
+        weights: Arc<EventWeights>,
         database: Arc<Database>,
         connections: usize,
         unreadable: metrics::Counter,
     ) -> Self {
-        let weigher = |id: &CustomerId, entry: &Entry| entry.weight(id);
-        let cache = Cache::builder().weigher(weigher).max_capacity(config.cache).time_to_live(config.stale).build();
-        Self { cache, config, reader: Reader::new(database, connections, unreadable) }
+        let reader = Reader::new(database.clone(), connections, unreadable, weights.clone());
+        Self {
+            customers: Remembered::new(&config, config.cache - config.cache / 4, CustomerId::as_str),
+            visitors: Remembered::new(&config, config.cache / 4, VisitorId::as_str),
+            config,
+            weights,
+            database,
+            reader,
+        }
     }
 
     /// The most purchases that are read of a customer.
@@ -98,28 +197,20 @@ impl Customers {
     /// it is better than none.
     pub(super) async fn look_up(&self, id: &CustomerId, purchases: usize) -> Lookup {
         let purchases = purchases.min(self.config.purchases);
-        let remembered = self.cache.get(id);
+        let remembered = self.customers.entries.get(id);
         if let Some(entry) = &remembered
-            && entry.read.elapsed() < self.config.fresh
+            && entry.is_fresh(&self.config)
             && entry.covers(purchases)
         {
             return entry.clone().lookup(Currency::Current, true);
         }
+        let began = self.customers.now();
         let mut read = self.read(id, purchases).await;
         if read.as_ref().is_some_and(|entry| !entry.covers(purchases)) {
             // Whoever asked for the customer just before asked for fewer purchases.
             read = self.read(id, purchases).await;
         }
-        match read {
-            Some(entry) => {
-                self.cache.insert(id.clone(), entry.clone());
-                entry.lookup(Currency::Current, false)
-            }
-            None => match remembered {
-                Some(entry) => entry.lookup(Currency::Stale, true),
-                None => Lookup::UNAVAILABLE,
-            },
-        }
+        self.customers.answer(id, read, remembered, began)
     }
 
     /// `None` when the database did not answer.
@@ -130,6 +221,46 @@ impl Customers {
             Read::Unreadable => (Err(()), purchases),
             Read::Failed => return None,
         };
-        Some(Entry { known, limit, read: Instant::now() })
+        Some(Entry::new(known, limit))
+    }
+
+    /// What a visitor did, unless it is known whose visits these are: then it stands with the customer.
+    pub(super) async fn look_up_visitor(&self, id: &VisitorId) -> Lookup {
+        let remembered = self.visitors.entries.get(id);
+        if let Some(entry) = remembered.as_ref().filter(|entry| entry.is_fresh(&self.config)) {
+            return entry.clone().lookup(Currency::Current, true);
+        }
+        let began = self.visitors.now();
+        let actions = self.database.visitor(id, VISITOR_ACTIONS).await;
+        let read = actions.map(|actions| Known::of_visitor(actions, &self.weights));
+        let read = read.ok().map(|known| Entry::new(Ok(Some(Arc::new(known))), usize::MAX));
+        self.visitors.answer(id, read, remembered, began)
+    }
+
+    /// Has the people of these events read again.
+    pub(super) fn forget_told(&self, events: &[NewEvent]) {
+        let customers = events.iter().filter_map(|event| event.customer.clone().map(Person::Customer));
+        let visitors = events.iter().filter_map(|event| event.visitor.clone().map(Person::Visitor));
+        self.forget(customers.chain(visitors));
+    }
+
+    /// Has people read again by whoever asks from now on.
+    pub(super) fn forget(&self, people: impl Iterator<Item = Person>) {
+        for person in people {
+            match person {
+                Person::Customer(id) => {
+                    self.customers.forget(&id);
+                    self.reader.forget(&id);
+                }
+                Person::Visitor(id) => self.visitors.forget(&id),
+            }
+        }
+    }
+
+    /// Forgets everybody, so that nothing of anybody is left.
+    pub(super) fn clear(&self) {
+        self.reader.forget_all();
+        self.customers.clear();
+        self.visitors.clear();
     }
 }

@@ -6,8 +6,8 @@
 //! half of what a request would wait. So a database that is slow does not come and go.
 
 use crate::{
-    domain::CustomerId,
-    store::{ReadCustomer, Store, StoreError},
+    domain::{CustomerId, VisitorId},
+    store::{ActionRecord, ReadCustomer, Store, StoreError},
 };
 use std::{
     sync::{
@@ -99,6 +99,22 @@ impl Database {
                 *self.trouble() = Trouble { reason, customers: ids.to_vec(), purchases };
                 self.count(error);
             }
+        }
+        result
+    }
+
+    /// Reads the latest actions of a visitor for a request.
+    ///
+    /// # Errors
+    /// As [`Self::customers`].
+    pub(super) async fn visitor(&self, id: &VisitorId, most: usize) -> Result<Vec<ActionRecord>, StoreError> {
+        if !self.is_available() {
+            return Err(StoreError::Unavailable(self.reason().unwrap_or_default()));
+        }
+        let result = within(self.patience(), self.store.visitor(id, most)).await;
+        match &result {
+            Ok(_) => self.failures.store(0, Ordering::Relaxed),
+            Err(error) => self.count(error),
         }
         result
     }

@@ -30,6 +30,10 @@ pub enum Scope {
     Write,
     /// See, try and change placements.
     Placements,
+    /// Tell events; nothing can be read. A key for this alone may stand in a page that everybody sees.
+    Events,
+    /// Change, merge, erase and export customers.
+    Customers,
     /// Read the state of the server, its metrics and the versions of its models.
     Monitor,
     /// Everything, models and keys included.
@@ -37,8 +41,16 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Self; 6] =
-        [Self::Recommend, Self::ReadPurchases, Self::Write, Self::Placements, Self::Monitor, Self::Admin];
+    pub const ALL: [Self; 8] = [
+        Self::Recommend,
+        Self::ReadPurchases,
+        Self::Write,
+        Self::Placements,
+        Self::Events,
+        Self::Customers,
+        Self::Monitor,
+        Self::Admin,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -46,6 +58,8 @@ impl Scope {
             Self::ReadPurchases => "read-purchases",
             Self::Write => "write",
             Self::Placements => "placements",
+            Self::Events => "events",
+            Self::Customers => "customers",
             Self::Monitor => "monitor",
             Self::Admin => "admin",
         }
@@ -96,6 +110,11 @@ impl Caller {
 
     pub fn may(&self, scope: Scope) -> bool {
         self.scopes.iter().any(|held| *held == scope || *held == Scope::Admin)
+    }
+
+    /// Whether it may do this and nothing else.
+    pub fn may_only(&self, scope: Scope) -> bool {
+        self.scopes.iter().all(|held| *held == scope) && self.may(scope)
     }
 
     fn of(record: &KeyRecord) -> Self {

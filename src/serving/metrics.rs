@@ -36,6 +36,8 @@ pub struct Metrics {
     timeouts: Counter,
     in_flight: Gauge,
     searches: [Counter; 4],
+    /// Accepted, duplicate, rejected.
+    events: [Counter; 3],
 }
 
 /// Metrics of one route.
@@ -67,7 +69,7 @@ const SECONDS: [f64; 17] =
     [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// Help texts; the name says the kind: `_total` a counter, `_seconds` a histogram, anything else a gauge.
-const FAMILIES: [(&str, &str); 21] = [
+const FAMILIES: [(&str, &str); 22] = [
     ("vitrine_build_info", "1; the labels say which build this is."),
     ("vitrine_requests_total", "Answered requests, by route and class of status."),
     ("vitrine_request_seconds", "Time from a request's head to its answer, by route."),
@@ -80,6 +82,7 @@ const FAMILIES: [(&str, &str); 21] = [
     ("vitrine_cold_starts_total", "Answers by popularity because nothing was known of the customer."),
     ("vitrine_customer_lookup_seconds", "Time to find out what is known of a customer."),
     ("vitrine_customer_lookups_total", "Lookups of customers, by where the answer came from."),
+    ("vitrine_events_total", "Events that were told, by what became of them."),
     ("vitrine_searches_total", "Searches of an index, by plan."),
     ("vitrine_reloads_total", "Bundles that were loaded or refused."),
     ("vitrine_model_stand_ins_total", "How often an older version began to serve because the active one could not."),
@@ -191,6 +194,8 @@ impl Metrics {
                 in_flight: gauge!("vitrine_requests_in_flight"),
                 searches: ["graph", "scan", "gather", "nothing"]
                     .map(|plan| counter!("vitrine_searches_total", "plan" => plan)),
+                events: ["accepted", "duplicate", "rejected"]
+                    .map(|verdict| counter!("vitrine_events_total", "verdict" => verdict)),
                 recorder: recorder.clone(),
             }
         }))
@@ -214,6 +219,11 @@ impl Metrics {
     /// The open connections of the admin listener.
     pub fn admin_connections(&self) -> &Gauge {
         &self.client_connections[1]
+    }
+
+    /// Events were accepted, sent before, or rejected.
+    pub fn count_events(&self, numbers: [usize; 3]) {
+        self.events.iter().zip(numbers).for_each(|(counter, number)| counter.increment(number as u64));
     }
 
     /// A request was turned away because a budget was used up.

@@ -1,4 +1,4 @@
-//! How many requests a key or an address may send in a second.
+//! How many requests, or events, a key or an address may send in a second.
 //!
 //! Token buckets in the form of GCRA: a bucket is one number, the time at which it would be full
 //! again. A bucket holds two seconds' worth, so short bursts pass. Their memory is bounded: what was
@@ -60,28 +60,29 @@ impl Default for RateLimits {
 }
 
 impl RateLimits {
-    /// Counts a request; 0 a second means no limit.
+    /// Counts a request, or so many events at once; 0 a second means no limit. What comes at once is let through while
+    /// there is room for one: it can be more than the bucket holds, and the next then waits the longer.
     ///
     /// # Errors
     /// How long to wait before the next one is allowed.
-    pub fn take(&self, subject: Subject, per_second: u32) -> Result<(), Duration> {
+    pub fn take(&self, subject: Subject, per_second: u32, count: u32) -> Result<(), Duration> {
         if per_second == 0 {
             return Ok(());
         }
         let now = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.buckets.get_with(subject, Arc::default).take(now, per_second)
+        self.buckets.get_with(subject, Arc::default).take(now, per_second, count)
     }
 }
 
 impl Bucket {
-    fn take(&self, now: u64, per_second: u32) -> Result<(), Duration> {
+    fn take(&self, now: u64, per_second: u32, count: u32) -> Result<(), Duration> {
         let interval = NANOS / u64::from(per_second);
         let most = (BURST_SECONDS * NANOS).max(interval);
         let mut wait = 0;
         let taken = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |full| {
-            let next = full.max(now) + interval;
-            wait = next.saturating_sub(now + most);
-            (wait == 0).then_some(next)
+            let begin = full.max(now);
+            wait = (begin + interval).saturating_sub(now + most);
+            (wait == 0).then_some(begin.saturating_add(interval.saturating_mul(count.into())))
         });
         taken.map(drop).map_err(|_| Duration::from_nanos(wait))
     }
@@ -94,9 +95,9 @@ mod tests {
     #[test]
     fn a_burst_passes_then_the_rate_holds() {
         let bucket = Bucket::default();
-        let taken = |now| (0..100).filter(|_| bucket.take(now, 10).is_ok()).count();
+        let taken = |now| (0..100).filter(|_| bucket.take(now, 10, 1).is_ok()).count();
         assert_eq!(taken(0), 20, "two seconds' worth");
-        let wait = bucket.take(0, 10).unwrap_err();
+        let wait = bucket.take(0, 10, 1).unwrap_err();
         assert_eq!(wait, Duration::from_millis(100));
         assert_eq!(taken(NANOS / 2), 5);
         assert_eq!(taken(100 * NANOS), 20, "never more than the burst");
@@ -105,8 +106,16 @@ mod tests {
     #[test]
     fn a_rate_of_one_passes_at_all() {
         let bucket = Bucket::default();
-        assert!(bucket.take(0, 1).is_ok() && bucket.take(0, 1).is_ok());
-        assert_eq!(bucket.take(0, 1).unwrap_err(), Duration::from_secs(1));
+        assert!(bucket.take(0, 1, 1).is_ok() && bucket.take(0, 1, 1).is_ok());
+        assert_eq!(bucket.take(0, 1, 1).unwrap_err(), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn many_at_once_pass_and_are_waited_for_afterwards() {
+        let bucket = Bucket::default();
+        assert!(bucket.take(0, 100, 1_000).is_ok(), "more than two seconds' worth");
+        assert_eq!(bucket.take(0, 100, 1).unwrap_err(), Duration::from_millis(8_010));
+        assert!(bucket.take(9 * NANOS, 100, 1).is_ok());
     }
 
     #[test]
@@ -114,9 +123,9 @@ mod tests {
         let limits = RateLimits::default();
         let address = |text: &str| Subject::address(text.parse().unwrap());
         for subject in [address("10.0.0.1"), address("10.0.0.2"), Subject::Key("a".into())] {
-            assert!(limits.take(subject.clone(), 1).is_ok() && limits.take(subject.clone(), 1).is_ok());
-            assert!(limits.take(subject.clone(), 1).is_err());
-            assert!(limits.take(subject, 0).is_ok(), "0 is no limit");
+            assert!(limits.take(subject.clone(), 1, 1).is_ok() && limits.take(subject.clone(), 1, 1).is_ok());
+            assert!(limits.take(subject.clone(), 1, 1).is_err());
+            assert!(limits.take(subject, 0, 1).is_ok(), "0 is no limit");
         }
         assert_eq!(address("2001:db8:1:2::1"), address("2001:db8:1:2:ffff::9"));
         assert_ne!(address("2001:db8:1:2::1"), address("2001:db8:1:3::1"));

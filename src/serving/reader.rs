@@ -5,7 +5,7 @@
 //! of new customers costs a few queries and not one each. The queue cannot grow beyond the requests
 //! in progress, whose number is limited.
 
-use super::{database::Database, known::Known};
+use super::{EventWeights, database::Database, known::Known};
 use crate::{
     domain::CustomerId,
     store::{ReadCustomer, StoreError},
@@ -44,6 +44,7 @@ pub(super) struct Reader {
     connections: Arc<Semaphore>,
     queue: Mutex<Queue>,
     unreadable: Counter,
+    weights: Arc<EventWeights>,
     /// When broken rows were logged last.
     logged: Mutex<Option<Instant>>,
 }
@@ -60,6 +61,10 @@ struct Wanted {
     /// The most purchases that anybody asked for.
     purchases: usize,
     askers: Vec<oneshot::Sender<Read>>,
+    reading: bool,
+    /// Whoever asked after something had happened that the query may not see: they are read again.
+    late: Vec<oneshot::Sender<Read>>,
+    outdated: bool,
 }
 
 /// Customers of one query. If it is never answered, those who wait are told so.
@@ -71,9 +76,15 @@ struct Batch<'a> {
 
 impl Reader {
     /// Reads over so many connections at once; counts the customers whose rows are broken.
-    pub(super) fn new(database: Arc<Database>, connections: usize, unreadable: Counter) -> Arc<Self> {
+    pub(super) fn new(
+        database: Arc<Database>,
+        connections: usize,
+        unreadable: Counter,
+        weights: Arc<EventWeights>,
+    ) -> Arc<Self> {
         let connections = Arc::new(Semaphore::new(connections));
-        Arc::new(Self { database, connections, queue: Mutex::default(), unreadable, logged: Mutex::default() })
+        let (queue, logged) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { database, connections, queue, unreadable, weights, logged })
     }
 
     /// Reads a customer with at least the latest `purchases`, waiting for a connection if need be.
@@ -96,12 +107,9 @@ impl Reader {
         match queue.wanted.get_mut(id) {
             Some(wanted) => {
                 wanted.purchases = wanted.purchases.max(purchases);
-                wanted.askers.push(asker);
+                if wanted.outdated { &mut wanted.late } else { &mut wanted.askers }.push(asker);
             }
-            None => {
-                queue.wanted.insert(id.clone(), Wanted { purchases, askers: vec![asker] });
-                queue.waiting.push_back(id.clone());
-            }
+            None => queue.want(id.clone(), purchases, vec![asker]),
         }
         // Under the lock, as a reader gives its connection back: none leaves while somebody comes.
         if !queue.waiting.is_empty()
@@ -132,13 +140,29 @@ impl Reader {
                 break;
             }
             purchases = most;
-            ids.extend(queue.waiting.pop_front());
+            let id = queue.waiting.pop_front();
+            if let Some(wanted) = id.as_ref().and_then(|id| queue.wanted.get_mut(id)) {
+                wanted.reading = true;
+            }
+            ids.extend(id);
         }
         if ids.is_empty() {
             connection.take();
             return None;
         }
         Some(Batch { reader: self, ids, purchases })
+    }
+
+    /// Whoever asks for the customer from now on gets what a query reads that begins later.
+    pub(super) fn forget(&self, id: &CustomerId) {
+        if let Some(wanted) = self.queue().wanted.get_mut(id) {
+            wanted.outdated = wanted.reading;
+        }
+    }
+
+    /// [`Self::forget`] for everybody.
+    pub(super) fn forget_all(&self) {
+        self.queue().wanted.values_mut().for_each(|wanted| wanted.outdated = wanted.reading);
     }
 
     /// A customer's rows are broken, which is that customer's trouble alone.
@@ -156,13 +180,22 @@ impl Reader {
     }
 }
 
+impl Queue {
+    /// Puts a customer at the end of the line.
+    fn want(&mut self, id: CustomerId, purchases: usize, askers: Vec<oneshot::Sender<Read>>) {
+        self.waiting.push_back(id.clone());
+        let wanted = Wanted { purchases, askers, reading: false, late: Vec::new(), outdated: false };
+        self.wanted.insert(id, wanted);
+    }
+}
+
 impl Batch<'_> {
     fn answer(mut self, result: Result<Vec<ReadCustomer>, StoreError>) {
         // Dropping the batch tells those who wait that nothing came.
         let Ok(found) = result else { return };
         let limit = self.purchases;
         let said = found.into_iter().map(|(id, record)| match record {
-            Ok(record) => (id, Read::Known(Arc::new(Known::from(record)), limit)),
+            Ok(record) => (id, Read::Known(Arc::new(Known::of(record, &self.reader.weights)), limit)),
             Err(error) => {
                 self.reader.report(&error);
                 (id, Read::Unreadable)
@@ -172,9 +205,13 @@ impl Batch<'_> {
         let mut queue = self.reader.queue();
         for id in std::mem::take(&mut self.ids) {
             let said = said.remove(&id).unwrap_or(Read::Unknown);
-            for asker in queue.wanted.remove(&id).into_iter().flat_map(|wanted| wanted.askers) {
+            let Some(wanted) = queue.wanted.remove(&id) else { continue };
+            for asker in wanted.askers {
                 // Some no longer wait.
                 let _ = asker.send(said.clone());
+            }
+            if !wanted.late.is_empty() {
+                queue.want(id, wanted.purchases, wanted.late);
             }
         }
     }

@@ -1,12 +1,13 @@
 //! What a request reads, and how it is answered.
 
 use super::{
-    Config, Metrics, ServeError, Tracer, Work,
+    Config, EventsConfig, MOST_ARTICLES, Metrics, ServeError, Signer, Told, Tracer, Work,
     budgets::Budgets,
     catalogue,
     customers::{Currency, Customers, Lookup},
     database::Database,
-    follow::{Following, Refusals},
+    events::EventWriter,
+    follow::{Following, Refusals, now},
     keys::{Caller, Keys, Scope},
     placements::{ServedPlacement, StoredPlacement},
     sales::{Sales, SalesCounter},
@@ -17,16 +18,16 @@ use crate::{
     domain::{ArticleId, CustomerId, Timestamp},
     recommend::{
         Answer, Catalogue, Customer, Preview, Request, Shop, Signals, Snapshot, Stages as PipelineStages, Strategy,
-        Subject, Warning, preview, recommend, sources::SourceSpec,
+        Warning, preview, recommend, sources::SourceSpec,
     },
-    store::{Revisions, Store, StoreError},
+    store::{NewEvent, Revisions, Store, StoreError, Verdict},
 };
 use arc_swap::ArcSwap;
 use std::{
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 use tokio::sync::{Semaphore, watch};
@@ -38,7 +39,9 @@ const FEW_PURCHASES: usize = 16;
 pub struct Service {
     state: ArcSwap<State>,
     pub(super) database: Arc<Database>,
-    customers: Customers,
+    pub(super) customers: Arc<Customers>,
+    events: Arc<EventWriter>,
+    events_config: EventsConfig,
     /// Held while a change is prepared, from the state before it to the swap.
     pub(super) changes: tokio::sync::Mutex<()>,
     /// Held while active versions are followed, bundles being opened.
@@ -57,6 +60,8 @@ pub struct Service {
     pub(super) poll: Duration,
     pub(super) sales: SalesCounter,
     pub(super) keys: Keys,
+    /// Signs answers; set once the database was read.
+    signer: OnceLock<Signer>,
     metrics: Metrics,
     tracer: Option<Tracer>,
     budgets: Budgets,
@@ -100,6 +105,8 @@ pub struct StandIn {
 pub struct Answered {
     pub snapshot: Arc<Snapshot>,
     pub answer: Answer,
+    /// Identifies the answer in events; see [`super::attribution`]. `None` before the key was read that signs it.
+    pub recommendation_id: Option<String>,
     /// The placement that answered, and the keys of its definition that were left out.
     pub placement: Option<(Arc<ServedPlacement>, Vec<String>)>,
     /// How long the parts of the work took.
@@ -183,9 +190,14 @@ impl Service {
         let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let database = Arc::new(Database::new(store, database.queue, database.timeout));
         let unreadable = metrics.customers_unreadable.clone();
+        let weights = Arc::new(config.events.weights.clone());
+        let customers = Customers::new(config.customers.clone(), weights, database.clone(), connections, unreadable);
+        let customers = Arc::new(customers);
         Ok(Self {
             state: ArcSwap::from_pointee(State::default()),
-            customers: Customers::new(config.customers.clone(), database.clone(), connections, unreadable),
+            events: EventWriter::new(database.clone(), customers.clone(), config.events.queue),
+            events_config: config.events.clone(),
+            customers,
             database,
             changes: tokio::sync::Mutex::default(),
             following: tokio::sync::Mutex::default(),
@@ -200,6 +212,7 @@ impl Service {
             poll: config.database.poll,
             sales: SalesCounter::new(config.popularity.clone()),
             keys: Keys::default(),
+            signer: OnceLock::new(),
             metrics,
             tracer: Tracer::new(&config.telemetry).map_err(|error| ServeError::Internal(error.to_string()))?,
             budgets: Budgets::new(&config.limits),
@@ -250,6 +263,19 @@ impl Service {
         }
     }
 
+    /// Writes events; once it answers, the answers of this server know them.
+    ///
+    /// # Errors
+    /// [`ServeError::Overloaded`] when too many wait to be written; those of the store.
+    pub async fn add_events(&self, events: Vec<NewEvent>) -> Result<Vec<Verdict>, ServeError> {
+        self.events.write(events).await
+    }
+
+    /// Which events are taken, and how many.
+    pub fn events_config(&self) -> &EventsConfig {
+        &self.events_config
+    }
+
     /// The database itself, for work that no request waits for.
     pub fn store(&self) -> &Arc<dyn Store> {
         self.database.store()
@@ -281,14 +307,49 @@ impl Service {
         self.state.store(Arc::new(state));
     }
 
-    /// Answers a request on one snapshot.
+    /// Answers a request on one snapshot. `route` is what its events are attributed to.
     ///
     /// # Errors
     /// [`ServeError::NotReady`], [`ServeError::UnknownModel`], [`ServeError::Overloaded`], or what the pipeline
     /// refuses. An unavailable database is not an error: the answer says so instead.
-    pub async fn recommend(self: &Arc<Self>, request: Request) -> Result<Answered, ServeError> {
+    pub async fn recommend(self: &Arc<Self>, route: &'static str, request: Request) -> Result<Answered, ServeError> {
         let state = self.state();
-        self.recommend_on(&state, request).await
+        Ok(self.identified(route, self.recommend_on(&state, request).await?))
+    }
+
+    /// The answer with its id.
+    pub(super) fn identified(&self, route: &str, answered: Answered) -> Answered {
+        let sign = |signer: &Signer| {
+            let (model, catalogue) = (answered.snapshot.model(), answered.snapshot.catalogue());
+            let articles = answered.answer.items.iter().take(MOST_ARTICLES);
+            signer.sign(&Told {
+                route,
+                model: model.name(),
+                version: model.version(),
+                answered: now(),
+                offset: answered.answer.offset,
+                articles: articles.map(|item| (catalogue.id(item.row), item.source)).collect(),
+            })
+        };
+        Answered { recommendation_id: self.signer.get().map(sign), ..answered }
+    }
+
+    /// Reads the key that signs answers, which all replicas share, unless it is known.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub(super) async fn follow_signer(&self) -> Result<(), ServeError> {
+        if self.signer.get().is_none() {
+            let key = self.database.store().secret("attribution").await?;
+            // Another task may have read the same key.
+            let _ = self.signer.set(Signer::new(key));
+        }
+        Ok(())
+    }
+
+    /// Checks what an event says of the answer it comes from; `None` before the key is known.
+    pub fn signer(&self) -> Option<&Signer> {
+        self.signer.get()
     }
 
     /// [`Service::recommend`] on a state that the caller has looked at.
@@ -301,10 +362,7 @@ impl Service {
         request: Request,
     ) -> Result<Answered, ServeError> {
         let served = state.served_for(&request)?;
-        let lookup = match &request.customer {
-            Some(id) if reads_customer(&request) => Some(self.look_up(id, &served.snapshot, &request).await),
-            _ => None,
-        };
+        let lookup = self.look_up(&served.snapshot, &request).await;
         let answered = match work_of(&served.snapshot, &request) {
             Some(work) => {
                 let service = self.clone();
@@ -326,10 +384,7 @@ impl Service {
         request: Request,
     ) -> Result<(Answered, PipelineStages), ServeError> {
         let Served { snapshot, shop } = state.served_for(&request)?;
-        let lookup = match &request.customer {
-            Some(id) => Some(self.look_up(id, &snapshot, &request).await),
-            None => None,
-        };
+        let lookup = self.look_up(&snapshot, &request).await;
         let started = Instant::now();
         let work = move || {
             let previewed = preview(&shop, &snapshot, &request, as_known(lookup.as_ref()));
@@ -337,13 +392,33 @@ impl Service {
         };
         let (snapshot, Preview { answer, stages }) = self.on_processor(Work::Explain, work).await??;
         let stage = |name| Stage { name, started, took: Duration::ZERO };
-        let answered = Answered { snapshot, answer, placement: None, stages: ["embed", "rank"].map(stage) };
+        let answered = Answered {
+            snapshot,
+            answer,
+            recommendation_id: None,
+            placement: None,
+            stages: ["embed", "rank"].map(stage),
+        };
         Ok((answered, stages))
+    }
+
+    /// What is known of the customer and the visitor of a request, if it names any.
+    async fn look_up(&self, snapshot: &Snapshot, request: &Request) -> Option<Lookup> {
+        let customer = match &request.customer {
+            Some(id) => Some(self.look_up_customer(id, snapshot, request).await),
+            None => None,
+        };
+        let Some(visitor) = &request.visitor else { return customer };
+        let visitor = self.customers.look_up_visitor(visitor).await;
+        Some(match customer {
+            Some(customer) => customer.with_visitor(visitor),
+            None => visitor,
+        })
     }
 
     /// Reads as many purchases as this answer needs: all that are ever read where it names or excludes them, else
     /// those of the model's history.
-    pub(super) async fn look_up(&self, id: &CustomerId, snapshot: &Snapshot, request: &Request) -> Lookup {
+    pub(super) async fn look_up_customer(&self, id: &CustomerId, snapshot: &Snapshot, request: &Request) -> Lookup {
         let started = Instant::now();
         let all = self.customers.purchases();
         let recipe = &request.recipe;
@@ -401,7 +476,7 @@ impl Service {
         if let Some(plan) = answer.search {
             self.metrics.count_search(plan);
         }
-        Ok(Answered { snapshot, answer, placement: None, stages })
+        Ok(Answered { snapshot, answer, recommendation_id: None, placement: None, stages })
     }
 
     /// Whether reasons may tell this caller what a customer has bought. Decided here and nowhere else: whoever knows an
@@ -436,11 +511,12 @@ impl Service {
 fn as_known(lookup: Option<&Lookup>) -> Customer<'_> {
     match lookup.and_then(|lookup| lookup.known.as_deref()) {
         Some(known) => Customer {
-            recorded: true,
+            recorded: known.recorded,
             attributes: known,
             purchases: &known.purchases,
             purchase_times: &known.purchase_times,
             purchase_weights: &known.purchase_weights,
+            actions: &known.actions,
         },
         None => Customer::UNKNOWN,
     }
@@ -455,12 +531,6 @@ fn has_history(lookup: &Lookup, snapshot: &Snapshot, at: Timestamp, length: usiz
         **time < at && Some(**time) != last && snapshot.model().item(id.as_str()).is_some()
     };
     known.purchases.iter().zip(&known.purchase_times).filter(counts).take(length).count() >= length
-}
-
-/// Whether the answer depends on what the shop knows of the customer.
-fn reads_customer(request: &Request) -> bool {
-    let recipe = &request.recipe;
-    request.subject == Subject::Customer || recipe.reads_customer()
 }
 
 /// The kind of work of a request that may keep a processor for more than about half a millisecond.

@@ -58,7 +58,7 @@ impl ArticleStatistics {
         (self.rebuyers as f32 + 0.1) / (self.buyers as f32 + 2.0)
     }
 
-    fn add(&mut self, at: Timestamp, now: Timestamp) {
+    pub(super) fn add(&mut self, at: Timestamp, now: Timestamp) {
         let age = now.0.saturating_sub(at.0);
         for (sold, days) in self.sold.iter_mut().zip(Self::WINDOWS) {
             *sold += u32::from(age <= days * Timestamp::DAY);

@@ -9,6 +9,7 @@ pub use articles::ArticleStatistics;
 pub use neighbours::{NearestArticles, Neighbours};
 
 use crate::domain::Timestamp;
+use std::sync::Arc;
 
 /// A purchase, with running numbers for customer and article.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,11 +31,11 @@ pub struct Statistics {
     /// Days from one purchase of an article to the customer's next of it, on average over all.
     pub mean_gap: f32,
     /// Articles bought by one customer on one day.
-    pub together: Neighbours,
+    pub together: Arc<Neighbours>,
     /// Articles bought by the same customers.
-    pub similar: Neighbours,
+    pub similar: Arc<Neighbours>,
     /// Articles that customers buy next, as shares of all that they buy then.
-    pub following: Neighbours,
+    pub following: Arc<Neighbours>,
 }
 
 impl Statistics {
@@ -51,13 +52,26 @@ impl Statistics {
         let (counted, mean_gap) = articles::count(articles, &purchases, at);
         let since = at.minus_days(Self::DAYS);
         purchases.retain(|purchase| purchase.at >= since);
-        let similar = neighbours::by_customer(articles, &purchases);
+        let similar = neighbours::by_customer(articles, &purchases).into();
         purchases.sort_unstable_by_key(|purchase| (purchase.customer, purchase.at.day(), purchase.article));
-        let together = neighbours::by_day(articles, &purchases);
+        let together = neighbours::by_day(articles, &purchases).into();
         // Purchases of one moment have no order: one is drawn, the same every time.
         purchases.sort_unstable_by_key(|purchase| (purchase.customer, purchase.at, drawn(purchase)));
-        let following = neighbours::following(articles, &purchases);
+        let following = neighbours::following(articles, &purchases).into();
         Self { at, articles: counted, mean_gap, together, similar, following }
+    }
+
+    /// The same with a purchase of an article, made lately: how often articles sold follows at once. Who buys what
+    /// again and what is bought together waits for the next count of all.
+    pub fn add(&mut self, article: u32, at: Timestamp) {
+        let now = self.at.max(at);
+        self.make_room(article as usize + 1);
+        self.articles[article as usize].add(at, now);
+    }
+
+    /// Makes sure that there are statistics of so many articles.
+    pub fn make_room(&mut self, articles: usize) {
+        self.articles.resize(self.articles.len().max(articles), ArticleStatistics::default());
     }
 }
 

@@ -6,7 +6,7 @@ use sqlx::error::{DatabaseError, ErrorKind};
 /// request ([`Refused`](Self::Refused), [`BadArticle`](Self::BadArticle), [`NotFound`](Self::NotFound),
 /// [`Conflict`](Self::Conflict), [`Changed`](Self::Changed)), an operator must act
 /// ([`NotMigrated`](Self::NotMigrated)), or something is broken ([`Fault`](Self::Fault)).
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The database cannot be reached or gave no connection or answer in time; worth trying again.
     #[error("the database is not available: {0}")]
@@ -24,6 +24,9 @@ pub enum StoreError {
     /// What was to be changed has changed meanwhile; nothing was written.
     #[error("{0}")]
     Changed(String),
+    /// The change is about a customer or visitor who was erased; nothing was written.
+    #[error("{0}")]
+    Erased(String),
     /// The change would contradict the state of other things.
     #[error("{0}")]
     Conflict(String),

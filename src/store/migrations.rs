@@ -24,14 +24,14 @@ macro_rules! migrations {
 pub(super) fn postgres() -> Migrator {
     migrations!(
         "postgres": 1 "0001_schema", 2 "0002_weights", 3 "0003_popularity", 4 "0004_catalogue", 5 "0005_keys",
-        6 "0006_default_model", 7 "0007_placements"
+        6 "0006_default_model", 7 "0007_placements", 8 "0008_events"
     )
 }
 
 pub(super) fn sqlite() -> Migrator {
     migrations!(
         "sqlite": 1 "0001_schema", 2 "0002_weights", 3 "0003_popularity", 4 "0004_catalogue", 5 "0005_keys",
-        6 "0006_default_model", 7 "0007_placements"
+        6 "0006_default_model", 7 "0007_placements", 8 "0008_events"
     )
 }
 

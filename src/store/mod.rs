@@ -6,10 +6,13 @@
 //! used again without a restart.
 
 mod access;
+mod attribution;
 mod changes;
 mod customers;
 mod error;
+mod events;
 mod import;
+mod ledger;
 mod migrations;
 mod options;
 mod placements;
@@ -19,20 +22,25 @@ mod schema;
 mod sqlite;
 
 pub use access::{AuditRecord, Change, ChangeOutcome, KeyRecord, NewKey, audited};
+pub use attribution::{AttributionQuery, AttributionRow, Dimension};
 pub use changes::watch;
 pub use customers::ReadCustomer;
 pub use error::StoreError;
+pub use events::{
+    ActionRecord, Counting, CustomerExport, CustomerUpsert, Erasure, EventItem, EventLine, EventPage,
+    MOST_COUNTED_AN_HOUR, MOST_COUNTED_ANONYMOUSLY, Millis, NewEvent, Origin, Person, Retention, Verdict,
+};
 pub use import::{Import, MissingArticles, Outcome, Report, import};
 pub use options::{DEFAULT_URL, StoreOptions};
 pub use placements::{PlacementChange, PlacementVersion};
 pub use records::{
     ArticleChange, ArticleRecord, ArticleSales, AttributeValue, Attributes, CatalogueChanges, CustomerRecord,
-    ModelVersion, PurchaseLog, PurchaseRecord, Revisions, SalesWindow,
+    ModelVersion, PurchaseLog, PurchaseRecord, Revisions, SalesWindow, pseudonym,
 };
 
 pub use schema::{AttributeRecord, CatalogueLimits, Schema};
 
-use crate::domain::{ArticleId, AttributeKind, CustomerId};
+use crate::domain::{ArticleId, AttributeKind, CustomerId, Timestamp, VisitorId};
 use async_trait::async_trait;
 use options::Address;
 use std::{sync::Arc, time::Duration};
@@ -108,6 +116,29 @@ pub trait Store: Send + Sync {
 
     /// Ids of customers in their own order, beyond `after`.
     async fn customer_ids(&self, after: Option<&CustomerId>, limit: u32) -> Result<Vec<CustomerId>, StoreError>;
+
+    /// Inserts customers or replaces their attributes, all or none. [`StoreError::Erased`] for one who was.
+    async fn put_customers(&self, customers: &[CustomerUpsert]) -> Result<(), StoreError>;
+    /// Joins what a visitor did, and will do, to a customer, who is added if there is none.
+    async fn merge_visitor(&self, visitor: &VisitorId, customer: &CustomerId) -> Result<(), StoreError>;
+    /// Removes a person with all that is kept of them, and keeps a salted hash that refuses what comes late.
+    async fn erase(&self, person: &Person) -> Result<Erasure, StoreError>;
+    /// All that is kept of a customer; `None` for an unknown one.
+    async fn export_customer(&self, id: &CustomerId) -> Result<Option<CustomerExport>, StoreError>;
+
+    /// Writes events, all that are accepted in one transaction; answers the verdicts in their order. A customer who is
+    /// not known is added; an event with both a customer and a visitor joins them.
+    async fn add_events(&self, events: &[NewEvent]) -> Result<Vec<Verdict>, StoreError>;
+    /// Lines behind a revision, whole revisions only, so possibly more than `most`.
+    async fn events_since(&self, revision: i64, most: u32) -> Result<EventPage, StoreError>;
+    /// The latest actions of a visitor who is no customer yet.
+    async fn visitor(&self, id: &VisitorId, most: usize) -> Result<Vec<ActionRecord>, StoreError>;
+    /// What came of recommendations, a row for each group of the query's dimensions.
+    async fn attribution(&self, query: &AttributionQuery) -> Result<Vec<AttributionRow>, StoreError>;
+    /// Removes events of a kind received before a moment; answers how many where the database knows.
+    async fn drop_events(&self, retention: Retention, before: Timestamp) -> Result<u64, StoreError>;
+    /// A secret that all replicas share: made on the first call. 32 random bytes.
+    async fn secret(&self, name: &str) -> Result<[u8; 32], StoreError>;
 
     /// Adds a version of a model; nothing when it is there already.
     async fn register_model(&self, model: &str, version: &str) -> Result<(), StoreError>;

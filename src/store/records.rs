@@ -1,7 +1,7 @@
 //! The rows of the database in the domain's words, and the checks both databases share.
 
 use super::{
-    CatalogueLimits, StoreError,
+    ActionRecord, CatalogueLimits, StoreError,
     schema::{check_article, check_size},
 };
 use crate::{
@@ -64,6 +64,8 @@ pub struct CustomerRecord {
     pub attributes: Attributes,
     /// Newest first; within one moment in a stable order that means nothing ([`crate::dataset::Ties`] draws one).
     pub purchases: Vec<PurchaseRecord>,
+    /// The latest other things that the customer did, newest first: no purchases and no returns.
+    pub actions: Vec<ActionRecord>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -97,6 +99,10 @@ pub struct Revisions {
     pub keys: i64,
     /// Changes of placements.
     pub placements: i64,
+    /// Events told: batches of them.
+    pub events: i64,
+    /// Customers changed or erased.
+    pub customers: i64,
 }
 
 /// Which purchases count as sales, and how much.
@@ -126,8 +132,12 @@ pub struct PurchaseLog {
     pub articles: Vec<ArticleId>,
     /// In any order.
     pub purchases: Vec<Purchase>,
+    /// What came back, with weights below 0.
+    pub returns: Vec<Purchase>,
     /// The first moment after all of them.
     pub until: Timestamp,
+    /// Revision of the events that these purchases hold all of, and none later.
+    pub events: i64,
 }
 
 impl PurchaseLog {
@@ -138,9 +148,21 @@ impl PurchaseLog {
         (Self { articles, ..Self::default() }, numbers)
     }
 
+    /// The number of a buyer: of a customer, else of a visitor, else one that nobody else has.
+    pub(super) fn buyer(&self, customer: Option<i32>, visitor: Option<i32>) -> u32 {
+        const VISITORS: u32 = 2 << 30;
+        const NOBODY: u32 = 3 << 30;
+        const BELOW: u32 = (1 << 30) - 1;
+        match (customer, visitor) {
+            (Some(key), _) => key.unsigned_abs(),
+            (None, Some(key)) => VISITORS | (key.unsigned_abs() & BELOW),
+            (None, None) => NOBODY | (self.purchases.len() as u32 & BELOW),
+        }
+    }
+
     pub(super) fn add(&mut self, purchase: Purchase) {
         self.until = self.until.max(Timestamp(purchase.at.0.saturating_add(1)));
-        self.purchases.push(purchase);
+        if purchase.weight > 0.0 { &mut self.purchases } else { &mut self.returns }.push(purchase);
     }
 }
 
@@ -272,7 +294,7 @@ pub(super) fn read_attributes(json: &str, what: impl Fn() -> String) -> Result<A
 }
 
 /// A customer in an error, and so in the log, which must not name people. Whoever has the id can find the line.
-pub(super) fn pseudonym(id: &str) -> String {
+pub fn pseudonym(id: &str) -> String {
     let hash = Sha256::digest(id.as_bytes());
     let start: String = hash[..6].iter().map(|byte| format!("{byte:02x}")).collect();
     format!("the customer whose id has a SHA-256 that begins with {start}")

@@ -28,7 +28,7 @@ async fn fulfils(listener: &str, configure: impl FnOnce(&mut vitrine::serving::C
     let api = Api::start_on_sockets(configure).await;
     let key = match listener {
         "admin" => crate::harness::KEY.to_owned(),
-        _ => api.key(&["recommend", "read-purchases"]).await,
+        _ => api.key(&["recommend", "read-purchases", "events"]).await,
     };
     let version = api.versions[0].clone();
     let server = RunningServer::start(&api).await;

@@ -25,6 +25,7 @@ mod contract;
 mod crafted;
 mod customers;
 mod errors;
+mod events;
 mod harness;
 mod health;
 mod metrics;

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, pin::pin};
 use vitrine::{
     dataset::{Column, Dataset, Entities, MISSING, Purchases, TimeUnit, Values},
     domain::{ArticleId, AttributeKind, CustomerId, Number, Timestamp},
-    store::{self, ArticleChange, AttributeValue, CustomerRecord, Import, MissingArticles, Outcome, StoreError},
+    store::{
+        self, ArticleChange, AttributeValue, Counting, CustomerRecord, EventItem, Import, Millis, MissingArticles,
+        NewEvent, Outcome, Person, Retention, StoreError,
+    },
 };
 
 const DAY: u32 = Timestamp::DAY;
@@ -386,4 +389,52 @@ pub async fn whole_numbers_arrive_exactly(db: &Database) {
     let number = |integer| Some(AttributeValue::Number(Number::Integer(integer)));
     let expected = [("2", number(4_006_381_333_931)), ("1", None), ("0", number(16_777_217))];
     assert_eq!(found, expected.map(|(id, ean)| (id.to_owned(), ean)).into());
+}
+
+/// A purchase that is told, made so many seconds after noon of the shop's last day.
+fn told(dataset: &Dataset, id: &str, row: usize, seconds: i64) -> NewEvent {
+    let purchases = &dataset.purchases;
+    let day = i64::from(purchases.time[row].day());
+    let article = ArticleId::parse(dataset.articles.ids.get(purchases.article[row])).unwrap();
+    NewEvent {
+        event_id: id.into(),
+        kind: "purchase".into(),
+        retention: Retention::Facts,
+        at: Millis((day * 86_400 + 43_200 + seconds) * 1_000),
+        customer: Some(CustomerId::parse(dataset.customers.ids.get(purchases.customer[row])).unwrap()),
+        visitor: None,
+        order_id: None,
+        currency: None,
+        counting: Counting::Adds,
+        items: vec![EventItem { article, quantity: 1.0, price: None, line: None, origin: None }],
+    }
+}
+
+pub async fn a_told_purchase_that_the_files_hold_counts_once(db: &Database) {
+    let dataset = shop(40, 17, 600);
+    // The row is known by the day only; the other event is of two days later.
+    let events = [told(&dataset, "1", 599, 0), told(&dataset, "2", 599, 2 * 86_400)];
+    db.store.add_events(&events).await.unwrap();
+    let id = dataset.customers.ids.get(dataset.purchases.customer[599]);
+    assert_eq!(customer(db, id, 9).await.purchases.len(), 2);
+    complete(db, &dataset, 100).await;
+    let imported = expected(&dataset)[id].len();
+    assert_eq!(customer(db, id, 1_000).await.purchases.len(), imported + 1);
+    // Files without that day: what was told counts again.
+    let earlier = shop(40, 17, 300);
+    complete(db, &earlier, 100).await;
+    let imported = expected(&earlier)[id].len();
+    assert_eq!(customer(db, id, 1_000).await.purchases.len(), imported + 2);
+}
+
+pub async fn an_erased_customer_is_not_imported_again(db: &Database) {
+    let dataset = shop(40, 17, 600);
+    complete(db, &dataset, 100).await;
+    let id = CustomerId::parse("c3").unwrap();
+    let erasure = db.store.erase(&Person::Customer(id.clone())).await.unwrap();
+    assert_eq!(erasure.purchases, expected(&dataset)["c3"].len() as u64);
+    let more = shop(40, 17, 640);
+    complete(db, &more, 100).await;
+    assert_eq!(db.store.customer(&id, 5).await.unwrap(), None);
+    assert!(!customer(db, "c4", 5).await.purchases.is_empty());
 }

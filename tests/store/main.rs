@@ -8,6 +8,7 @@ mod support;
 mod access;
 mod articles;
 mod customers;
+mod events;
 mod faults;
 mod import;
 mod killed;
@@ -51,7 +52,16 @@ on_both_databases! {
     customers:
         an_unknown_customer_is_none several_are_read_at_once a_broken_row_spoils_its_customer_alone
         all_ids_come_page_by_page;
+    events:
+        an_event_is_written_once events_read_back_behind_a_revision an_order_counts_once_whoever_tells_it
+        two_pieces_are_a_quantity_or_two_lines a_return_takes_a_purchase_back
+        told_and_imported_purchases_make_one_history an_article_counts_when_the_catalogue_gets_it
+        a_visitor_who_logs_in_brings_the_visit_along nobody_fills_a_counter_alone an_erased_person_is_gone_for_good
+        everything_of_a_customer_is_exported customers_are_told old_events_are_dropped_by_retention
+        writers_of_events_at_once_lose_nothing a_secret_is_the_same_for_all
+        recommendations_are_credited_with_what_came_of_them;
     import:
+        a_told_purchase_that_the_files_hold_counts_once an_erased_customer_is_not_imported_again
         everything_arrives purchases_come_newest_first_up_to_the_limit a_customer_without_purchases_is_known
         a_second_run_changes_nothing other_data_replaces_purchases_and_keeps_decisions
         readers_see_all_or_nothing_of_an_import an_interrupted_import_goes_on of_two_imports_one_stops

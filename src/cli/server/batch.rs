@@ -121,7 +121,7 @@ async fn rows(
     customers: Vec<CustomerId>,
     report: &mut Report,
 ) -> anyhow::Result<Vec<Row>> {
-    let answers = service.recommend_batch(request.clone(), customers.clone()).await.or_bad_input()?;
+    let answers = service.recommend_batch("batch", request.clone(), customers.clone()).await.or_bad_input()?;
     let mut rows = Vec::with_capacity(customers.len() * request.k.get());
     for (customer, answer) in customers.iter().zip(answers) {
         match answer {
@@ -140,13 +140,15 @@ async fn rows(
 
 fn rows_of<'a>(customer: &'a CustomerId, answered: &'a Answered) -> impl Iterator<Item = Row> + 'a {
     let catalogue = answered.snapshot.catalogue();
-    answered.answer.items.iter().enumerate().map(|(i, item)| Row {
+    let id: Arc<str> = answered.recommendation_id.as_deref().unwrap_or_default().into();
+    answered.answer.items.iter().enumerate().map(move |(i, item)| Row {
         customer_id: customer.as_str().to_owned(),
         rank: i32::try_from(i + 1).unwrap_or(i32::MAX),
         article_id: catalogue.id(item.row).to_owned(),
         score: item.score,
         source: item.source,
         strategy: answered.answer.strategy.name(),
+        recommendation_id: id.clone(),
     })
 }
 

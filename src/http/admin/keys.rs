@@ -54,7 +54,7 @@ struct KeyRequest {
     /// By which logs and the audit name the key; no other key in use may have it.
     #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_.-]+$")]
     name: String,
-    #[schema(min_items = 1, max_items = 6)]
+    #[schema(min_items = 1, max_items = 8)]
     scopes: Vec<Scope>,
     /// Most requests in a second; the limit of the configuration if not given.
     #[serde(default)]

@@ -1,7 +1,9 @@
 //! The operator's routes; a key is asked for on every path, see [`super::access`].
 
 mod articles;
+mod attribution;
 mod audit;
+mod customers;
 mod keys;
 mod models;
 mod placements;
@@ -19,9 +21,11 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(models::routes())
         .merge(articles::routes())
+        .merge(customers::routes())
         .merge(placements::routes())
         .merge(keys::routes())
         .merge(audit::routes())
+        .merge(attribution::routes())
         .merge(status::routes())
 }
 

@@ -41,18 +41,22 @@ fn config(wanted: &Wanted<'_>, why: &str) -> String {
     let purchases = window.as_ref().map_or(shop.purchases, |window| window.purchases);
     let epochs = wanted.epochs(purchases, 2, 40);
     let dim = if shop.purchases < 150_000 { 64 } else { 128 };
-    let length = if shop.history.three_quarters <= 40 { 50 } else { 100 };
-    let negatives = shop.articles.clamp(256, 1_024);
+    // Long histories (films, songs) tell enough for a second block, and little must be dropped.
+    let long = shop.history.three_quarters > 40;
+    let length = if long { 100 } else { 50 };
+    let (layers, heads, dropout) = if long { (2, 2, "0.2") } else { (1, 1, "0.5") };
+    let negatives = shop.articles.clamp(256, 4_096);
     let mut text = format!(
         "# A decoder transformer over a customer's purchases in their order; models/configs/decoder-modern.toml, sized to\n\
          # this shop.\n# {why}.\n\n\
          [model]\nname = \"{FAMILY}\"\nfamily = \"{FAMILY}\"\ndim = {dim}\n\n\
          [sequence]\nlength = {length}\n# Few customers a step where histories are long, many where they are short.\n\
-         batch_purchases = 1536\ntied = true\n\n\
-         [decoder]\nlayers = 2\nheads = 2\nfeed_forward = {}\nactivation = \"gelu\"\npositions = \"rotary\"\n\
-         # Histories are short and the table is large: much is dropped.\ndropout = 0.5\n\n\
-         [loss]\nlogq = true\nuniform_negatives = {negatives}\n\n\
-         [optimizer]\nlearning_rate = 0.0015\nwarmup_steps = 100\n\n[training]\n{}",
+         batch_purchases = 1536\ntied = true\n# Items bought after the same others start near each other.\n\
+         init = \"neighbours\"\n\n\
+         [decoder]\nlayers = {layers}\nheads = {heads}\nfeed_forward = {}\nactivation = \"gelu\"\n\
+         positions = \"rotary\"\n# Where histories are short, much is dropped.\ndropout = {dropout}\n\n\
+         [loss]\nlogq = true\nuniform_negatives = {negatives}\nlabel_smoothing = 0.2\n\n\
+         [optimizer]\nlearning_rate = 0.0015\nbeta2 = 0.98\nwarmup_steps = 100\nema_decay = 0.999\n\n[training]\n{}",
         dim * 2,
         training(wanted, epochs, 5)
     );

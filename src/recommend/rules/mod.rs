@@ -192,11 +192,6 @@ impl Rules {
         self.specs.iter().enumerate().filter(move |(_, spec)| spec.holds_at(at))
     }
 
-    /// Whether what a rule is about depends on the customer.
-    pub fn read_customer(&self) -> bool {
-        self.specs.iter().any(|spec| spec.rule.filter().is_some_and(Filter::reads_customer))
-    }
-
     pub(super) fn specs(&self) -> &[RuleSpec] {
         &self.specs
     }

@@ -12,6 +12,7 @@ mod model;
 pub(super) mod neighbours;
 pub(super) mod own;
 mod popular;
+mod viewed;
 
 pub use generated::{Generation, Sampling};
 
@@ -85,6 +86,7 @@ pub const REGISTRY: &[Registered] = &[
     arrivals::NEW,
     arrivals::VARIANTS,
     fixed::REGISTERED,
+    viewed::REGISTERED,
 ];
 
 /// Articles that ranked no better in any source than by popularity.

@@ -82,10 +82,11 @@ impl Source for BoughtNext {
     }
 }
 
-/// Articles by how lately the customer showed interest, the latest first: visit, cart, purchases.
+/// Articles by how lately the customer showed interest, the latest first: visit, cart, other interests, purchases.
 fn latest<'a>(context: &'a Context<'_>) -> impl Iterator<Item = u32> + 'a {
     let at_hand = context.seen.iter().chain(&context.cart).copied();
-    at_hand.chain(context.history().iter().map(|bought| bought.row))
+    let others = context.interests().iter().map(|interest| interest.row);
+    at_hand.chain(others).chain(context.history().iter().map(|bought| bought.row))
 }
 
 impl BoughtTogether {
@@ -124,10 +125,13 @@ impl Source for SimilarTaste {
     }
 }
 
-/// The articles at hand, each with weight 1: cart and visit, or else the purchases of the last week
-/// in which the customer bought anything.
+/// The articles at hand, each with weight 1: cart and visit, or else what else interests the customer,
+/// or else the purchases of the last week in which the customer bought anything.
 pub(in crate::recommend) fn lately(context: &Context<'_>) -> Vec<(u32, f32)> {
     let mut rows: Vec<u32> = context.cart.iter().chain(&context.seen).copied().collect();
+    if rows.is_empty() {
+        rows.extend(context.interests().iter().map(|interest| interest.row));
+    }
     if rows.is_empty() {
         let last = context.history().first().map_or(Timestamp(0), |bought| bought.at);
         let since = Timestamp(last.day() * Timestamp::DAY).minus_days(LATELY_DAYS);
@@ -139,11 +143,12 @@ pub(in crate::recommend) fn lately(context: &Context<'_>) -> Vec<(u32, f32)> {
 }
 
 /// All that tells the customer's taste, with its weight: `ln(1 + Σ 2^(−age / 90 days))` over the days
-/// of purchases; cart and visit count like a purchase of this moment.
+/// of purchases; cart and visit count like a purchase of this moment, other interests by their weight.
 pub(in crate::recommend) fn tastes(context: &Context<'_>) -> Vec<(u32, f32)> {
     let at_hand = context.cart.iter().chain(&context.seen).map(|&row| (row, 1.0));
+    let others = context.interests().iter().map(|interest| (interest.row, interest.weight));
     let mut sums: HashMap<u32, (f32, u32)> = HashMap::new();
-    for (row, weight) in at_hand {
+    for (row, weight) in at_hand.chain(others) {
         sums.entry(row).or_default().0 += weight;
     }
     for &Bought { row, at, .. } in context.history() {

@@ -114,6 +114,10 @@ impl PopularIn {
         for value in context.cart.iter().chain(&context.seen).filter_map(|&row| column.group(row)) {
             bought.entry(value).or_default().0 += 1.0;
         }
+        for interest in context.interests() {
+            let Some(value) = column.group(interest.row) else { continue };
+            bought.entry(value).or_default().0 += interest.weight;
+        }
         for purchase in context.history() {
             let Some(value) = column.group(purchase.row) else { continue };
             let (sum, day) = bought.entry(value).or_default();

@@ -123,7 +123,7 @@ impl Service {
     ) -> Result<Option<(Arc<Catalogue>, Models)>, ServeError> {
         let (loaded, models, sales) = (loaded.clone(), models.clone(), self.sales.latest());
         let work = spawn_blocking(move || -> Result<_, ServeError> {
-            let sales_of = |id: &str| sales.as_ref().map_or(0.0, |sales| sales.of(id));
+            let sales_of = |id: &str| sales.as_ref().map_or(0.0, |sales| sales.of_article(id));
             let Some((catalogue, changes)) = catalogue::apply(&loaded, changes, sales_of) else { return Ok(None) };
             let catalogue = Arc::new(catalogue);
             let after = |(name, snapshot): (String, Arc<Snapshot>)| {

@@ -1,11 +1,13 @@
 //! Changes: reload, activation, rollback, a new catalogue, and following what other processes do. One at a time;
 //! what is prepared becomes visible in one swap, what fails leaves everything as it was.
 //!
-//! One file for each thing that is followed: [`models`], [`catalogue`], [`popularity`], [`placements`]; [`open`] turns bundles into
-//! models for them, and [`alone`] serves without the database.
+//! One file for each thing that is followed: [`models`], [`catalogue`], [`popularity`], [`events`], [`placements`]; [`open`]
+//! turns bundles into models for them, and [`alone`] serves without the database. Each waits for its own counters: events
+//! come many times a second, and whatever else looked at the database with each of them would do nothing else.
 
 mod alone;
 mod catalogue;
+mod events;
 mod models;
 mod open;
 mod placements;
@@ -50,6 +52,7 @@ impl Service {
             self.keep_models(revisions.clone()),
             self.watch_keys(revisions.clone()),
             self.keep_placements(revisions.clone()),
+            self.follow_events(revisions.clone()),
             self.follow_sales(revisions),
             upkeep
         );
@@ -58,7 +61,7 @@ impl Service {
     async fn keep_catalogue(&self, mut revisions: watch::Receiver<Revisions>) {
         let mut failing = false;
         loop {
-            revisions.borrow_and_update();
+            let seen = revisions.borrow_and_update().catalogue;
             let result = self.catch_up_catalogue().await;
             if let Err(error) = &result
                 && !failing
@@ -68,7 +71,7 @@ impl Service {
             failing = result.is_err();
             let again = if failing { self.poll } else { Duration::MAX };
             tokio::select! {
-                changed = revisions.changed(), if !failing => if changed.is_err() { return },
+                changed = moved(&mut revisions, seen, |now| now.catalogue), if !failing => if changed.is_err() { return },
                 () = tokio::time::sleep(again) => {}
             }
         }
@@ -82,7 +85,7 @@ impl Service {
         }
         let mut failing = false;
         loop {
-            revisions.borrow_and_update();
+            let seen = revisions.borrow_and_update().models;
             let result = self.follow_models().await;
             if let Err(error) = &result
                 && !failing
@@ -99,7 +102,7 @@ impl Service {
                 Err(_) => self.poll,
             };
             tokio::select! {
-                changed = revisions.changed(), if !failing => if changed.is_err() { return },
+                changed = moved(&mut revisions, seen, |now| now.models), if !failing => if changed.is_err() { return },
                 () = tokio::time::sleep(again) => {}
             }
         }
@@ -116,6 +119,7 @@ impl Service {
         {
             tracing::warn!(%error, "cannot count the sales; popularity is that of the bundles");
         }
+        self.follow_signer().await?;
         self.follow_keys().await?;
         self.follow_placements().await?;
         self.catch_up_catalogue().await?;
@@ -136,6 +140,20 @@ impl Service {
         self.publish(State { catalogue: Some(catalogue), sales, models, signals, ..State::clone(&now) });
         Ok(())
     }
+}
+
+/// Waits until a counter is another than it was when it was `seen`.
+async fn moved<T: PartialEq>(
+    revisions: &mut watch::Receiver<Revisions>,
+    seen: T,
+    of: impl Fn(&Revisions) -> T,
+) -> Result<(), watch::error::RecvError> {
+    revisions.wait_for(|now| of(now) != seen).await.map(drop)
+}
+
+/// The first whole second that has not begun: what has happened until now was before it.
+pub fn next_second() -> Timestamp {
+    Timestamp(now().0.saturating_add(1))
 }
 
 /// The present moment.

@@ -1,5 +1,6 @@
 //! Placements: changing them, and following what other processes change.
 
+use super::moved;
 use crate::{
     domain::TopK,
     recommend::{Placement, PlacementError, Recipe, RecommendError, Request, Stages, Warning, check_ranker},
@@ -41,6 +42,7 @@ impl Service {
             }
             other => other?,
         };
+        let answered = self.identified(&placement.name, answered);
         Ok(told(answered, placement, ignored))
     }
 
@@ -194,7 +196,7 @@ impl Service {
     pub(super) async fn keep_placements(&self, mut revisions: watch::Receiver<Revisions>) {
         let mut failing = false;
         loop {
-            revisions.borrow_and_update();
+            let seen = revisions.borrow_and_update().placements;
             let followed = self.follow_placements().await;
             if let Err(error) = &followed
                 && !failing
@@ -203,7 +205,7 @@ impl Service {
             }
             failing = followed.is_err();
             tokio::select! {
-                changed = revisions.changed() => if changed.is_err() { return },
+                changed = moved(&mut revisions, seen, |now| now.placements) => if changed.is_err() { return },
                 () = tokio::time::sleep(self.poll), if failing => {}
             }
         }

@@ -1,12 +1,9 @@
 //! Popularity: counting the sales where they are due, and laying them over the catalogue.
 
-use super::{PATIENCE, now};
+use super::{PATIENCE, moved, now};
 use crate::{
     recommend::{Catalogue, Signals},
-    serving::{
-        ServeError, Service, State,
-        sales::{Counted, Sales},
-    },
+    serving::{ServeError, Service, State, sales::Sales},
     store::Revisions,
 };
 use std::{sync::Arc, time::Instant};
@@ -18,9 +15,8 @@ impl Service {
     pub(super) async fn follow_sales(&self, mut revisions: watch::Receiver<Revisions>) {
         let mut failing = false;
         loop {
-            revisions.borrow_and_update();
-            let before = self.sales.latest();
-            let counted = self.follow_counts(&before).await;
+            let seen = revisions.borrow_and_update().purchases;
+            let counted = self.recount_sales().await;
             if let Err(error) = &counted
                 && !failing
             {
@@ -29,62 +25,60 @@ impl Service {
             failing = counted.is_err();
             let again = if failing { self.poll * PATIENCE } else { self.sales.refresh() };
             tokio::select! {
-                changed = revisions.changed(), if !failing => if changed.is_err() { return },
+                changed = moved(&mut revisions, seen, |now| now.purchases), if !failing => if changed.is_err() { return },
                 () = tokio::time::sleep(again) => {}
             }
         }
     }
 
-    /// Counts what is due; `before` is the latest count of sales so far.
-    async fn follow_counts(&self, before: &Option<Arc<Sales>>) -> Result<(), ServeError> {
-        self.count_sales().await?;
-        let is_new = !same(before, &self.sales.latest());
-        if is_new {
-            // A new count is laid over the catalogue.
-            self.catch_up_catalogue().await?;
-        }
-        if is_new || self.sales.statistics().is_none() {
-            self.count_statistics().await?;
-        }
-        Ok(())
-    }
-
-    /// Counts the sales where they are due. Takes no lock of the changes: counting millions of
-    /// purchases takes seconds, and a change of an article must not wait for it.
+    /// Has the database count the sales, before there is any other count: quicker than reading all purchases.
     ///
     /// # Errors
-    /// When the database cannot count them; the latest count stays.
+    /// When the database cannot count them.
     pub(super) async fn count_sales(&self) -> Result<(), ServeError> {
-        let store = self.database.store();
+        let (Some(config), None) = (self.sales.config(), self.sales.latest()) else { return Ok(()) };
+        let (store, started) = (self.database.store(), Instant::now());
         // Read before the purchases: what is counted is at least that new.
         let revision = store.revisions().await?.purchases;
-        let Some(config) = self.sales.due(revision) else { return Ok(()) };
-        let started = Instant::now();
         let counted = store.sales(config.window(now())).await?;
         tracing::info!(articles = counted.len(), took_ms = started.elapsed().as_millis() as u64, "sales counted");
-        self.sales.keep(Sales::new(counted, revision));
+        self.sales.keep(Sales::counted(counted, revision));
         Ok(())
     }
 
-    /// Counts what the purchases say of articles, and serves it.
+    /// Counts sales and statistics from all purchases where that is due, and serves them. Takes no lock of the changes
+    /// while it counts.
     ///
     /// # Errors
     /// When the database cannot read them; the latest count stays.
-    async fn count_statistics(&self) -> Result<(), ServeError> {
-        let Some(config) = self.sales.config() else { return Ok(()) };
+    async fn recount_sales(&self) -> Result<(), ServeError> {
+        let store = self.database.store();
+        let revision = store.revisions().await?.purchases;
+        let Some(config) = self.sales.due(revision) else { return Ok(()) };
         let started = Instant::now();
-        let log = self.database.store().purchases(config.window(now())).await?;
-        let purchases = log.purchases.len();
-        let counted = spawn_blocking(move || Counted::of(log)).await;
-        self.sales.keep_statistics(counted.map_err(|error| ServeError::Internal(error.to_string()))?);
-        tracing::info!(purchases, took_ms = started.elapsed().as_millis() as u64, "statistics counted");
+        let log = store.purchases(config.window(now())).await?;
+        let (purchases, half_life_days) = (log.purchases.len(), config.half_life_days);
+        let counted = spawn_blocking(move || Sales::of(log, half_life_days, revision)).await;
+        self.sales.keep(counted.map_err(|error| ServeError::Internal(error.to_string()))?);
+        tracing::info!(purchases, took_ms = started.elapsed().as_millis() as u64, "sales and statistics counted");
+        self.serve_sales().await
+    }
+
+    /// Lays the latest count over the catalogue that is served.
+    ///
+    /// # Errors
+    /// When the program is at fault.
+    pub(super) async fn serve_sales(&self) -> Result<(), ServeError> {
         let _changes = self.changes.lock().await;
         let now = self.state();
-        let signals = match &now.catalogue {
-            Some(catalogue) => self.signals_over(catalogue.clone()).await?,
-            None => None,
-        };
-        self.publish(State { signals, ..State::clone(&now) });
+        let (Some(sales), Some(catalogue)) = (self.sales.latest(), now.catalogue.clone()) else { return Ok(()) };
+        let (counts, before) = (sales.clone(), now.signals.clone());
+        let laid = spawn_blocking(move || {
+            (Arc::new(counts.over(&catalogue)), counts.signals(before.as_deref(), &catalogue).map(Arc::new))
+        });
+        let (catalogue, signals) = laid.await.map_err(|error| ServeError::Internal(error.to_string()))?;
+        let models = self.all_over(&now.models, &catalogue).await?;
+        self.publish(State { catalogue: Some(catalogue), sales: Some(sales), models, signals, ..State::clone(&now) });
         Ok(())
     }
 
@@ -93,9 +87,9 @@ impl Service {
     /// # Errors
     /// When the program is at fault.
     pub(super) async fn signals_over(&self, catalogue: Arc<Catalogue>) -> Result<Option<Arc<Signals>>, ServeError> {
-        let Some(counted) = self.sales.statistics() else { return Ok(None) };
-        let joined = spawn_blocking(move || Arc::new(counted.over(&catalogue))).await;
-        joined.map(Some).map_err(|error| ServeError::Internal(error.to_string()))
+        let Some(sales) = self.sales.latest() else { return Ok(None) };
+        let joined = spawn_blocking(move || sales.signals(None, &catalogue).map(Arc::new)).await;
+        joined.map_err(|error| ServeError::Internal(error.to_string()))
     }
 
     /// The catalogue with the latest count of sales, if it has not got them yet.
@@ -104,12 +98,5 @@ impl Service {
         let same = now.sales.as_ref().is_some_and(|sales| Arc::ptr_eq(sales, &latest));
         let catalogue = if same && catalogue.sales().is_some() { catalogue } else { Arc::new(latest.over(&catalogue)) };
         (catalogue, Some(latest))
-    }
-}
-
-fn same(one: &Option<Arc<Sales>>, other: &Option<Arc<Sales>>) -> bool {
-    match (one, other) {
-        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-        (one, other) => one.is_none() && other.is_none(),
     }
 }

@@ -6,8 +6,11 @@
 //!    the kinds of the attributes.
 //! 2. Customers are inserted or updated in batches.
 //! 3. Purchases go into a table of their own, `purchases_incoming`, in batches; the last step builds its index and
-//!    puts it in the place of `purchases`, whose rows all go. The files are the whole truth about purchases. Servers
-//!    count anew what sells when they see it ([`Revisions::purchases`](super::Revisions)).
+//!    puts it in the place of `purchases`, whose rows all go. Servers count anew what sells when they see it
+//!    ([`Revisions::purchases`](super::Revisions)).
+//!
+//! Purchases that were told as events stay. One that the files hold as well (the same customer and article on the same
+//! day or within two hours) is marked, so that it counts once. Customers who were erased are left out.
 //!
 //! Every batch advances `import_progress` in its own transaction, so an import that was killed goes on after the
 //! last batch, keyed by the data's fingerprint; one that is complete does nothing. Two imports at once: the
@@ -15,7 +18,7 @@
 
 mod rows;
 
-use super::{Address, ArticleRecord, StoreError, StoreOptions, postgres, sqlite};
+use super::{Address, ArticleRecord, StoreError, StoreOptions, events::Tombstones, postgres, sqlite};
 use crate::{
     dataset::{Dataset, Histories},
     domain::{AttributeKind, IdTable},
@@ -159,6 +162,8 @@ pub(super) trait Target: Send {
     /// Inserts or updates all articles; answers how many the catalogue has that the files do not have.
     async fn put_articles(&mut self, import: ArticleImport<'_>, step: Step) -> Result<usize, StoreError>;
     async fn put_customers(&mut self, rows: &[CustomerRow<'_>], step: Step) -> Result<(), StoreError>;
+    /// Who was erased.
+    async fn tombstones(&mut self) -> Result<Tombstones, StoreError>;
     /// Visits every id of a table with its key.
     async fn keys(&mut self, table: Table, visit: KeyVisitor<'_>) -> Result<(), StoreError>;
     /// Appends to the incoming purchases. Rows are ordered by customer, time and article, and a customer's come
@@ -202,6 +207,7 @@ async fn run(target: &mut dyn Target, import: &Import<'_>, done: Done) -> Result
         progress.finish(&format!("{} rows", report.articles));
     }
 
+    let tombstones = target.tombstones().await?;
     if done.customers < dataset.customers.len() {
         report.customers = dataset.customers.len() - done.customers;
         let progress = Progress::new("customers", dataset.customers.len() as u64, "rows");
@@ -209,7 +215,8 @@ async fn run(target: &mut dyn Target, import: &Import<'_>, done: Done) -> Result
         let mut from = done.customers;
         while from < dataset.customers.len() {
             let to = dataset.customers.len().min(from + (import.batch / 10).clamp(1, 20_000));
-            let batch = rows::customers(dataset, from..to)?;
+            let mut batch = rows::customers(dataset, from..to)?;
+            batch.retain(|customer| !tombstones.hold(customer.id));
             target.put_customers(&batch, Step { from, to }).await?;
             progress.add((to - from) as u64);
             from = to;
@@ -219,7 +226,7 @@ async fn run(target: &mut dyn Target, import: &Import<'_>, done: Done) -> Result
 
     let started = Instant::now();
     report.purchases = dataset.purchases.len() - done.purchases;
-    purchases(target, import, done.purchases).await?;
+    purchases(target, import, &tombstones, done.purchases).await?;
     let progress = Progress::new("index of purchases", 0, "");
     target.finish().await?;
     progress.finish("done");
@@ -227,10 +234,16 @@ async fn run(target: &mut dyn Target, import: &Import<'_>, done: Done) -> Result
     Ok(report)
 }
 
-async fn purchases(target: &mut dyn Target, import: &Import<'_>, done: usize) -> Result<(), StoreError> {
+async fn purchases(
+    target: &mut dyn Target,
+    import: &Import<'_>,
+    tombstones: &Tombstones,
+    done: usize,
+) -> Result<(), StoreError> {
     let dataset = import.dataset;
-    let articles = rows::keys(target, Table::Articles, &dataset.articles.ids).await?;
-    let customers = rows::keys(target, Table::Customers, &dataset.customers.ids).await?;
+    let articles = rows::keys(target, Table::Articles, &dataset.articles.ids, |_| false).await?;
+    let articles: Vec<i32> = articles.into_iter().flatten().collect();
+    let customers = rows::keys(target, Table::Customers, &dataset.customers.ids, |id| tombstones.hold(id)).await?;
     // In the order of keys: the same on every run, and rows go to the end of what is stored.
     let mut order: Vec<u32> = (0..customers.len() as u32).collect();
     order.sort_unstable_by_key(|&customer| customers[customer as usize]);
@@ -247,7 +260,7 @@ async fn purchases(target: &mut dyn Target, import: &Import<'_>, done: usize) ->
         if passed <= done {
             continue;
         }
-        let customer = customers[customer as usize];
+        let Some(customer) = customers[customer as usize] else { continue };
         let first = batch.len();
         batch.extend(history.iter().map(|&row| rows::purchase(dataset, row as usize, customer, &articles)));
         // The history's order within a moment is drawn; the database wants equal keys beside each other.

@@ -139,20 +139,24 @@ pub(super) fn purchase(dataset: &Dataset, row: usize, customer: i32, articles: &
     }
 }
 
-/// The database's key of every row of a table of ids.
-pub(super) async fn keys(target: &mut dyn Target, table: Table, ids: &IdTable) -> Result<Vec<i32>, StoreError> {
-    let mut keys = vec![0; ids.len()];
-    let mut found = 0;
+/// The database's key of every row of a table of ids; `None` for rows that are left out.
+pub(super) async fn keys(
+    target: &mut dyn Target,
+    table: Table,
+    ids: &IdTable,
+    left_out: impl Fn(&str) -> bool,
+) -> Result<Vec<Option<i32>>, StoreError> {
+    let mut keys = vec![None; ids.len()];
     let mut visit = |id: &str, key: i32| {
         if let Some(row) = ids.find(id) {
-            keys[row as usize] = key;
-            found += 1;
+            keys[row as usize] = Some(key);
         }
     };
     target.keys(table, &mut visit).await?;
-    if found < ids.len() {
+    let is_missing = |&(row, key): &(usize, &Option<i32>)| key.is_none() && !left_out(ids.get(row as u32));
+    let missing = keys.iter().enumerate().filter(is_missing).count();
+    if missing > 0 {
         let what = if table == Table::Articles { "articles" } else { "customers" };
-        let missing = ids.len() - found;
         return Err(StoreError::Refused(format!(
             "{missing} {what} of this import are no longer in the database; delete the row of `import_progress` to \
              import from the beginning"

@@ -2,11 +2,11 @@
 
 use super::no_answer;
 use crate::{
-    domain::{ArticleId, CustomerId, Timestamp},
+    domain::CustomerId,
     store::{
-        Attributes, PurchaseRecord, ReadCustomer, StoreError, StoreOptions,
-        customers::{CustomerRow, collect},
-        records::{read_attributes, unreadable},
+        Attributes, ReadCustomer, StoreError, StoreOptions,
+        customers::{ACTIONS, CustomerRow, Entry, collect},
+        records::read_attributes,
     },
 };
 use sqlx::{PgPool, Row, postgres::PgRow};
@@ -34,26 +34,36 @@ impl Customers {
     pub(super) async fn read(&self, ids: &[CustomerId], purchases: usize) -> Result<Vec<ReadCustomer>, StoreError> {
         // One statement, so customers and purchases are of one moment: at least one row for a known customer.
         const SELECT: &str = "
-            SELECT c.id, c.attributes::text, p.at, a.id, p.weight
+            SELECT c.id, c.attributes::text, h.at, h.article, h.weight, h.type
             FROM customers c
             LEFT JOIN LATERAL (
-                SELECT at, article, weight FROM purchases WHERE customer = c.key
-                ORDER BY at DESC, article DESC LIMIT $2
-            ) p ON true
-            LEFT JOIN articles a ON a.key = p.article
+                SELECT p.at, a.id AS article, coalesce(p.weight, 1) AS weight, NULL AS type, a.key
+                FROM (
+                    SELECT at, article, weight FROM purchases WHERE customer = c.key
+                    ORDER BY at DESC, article DESC LIMIT $2
+                ) p JOIN articles a ON a.key = p.article
+                UNION ALL
+                (
+                    SELECT e.at, e.article, e.quantity, e.type, NULL FROM events e
+                    WHERE e.customer = c.key AND e.article IS NOT NULL AND NOT e.imported
+                        AND (e.retention < 2 OR e.at > now() - interval '1 day')
+                    ORDER BY e.at DESC, e.article DESC LIMIT $3
+                )
+            ) h ON true
             WHERE c.id = ANY($1)
-            ORDER BY c.key, p.at DESC, p.article DESC";
+            ORDER BY c.key, h.at DESC, h.key DESC, h.article DESC";
         let ids: Vec<&str> = ids.iter().map(CustomerId::as_str).collect();
         let limit = i64::try_from(purchases).unwrap_or(i64::MAX);
         let mut connection = self.pool.acquire().await?;
-        let query = sqlx::query(SELECT).bind(ids).bind(limit).fetch_all(&mut *connection);
+        let events = limit.saturating_add(ACTIONS);
+        let query = sqlx::query(SELECT).bind(ids).bind(limit).bind(events).fetch_all(&mut *connection);
         let answer = tokio::time::timeout(self.patience, query).await;
         let Ok(rows) = answer else {
             // Whoever used it next would wait for the rest of this answer.
             drop(connection.detach());
             return Err(no_answer());
         };
-        collect(&rows?)
+        collect(&rows?, purchases)
     }
 }
 
@@ -66,14 +76,10 @@ impl CustomerRow for PgRow {
         read_attributes(self.try_get(1)?, || self.customer())
     }
 
-    fn purchase(&self) -> Result<Option<PurchaseRecord>, StoreError> {
+    fn entry(&self) -> Result<Option<Entry<'_>>, sqlx::Error> {
         let (Some(at), Some(article)) = (self.try_get::<Option<OffsetDateTime>, _>(2)?, self.try_get(3)?) else {
             return Ok(None);
         };
-        let millis = at.millisecond();
-        let at = u32::try_from(at.unix_timestamp()).map_err(|error| unreadable(&self.customer(), &error))?;
-        let article = ArticleId::parse(article).map_err(|error| unreadable(&self.customer(), &error))?;
-        let weight = self.try_get::<Option<f32>, _>(4)?.unwrap_or(1.0);
-        Ok(Some(PurchaseRecord { article, at: Timestamp(at), millis, weight }))
+        Ok(Some(Entry { article, at: at.into(), weight: self.try_get(4)?, kind: self.try_get(5)? }))
     }
 }

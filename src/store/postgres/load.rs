@@ -3,6 +3,7 @@
 use super::{advance_revision, catalogue, lock_revision, open_one, schema_version};
 use crate::store::{
     StoreError, StoreOptions,
+    events::{ERASURE_SALT, Tombstones},
     import::{ArticleImport, CustomerRow, Done, KeyVisitor, PurchaseRow, Step, Table, Target, another_import},
     migrations,
     schema::check_article,
@@ -16,6 +17,23 @@ pub(crate) struct Loader {
     connection: PgConnection,
     fingerprint: String,
 }
+
+/// Marks the told purchases that the files hold as well.
+const MARK_TOLD: &str = "
+    UPDATE events e SET imported = m.imported
+    FROM (
+        SELECT e.event_id, e.line, EXISTS (
+            SELECT FROM purchases_incoming p JOIN articles a ON a.key = p.article
+            WHERE p.customer = e.customer AND a.id = e.article
+                AND p.at BETWEEN e.at - interval '1 day' AND e.at + interval '1 day'
+                AND (
+                    (p.at AT TIME ZONE 'UTC')::date = (e.at AT TIME ZONE 'UTC')::date
+                    OR p.at BETWEEN e.at - interval '2 hours' AND e.at + interval '2 hours'
+                )
+        ) AS imported
+        FROM events e WHERE e.retention = 0 AND e.type = 'purchase'
+    ) m
+    WHERE e.retention = 0 AND e.event_id = m.event_id AND e.line = m.line AND e.imported <> m.imported";
 
 /// Held while an import begins and while one finishes: nothing but this keeps two apart that build the same index.
 const LOCK_KEY: i64 = i64::from_be_bytes(*b"vitrine\0");
@@ -37,7 +55,10 @@ impl Loader {
     /// tables is that in which readers come to them.
     async fn swap(&mut self) -> Result<(), StoreError> {
         let mut transaction = self.connection.begin().await?;
+        // No event is written meanwhile.
+        lock_revision(&mut transaction, "events").await?;
         for statement in [
+            MARK_TOLD,
             "SET LOCAL lock_timeout = '500ms'",
             "LOCK TABLE customers, purchases, articles, purchases_incoming IN ACCESS EXCLUSIVE MODE",
             "DROP TABLE purchases",
@@ -145,6 +166,13 @@ impl Target for Loader {
             sqlx::query(statement).bind(&ids).bind(&attributes).execute(&mut *transaction).await?;
         }
         Ok(transaction.commit().await?)
+    }
+
+    async fn tombstones(&mut self) -> Result<Tombstones, StoreError> {
+        let salt = sqlx::query_scalar("SELECT value FROM secrets WHERE name = $1").bind(ERASURE_SALT);
+        let salt = salt.fetch_optional(&mut self.connection).await?;
+        let hashes = sqlx::query_scalar("SELECT hash FROM erased").fetch_all(&mut self.connection).await?;
+        Ok(Tombstones::new(salt, hashes))
     }
 
     async fn keys(&mut self, table: Table, visit: KeyVisitor<'_>) -> Result<(), StoreError> {

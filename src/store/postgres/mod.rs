@@ -1,28 +1,33 @@
 //! The store on Postgres.
 
 mod access;
+mod attribution;
 mod catalogue;
 mod customers;
+mod events;
 mod load;
 mod models;
+mod persons;
 mod placements;
 mod sales;
 
 pub(super) use load::Loader;
 
 use super::{
-    ArticleRecord, ArticleSales, AuditRecord, CatalogueChanges, CatalogueLimits, Change, ChangeOutcome,
-    ConnectionCounts, KeyRecord, ModelVersion, NewKey, PlacementChange, PlacementVersion, PurchaseLog, ReadCustomer,
-    Revisions, SalesWindow, Schema, Store, StoreError, StoreOptions, migrations, records::unreadable,
+    ActionRecord, ArticleRecord, ArticleSales, AttributionQuery, AttributionRow, AuditRecord, CatalogueChanges,
+    CatalogueLimits, Change, ChangeOutcome, ConnectionCounts, CustomerExport, CustomerUpsert, Erasure, EventPage,
+    KeyRecord, ModelVersion, NewEvent, NewKey, Person, PlacementChange, PlacementVersion, PurchaseLog, ReadCustomer,
+    Retention, Revisions, SalesWindow, Schema, Store, StoreError, StoreOptions, Verdict, events::Secrets, migrations,
+    records::unreadable,
 };
-use crate::domain::{ArticleId, AttributeKind, CustomerId};
+use crate::domain::{ArticleId, AttributeKind, CustomerId, Timestamp, VisitorId};
 use async_trait::async_trait;
 use sqlx::{
     Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicI32, Ordering},
     time::Duration,
 };
 use tokio::{sync::Mutex, time::timeout};
@@ -43,6 +48,9 @@ pub(super) struct Postgres {
     /// Opened by the first wait; `None` after it broke.
     listener: Mutex<Option<PgListener>>,
     limits: CatalogueLimits,
+    secrets: Secrets,
+    /// The month whose partitions of events are known to exist; 0 before the first.
+    partitions: AtomicI32,
 }
 
 /// Brings the schema up to date; see [`super::migrate`].
@@ -82,6 +90,8 @@ impl Postgres {
             patience: options.acquire_timeout + options.statement_timeout + Duration::from_secs(1),
             listener: Mutex::new(None),
             limits: options.catalogue,
+            secrets: Secrets::default(),
+            partitions: AtomicI32::new(0),
         }
     }
 
@@ -142,9 +152,9 @@ impl Store for Postgres {
         let rows: Vec<(String, i64)> =
             self.within(sqlx::query_as("SELECT name, value FROM revisions").fetch_all(&self.pool)).await?;
         let value = |name| rows.iter().find(|row| row.0 == name).map_or(0, |row| row.1);
-        let names = ["catalogue", "models", "purchases", "keys", "placements"];
-        let [catalogue, models, purchases, keys, placements] = names.map(value);
-        Ok(Revisions { catalogue, models, purchases, keys, placements })
+        let names = ["catalogue", "models", "purchases", "keys", "placements", "events", "customers"];
+        let [catalogue, models, purchases, keys, placements, events, customers] = names.map(value);
+        Ok(Revisions { catalogue, models, purchases, keys, placements, events, customers })
     }
 
     async fn wait_for_change(&self, longest: Duration) {
@@ -225,6 +235,46 @@ impl Store for Postgres {
         let ids: Vec<String> = self.within(query.fetch_all(&self.pool)).await?;
         let read = |id: String| CustomerId::parse(&id).map_err(|error| unreadable(&format!("customer `{id}`"), &error));
         ids.into_iter().map(read).collect()
+    }
+
+    async fn put_customers(&self, customers: &[CustomerUpsert]) -> Result<(), StoreError> {
+        persons::put(self, customers).await
+    }
+
+    async fn merge_visitor(&self, visitor: &VisitorId, customer: &CustomerId) -> Result<(), StoreError> {
+        persons::merge(self, visitor, customer).await
+    }
+
+    async fn erase(&self, person: &Person) -> Result<Erasure, StoreError> {
+        persons::erase(self, person).await
+    }
+
+    async fn export_customer(&self, id: &CustomerId) -> Result<Option<CustomerExport>, StoreError> {
+        persons::export(self, id).await
+    }
+
+    async fn add_events(&self, events: &[NewEvent]) -> Result<Vec<Verdict>, StoreError> {
+        events::add(self, events).await
+    }
+
+    async fn events_since(&self, revision: i64, most: u32) -> Result<EventPage, StoreError> {
+        events::since(self, revision, most).await
+    }
+
+    async fn visitor(&self, id: &VisitorId, most: usize) -> Result<Vec<ActionRecord>, StoreError> {
+        events::visitor(self, id, most).await
+    }
+
+    async fn attribution(&self, query: &AttributionQuery) -> Result<Vec<AttributionRow>, StoreError> {
+        attribution::report(self, query).await
+    }
+
+    async fn drop_events(&self, retention: Retention, before: Timestamp) -> Result<u64, StoreError> {
+        events::drop_before(self, retention, before).await
+    }
+
+    async fn secret(&self, name: &str) -> Result<[u8; 32], StoreError> {
+        events::secret(self, name).await
     }
 
     async fn register_model(&self, model: &str, version: &str) -> Result<(), StoreError> {

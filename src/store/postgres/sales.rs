@@ -10,15 +10,26 @@ use futures_util::TryStreamExt;
 use sqlx::{Executor, Row};
 use std::time::Duration;
 
+/// What the shop sold: imported, and told but not imported since. What came back counts against it.
 /// The exponent is bounded: Postgres reports an underflow as an error.
 const SALES: &str = "
-    WITH latest AS (SELECT max(at) AS at FROM purchases WHERE at <= to_timestamp($1))
+    WITH told AS (
+        SELECT e.at, a.key AS article, e.counts
+        FROM events e JOIN articles a ON a.id = e.article
+        WHERE e.retention = 0 AND e.counts <> 0 AND NOT e.imported
+    ),
+    latest AS (
+        SELECT max(at) AS at FROM (SELECT at FROM purchases UNION ALL SELECT at FROM told) p WHERE at <= to_timestamp($1)
+    )
     SELECT a.id, s.sales
     FROM (
         SELECT p.article, sum(
-            coalesce(p.weight, 1) * power(2.0, -least(greatest(extract(epoch FROM l.at - p.at)::float8, 0) / $2, 500))
+            p.weight * power(2.0, -least(greatest(extract(epoch FROM l.at - p.at)::float8, 0) / $2, 500))
         ) AS sales
-        FROM purchases p, latest l
+        FROM (
+            SELECT article, at, coalesce(weight, 1) AS weight FROM purchases
+            UNION ALL SELECT article, at, counts FROM told
+        ) p, latest l
         WHERE p.at > l.at - make_interval(secs => $3)
         GROUP BY p.article
     ) s JOIN articles a ON a.key = s.article";
@@ -26,13 +37,25 @@ const SALES: &str = "
 /// Longest run of the statement: it reads every purchase.
 const LONGEST: Duration = Duration::from_secs(600);
 
+const EVENTS: &str = "SELECT value FROM revisions WHERE name = 'events'";
+
 const ARTICLES: &str = "SELECT key, id FROM articles ORDER BY key";
 
 /// Purchases dated later than now count as made at the latest moment before it.
 const PURCHASES: &str = "
-    WITH latest AS (SELECT max(at) AS at FROM purchases WHERE at <= to_timestamp($1))
-    SELECT p.customer, p.article, extract(epoch FROM least(p.at, l.at))::int8, coalesce(p.weight, 1)
-    FROM purchases p, latest l
+    WITH told AS (
+        SELECT e.customer, e.visitor, a.key AS article, e.at, e.counts
+        FROM events e JOIN articles a ON a.id = e.article
+        WHERE e.retention = 0 AND e.counts <> 0 AND NOT e.imported
+    ),
+    latest AS (
+        SELECT max(at) AS at FROM (SELECT at FROM purchases UNION ALL SELECT at FROM told) p WHERE at <= to_timestamp($1)
+    )
+    SELECT p.customer, p.visitor, p.article, extract(epoch FROM least(p.at, l.at))::int8, p.weight
+    FROM (
+        SELECT customer, NULL AS visitor, article, at, coalesce(weight, 1) AS weight FROM purchases
+        UNION ALL SELECT customer, visitor, article, at, counts FROM told
+    ) p, latest l
     WHERE p.at > l.at - make_interval(secs => $2)";
 
 /// A transaction that may read for long.
@@ -51,14 +74,16 @@ pub(super) async fn purchases(store: &Postgres, window: SalesWindow) -> Result<P
     let articles: Vec<(i32, String)> = store.within(sqlx::query_as(ARTICLES).fetch_all(&mut *transaction)).await?;
     let parse = |(key, id): (i32, String)| Some((key, ArticleId::parse(&id).ok()?));
     let (mut log, numbers) = PurchaseLog::numbered(articles.into_iter().filter_map(parse).collect());
+    log.events = store.within(sqlx::query_scalar(EVENTS).fetch_one(&mut *transaction)).await?;
     let query = sqlx::query_as(PURCHASES).bind(f64::from(window.now.0)).bind(f64::from(window.days) * 86_400.0);
     let read = async {
         let mut rows = query.fetch(&mut *transaction);
-        while let Some((customer, article, at, weight)) = rows.try_next().await? {
-            let (customer, article, at, weight): (i32, i32, i64, f32) = (customer, article, at, weight);
+        while let Some((customer, visitor, article, at, weight)) = rows.try_next().await? {
+            let (article, at, weight): (i32, i64, f32) = (article, at, weight);
             let at = Timestamp(u32::try_from(at.max(0)).unwrap_or(u32::MAX));
             if let Some(&article) = numbers.get(&article) {
-                log.add(Purchase { customer: customer as u32, article, at, weight });
+                let customer = log.buyer(customer, visitor);
+                log.add(Purchase { customer, article, at, weight });
             }
         }
         Ok::<_, sqlx::Error>(())
@@ -77,7 +102,7 @@ pub(super) async fn count(store: &Postgres, window: SalesWindow) -> Result<Vec<A
     let rows = rows.await.map_err(|_| super::no_answer())??;
     let read = |row: &sqlx::postgres::PgRow| {
         let article = ArticleId::parse(row.try_get(0)?).map_err(|error| unreadable("an article", &error))?;
-        Ok(ArticleSales { article, sales: row.try_get::<f64, _>(1)? as f32 })
+        Ok(ArticleSales { article, sales: row.try_get::<f64, _>(1)?.max(0.0) as f32 })
     };
     rows.iter().map(read).collect()
 }

@@ -1,11 +1,11 @@
 //! Customers on SQLite.
 
 use crate::{
-    domain::{ArticleId, CustomerId, Timestamp},
+    domain::CustomerId,
     store::{
-        Attributes, PurchaseRecord, ReadCustomer, StoreError,
-        customers::{CustomerRow, collect},
-        records::{read_attributes, unreadable},
+        Attributes, Millis, ReadCustomer, StoreError,
+        customers::{ACTIONS, CustomerRow, Entry, collect},
+        records::read_attributes,
     },
 };
 use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
@@ -18,21 +18,33 @@ pub(super) async fn read(
     // One statement for each, so customer and purchases are of one moment: at least one row for a known customer. There
     // is no round trip to save here, and SQLite has no LATERAL that would stop at the latest purchases of every customer.
     const SELECT: &str = "
-        SELECT c.id, c.attributes, p.at, a.id, p.millis, p.weight
+        SELECT c.id, c.attributes, h.at, h.article, h.weight, h.type
         FROM customers c
         LEFT JOIN (
-            SELECT at, millis, article, weight FROM purchases WHERE customer = (SELECT key FROM customers WHERE id = $1)
-            ORDER BY at DESC, millis DESC, article DESC LIMIT $2
-        ) p ON true
-        LEFT JOIN articles a ON a.key = p.article
+            SELECT p.at * 1000 + p.millis AS at, a.id AS article, coalesce(p.weight, 1.0) AS weight, NULL AS type, a.key
+            FROM (
+                SELECT at, millis, article, weight FROM purchases
+                WHERE customer = (SELECT key FROM customers WHERE id = $1)
+                ORDER BY at DESC, millis DESC, article DESC LIMIT $2
+            ) p JOIN articles a ON a.key = p.article
+            UNION ALL
+            SELECT * FROM (
+                SELECT e.at, e.article, e.quantity, e.type, NULL FROM events e
+                WHERE e.customer = (SELECT key FROM customers WHERE id = $1)
+                    AND e.article IS NOT NULL AND NOT e.imported
+                    AND (e.retention < 2 OR e.at > (unixepoch() - 86400) * 1000)
+                ORDER BY e.at DESC, e.article DESC LIMIT $3
+            )
+        ) h ON true
         WHERE c.id = $1
-        ORDER BY p.at DESC, p.millis DESC, p.article DESC";
+        ORDER BY h.at DESC, h.key DESC, h.article DESC";
     let limit = i64::try_from(purchases).unwrap_or(i64::MAX);
+    let events = limit.saturating_add(ACTIONS);
     let mut connection = pool.acquire().await?;
     let mut customers = Vec::with_capacity(ids.len());
     for id in ids {
-        let rows = sqlx::query(SELECT).bind(id.as_str()).bind(limit).fetch_all(&mut *connection).await?;
-        customers.extend(collect(&rows)?);
+        let rows = sqlx::query(SELECT).bind(id.as_str()).bind(limit).bind(events).fetch_all(&mut *connection).await?;
+        customers.extend(collect(&rows, purchases)?);
     }
     Ok(customers)
 }
@@ -46,14 +58,11 @@ impl CustomerRow for SqliteRow {
         read_attributes(self.try_get(1)?, || self.customer())
     }
 
-    fn purchase(&self) -> Result<Option<PurchaseRecord>, StoreError> {
+    fn entry(&self) -> Result<Option<Entry<'_>>, sqlx::Error> {
         let (Some(at), Some(article)) = (self.try_get::<Option<i64>, _>(2)?, self.try_get(3)?) else {
             return Ok(None);
         };
-        let at = u32::try_from(at).map_err(|error| unreadable(&self.customer(), &error))?;
-        let article = ArticleId::parse(article).map_err(|error| unreadable(&self.customer(), &error))?;
-        let millis = u16::try_from(self.try_get::<i64, _>(4)?).map_err(|error| unreadable(&self.customer(), &error))?;
-        let weight = self.try_get::<Option<f64>, _>(5)?.map_or(1.0, |weight| weight as f32);
-        Ok(Some(PurchaseRecord { article, at: Timestamp(at), millis, weight }))
+        let weight = self.try_get::<f64, _>(4)? as f32;
+        Ok(Some(Entry { article, at: Millis(at), weight, kind: self.try_get(5)? }))
     }
 }

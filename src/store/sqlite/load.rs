@@ -3,6 +3,7 @@
 use super::{advance_revision, cannot_open, catalogue, configure, is_new, schema_version};
 use crate::store::{
     StoreError, StoreOptions,
+    events::{ERASURE_SALT, Tombstones},
     import::{ArticleImport, CustomerRow, Done, KeyVisitor, PurchaseRow, Step, Table, Target, another_import},
     migrations,
     schema::check_article,
@@ -126,6 +127,13 @@ impl Target for Loader {
         Ok(transaction.commit().await?)
     }
 
+    async fn tombstones(&mut self) -> Result<Tombstones, StoreError> {
+        let salt = sqlx::query_scalar("SELECT value FROM secrets WHERE name = $1").bind(ERASURE_SALT);
+        let salt = salt.fetch_optional(&mut self.connection).await?;
+        let hashes = sqlx::query_scalar("SELECT hash FROM erased").fetch_all(&mut self.connection).await?;
+        Ok(Tombstones::new(salt, hashes))
+    }
+
     async fn keys(&mut self, table: Table, visit: KeyVisitor<'_>) -> Result<(), StoreError> {
         let mut rows = sqlx::query(match table {
             Table::Articles => "SELECT id, key FROM articles",
@@ -174,6 +182,7 @@ impl Target for Loader {
         if finished.rows_affected() == 0 {
             return Err(another_import());
         }
+        transaction.execute(MARK_TOLD).await?;
         transaction.execute("DROP TABLE purchases").await?;
         transaction.execute("ALTER TABLE purchases_incoming RENAME TO purchases").await?;
         advance_revision(&mut transaction, "purchases").await?;
@@ -183,6 +192,16 @@ impl Target for Loader {
         Ok(())
     }
 }
+
+/// Marks the told purchases that the files hold as well.
+const MARK_TOLD: &str = "
+    UPDATE events SET imported = NOT imported
+    WHERE retention = 0 AND type = 'purchase' AND imported <> EXISTS (
+        SELECT 1 FROM purchases_incoming p JOIN articles a ON a.key = p.article
+        WHERE p.customer = events.customer AND a.id = events.article
+            AND p.at BETWEEN events.at / 1000 - 86400 AND events.at / 1000 + 86400
+            AND (p.at / 86400 = events.at / 86400000 OR abs(p.at - events.at / 1000) <= 7200)
+    )";
 
 /// An INSERT of so many purchases; few distinct texts, so the prepared statement is found again.
 fn insert(rows: usize) -> String {

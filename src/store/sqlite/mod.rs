@@ -1,21 +1,26 @@
 //! The store on SQLite: one file, many readers, one writer.
 
 mod access;
+mod attribution;
 mod catalogue;
 mod customers;
+mod events;
 mod load;
 mod models;
+mod persons;
 mod placements;
 mod sales;
 
 pub(super) use load::Loader;
 
 use super::{
-    ArticleRecord, ArticleSales, AuditRecord, CatalogueChanges, CatalogueLimits, Change, ChangeOutcome,
-    ConnectionCounts, KeyRecord, ModelVersion, NewKey, PlacementChange, PlacementVersion, PurchaseLog, ReadCustomer,
-    Revisions, SalesWindow, Schema, Store, StoreError, StoreOptions, migrations, records::unreadable,
+    ActionRecord, ArticleRecord, ArticleSales, AttributionQuery, AttributionRow, AuditRecord, CatalogueChanges,
+    CatalogueLimits, Change, ChangeOutcome, ConnectionCounts, CustomerExport, CustomerUpsert, Erasure, EventPage,
+    KeyRecord, ModelVersion, NewEvent, NewKey, Person, PlacementChange, PlacementVersion, PurchaseLog, ReadCustomer,
+    Retention, Revisions, SalesWindow, Schema, Store, StoreError, StoreOptions, Verdict, events::Secrets, migrations,
+    records::unreadable,
 };
-use crate::domain::{ArticleId, AttributeKind, CustomerId};
+use crate::domain::{ArticleId, AttributeKind, CustomerId, Timestamp, VisitorId};
 use async_trait::async_trait;
 use sqlx::{
     ConnectOptions, Connection, Sqlite as Driver, SqliteConnection, SqlitePool, Transaction,
@@ -38,6 +43,7 @@ pub(super) struct Sqlite {
     writer: SqlitePool,
     changed: Notify,
     limits: CatalogueLimits,
+    secrets: Secrets,
 }
 
 /// Write-ahead log: readers never wait for the writer. `NORMAL` may lose the last commits on a power cut, never
@@ -106,9 +112,11 @@ impl Sqlite {
             checked: AtomicBool::new(false),
             customers: pool(options.max_connections).connect_lazy_with(reading()),
             readers: pool(StoreOptions::OTHER_CONNECTIONS).connect_lazy_with(reading()),
-            writer: pool(1).connect_lazy_with(configured),
+            // An event that was accepted outlives a power cut.
+            writer: pool(1).connect_lazy_with(configured.synchronous(SqliteSynchronous::Full)),
             changed: Notify::new(),
             limits: options.catalogue,
+            secrets: Secrets::default(),
         }
     }
 
@@ -183,9 +191,9 @@ impl Store for Sqlite {
         let rows: Vec<(String, i64)> =
             sqlx::query_as("SELECT name, value FROM revisions").fetch_all(&self.readers).await?;
         let value = |name| rows.iter().find(|row| row.0 == name).map_or(0, |row| row.1);
-        let names = ["catalogue", "models", "purchases", "keys", "placements"];
-        let [catalogue, models, purchases, keys, placements] = names.map(value);
-        Ok(Revisions { catalogue, models, purchases, keys, placements })
+        let names = ["catalogue", "models", "purchases", "keys", "placements", "events", "customers"];
+        let [catalogue, models, purchases, keys, placements, events, customers] = names.map(value);
+        Ok(Revisions { catalogue, models, purchases, keys, placements, events, customers })
     }
 
     async fn wait_for_change(&self, longest: Duration) {
@@ -245,6 +253,46 @@ impl Store for Sqlite {
         let ids: Vec<String> = query.fetch_all(&self.readers).await?;
         let read = |id: String| CustomerId::parse(&id).map_err(|error| unreadable(&format!("customer `{id}`"), &error));
         ids.into_iter().map(read).collect()
+    }
+
+    async fn put_customers(&self, customers: &[CustomerUpsert]) -> Result<(), StoreError> {
+        persons::put(self, customers).await
+    }
+
+    async fn merge_visitor(&self, visitor: &VisitorId, customer: &CustomerId) -> Result<(), StoreError> {
+        persons::merge(self, visitor, customer).await
+    }
+
+    async fn erase(&self, person: &Person) -> Result<Erasure, StoreError> {
+        persons::erase(self, person).await
+    }
+
+    async fn export_customer(&self, id: &CustomerId) -> Result<Option<CustomerExport>, StoreError> {
+        persons::export(self, id).await
+    }
+
+    async fn add_events(&self, events: &[NewEvent]) -> Result<Vec<Verdict>, StoreError> {
+        events::add(self, events).await
+    }
+
+    async fn events_since(&self, revision: i64, most: u32) -> Result<EventPage, StoreError> {
+        events::since(self, revision, most).await
+    }
+
+    async fn visitor(&self, id: &VisitorId, most: usize) -> Result<Vec<ActionRecord>, StoreError> {
+        events::visitor(self, id, most).await
+    }
+
+    async fn attribution(&self, query: &AttributionQuery) -> Result<Vec<AttributionRow>, StoreError> {
+        attribution::report(self, query).await
+    }
+
+    async fn drop_events(&self, retention: Retention, before: Timestamp) -> Result<u64, StoreError> {
+        events::drop_before(self, retention, before).await
+    }
+
+    async fn secret(&self, name: &str) -> Result<[u8; 32], StoreError> {
+        events::secret(self, name).await
     }
 
     async fn register_model(&self, model: &str, version: &str) -> Result<(), StoreError> {

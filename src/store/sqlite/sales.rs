@@ -1,6 +1,6 @@
 //! What sells, on SQLite.
 
-use super::Sqlite;
+use super::{Sqlite, events::revision};
 use crate::{
     domain::{ArticleId, Timestamp},
     statistics::Purchase,
@@ -9,14 +9,21 @@ use crate::{
 use futures_util::TryStreamExt;
 use sqlx::Row;
 
+/// What the shop sold: imported, and told but not imported since. What came back counts against it.
 /// The build of SQLite has no power function. `2^−h` is `2^−f / 2^n` with the whole part `n` and
 /// the fraction `f` of `h`; the polynomial is that of Taylor up to the fourth power, which is
 /// within 0.2 % of `2^−f`.
 const SALES: &str = "
-    WITH latest AS (SELECT max(at) AS at FROM purchases WHERE at <= $1),
+    WITH all_of AS (
+        SELECT article, at, coalesce(weight, 1.0) AS weight FROM purchases
+        UNION ALL
+        SELECT a.key, e.at / 1000, e.counts FROM events e JOIN articles a ON a.id = e.article
+        WHERE e.retention = 0 AND e.counts <> 0 AND NOT e.imported
+    ),
+    latest AS (SELECT max(at) AS at FROM all_of WHERE at <= $1),
     ages AS (
-        SELECT p.article, coalesce(p.weight, 1.0) AS weight, max(l.at - p.at, 0) / $2 AS h
-        FROM purchases p, latest l
+        SELECT p.article, p.weight, max(l.at - p.at, 0) / $2 AS h
+        FROM all_of p, latest l
         WHERE p.at > l.at - $3
     ),
     parts AS (SELECT article, weight, min(CAST(h AS INTEGER), 60) AS n, h - CAST(h AS INTEGER) AS f FROM ages)
@@ -28,9 +35,15 @@ const ARTICLES: &str = "SELECT key, id FROM articles ORDER BY key";
 
 /// Purchases dated later than now count as made at the latest moment before it.
 const PURCHASES: &str = "
-    WITH latest AS (SELECT max(at) AS at FROM purchases WHERE at <= $1)
-    SELECT p.customer, p.article, min(p.at, l.at), coalesce(p.weight, 1.0)
-    FROM purchases p, latest l
+    WITH all_of AS (
+        SELECT customer, NULL AS visitor, article, at, coalesce(weight, 1.0) AS weight FROM purchases
+        UNION ALL
+        SELECT e.customer, e.visitor, a.key, e.at / 1000, e.counts FROM events e JOIN articles a ON a.id = e.article
+        WHERE e.retention = 0 AND e.counts <> 0 AND NOT e.imported
+    ),
+    latest AS (SELECT max(at) AS at FROM all_of WHERE at <= $1)
+    SELECT p.customer, p.visitor, p.article, min(p.at, l.at), p.weight
+    FROM all_of p, latest l
     WHERE p.at > l.at - $2";
 
 pub(super) async fn purchases(store: &Sqlite, window: SalesWindow) -> Result<PurchaseLog, StoreError> {
@@ -38,13 +51,15 @@ pub(super) async fn purchases(store: &Sqlite, window: SalesWindow) -> Result<Pur
     let articles: Vec<(i32, String)> = sqlx::query_as(ARTICLES).fetch_all(&mut *transaction).await?;
     let parse = |(key, id): (i32, String)| Some((key, ArticleId::parse(&id).ok()?));
     let (mut log, numbers) = PurchaseLog::numbered(articles.into_iter().filter_map(parse).collect());
+    log.events = revision(&mut transaction).await?;
     let query = sqlx::query_as(PURCHASES).bind(i64::from(window.now.0)).bind(i64::from(window.days) * 86_400);
     let mut rows = query.fetch(&mut *transaction);
-    while let Some((customer, article, at, weight)) = rows.try_next().await? {
-        let (customer, article, at, weight): (i32, i32, i64, f64) = (customer, article, at, weight);
+    while let Some((customer, visitor, article, at, weight)) = rows.try_next().await? {
+        let (article, at, weight): (i32, i64, f64) = (article, at, weight);
         let at = Timestamp(u32::try_from(at.max(0)).unwrap_or(u32::MAX));
         if let Some(&article) = numbers.get(&article) {
-            log.add(Purchase { customer: customer as u32, article, at, weight: weight as f32 });
+            let customer = log.buyer(customer, visitor);
+            log.add(Purchase { customer, article, at, weight: weight as f32 });
         }
     }
     drop(rows);
@@ -59,7 +74,7 @@ pub(super) async fn count(store: &Sqlite, window: SalesWindow) -> Result<Vec<Art
     let rows = query.fetch_all(&store.readers).await?;
     let read = |row: &sqlx::sqlite::SqliteRow| {
         let article = ArticleId::parse(row.try_get(0)?).map_err(|error| unreadable("an article", &error))?;
-        Ok(ArticleSales { article, sales: row.try_get::<f64, _>(1)? as f32 })
+        Ok(ArticleSales { article, sales: row.try_get::<f64, _>(1)?.max(0.0) as f32 })
     };
     rows.iter().map(read).collect()
 }

@@ -29,6 +29,8 @@ pub(super) struct Row {
     pub score: f32,
     pub source: &'static str,
     pub strategy: &'static str,
+    /// Of the customer's whole list; events name it.
+    pub recommendation_id: Arc<str>,
 }
 
 const SCHEMA: &str = "message recommendations {
@@ -38,8 +40,9 @@ const SCHEMA: &str = "message recommendations {
     REQUIRED FLOAT score;
     REQUIRED BYTE_ARRAY source (UTF8);
     REQUIRED BYTE_ARRAY strategy (UTF8);
+    REQUIRED BYTE_ARRAY recommendation_id (UTF8);
 }";
-const COLUMNS: [&str; 6] = ["customer_id", "rank", "article_id", "score", "source", "strategy"];
+const COLUMNS: [&str; 7] = ["customer_id", "rank", "article_id", "score", "source", "strategy", "recommendation_id"];
 
 /// Rows of a row group of Parquet: large enough to compress well, small enough to keep.
 const GROUP: usize = 100_000;
@@ -86,7 +89,15 @@ impl Output {
             Writer::Csv(csv) => {
                 for row in rows {
                     let (rank, score) = (row.rank.to_string(), row.score.to_string());
-                    let cells = [&*row.customer_id, &*rank, &*row.article_id, &*score, row.source, row.strategy];
+                    let cells = [
+                        &*row.customer_id,
+                        &*rank,
+                        &*row.article_id,
+                        &*score,
+                        row.source,
+                        row.strategy,
+                        &*row.recommendation_id,
+                    ];
                     csv.write_record(cells)?;
                 }
                 Ok(())
@@ -128,6 +139,7 @@ fn write_group(file: &mut SerializedFileWriter<File>, rows: &[Row]) -> anyhow::R
     column::<FloatType>(&mut group, &scores)?;
     texts(&mut group, rows, |row| row.source)?;
     texts(&mut group, rows, |row| row.strategy)?;
+    texts(&mut group, rows, |row| &row.recommendation_id)?;
     group.close()?;
     Ok(())
 }
@@ -166,6 +178,7 @@ mod tests {
             score: i as f32 / 4.0,
             source: "model",
             strategy: "personalised",
+            recommendation_id: "r".into(),
         };
         (0..n).map(row).collect()
     }

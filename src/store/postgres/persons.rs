@@ -1,0 +1,141 @@
+//! Changes of customers on Postgres: told, joined with visitors, erased, exported.
+
+use super::{Postgres, advance_revision, events, lock_revision, no_answer};
+use crate::{
+    domain::{ArticleId, CustomerId, InvalidId, Timestamp, VisitorId},
+    store::{
+        CustomerExport, CustomerUpsert, Erasure, Person, StoreError,
+        events::{ERASURE_SALT, read_event, was_erased},
+        ledger::{self, Hash, Ledger},
+        records::{pseudonym, read_attributes, unreadable, write_attributes},
+    },
+};
+use sqlx::{Connection, PgConnection, Row};
+use time::OffsetDateTime;
+
+/// A transaction that changes customers: it stands in line with the writers of events.
+macro_rules! changing {
+    ($store:expr, |$transaction:ident| $work:expr) => {{
+        let work = async {
+            let mut connection = $store.pool.acquire().await?;
+            let mut $transaction = connection.begin().await?;
+            lock_revision(&mut $transaction, "events").await?;
+            let done = $work;
+            advance_revision(&mut $transaction, "customers").await?;
+            $transaction.commit().await?;
+            Ok(done)
+        };
+        tokio::time::timeout($store.patience, work).await.map_err(|_| no_answer())?
+    }};
+}
+
+pub(super) async fn put(store: &Postgres, customers: &[CustomerUpsert]) -> Result<(), StoreError> {
+    const WRITE: &str = "
+        INSERT INTO customers (id, attributes)
+        SELECT id, attributes::jsonb FROM unnest($1::text[], $2::text[]) AS i (id, attributes)
+        ON CONFLICT (id) DO UPDATE SET attributes = excluded.attributes
+        WHERE customers.attributes <> excluded.attributes";
+    let salt = events::secret(store, ERASURE_SALT).await?;
+    let tombstones: Vec<Hash> =
+        customers.iter().map(|customer| Person::Customer(customer.id.clone()).tombstone(&salt)).collect();
+    let ids: Vec<&str> = customers.iter().map(|customer| customer.id.as_str()).collect();
+    let attributes: Vec<String> = customers.iter().map(|customer| write_attributes(&customer.attributes)).collect();
+    changing!(store, |transaction| {
+        if !events::Transaction(&mut transaction).erased(&tombstones).await?.is_empty() {
+            return Err(was_erased());
+        }
+        sqlx::query(WRITE).bind(&ids).bind(&attributes).execute(&mut *transaction).await?;
+    })
+}
+
+pub(super) async fn merge(store: &Postgres, visitor: &VisitorId, customer: &CustomerId) -> Result<(), StoreError> {
+    let salt = events::secret(store, ERASURE_SALT).await?;
+    changing!(store, |transaction| {
+        ledger::merge(&mut events::Transaction(&mut transaction), visitor, customer, &salt).await?;
+    })
+}
+
+pub(super) async fn erase(store: &Postgres, person: &Person) -> Result<Erasure, StoreError> {
+    let salt = events::secret(store, ERASURE_SALT).await?;
+    changing!(store, |transaction| erase_within(&mut transaction, person, &salt).await?)
+}
+
+async fn erase_within(transaction: &mut PgConnection, person: &Person, salt: &[u8]) -> Result<Erasure, StoreError> {
+    const OF_CUSTOMER: &str = "SELECT key, id FROM visitors WHERE customer = $1";
+    let mut erasure = Erasure::default();
+    let mut tombstones = vec![person.tombstone(salt)];
+    let mut visitors: Vec<(i32, String)> = Vec::new();
+    match person {
+        Person::Customer(id) => {
+            let find = sqlx::query_scalar("SELECT key FROM customers WHERE id = $1").bind(id.as_str());
+            let key: Option<i32> = find.fetch_optional(&mut *transaction).await?;
+            if let Some(key) = key {
+                erasure.known = true;
+                visitors = sqlx::query_as(OF_CUSTOMER).bind(key).fetch_all(&mut *transaction).await?;
+                for (statement, count) in [
+                    ("DELETE FROM purchases WHERE customer = $1", &mut erasure.purchases),
+                    ("DELETE FROM events WHERE customer = $1", &mut erasure.events),
+                ] {
+                    *count = sqlx::query(statement).bind(key).execute(&mut *transaction).await?.rows_affected();
+                }
+            }
+        }
+        Person::Visitor(id) => {
+            let find = sqlx::query_as("SELECT key, id FROM visitors WHERE id = $1").bind(id.as_str());
+            visitors = find.fetch_all(&mut *transaction).await?;
+            erasure.known = !visitors.is_empty();
+        }
+    }
+    for (key, id) in visitors {
+        let delete = sqlx::query("DELETE FROM events WHERE visitor = $1").bind(key);
+        erasure.events += delete.execute(&mut *transaction).await?.rows_affected();
+        sqlx::query("DELETE FROM visitors WHERE key = $1").bind(key).execute(&mut *transaction).await?;
+        let id = VisitorId::parse(&id).map_err(|error| unreadable("a visitor", &error))?;
+        tombstones.push(Person::Visitor(id.clone()).tombstone(salt));
+        if matches!(person, Person::Customer(_)) {
+            erasure.visitors.push(id);
+        }
+    }
+    if let Person::Customer(id) = person {
+        sqlx::query("DELETE FROM customers WHERE id = $1").bind(id.as_str()).execute(&mut *transaction).await?;
+    }
+    let hashes: Vec<&[u8]> = tombstones.iter().map(|hash| &hash[..]).collect();
+    let bury = "INSERT INTO erased (hash) SELECT DISTINCT unnest($1::bytea[]) ON CONFLICT DO NOTHING";
+    sqlx::query(bury).bind(hashes).execute(transaction).await?;
+    Ok(erasure)
+}
+
+pub(super) async fn export(store: &Postgres, id: &CustomerId) -> Result<Option<CustomerExport>, StoreError> {
+    const CUSTOMER: &str = "SELECT key, attributes::text FROM customers WHERE id = $1";
+    const PURCHASES: &str = "
+        SELECT a.id, p.at, p.price::float8 FROM purchases p JOIN articles a ON a.key = p.article
+        WHERE p.customer = $1 ORDER BY p.at";
+    const EVENTS: &str = "
+        SELECT (to_jsonb(e) - '{revision,customer,visitor,retention,counts,imported}'::text[]
+            || jsonb_build_object('visitor_id', v.id))::text
+        FROM events e LEFT JOIN visitors v ON v.key = e.visitor
+        WHERE e.customer = $1 ORDER BY e.at";
+    let mut transaction =
+        store.within(store.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")).await?;
+    let find = sqlx::query_as(CUSTOMER).bind(id.as_str());
+    let found: Option<(i32, String)> = store.within(find.fetch_optional(&mut *transaction)).await?;
+    let Some((key, attributes)) = found else { return Ok(None) };
+    let visitors = sqlx::query_scalar("SELECT id FROM visitors WHERE customer = $1 ORDER BY id").bind(key);
+    let visitors: Vec<String> = store.within(visitors.fetch_all(&mut *transaction)).await?;
+    let purchases = store.within(sqlx::query(PURCHASES).bind(key).fetch_all(&mut *transaction)).await?;
+    let events: Vec<String> = store.within(sqlx::query_scalar(EVENTS).bind(key).fetch_all(&mut *transaction)).await?;
+    let name = || pseudonym(id.as_str());
+    let broken = |error: InvalidId| unreadable(&name(), &error);
+    let purchase = |row: &sqlx::postgres::PgRow| {
+        let at = row.try_get::<OffsetDateTime, _>(1)?.unix_timestamp();
+        let at = Timestamp(u32::try_from(at.max(0)).unwrap_or(u32::MAX));
+        Ok::<_, StoreError>((ArticleId::parse(row.try_get(0)?).map_err(broken)?, at, row.try_get(2)?))
+    };
+    Ok(Some(CustomerExport {
+        id: id.clone(),
+        attributes: read_attributes(&attributes, name)?,
+        visitors: visitors.iter().map(|id| VisitorId::parse(id)).collect::<Result<_, _>>().map_err(broken)?,
+        purchases: purchases.iter().map(purchase).collect::<Result<_, _>>()?,
+        events: events.iter().map(|json| read_event(json)).collect::<Result<_, _>>()?,
+    }))
+}

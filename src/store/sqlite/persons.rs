@@ -1,0 +1,133 @@
+//! Changes of customers on SQLite: told, joined with visitors, erased, exported.
+
+use super::{Sqlite, advance_revision, events};
+use crate::{
+    domain::{ArticleId, CustomerId, InvalidId, Timestamp, VisitorId},
+    store::{
+        CustomerExport, CustomerUpsert, Erasure, Person, StoreError,
+        events::{ERASURE_SALT, read_event, was_erased},
+        ledger::{self, Hash, Ledger},
+        records::{pseudonym, read_attributes, unreadable, write_attributes},
+    },
+};
+use sqlx::{Row, SqliteConnection};
+
+pub(super) async fn put(store: &Sqlite, customers: &[CustomerUpsert]) -> Result<(), StoreError> {
+    const WRITE: &str = "
+        INSERT INTO customers (id, attributes) VALUES ($1, $2)
+        ON CONFLICT (id) DO UPDATE SET attributes = excluded.attributes WHERE attributes <> excluded.attributes";
+    let salt = events::secret(store, ERASURE_SALT).await?;
+    let tombstones: Vec<Hash> =
+        customers.iter().map(|customer| Person::Customer(customer.id.clone()).tombstone(&salt)).collect();
+    let mut transaction = store.begin().await?;
+    if !events::Writer(&mut transaction).erased(&tombstones).await?.is_empty() {
+        return Err(was_erased());
+    }
+    for customer in customers {
+        let write = sqlx::query(WRITE).bind(customer.id.as_str()).bind(write_attributes(&customer.attributes));
+        write.execute(&mut *transaction).await?;
+    }
+    advance_revision(&mut transaction, "customers").await?;
+    store.commit(transaction).await
+}
+
+pub(super) async fn merge(store: &Sqlite, visitor: &VisitorId, customer: &CustomerId) -> Result<(), StoreError> {
+    let salt = events::secret(store, ERASURE_SALT).await?;
+    let mut transaction = store.begin().await?;
+    ledger::merge(&mut events::Writer(&mut transaction), visitor, customer, &salt).await?;
+    advance_revision(&mut transaction, "customers").await?;
+    store.commit(transaction).await
+}
+
+pub(super) async fn erase(store: &Sqlite, person: &Person) -> Result<Erasure, StoreError> {
+    let salt = events::secret(store, ERASURE_SALT).await?;
+    let mut transaction = store.begin().await?;
+    let erasure = erase_within(&mut transaction, person, &salt).await?;
+    advance_revision(&mut transaction, "customers").await?;
+    store.commit(transaction).await?;
+    Ok(erasure)
+}
+
+async fn erase_within(transaction: &mut SqliteConnection, person: &Person, salt: &[u8]) -> Result<Erasure, StoreError> {
+    const OF_CUSTOMER: &str = "SELECT key, id FROM visitors WHERE customer = $1";
+    let mut erasure = Erasure::default();
+    let mut tombstones = vec![person.tombstone(salt)];
+    let mut visitors: Vec<(i32, String)> = Vec::new();
+    match person {
+        Person::Customer(id) => {
+            let find = sqlx::query_scalar("SELECT key FROM customers WHERE id = $1").bind(id.as_str());
+            let key: Option<i32> = find.fetch_optional(&mut *transaction).await?;
+            if let Some(key) = key {
+                erasure.known = true;
+                visitors = sqlx::query_as(OF_CUSTOMER).bind(key).fetch_all(&mut *transaction).await?;
+                for (statement, count) in [
+                    ("DELETE FROM purchases WHERE customer = $1", &mut erasure.purchases),
+                    ("DELETE FROM events WHERE customer = $1", &mut erasure.events),
+                ] {
+                    *count = sqlx::query(statement).bind(key).execute(&mut *transaction).await?.rows_affected();
+                }
+            }
+        }
+        Person::Visitor(id) => {
+            let find = sqlx::query_as("SELECT key, id FROM visitors WHERE id = $1").bind(id.as_str());
+            visitors = find.fetch_all(&mut *transaction).await?;
+            erasure.known = !visitors.is_empty();
+        }
+    }
+    for (key, id) in visitors {
+        let delete = sqlx::query("DELETE FROM events WHERE visitor = $1").bind(key);
+        erasure.events += delete.execute(&mut *transaction).await?.rows_affected();
+        sqlx::query("DELETE FROM visitors WHERE key = $1").bind(key).execute(&mut *transaction).await?;
+        let id = VisitorId::parse(&id).map_err(|error| unreadable("a visitor", &error))?;
+        tombstones.push(Person::Visitor(id.clone()).tombstone(salt));
+        if matches!(person, Person::Customer(_)) {
+            erasure.visitors.push(id);
+        }
+    }
+    if let Person::Customer(id) = person {
+        sqlx::query("DELETE FROM customers WHERE id = $1").bind(id.as_str()).execute(&mut *transaction).await?;
+    }
+    for hash in tombstones {
+        let bury = sqlx::query("INSERT INTO erased (hash) VALUES ($1) ON CONFLICT DO NOTHING").bind(hash.to_vec());
+        bury.execute(&mut *transaction).await?;
+    }
+    Ok(erasure)
+}
+
+pub(super) async fn export(store: &Sqlite, id: &CustomerId) -> Result<Option<CustomerExport>, StoreError> {
+    const CUSTOMER: &str = "SELECT key, attributes FROM customers WHERE id = $1";
+    const PURCHASES: &str = "
+        SELECT a.id, p.at, p.price FROM purchases p JOIN articles a ON a.key = p.article
+        WHERE p.customer = $1 ORDER BY p.at";
+    const EVENTS: &str = "
+        SELECT json_object(
+            'event_id', e.event_id, 'type', e.type, 'line', e.line, 'article', e.article, 'quantity', e.quantity,
+            'price', e.price, 'currency', e.currency, 'order_id', e.order_id, 'visitor_id', v.id,
+            'at', strftime('%Y-%m-%dT%H:%M:%fZ', e.at / 1000.0, 'unixepoch'),
+            'received', strftime('%Y-%m-%dT%H:%M:%fZ', e.received / 1000.0, 'unixepoch'),
+            'list', e.list, 'route', e.route, 'model', e.model, 'version', e.version, 'source', e.source,
+            'position', e.position, 'answered', strftime('%Y-%m-%dT%H:%M:%fZ', e.answered / 1000.0, 'unixepoch')
+        )
+        FROM events e LEFT JOIN visitors v ON v.key = e.visitor
+        WHERE e.customer = $1 ORDER BY e.at";
+    let mut reading = store.readers.begin().await?;
+    let found: Option<(i32, String)> = sqlx::query_as(CUSTOMER).bind(id.as_str()).fetch_optional(&mut *reading).await?;
+    let Some((key, attributes)) = found else { return Ok(None) };
+    let visitors = sqlx::query_scalar("SELECT id FROM visitors WHERE customer = $1 ORDER BY id").bind(key);
+    let visitors: Vec<String> = visitors.fetch_all(&mut *reading).await?;
+    let purchases = sqlx::query(PURCHASES).bind(key).fetch_all(&mut *reading).await?;
+    let events: Vec<String> = sqlx::query_scalar(EVENTS).bind(key).fetch_all(&mut *reading).await?;
+    let name = || pseudonym(id.as_str());
+    let broken = |error: InvalidId| unreadable(&name(), &error);
+    let purchase = |row: &sqlx::sqlite::SqliteRow| {
+        let at = Timestamp(u32::try_from(row.try_get::<i64, _>(1)?.max(0)).unwrap_or(u32::MAX));
+        Ok::<_, StoreError>((ArticleId::parse(row.try_get(0)?).map_err(broken)?, at, row.try_get(2)?))
+    };
+    Ok(Some(CustomerExport {
+        id: id.clone(),
+        attributes: read_attributes(&attributes, name)?,
+        visitors: visitors.iter().map(|id| VisitorId::parse(id)).collect::<Result<_, _>>().map_err(broken)?,
+        purchases: purchases.iter().map(purchase).collect::<Result<_, _>>()?,
+        events: events.iter().map(|json| read_event(json)).collect::<Result<_, _>>()?,
+    }))
+}
