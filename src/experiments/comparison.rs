@@ -173,7 +173,16 @@ impl Comparison<'_> {
         eprintln!("\n{name}{}", turn.seed.map_or_else(String::new, |seed| format!(", seed {seed}")));
         let started = Instant::now();
         let (stop, baselines) = (self.stop, Some(turn.baselines));
-        let job = Job { data: turn.data, config, stop, baselines, split_encoders: false, gate: false };
+        let job = Job {
+            data: turn.data,
+            config,
+            stop,
+            baselines,
+            split_encoders: false,
+            gate: false,
+            warm: None,
+            judge: None,
+        };
         // Nothing of the job is used after a panic but its folder, which then has no outcome.
         let ended = catch_unwind(AssertUnwindSafe(|| job.train_and_measure(run, self.models, false)));
         let ended = ended.unwrap_or(Err(ExperimentError::Panic))?;

@@ -253,7 +253,16 @@ impl Work<'_> {
         let run = self.sweep.runs.begin(NewRun { parameters, ..NewRun::training(&config, self.sweep.data) })?;
         let id = run.record.id.clone();
         let (data, stop) = (self.sweep.data, self.sweep.stop);
-        let job = Job { data, config: &config, stop, baselines: None, split_encoders: false, gate: false };
+        let job = Job {
+            data,
+            config: &config,
+            stop,
+            baselines: None,
+            split_encoders: false,
+            gate: false,
+            warm: None,
+            judge: None,
+        };
         let Ended::Bundle(bundle) = job.train(run, self.sweep.models, false)? else { return Ok(None) };
         found.bundle = bundle;
         let outcome = self.sweep.runs.find(&id)?.outcome;
