@@ -17,13 +17,13 @@ use crate::{
     serving::{Caller, RateSubject, Scope},
     store::{Millis, Verdict},
 };
-use check::Check;
 use axum::{
     Extension,
     extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use check::Check;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;

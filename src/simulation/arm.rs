@@ -3,17 +3,17 @@
 use super::{
     Plan, SimulationError,
     files::{Told, article_id, article_number, customer_id},
-    history::{History, Purchase},
+    history::History,
     household::Household,
     market::Day,
-    record::{ArmRecord, DayRecord},
+    night::{MODEL, retrain},
+    record::{ArmRecord, DayRecord, Night},
     server::{Place, Server},
     shop::{Moment, Shop},
     visit::{Act, Visit, best_list},
 };
 use crate::domain::Timestamp;
 use serde_json::{Value, json};
-use std::time::Instant;
 
 /// Who chooses the lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -41,10 +41,6 @@ impl Chooser {
     pub(super) fn has_server(self) -> bool {
         self != Self::Best
     }
-
-    pub(super) fn has_model(self) -> bool {
-        matches!(self, Self::Once | Self::Loop)
-    }
 }
 
 /// A list with the token by which events name it.
@@ -54,6 +50,23 @@ struct Shown {
     recommendation: Option<String>,
 }
 
+/// A customer in the shop.
+#[derive(Debug, Clone, Copy)]
+struct Visitor {
+    customer: usize,
+    day: Day,
+    at: Timestamp,
+}
+
+/// Something bought that comes back.
+#[derive(Debug, Clone, Copy)]
+struct Return {
+    due: Day,
+    customer: usize,
+    article: u32,
+    bought: Day,
+}
+
 pub(super) struct Arm<'a> {
     pub chooser: Chooser,
     plan: &'a Plan,
@@ -61,11 +74,9 @@ pub(super) struct Arm<'a> {
     place: Place,
     server: Option<Server>,
     households: Vec<Household>,
-    /// Due returns: day, customer, article.
-    returns: Vec<(Day, usize, u32)>,
-    purchases: Vec<Purchase>,
+    returns: Vec<Return>,
     days: Vec<DayRecord>,
-    nights: f64,
+    nights: Vec<Night>,
 }
 
 impl<'a> Arm<'a> {
@@ -78,9 +89,8 @@ impl<'a> Arm<'a> {
             server: None,
             households: history.households.clone(),
             returns: Vec::new(),
-            purchases: history.purchases.clone(),
             days: Vec::new(),
-            nights: 0.0,
+            nights: Vec::new(),
         }
     }
 
@@ -92,20 +102,17 @@ impl<'a> Arm<'a> {
         ArmRecord { arm: self.chooser.name().to_owned(), days: self.days, nights: self.nights }
     }
 
-    /// Starts the arm's server, with the model if the arm has one.
-    pub(super) fn open(&mut self, model: Option<&Model>) -> Result<(), SimulationError> {
+    /// Starts the arm's server.
+    pub(super) fn open(&mut self) -> Result<(), SimulationError> {
         if !self.chooser.has_server() {
             return Ok(());
         }
         let server = self.place.serve(self.chooser.name())?;
-        if let Some(model) = model {
-            model.activate(&server)?;
-        } else if !server.wait_until_ready() {
-            let log = self.place.at("server.log");
-            return Err(SimulationError::NotListening { arm: self.chooser.name().to_owned(), seconds: 60, log });
+        if !server.wait_until_ready() {
+            return Err(self.place.not_listening(self.chooser.name()));
         }
         self.server = Some(server);
-        self.withdraw(|article_day| article_day <= 0)
+        self.withdraw(|gone| gone <= 0)
     }
 
     /// A whole day: new articles in the morning, then visit after visit.
@@ -115,52 +122,45 @@ impl<'a> Arm<'a> {
         self.send_back(day, &mut record)?;
         let visitors: Vec<usize> = self.shop().visitors(day).collect();
         for (number, &customer) in visitors.iter().enumerate() {
-            let at = self.told.visit(day, number, visitors.len());
-            let shown = self.list(customer, day, at)?;
+            let visitor = Visitor { customer, day, at: self.told.visit(day, number, visitors.len()) };
+            let shown = self.list(visitor)?;
             let visit = self.told.shop.visit(customer, day, &shown.list, &mut self.households[customer]);
             record.add(self.told.shop, &shown.list, &visit);
-            self.tell(customer, day, at, &shown, &visit)?;
-            let bought = visit.deeds.iter().filter(|deed| deed.act == Act::Purchase).enumerate();
-            self.purchases.extend(bought.map(|(order, deed)| Purchase { customer, article: deed.article, day, order }));
-            self.returns.extend(visit.returns.into_iter().map(|(due, article)| (due, customer, article)));
+            self.tell(visitor, &shown, &visit)?;
+            let returns = visit.returns.into_iter();
+            self.returns.extend(returns.map(|(due, article)| Return { due, customer, article, bought: day }));
         }
         self.days.push(record);
         Ok(())
     }
 
     /// After the last visit of a day.
-    pub(super) fn night(&mut self, day: Day) -> Result<(), SimulationError> {
-        let started = Instant::now();
-        if self.server.is_some() {
-            self.told.write(&self.place.at("shop"), day + 1, &self.purchases)?;
-            let database = self.place.database();
-            self.place.run("vitrine-server", &["import", "--data", "shop", "--database", &database])?;
-            self.withdraw(|gone| gone <= day)?;
-        }
+    pub(super) fn night(&mut self) -> Result<(), SimulationError> {
         if self.chooser == Chooser::Loop {
-            let model = Model::train(&self.place, self.plan, "shop")?;
-            if let Some(server) = &self.server {
-                model.activate(server)?;
+            let night = retrain(&self.place, self.plan)?;
+            if let (Night::Trained { .. }, Some(server)) = (&night, &self.server) {
+                // The server would follow by itself within a second; a day must not begin before.
+                server.admin.post(&format!("/admin/v1/models/{MODEL}/reload"), &json!({}))?;
             }
+            self.nights.push(night);
         }
-        self.nights += started.elapsed().as_secs_f64();
         Ok(())
     }
 
-    fn list(&self, customer: usize, day: Day, at: Timestamp) -> Result<Shown, SimulationError> {
+    fn list(&self, visitor: Visitor) -> Result<Shown, SimulationError> {
         let k = self.plan.k;
         let Some(server) = &self.server else {
-            let household = &self.households[customer];
-            let moment = Moment { shop: self.told.shop, customer, household, day };
+            let Visitor { customer, day, .. } = visitor;
+            let moment = Moment { shop: self.told.shop, customer, household: &self.households[customer], day };
             return Ok(Shown { list: best_list(moment, k), recommendation: None });
         };
         let mut request = self.plan.recipe.clone();
         if self.chooser == Chooser::Popularity {
             request.insert("sources".to_owned(), json!([{"source": "popular"}]));
         }
-        request.insert("customer_id".to_owned(), customer_id(customer).into());
+        request.insert("customer_id".to_owned(), customer_id(visitor.customer).into());
         request.insert("k".to_owned(), k.into());
-        request.insert("at".to_owned(), at.to_string().into());
+        request.insert("at".to_owned(), visitor.at.to_string().into());
         let answer = server.public.post("/v1/recommendations", &Value::Object(request))?;
         let ids = answer["items"].as_array().into_iter().flatten().filter_map(|item| item["article_id"].as_str());
         let recommendation = answer["recommendation_id"].as_str().map(str::to_owned);
@@ -168,29 +168,64 @@ impl<'a> Arm<'a> {
     }
 
     /// Tells the server what the shop's pages and back office see of a visit.
-    fn tell(
-        &self,
-        customer: usize,
-        day: Day,
-        at: Timestamp,
-        shown: &Shown,
-        visit: &Visit,
-    ) -> Result<(), SimulationError> {
-        let _ = (customer, day, at, &shown.recommendation, visit);
-        Ok(())
+    fn tell(&self, visitor: Visitor, shown: &Shown, visit: &Visit) -> Result<(), SimulationError> {
+        let Some(server) = &self.server else { return Ok(()) };
+        let item = |article: u32, position: Option<usize>| {
+            let mut item = json!({"article_id": article_id(article), "price": self.shop().article(article).price});
+            if let (Some(position), Some(recommendation)) = (position, &shown.recommendation) {
+                item["position"] = (position + 1).into();
+                item["recommendation_id"] = recommendation.as_str().into();
+            }
+            item
+        };
+        let seen = shown.list.iter().enumerate().map(|(position, &article)| item(article, Some(position)));
+        let mut events = vec![("impression", seen.collect::<Vec<_>>())];
+        let acted = |act: Act| visit.deeds.iter().filter(move |deed| deed.act == act);
+        for deed in acted(Act::Click) {
+            let kind = if deed.position.is_some() { "click" } else { "view" };
+            events.push((kind, vec![item(deed.article, deed.position)]));
+        }
+        let bought = acted(Act::Purchase).map(|deed| {
+            let mut item = item(deed.article, deed.position);
+            item["line"] = article_id(deed.article).into();
+            item
+        });
+        events.push(("purchase", bought.collect()));
+        let events = events.into_iter().filter(|(_, items)| !items.is_empty()).enumerate();
+        let events: Vec<Value> = events
+            .map(|(number, (kind, items))| {
+                let at = Timestamp(visitor.at.0 + number as u32).to_string();
+                let customer = customer_id(visitor.customer);
+                let id = format!("{customer}-{}-{number}", visitor.day);
+                let mut event =
+                    json!({"event_id": id, "type": kind, "at": at, "customer_id": customer, "items": items});
+                if kind == "purchase" {
+                    event["order_id"] = order_id(visitor.customer, visitor.day).into();
+                }
+                event
+            })
+            .collect();
+        tell(server, events)
     }
 
     /// Sends back what is due.
     fn send_back(&mut self, day: Day, record: &mut DayRecord) -> Result<(), SimulationError> {
-        let (due, later) = self.returns.drain(..).partition(|&(due, ..)| due <= day);
-        self.returns = later;
-        let due: Vec<(Day, usize, u32)> = due;
-        for &(_, customer, number) in &due {
+        let due: Vec<Return> = self.returns.extract_if(.., |bought| bought.due <= day).collect();
+        let mut events = Vec::new();
+        for Return { customer, article, bought, .. } in due {
             record.returns += 1;
-            self.households[customer].returns(number, self.told.shop.article(number));
-            self.purchases.retain(|purchase| (purchase.customer, purchase.article) != (customer, number));
+            self.households[customer].returns(article, self.told.shop.article(article));
+            let (order, article) = (order_id(customer, bought), article_id(article));
+            events.push(json!({
+                "event_id": format!("return-{order}-{article}"), "type": "return", "order_id": order,
+                "at": self.told.visit(day, 0, 1).to_string(), "customer_id": customer_id(customer),
+                "items": [{"article_id": article, "line": article}],
+            }));
         }
-        Ok(())
+        match &self.server {
+            Some(server) if !events.is_empty() => events.chunks(500).try_for_each(|part| tell(server, part.to_vec())),
+            _ => Ok(()),
+        }
     }
 
     /// Puts the articles of the day on sale, and takes others off it.
@@ -219,28 +254,16 @@ impl<'a> Arm<'a> {
     }
 }
 
-/// A bundle among an arm's models.
-#[derive(Debug, Clone)]
-pub(super) struct Model {
-    name: String,
-    version: String,
+fn order_id(customer: usize, day: Day) -> String {
+    format!("o-{}-{day}", customer_id(customer))
 }
 
-impl Model {
-    /// Trains on `data`, as a shop does at night.
-    pub(super) fn train(place: &Place, plan: &Plan, data: &str) -> Result<Self, SimulationError> {
-        let config = plan.config.to_string_lossy();
-        let train = ["train", "--data", data, "--config", &config, "--out", "models", "--runs", "runs"];
-        let printed = place.run("vitrine-trainer", &train)?;
-        let mut parts = printed.trim().rsplit('/');
-        match (parts.next(), parts.next()) {
-            (Some(version), Some(name)) => Ok(Self { name: name.to_owned(), version: version.to_owned() }),
-            _ => Err(SimulationError::Input(format!("the trainer printed no bundle but `{}`", printed.trim()))),
-        }
-    }
-
-    pub(super) fn activate(&self, server: &Server) -> Result<(), SimulationError> {
-        let path = format!("/admin/v1/models/{}/activate", self.name);
-        server.admin.post(&path, &json!({"version": self.version, "default": true})).map(|_| ())
+/// Every event of a simulated shop is good: one that is not taken is a fault.
+fn tell(server: &Server, events: Vec<Value>) -> Result<(), SimulationError> {
+    let told = events.len();
+    let answer = server.public.post("/v1/events", &json!({"events": events}))?;
+    match answer["accepted"].as_u64() == Some(told as u64) {
+        true => Ok(()),
+        false => Err(SimulationError::NotTaken { answer: answer.to_string().chars().take(600).collect() }),
     }
 }

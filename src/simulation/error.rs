@@ -17,8 +17,10 @@ pub enum SimulationError {
     Http { url: String, reason: String },
     #[error("{url} answered {status}: {answer}")]
     Refused { url: String, status: u16, answer: String },
-    #[error("{0}")]
-    Input(String),
+    #[error("the server did not take all events: {answer}")]
+    NotTaken { answer: String },
+    #[error("the gate refused the first model, so there is nothing to serve: {0}")]
+    NoModel(String),
     #[error(transparent)]
     Plot(#[from] PlotError),
 }
@@ -31,6 +33,6 @@ impl SimulationError {
 
     /// Whether the call is at fault, and not the machine or a server.
     pub fn is_bad_input(&self) -> bool {
-        matches!(self, Self::Input(_) | Self::Start { .. })
+        matches!(self, Self::NoModel(_) | Self::Start { .. })
     }
 }

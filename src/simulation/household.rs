@@ -13,7 +13,6 @@ pub(super) struct Household {
     /// Clothing and durables.
     owned: HashSet<u32>,
     systems: [Option<usize>; SYSTEMS],
-    pub visits: u64,
 }
 
 impl Household {

@@ -32,8 +32,34 @@ pub struct DayRecord {
 pub struct ArmRecord {
     pub arm: String,
     pub days: Vec<DayRecord>,
-    /// Seconds of all nights together.
-    pub nights: f64,
+    pub nights: Vec<Night>,
+}
+
+/// What came of a retraining.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "ended", rename_all = "snake_case")]
+pub enum Night {
+    Trained {
+        seconds: f64,
+        version: String,
+    },
+    /// The gate refused the candidate: the old model stays.
+    Refused {
+        seconds: f64,
+        why: String,
+    },
+    Nothing {
+        seconds: f64,
+        why: String,
+    },
+}
+
+impl Night {
+    pub fn seconds(&self) -> f64 {
+        match self {
+            Self::Trained { seconds, .. } | Self::Refused { seconds, .. } | Self::Nothing { seconds, .. } => *seconds,
+        }
+    }
 }
 
 impl DayRecord {
@@ -110,7 +136,7 @@ mod tests {
     #[test]
     fn days_add_up() {
         let day = |day, visits, expected| DayRecord { day, visits, expected, ..DayRecord::default() };
-        let arm = ArmRecord { arm: "loop".into(), days: vec![day(0, 2, 1.0), day(1, 6, 3.0)], nights: 0.0 };
+        let arm = ArmRecord { arm: "loop".into(), days: vec![day(0, 2, 1.0), day(1, 6, 3.0)], nights: Vec::new() };
         assert_eq!((arm.total().visits, arm.total().expected_a_visit()), (8, 0.5));
     }
 }

@@ -2,11 +2,12 @@
 
 use super::{
     SimulationError,
-    arm::{Arm, Chooser, Model},
+    arm::{Arm, Chooser},
     files::Told,
     history::History,
     market::Day,
-    record::ArmRecord,
+    night::retrain,
+    record::{ArmRecord, Night},
     server::Place,
     shop::Shop,
 };
@@ -35,6 +36,8 @@ pub struct Plan {
     pub recipe: Map<String, Value>,
     /// The trainer's configuration.
     pub config: PathBuf,
+    /// How long a nightly training goes on from the active model; 0 starts afresh.
+    pub warm_epochs: u32,
     /// Where `vitrine-server` and `vitrine-trainer` are.
     pub programs: PathBuf,
     /// Everything is written here.
@@ -56,14 +59,14 @@ impl Plan {
             history.visits,
             history.purchases.len()
         ));
-        let day_zero = self.prepare(&shop, &history, told)?;
+        let ready = self.prepare(&shop, &history, told)?;
         let told_shop = Told { shop: &shop, start: self.start };
         let mut arms: Vec<Arm<'_>> = Vec::new();
         for &chooser in &self.choosers {
             let place = Place { programs: self.programs.clone(), folder: self.folder.join(chooser.name()) };
-            day_zero.copy_to(&place)?;
+            copy_into(&ready, &place)?;
             let mut arm = Arm::new(chooser, self, told_shop, &history, place);
-            arm.open(day_zero.model.as_ref().filter(|_| chooser.has_model()))?;
+            arm.open()?;
             arms.push(arm);
         }
         for day in 0..self.days {
@@ -79,7 +82,7 @@ impl Plan {
         thread::scope(|scope| {
             let work = |arm: &mut Arm<'_>| {
                 arm.day(day)?;
-                if is_last { Ok(()) } else { arm.night(day) }
+                if is_last { Ok(()) } else { arm.night() }
             };
             let threads: Vec<_> = arms.iter_mut().map(|arm| scope.spawn(move || work(arm))).collect();
             let ended = threads.into_iter().map(|thread| thread.join());
@@ -88,42 +91,34 @@ impl Plan {
     }
 
     /// The database and the model with which every arm begins.
-    fn prepare(&self, shop: &Shop, history: &History, told: &dyn Fn(&str)) -> Result<DayZero, SimulationError> {
+    fn prepare(&self, shop: &Shop, history: &History, told: &dyn Fn(&str)) -> Result<Place, SimulationError> {
         let folder = self.folder.join("day-zero");
         fs::create_dir_all(&folder).map_err(SimulationError::io(&folder))?;
         let place = Place { programs: self.programs.clone(), folder };
-        Told { shop, start: self.start }.write(&place.at("shop"), 0, &history.purchases)?;
-        if self.choosers.iter().any(|chooser| chooser.has_server()) {
-            place.run("vitrine-server", &["import", "--data", "shop", "--database", &place.database()])?;
+        if !self.choosers.iter().any(|chooser| chooser.has_server()) {
+            return Ok(place);
         }
-        let model = match self.choosers.iter().any(|chooser| chooser.has_model()) {
-            true => {
-                told(&format!("seed {}: training the first model", self.seed));
-                Some(Model::train(&place, self, "shop")?)
-            }
-            false => None,
-        };
-        Ok(DayZero { place, model })
+        Told { shop, start: self.start }.write(&place.at("shop"), 0, &history.purchases)?;
+        place.run("vitrine-server", &["import", "--data", "shop", "--database", &place.database()])?;
+        told(&format!("seed {}: training the first model", self.seed));
+        match retrain(&place, self)? {
+            Night::Trained { seconds, .. } => told(&format!("seed {}: trained in {seconds:.1} s", self.seed)),
+            Night::Refused { why, .. } | Night::Nothing { why, .. } => return Err(SimulationError::NoModel(why)),
+        }
+        Ok(place)
     }
 }
 
 /// What lies ready before the first day.
-struct DayZero {
-    place: Place,
-    model: Option<Model>,
-}
-
-impl DayZero {
-    fn copy_to(&self, place: &Place) -> Result<(), SimulationError> {
-        fs::create_dir_all(&place.folder).map_err(SimulationError::io(&place.folder))?;
-        for name in ["shop.sqlite", "models"] {
-            let from = self.place.at(name);
-            if from.exists() {
-                copy(&from, &place.at(name))?;
-            }
+fn copy_into(ready: &Place, place: &Place) -> Result<(), SimulationError> {
+    fs::create_dir_all(&place.folder).map_err(SimulationError::io(&place.folder))?;
+    for name in ["shop.sqlite", "models"] {
+        let from = ready.at(name);
+        if from.exists() {
+            copy(&from, &place.at(name))?;
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// Copies a file or a folder.

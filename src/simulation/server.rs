@@ -1,11 +1,12 @@
 //! Programs of Vitrine as processes of their own, which see nothing of the simulation.
 
 use super::{SimulationError, client::Client};
+use serde_json::json;
 use std::{
     fs::{self, File},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -13,7 +14,7 @@ use std::{
 /// A server of one arm with its own database and models. It ends with this value.
 #[derive(Debug)]
 pub(super) struct Server {
-    process: Child,
+    _process: Process,
     pub public: Client,
     pub admin: Client,
 }
@@ -23,6 +24,14 @@ pub(super) struct Server {
 pub(super) struct Place {
     pub programs: PathBuf,
     pub folder: PathBuf,
+}
+
+/// A command that has ended.
+pub(super) struct Ended {
+    pub status: ExitStatus,
+    pub printed: String,
+    /// The end of what it said on standard error.
+    pub words: String,
 }
 
 /// How long a server may take to listen.
@@ -37,21 +46,29 @@ impl Place {
         format!("sqlite:{}", self.at("shop.sqlite").display())
     }
 
-    /// Runs a command to its end and returns what it printed.
-    pub(super) fn run(&self, program: &str, arguments: &[&str]) -> Result<String, SimulationError> {
+    pub(super) fn not_listening(&self, arm: &str) -> SimulationError {
+        let log = self.at("server.log");
+        SimulationError::NotListening { arm: arm.to_owned(), seconds: PATIENCE.as_secs(), log }
+    }
+
+    /// Runs a command that must succeed.
+    pub(super) fn run(&self, program: &str, arguments: &[&str]) -> Result<(), SimulationError> {
+        let Ended { status, words, .. } = self.end(program, arguments)?;
+        let command = || format!("{program} {}", arguments.join(" "));
+        if status.success() { Ok(()) } else { Err(SimulationError::Program { command: command(), status, words }) }
+    }
+
+    /// Runs a command to its end, whatever that is. What it says goes into a log.
+    pub(super) fn end(&self, program: &str, arguments: &[&str]) -> Result<Ended, SimulationError> {
         let path = self.programs.join(program);
         let started = Command::new(&path).args(arguments).current_dir(&self.folder).stdin(Stdio::null()).output();
         let output = started.map_err(|source| SimulationError::Start { program: path, source })?;
-        if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-        }
-        let words = String::from_utf8_lossy(&output.stderr);
-        let words: Vec<&str> = words.lines().rev().take(5).collect();
-        Err(SimulationError::Program {
-            command: format!("{program} {}", arguments.join(" ")),
-            status: output.status,
-            words: words.into_iter().rev().collect::<Vec<_>>().join(" | "),
-        })
+        let said = String::from_utf8_lossy(&output.stderr);
+        let log = self.at(&format!("{program}.log"));
+        fs::write(&log, &*said).map_err(SimulationError::io(&log))?;
+        let last: Vec<&str> = said.lines().rev().take(5).collect();
+        let words = last.into_iter().rev().collect::<Vec<_>>().join(" | ");
+        Ok(Ended { status: output.status, printed: String::from_utf8_lossy(&output.stdout).into_owned(), words })
     }
 
     /// Starts a server on free ports of this machine.
@@ -72,16 +89,15 @@ impl Place {
             .stderr(file)
             .spawn();
         let mut process = started.map_err(|source| SimulationError::Start { program, source })?;
-        match listening(&log, &mut process) {
-            Some((public, admin)) => {
-                Ok(Server { process, public: Client::new(public, &key), admin: Client::new(admin, &key) })
-            }
-            None => {
-                let _ = process.kill();
-                let _ = process.wait();
-                Err(SimulationError::NotListening { arm: arm.to_owned(), seconds: PATIENCE.as_secs(), log })
-            }
-        }
+        let addresses = listening(&log, &mut process);
+        // From here on the process ends with its value, whatever fails.
+        let process = Process(process);
+        let (public, admin) = addresses.ok_or_else(|| self.not_listening(arm))?;
+        let admin = Client::new(admin, &key);
+        let key = json!({"name": "simulated-shop", "scopes": ["recommend", "events"]});
+        let key = admin.post("/admin/v1/keys", &key)?;
+        let public = Client::new(public, key["key"].as_str().unwrap_or_default());
+        Ok(Server { _process: process, public, admin })
     }
 }
 
@@ -115,10 +131,14 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+/// Ends with its value.
+#[derive(Debug)]
+struct Process(Child);
+
+impl Drop for Process {
     fn drop(&mut self) {
         // Its database is thrown away: nothing needs to be finished.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }

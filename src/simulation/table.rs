@@ -1,6 +1,6 @@
 //! The comparison as text.
 
-use super::record::{ArmRecord, DayRecord, mean_and_margin};
+use super::record::{ArmRecord, DayRecord, Night, mean_and_margin};
 use std::fmt::Write;
 
 /// Day by day and in sum, for each seed; then what one arm is above another, over the seeds.
@@ -33,14 +33,14 @@ fn days(text: &mut String, arms: &[ArmRecord]) {
 fn sums(text: &mut String, arms: &[ArmRecord]) {
     let _ = writeln!(
         text,
-        "\n{:<11} {:>7} {:>11} {:>7} {:>9} {:>9} {:>9} {:>9} {:>8} {:>9}",
-        "arm", "visits", "impressions", "clicks", "from list", "all", "expected", "revenue", "returns", "nights"
+        "\n{:<11} {:>7} {:>11} {:>7} {:>9} {:>9} {:>9} {:>9} {:>8} {:>20}",
+        "arm", "visits", "impressions", "clicks", "from list", "all", "expected", "revenue", "returns", "new models"
     );
     for arm in arms {
         let total = arm.total();
         let _ = writeln!(
             text,
-            "{:<11} {:>7} {:>11} {:>7} {:>9.4} {:>9.4} {:>9.4} {:>9.2} {:>8.4} {:>7.0} s",
+            "{:<11} {:>7} {:>11} {:>7} {:>9.4} {:>9.4} {:>9.4} {:>9.2} {:>8.4} {:>20}",
             arm.arm,
             total.visits,
             total.impressions,
@@ -50,10 +50,20 @@ fn sums(text: &mut String, arms: &[ArmRecord]) {
             total.expected_a_visit(),
             total.a_visit(total.revenue),
             total.a_visit(total.returns as f64),
-            arm.nights
+            nights(arm)
         );
     }
     text.push_str("(purchases, revenue and returns a visit)\n");
+}
+
+/// How many nights brought a new model, of how many, and how long they took on average.
+fn nights(arm: &ArmRecord) -> String {
+    let new = arm.nights.iter().filter(|night| matches!(night, Night::Trained { .. })).count();
+    let seconds: f64 = arm.nights.iter().map(Night::seconds).sum();
+    match arm.nights.len() {
+        0 => "-".to_owned(),
+        nights => format!("{new} of {nights} ({:.1} s)", seconds / nights as f64),
+    }
 }
 
 /// `a` above `b`, in per cent, over the seeds.

@@ -105,7 +105,6 @@ impl Shop {
                 self.buy(customer, day, number, household, &mut visit, None);
             }
         }
-        household.visits += 1;
         visit
     }
 

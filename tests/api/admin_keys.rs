@@ -82,9 +82,7 @@ async fn each_scope_opens_its_routes_and_no_others() {
         (Method::GET, "/admin/v1/audit", None, "admin"),
         (Method::POST, reload.as_str(), None, "admin"),
     ];
-    for scope in
-        ["recommend", "read-purchases", "write", "placements", "events", "customers", "monitor", "admin"]
-    {
+    for scope in ["recommend", "read-purchases", "write", "placements", "events", "customers", "monitor", "admin"] {
         let secret = make(&api, scope, json!({"scopes": [scope]})).await;
         for (method, path, body, needed) in &routes {
             let reply = ask(&api.admin, method.clone(), path, &secret, body.clone()).await;

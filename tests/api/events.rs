@@ -123,9 +123,11 @@ async fn only_a_key_for_events_tells_any_and_only_such_a_key_stands_in_an_addres
     let api = Api::start().await;
     let events = api.key(&["events"]).await;
     let scopes = json!({"name": "both", "scopes": ["events", "recommend"]});
-    let both = api.operate(Method::POST, "/admin/v1/keys", Some(scopes)).await.json()["key"].as_str().unwrap().to_owned();
+    let both =
+        api.operate(Method::POST, "/admin/v1/keys", Some(scopes)).await.json()["key"].as_str().unwrap().to_owned();
     let scopes = json!({"name": "reads", "scopes": ["recommend"]});
-    let reads = api.operate(Method::POST, "/admin/v1/keys", Some(scopes)).await.json()["key"].as_str().unwrap().to_owned();
+    let reads =
+        api.operate(Method::POST, "/admin/v1/keys", Some(scopes)).await.json()["key"].as_str().unwrap().to_owned();
     let body = json!({"events": [event("1", "view", ("visitor_id", "v"), "article_id7")]}).to_string();
     let ask = async |path: &str, key: Option<&str>| {
         let mut request = Request::post(path).header(header::CONTENT_TYPE, "text/plain");
@@ -157,7 +159,10 @@ async fn the_next_answer_knows_what_was_told() {
         let api = &told.api;
         let guest = json!({"visitor_id": "v1", "k": 10});
         let popular = api.recommend(guest.clone()).await;
-        assert_eq!((&popular.meta()["strategy"], &popular.meta()["fallback"]), (&json!("popular"), &json!("anonymous")));
+        assert_eq!(
+            (&popular.meta()["strategy"], &popular.meta()["fallback"]),
+            (&json!("popular"), &json!("anonymous"))
+        );
         told.tell_all(&[event("1", "view", ("visitor_id", "v1"), "article_id7")]).await;
         let session = api.recommend(guest.clone()).await;
         assert_eq!(session.meta()["strategy"], json!("session"));

@@ -51,6 +51,9 @@ pub struct SimulateArguments {
     /// The model that is trained every night, instead of models/configs/simulation.toml.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Epochs that a nightly training goes on from the active model; 0 trains afresh every night.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    warm_epochs: u32,
     /// The JSON body of requests for lists (sources, max_per, …), instead of the built-in one.
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
@@ -115,6 +118,7 @@ fn plan(arguments: &SimulateArguments, out: &Path) -> anyhow::Result<Plan> {
         choosers,
         recipe: recipe(arguments.recipe.as_deref())?,
         config,
+        warm_epochs: arguments.warm_epochs,
         programs,
         folder: out.to_owned(),
     })

@@ -255,7 +255,8 @@ mod tests {
         let click = |article: &str, id: &str, analytics: bool| {
             let items = json!([{"article_id": article, "recommendation_id": id, "position": 1}]);
             let consent = json!({"analytics": analytics});
-            let event = json!({"event_id": "e", "type": "click", "visitor_id": "v", "items": items, "consent": consent});
+            let event =
+                json!({"event_id": "e", "type": "click", "visitor_id": "v", "items": items, "consent": consent});
             let (event, unattributed) = check_event(event).unwrap();
             (event.items[0].origin.as_ref().map(|origin| origin.position), unattributed)
         };
