@@ -12,6 +12,7 @@ mod map;
 mod retrain;
 mod runs;
 mod runs_export;
+mod simulate;
 mod sweep;
 mod train;
 mod verify;
@@ -41,6 +42,7 @@ enum Command {
     Map(map::MapArguments),
     Retrain(retrain::RetrainArguments),
     Runs(runs::RunsArguments),
+    Simulate(simulate::SimulateArguments),
     Sweep(sweep::SweepArguments),
     Train(train::TrainArguments),
     Verify(verify::VerifyArguments),
@@ -63,6 +65,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Map(arguments) => map::run(&arguments),
         Command::Retrain(arguments) => retrain::run(&arguments),
         Command::Runs(arguments) => runs::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Sweep(arguments) => sweep::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
