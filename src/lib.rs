@@ -41,6 +41,10 @@ pub mod init;
 #[cfg(feature = "trainer")]
 pub mod model;
 #[cfg(feature = "trainer")]
+pub mod retrain;
+#[cfg(feature = "trainer")]
+pub mod simulation;
+#[cfg(feature = "trainer")]
 pub mod text;
 #[cfg(feature = "trainer")]
 pub mod training;
@@ -49,7 +53,7 @@ pub mod training;
 pub mod http;
 #[cfg(feature = "server")]
 pub mod serving;
-#[cfg(feature = "server")]
+#[cfg(feature = "database")]
 pub mod store;
 
 pub mod cli;

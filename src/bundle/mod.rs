@@ -16,6 +16,8 @@
 //! server would and only then renames it. [`Bundle::open`] trusts nothing it reads: sizes and checksums first, then
 //! every part against the schema and the manifest, then the golden requests.
 
+#[cfg(feature = "trainer")]
+mod constants;
 mod error;
 mod files;
 mod frequency;
@@ -33,6 +35,8 @@ mod vocabulary;
 #[cfg(feature = "trainer")]
 mod write;
 
+#[cfg(feature = "trainer")]
+pub use constants::{Constant, Constants};
 pub use error::BundleError;
 pub use frequency::FrequencySettings;
 pub use golden::{Golden, GoldenHit, GoldenItem, GoldenQuery};

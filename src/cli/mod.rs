@@ -1,11 +1,15 @@
 //! The command lines of the three binaries: arguments in, one `run()` a command. Exit codes: 0 done,
-//! 1 failed, 2 bad input, 3 a model that the gate refused.
+//! 1 failed, 2 bad input, 3 a model that the gate refused, 4 another retraining is running, 5 a version that was taken
+//! back.
 
+use crate::store::StoreError;
 use std::process::ExitCode;
 
 pub mod data;
 #[cfg(all(feature = "trainer", feature = "server"))]
 pub mod demo;
+#[cfg(feature = "trainer")]
+mod lines;
 #[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "trainer")]
@@ -22,6 +26,27 @@ pub struct BadInput(#[from] pub anyhow::Error);
 #[error("the gate is closed, and no bundle was written: {0}")]
 pub struct Gated(pub Box<crate::bundle::Verdict>);
 
+/// A candidate that must not ship; nothing has changed: ends the program with exit code 3.
+#[cfg(feature = "trainer")]
+#[derive(Debug, thiserror::Error)]
+#[error("the gate refuses the candidate, and nothing has changed: {0}")]
+pub struct Refused(pub String);
+
+/// Another retraining of the shop is running: ends the program with exit code 4.
+#[cfg(feature = "trainer")]
+#[derive(Debug, thiserror::Error)]
+#[error("another retraining of this shop is running; this one ends, and nothing has changed")]
+pub struct Busy;
+
+/// A version that made the servers worse: ends the program with exit code 5.
+#[cfg(feature = "trainer")]
+#[derive(Debug, thiserror::Error)]
+#[error("version {version} was activated and did not prove itself: {reason}")]
+pub struct TakenBack {
+    pub version: String,
+    pub reason: String,
+}
+
 /// Prints the chain of causes to standard error and picks the exit code.
 pub fn exit(result: anyhow::Result<()>) -> ExitCode {
     match result {
@@ -29,12 +54,22 @@ pub fn exit(result: anyhow::Result<()>) -> ExitCode {
         Err(error) => {
             eprintln!("error: {}", told(&error));
             #[cfg(feature = "trainer")]
-            if error.chain().any(|cause| cause.is::<Gated>()) {
-                return ExitCode::from(3);
+            if let Some(code) = trainer_code(&error) {
+                return ExitCode::from(code);
             }
             if error.chain().any(|cause| cause.is::<BadInput>()) { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
+}
+
+/// The code of an ending that only the trainer knows.
+#[cfg(feature = "trainer")]
+fn trainer_code(error: &anyhow::Error) -> Option<u8> {
+    let code = |cause: &(dyn std::error::Error + 'static)| {
+        let refused = cause.is::<Gated>() || cause.is::<Refused>();
+        refused.then_some(3).or(cause.is::<Busy>().then_some(4)).or(cause.is::<TakenBack>().then_some(5))
+    };
+    error.chain().find_map(code)
 }
 
 /// An error and its causes in one line. Most errors end with the words of their cause, which then are not said again.
@@ -57,6 +92,22 @@ impl<T, E: Into<anyhow::Error>> OrBadInput<T> for Result<T, E> {
     fn or_bad_input(self) -> anyhow::Result<T> {
         self.map_err(|error| BadInput(error.into()).into())
     }
+}
+
+/// Data or a URL that a database refuses are the user's to mend (exit code 2).
+pub(crate) fn user_error<T>(result: Result<T, StoreError>) -> anyhow::Result<T> {
+    use StoreError::{BadArticle, Changed, Conflict, NotFound, NotMigrated, Refused};
+    match result {
+        Err(error @ (Refused(_) | BadArticle(_) | NotFound(_) | Conflict(_) | Changed(_) | NotMigrated { .. })) => {
+            Err(error).or_bad_input()
+        }
+        other => Ok(other?),
+    }
+}
+
+/// Runs one asynchronous command to its end.
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work))
 }
 
 #[cfg(test)]

@@ -161,6 +161,18 @@ impl Purchases {
         self.article.is_empty()
     }
 
+    /// Leaves the first `rows` rows. They are in order of time, so what is left is what was known at a moment.
+    pub fn truncate(&mut self, rows: usize) {
+        let Self { customer, article, time, price, channel, weight, millis } = self;
+        customer.truncate(rows);
+        article.truncate(rows);
+        time.truncate(rows);
+        price.truncate(rows);
+        channel.truncate(rows);
+        weight.truncate(rows);
+        millis.truncate(rows);
+    }
+
     /// How much a row counts.
     ///
     /// # Panics

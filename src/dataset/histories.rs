@@ -88,7 +88,7 @@ impl Histories {
 }
 
 /// Position of every article in the order of ids: as numbers where all are whole numbers, else as text.
-#[cfg(feature = "server")]
+#[cfg(feature = "database")]
 pub(crate) fn article_ranks(dataset: &Dataset) -> Vec<u32> {
     let ids = &dataset.articles.ids;
     let mut order: Vec<u32> = (0..ids.len() as u32).collect();

@@ -14,10 +14,12 @@ pub mod inspect;
 mod negatives;
 mod split;
 mod ties;
+#[cfg(feature = "trainer")]
+mod write;
 
 pub use data::{Column, Dataset, Entities, MISSING, NO_INTEGER, Purchases, TimeUnit, Values, Vectors};
 pub use histories::Histories;
-#[cfg(feature = "server")]
+#[cfg(feature = "database")]
 pub(crate) use histories::article_ranks;
 pub use import::{
     DatasetError, FileReport, ImportReport, InvalidLimit, LoadOptions, MaxRejects, Numbering, Reason, Reject,
@@ -25,7 +27,11 @@ pub use import::{
 };
 #[cfg(feature = "trainer")]
 pub(crate) use import::{FileFormat, FileOptions, TableFile, look, look::LIST_END};
+#[cfg(feature = "database")]
+pub(crate) use import::{Moment, Return, cancel};
 #[cfg(feature = "trainer")]
 pub use negatives::{NO_NEGATIVE, NegativeDraw, Negatives};
 pub use split::{Case, Dropped, Fold, Outlier, Protocol, Repeats, Split, SplitError};
 pub use ties::Ties;
+#[cfg(feature = "trainer")]
+pub use write::WriteError;

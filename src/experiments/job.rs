@@ -3,14 +3,14 @@
 use super::{ExperimentError, Outcome, Recorder, Status};
 use crate::{
     bundle::{MeasuredState, Measurement, MetricsRow, Verdict, VerdictOutcome},
-    dataset::{Dataset, Histories, Split, SplitError, TimeUnit},
+    dataset::{Case, Dataset, Histories, Split, SplitError, TimeUnit},
     evaluation::{
         Evaluation, METRICS, Measured,
         baselines::{self, Tuning},
         beyond_ranking, notes, verdict,
     },
     progress::human,
-    training::{self, Refit, Trained, Trainer, TrainingConfig, TrainingError},
+    training::{self, Refit, Trained, Trainer, TrainingConfig, TrainingError, WarmStart},
 };
 use std::{
     path::{Path, PathBuf},
@@ -43,6 +43,25 @@ pub struct Job<'a> {
     pub split_encoders: bool,
     /// Write no bundle when the model is below the best baseline.
     pub gate: bool,
+    /// Start from the weights of a bundle.
+    pub warm: Option<&'a WarmStart>,
+    /// Asked before what ships is trained.
+    pub judge: Option<&'a Judge<'a>>,
+}
+
+/// Says why a candidate must not ship; `None` when it may.
+pub type Judge<'a> = dyn Fn(&Candidate<'_>) -> Result<Option<String>, ExperimentError> + 'a;
+
+/// A model that was trained on everything before the test, and measured on it.
+pub struct Candidate<'a> {
+    pub data: &'a Data<'a>,
+    pub split: &'a Split,
+    /// The purchases that it learnt from, ascending.
+    pub train: &'a [u32],
+    /// The test cases.
+    pub cases: &'a [Case],
+    /// Its row, then the baselines'.
+    pub table: &'a [Measured],
 }
 
 /// How a training ended that did not fail.
@@ -54,13 +73,15 @@ pub enum Ended {
     Interrupted(PathBuf),
     /// The model is below the best baseline, so the gate let no bundle be written.
     Gated(Box<Verdict>),
+    /// The judge let no bundle be written, for this reason.
+    Refused(String),
 }
 
 impl<'a> Data<'a> {
     /// With ties in the order in which the server reads them.
-    pub fn new(dataset: &'a Dataset, source: &Path) -> Self {
+    pub fn new(dataset: &'a Dataset, source: impl ToString) -> Self {
         let (histories, fingerprint) = (Histories::of(dataset), dataset.fingerprint());
-        Self { dataset, histories, fingerprint, source: source.display().to_string(), tie_seed: Histories::TIE_SEED }
+        Self { dataset, histories, fingerprint, source: source.to_string(), tie_seed: Histories::TIE_SEED }
     }
 
     /// The same data with its ties drawn by another seed.
@@ -121,6 +142,7 @@ impl<'a> Data<'a> {
             stop,
             observe,
             final_epochs: None,
+            warm: None,
         }
     }
 }
@@ -159,6 +181,10 @@ impl Job<'_> {
                 outcome.status = Status::Failed;
                 outcome.reason = Some(format!("the gate let no bundle be written: {verdict}"));
             }
+            Ok(Ended::Refused(reason)) => {
+                outcome.status = Status::Failed;
+                outcome.reason = Some(format!("no bundle was written: {reason}"));
+            }
             // A checkpoint that is not this configuration's says nothing about the run it belongs to.
             Err(ExperimentError::Training(TrainingError::Checkpoint(_))) if resume => return ended.map(|e| (e, None)),
             Err(error) => {
@@ -183,11 +209,12 @@ impl Job<'_> {
         let started = Instant::now();
         let split = Split::new(self.data.dataset, &self.data.histories, self.config.split)?;
         let trainer = self.data.trainer(self.config, &split, directory, self.stop, &|_| ());
+        let trainer = Trainer { warm: self.warm, ..trainer };
         let mut trained = match trainer.train(resume)? {
             training::Outcome::Finished(trained) => trained,
             training::Outcome::Interrupted(checkpoint) => return Ok(Ended::Interrupted(checkpoint)),
         };
-        eprintln!("trained {} epochs in {}", trained.epochs, human(started.elapsed()));
+        tracing::info!("trained {} epochs in {}", trained.epochs, human(started.elapsed()));
         outcome.best_epoch = Some(trained.epochs);
         outcome.validation = trained.validation;
         *table = self.table(&trainer, &trained)?;
@@ -197,11 +224,18 @@ impl Job<'_> {
         if let Some(verdict) = measured.verdict.as_ref().filter(|verdict| self.gate && is_below(verdict)) {
             return Ok(Ended::Gated(Box::new(verdict.clone())));
         }
+        if let Some(judge) = self.judge {
+            let (train, cases) = (&trained.rows, &trainer.test_cases());
+            let candidate = Candidate { data: self.data, split: &split, train, cases, table };
+            if let Some(reason) = judge(&candidate)? {
+                return Ok(Ended::Refused(reason));
+            }
+        }
         trained.measured = Some(measured);
         let bundle = match self.config.training.refit {
             Refit::None | Refit::Validation => trainer.export(&trained, &outcome.test, models)?,
             Refit::All => {
-                eprintln!("training what ships on all purchases, the test's included");
+                tracing::info!("training what ships on all purchases, the test's included");
                 let epochs = trained.epochs;
                 let last = Trainer { directory: directory.join(FINAL), final_epochs: Some(epochs), ..trainer };
                 let shipped = match last.train(resume)? {
@@ -280,7 +314,7 @@ fn measure_baselines(
     let mut rows = Vec::new();
     for name in names {
         match baselines::unavailable(name, evaluation.dataset.articles.len()) {
-            Some(reason) => eprintln!("{reason}"),
+            Some(reason) => tracing::info!("{reason}"),
             None => rows.push(baselines::measure(name, evaluation, train, tuning)?),
         }
     }
@@ -291,25 +325,28 @@ fn measure_baselines(
 fn print_table(rows: &[MetricsRow], measured: &Measurement, articles: usize) {
     const SHOWN: [&str; 7] = ["hr@10", "ndcg@10", "recall@12", "map@12", "mrr", "hr@100", "coverage@12"];
     let Measurement { protocol, state, cases, dropped, .. } = measured;
-    eprintln!("\ntest ({protocol}): {cases} cases, {articles} articles ranked for each, trained on {}", state.words());
+    tracing::info!(
+        "\ntest ({protocol}): {cases} cases, {articles} articles ranked for each, trained on {}",
+        state.words()
+    );
     if *dropped > 0 {
-        eprintln!("{dropped} more cases ask for nothing but articles bought before; they are left out");
+        tracing::info!("{dropped} more cases ask for nothing but articles bought before; they are left out");
     }
-    eprintln!("{:20}{}", "", SHOWN.map(|name| format!("{name:>16}")).concat());
+    tracing::info!("{:20}{}", "", SHOWN.map(|name| format!("{name:>16}")).concat());
     for row in rows {
         let value = |name| row.shown(name).unwrap_or_else(|| "-".to_owned());
-        eprintln!("{:20}{}", row.name, SHOWN.map(|name| format!("{:>16}", value(name))).concat());
+        tracing::info!("{:20}{}", row.name, SHOWN.map(|name| format!("{:>16}", value(name))).concat());
     }
-    eprintln!("± is half a 95 % interval over customers");
+    tracing::info!("± is half a 95 % interval over customers");
     for row in rows {
         let others: Vec<String> = beyond_ranking(row).map(|(name, value)| format!("{name} {value:.4}")).collect();
         if !others.is_empty() {
-            eprintln!("{}: {}", row.name, others.join(", "));
+            tracing::info!("{}: {}", row.name, others.join(", "));
         }
     }
-    notes(rows).iter().for_each(|note| eprintln!("{note}"));
+    notes(rows).iter().for_each(|note| tracing::info!("{note}"));
     if let Some(verdict) = &measured.verdict {
-        eprintln!("\n{verdict}");
+        tracing::info!("\n{verdict}");
     }
-    eprintln!();
+    tracing::info!("");
 }

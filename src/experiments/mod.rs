@@ -33,7 +33,7 @@ pub use curves::{Curves, Epoch};
 pub use environment::{Environment, Revision};
 pub use error::ExperimentError;
 pub use importance::{Importance, importances};
-pub use job::{Data, Ended, Job, is_below};
+pub use job::{Candidate, Data, Ended, Job, Judge, is_below};
 pub use latency::milliseconds_a_request;
 pub use runs::{Broken, Kind, Member, NewRun, Outcome, Record, Recorder, Run, Runs, Status};
 pub use selection::{Selected, Selection, Validated};

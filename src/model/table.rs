@@ -58,6 +58,15 @@ impl Table {
         self.row(if self.steps[row] == 0 { self.rows() - 1 } else { row })
     }
 
+    /// Gives a row weights that were learnt elsewhere. Its next step is its second: it has been trained.
+    ///
+    /// # Panics
+    /// When there is no such row, or it is not as wide.
+    pub fn set_row(&mut self, row: usize, weights: &[f32]) {
+        self.weights[row * self.dim..(row + 1) * self.dim].copy_from_slice(weights);
+        self.steps[row] = 1;
+    }
+
     /// Every row as it stands outside training: `rows × dim`.
     pub fn trained_weights(&self) -> Vec<f32> {
         (0..self.rows()).flat_map(|row| self.trained_row(row)).copied().collect()

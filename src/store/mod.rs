@@ -13,10 +13,12 @@ mod error;
 mod events;
 mod import;
 mod ledger;
+mod lock;
 mod migrations;
 mod options;
 mod placements;
 mod postgres;
+mod read;
 mod records;
 mod schema;
 mod sqlite;
@@ -31,8 +33,10 @@ pub use events::{
     MOST_COUNTED_AN_HOUR, MOST_COUNTED_ANONYMOUSLY, Millis, NewEvent, Origin, Person, Retention, Verdict,
 };
 pub use import::{Import, MissingArticles, Outcome, Report, import};
+pub use lock::RetrainLock;
 pub use options::{DEFAULT_URL, StoreOptions};
 pub use placements::{PlacementChange, PlacementVersion};
+pub use read::{InvalidReadOptions, ReadOptions, ReadReport, read_dataset};
 pub use records::{
     ArticleChange, ArticleRecord, ArticleSales, AttributeValue, Attributes, CatalogueChanges, CustomerRecord,
     ModelVersion, PurchaseLog, PurchaseRecord, Revisions, SalesWindow, pseudonym,

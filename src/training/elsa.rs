@@ -5,6 +5,7 @@ use super::{
     batches::{AgeWeights, Batches, Shuffle},
     config::{ElsaConfig, TrainingConfig},
     learner::{Learner, Model, StepOptimizer},
+    warm::WarmStart,
 };
 use crate::{
     dataset::{Dataset, Histories},
@@ -199,6 +200,10 @@ impl Learner for Elsa {
         config: &TrainingConfig,
     ) -> Baskets<'a> {
         Baskets::new(encoder, dataset, histories, rows, config)
+    }
+
+    fn warm(&mut self, from: &WarmStart, encoder: &Encoder) -> Result<(), String> {
+        from.elsa(self, encoder)
     }
 
     fn step(&mut self, batch: &ElsaBatch, optimizer: &StepOptimizer) -> Result<f64, TrainingError> {

@@ -41,6 +41,8 @@ pub enum TrainingError {
          (`split.validation_days`) or more sources (`ranker.sources`)"
     )]
     NoLists,
+    #[error("the training cannot start from the weights of the bundle: it {0}")]
+    WarmStart(String),
     #[error("the configuration is of another model family")]
     Family,
     #[error("encoder: {0}")]

@@ -2,6 +2,7 @@
 
 use super::{
     TrainingError, batches::Batches, config::TrainingConfig, ranker::TrainedRanker, run::Trainer, samples::Samples,
+    warm::WarmStart,
 };
 use crate::{
     bundle::FrequencySettings,
@@ -40,6 +41,14 @@ pub trait Learner: Sized + Sync {
     /// Starts from what the samples say of the items, before the first step of a run, where the
     /// configuration asks for it.
     fn start(&mut self, _samples: &Self::Samples<'_>) {}
+
+    /// Takes over what a bundle has learnt, before the first step of a run.
+    ///
+    /// # Errors
+    /// Why the family or the shape does not allow it, in words that follow "it".
+    fn warm(&mut self, _from: &WarmStart, _encoder: &Encoder) -> Result<(), String> {
+        Err("is of a family that always starts afresh".to_owned())
+    }
 
     /// One optimiser step; the mean loss before it. A loss that is not finite changes nothing in the model.
     ///
@@ -127,6 +136,10 @@ impl Learner for TwoTower {
     fn training_samples<'a>(trainer: &'a Trainer<'_>, encoder: &'a Encoder, rows: &[u32]) -> Samples<'a> {
         let samples = Samples::new(encoder, trainer.dataset, trainer.histories, rows, trainer.config);
         if trainer.config.loss.kind.is_pairwise() { samples.with_negatives(trainer.negatives(rows)) } else { samples }
+    }
+
+    fn warm(&mut self, from: &WarmStart, encoder: &Encoder) -> Result<(), String> {
+        from.two_tower(self, encoder)
     }
 
     fn step(&mut self, batch: &StepBatch, optimizer: &StepOptimizer) -> Result<f64, TrainingError> {

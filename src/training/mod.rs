@@ -23,6 +23,7 @@ mod run;
 mod samples;
 mod sequences;
 mod split_encoders;
+mod warm;
 
 #[cfg(test)]
 mod family_tests;
@@ -45,3 +46,4 @@ pub(crate) use run::spaced;
 pub use run::{Outcome, Trained, Trainer};
 pub use samples::Samples;
 pub use sequences::{Sequences, WINDOW_ACCURACY};
+pub use warm::WarmStart;

@@ -8,6 +8,7 @@ use super::{
     config::{ComputeDevice, Family, Refit, TrainingConfig},
     learner::{Learner, Model},
     metrics::MetricsFile,
+    warm::WarmStart,
 };
 use crate::{
     bundle::{FrequencySettings, MeasuredState, Measurement, MetricsRow},
@@ -49,6 +50,8 @@ pub struct Trainer<'a> {
     pub observe: &'a (dyn Fn(&serde_json::Value) + Sync),
     /// Train what ships, on all purchases and for so many epochs, and choose nothing: the last step of [`Refit::All`].
     pub final_epochs: Option<u32>,
+    /// Start from this bundle's weights, for its number of epochs, and choose nothing: it has seen the validation purchases.
+    pub warm: Option<&'a WarmStart>,
 }
 
 /// How a run ended.
@@ -113,6 +116,9 @@ impl Trainer<'_> {
             return self.final_stage::<L>(epochs, resume);
         }
         let mut state = if resume { self.resumed()? } else { self.fresh() };
+        if let Some(warm) = self.warm.filter(|_| !resume) {
+            state.refit = Some(warm.epochs);
+        }
         let mut metrics = MetricsFile::open(&self.directory.join("metrics.jsonl"), resume, self.observe)?;
         let mut resume = resume;
         if state.refit.is_none() {
@@ -242,6 +248,9 @@ impl Trainer<'_> {
         }
         if !resume {
             model.start(&samples);
+            if let Some(warm) = self.warm {
+                model.warm(warm, &encoder).map_err(TrainingError::WarmStart)?;
+            }
         }
         while state.epoch < stage.epochs && !self.out_of_patience(stage, state) {
             let started = Instant::now();
@@ -478,7 +487,7 @@ impl Trainer<'_> {
         let (metric, name) = (self.metric(row), &self.config.training.metric);
         let best = state.best.map_or(0, |best| best.epoch);
         let (epoch, seconds) = (state.epoch, took.as_secs_f64());
-        eprintln!(
+        tracing::info!(
             "  epoch {epoch}: loss {loss:.4}, validation {name} {metric:.4} (best: epoch {best}), {seconds:.1} s"
         );
     }

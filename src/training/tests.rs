@@ -96,6 +96,7 @@ pub(super) fn with_data<T>(
         stop,
         observe: &|_| (),
         final_epochs: None,
+        warm: None,
     })
 }
 

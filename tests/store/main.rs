@@ -14,6 +14,7 @@ mod import;
 mod killed;
 mod models;
 mod placements;
+mod read;
 mod refused;
 mod sales;
 
@@ -69,6 +70,9 @@ on_both_databases! {
         weights_and_milliseconds_are_stored availability_is_taken_from_files_that_tell_it
         articles_that_an_import_lacks_are_unavailable_until_it_has_them what_becomes_of_missing_articles_is_an_option
         columns_decide_kinds_but_for_declared_ones whole_numbers_arrive_exactly;
+    read:
+        a_database_gives_what_was_imported an_exported_database_is_imported_equal
+        told_purchases_are_read_beside_imported_ones what_is_sold_out_or_deleted_is_told an_empty_shop_is_read;
     refused: an_import_beyond_the_limit_of_rejects_changes_nothing;
     models:
         versions_are_listed_newest_first activation_answers_what_it_replaces rollback_walks_back_one_at_a_time

@@ -51,12 +51,22 @@ fn add_unseen(folder: &Path, dataset: &dataset::Dataset) {
 
 /// Trains with the configuration; the bundle.
 fn train(dataset: &dataset::Dataset, home: &Path, config: &TrainingConfig) -> Bundle {
-    let data = Data::new(dataset, home);
+    let data = Data::new(dataset, home.display());
     let run = Runs::new(home.join("runs")).begin(NewRun::training(config, &data)).unwrap();
-    let job = Job { data: &data, config, stop: &|| false, baselines: Some(&[]), split_encoders: true, gate: false };
+    let job = Job {
+        data: &data,
+        config,
+        stop: &|| false,
+        baselines: Some(&[]),
+        split_encoders: true,
+        gate: false,
+        warm: None,
+        judge: None,
+    };
     match job.train(run, &home.join("models"), false).unwrap() {
         Ended::Bundle(path) => Bundle::open(&path).unwrap(),
         Ended::Interrupted(path) => panic!("stopped at {}", path.display()),
+        Ended::Refused(reason) => panic!("nobody judges it: {reason}"),
         Ended::Gated(verdict) => panic!("a gate was not asked for: {verdict}"),
     }
 }

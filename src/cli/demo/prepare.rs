@@ -203,7 +203,7 @@ impl Demo {
         description: Option<&Path>,
         did: &mut Vec<Did>,
     ) -> anyhow::Result<Chosen> {
-        let data = Data::new(dataset, source);
+        let data = Data::new(dataset, source.display());
         let configs = self.configurations(&data, description)?;
         let runs = Runs::new(self.home.join("runs"));
         let selection = Selection { data: &data, runs: &runs, models: &self.models(), stop: &|| false };

@@ -2,7 +2,7 @@
 
 use super::DatabaseArguments;
 use crate::{
-    cli::data::DataArguments,
+    cli::{OrBadInput, data::DataArguments},
     progress::human,
     store::{self, Change, Import, MissingArticles, Outcome, StoreOptions},
 };
@@ -26,6 +26,10 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (url, options) = (&arguments.database.database, StoreOptions::default());
+    if arguments.data.data.folder().is_none() {
+        let problem = "an import reads files; `vitrine-trainer export` writes a database as files";
+        return Err(anyhow::anyhow!(problem)).or_bad_input();
+    }
     // First, so that a database out of reach is known before minutes of reading.
     super::user_error(super::block_on(async {
         store::migrate_if_new(url, &options).await?;

@@ -13,7 +13,7 @@ mod placements;
 pub(super) mod serve;
 
 use crate::{
-    cli::OrBadInput,
+    cli::{block_on, user_error},
     store::{self, Change, Store, StoreError, StoreOptions},
 };
 use clap::{Parser, Subcommand};
@@ -101,27 +101,11 @@ fn user_number() -> String {
     std::fs::metadata("/proc/self").map_or_else(|_| "unknown".into(), |process| format!("uid-{}", process.uid()))
 }
 
-/// Data or a URL that a database refuses are the user's to mend (exit code 2).
-fn user_error<T>(result: Result<T, StoreError>) -> anyhow::Result<T> {
-    use StoreError::{BadArticle, Changed, Conflict, NotFound, NotMigrated, Refused};
-    match result {
-        Err(error @ (Refused(_) | BadArticle(_) | NotFound(_) | Conflict(_) | Changed(_) | NotMigrated { .. })) => {
-            Err(error).or_bad_input()
-        }
-        other => Ok(other?),
-    }
-}
-
 /// This very program, for commands that start it again.
 fn own_program() -> std::path::PathBuf {
     let linux = std::path::Path::new("/proc/self/exe");
     // It leads to the running program even after an upgrade has replaced the file.
     if linux.exists() { linux.to_owned() } else { std::env::current_exe().unwrap_or_else(|_| "vitrine-server".into()) }
-}
-
-/// Runs one asynchronous command to its end.
-fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
-    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work))
 }
 
 /// Runs the server on all processors.

@@ -5,7 +5,7 @@ use crate::{
     dataset::Histories,
     init::{self, Effort, InitError, Layout, Setup, Shop},
 };
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Looks at a shop's files, describes them, and writes a configuration for each model family that fits.
 ///
@@ -20,7 +20,7 @@ use std::path::PathBuf;
 pub struct InitArguments {
     #[command(flatten)]
     data: DataArguments,
-    /// Folder for the configurations; `configs` in the data's folder by default.
+    /// Folder for the configurations; `configs` in the data's folder by default, or here for a database.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Replace configurations that are there. A dataset.toml is never replaced.
@@ -31,11 +31,14 @@ pub struct InitArguments {
 /// # Errors
 /// Files that do not say who bought what, data that cannot be read, files that are there already: bad input.
 pub fn run(arguments: &InitArguments) -> anyhow::Result<()> {
-    described(&arguments.data)?;
+    if let Some(folder) = arguments.data.data.folder() {
+        described(&arguments.data, folder)?;
+    }
     let dataset = arguments.data.load()?;
     let histories = Histories::of(&dataset);
     let setup = mark(Setup::of(&dataset, &histories, Effort::Usual))?;
-    let folder = arguments.out.clone().unwrap_or_else(|| arguments.data.data.join("configs"));
+    let beside = arguments.data.data.folder().map_or_else(|| "configs".into(), |folder| folder.join("configs"));
+    let folder = arguments.out.clone().unwrap_or(beside);
     let paths = mark(setup.write(&folder, arguments.force))?;
     print!("{}", summary(&setup));
     println!("\nwritten:");
@@ -43,22 +46,22 @@ pub fn run(arguments: &InitArguments) -> anyhow::Result<()> {
     let configs: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
     println!(
         "\nTrain and compare them with\n  vitrine-trainer compare --data {} --configs {}",
-        arguments.data.data.display(),
+        arguments.data.data,
         configs.join(" ")
     );
     Ok(())
 }
 
 /// Writes a description where there is none and none is needed by name.
-fn described(data: &DataArguments) -> anyhow::Result<()> {
+fn described(data: &DataArguments, folder: &Path) -> anyhow::Result<()> {
     if data.dataset.is_some() {
         return Ok(());
     }
-    match mark(init::describe(&data.data))? {
-        Layout::Described => println!("the files are described by {}", data.data.join("dataset.toml").display()),
+    match mark(init::describe(folder))? {
+        Layout::Described => println!("the files are described by {}", folder.join("dataset.toml").display()),
         Layout::Preset(name) => println!("the files are in the layout of the preset {name}: no description is needed"),
         Layout::Guessed(described) => {
-            let path = data.data.join("dataset.toml");
+            let path = folder.join("dataset.toml");
             mark(init::write_new(&path, &described.text))?;
             println!("wrote {}: check it", path.display());
             described.findings.iter().for_each(|finding| println!("  {finding}"));

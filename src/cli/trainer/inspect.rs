@@ -29,7 +29,7 @@ pub struct InspectArguments {
 pub fn run(arguments: &InspectArguments) -> anyhow::Result<()> {
     let inspection = Inspection::of(&arguments.data.load()?);
     if let Some(file) = &arguments.html {
-        let title = format!("Inspection of {}", arguments.data.data.display());
+        let title = format!("Inspection of {}", arguments.data.data);
         std::fs::write(file, page(&inspection, &title)?).with_context(|| format!("cannot write {}", file.display()))?;
         eprintln!("wrote {}", file.display());
     }

@@ -4,16 +4,20 @@ mod compare;
 mod config;
 mod evaluate;
 mod export;
+mod gate;
 mod generate;
 pub(super) mod init;
 mod inspect;
 mod map;
+mod retrain;
 mod runs;
+mod runs_export;
+mod simulate;
 mod sweep;
 mod train;
 mod verify;
 
-use super::OrBadInput;
+use super::{OrBadInput, lines};
 use crate::experiments::ExperimentError;
 use clap::{Parser, Subcommand};
 
@@ -30,11 +34,15 @@ enum Command {
     Compare(compare::CompareArguments),
     Config(config::ConfigArguments),
     Evaluate(evaluate::EvaluateArguments),
+    Export(export::ExportArguments),
+    Gate(gate::GateArguments),
     Generate(generate::GenerateArguments),
     Init(init::InitArguments),
     Inspect(inspect::InspectArguments),
     Map(map::MapArguments),
+    Retrain(retrain::RetrainArguments),
     Runs(runs::RunsArguments),
+    Simulate(simulate::SimulateArguments),
     Sweep(sweep::SweepArguments),
     Train(train::TrainArguments),
     Verify(verify::VerifyArguments),
@@ -45,15 +53,21 @@ enum Command {
 /// # Errors
 /// Whatever the command failed of; bad input is marked (see [`crate::cli::BadInput`]).
 pub fn run() -> anyhow::Result<()> {
-    match Arguments::parse().command {
+    let arguments = Arguments::parse();
+    lines::print();
+    match arguments.command {
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
+        Command::Gate(arguments) => gate::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Map(arguments) => map::run(&arguments),
+        Command::Retrain(arguments) => retrain::run(&arguments),
         Command::Runs(arguments) => runs::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Sweep(arguments) => sweep::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),

@@ -1,8 +1,8 @@
 //! `vitrine-trainer runs`: what was trained, and how it went.
 
 use super::{
-    export::{self, ExportArguments},
     mark,
+    runs_export::{self, ExportArguments},
 };
 use crate::experiments::{ExperimentError, Kind, Run, Runs, Table, number, report};
 use anyhow::Context;
@@ -77,7 +77,7 @@ pub fn run(arguments: &RunsArguments) -> anyhow::Result<()> {
             eprintln!("wrote {}", out.display());
             Ok(())
         }
-        Command::Export(arguments) => export::run(&runs, arguments),
+        Command::Export(arguments) => runs_export::run(&runs, arguments),
     }
 }
 

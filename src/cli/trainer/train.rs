@@ -76,6 +76,8 @@ pub fn run(arguments: &TrainArguments) -> anyhow::Result<()> {
         baselines: None,
         split_encoders: arguments.split_encoders,
         gate: arguments.gate,
+        warm: None,
+        judge: None,
     };
     match mark(job.train(run, &arguments.out, arguments.resume))? {
         Ended::Bundle(bundle) => {
@@ -85,6 +87,7 @@ pub fn run(arguments: &TrainArguments) -> anyhow::Result<()> {
             Ok(())
         }
         Ended::Gated(verdict) => Err(Gated(verdict).into()),
+        Ended::Refused(reason) => anyhow::bail!("no bundle was written: {reason}"),
         Ended::Interrupted(_) => anyhow::bail!("stopped, with a checkpoint; go on with the same command and --resume"),
     }
 }

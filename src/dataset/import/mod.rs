@@ -48,7 +48,11 @@ pub use error::{DatasetError, FileName, Numbering, Reason, Reject};
 #[cfg(feature = "trainer")]
 pub(crate) use files::{FileOptions, Format as FileFormat, TableFile};
 pub use limit::{InvalidLimit, MaxRejects};
+#[cfg(feature = "database")]
+pub(crate) use moment::Moment;
 pub use report::{FileReport, ImportReport, RejectGroup, TableReport};
+#[cfg(feature = "database")]
+pub(crate) use returns::{Return, cancel};
 
 use super::{Dataset, TimeUnit};
 use crate::domain::Timestamp;

@@ -5,7 +5,7 @@ use crate::{dataset::Purchases, domain::IdTable};
 use std::collections::HashMap;
 
 /// A row with a negative quantity.
-pub(super) struct Return {
+pub(crate) struct Return {
     pub customer: String,
     pub article: String,
     pub moment: Moment,
@@ -15,7 +15,7 @@ pub(super) struct Return {
 
 /// What returns took back.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Cancelled {
+pub(crate) struct Cancelled {
     /// Purchases that are gone.
     pub removed: u64,
     /// Returns that found nothing to take back.
@@ -25,7 +25,7 @@ pub(super) struct Cancelled {
 /// Takes back what was returned: of the purchases of the customer and the article before a return the latest, then
 /// the one before it, until all pieces are accounted for. A purchase of which pieces are left stays, with a smaller
 /// weight. The purchases are sorted by time, and stay so.
-pub(super) fn cancel(
+pub(crate) fn cancel(
     purchases: &mut Purchases,
     mut returns: Vec<Return>,
     articles: &IdTable,

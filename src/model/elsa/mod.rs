@@ -120,6 +120,18 @@ impl Elsa {
         self.dim
     }
 
+    /// Gives an item a vector that was learnt elsewhere; zeros are the vector of an absent item and change nothing.
+    ///
+    /// # Panics
+    /// When there is no such item, or the vector is of another length.
+    pub fn set_row(&mut self, item: usize, vector: &[f32]) {
+        if vector.iter().any(|&x| x != 0.0) {
+            self.weights[item * self.dim..(item + 1) * self.dim].copy_from_slice(vector);
+            self.next_step[item] = self.next_step[item].max(1);
+            self.derived.stale = true;
+        }
+    }
+
     /// The table: one unit vector an item, zeros for items that no batch has held. At hand after a
     /// step and after [`Self::derive`].
     pub fn table(&self) -> Cow<'_, [f32]> {

@@ -9,9 +9,11 @@ mod load;
 mod models;
 mod persons;
 mod placements;
+mod read;
 mod sales;
 
 pub(super) use load::Loader;
+pub(super) use read::Reader;
 
 use super::{
     ActionRecord, ArticleRecord, ArticleSales, AttributionQuery, AttributionRow, AuditRecord, CatalogueChanges,
@@ -65,6 +67,20 @@ pub(super) async fn migrate(address: PgConnectOptions, options: &StoreOptions) -
 
 async fn open_one(address: &PgConnectOptions, longest: Duration) -> Result<PgConnection, StoreError> {
     Ok(timeout(longest, PgConnection::connect_with(address)).await.map_err(|_| no_answer())??)
+}
+
+/// Names the lock of retrainings.
+const RETRAIN_LOCK: i64 = i64::from_be_bytes(*b"vitrine\x01");
+
+/// A session that holds the lock of retrainings; see [`super::RetrainLock`].
+pub(super) async fn lock_retraining(
+    address: PgConnectOptions,
+    options: &StoreOptions,
+) -> Result<Option<PgConnection>, StoreError> {
+    let mut connection = open_one(&address.application_name("vitrine retrain"), options.acquire_timeout).await?;
+    let query = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(RETRAIN_LOCK);
+    let is_free: bool = query.fetch_one(&mut connection).await?;
+    Ok(is_free.then_some(connection))
 }
 
 fn no_answer() -> StoreError {

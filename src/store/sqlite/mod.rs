@@ -9,9 +9,11 @@ mod load;
 mod models;
 mod persons;
 mod placements;
+mod read;
 mod sales;
 
 pub(super) use load::Loader;
+pub(super) use read::Reader;
 
 use super::{
     ActionRecord, ArticleRecord, ArticleSales, AttributionQuery, AttributionRow, AuditRecord, CatalogueChanges,
@@ -90,6 +92,20 @@ fn make_private(address: &SqliteConnectOptions) -> Result<(), StoreError> {
             Err(StoreError::Fault(format!("`{}` cannot be made: {error}", path.display())))
         }
         _ => Ok(()),
+    }
+}
+
+/// The locked file beside the database; see [`super::RetrainLock`].
+pub(super) fn lock_retraining(address: &SqliteConnectOptions) -> Result<Option<std::fs::File>, StoreError> {
+    let mut path = address.get_filename().as_os_str().to_owned();
+    path.push(".retrain-lock");
+    let path = std::path::PathBuf::from(path);
+    let failed = |error: std::io::Error| StoreError::Fault(format!("`{}`: {error}", path.display()));
+    let file = std::fs::File::create(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+        Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) enum TimeFormat {
 
 /// A moment to the millisecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(super) struct Moment {
+pub(crate) struct Moment {
     pub time: Timestamp,
     /// Below 1,000.
     pub millis: u16,
