@@ -730,6 +730,29 @@ mod tests {
     }
 
     #[test]
+    fn types_of_events_are_registered_and_weighted() {
+        let toml = "[events]\ntypes.quiz = { retention = \"actions\" }\nweights = { quiz = 0.4, view = 0 }";
+        let events = load(toml, &[], &[]).unwrap().events;
+        let quiz = events.event_type("quiz").unwrap();
+        assert_eq!((quiz.retention, quiz.needs_items), (Retention::Actions, false));
+        assert!(events.event_type("purchase").unwrap().needs_items && events.event_type("other").is_none());
+        let weight = |kind: &str| events.weights.0.get(kind).copied();
+        assert_eq!([weight("quiz"), weight("view"), weight("purchase")], [Some(0.4), Some(0.0), Some(1.0)]);
+        for (toml, says) in [
+            ("types.view = {}", "built in"),
+            ("types.\"a b\" = {}", "a-z"),
+            ("types.a = { retention = \"facts\" }", "`events.types.a.retention`"),
+            ("types.a = { keep = 1 }", "`keep`"),
+            ("weights.other = 1", "`events.types.other`"),
+            ("weights.view = -1", "`events.weights.view`"),
+            ("queue = 0", "`events.queue`"),
+        ] {
+            let error = load(&format!("[events]\n{toml}"), &[], &[]).unwrap_err();
+            assert!(error.contains(says), "{toml}: {error}");
+        }
+    }
+
+    #[test]
     fn traces_go_to_the_path_that_collectors_have_for_them() {
         let endpoint = |url| load("", &[("VITRINE__TELEMETRY__OTLP_ENDPOINT", url)], &[]).map(|c| c.telemetry.endpoint);
         for url in ["http://localhost:4318", "http://localhost:4318/", "http://localhost:4318/v1/traces"] {
