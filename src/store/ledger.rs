@@ -3,9 +3,10 @@
 //! once.
 
 use super::{
-    Counting, EventItem, MOST_COUNTED_AN_HOUR, MOST_COUNTED_ANONYMOUSLY, Millis, NewEvent, Person, Retention,
+    Counting, Erasure, EventItem, MOST_COUNTED_AN_HOUR, MOST_COUNTED_ANONYMOUSLY, Millis, NewEvent, Person, Retention,
     StoreError, Verdict,
     events::{short_hash, was_erased},
+    records::unreadable,
 };
 use crate::domain::{CustomerId, VisitorId};
 use async_trait::async_trait;
@@ -64,7 +65,51 @@ pub(super) trait Ledger: Send {
     /// Adds to what was counted in this hour; answers the sums with it.
     async fn count(&mut self, hour: i32, added: &[(Hash, f32)]) -> Result<HashMap<Hash, f32>, StoreError>;
     async fn insert(&mut self, rows: &[EventRow<'_>], revision: i64, now: Millis) -> Result<(), StoreError>;
+    /// The customer with this id and the visitors who were joined to them, or the visitor with this id.
+    async fn find(&mut self, person: &Person) -> Result<Found, StoreError>;
+    /// Runs a statement with one key; answers the number of rows.
+    async fn run(&mut self, statement: &'static str, key: i32) -> Result<u64, StoreError>;
+    /// Adds tombstones.
+    async fn bury(&mut self, hashes: &[Hash]) -> Result<(), StoreError>;
 }
+
+/// Who is kept of a person.
+#[derive(Default)]
+pub(super) struct Found {
+    pub customer: Option<i32>,
+    /// Keys and ids.
+    pub visitors: Vec<(i32, String)>,
+}
+
+/// Removes a person with all that is kept of them.
+pub(super) async fn erase(ledger: &mut dyn Ledger, person: &Person, salt: &[u8]) -> Result<Erasure, StoreError> {
+    let Found { customer, visitors } = ledger.find(person).await?;
+    let mut erasure = Erasure { known: customer.is_some() || !visitors.is_empty(), ..Erasure::default() };
+    let mut tombstones = vec![person.tombstone(salt)];
+    if let Some(key) = customer {
+        erasure.purchases = ledger.run("DELETE FROM purchases WHERE customer = $1", key).await?;
+        erasure.events = ledger.run("DELETE FROM events WHERE customer = $1", key).await?;
+    }
+    for (key, id) in visitors {
+        erasure.events += ledger.run("DELETE FROM events WHERE visitor = $1", key).await?;
+        ledger.run("DELETE FROM visitors WHERE key = $1", key).await?;
+        let id = VisitorId::parse(&id).map_err(|error| unreadable("a visitor", &error))?;
+        tombstones.push(Person::Visitor(id.clone()).tombstone(salt));
+        if customer.is_some() {
+            erasure.visitors.push(id);
+        }
+    }
+    if let Some(key) = customer {
+        ledger.run("DELETE FROM customers WHERE key = $1", key).await?;
+    }
+    tombstones.sort_unstable();
+    tombstones.dedup();
+    ledger.bury(&tombstones).await?;
+    Ok(erasure)
+}
+
+/// The statement that finds the visitors of a customer.
+pub(super) const VISITORS_OF: &str = "SELECT key, id FROM visitors WHERE customer = $1";
 
 /// Writes events and answers their verdicts.
 pub(super) async fn write(

@@ -10,7 +10,7 @@ use crate::{
         records::{pseudonym, read_attributes, unreadable, write_attributes},
     },
 };
-use sqlx::{Connection, PgConnection, Row};
+use sqlx::{Connection, Row};
 use time::OffsetDateTime;
 
 /// A transaction that changes customers: it stands in line with the writers of events.
@@ -57,52 +57,7 @@ pub(super) async fn merge(store: &Postgres, visitor: &VisitorId, customer: &Cust
 
 pub(super) async fn erase(store: &Postgres, person: &Person) -> Result<Erasure, StoreError> {
     let salt = events::secret(store, ERASURE_SALT).await?;
-    changing!(store, |transaction| erase_within(&mut transaction, person, &salt).await?)
-}
-
-async fn erase_within(transaction: &mut PgConnection, person: &Person, salt: &[u8]) -> Result<Erasure, StoreError> {
-    const OF_CUSTOMER: &str = "SELECT key, id FROM visitors WHERE customer = $1";
-    let mut erasure = Erasure::default();
-    let mut tombstones = vec![person.tombstone(salt)];
-    let mut visitors: Vec<(i32, String)> = Vec::new();
-    match person {
-        Person::Customer(id) => {
-            let find = sqlx::query_scalar("SELECT key FROM customers WHERE id = $1").bind(id.as_str());
-            let key: Option<i32> = find.fetch_optional(&mut *transaction).await?;
-            if let Some(key) = key {
-                erasure.known = true;
-                visitors = sqlx::query_as(OF_CUSTOMER).bind(key).fetch_all(&mut *transaction).await?;
-                for (statement, count) in [
-                    ("DELETE FROM purchases WHERE customer = $1", &mut erasure.purchases),
-                    ("DELETE FROM events WHERE customer = $1", &mut erasure.events),
-                ] {
-                    *count = sqlx::query(statement).bind(key).execute(&mut *transaction).await?.rows_affected();
-                }
-            }
-        }
-        Person::Visitor(id) => {
-            let find = sqlx::query_as("SELECT key, id FROM visitors WHERE id = $1").bind(id.as_str());
-            visitors = find.fetch_all(&mut *transaction).await?;
-            erasure.known = !visitors.is_empty();
-        }
-    }
-    for (key, id) in visitors {
-        let delete = sqlx::query("DELETE FROM events WHERE visitor = $1").bind(key);
-        erasure.events += delete.execute(&mut *transaction).await?.rows_affected();
-        sqlx::query("DELETE FROM visitors WHERE key = $1").bind(key).execute(&mut *transaction).await?;
-        let id = VisitorId::parse(&id).map_err(|error| unreadable("a visitor", &error))?;
-        tombstones.push(Person::Visitor(id.clone()).tombstone(salt));
-        if matches!(person, Person::Customer(_)) {
-            erasure.visitors.push(id);
-        }
-    }
-    if let Person::Customer(id) = person {
-        sqlx::query("DELETE FROM customers WHERE id = $1").bind(id.as_str()).execute(&mut *transaction).await?;
-    }
-    let hashes: Vec<&[u8]> = tombstones.iter().map(|hash| &hash[..]).collect();
-    let bury = "INSERT INTO erased (hash) SELECT DISTINCT unnest($1::bytea[]) ON CONFLICT DO NOTHING";
-    sqlx::query(bury).bind(hashes).execute(transaction).await?;
-    Ok(erasure)
+    changing!(store, |transaction| ledger::erase(&mut events::Transaction(&mut transaction), person, &salt).await?)
 }
 
 pub(super) async fn export(store: &Postgres, id: &CustomerId) -> Result<Option<CustomerExport>, StoreError> {

@@ -4,9 +4,9 @@ use super::{Sqlite, advance_revision};
 use crate::{
     domain::{ArticleId, CustomerId, InvalidId, Timestamp, VisitorId},
     store::{
-        ActionRecord, EventLine, EventPage, Millis, NewEvent, Retention, Store, StoreError, Verdict,
+        ActionRecord, EventLine, EventPage, Millis, NewEvent, Person, Retention, Store, StoreError, Verdict,
         events::{ERASURE_SALT, random_secret},
-        ledger::{self, EventRow, Hash, Ledger, SeenTable, VisitorKey},
+        ledger::{self, EventRow, Found, Hash, Ledger, SeenTable, VISITORS_OF, VisitorKey},
         records::unreadable,
     },
 };
@@ -248,6 +248,36 @@ impl Ledger for Writer<'_> {
                     .push_bind(origin.map(|origin| i64::from(origin.answered.0) * 1_000));
             });
             insert.build().execute(&mut *self.0).await?;
+        }
+        Ok(())
+    }
+
+    async fn find(&mut self, person: &Person) -> Result<Found, StoreError> {
+        let mut found = Found::default();
+        match person {
+            Person::Customer(id) => {
+                let find = sqlx::query_scalar("SELECT key FROM customers WHERE id = $1").bind(id.as_str());
+                found.customer = find.fetch_optional(&mut *self.0).await?;
+                if let Some(key) = found.customer {
+                    found.visitors = sqlx::query_as(VISITORS_OF).bind(key).fetch_all(&mut *self.0).await?;
+                }
+            }
+            Person::Visitor(id) => {
+                let find = sqlx::query_as("SELECT key, id FROM visitors WHERE id = $1").bind(id.as_str());
+                found.visitors = find.fetch_all(&mut *self.0).await?;
+            }
+        }
+        Ok(found)
+    }
+
+    async fn run(&mut self, statement: &'static str, key: i32) -> Result<u64, StoreError> {
+        Ok(sqlx::query(statement).bind(key).execute(&mut *self.0).await?.rows_affected())
+    }
+
+    async fn bury(&mut self, hashes: &[Hash]) -> Result<(), StoreError> {
+        for hash in hashes {
+            let bury = sqlx::query("INSERT INTO erased (hash) VALUES ($1) ON CONFLICT DO NOTHING").bind(&hash[..]);
+            bury.execute(&mut *self.0).await?;
         }
         Ok(())
     }

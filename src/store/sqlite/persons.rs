@@ -10,7 +10,7 @@ use crate::{
         records::{pseudonym, read_attributes, unreadable, write_attributes},
     },
 };
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row;
 
 pub(super) async fn put(store: &Sqlite, customers: &[CustomerUpsert]) -> Result<(), StoreError> {
     const WRITE: &str = "
@@ -42,55 +42,9 @@ pub(super) async fn merge(store: &Sqlite, visitor: &VisitorId, customer: &Custom
 pub(super) async fn erase(store: &Sqlite, person: &Person) -> Result<Erasure, StoreError> {
     let salt = events::secret(store, ERASURE_SALT).await?;
     let mut transaction = store.begin().await?;
-    let erasure = erase_within(&mut transaction, person, &salt).await?;
+    let erasure = ledger::erase(&mut events::Writer(&mut transaction), person, &salt).await?;
     advance_revision(&mut transaction, "customers").await?;
     store.commit(transaction).await?;
-    Ok(erasure)
-}
-
-async fn erase_within(transaction: &mut SqliteConnection, person: &Person, salt: &[u8]) -> Result<Erasure, StoreError> {
-    const OF_CUSTOMER: &str = "SELECT key, id FROM visitors WHERE customer = $1";
-    let mut erasure = Erasure::default();
-    let mut tombstones = vec![person.tombstone(salt)];
-    let mut visitors: Vec<(i32, String)> = Vec::new();
-    match person {
-        Person::Customer(id) => {
-            let find = sqlx::query_scalar("SELECT key FROM customers WHERE id = $1").bind(id.as_str());
-            let key: Option<i32> = find.fetch_optional(&mut *transaction).await?;
-            if let Some(key) = key {
-                erasure.known = true;
-                visitors = sqlx::query_as(OF_CUSTOMER).bind(key).fetch_all(&mut *transaction).await?;
-                for (statement, count) in [
-                    ("DELETE FROM purchases WHERE customer = $1", &mut erasure.purchases),
-                    ("DELETE FROM events WHERE customer = $1", &mut erasure.events),
-                ] {
-                    *count = sqlx::query(statement).bind(key).execute(&mut *transaction).await?.rows_affected();
-                }
-            }
-        }
-        Person::Visitor(id) => {
-            let find = sqlx::query_as("SELECT key, id FROM visitors WHERE id = $1").bind(id.as_str());
-            visitors = find.fetch_all(&mut *transaction).await?;
-            erasure.known = !visitors.is_empty();
-        }
-    }
-    for (key, id) in visitors {
-        let delete = sqlx::query("DELETE FROM events WHERE visitor = $1").bind(key);
-        erasure.events += delete.execute(&mut *transaction).await?.rows_affected();
-        sqlx::query("DELETE FROM visitors WHERE key = $1").bind(key).execute(&mut *transaction).await?;
-        let id = VisitorId::parse(&id).map_err(|error| unreadable("a visitor", &error))?;
-        tombstones.push(Person::Visitor(id.clone()).tombstone(salt));
-        if matches!(person, Person::Customer(_)) {
-            erasure.visitors.push(id);
-        }
-    }
-    if let Person::Customer(id) = person {
-        sqlx::query("DELETE FROM customers WHERE id = $1").bind(id.as_str()).execute(&mut *transaction).await?;
-    }
-    for hash in tombstones {
-        let bury = sqlx::query("INSERT INTO erased (hash) VALUES ($1) ON CONFLICT DO NOTHING").bind(hash.to_vec());
-        bury.execute(&mut *transaction).await?;
-    }
     Ok(erasure)
 }
 
