@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     bundle::{Bundle, Manifest},
-    dataset::{Dataset, Protocol, TimeUnit},
+    dataset::{Dataset, Protocol, Split, TimeUnit},
     domain::Timestamp,
     evaluation::{Evaluation, Measured, baselines::Known, bundle_ranker},
     experiments::{Candidate, Data, Ended, ExperimentError, Job, NewRun, Runs},
@@ -152,8 +152,18 @@ impl Retraining<'_> {
             }
         };
         let config = self.configured(days);
-        let warm = self.warm(active.as_ref(), &mut journal)?;
         let data = Data::new(dataset, &self.source);
+        if let Some(days) = days {
+            let (cases, least) =
+                (Split::new(dataset, &data.histories, config.split)?.test.len(), self.config.gate.least_cases);
+            if cases < least {
+                let why =
+                    format!("{cases} customers bought in the last {days} days, fewer than the {least} that judge");
+                journal.step("days", &why, json!({}))?;
+                return Ok(Ending::Nothing(why));
+            }
+        }
+        let warm = self.warm(active.as_ref(), &mut journal)?;
         let journal = RefCell::new(journal);
         let trained = match self.candidate(&journal, &data, &config, warm.as_ref(), rival) {
             Err(RetrainError::Experiment(ExperimentError::Training(TrainingError::WarmStart(why)))) => {
@@ -290,7 +300,7 @@ impl Retraining<'_> {
         let manifest = bundle.manifest();
         let split = manifest.training.get("split").cloned().and_then(|split| serde_json::from_value(split).ok());
         let Some(protocol) = split else { return Ok(None) };
-        let split = crate::dataset::Split::new(data.dataset, &data.histories, protocol)?;
+        let split = Split::new(data.dataset, &data.histories, protocol)?;
         let cases = crate::training::spaced(&split.test, self.training.training.evaluation_cases);
         let train = split.train_and_validation();
         let seen = Candidate { data, split: &split, train: &train, cases: &cases, table: &[] };
