@@ -216,6 +216,10 @@ impl Retraining<'_> {
     fn warm(&self, active: Option<&Active>, journal: &mut Journal) -> Result<Option<WarmStart>, RetrainError> {
         let epochs = self.config.training.warm_epochs;
         let Some(active) = active.filter(|_| epochs > 0) else { return Ok(None) };
+        if !WarmStart::suits(self.training.model.family) {
+            journal.step("warm", "models of this family always start afresh", json!({}))?;
+            return Ok(None);
+        }
         let warm = WarmStart::new(&active.bundle, epochs)?;
         let said = format!("from version {}, {epochs} epochs", active.version);
         journal.step("warm", &said, json!({"from": active.version, "epochs": epochs}))?;
