@@ -27,28 +27,28 @@ use vitrine::{
     store::{self, Import},
 };
 
-const SHOP: ShopSize = ShopSize { articles: 200, customers: 400, transactions: 12_000, days: 60, seed: 7 };
+const SHOP: ShopSize = ShopSize { articles: 100, customers: 150, transactions: 3_000, days: 60, seed: 7 };
 
 const MODEL: &str = "
     [model]
     name = \"night\"
     family = \"two-tower\"
-    dim = 16
-    query_layers = [16]
-    item_layers = [16]
+    dim = 8
+    query_layers = [8]
+    item_layers = [8]
     [[features.query]]
     source = \"customer_id\"
     encoding = \"embedding\"
-    dim = 16
+    dim = 8
     [[features.query]]
     source = \"history\"
     encoding = \"history\"
-    dim = 16
-    length = 20
+    dim = 8
+    length = 10
     [[features.item]]
     source = \"article_id\"
     encoding = \"embedding\"
-    dim = 16
+    dim = 8
     [[features.item]]
     source = \"garment_group_name\"
     encoding = \"one-hot\"
