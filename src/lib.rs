@@ -43,6 +43,8 @@ pub mod model;
 #[cfg(feature = "trainer")]
 pub mod retrain;
 #[cfg(feature = "trainer")]
+pub mod simulation;
+#[cfg(feature = "trainer")]
 pub mod text;
 #[cfg(feature = "trainer")]
 pub mod training;

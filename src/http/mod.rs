@@ -26,6 +26,7 @@ mod placements;
 mod recommendations;
 mod schema;
 mod server;
+mod snippet;
 mod spec;
 mod transport;
 
@@ -128,7 +129,7 @@ pub fn public(app: &App, config: &Config) -> Result<Router, ServeError> {
     let (asked, _) = asked_routes().split_for_parts();
     let asked = asked.route_layer(Gate::with_key(Access::public(app, config), admission.clone()));
     let (health, _) = health::routes().split_for_parts();
-    let others = health.merge(docs::routes(openapi_yaml()?)).fallback(edge::not_found);
+    let others = health.merge(docs::routes(openapi_yaml()?)).merge(snippet::routes()).fallback(edge::not_found);
     let router = asked.merge(others.layer(Gate::open(admission)));
     let router = router.method_not_allowed_fallback(edge::method_not_allowed);
     let compression = CompressionLayer::new().compress_when(SizeAbove::new(config.http.compress_above));

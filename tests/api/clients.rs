@@ -61,12 +61,12 @@ fn typescript() -> PathBuf {
     client
 }
 
-/// Without Node.js this test says so and passes; in CI it must not.
-fn has_node() -> bool {
+/// Without Node.js a test says so and passes; in CI it must not.
+pub(super) fn has_node() -> bool {
     let found = Command::new("node").arg("--version").output().is_ok_and(|done| done.status.success());
-    assert!(found || std::env::var_os("CI").is_none(), "CI needs Node.js 20 or newer for the TypeScript client");
+    assert!(found || std::env::var_os("CI").is_none(), "CI needs Node.js 20 or newer");
     if !found {
-        eprintln!("NOT TESTED: the TypeScript client needs Node.js 20 or newer, and `node` is not installed");
+        eprintln!("NOT TESTED: this needs Node.js 20 or newer, and `node` is not installed");
     }
     found
 }

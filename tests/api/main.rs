@@ -36,5 +36,6 @@ mod placements;
 mod popular;
 mod recommendations;
 mod reload;
+mod snippet;
 mod socket;
 mod traces;

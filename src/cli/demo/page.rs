@@ -141,10 +141,12 @@ fn fields(articles: &Entities, title: Option<&str>) -> Vec<String> {
     title.into_iter().chain(others.iter().take(SHOWN).map(|column| column.name.as_str())).map(str::to_owned).collect()
 }
 
-/// `GET /`: the page.
-pub(super) fn router(shop: &Shop) -> Router {
+/// `GET /`: the page, with the key by which it tells events.
+pub(super) fn router(shop: &Shop, key: &str) -> Router {
+    let mut data = serde_json::json!(shop);
+    data["key"] = key.into();
     // `<` would end the script early inside a text such as an id.
-    let data = serde_json::json!(shop).to_string().replace('<', "\\u003c");
+    let data = data.to_string().replace('<', "\\u003c");
     let mut parts = PAGE.splitn(3, MARK);
     let page = [parts.next(), Some(&data), parts.nth(1)].into_iter().flatten().collect::<String>();
     Router::new().route("/", get(move || std::future::ready(Html(page.clone()))))

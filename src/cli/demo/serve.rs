@@ -5,7 +5,8 @@ use crate::{
     cli::server::serve,
     http::Server,
     progress::human,
-    serving::{Config, Secret},
+    serving::{Config, Scope, Secret, Service, hash_secret, new_secret},
+    store::{KeyRecord, NewKey},
 };
 use anyhow::Context;
 use std::{net::SocketAddr, time::Instant};
@@ -27,7 +28,8 @@ impl Serving {
         let config = self.config(demo, chosen).await;
         let service = serve::start(&config).await?;
         let key = serve::admin_key(&config.admin)?;
-        let server = Server::bind(service.clone(), &config, key).await?.with_pages(page::router(&chosen.shop));
+        let page = page::router(&chosen.shop, &page_key(&service).await?);
+        let server = Server::bind(service.clone(), &config, key).await?.with_pages(page);
         let (public, admin) = server.addresses()?;
         tokio::spawn(service.run());
 
@@ -66,6 +68,20 @@ impl Serving {
         }
         config
     }
+}
+
+/// A new key by which the page may tell events and nothing else. That of an earlier start is void.
+async fn page_key(service: &Service) -> anyhow::Result<String> {
+    const NAME: &str = "demo-page";
+    let store = service.store();
+    let is_old = |key: &KeyRecord| key.name == NAME && key.withdrawn_at.is_none();
+    if store.keys().await?.iter().any(is_old) {
+        store.withdraw_key(NAME).await?;
+    }
+    let secret = new_secret().context("no randomness")?;
+    let (hash, scopes) = (hash_secret(secret.as_bytes()), [Scope::Events.name().to_owned()]);
+    store.add_key(&NewKey { name: NAME, hash, scopes: &scopes, requests_per_second: None }).await?;
+    Ok(secret)
 }
 
 /// One request over a connection of its own; the answer's JSON, indented.

@@ -12,11 +12,12 @@ mod map;
 mod retrain;
 mod runs;
 mod runs_export;
+mod simulate;
 mod sweep;
 mod train;
 mod verify;
 
-use super::OrBadInput;
+use super::{OrBadInput, lines};
 use crate::experiments::ExperimentError;
 use clap::{Parser, Subcommand};
 
@@ -41,6 +42,7 @@ enum Command {
     Map(map::MapArguments),
     Retrain(retrain::RetrainArguments),
     Runs(runs::RunsArguments),
+    Simulate(simulate::SimulateArguments),
     Sweep(sweep::SweepArguments),
     Train(train::TrainArguments),
     Verify(verify::VerifyArguments),
@@ -51,7 +53,9 @@ enum Command {
 /// # Errors
 /// Whatever the command failed of; bad input is marked (see [`crate::cli::BadInput`]).
 pub fn run() -> anyhow::Result<()> {
-    match Arguments::parse().command {
+    let arguments = Arguments::parse();
+    lines::print();
+    match arguments.command {
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
@@ -63,6 +67,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Map(arguments) => map::run(&arguments),
         Command::Retrain(arguments) => retrain::run(&arguments),
         Command::Runs(arguments) => runs::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Sweep(arguments) => sweep::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
