@@ -24,6 +24,10 @@ use std::{
 /// and under a name that no listing finds.
 const STAGE: &str = ".retrain";
 
+/// What ships must reach this share of the candidate's metric: two trainings of one configuration differ by chance, and a
+/// broken one by much more.
+const LEAST_OF_CANDIDATE: f64 = 0.75;
+
 /// A retraining of one shop.
 pub struct Retraining<'a> {
     pub config: &'a RetrainConfig,
@@ -280,7 +284,7 @@ impl Retraining<'_> {
         candidate: &Measured,
         report: &ReadReport,
     ) -> Result<Ending, RetrainError> {
-        // It has seen the days that judge, so it must do at least as well on them as the candidate that had not.
+        // It has seen the days that judge, so it can hardly do worse on them than the candidate that had not.
         let bundle = Bundle::open(staged)?;
         let version = bundle.manifest().version.clone();
         if let Some(reason) = self.is_worse(&bundle, data, candidate)? {
@@ -310,11 +314,11 @@ impl Retraining<'_> {
         let seen = Candidate { data, split: &split, train: &train, cases: &cases, table: &[] };
         let shipped = measured(bundle, &seen)?;
         let metric = self.config.gate.metric.as_deref().unwrap_or(&self.training.training.metric);
-        let difference = shipped.outcomes.difference(&candidate.outcomes, metric);
-        Ok(difference.filter(|difference| difference.is_below()).map(|difference| {
+        let value = |measured: &Measured| measured.row.metrics.get(metric).copied().unwrap_or(0.0);
+        let (ships, was) = (value(&shipped), value(candidate));
+        Ok((ships < LEAST_OF_CANDIDATE * was).then(|| {
             format!(
-                "what would ship is worse by {:.4} of {metric} than the candidate on days that it has even seen",
-                -difference.mean
+                "what would ship has {metric} {ships:.4} on days that it has seen, the candidate before had {was:.4}"
             )
         }))
     }

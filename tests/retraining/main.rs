@@ -27,28 +27,28 @@ use vitrine::{
     store::{self, Import},
 };
 
-const SHOP: ShopSize = ShopSize { articles: 100, customers: 150, transactions: 3_000, days: 60, seed: 7 };
+const SHOP: ShopSize = ShopSize { articles: 150, customers: 300, transactions: 8_000, days: 60, seed: 7 };
 
 const MODEL: &str = "
     [model]
     name = \"night\"
     family = \"two-tower\"
-    dim = 8
-    query_layers = [8]
-    item_layers = [8]
+    dim = 16
+    query_layers = [16]
+    item_layers = [16]
     [[features.query]]
     source = \"customer_id\"
     encoding = \"embedding\"
-    dim = 8
+    dim = 16
     [[features.query]]
     source = \"history\"
     encoding = \"history\"
-    dim = 8
+    dim = 16
     length = 10
     [[features.item]]
     source = \"article_id\"
     encoding = \"embedding\"
-    dim = 8
+    dim = 16
     [[features.item]]
     source = \"garment_group_name\"
     encoding = \"one-hot\"
@@ -112,7 +112,7 @@ impl Night {
         let mut config = RetrainConfig::load(&path).unwrap();
         config.publish = Publish { models: home.path().join("models"), runs: home.path().join("runs"), keep: 2 };
         // Tests are about the steps; a model this small need not beat anything.
-        config.gate.baselines = vec!["popularity".to_owned()];
+        config.gate.baselines = Vec::new();
         config.gate.least_cases = 10;
         Self { home, url, config, _database: database }
     }
@@ -221,6 +221,7 @@ async fn a_refused_candidate_changes_nothing() {
     let first = version(&night.retrain().await);
     night.import(0).await;
     // A model that never learns anything ranks the articles at random.
+    night.config.gate.baselines = vec!["popularity".to_owned()];
     night.config.training.warm_epochs = 0;
     night.config.training.set = ["training.epochs=1", "optimizer.learning_rate=1e-9"].map(str::to_owned).to_vec();
     let Ending::Refused(reason) = night.retrain().await else { panic!("it was not refused") };
@@ -346,7 +347,6 @@ async fn the_gate_alone_judges_bundles_that_have_not_seen_the_days() {
     let good = night.bundle(&version(&night.retrain().await));
     // Another model of the same days that has learnt nothing.
     night.config.publish.models = night.home.path().join("others");
-    night.config.gate.baselines = Vec::new();
     night.config.training.warm_epochs = 0;
     night.config.training.set = ["training.epochs=1", "optimizer.learning_rate=1e-9"].map(str::to_owned).to_vec();
     night.config.gate.least_coverage = 0.0;
