@@ -186,7 +186,7 @@ async fn nights_follow_each_other(night: Night) {
     let before = night.steps().len();
     assert!(matches!(night.retrain().await, Ending::Nothing(_)));
     assert_eq!(night.steps()[before..], ["read", "days"]);
-    assert_eq!(night.bundles(), [first.clone()]);
+    assert_eq!(night.bundles(), std::slice::from_ref(&first));
 
     night.import(3).await;
     let before = night.steps().len();
