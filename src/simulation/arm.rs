@@ -20,6 +20,8 @@ use serde_json::{Value, json};
 pub enum Chooser {
     /// A server that answers with what sells best
     Popularity,
+    /// A server that is told nothing: history, counts and model are of before the first day
+    Frozen,
     /// A server to which events flow back, with a model trained before the first day
     Once,
     /// The same with a new model every night
@@ -32,6 +34,7 @@ impl Chooser {
     pub fn name(self) -> &'static str {
         match self {
             Self::Popularity => "popularity",
+            Self::Frozen => "frozen",
             Self::Once => "once",
             Self::Loop => "loop",
             Self::Best => "best",
@@ -167,9 +170,14 @@ impl<'a> Arm<'a> {
         Ok(Shown { list: ids.filter_map(article_number).collect(), recommendation })
     }
 
+    /// The server that hears of events.
+    fn listener(&self) -> Option<&Server> {
+        self.server.as_ref().filter(|_| self.chooser != Chooser::Frozen)
+    }
+
     /// Tells the server what the shop's pages and back office see of a visit.
     fn tell(&self, visitor: Visitor, shown: &Shown, visit: &Visit) -> Result<(), SimulationError> {
-        let Some(server) = &self.server else { return Ok(()) };
+        let Some(server) = self.listener() else { return Ok(()) };
         let item = |article: u32, position: Option<usize>| {
             let mut item = json!({"article_id": article_id(article), "price": self.shop().article(article).price});
             if let (Some(position), Some(recommendation)) = (position, &shown.recommendation) {
@@ -222,7 +230,7 @@ impl<'a> Arm<'a> {
                 "items": [{"article_id": article, "line": article}],
             }));
         }
-        match &self.server {
+        match self.listener() {
             Some(server) if !events.is_empty() => events.chunks(500).try_for_each(|part| tell(server, part.to_vec())),
             _ => Ok(()),
         }
