@@ -8,6 +8,8 @@ use std::process::ExitCode;
 pub mod data;
 #[cfg(all(feature = "trainer", feature = "server"))]
 pub mod demo;
+#[cfg(feature = "trainer")]
+mod lines;
 #[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "trainer")]

@@ -154,7 +154,7 @@ impl Comparison<'_> {
                 Ok(Some(trained)) => progress.trained.push(trained),
                 Ok(None) => return Ok(false),
                 Err(error) => {
-                    eprintln!("{} failed: {error}", progress.system.name);
+                    tracing::info!("{} failed: {error}", progress.system.name);
                     progress.system.config = Err(error);
                 }
             }
@@ -170,7 +170,7 @@ impl Comparison<'_> {
         run: Recorder,
         turn: &Turn<'_>,
     ) -> Result<Option<Trained>, ExperimentError> {
-        eprintln!("\n{name}{}", turn.seed.map_or_else(String::new, |seed| format!(", seed {seed}")));
+        tracing::info!("\n{name}{}", turn.seed.map_or_else(String::new, |seed| format!(", seed {seed}")));
         let started = Instant::now();
         let (stop, baselines) = (self.stop, Some(turn.baselines));
         let job = Job {
@@ -209,13 +209,13 @@ struct Turn<'a> {
 /// The configuration with the split and the number of cases of the first, so that all answer the same questions.
 fn held_to(first: &TrainingConfig, mut config: TrainingConfig, name: &str) -> TrainingConfig {
     if config.split != first.split {
-        eprintln!("{name}: its split {:?} gives way to that of the first system, {:?}", config.split, first.split);
+        tracing::info!("{name}: its split {:?} gives way to that of the first system, {:?}", config.split, first.split);
         config.split = first.split;
     }
     let (refit, firsts) = (config.training.refit, first.training.refit);
     let leaves_one_out = matches!(first.split, Protocol::LeaveOneOut { .. });
     if leaves_one_out && (refit == Refit::None) != (firsts == Refit::None) {
-        eprintln!(
+        tracing::info!(
             "{name}: its refit {refit:?} gives way to that of the first system, {firsts:?}: a model that learnt from the \
              validation purchases cannot stand beside one that did not"
         );

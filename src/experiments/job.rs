@@ -214,7 +214,7 @@ impl Job<'_> {
             training::Outcome::Finished(trained) => trained,
             training::Outcome::Interrupted(checkpoint) => return Ok(Ended::Interrupted(checkpoint)),
         };
-        eprintln!("trained {} epochs in {}", trained.epochs, human(started.elapsed()));
+        tracing::info!("trained {} epochs in {}", trained.epochs, human(started.elapsed()));
         outcome.best_epoch = Some(trained.epochs);
         outcome.validation = trained.validation;
         *table = self.table(&trainer, &trained)?;
@@ -235,7 +235,7 @@ impl Job<'_> {
         let bundle = match self.config.training.refit {
             Refit::None | Refit::Validation => trainer.export(&trained, &outcome.test, models)?,
             Refit::All => {
-                eprintln!("training what ships on all purchases, the test's included");
+                tracing::info!("training what ships on all purchases, the test's included");
                 let epochs = trained.epochs;
                 let last = Trainer { directory: directory.join(FINAL), final_epochs: Some(epochs), ..trainer };
                 let shipped = match last.train(resume)? {
@@ -314,7 +314,7 @@ fn measure_baselines(
     let mut rows = Vec::new();
     for name in names {
         match baselines::unavailable(name, evaluation.dataset.articles.len()) {
-            Some(reason) => eprintln!("{reason}"),
+            Some(reason) => tracing::info!("{reason}"),
             None => rows.push(baselines::measure(name, evaluation, train, tuning)?),
         }
     }
@@ -325,25 +325,28 @@ fn measure_baselines(
 fn print_table(rows: &[MetricsRow], measured: &Measurement, articles: usize) {
     const SHOWN: [&str; 7] = ["hr@10", "ndcg@10", "recall@12", "map@12", "mrr", "hr@100", "coverage@12"];
     let Measurement { protocol, state, cases, dropped, .. } = measured;
-    eprintln!("\ntest ({protocol}): {cases} cases, {articles} articles ranked for each, trained on {}", state.words());
+    tracing::info!(
+        "\ntest ({protocol}): {cases} cases, {articles} articles ranked for each, trained on {}",
+        state.words()
+    );
     if *dropped > 0 {
-        eprintln!("{dropped} more cases ask for nothing but articles bought before; they are left out");
+        tracing::info!("{dropped} more cases ask for nothing but articles bought before; they are left out");
     }
-    eprintln!("{:20}{}", "", SHOWN.map(|name| format!("{name:>16}")).concat());
+    tracing::info!("{:20}{}", "", SHOWN.map(|name| format!("{name:>16}")).concat());
     for row in rows {
         let value = |name| row.shown(name).unwrap_or_else(|| "-".to_owned());
-        eprintln!("{:20}{}", row.name, SHOWN.map(|name| format!("{:>16}", value(name))).concat());
+        tracing::info!("{:20}{}", row.name, SHOWN.map(|name| format!("{:>16}", value(name))).concat());
     }
-    eprintln!("± is half a 95 % interval over customers");
+    tracing::info!("± is half a 95 % interval over customers");
     for row in rows {
         let others: Vec<String> = beyond_ranking(row).map(|(name, value)| format!("{name} {value:.4}")).collect();
         if !others.is_empty() {
-            eprintln!("{}: {}", row.name, others.join(", "));
+            tracing::info!("{}: {}", row.name, others.join(", "));
         }
     }
-    notes(rows).iter().for_each(|note| eprintln!("{note}"));
+    notes(rows).iter().for_each(|note| tracing::info!("{note}"));
     if let Some(verdict) = &measured.verdict {
-        eprintln!("\n{verdict}");
+        tracing::info!("\n{verdict}");
     }
-    eprintln!();
+    tracing::info!("");
 }

@@ -97,7 +97,7 @@ impl Selection<'_> {
         let names = quick_baselines(self.data.dataset.articles.len());
         let left_out: Vec<&str> = baselines::NAMES.into_iter().filter(|name| !names.contains(name)).collect();
         if !left_out.is_empty() {
-            eprintln!(
+            tracing::info!(
                 "not compared, because they take minutes on so many articles: {}; `vitrine-trainer evaluate` has them",
                 left_out.join(", ")
             );
@@ -133,7 +133,7 @@ impl Selection<'_> {
     /// Trains a configuration and ranks the validation cases; only a run that cannot be recorded is an error.
     fn candidate<'c>(&self, config: &'c TrainingConfig, split: &Split) -> Result<Candidate<'c>, ExperimentError> {
         let name = &config.model.name;
-        eprintln!("\n{name}");
+        tracing::info!("\n{name}");
         let started = Instant::now();
         let run = self.runs.begin(NewRun::training(config, self.data))?;
         let result = self.search(config, split, run.directory());
@@ -151,7 +151,7 @@ impl Selection<'_> {
                 Candidate { config, validated, measured: Some(measured), epochs: trained.epochs }
             }
             Err(error) => {
-                eprintln!("{name} failed: {error}");
+                tracing::info!("{name} failed: {error}");
                 outcome.status = Status::Failed;
                 outcome.reason = Some(error.to_string());
                 let row = MetricsRow::new(name, RowKind::Bundle, BTreeMap::new());
@@ -185,7 +185,7 @@ impl Selection<'_> {
         rows: &[Validated],
         measurement: Measurement,
     ) -> Result<Listed, ExperimentError> {
-        eprintln!("\n{} is the best of the models; training it on all purchases", best.config.model.name);
+        tracing::info!("\n{} is the best of the models; training it on all purchases", best.config.model.name);
         let started = Instant::now();
         let mut config = best.config.clone();
         config.training.refit = Refit::All;

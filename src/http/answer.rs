@@ -8,8 +8,8 @@ use super::{
 use crate::{
     domain::ArticleId,
     recommend::{
-        Attributes, Catalogue, Counts, Fallback, FoundBy, Ranked, Reason, SourceCount, Strategy, UnmatchedValue,
-        Warning, find_attribute, rules::IgnoredRule, sources,
+        Attributes, Catalogue, Counts, Fallback, FoundBy, Ranked, RankedBy, Reason, SourceCount, Strategy,
+        UnmatchedValue, Warning, find_attribute, rules::IgnoredRule, sources,
     },
     serving::Answered,
 };
@@ -67,6 +67,11 @@ struct Item<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     rules: Option<&'a [String]>,
+    /// With `explain`, where a learned ranker has ordered the list: what speaks most for the article. Needs a
+    /// key with the scope `read-purchases`.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false)]
+    ranked_by: &'a [RankedBy],
     /// The attributes asked for with `fields`; those that the article lacks are left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<AttributesBody>, nullable = false)]
@@ -200,6 +205,7 @@ pub(super) fn response<'a>(
         reasons: explain.then(|| item.reasons.iter().map(|reason| ReasonBody::of(catalogue, reason)).collect()),
         sources: explain.then_some(&item.found),
         rules: explain.then_some(&item.rules),
+        ranked_by: &item.ranked_by,
         article: (!columns.is_empty()).then(|| catalogue.attributes(item.row, columns)),
     };
     let known = answer.items.iter().enumerate().map(item);
@@ -249,6 +255,7 @@ impl<'a> Item<'a> {
             reasons: None,
             sources: None,
             rules: None,
+            ranked_by: &[],
             article: None,
         }
     }

@@ -1,6 +1,6 @@
 //! Answers of the pipeline.
 
-use super::{FilterError, ModelError, UnmatchedValue, rules::IgnoredRule};
+use super::{FilterError, ModelError, UnmatchedValue, rank::RankedBy, rules::IgnoredRule};
 use crate::{domain::ArticleId, retrieval::QueryError};
 use std::time::Duration;
 
@@ -72,6 +72,9 @@ pub struct Ranked {
     pub found: Vec<FoundBy>,
     /// Names of the rules that touched it, with [`Request::explain`](super::Request::explain).
     pub rules: Vec<String>,
+    /// What speaks for it in the eyes of the learned ranker, with [`Request::explain`](super::Request::explain); none
+    /// where purchases must not be told.
+    pub ranked_by: Vec<RankedBy>,
 }
 
 /// A source that found an article.

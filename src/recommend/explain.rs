@@ -39,7 +39,15 @@ impl Explainer<'_> {
             true => (PERSONAL, 1.0 / (place + 1) as f32),
             false => (source, score),
         };
-        let mut ranked = Ranked { row, score, source, reasons: Vec::new(), found: Vec::new(), rules: Vec::new() };
+        let mut ranked = Ranked {
+            row,
+            score,
+            source,
+            reasons: Vec::new(),
+            found: Vec::new(),
+            rules: Vec::new(),
+            ranked_by: Vec::new(),
+        };
         if self.context.request.explain {
             ranked.reasons = self.reasons(&ranked);
             ranked.rules = self.context.rules.named(rules).map(str::to_owned).collect();

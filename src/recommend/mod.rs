@@ -53,7 +53,7 @@ pub use pipeline::{candidates, check, check_ranker, preview, recommend};
 pub use placement::{Placement, PlacementError};
 pub use preview::{Preview, Stages};
 pub use query::Query;
-pub use rank::{FeatureSet, Learned, ListModel, Rank, RankerSpec};
+pub use rank::{Aspect, FeatureSet, Learned, ListModel, Rank, RankedBy, RankerSpec};
 pub use request::{Customer, Exclude, Recipe, Request, Subject};
 pub use shop::Shop;
 pub use signals::{BestByValue, Signals};

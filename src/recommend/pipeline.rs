@@ -82,7 +82,13 @@ fn answer(context: &Context<'_>, trace: &mut Trace) -> Result<Answer, RecommendE
     let sources = if tells_sources { counted(all, &drawn, &list) } else { Vec::new() };
     let explainer = Explainer { context, candidates: &candidates, withheld };
     let offset = request.offset.unwrap_or(0);
-    let items: Vec<Ranked> = list.iter().zip(offset..).map(|(pick, place)| explainer.ranked(pick, place)).collect();
+    let mut items: Vec<Ranked> = list.iter().zip(offset..).map(|(pick, place)| explainer.ranked(pick, place)).collect();
+    let tells = request.explain && !withheld && request.tell_purchases;
+    if let Some(learned) = learned.as_ref().filter(|_| tells && !ranker_failed) {
+        let rows: Vec<u32> = items.iter().map(|item| item.row).collect();
+        let explained = learned.explain(context, &candidates, &rows)?;
+        items.iter_mut().zip(explained).for_each(|(item, by)| item.ranked_by = by);
+    }
     let (strategy, fallback, mut warnings) = told(context, named || drawn[0].left_out)?;
     let counts = match withheld {
         true => Counts { retrieved: items.len(), filled: 0, ..counts(context) },

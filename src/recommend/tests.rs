@@ -8,6 +8,7 @@ use crate::{
 };
 use std::sync::Arc;
 
+mod acted;
 mod generation;
 mod properties;
 mod ruled;

@@ -105,6 +105,9 @@ pub struct Server {
     pub public: String,
     /// Its admin address, such as `http://server-a:8081`.
     pub admin: String,
+    /// Both names lead to several replicas, by one address each, and each of them is watched.
+    #[serde(default)]
+    pub every_address: bool,
 }
 
 fn yes() -> bool {

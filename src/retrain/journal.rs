@@ -78,7 +78,7 @@ impl Journal {
     /// # Errors
     /// A disk that does not take it; the next step must then not be taken.
     pub fn step(&mut self, step: &str, said: &str, figures: Value) -> Result<(), RetrainError> {
-        eprintln!("{step}: {said}");
+        tracing::info!("{step}: {said}");
         let mut line = json!({"at": now(), "step": step, "said": said});
         if let (Value::Object(line), Value::Object(figures)) = (&mut line, figures) {
             line.extend(figures);

@@ -135,7 +135,7 @@ impl Registry {
         for _ in 1..TRIES {
             match work() {
                 Err(error) if error.is_transient() => {
-                    eprintln!("{error}; trying again in {} s", BETWEEN_TRIES.as_secs());
+                    tracing::info!("{error}; trying again in {} s", BETWEEN_TRIES.as_secs());
                     sleep(BETWEEN_TRIES);
                 }
                 done => return Ok(done?),

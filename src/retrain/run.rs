@@ -222,7 +222,7 @@ impl Retraining<'_> {
         rival: Option<&Active>,
     ) -> Result<(Ended, Option<Measured>), RetrainError> {
         let run = Runs::new(&self.config.publish.runs).begin(NewRun::training(config, data))?;
-        eprintln!("run {}", run.directory().display());
+        tracing::info!("run {}", run.directory().display());
         journal.borrow_mut().begin_run(run.directory())?;
         let names: Vec<&str> = self.config.gate.baselines.iter().map(String::as_str).collect();
         let baselines = data.baselines(config, &names)?;

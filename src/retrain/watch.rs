@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{
     env,
+    net::ToSocketAddrs,
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -38,10 +39,34 @@ pub(super) struct Quality {
 /// Servers that are asked.
 pub(super) struct Watcher<'a> {
     rules: &'a Watch,
+    /// One entry a replica.
+    servers: Vec<Server>,
     customers: Vec<String>,
     agent: Agent,
     admin_key: Option<String>,
     key: Option<String>,
+}
+
+/// The replicas that a name leads to, each by its own address; the server as it is written where the names lead nowhere.
+fn replicas(server: &Server) -> Vec<Server> {
+    let (public, admin) = (addresses(&server.public), addresses(&server.admin));
+    if !server.every_address || public.is_empty() || public.len() != admin.len() {
+        return vec![server.clone()];
+    }
+    let replica = |(public, admin)| Server { public, admin, every_address: false };
+    public.into_iter().zip(admin).map(replica).collect()
+}
+
+/// The URL with each address of its host in the place of the name. Certificates are for names, so those of `https` stay.
+fn addresses(url: &str) -> Vec<String> {
+    let Some(host) = url.strip_prefix("http://").map(|rest| rest.split('/').next().unwrap_or_default()) else {
+        return Vec::new();
+    };
+    let with_port = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
+    let mut addresses: Vec<_> = with_port.to_socket_addrs().into_iter().flatten().collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses.into_iter().map(|address| format!("http://{address}")).collect()
 }
 
 /// Answers of a while.
@@ -65,13 +90,14 @@ impl<'a> Watcher<'a> {
         let config = Agent::config_builder().timeout_global(Some(LONGEST)).http_status_as_error(false).build();
         let variable = |name: &str| env::var(name).ok().filter(|key| !key.is_empty());
         let (admin_key, key) = (variable("VITRINE__ADMIN__KEY"), variable("VITRINE_WATCH_KEY"));
-        Self { rules, customers, agent: config.into(), admin_key, key }
+        let servers = rules.servers.iter().flat_map(replicas).collect();
+        Self { rules, servers, customers, agent: config.into(), admin_key, key }
     }
 
     /// What answers are like before the activation. A server that is away does not answer, which is an error as well.
     pub(super) fn before(&self) -> Quality {
         let mut sample = Sample::default();
-        self.rules.servers.iter().for_each(|server| self.probe(server, &mut sample));
+        self.servers.iter().for_each(|server| self.probe(server, &mut sample));
         sample.quality(Counters::default())
     }
 
@@ -81,7 +107,7 @@ impl<'a> Watcher<'a> {
     /// None today; a watcher that cannot see must not end an activation.
     pub(super) fn takeover(&self, model: &str, version: &str) -> Result<(), String> {
         let begun = Instant::now();
-        for server in &self.rules.servers {
+        for server in &self.servers {
             loop {
                 match self.state(server, model, version) {
                     State::Serves => break,
@@ -107,15 +133,15 @@ impl<'a> Watcher<'a> {
     /// Watches for the configured rounds; the reason to take the activation back as soon as there is one.
     pub(super) fn watch(&self, before: Quality) -> (Quality, Option<String>) {
         let mut sample = Sample::default();
-        let at_first: Vec<Option<Counters>> = self.rules.servers.iter().map(|server| self.counters(server)).collect();
+        let at_first: Vec<Option<Counters>> = self.servers.iter().map(|server| self.counters(server)).collect();
         let mut quality = Quality::default();
         for round in 0..self.rules.rounds {
             if round > 0 {
                 sleep(Duration::from_secs(self.rules.interval_seconds));
             }
-            self.rules.servers.iter().for_each(|server| self.probe(server, &mut sample));
+            self.servers.iter().for_each(|server| self.probe(server, &mut sample));
             let mut counted = Counters::default();
-            for (server, first) in self.rules.servers.iter().zip(&at_first) {
+            for (server, first) in self.servers.iter().zip(&at_first) {
                 if let (Some(first), Some(now)) = (first, self.counters(server)) {
                     // A server that was started anew counts from 0.
                     counted.requests += (now.requests - first.requests).max(0.0);
@@ -301,6 +327,23 @@ mod tests {
         assert_eq!(reason(busy(20.0, 0.05)), "");
         // What failed before the activation is not its fault, and quick answers are never slow.
         assert_eq!(worse(&rules, quality(0.3, 0.0, 1.0), quality(0.3, 0.0, 19.0)), None);
+    }
+
+    #[test]
+    fn names_are_resolved_where_that_is_asked_for() {
+        let server = |public: &str, admin: &str, every_address| Server {
+            public: public.to_owned(),
+            admin: admin.to_owned(),
+            every_address,
+        };
+        for alone in [
+            server("http://127.0.0.1:1/", "http://127.0.0.1:2/", false),
+            server("https://127.0.0.1", "https://127.0.0.1:8081", true),
+        ] {
+            assert_eq!(replicas(&alone), [alone]);
+        }
+        let resolved = server("http://127.0.0.1:80", "http://127.0.0.1:2", false);
+        assert_eq!(replicas(&server("http://127.0.0.1/v1", "http://127.0.0.1:2/", true)), [resolved]);
     }
 
     #[test]

@@ -44,6 +44,9 @@
 //! | `events.queue` | 20000 | events that may wait to be written; more get 503 |
 //! | `events.per_second_per_key` | 0 | events a second that a key may send; 0 for no limit |
 //! | `events.per_second_per_address` | 0 | events a second that an address may send with a key for events alone; 0 for no limit |
+//! | `events.purchases_days` | 0 | how long purchases and returns are kept that were told as events; 0: for good |
+//! | `events.actions_days` | 400 | the same for views, clicks, carts and whatever else is no impression; at least 31, or 0 |
+//! | `events.impressions_days` | 90 | the same for impressions |
 //! | `popularity.source` | `database` | what counts as popular: the purchases of the `database`, or those that each `bundle` was trained on |
 //! | `popularity.half_life_days` | 14 | a purchase counts half as much as one that was made so many days later |
 //! | `popularity.window_days` | 365 | purchases made more than so many days before the latest one do not count |
@@ -158,6 +161,15 @@ pub struct EventsConfig {
     pub queue: usize,
     pub per_second_per_key: u32,
     pub per_second_per_address: u32,
+    /// By retention; 0: for good.
+    days: [u32; Retention::ALL.len()],
+}
+
+impl EventsConfig {
+    /// How many days events are kept; 0: for good.
+    pub(super) fn days(&self, retention: Retention) -> u32 {
+        self.days[retention as usize]
+    }
 }
 
 /// How much an event of each type says about what a customer likes.
@@ -315,6 +327,10 @@ raw!(RawEvents {
     // A shop's own server sends everybody's events from one address with one key.
     per_second_per_key: u32 = 0,
     per_second_per_address: u32 = 0,
+    purchases_days: u32 = 0,
+    // A year and some weeks: enough to compare a season with the last.
+    actions_days: u32 = 400,
+    impressions_days: u32 = 90,
 });
 raw!(RawEventType { retention: String = "actions".into() });
 raw!(RawPopularity {
@@ -552,7 +568,8 @@ impl RawTelemetry {
 
 impl RawEvents {
     fn validate(self) -> Result<EventsConfig, String> {
-        let Self { types, weights, queue, per_second_per_key, per_second_per_address } = self;
+        let days = self.days()?;
+        let Self { types, weights, queue, per_second_per_key, per_second_per_address, .. } = self;
         let types = types.into_iter().map(RawEventType::validate).collect::<Result<BTreeMap<_, _>, _>>()?;
         let mut all = EventWeights::default();
         for (kind, weight) in weights {
@@ -567,7 +584,21 @@ impl RawEvents {
             all.0.insert(kind, weight);
         }
         let queue = at_least_one("events.queue", queue)?;
-        Ok(EventsConfig { types, weights: all, queue, per_second_per_key, per_second_per_address })
+        Ok(EventsConfig { types, weights: all, queue, per_second_per_key, per_second_per_address, days })
+    }
+
+    /// Days by retention. An event that is sent again must still be known, and partitions hold a month.
+    fn days(&self) -> Result<[u32; Retention::ALL.len()], String> {
+        const LEAST: u32 = 31;
+        let days = [
+            ("events.purchases_days", self.purchases_days),
+            ("events.actions_days", self.actions_days),
+            ("events.impressions_days", self.impressions_days),
+        ];
+        match days.iter().find(|(_, days)| (1..LEAST).contains(days)) {
+            Some((key, days)) => Err(format!("`{key}` must be at least {LEAST}, or 0 for good, not {days}")),
+            None => Ok(days.map(|(_, days)| days)),
+        }
     }
 }
 
@@ -696,6 +727,29 @@ mod tests {
         assert!(!shown.contains("0123456789abcdef") && !shown.contains("pw@"), "{shown}");
         let wrong = load("[admin]\nkey = 1234567890123456", &[], &[]).unwrap_err();
         assert!(wrong.contains("`admin.key` must be a text") && !wrong.contains("123456"), "{wrong}");
+    }
+
+    #[test]
+    fn types_of_events_are_registered_and_weighted() {
+        let toml = "[events]\ntypes.quiz = { retention = \"actions\" }\nweights = { quiz = 0.4, view = 0 }";
+        let events = load(toml, &[], &[]).unwrap().events;
+        let quiz = events.event_type("quiz").unwrap();
+        assert_eq!((quiz.retention, quiz.needs_items), (Retention::Actions, false));
+        assert!(events.event_type("purchase").unwrap().needs_items && events.event_type("other").is_none());
+        let weight = |kind: &str| events.weights.0.get(kind).copied();
+        assert_eq!([weight("quiz"), weight("view"), weight("purchase")], [Some(0.4), Some(0.0), Some(1.0)]);
+        for (toml, says) in [
+            ("types.view = {}", "built in"),
+            ("types.\"a b\" = {}", "a-z"),
+            ("types.a = { retention = \"facts\" }", "`events.types.a.retention`"),
+            ("types.a = { keep = 1 }", "`keep`"),
+            ("weights.other = 1", "`events.types.other`"),
+            ("weights.view = -1", "`events.weights.view`"),
+            ("queue = 0", "`events.queue`"),
+        ] {
+            let error = load(&format!("[events]\n{toml}"), &[], &[]).unwrap_err();
+            assert!(error.contains(says), "{toml}: {error}");
+        }
     }
 
     #[test]

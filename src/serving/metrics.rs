@@ -2,7 +2,10 @@
 //! counters, a help text for every family. `deploy/` has alert rules and a board over them.
 
 use super::{Overload, process};
-use crate::{recommend::Strategy, store::ConnectionCounts};
+use crate::{
+    recommend::Strategy,
+    store::{ConnectionCounts, NewEvent, Origin},
+};
 use arc_swap::ArcSwap;
 use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
@@ -69,7 +72,7 @@ const SECONDS: [f64; 17] =
     [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// Help texts; the name says the kind: `_total` a counter, `_seconds` a histogram, anything else a gauge.
-const FAMILIES: [(&str, &str); 22] = [
+const FAMILIES: [(&str, &str); 23] = [
     ("vitrine_build_info", "1; the labels say which build this is."),
     ("vitrine_requests_total", "Answered requests, by route and class of status."),
     ("vitrine_request_seconds", "Time from a request's head to its answer, by route."),
@@ -83,6 +86,10 @@ const FAMILIES: [(&str, &str); 22] = [
     ("vitrine_customer_lookup_seconds", "Time to find out what is known of a customer."),
     ("vitrine_customer_lookups_total", "Lookups of customers, by where the answer came from."),
     ("vitrine_events_total", "Events that were told, by what became of them."),
+    (
+        "vitrine_attributed_events_total",
+        "Articles of accepted events that name an answer, by type, placement or route, and model.",
+    ),
     ("vitrine_searches_total", "Searches of an index, by plan."),
     ("vitrine_reloads_total", "Bundles that were loaded or refused."),
     ("vitrine_model_stand_ins_total", "How often an older version began to serve because the active one could not."),
@@ -224,6 +231,20 @@ impl Metrics {
     /// Events were accepted, sent before, or rejected.
     pub fn count_events(&self, numbers: [usize; 3]) {
         self.events.iter().zip(numbers).for_each(|(counter, number)| counter.increment(number as u64));
+    }
+
+    /// Articles of an accepted event that come from answers.
+    pub(super) fn count_attributed(&self, event: &NewEvent) {
+        let origins = event.items.iter().filter_map(|item| item.origin.as_ref());
+        with_local_recorder(&*self.recorder, || {
+            for Origin { route, model, version, .. } in origins.cloned() {
+                counter!(
+                    "vitrine_attributed_events_total", "type" => event.kind.clone(), "placement" => route,
+                    "model" => model, "version" => version
+                )
+                .increment(1);
+            }
+        });
     }
 
     /// A request was turned away because a budget was used up.

@@ -225,3 +225,51 @@ impl Drop for Batch<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{StoreOptions, connect_later};
+    use tokio::sync::oneshot::error::TryRecvError;
+
+    /// A reader that begins no query by itself.
+    fn reader() -> Arc<Reader> {
+        let store = connect_later("sqlite:never-opened.sqlite", &StoreOptions::default()).unwrap();
+        let database = Arc::new(Database::new(store, Duration::ZERO, Duration::ZERO));
+        Reader::new(database, 0, Counter::noop(), Arc::default())
+    }
+
+    #[test]
+    fn whoever_asks_after_a_change_is_answered_by_a_later_query() {
+        let (reader, id) = (reader(), CustomerId::parse("c").unwrap());
+        reader.forget(&id);
+        let mut before = reader.ask(&id, 1);
+        // Not being read yet: the query that comes will see the change.
+        reader.forget(&id);
+        let query = reader.next_batch(&mut None).unwrap();
+        let mut during = reader.ask(&id, 1);
+        reader.forget(&id);
+        let mut after = reader.ask(&id, 7);
+        query.answer(Ok(Vec::new()));
+        assert!(matches!(before.try_recv(), Ok(Read::Unknown)));
+        assert!(matches!(during.try_recv(), Ok(Read::Unknown)));
+        assert!(matches!(after.try_recv(), Err(TryRecvError::Empty)));
+        let next = reader.next_batch(&mut None).unwrap();
+        assert_eq!((next.ids.as_slice(), next.purchases), ([id].as_slice(), 7));
+        next.answer(Ok(Vec::new()));
+        assert!(matches!(after.try_recv(), Ok(Read::Unknown)));
+        assert!(reader.next_batch(&mut None).is_none());
+    }
+
+    #[test]
+    fn a_query_that_fails_leaves_nobody_waiting() {
+        let (reader, id) = (reader(), CustomerId::parse("c").unwrap());
+        let mut before = reader.ask(&id, 1);
+        let query = reader.next_batch(&mut None).unwrap();
+        reader.forget(&id);
+        let mut after = reader.ask(&id, 1);
+        query.answer(Err(StoreError::Unavailable("away".into())));
+        assert!(matches!(before.try_recv(), Err(TryRecvError::Closed)));
+        assert!(matches!(after.try_recv(), Err(TryRecvError::Closed)));
+    }
+}

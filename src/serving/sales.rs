@@ -82,14 +82,13 @@ impl SalesCounter {
         self.recounted.notify_one();
     }
 
-    /// Keeps what was made from `before`, unless all was counted again meanwhile; answers whether it did.
-    pub(super) fn replace(&self, before: &Arc<Sales>, sales: Sales) -> bool {
+    /// Keeps what was made from `before`, unless all was counted again meanwhile; answers what is kept.
+    pub(super) fn replace(&self, before: &Arc<Sales>, sales: Sales) -> Arc<Sales> {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = latest.as_ref().is_some_and(|latest| Arc::ptr_eq(latest, before));
-        if same {
-            *latest = Some(Arc::new(sales));
+        match &mut *latest {
+            Some(latest) if !Arc::ptr_eq(latest, before) => latest.clone(),
+            latest => latest.insert(Arc::new(sales)).clone(),
         }
-        same
     }
 
     /// Waits until all was counted again.
@@ -150,19 +149,18 @@ impl Sales {
         (days / self.half_life_days).exp2()
     }
 
-    /// With the lines of a page that are not counted yet; answers whether there were any. The page
-    /// goes on where this count ends, or begins before that.
-    pub(super) fn with(&self, page: &EventPage, catalogue: Option<&Catalogue>) -> (Self, bool) {
-        let mut sales = self.clone();
+    /// Adds the lines of a page that are not counted yet; answers whether there were any. The page goes on where this
+    /// count ends, or begins before that.
+    pub(super) fn add_page(&mut self, page: &EventPage, catalogue: Option<&Catalogue>) -> bool {
         let seen = self.events.unwrap_or(i64::MAX);
         let new = page.lines.iter().filter(|line| line.revision > seen && line.counts != 0.0);
         let most = self.statistics.as_ref().map_or(0, |statistics| statistics.articles.len()) + UNKNOWN_ARTICLES;
         let mut any = false;
         for line in new {
-            any |= sales.add(line, catalogue, most);
+            any |= self.add(line, catalogue, most);
         }
-        sales.events = self.events.map(|events| events.max(page.revision));
-        (sales, any)
+        self.events = self.events.map(|events| events.max(page.revision));
+        any
     }
 
     fn add(&mut self, line: &EventLine, catalogue: Option<&Catalogue>, most: usize) -> bool {
@@ -263,7 +261,7 @@ mod tests {
         let mut revision = 8;
         for &(of, at, counts) in &told {
             let again = (revision - 1, "a", at, 5.0);
-            followed = followed.with(&page(&[again, (revision, ids[of as usize], at, counts)]), None).0;
+            followed.add_page(&page(&[again, (revision, ids[of as usize], at, counts)]), None);
             revision += 1;
         }
         let recounted = Sales::of(log(&[&old[..], &told].concat(), revision), 7.0, 1);
@@ -280,8 +278,8 @@ mod tests {
 
     #[test]
     fn what_comes_back_is_taken_off_and_never_below_nothing() {
-        let sales = Sales::of(log(&[(0, 100 * DAY, 2.0)], 0), 7.0, 1);
-        let (sales, _) = sales.with(&page(&[(1, "a", 100 * DAY, -1.0), (1, "b", 100 * DAY, -1.0)]), None);
+        let mut sales = Sales::of(log(&[(0, 100 * DAY, 2.0)], 0), 7.0, 1);
+        sales.add_page(&page(&[(1, "a", 100 * DAY, -1.0), (1, "b", 100 * DAY, -1.0)]), None);
         assert_eq!((sales.of_article("a"), sales.of_article("b")), (1.0, 0.0));
     }
 
@@ -290,18 +288,20 @@ mod tests {
         let counter = SalesCounter::new(None);
         counter.keep(Sales::of(log(&[], 0), 7.0, 1));
         let before = counter.latest().unwrap();
-        let next = before.with(&page(&[(1, "a", DAY, 1.0)]), None).0;
+        let mut next = Sales::clone(&before);
+        assert!(next.add_page(&page(&[(1, "a", DAY, 1.0)]), None));
         counter.keep(Sales::of(log(&[], 1), 7.0, 2));
-        assert!(!counter.replace(&before, next));
-        assert_eq!(counter.latest().unwrap().events(), Some(1));
+        let recounted = counter.replace(&before, next.clone());
+        assert_eq!((recounted.of_article("a"), recounted.events()), (0.0, Some(1)));
+        assert_eq!(counter.replace(&recounted, next).of_article("a"), 1.0);
     }
 
     #[test]
     fn articles_that_somebody_makes_up_fill_no_memory() {
-        let sales = Sales::of(log(&[], 0), 7.0, 1);
+        let mut sales = Sales::of(log(&[], 0), 7.0, 1);
         let names: Vec<String> = (0..2 * UNKNOWN_ARTICLES).map(|n| format!("made-up{n}")).collect();
         let lines: Vec<_> = names.iter().map(|name| (1, name.as_str(), DAY, 1.0)).collect();
-        let (sales, _) = sales.with(&page(&lines), None);
+        sales.add_page(&page(&lines), None);
         assert_eq!(sales.ids.len(), 3 + UNKNOWN_ARTICLES);
     }
 }

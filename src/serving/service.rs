@@ -268,7 +268,13 @@ impl Service {
     /// # Errors
     /// [`ServeError::Overloaded`] when too many wait to be written; those of the store.
     pub async fn add_events(&self, events: Vec<NewEvent>) -> Result<Vec<Verdict>, ServeError> {
-        self.events.write(events).await
+        let names_answer = |event: &NewEvent| event.items.iter().any(|item| item.origin.is_some());
+        let named = events.iter().enumerate().filter(|(_, event)| names_answer(event));
+        let attributed: Vec<(usize, NewEvent)> = named.map(|(at, event)| (at, event.clone())).collect();
+        let verdicts = self.events.write(events).await?;
+        let accepted = attributed.iter().filter(|(at, _)| verdicts[*at] == Verdict::Accepted);
+        accepted.for_each(|(_, event)| self.metrics.count_attributed(event));
+        Ok(verdicts)
     }
 
     /// Which events are taken, and how many.

@@ -268,6 +268,11 @@ impl Millis {
         moment.unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
 
+    /// Whole hours since 1970.
+    pub(super) fn hour(self) -> i32 {
+        i32::try_from(self.0 / 3_600_000).unwrap_or(i32::MAX)
+    }
+
     /// The whole second.
     pub fn timestamp(self) -> Timestamp {
         Timestamp(u32::try_from(self.0.max(0) / 1_000).unwrap_or(u32::MAX))

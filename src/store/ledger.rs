@@ -276,8 +276,7 @@ async fn counts(ledger: &mut dyn Ledger, lines: &[Line<'_>], now: Millis) -> Res
     if added.is_empty() {
         return Ok(vec![0.0; lines.len()]);
     }
-    let hour = i32::try_from(now.0 / 3_600_000).unwrap_or(i32::MAX);
-    let sums = ledger.count(hour, &added.iter().map(|(&hash, &sum)| (hash, sum)).collect::<Vec<_>>()).await?;
+    let sums = ledger.count(now.hour(), &added.iter().map(|(&hash, &sum)| (hash, sum)).collect::<Vec<_>>()).await?;
     let mut used: HashMap<Hash, f32> =
         added.iter().map(|(hash, added)| (*hash, sums.get(hash).map_or(0.0, |sum| sum - added))).collect();
     let counted = lines.iter().zip(&wanted).map(|(line, wanted)| {

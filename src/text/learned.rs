@@ -127,7 +127,7 @@ impl LearnedEncoder {
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
         sequences.shuffle(&mut rng);
         let held_out = sequences.split_off(sequences.len() - (sequences.len() / 20).clamp(1, MOST_HELD_OUT));
-        eprintln!("{} texts, {size} words in the vocabulary", distinct.len());
+        tracing::info!("{} texts, {size} words in the vocabulary", distinct.len());
         for epoch in 1..=config.epochs {
             let loss = encoder.epoch(epoch, &mut sequences, &held_out, config, &mut rng)?;
             encoder.losses.push(loss);

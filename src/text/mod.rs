@@ -179,7 +179,7 @@ fn embed(encoder: &TextEncoder, texts: &[String], cache: &Path) -> Result<Vec<f3
         }
         progress.finish(&format!("{dim} numbers each"));
     }
-    eprintln!(
+    tracing::info!(
         "texts of {} articles, {} distinct: {} embedded in {}, the others known",
         texts.len(),
         distinct.len(),

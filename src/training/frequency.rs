@@ -149,7 +149,7 @@ impl Search<'_> {
         let (own, popular) = (days(settings.half_life_days), days(settings.popularity_half_life_days));
         let shown: Vec<String> = values.iter().map(|value| format!("{value:.4}")).collect();
         let windows = if shown.len() > 1 { " (latest window first)" } else { "" };
-        eprintln!("  half-life {own}, of popularity {popular}: validation {metric} {}{windows}", shown.join(", "));
+        tracing::info!("  half-life {own}, of popularity {popular}: validation {metric} {}{windows}", shown.join(", "));
         Ok(values)
     }
 }

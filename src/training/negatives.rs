@@ -33,13 +33,13 @@ impl Trainer<'_> {
             Ok(Some(articles)) => return articles,
             Ok(None) => {}
             Err(problem) => {
-                eprintln!("the drawn negatives in {} are damaged ({problem}); drawing them again", path.display())
+                tracing::info!("the drawn negatives in {} are damaged ({problem}); drawing them again", path.display())
             }
         }
         let negatives = draw.draw();
         let missing = negatives.articles.iter().filter(|&&article| article == NO_NEGATIVE).count();
         if negatives.repeated + missing > 0 {
-            eprintln!(
+            tracing::info!(
                 "note: of {} purchases {} have a negative that repeats and {missing} none, because their customers have \
                  bought nearly all of the {} articles",
                 rows.len(),
@@ -49,7 +49,7 @@ impl Trainer<'_> {
         }
         if let Err(error) = write(&path, &key, &negatives.articles) {
             // The next run draws the same ones.
-            eprintln!("warning: cannot keep the drawn negatives in {}: {error}", path.display());
+            tracing::warn!("cannot keep the drawn negatives in {}: {error}", path.display());
         }
         negatives.articles
     }

@@ -487,7 +487,7 @@ impl Trainer<'_> {
         let (metric, name) = (self.metric(row), &self.config.training.metric);
         let best = state.best.map_or(0, |best| best.epoch);
         let (epoch, seconds) = (state.epoch, took.as_secs_f64());
-        eprintln!(
+        tracing::info!(
             "  epoch {epoch}: loss {loss:.4}, validation {name} {metric:.4} (best: epoch {best}), {seconds:.1} s"
         );
     }

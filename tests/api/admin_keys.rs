@@ -218,7 +218,7 @@ async fn what_is_wrong_is_said() {
     for (body, told) in [
         (json!({"name": "a b", "scopes": ["write"]}), "`name`"),
         (json!({"name": "admin.key", "scopes": ["write"]}), "another name"),
-        (json!({"name": "a", "scopes": []}), "1 to 6"),
+        (json!({"name": "a", "scopes": []}), "1 to 8"),
         (json!({"name": "a", "scopes": ["fly"]}), "fly"),
         (json!({"name": "a", "scopes": ["write"], "requests_per_second": 0}), "1000000"),
     ] {

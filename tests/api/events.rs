@@ -484,3 +484,62 @@ async fn sales_that_follow_events_equal_those_of_a_recount() {
         follower.abort();
     }
 }
+
+#[tokio::test]
+async fn answers_are_credited_with_what_came_of_them() {
+    for database in both().await {
+        let told = Told::over(&database, |_| {}).await;
+        let answer = told.api.recommend(json!({"customer_id": "customer_id1", "k": 5})).await;
+        let id = answer.json()["recommendation_id"].as_str().unwrap().to_owned();
+        let [first, second] = [0, 1].map(|at| answer.article_ids()[at].clone());
+        let event = |event_id: &str, kind: &str, article: &str, recommendation_id: &str| {
+            json!({
+                "event_id": event_id, "type": kind, "customer_id": "customer_id1", "order_id": "o1", "currency": "EUR",
+                "items": [{"article_id": article, "price": 20, "recommendation_id": recommendation_id}]
+            })
+        };
+        let elsewhere = (0..).map(|n| format!("article_id{n}")).find(|id| !answer.article_ids().contains(id)).unwrap();
+        let events = [
+            event("1", "impression", &first, &id),
+            event("2", "impression", &second, &id),
+            event("3", "click", &second, &id),
+            event("4", "purchase", &second, &id),
+            event("5", "click", &elsewhere, &id),
+            event("6", "click", &first, "made-up"),
+        ];
+        let taken = told.tell(&events).await.json();
+        assert_eq!((&taken["accepted"], taken["unattributed"].as_array().unwrap().len()), (&json!(6), 2), "{taken}");
+
+        let path = "/admin/v1/metrics/recommendations?by=placement,model,source,position,currency";
+        let report = told.api.operate(Method::GET, path, None).await.json();
+        let rows = report["rows"].as_array().unwrap();
+        let of = |position: &str, currency: Value| {
+            let group = |row: &&Value| row["group"]["position"] == position && row["group"]["currency"] == currency;
+            rows.iter().find(group).unwrap_or_else(|| panic!("{report}")).clone()
+        };
+        let sold = of("2", json!("EUR"));
+        assert_eq!(sold["group"]["placement"], "/v1/recommendations");
+        assert_eq!((&sold["impressions"], &sold["clicks"], &sold["orders"]), (&json!(1), &json!(1), &json!(1)));
+        assert_eq!((&sold["revenue"], &sold["click_rate"]), (&json!(20.0), &json!(1.0)));
+        assert_eq!(of("1", json!("EUR"))["clicks"], 0, "a made-up id brings nothing");
+
+        let csv = told.api.operate(Method::GET, "/admin/v1/metrics/recommendations?format=csv", None).await.body;
+        assert!(csv.contains("\n/v1/recommendations,2,1,0.5,"), "{csv}");
+        for bad in ["by=colour", "by=day,day", "from=2026-01-02&until=2026-01-01", "from=yesterday"] {
+            let path = format!("/admin/v1/metrics/recommendations?{bad}");
+            told.api.operate(Method::GET, &path, None).await.problem(400, "invalid_request");
+        }
+        let metrics = told.api.operate(Method::GET, "/metrics", None).await.body;
+        let counted =
+            metrics.lines().find(|line| line.starts_with("vitrine_attributed_events_total{type=\"impression\""));
+        assert!(counted.is_some_and(|line| line.ends_with(" 2")), "{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_told_apart_by_its_placement_and_tagged_lists_stay_the_same() {
+    let api = Api::start().await;
+    let [one, other] = [api.get("/v1/popular?k=3").await, api.get("/v1/popular?k=3").await];
+    assert_ne!(one.json()["recommendation_id"], other.json()["recommendation_id"]);
+    assert_eq!(one.headers[header::ETAG], other.headers[header::ETAG]);
+}

@@ -7,7 +7,10 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use crate::{cli::OrBadInput, dataset::generate::ShopSize};
+use crate::{
+    cli::{OrBadInput, lines},
+    dataset::generate::ShopSize,
+};
 use anyhow::Context;
 use clap::Parser;
 use prepare::{Demo, Prepared, step};
@@ -48,6 +51,7 @@ struct Arguments {
 pub fn run() -> anyhow::Result<()> {
     let Arguments { data, dir, listen, once } = Arguments::parse();
     let started = Instant::now();
+    lines::print();
     let demo = Demo { home: dir.join(name(data.as_deref())), data, size: ShopSize::default() };
     let home = &demo.home;
     std::fs::create_dir_all(home).with_context(|| format!("cannot create {}", home.display())).or_bad_input()?;

@@ -17,7 +17,7 @@ mod sweep;
 mod train;
 mod verify;
 
-use super::OrBadInput;
+use super::{OrBadInput, lines};
 use crate::experiments::ExperimentError;
 use clap::{Parser, Subcommand};
 
@@ -53,7 +53,9 @@ enum Command {
 /// # Errors
 /// Whatever the command failed of; bad input is marked (see [`crate::cli::BadInput`]).
 pub fn run() -> anyhow::Result<()> {
-    match Arguments::parse().command {
+    let arguments = Arguments::parse();
+    lines::print();
+    match arguments.command {
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),

@@ -90,10 +90,10 @@ impl Sweep<'_> {
                 let done = run.outcome.as_ref().and_then(|outcome| outcome.bundle.clone());
                 let trials = self.trials(&run.record.id)?;
                 if let Some(bundle) = done.filter(|_| trials.len() >= definition.trials) {
-                    eprintln!("{} is finished", run.record.id);
+                    tracing::info!("{} is finished", run.record.id);
                     return found(&run.record.id, &definition, trials, bundle).map(Some);
                 }
-                eprintln!("going on with {}: {} trials are there", run.record.id, trials.len());
+                tracing::info!("going on with {}: {} trials are there", run.record.id, trials.len());
                 (self.runs.reopen(run)?, saved)
             }
             None => self.begin(file)?,
@@ -182,7 +182,7 @@ impl Sweep<'_> {
         whole.write(BASE, &saved.base)?;
         let text = serde_json::to_string_pretty(&saved).map_err(|error| ExperimentError::Input(error.to_string()))?;
         whole.write(DEFINITION, &text)?;
-        eprintln!("{}", whole.directory().display());
+        tracing::info!("{}", whole.directory().display());
         Ok((whole, saved))
     }
 
@@ -248,7 +248,7 @@ impl Work<'_> {
         let mut assignments = assignments(&self.definition, &values);
         assignments.push(format!("training.metric={:?}", self.definition.metric));
         let config = TrainingConfig::load(&self.base, &assignments)?;
-        eprintln!("\nthe best is trial {}; it is trained in full and tested", found.best);
+        tracing::info!("\nthe best is trial {}; it is trained in full and tested", found.best);
         let parameters = values.iter().map(|(key, value)| (key.clone(), serde_json::json!(value))).collect();
         let run = self.sweep.runs.begin(NewRun { parameters, ..NewRun::training(&config, self.sweep.data) })?;
         let id = run.record.id.clone();
@@ -313,7 +313,7 @@ impl Work<'_> {
         // Read back, as a sweep that goes on would: the two must not differ in a bit.
         let trial = Trial::of_run(&self.sweep.runs.find(&id)?);
         if let Some(trial) = &trial {
-            eprintln!("{trial} ({seconds:.1} s)");
+            tracing::info!("{trial} ({seconds:.1} s)");
         }
         Ok(trial)
     }

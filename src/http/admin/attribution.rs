@@ -149,7 +149,8 @@ async fn report_recommendations(
     State(app): State<App>,
     Params(params): Params<ReportParams>,
 ) -> Result<Response, ApiError> {
-    let until = params.until.unwrap_or_else(now);
+    // Events of this very second are in.
+    let until = params.until.unwrap_or_else(|| Timestamp(now().0.saturating_add(1)));
     let from = params.from.unwrap_or_else(|| until.minus_days(DEFAULT_DAYS));
     if from >= until {
         return Err(ApiError::invalid(format!("`from` must lie before `until`: {from} does not lie before {until}")));

@@ -120,6 +120,55 @@ impl FeatureSet {
     }
 }
 
+/// What a group of features says, in a merchandiser's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Aspect {
+    /// The customer bought the article: how often, how lately, whether it is due again.
+    OwnPurchases,
+    /// It sells well.
+    Sales,
+    /// Customers buy it again, and after how long.
+    Repurchases,
+    /// It sells better than it used to.
+    Trend,
+    /// It is bought together with the customer's latest purchases.
+    BoughtTogether,
+    /// Customers of similar taste buy it.
+    SimilarTaste,
+    /// The customer buys articles of the same attribute.
+    Attribute,
+    /// Several sources find it, or one ranks it high.
+    Sources,
+}
+
+impl FeatureSet {
+    /// What each feature belongs to: an aspect and its attribute; `None` for what is the same for all
+    /// candidates of a list.
+    pub(super) fn aspects(&self) -> Vec<Option<(Aspect, Option<&str>)>> {
+        let mut aspects: Vec<_> = OF_ARTICLE.iter().map(|name| aspect(name).map(|aspect| (aspect, None))).collect();
+        for attribute in &self.attributes {
+            aspects.extend(OF_ATTRIBUTE.map(|_| Some((Aspect::Attribute, Some(attribute.as_str())))));
+        }
+        aspects.extend(self.sources.iter().map(|_| Some((Aspect::Sources, None))));
+        aspects
+    }
+}
+
+fn aspect(feature: &str) -> Option<Aspect> {
+    match feature {
+        "together" => Some(Aspect::BoughtTogether),
+        "similar" => Some(Aspect::SimilarTaste),
+        "article.found_by" => Some(Aspect::Sources),
+        "article.trend" => Some(Aspect::Trend),
+        "article.repurchase_rate" | "article.gap" => Some(Aspect::Repurchases),
+        name if name.starts_with("own.") => Some(Aspect::OwnPurchases),
+        name if name.starts_with("article.") => Some(Aspect::Sales),
+        _ => None,
+    }
+}
+
 /// How near each candidate is to the seeds.
 fn affinities(signals: &Signals, table: &Neighbours, seeds: &[(u32, f32)], candidates: &Candidates) -> Vec<f32> {
     let places: HashMap<u32, usize> =

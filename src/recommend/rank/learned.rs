@@ -1,6 +1,9 @@
 //! The learned ranker: candidates by what a network says of their features.
 
-use super::{Candidates, Context, Fusion, Rank, RecommendError, features::FeatureSet};
+use super::{
+    Candidates, Context, Fusion, Rank, RecommendError,
+    features::{Aspect, FeatureSet},
+};
 use crate::recommend::{
     ModelError,
     sources::{self, SourceSpec},
@@ -92,6 +95,81 @@ impl std::fmt::Debug for Learned<'_> {
 impl Learned<'_> {
     /// Strengths are shares of a softmax over the list, and never 0.
     const LEAST: f32 = 1e-30;
+}
+
+/// What speaks for an article in the eyes of a ranker.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+pub struct RankedBy {
+    pub aspect: Aspect,
+    /// Of the aspect `attribute`: which one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", schema(nullable = false))]
+    pub attribute: Option<String>,
+    /// How much lower the article would score if it were in this like the mean candidate of the list.
+    pub weight: f32,
+}
+
+/// What is told of an article at most.
+const MOST_ASPECTS: usize = 3;
+
+impl Learned<'_> {
+    /// What speaks most for each of these articles, the strongest first; nothing for one that is no candidate.
+    ///
+    /// Each aspect is judged alone: its features are set to their means over the list, and the score
+    /// is computed again.
+    ///
+    /// # Errors
+    /// As [`Rank::rank`].
+    pub(in crate::recommend) fn explain(
+        &self,
+        context: &Context<'_>,
+        candidates: &Candidates,
+        articles: &[u32],
+    ) -> Result<Vec<Vec<RankedBy>>, RecommendError> {
+        let rows = self.spec.features.rows(context, candidates)?;
+        let width = self.spec.features.width();
+        let means = means(&rows, width);
+        let aspects = self.spec.features.aspects();
+        let mut groups: Vec<(Aspect, Option<&str>)> = Vec::new();
+        for group in aspects.iter().flatten() {
+            if !groups.contains(group) {
+                groups.push(*group);
+            }
+        }
+        let explain = |article: &u32| -> Result<Vec<RankedBy>, RecommendError> {
+            let Some(place) = candidates.list.iter().position(|candidate| candidate.row == *article) else {
+                return Ok(Vec::new());
+            };
+            let row = &rows[place * width..][..width];
+            let mut tried = row.to_vec();
+            for group in &groups {
+                let in_group = |at: usize| aspects[at].as_ref() == Some(group);
+                tried.extend((0..width).map(|at| if in_group(at) { means[at] } else { row[at] }));
+            }
+            let scores = self.model.scores(&tried)?;
+            let weighed = groups.iter().zip(&scores[1..]).map(|(&(aspect, attribute), without)| RankedBy {
+                aspect,
+                attribute: attribute.map(str::to_owned),
+                weight: scores[0] - without,
+            });
+            let mut speaks: Vec<RankedBy> = weighed.filter(|by| by.weight > 0.0).collect();
+            speaks.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+            speaks.truncate(MOST_ASPECTS);
+            Ok(speaks)
+        };
+        articles.iter().map(explain).collect()
+    }
+}
+
+/// The mean of each column.
+fn means(rows: &[f32], width: usize) -> Vec<f32> {
+    let mut sums = vec![0.0; width];
+    for row in rows.chunks_exact(width) {
+        sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x));
+    }
+    let count = (rows.len() / width.max(1)).max(1) as f64;
+    sums.into_iter().map(|sum| (sum / count) as f32).collect()
 }
 
 impl Rank for Learned<'_> {

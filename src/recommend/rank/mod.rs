@@ -4,9 +4,9 @@ pub(super) mod features;
 mod fusion;
 mod learned;
 
-pub use features::FeatureSet;
+pub use features::{Aspect, FeatureSet};
 pub use fusion::Fusion;
-pub use learned::{Learned, ListModel, RankerSpec};
+pub use learned::{Learned, ListModel, RankedBy, RankerSpec};
 
 use super::{Candidates, Context, Recipe, RecommendError, Shop, Snapshot, Subject};
 

@@ -3,16 +3,19 @@
 
 use super::moved;
 use crate::{
-    serving::{ServeError, Service},
+    serving::{ServeError, Service, sales::Sales},
     store::{EventLine, Revisions},
 };
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::watch;
 
 /// Lines that are read at once.
 const LINES: u32 = 5_000;
 /// Least time between two readings, so that a flood of small changes is read in few pieces.
-const BREATH: Duration = Duration::from_millis(20);
+const BREATH: Duration = Duration::from_millis(50);
 /// Laying counts over a large catalogue takes some ten milliseconds of a processor. It is done again
 /// after so many times as long, so that it takes no more than a tenth of one, but within two seconds.
 const REST: u32 = 9;
@@ -23,10 +26,19 @@ const LONGEST_REST: Duration = Duration::from_secs(2);
 struct Followed {
     /// Revisions of events and customers up to which the caches have forgotten; `None` at the start.
     forgotten: Option<(i64, i64)>,
+    counting: Option<Counting>,
     /// Whether counts have grown that are not served yet.
     grown: bool,
     /// When grown counts may be served.
     rested: Option<Instant>,
+}
+
+/// Sales that grow by events. They share nothing with those that are served until they are, so that adding a purchase
+/// copies nothing.
+struct Counting {
+    /// What they are made from.
+    base: Arc<Sales>,
+    sales: Sales,
 }
 
 impl Service {
@@ -74,6 +86,9 @@ impl Service {
         if followed.grown && followed.rest().is_zero() {
             let started = Instant::now();
             followed.grown = false;
+            if let Some(counting) = &mut followed.counting {
+                counting.base = self.sales.replace(&counting.base, counting.sales.clone());
+            }
             self.serve_sales().await?;
             followed.rested = Some(Instant::now() + (started.elapsed() * REST).min(LONGEST_REST));
         }
@@ -83,8 +98,9 @@ impl Service {
     /// Reads the lines up to a revision that the caches or the counts do not know yet.
     async fn read_events(&self, followed: &mut Followed, mut forgotten: i64, last: i64) -> Result<(), ServeError> {
         loop {
-            let sales = self.sales.latest().filter(|sales| sales.events().is_some());
-            let counted = sales.as_ref().and_then(|sales| sales.events());
+            let latest = self.sales.latest().filter(|sales| sales.events().is_some());
+            followed.count_from(latest);
+            let counted = followed.counting.as_ref().and_then(|counting| counting.sales.events());
             // A new count of all may begin before what was read already.
             let from = counted.map_or(forgotten, |counted| counted.min(forgotten));
             if from >= last {
@@ -95,10 +111,8 @@ impl Service {
             self.customers.forget(new.flat_map(EventLine::people));
             forgotten = forgotten.max(page.revision);
             followed.forgotten = followed.forgotten.map(|(_, customers)| (forgotten, customers));
-            if let Some(before) = sales {
-                let (next, any) = before.with(&page, self.state().catalogue.as_deref());
-                // Otherwise all was counted again, and the next round begins from there.
-                followed.grown |= self.sales.replace(&before, next) && any;
+            if let Some(counting) = &mut followed.counting {
+                followed.grown |= counting.sales.add_page(&page, self.state().catalogue.as_deref());
             }
             if !page.more && page.revision <= from {
                 return Ok(());
@@ -108,6 +122,14 @@ impl Service {
 }
 
 impl Followed {
+    /// Goes on from a count of all, if it is not what the present one is made from.
+    fn count_from(&mut self, latest: Option<Arc<Sales>>) {
+        let Some(latest) = latest else { return };
+        if !self.counting.as_ref().is_some_and(|counting| Arc::ptr_eq(&counting.base, &latest)) {
+            self.counting = Some(Counting { sales: Sales::clone(&latest), base: latest });
+        }
+    }
+
     /// How long counts that have grown must wait.
     fn rest(&self) -> Duration {
         self.rested.map_or(Duration::ZERO, |rested| rested.saturating_duration_since(Instant::now()))

@@ -12,6 +12,7 @@ mod models;
 mod open;
 mod placements;
 mod popularity;
+mod retention;
 
 pub(super) use models::Following;
 pub(super) use open::Refusals;
@@ -54,6 +55,7 @@ impl Service {
             self.keep_placements(revisions.clone()),
             self.follow_events(revisions.clone()),
             self.follow_sales(revisions),
+            self.keep_retention(),
             upkeep
         );
     }

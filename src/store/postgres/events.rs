@@ -156,6 +156,9 @@ pub(super) async fn drop_before(store: &Postgres, retention: Retention, before: 
     }
     let forget = sqlx::query("DELETE FROM event_ids WHERE received < $1").bind(before.datetime());
     store.within(forget.execute(&store.pool)).await?;
+    // Only the present hour is ever asked for.
+    let hours = sqlx::query("DELETE FROM counted_hours WHERE hour < $1").bind(Millis::now().hour() - 1);
+    store.within(hours.execute(&store.pool)).await?;
     Ok(dropped)
 }
 

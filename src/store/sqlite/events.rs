@@ -12,7 +12,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use hashbrown::{HashMap, HashSet};
-use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
 
 const SINCE: &str = "
     SELECT e.revision, e.type, e.at, c.id, v.id, e.article, CASE WHEN e.imported THEN 0.0 ELSE e.counts END
@@ -95,6 +95,9 @@ pub(super) async fn drop_before(store: &Sqlite, retention: Retention, before: Ti
         .await?;
     // Nobody will send them again.
     sqlx::query("DELETE FROM event_ids WHERE received < $1").bind(before).execute(&mut *transaction).await?;
+    // Only the present hour is ever asked for.
+    let hours = sqlx::query("DELETE FROM counted_hours WHERE hour < $1").bind(Millis::now().hour() - 1);
+    hours.execute(&mut *transaction).await?;
     store.commit(transaction).await?;
     Ok(dropped.rows_affected())
 }
@@ -121,63 +124,70 @@ pub(super) async fn secret(store: &Sqlite, name: &str) -> Result<[u8; 32], Store
     store.secrets.keep(name, &value)
 }
 
+/// Rows of one statement.
+const TOGETHER: usize = 50;
+
 /// The statements of a transaction.
 pub(super) struct Writer<'a>(pub(super) &'a mut SqliteConnection);
+
+/// Values as one parameter for `json_each`: one statement for all of them. Each statement goes to the thread of its
+/// connection and back, which takes longer than most statements.
+fn list<T: serde::Serialize>(values: impl Iterator<Item = T>) -> String {
+    serde_json::to_string(&values.collect::<Vec<_>>()).expect("texts and numbers are plain JSON")
+}
+
+fn hex(hash: &Hash) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn hashes(rows: Vec<Vec<u8>>) -> HashSet<Hash> {
+    rows.into_iter().filter_map(|bytes| bytes.try_into().ok()).collect()
+}
 
 #[async_trait]
 impl Ledger for Writer<'_> {
     async fn erased(&mut self, asked: &[Hash]) -> Result<HashSet<Hash>, StoreError> {
-        let mut found = HashSet::new();
-        for hash in asked {
-            let query = sqlx::query("SELECT 1 FROM erased WHERE hash = $1").bind(&hash[..]);
-            if query.fetch_optional(&mut *self.0).await?.is_some() {
-                found.insert(*hash);
-            }
-        }
-        Ok(found)
+        const SELECT: &str = "SELECT hash FROM erased WHERE hash IN (SELECT unhex(value) FROM json_each($1))";
+        let query = sqlx::query_scalar(SELECT).bind(list(asked.iter().map(hex)));
+        Ok(hashes(query.fetch_all(&mut *self.0).await?))
     }
 
     async fn see(&mut self, table: SeenTable, asked: &[Hash], now: Millis) -> Result<HashSet<Hash>, StoreError> {
-        let mut new = HashSet::new();
-        for hash in asked {
-            let insert = match table {
-                SeenTable::Events => {
-                    sqlx::query("INSERT INTO event_ids (id, received) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-                        .bind(&hash[..])
-                        .bind(now.0)
-                }
-                SeenTable::OrderLines => {
-                    sqlx::query("INSERT INTO order_lines (id) VALUES ($1) ON CONFLICT DO NOTHING").bind(&hash[..])
-                }
-            };
-            if insert.execute(&mut *self.0).await?.rows_affected() > 0 {
-                new.insert(*hash);
-            }
-        }
-        Ok(new)
+        let asked = list(asked.iter().map(hex));
+        let new = match table {
+            SeenTable::Events => sqlx::query_scalar(
+                "INSERT INTO event_ids (id, received) SELECT unhex(value), $2 FROM json_each($1) WHERE true \
+                 ON CONFLICT DO NOTHING RETURNING id",
+            )
+            .bind(asked)
+            .bind(now.0),
+            SeenTable::OrderLines => sqlx::query_scalar(
+                "INSERT INTO order_lines (id) SELECT unhex(value) FROM json_each($1) WHERE true \
+                 ON CONFLICT DO NOTHING RETURNING id",
+            )
+            .bind(asked),
+        };
+        Ok(hashes(new.fetch_all(&mut *self.0).await?))
     }
 
     async fn customer_keys(&mut self, ids: &[&str]) -> Result<HashMap<String, i32>, StoreError> {
-        let mut keys = HashMap::new();
-        for &id in ids {
-            let insert = sqlx::query("INSERT INTO customers (id) VALUES ($1) ON CONFLICT DO NOTHING").bind(id);
-            insert.execute(&mut *self.0).await?;
-            let select = sqlx::query_scalar("SELECT key FROM customers WHERE id = $1").bind(id);
-            keys.insert(id.to_owned(), select.fetch_one(&mut *self.0).await?);
-        }
-        Ok(keys)
+        const INSERT: &str =
+            "INSERT INTO customers (id) SELECT value FROM json_each($1) WHERE true ON CONFLICT DO NOTHING";
+        const SELECT: &str = "SELECT id, key FROM customers WHERE id IN (SELECT value FROM json_each($1))";
+        let ids = list(ids.iter());
+        sqlx::query(INSERT).bind(&ids).execute(&mut *self.0).await?;
+        let rows: Vec<(String, i32)> = sqlx::query_as(SELECT).bind(&ids).fetch_all(&mut *self.0).await?;
+        Ok(rows.into_iter().collect())
     }
 
     async fn visitor_keys(&mut self, ids: &[&str]) -> Result<HashMap<String, VisitorKey>, StoreError> {
-        let mut keys = HashMap::new();
-        for &id in ids {
-            let insert = sqlx::query("INSERT INTO visitors (id) VALUES ($1) ON CONFLICT DO NOTHING").bind(id);
-            insert.execute(&mut *self.0).await?;
-            let select = sqlx::query_as("SELECT key, customer FROM visitors WHERE id = $1").bind(id);
-            let (key, customer) = select.fetch_one(&mut *self.0).await?;
-            keys.insert(id.to_owned(), VisitorKey { key, customer });
-        }
-        Ok(keys)
+        const INSERT: &str =
+            "INSERT INTO visitors (id) SELECT value FROM json_each($1) WHERE true ON CONFLICT DO NOTHING";
+        const SELECT: &str = "SELECT id, key, customer FROM visitors WHERE id IN (SELECT value FROM json_each($1))";
+        let ids = list(ids.iter());
+        sqlx::query(INSERT).bind(&ids).execute(&mut *self.0).await?;
+        let rows: Vec<(String, i32, Option<i32>)> = sqlx::query_as(SELECT).bind(&ids).fetch_all(&mut *self.0).await?;
+        Ok(rows.into_iter().map(|(id, key, customer)| (id, VisitorKey { key, customer })).collect())
     }
 
     async fn join(&mut self, visitor: i32, customer: i32) -> Result<(), StoreError> {
@@ -192,17 +202,14 @@ impl Ledger for Writer<'_> {
 
     async fn count(&mut self, hour: i32, added: &[(Hash, f32)]) -> Result<HashMap<Hash, f32>, StoreError> {
         const ADD: &str = "
-            INSERT INTO counted_hours (id, hour, used) VALUES ($1, $2, $3)
+            INSERT INTO counted_hours (id, hour, used)
+            SELECT unhex(value ->> 0), $2, value ->> 1 FROM json_each($1) WHERE true
             ON CONFLICT (id) DO UPDATE SET hour = excluded.hour,
                 used = excluded.used + CASE WHEN counted_hours.hour = excluded.hour THEN counted_hours.used ELSE 0 END
-            RETURNING used";
-        let mut sums = HashMap::new();
-        for (hash, used) in added {
-            let query = sqlx::query_scalar(ADD).bind(&hash[..]).bind(hour).bind(f64::from(*used));
-            let sum: f64 = query.fetch_one(&mut *self.0).await?;
-            sums.insert(*hash, sum as f32);
-        }
-        Ok(sums)
+            RETURNING id, used";
+        let added = list(added.iter().map(|(hash, used)| (hex(hash), used)));
+        let rows: Vec<(Vec<u8>, f64)> = sqlx::query_as(ADD).bind(added).bind(hour).fetch_all(&mut *self.0).await?;
+        Ok(rows.into_iter().filter_map(|(id, used)| Some((id.try_into().ok()?, used as f32))).collect())
     }
 
     async fn insert(&mut self, rows: &[EventRow<'_>], revision: i64, now: Millis) -> Result<(), StoreError> {
@@ -210,37 +217,37 @@ impl Ledger for Writer<'_> {
             INSERT INTO events (
                 revision, received, at, retention, line, customer, visitor, counts, quantity, price, type, event_id,
                 article, order_id, currency, list, route, model, version, source, position, answered
-            )
-            VALUES (
-                $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22
-            )";
-        for row in rows {
-            let origin = row.item.and_then(|item| item.origin.as_ref());
-            sqlx::query(INSERT)
-                .bind(revision)
-                .bind(now.0)
-                .bind(row.event.at.0)
-                .bind(row.retention())
-                .bind(row.line)
-                .bind(row.customer)
-                .bind(row.visitor)
-                .bind(f64::from(row.counts))
-                .bind(f64::from(row.quantity()))
-                .bind(row.item.and_then(|item| item.price))
-                .bind(row.event.kind.as_str())
-                .bind(row.event.event_id.as_str())
-                .bind(row.item.map(|item| item.article.as_str()))
-                .bind(row.event.order_id.as_deref())
-                .bind(row.event.currency.as_deref())
-                .bind(origin.map(|origin| origin.list.as_str()))
-                .bind(origin.map(|origin| origin.route.as_str()))
-                .bind(origin.map(|origin| origin.model.as_str()))
-                .bind(origin.map(|origin| origin.version.as_str()))
-                .bind(origin.map(|origin| origin.source.as_str()))
-                .bind(origin.map(|origin| origin.position))
-                .bind(origin.map(|origin| i64::from(origin.answered.0) * 1_000))
-                .execute(&mut *self.0)
-                .await?;
+            ) ";
+        for rows in rows.chunks(TOGETHER) {
+            // Two texts of statements at most times: the whole pieces and the rest, so their plans are kept.
+            let mut insert = QueryBuilder::new(INSERT);
+            insert.push_values(rows, |mut values, row| {
+                let origin = row.item.and_then(|item| item.origin.as_ref());
+                values
+                    .push_bind(revision)
+                    .push_bind(now.0)
+                    .push_bind(row.event.at.0)
+                    .push_bind(row.retention())
+                    .push_bind(row.line)
+                    .push_bind(row.customer)
+                    .push_bind(row.visitor)
+                    .push_bind(f64::from(row.counts))
+                    .push_bind(f64::from(row.quantity()))
+                    .push_bind(row.item.and_then(|item| item.price))
+                    .push_bind(row.event.kind.as_str())
+                    .push_bind(row.event.event_id.as_str())
+                    .push_bind(row.item.map(|item| item.article.as_str()))
+                    .push_bind(row.event.order_id.as_deref())
+                    .push_bind(row.event.currency.as_deref())
+                    .push_bind(origin.map(|origin| origin.list.as_str()))
+                    .push_bind(origin.map(|origin| origin.route.as_str()))
+                    .push_bind(origin.map(|origin| origin.model.as_str()))
+                    .push_bind(origin.map(|origin| origin.version.as_str()))
+                    .push_bind(origin.map(|origin| origin.source.as_str()))
+                    .push_bind(origin.map(|origin| origin.position))
+                    .push_bind(origin.map(|origin| i64::from(origin.answered.0) * 1_000));
+            });
+            insert.build().execute(&mut *self.0).await?;
         }
         Ok(())
     }

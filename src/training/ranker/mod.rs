@@ -185,7 +185,7 @@ impl Trainer<'_> {
         let draw = Some((course.config.negatives, self.config.training.seed));
         let lists = Lists::of(&course.past, &course.spec, cases, draw)?;
         let (count, candidates, seconds) = (lists.len(), lists.bought.len(), started.elapsed().as_secs_f64());
-        eprintln!("  {count} lists of {candidates} candidates in {seconds:.1} s");
+        tracing::info!("  {count} lists of {candidates} candidates in {seconds:.1} s");
         if count == 0 { Err(TrainingError::NoLists) } else { Ok(lists) }
     }
 
@@ -253,7 +253,7 @@ impl Trainer<'_> {
             }
             metrics.line(&line)?;
             let shown = value.map_or(String::new(), |value| format!(", validation {} {value:.4}", training.metric));
-            eprintln!("  epoch {}: loss {loss:.4}{shown}, {seconds:.1} s", epoch + 1);
+            tracing::info!("  epoch {}: loss {loss:.4}{shown}, {seconds:.1} s", epoch + 1);
             let keeps_best = training.patience > 0;
             let better = best.as_ref().is_none_or(|best| !keeps_best || value.is_none() || value > best.validation);
             if better {

@@ -3,9 +3,12 @@
 use crate::{
     bundle::{Bundle, Ranking},
     dataset::{Column, Dataset, Entities, Values},
-    domain::IdTable,
+    domain::{CustomerId, IdTable},
     evaluation::{Evaluation, OfflineShop, PipelineScorer, Scorer, baselines::Known, bundle_ranker},
-    recommend::{ListModel, Model as _, ModelError, RankerSpec, Recipe, Strategy, Warning, check_ranker, recommend},
+    recommend::{
+        Aspect, ListModel, Model as _, ModelError, RankerSpec, Recipe, Request, Strategy, Warning, check_ranker,
+        recommend,
+    },
     training::{
         Model, Outcome, TrainedRanker, Trainer, TrainingConfig,
         tests::{configure, finished, shop, with_data},
@@ -75,6 +78,7 @@ fn what_is_trained_is_what_a_server_answers() {
         drop(again);
         let bundle: Arc<dyn crate::recommend::Model> = Arc::new(bundle);
         let offline = OfflineShop::new(known, &[bundle], cases[0].at).unwrap();
+        let (somebody, mut bought_again) = (CustomerId::parse("somebody").unwrap(), 0);
         for (case, scores) in cases.iter().zip(scores.chunks(dataset.articles.len())) {
             let request = offline.request(case, Arc::default(), 5).unwrap();
             let customer = offline.customer(case);
@@ -86,7 +90,25 @@ fn what_is_trained_is_what_a_server_answers() {
             for (place, item) in answer.items.iter().enumerate() {
                 assert!(better(item.row) <= place, "{place}: {item:?}");
             }
+            let told = |tell_purchases| {
+                let request =
+                    Request { explain: true, tell_purchases, customer: Some(somebody.clone()), ..request.clone() };
+                recommend(offline.shop(), offline.snapshot(), &request, customer.view()).unwrap().items
+            };
+            assert!(told(false).iter().all(|item| item.ranked_by.is_empty()), "it would tell purchases");
+            let explained = told(true);
+            assert_eq!(
+                explained.iter().map(|item| item.row).collect::<Vec<_>>(),
+                answer.items.iter().map(|item| item.row).collect::<Vec<_>>()
+            );
+            for by in explained.iter().map(|item| &item.ranked_by) {
+                assert!(by.len() <= 3 && by.iter().all(|by| by.weight > 0.0), "{by:?}");
+                assert!(by.is_sorted_by(|a, b| a.weight >= b.weight), "{by:?}");
+            }
+            // The shop's customers buy the same again.
+            bought_again += usize::from(explained[0].ranked_by.iter().any(|by| by.aspect == Aspect::OwnPurchases));
         }
+        assert!(bought_again * 2 > cases.len(), "{bought_again} of {}", cases.len());
 
         for file in ["features.json", "train.rows", "validation.bought", "test.starts", "test.relevant"] {
             assert!(directory.join("lists").join(file).exists(), "{file}");
