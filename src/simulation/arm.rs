@@ -166,8 +166,11 @@ impl<'a> Arm<'a> {
         request.insert("at".to_owned(), visitor.at.to_string().into());
         let answer = server.public.post("/v1/recommendations", &Value::Object(request))?;
         let ids = answer["items"].as_array().into_iter().flatten().filter_map(|item| item["article_id"].as_str());
-        let recommendation = answer["recommendation_id"].as_str().map(str::to_owned);
-        Ok(Shown { list: ids.filter_map(article_number).collect(), recommendation })
+        let list = ids.filter_map(article_number).collect();
+        match answer["recommendation_id"].as_str() {
+            Some(recommendation) => Ok(Shown { list, recommendation: Some(recommendation.to_owned()) }),
+            None => Err(SimulationError::NotSigned),
+        }
     }
 
     /// The server that hears of events.
