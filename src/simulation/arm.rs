@@ -14,6 +14,7 @@ use super::{
 };
 use crate::domain::Timestamp;
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Who chooses the lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -119,12 +120,15 @@ impl<'a> Arm<'a> {
     }
 
     /// A whole day: new articles in the morning, then visit after visit.
-    pub(super) fn day(&mut self, day: Day) -> Result<(), SimulationError> {
+    pub(super) fn day(&mut self, day: Day, stop: &AtomicBool) -> Result<(), SimulationError> {
         let mut record = DayRecord { day, ..DayRecord::default() };
         self.change_assortment(day)?;
         self.send_back(day, &mut record)?;
         let visitors: Vec<usize> = self.shop().visitors(day).collect();
         for (number, &customer) in visitors.iter().enumerate() {
+            if stop.load(Ordering::Relaxed) {
+                return Err(SimulationError::Stopped);
+            }
             let visitor = Visitor { customer, day, at: self.told.visit(day, number, visitors.len()) };
             let shown = self.list(visitor)?;
             let visit = self.told.shop.visit(customer, day, &shown.list, &mut self.households[customer]);

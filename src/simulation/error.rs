@@ -23,6 +23,8 @@ pub enum SimulationError {
     NotSigned,
     #[error("the gate refused the first model, so there is nothing to serve: {0}")]
     NoModel(String),
+    #[error("stopped; the seeds that were finished are in the report")]
+    Stopped,
     #[error(transparent)]
     Plot(#[from] PlotError),
 }

@@ -9,6 +9,10 @@ use anyhow::{Context, anyhow};
 use serde_json::{Map, Value};
 use std::{
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::SystemTime,
 };
 
@@ -71,6 +75,9 @@ pub fn run(arguments: &SimulateArguments) -> anyhow::Result<()> {
     let out = std::path::absolute(&arguments.out).context("no current folder")?;
     std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display())).or_bad_input()?;
     let mut plan = plan(arguments, &out)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).context("cannot listen for Ctrl-C")?;
     let mut seeds: Vec<(u64, Vec<ArmRecord>)> = Vec::new();
     for seed in arguments.seed..arguments.seed.saturating_add(arguments.seeds) {
         plan.seed = seed;
@@ -78,7 +85,7 @@ pub fn run(arguments: &SimulateArguments) -> anyhow::Result<()> {
         if plan.folder.exists() {
             std::fs::remove_dir_all(&plan.folder).with_context(|| format!("cannot empty {}", plan.folder.display()))?;
         }
-        seeds.push((seed, mark(plan.run(&|line| eprintln!("{line}")))?));
+        seeds.push((seed, mark(plan.run(&|line| eprintln!("{line}"), &stop))?));
         write(&out, &seeds)?;
     }
     print!("{}", table(&seeds));
