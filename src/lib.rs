@@ -17,6 +17,7 @@
 //! * [`onnx`]: writes ONNX graphs. [`bundle`]: the contract between trainer and server.
 //! * [`retrieval`]: exact scan and graph search behind one trait.
 //! * [`recommend`]: the pure pipeline: snapshot + customer + request → ranked items.
+//! * `retrain`: the night: read the database, train, judge, publish, activate, watch.
 //! * `serving`, `store`, `http`: snapshots and hot swap, the databases, the REST surface.
 //!
 //! `http` and `training` never meet: the features `server` and `trainer` build alone.

@@ -95,14 +95,21 @@ impl Access {
         if self.operator.as_ref().is_some_and(|key| key.matches(secret)) {
             return Ok(Caller::operator());
         }
-        self.app.service().caller(secret).ok_or(Refusal::WrongKey)
+        self.of_secret(secret)
+    }
+
+    /// Whose key it is. A server that has not read the keys yet cannot say that one is wrong: a client would give up.
+    fn of_secret(&self, secret: &[u8]) -> Result<Caller, Refusal> {
+        let service = self.app.service();
+        let unknown = || if service.knows_keys() { Refusal::WrongKey } else { Refusal::KeysUnread };
+        service.caller(secret).ok_or_else(unknown)
     }
 
     /// Who sends events by `navigator.sendBeacon`, which sends no headers. Addresses stand in logs and histories, so a
     /// key may stand in one only if it is worth nothing else.
     fn caller_of_beacon(&self, uri: &Uri) -> Result<Caller, Refusal> {
         let Ok(Query(BeaconKey { key: Some(key) })) = Query::try_from_uri(uri) else { return Err(Refusal::NoKey) };
-        let caller = self.app.service().caller(key.as_bytes()).ok_or(Refusal::WrongKey)?;
+        let caller = self.of_secret(key.as_bytes())?;
         if caller.may_only(Scope::Events) { Ok(caller) } else { Err(Refusal::KeyInAddress) }
     }
 
@@ -134,6 +141,7 @@ struct BeaconKey {
 pub(super) enum Refusal {
     NoKey,
     WrongKey,
+    KeysUnread,
     KeyInAddress,
     Scope(Scope),
     TooMany(Duration),
@@ -145,6 +153,10 @@ impl IntoResponse for Refusal {
             Self::NoKey => ApiError::new(ErrorCode::Unauthorized, "send `authorization: Bearer <key>`").into_response(),
             Self::WrongKey => {
                 ApiError::new(ErrorCode::Unauthorized, "this key is unknown or withdrawn").into_response()
+            }
+            Self::KeysUnread => {
+                let detail = "the server has not read its keys yet; try again";
+                ApiError::new(ErrorCode::NotReady, detail).into_response()
             }
             Self::KeyInAddress => {
                 let detail = "only a key with the scope `events` alone may stand in an address; send this one as \

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     bundle::{Bundle, Manifest},
-    dataset::{Dataset, Protocol, TimeUnit},
+    dataset::{Dataset, Protocol, Split, TimeUnit},
     domain::Timestamp,
     evaluation::{Evaluation, Measured, baselines::Known, bundle_ranker},
     experiments::{Candidate, Data, Ended, ExperimentError, Job, NewRun, Runs},
@@ -23,6 +23,10 @@ use std::{
 /// Where a bundle lies between its training and its publication: in the folder of models, so that publishing is a rename,
 /// and under a name that no listing finds.
 const STAGE: &str = ".retrain";
+
+/// What ships must reach this share of the candidate's metric: two trainings of one configuration differ by chance, and a
+/// broken one by much more.
+const LEAST_OF_CANDIDATE: f64 = 0.75;
 
 /// A retraining of one shop.
 pub struct Retraining<'a> {
@@ -152,8 +156,18 @@ impl Retraining<'_> {
             }
         };
         let config = self.configured(days);
-        let warm = self.warm(active.as_ref(), &mut journal)?;
         let data = Data::new(dataset, &self.source);
+        if let Some(days) = days {
+            let (cases, least) =
+                (Split::new(dataset, &data.histories, config.split)?.test.len(), self.config.gate.least_cases);
+            if cases < least {
+                let why =
+                    format!("{cases} customers bought in the last {days} days, fewer than the {least} that judge");
+                journal.step("days", &why, json!({}))?;
+                return Ok(Ending::Nothing(why));
+            }
+        }
+        let warm = self.warm(active.as_ref(), &mut journal)?;
         let journal = RefCell::new(journal);
         let trained = match self.candidate(&journal, &data, &config, warm.as_ref(), rival) {
             Err(RetrainError::Experiment(ExperimentError::Training(TrainingError::WarmStart(why)))) => {
@@ -206,6 +220,10 @@ impl Retraining<'_> {
     fn warm(&self, active: Option<&Active>, journal: &mut Journal) -> Result<Option<WarmStart>, RetrainError> {
         let epochs = self.config.training.warm_epochs;
         let Some(active) = active.filter(|_| epochs > 0) else { return Ok(None) };
+        if !WarmStart::suits(self.training.model.family) {
+            journal.step("warm", "models of this family always start afresh", json!({}))?;
+            return Ok(None);
+        }
         let warm = WarmStart::new(&active.bundle, epochs)?;
         let said = format!("from version {}, {epochs} epochs", active.version);
         journal.step("warm", &said, json!({"from": active.version, "epochs": epochs}))?;
@@ -266,7 +284,7 @@ impl Retraining<'_> {
         candidate: &Measured,
         report: &ReadReport,
     ) -> Result<Ending, RetrainError> {
-        // It has seen the days that judge, so it must do at least as well on them as the candidate that had not.
+        // It has seen the days that judge, so it can hardly do worse on them than the candidate that had not.
         let bundle = Bundle::open(staged)?;
         let version = bundle.manifest().version.clone();
         if let Some(reason) = self.is_worse(&bundle, data, candidate)? {
@@ -290,17 +308,17 @@ impl Retraining<'_> {
         let manifest = bundle.manifest();
         let split = manifest.training.get("split").cloned().and_then(|split| serde_json::from_value(split).ok());
         let Some(protocol) = split else { return Ok(None) };
-        let split = crate::dataset::Split::new(data.dataset, &data.histories, protocol)?;
+        let split = Split::new(data.dataset, &data.histories, protocol)?;
         let cases = crate::training::spaced(&split.test, self.training.training.evaluation_cases);
         let train = split.train_and_validation();
         let seen = Candidate { data, split: &split, train: &train, cases: &cases, table: &[] };
         let shipped = measured(bundle, &seen)?;
         let metric = self.config.gate.metric.as_deref().unwrap_or(&self.training.training.metric);
-        let difference = shipped.outcomes.difference(&candidate.outcomes, metric);
-        Ok(difference.filter(|difference| difference.is_below()).map(|difference| {
+        let value = |measured: &Measured| measured.row.metrics.get(metric).copied().unwrap_or(0.0);
+        let (ships, was) = (value(&shipped), value(candidate));
+        Ok((ships < LEAST_OF_CANDIDATE * was).then(|| {
             format!(
-                "what would ship is worse by {:.4} of {metric} than the candidate on days that it has even seen",
-                -difference.mean
+                "what would ship has {metric} {ships:.4} on days that it has seen, the candidate before had {was:.4}"
             )
         }))
     }

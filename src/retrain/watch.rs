@@ -130,12 +130,13 @@ impl<'a> Watcher<'a> {
         Ok(())
     }
 
-    /// Watches for the configured rounds; the reason to take the activation back as soon as there is one.
+    /// Watches for the configured rounds, if there is a server to watch; the reason to take the activation back as soon as there is one.
     pub(super) fn watch(&self, before: Quality) -> (Quality, Option<String>) {
         let mut sample = Sample::default();
         let at_first: Vec<Option<Counters>> = self.servers.iter().map(|server| self.counters(server)).collect();
         let mut quality = Quality::default();
-        for round in 0..self.rules.rounds {
+        let rounds = if self.servers.is_empty() { 0 } else { self.rules.rounds };
+        for round in 0..rounds {
             if round > 0 {
                 sleep(Duration::from_secs(self.rules.interval_seconds));
             }

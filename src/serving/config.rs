@@ -22,7 +22,7 @@
 //! | `admin.request_timeout_ms` | 600000 | longest an admin request waits for its work, which is finished in any case |
 //! | `admin.connections` | 64 | connections of the admin listener at most |
 //! | `database.url` | `sqlite:vitrine.sqlite` | `postgres://…` or `sqlite:PATH` |
-//! | `database.connections` | 8 | connections that requests read customers with; Postgres: up to three more follow and make changes |
+//! | `database.connections` | 8 | connections that requests read customers with; Postgres: up to five more follow and make changes |
 //! | `database.timeout_ms` | 250 | longest a query for customers may run |
 //! | `database.queue_ms` | 1000 | longest a request waits for a connection before that |
 //! | `database.poll_ms` | 500 | how often changes of other processes are looked for, and an absent database tried |

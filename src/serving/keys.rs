@@ -14,7 +14,10 @@ use std::{
     fmt,
     io::{self, Read},
     str::FromStr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use tokio::sync::Mutex;
 
@@ -129,6 +132,8 @@ impl Caller {
 #[derive(Debug, Default)]
 pub(super) struct Keys {
     by_hash: ArcSwap<HashMap<[u8; 32], Caller>>,
+    /// Whether they were read at all.
+    read: AtomicBool,
     /// Revision of the keys that are loaded. Locked while they are read, so that an older reading
     /// never replaces a newer one.
     followed: Mutex<i64>,
@@ -140,6 +145,11 @@ impl Keys {
         self.by_hash.load().get(&hash(secret)).cloned()
     }
 
+    /// Whether they were read at all: before that, no key is known and none is wrong.
+    pub(super) fn are_read(&self) -> bool {
+        self.read.load(Ordering::Acquire)
+    }
+
     /// Loads the keys again if `revision` is another than before.
     ///
     /// # Errors
@@ -148,11 +158,13 @@ impl Keys {
         let mut followed = self.followed.lock().await;
         // A database without keys is at 0, as this is at the start.
         if *followed == revision {
+            self.read.store(true, Ordering::Release);
             return Ok(());
         }
         let records = store.keys().await?;
         let live = records.iter().filter(|record| record.withdrawn_at.is_none());
         self.by_hash.store(Arc::new(live.map(|record| (record.hash, Caller::of(record))).collect()));
+        self.read.store(true, Ordering::Release);
         *followed = revision;
         Ok(())
     }

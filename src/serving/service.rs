@@ -239,6 +239,11 @@ impl Service {
         self.keys.find(secret)
     }
 
+    /// Whether the keys were read. Before that nobody's is known, and whoever sends one must come again.
+    pub fn knows_keys(&self) -> bool {
+        self.keys.are_read()
+    }
+
     /// Makes the keys in use equal to those of the database.
     ///
     /// # Errors

@@ -14,12 +14,15 @@ use super::{
 };
 use crate::domain::Timestamp;
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Who chooses the lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Chooser {
     /// A server that answers with what sells best
     Popularity,
+    /// A server that is told nothing: history, counts and model are of before the first day
+    Frozen,
     /// A server to which events flow back, with a model trained before the first day
     Once,
     /// The same with a new model every night
@@ -32,6 +35,7 @@ impl Chooser {
     pub fn name(self) -> &'static str {
         match self {
             Self::Popularity => "popularity",
+            Self::Frozen => "frozen",
             Self::Once => "once",
             Self::Loop => "loop",
             Self::Best => "best",
@@ -116,12 +120,15 @@ impl<'a> Arm<'a> {
     }
 
     /// A whole day: new articles in the morning, then visit after visit.
-    pub(super) fn day(&mut self, day: Day) -> Result<(), SimulationError> {
+    pub(super) fn day(&mut self, day: Day, stop: &AtomicBool) -> Result<(), SimulationError> {
         let mut record = DayRecord { day, ..DayRecord::default() };
         self.change_assortment(day)?;
         self.send_back(day, &mut record)?;
         let visitors: Vec<usize> = self.shop().visitors(day).collect();
         for (number, &customer) in visitors.iter().enumerate() {
+            if stop.load(Ordering::Relaxed) {
+                return Err(SimulationError::Stopped);
+            }
             let visitor = Visitor { customer, day, at: self.told.visit(day, number, visitors.len()) };
             let shown = self.list(visitor)?;
             let visit = self.told.shop.visit(customer, day, &shown.list, &mut self.households[customer]);
@@ -163,13 +170,21 @@ impl<'a> Arm<'a> {
         request.insert("at".to_owned(), visitor.at.to_string().into());
         let answer = server.public.post("/v1/recommendations", &Value::Object(request))?;
         let ids = answer["items"].as_array().into_iter().flatten().filter_map(|item| item["article_id"].as_str());
-        let recommendation = answer["recommendation_id"].as_str().map(str::to_owned);
-        Ok(Shown { list: ids.filter_map(article_number).collect(), recommendation })
+        let list = ids.filter_map(article_number).collect();
+        match answer["recommendation_id"].as_str() {
+            Some(recommendation) => Ok(Shown { list, recommendation: Some(recommendation.to_owned()) }),
+            None => Err(SimulationError::NotSigned),
+        }
+    }
+
+    /// The server that hears of events.
+    fn listener(&self) -> Option<&Server> {
+        self.server.as_ref().filter(|_| self.chooser != Chooser::Frozen)
     }
 
     /// Tells the server what the shop's pages and back office see of a visit.
     fn tell(&self, visitor: Visitor, shown: &Shown, visit: &Visit) -> Result<(), SimulationError> {
-        let Some(server) = &self.server else { return Ok(()) };
+        let Some(server) = self.listener() else { return Ok(()) };
         let item = |article: u32, position: Option<usize>| {
             let mut item = json!({"article_id": article_id(article), "price": self.shop().article(article).price});
             if let (Some(position), Some(recommendation)) = (position, &shown.recommendation) {
@@ -222,7 +237,7 @@ impl<'a> Arm<'a> {
                 "items": [{"article_id": article, "line": article}],
             }));
         }
-        match &self.server {
+        match self.listener() {
             Some(server) if !events.is_empty() => events.chunks(500).try_for_each(|part| tell(server, part.to_vec())),
             _ => Ok(()),
         }

@@ -17,7 +17,8 @@ const REFUSED: i32 = 3;
 pub(super) fn prepare(place: &Place, plan: &Plan) -> Result<(), SimulationError> {
     let text = format!(
         "database = \"{}\"\n\n[training]\nconfig = \"training.toml\"\nset = [\"model.name={MODEL}\"]\n\
-         warm_epochs = {}\n\n[gate]\nbaselines = [\"popularity\"]\n\n[publish]\nkeep = 2\n",
+         warm_epochs = {}\n\n[gate]\nleast_cases = 20\nbaselines = [\"popularity\"]\n\n[publish]\nkeep = 2\n\n\
+         [watch]\nrounds = 1\ninterval_seconds = 0\n",
         place.database(),
         plan.warm_epochs
     );

@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::atomic::AtomicBool,
     thread,
 };
 
@@ -45,11 +46,11 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Runs all arms. `told` hears of every finished day.
+    /// Runs all arms. `told` hears of every finished day; once `stop` is set, the simulation ends with its servers.
     ///
     /// # Errors
     /// A program that fails, a request that is refused, a disk that is full.
-    pub fn run(&self, told: &(dyn Fn(&str) + Sync)) -> Result<Vec<ArmRecord>, SimulationError> {
+    pub fn run(&self, told: &dyn Fn(&str), stop: &AtomicBool) -> Result<Vec<ArmRecord>, SimulationError> {
         let shop = Shop::new(self.seed, self.customers, -self.history_days..self.days);
         let history = History::of(&shop, -self.history_days);
         told(&format!(
@@ -70,18 +71,18 @@ impl Plan {
             arms.push(arm);
         }
         for day in 0..self.days {
-            self.day(&mut arms, day)?;
+            self.day(&mut arms, day, stop)?;
             told(&format!("seed {}: day {} of {}", self.seed, day + 1, self.days));
         }
         Ok(arms.into_iter().map(Arm::record).collect())
     }
 
     /// One day and night of all arms, side by side.
-    fn day(&self, arms: &mut [Arm<'_>], day: Day) -> Result<(), SimulationError> {
+    fn day(&self, arms: &mut [Arm<'_>], day: Day, stop: &AtomicBool) -> Result<(), SimulationError> {
         let is_last = day + 1 == self.days;
         thread::scope(|scope| {
             let work = |arm: &mut Arm<'_>| {
-                arm.day(day)?;
+                arm.day(day, stop)?;
                 if is_last { Ok(()) } else { arm.night() }
             };
             let threads: Vec<_> = arms.iter_mut().map(|arm| scope.spawn(move || work(arm))).collect();

@@ -79,8 +79,8 @@ pub(super) fn above(
 }
 
 /// The pairs that a comparison tells of.
-pub(super) const PAIRS: [(&str, &str); 4] =
-    [("loop", "once"), ("loop", "popularity"), ("once", "popularity"), ("best", "loop")];
+pub(super) const PAIRS: [(&str, &str); 5] =
+    [("loop", "once"), ("loop", "frozen"), ("loop", "popularity"), ("once", "popularity"), ("best", "loop")];
 
 fn comparison(text: &mut String, seeds: &[(u64, Vec<ArmRecord>)]) {
     let _ = writeln!(

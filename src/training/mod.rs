@@ -31,6 +31,8 @@ mod family_tests;
 mod sequence_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod warm_tests;
 
 pub use batches::{Batches, Shuffle};
 pub use config::reference as config_reference;

@@ -1,6 +1,7 @@
 //! Starting from what another bundle has learnt: rows of its tables by the values that they stand for, and the weights of
 //! its layers. What the bundle does not know starts afresh.
 
+use super::config::Family;
 use crate::{
     bundle::{Bundle, BundleError, Constant, Constants},
     features::{Encoder, Encoding, Feature, FeatureSchema, TowerSchema, Vocabularies},
@@ -19,6 +20,11 @@ pub struct WarmStart {
 }
 
 impl WarmStart {
+    /// Whether models of a family can start from the weights of another.
+    pub fn suits(family: Family) -> bool {
+        matches!(family, Family::TwoTower | Family::Elsa)
+    }
+
     /// # Errors
     /// A bundle whose graphs cannot be read.
     pub fn new(bundle: &Bundle, epochs: u32) -> Result<Self, BundleError> {

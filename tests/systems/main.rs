@@ -21,6 +21,7 @@ mod encoder;
 #[path = "../support/python.rs"]
 mod python;
 mod server;
+mod simulation;
 mod webshop;
 
 /// Sizes of `lstm.toml` that a test has time for.

@@ -17,6 +17,8 @@ use serde_json::json;
     read-purchases   see reasons that tell what a customer bought\n  \
     write            change articles\n  \
     placements       see, try and change placements\n  \
+    events           tell events; such a key may stand in a page\n  \
+    customers        write, join, export and erase customers\n  \
     monitor          read status, metrics and versions of models\n  \
     admin            everything\n\n\
     Examples:\n  vitrine-server keys create shop-frontend --scope recommend --rate 200\n  \

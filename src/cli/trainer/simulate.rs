@@ -9,6 +9,10 @@ use anyhow::{Context, anyhow};
 use serde_json::{Map, Value};
 use std::{
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::SystemTime,
 };
 
@@ -20,8 +24,8 @@ const RECIPE: &str = include_str!("../../simulation/recipe.json");
 /// Simulated customers visit running servers over HTTP, day after day, and buy by needs and tastes that only the
 /// simulation knows.
 ///
-/// Four arms see the same customers, visits and random numbers: what sells best, a model trained once, the closed loop
-/// (events flow back, and a new model every night), and the best that is possible. The command starts the servers itself,
+/// Five arms see the same customers, visits and random numbers: what sells best; a server that is told nothing after the
+/// first day; one to which events flow back; the closed loop, with a new model every night as well; and the best that is possible. The command starts the servers itself,
 /// on SQLite files in its folder and free ports of this machine. docs/simulation.md describes the shop.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  vitrine-trainer simulate --days 28 --seed 1 --seeds 3 --out simulation\n\n\
@@ -46,7 +50,7 @@ pub struct SimulateArguments {
     k: u16,
     /// Who chooses the lists.
     #[arg(long, value_name = "ARM", num_args = 1.., value_enum, value_delimiter = ',',
-          default_values_t = [Chooser::Popularity, Chooser::Once, Chooser::Loop, Chooser::Best])]
+          default_values_t = [Chooser::Popularity, Chooser::Frozen, Chooser::Once, Chooser::Loop, Chooser::Best])]
     arms: Vec<Chooser>,
     /// The model that is trained every night, instead of models/configs/simulation.toml.
     #[arg(long, value_name = "FILE")]
@@ -71,6 +75,9 @@ pub fn run(arguments: &SimulateArguments) -> anyhow::Result<()> {
     let out = std::path::absolute(&arguments.out).context("no current folder")?;
     std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display())).or_bad_input()?;
     let mut plan = plan(arguments, &out)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).context("cannot listen for Ctrl-C")?;
     let mut seeds: Vec<(u64, Vec<ArmRecord>)> = Vec::new();
     for seed in arguments.seed..arguments.seed.saturating_add(arguments.seeds) {
         plan.seed = seed;
@@ -78,7 +85,7 @@ pub fn run(arguments: &SimulateArguments) -> anyhow::Result<()> {
         if plan.folder.exists() {
             std::fs::remove_dir_all(&plan.folder).with_context(|| format!("cannot empty {}", plan.folder.display()))?;
         }
-        seeds.push((seed, mark(plan.run(&|line| eprintln!("{line}")))?));
+        seeds.push((seed, mark(plan.run(&|line| eprintln!("{line}"), &stop))?));
         write(&out, &seeds)?;
     }
     print!("{}", table(&seeds));

@@ -64,7 +64,11 @@ impl Service {
         let mut failing = false;
         loop {
             let seen = revisions.borrow_and_update().catalogue;
-            let result = self.catch_up_catalogue().await;
+            // First, so that a server that is ready signs its answers.
+            let result = match self.follow_signer().await {
+                Ok(()) => self.catch_up_catalogue().await,
+                Err(error) => Err(error),
+            };
             if let Err(error) = &result
                 && !failing
             {
