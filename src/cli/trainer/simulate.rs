@@ -40,7 +40,7 @@ pub struct SimulateArguments {
     /// How many shops to simulate, with the seeds that follow.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100))]
     seeds: u64,
-    #[arg(long, default_value_t = 3_000)]
+    #[arg(long, default_value_t = 2_000)]
     customers: usize,
     /// Days before the first one that customers have shopped without recommendations.
     #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(i32).range(28..=1_000))]
