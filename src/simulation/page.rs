@@ -11,6 +11,9 @@ use std::fmt::Write;
 
 type Seeds = [(u64, Vec<ArmRecord>)];
 
+/// What a chart shows of a day.
+type Figure<'a> = &'a dyn Fn(&DayRecord) -> f64;
+
 /// # Errors
 /// When a chart cannot be drawn.
 pub fn page(seeds: &Seeds) -> Result<String, SimulationError> {
@@ -18,7 +21,7 @@ pub fn page(seeds: &Seeds) -> Result<String, SimulationError> {
     answer(&mut html, seeds);
     for (seed, arms) in seeds {
         let _ = write!(html, "<h2>Seed {seed}</h2><div class=\"grid\">");
-        let charts: [(&'static str, &str, &dyn Fn(&DayRecord) -> f64); 3] = [
+        let charts: [(&'static str, &str, Figure<'_>); 3] = [
             (
                 "expected",
                 "Purchases a visit that the list brings, by the hidden utilities",
@@ -66,7 +69,7 @@ fn answer(html: &mut String, seeds: &Seeds) {
     html.push_str("</table>");
 }
 
-fn chart(name: &'static str, arms: &[ArmRecord], value: &dyn Fn(&DayRecord) -> f64) -> Result<String, SimulationError> {
+fn chart(name: &'static str, arms: &[ArmRecord], value: Figure<'_>) -> Result<String, SimulationError> {
     let points = |arm: &ArmRecord| arm.days.iter().map(|day| (f64::from(day.day + 1), value(day))).collect();
     let series: Vec<Vec<(f64, f64)>> = arms.iter().map(points).collect();
     let most = series.iter().flatten().map(|point| point.1).fold(1e-6, f64::max);

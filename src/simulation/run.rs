@@ -86,8 +86,8 @@ impl Plan {
                 if is_last { Ok(()) } else { arm.night() }
             };
             let threads: Vec<_> = arms.iter_mut().map(|arm| scope.spawn(move || work(arm))).collect();
-            let ended = threads.into_iter().map(|thread| thread.join());
-            ended.map(|ended| ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+            let mut ended = threads.into_iter().map(|thread| thread.join());
+            ended.try_for_each(|ended| ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         })
     }
 

@@ -304,7 +304,7 @@ impl Persons {
 }
 
 /// In one order everywhere, so that writers never wait for each other in a circle.
-fn sorted<'a>(ids: HashSet<&'a str>) -> Vec<&'a str> {
+fn sorted(ids: HashSet<&str>) -> Vec<&str> {
     let mut ids: Vec<&str> = ids.into_iter().collect();
     ids.sort_unstable();
     ids

@@ -16,8 +16,8 @@ fn simulated_customers_visit_a_server_that_retrains_at_night() {
     let sum = |arm: usize, key: &str| -> f64 {
         arms[arm]["days"].as_array().unwrap().iter().map(|day| day[key].as_f64().unwrap()).sum()
     };
-    for arm in 0..3 {
-        assert_eq!(arms[arm]["days"].as_array().unwrap().len(), 2, "{table}");
+    for (arm, figures) in arms.iter().enumerate() {
+        assert_eq!(figures["days"].as_array().unwrap().len(), 2, "{table}");
         assert_eq!(sum(arm, "visits"), sum(0, "visits"), "every arm has the same visits");
         assert_eq!(sum(arm, "impressions"), 6.0 * sum(arm, "visits"), "every list is full");
         assert!(sum(arm, "expected") > 0.0 && sum(arm, "expected") <= sum(2, "expected"), "{table}");
