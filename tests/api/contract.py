@@ -115,7 +115,7 @@ def main():
     paths = "--include-path-regex" if listener == "admin" else "--exclude-path-regex"
     with tempfile.TemporaryDirectory() as folder:
         copy = pathlib.Path(folder, "openapi.json")
-        copy.write_text(json.dumps(document))
+        copy.write_text(json.dumps(document, default=str))
         command = [pathlib.Path(sys.executable).with_name("schemathesis"), "run", copy, "--url", url]
         command += ["--header", f"Authorization: Bearer {key}", paths, inside, "--checks", "all"]
         command += ["--phases", "examples,coverage,fuzzing", "--max-examples", "25", "--seed", "1"]
