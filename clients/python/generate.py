@@ -32,7 +32,8 @@ def document() -> str:
     for name in ("CandidateSource", "PlacementRule"):
         described = parsed["components"]["schemas"][name]["description"]
         parsed["components"]["schemas"][name] = {"type": "object", "description": described, "additionalProperties": {}}
-    return json.dumps(parsed)
+    # YAML reads an example that is a date as one.
+    return json.dumps(parsed, default=str)
 
 
 def generated() -> str:

@@ -162,6 +162,11 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> Remembered<K> {
         }
     }
 
+    fn forget_all(&self) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
+        self.entries.iter().for_each(|(_, entry)| entry.outdated.store(true, Ordering::Release));
+    }
+
     fn clear(&self) {
         self.forgotten.fetch_add(1, Ordering::SeqCst);
         self.entries.invalidate_all();
@@ -255,6 +260,13 @@ impl Customers {
                 Person::Visitor(id) => self.visitors.forget(&id),
             }
         }
+    }
+
+    /// Has everybody read again by whoever asks from now on.
+    pub(super) fn forget_all(&self) {
+        self.reader.forget_all();
+        self.customers.forget_all();
+        self.visitors.forget_all();
     }
 
     /// Forgets everybody, so that nothing of anybody is left.

@@ -1,7 +1,10 @@
 //! `/metrics` as Prometheus reads it, and the rules and the board that are made from it.
 
-use crate::harness::Api;
-use axum::http::Method;
+use crate::harness::{Api, send};
+use axum::{
+    body::Body,
+    http::{Method, Request, header},
+};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -49,7 +52,14 @@ fn family_of(name: &str) -> &str {
 
 async fn scraped() -> BTreeMap<String, Family> {
     let api = Api::start().await;
-    api.recommend(json!({"customer_id": "customer_id1"})).await;
+    let answer = api.recommend(json!({"customer_id": "customer_id1"})).await;
+    let items =
+        json!([{"article_id": answer.article_ids()[0], "recommendation_id": answer.json()["recommendation_id"]}]);
+    let event = json!({"event_id": "1", "type": "click", "customer_id": "customer_id1", "items": items});
+    let request = Request::post(format!("/v1/events?key={}", api.key(&["events"]).await));
+    let body = Body::from(json!({"events": [event]}).to_string());
+    let told = send(&api.public, request.header(header::CONTENT_TYPE, "text/plain").body(body).unwrap()).await;
+    assert_eq!(told.status, 202, "{}", told.body);
     api.get("/v1/articles/none").await;
     parse(&api.operate(Method::GET, "/metrics", None).await.body)
 }

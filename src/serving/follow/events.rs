@@ -74,7 +74,7 @@ impl Service {
         let revisions = store.revisions().await?;
         let (events, customers) = *followed.forgotten.get_or_insert_with(|| {
             // What was remembered before may be older.
-            self.customers.clear();
+            self.customers.forget_all();
             events_and_customers(&revisions)
         });
         if customers != revisions.customers {

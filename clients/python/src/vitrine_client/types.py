@@ -17,6 +17,12 @@ class ArticlesWritten(TypedDict):
     written: int
 
 
+Aspect: TypeAlias = Literal["own_purchases", "sales", "repurchases", "trend", "bought_together", "similar_taste", "attribute", "sources"]
+"""
+What a group of features says, in a merchandiser's words.
+"""
+
+
 AttributeKind: TypeAlias = Literal["number", "text", "texts"]
 """
 The kind of an attribute; the same for every article of the shop.
@@ -79,6 +85,19 @@ class AuditRow(TypedDict):
     """
 
 
+class BundleMention(TypedDict):
+    """
+    A bundle that holds a customer's id.
+    """
+
+    active: bool
+    """
+    Whether it answers requests.
+    """
+    model: str
+    version: str
+
+
 CandidateSource: TypeAlias = Mapping[str, Any]
 """
 A source of candidates. Its kind may want parameters of its own.
@@ -94,6 +113,7 @@ A source of candidates. Its kind may want parameters of its own.
 * `new_arrivals`: Articles first sold in the last `days` (28 if not given), the newest first; with `attribute`, by the date or Unix time that it holds.
 * `variants`: Articles that share a value of `attribute` (the product of which they are a colour, say) with the article asked about, the cart, the visit or the latest purchases, by how well they sell.
 * `fixed`: The articles of `article_ids`, in their order.
+* `recently_viewed`: The articles that the customer or visitor viewed or clicked, the latest first, as `POST /v1/events` told.
 """
 
 
@@ -126,6 +146,21 @@ class CatalogueStatus(TypedDict):
     """
 
 
+class Consent(TypedDict, closed=True):
+    """
+    What the person has agreed to.
+    """
+
+    analytics: NotRequired[bool]
+    """
+    Without it is not kept which recommendation led to the event; true if not given.
+    """
+    personalization: NotRequired[bool]
+    """
+    Without it neither customer nor visitor is kept; true if not given.
+    """
+
+
 class Counts(TypedDict):
     """
     How many articles passed each stage.
@@ -145,6 +180,10 @@ class Counts(TypedDict):
     """
 
 
+class CustomersWritten(TypedDict):
+    written: int
+
+
 class DatabaseStatus(TypedDict):
     available: bool
     reason: NotRequired[str]
@@ -153,10 +192,90 @@ class DatabaseStatus(TypedDict):
     """
 
 
-ErrorCode: TypeAlias = Literal["invalid_json", "invalid_request", "invalid_filter", "invalid_article", "invalid_placement", "unknown_attribute", "unauthorized", "forbidden", "not_found", "unknown_article", "unknown_model", "unknown_placement", "unknown_key", "method_not_allowed", "no_previous_version", "key_exists", "placement_changed", "bundle_refused", "body_too_large", "uri_too_long", "headers_too_large", "request_timeout", "unsupported_media_type", "rate_limited", "internal", "overloaded", "not_ready", "database_unavailable", "timeout", "still_running"]
+class Erasure(TypedDict):
+    """
+    What an erasure removed.
+    """
+
+    bundles: Sequence[BundleMention]
+    """
+    Bundles that were trained before and still hold the id in a vocabulary. It goes with the bundle:
+    train again, activate the new version and delete these.
+    """
+    events: int
+    known: bool
+    """
+    Whether anything was kept of the person. Whether or not, events and imports that name them later
+    are refused.
+    """
+    purchases: int
+    visitors: int
+    """
+    Browsers that were the customer's; they are erased, too.
+    """
+
+
+ErrorCode: TypeAlias = Literal["invalid_json", "invalid_request", "invalid_filter", "invalid_article", "invalid_placement", "unknown_attribute", "unauthorized", "forbidden", "not_found", "unknown_article", "unknown_model", "unknown_placement", "unknown_key", "unknown_customer", "method_not_allowed", "no_previous_version", "key_exists", "placement_changed", "customer_erased", "bundle_refused", "body_too_large", "uri_too_long", "headers_too_large", "request_timeout", "unsupported_media_type", "rate_limited", "internal", "overloaded", "not_ready", "database_unavailable", "timeout", "still_running"]
 """
 What went wrong, for programs.
 """
+
+
+EventProblem: TypeAlias = Literal["invalid_event", "unknown_type", "missing_subject", "missing_items", "bad_id", "bad_time", "too_far_in_the_future", "bad_item", "erased"]
+"""
+What can be wrong with an event.
+"""
+
+
+class EventRejected(TypedDict):
+    """
+    Why an event was not taken.
+    """
+
+    code: EventProblem
+    detail: str
+    """
+    What is wrong and what to do.
+    """
+    index: int
+    """
+    Place in the request, from 0.
+    """
+
+
+class EventUnattributed(TypedDict):
+    """
+    Why an event does not count as the success of an answer.
+    """
+
+    detail: str
+    index: int
+    """
+    Place in the request, from 0.
+    """
+
+
+class EventsTaken(TypedDict):
+    """
+    What became of the events.
+    """
+
+    accepted: int
+    """
+    In the database now.
+    """
+    duplicate: int
+    """
+    Sent before; nothing has changed.
+    """
+    rejected: Sequence[EventRejected]
+    """
+    Nothing of these is kept; sending them again as they are does not help.
+    """
+    unattributed: NotRequired[Sequence[EventUnattributed]]
+    """
+    These are taken, but without the answer that they name.
+    """
 
 
 Fallback: TypeAlias = Literal["unknown_customer", "unknown_to_model", "anonymous", "no_vector"]
@@ -409,6 +528,10 @@ class PlacementExclude(TypedDict, closed=True):
     """
 
     article_ids: NotRequired[Sequence[Id]]
+    disliked: NotRequired[bool]
+    """
+    What the customer dislikes; true if not given.
+    """
     purchased: NotRequired[bool]
     """
     The customer's purchases.
@@ -416,6 +539,10 @@ class PlacementExclude(TypedDict, closed=True):
     purchased_within_days: NotRequired[int | None]
     """
     The customer's purchases of so many last days.
+    """
+    seen_times_today: NotRequired[int | None]
+    """
+    What the customer was shown so many times in the last 24 hours.
     """
 
 
@@ -479,6 +606,22 @@ How many articles may share a value of an attribute, by attribute.
 """
 
 
+class RankedBy(TypedDict):
+    """
+    What speaks for an article in the eyes of a ranker.
+    """
+
+    aspect: Aspect
+    attribute: NotRequired[str]
+    """
+    Of the aspect `attribute`: which one.
+    """
+    weight: float
+    """
+    How much lower the article would score if it were in this like the mean candidate of the list.
+    """
+
+
 class Reason1(TypedDict):
     """
     The customer bought this very article, so many times.
@@ -537,10 +680,57 @@ class Refusal(TypedDict):
     version: str
 
 
+class ReportRow(TypedDict):
+    """
+    The sums of one group of events.
+    """
+
+    assisted_orders: int
+    """
+    Orders of somebody who clicked a recommended article within the seven days before, and whose purchases
+    name no answer. The last click has them.
+    """
+    assisted_revenue: float
+    """
+    Prices of the pieces of those orders, less those that came back.
+    """
+    carts: int
+    """
+    Articles put into the cart.
+    """
+    click_rate: float | None
+    """
+    Clicks per impression; null without impressions.
+    """
+    clicks: int
+    group: Mapping[str, str | None]
+    """
+    What tells this group apart: the dimensions of `by` and their values. A placement is named, other answers
+    by the path of their route. Null: the events have no value, such as a currency.
+    """
+    impressions: int
+    orders: int
+    """
+    Orders with a purchase that names the answer it comes from.
+    """
+    returned: float
+    """
+    Prices of the pieces that came back.
+    """
+    revenue: float
+    """
+    Prices of those pieces.
+    """
+    units: float
+    """
+    Pieces of those purchases, less those that came back.
+    """
+
+
 RuleState: TypeAlias = Literal["in_force", "not_now", "ignored"]
 
 
-Scope: TypeAlias = Literal["recommend", "read-purchases", "write", "placements", "monitor", "admin"]
+Scope: TypeAlias = Literal["recommend", "read-purchases", "write", "placements", "events", "customers", "monitor", "admin"]
 """
 What a key may do.
 """
@@ -652,6 +842,13 @@ class UnmatchedValue(TypedDict):
     value: str
 
 
+class VisitorMerge(TypedDict, closed=True):
+    visitor_id: Id
+    """
+    The visitor who turned out to be the customer.
+    """
+
+
 Warning: TypeAlias = Literal["customer_data_unavailable", "customer_data_stale", "catalogue_unavailable", "unknown_session_articles", "session_not_used", "unknown_article_ids", "placement_reduced", "source_left_out", "ranker_left_out", "unmatched_filter_values", "purchases_not_told", "rule_ignored", "condition_left_out"]
 """
 Something the caller may want to know.
@@ -746,12 +943,60 @@ class AvailabilityChanged(TypedDict):
     """
 
 
+class CustomerInput(TypedDict, closed=True):
+    """
+    A customer to insert or replace.
+    """
+
+    attributes: NotRequired[Attributes]
+    """
+    Numbers, texts or lists of texts under the shop's own names. They replace those that are there.
+    """
+    customer_id: Id
+
+
+class EventItem(TypedDict, closed=True):
+    """
+    An article of an event.
+    """
+
+    article_id: Id
+    """
+    It need not be in the catalogue yet.
+    """
+    line: NotRequired[str | None]
+    """
+    What tells two lines of an order with the same article apart; without it, they are told apart by
+    their order in the event.
+    """
+    position: NotRequired[int | None]
+    """
+    The place in that answer, from 1. The `recommendation_id` knows it, too, and is right.
+    """
+    price: NotRequired[float | None]
+    """
+    Of one piece.
+    """
+    quantity: NotRequired[float]
+    """
+    1 if not given.
+    """
+    recommendation_id: NotRequired[str | None]
+    """
+    The `recommendation_id` of the answer that the customer found the article in.
+    """
+
+
 class Exclude(TypedDict, closed=True):
     """
     What must not be answered.
     """
 
     article_ids: NotRequired[Sequence[Id]]
+    disliked: NotRequired[bool | None]
+    """
+    What the customer or visitor dislikes and has not wanted since; true if not given.
+    """
     purchased: NotRequired[bool]
     """
     The customer's purchases.
@@ -760,6 +1005,16 @@ class Exclude(TypedDict, closed=True):
     """
     The customer's purchases of so many last days.
     """
+    seen_times_today: NotRequired[int | None]
+    """
+    What the customer or visitor was shown so many times in the last 24 hours, as impressions tell.
+    """
+
+
+class ExportedPurchase(TypedDict):
+    article_id: Id
+    at: str
+    price: float | None
 
 
 class Health(TypedDict):
@@ -876,6 +1131,7 @@ class PlacementRequest(TypedDict, closed=True):
     Leave out the first so many articles. Send `offset` with every page, 0 with the first.
     """
     session: NotRequired[Session]
+    visitor_id: NotRequired[Id | None]
 
 
 class RankedArticle(TypedDict):
@@ -891,6 +1147,11 @@ class RankedArticle(TypedDict):
     rank: int
     """
     The place in the whole list, from 1.
+    """
+    ranked_by: NotRequired[Sequence[RankedBy]]
+    """
+    With `explain`, where a learned ranker has ordered the list: what speaks most for the article. Needs a
+    key with the scope `read-purchases`.
     """
     reasons: NotRequired[Sequence[Reason]]
     """
@@ -922,6 +1183,16 @@ class RankedArticle(TypedDict):
     """
 
 
+RecommendationReport = TypedDict(
+    "RecommendationReport",
+    {
+        "from": str,
+        "rows": Sequence[ReportRow],
+        "until": str,
+    },
+)
+
+
 class RecommendationResponse(TypedDict):
     """
     Ranked articles and how they came about.
@@ -929,6 +1200,11 @@ class RecommendationResponse(TypedDict):
 
     items: Sequence[RankedArticle]
     meta: Meta
+    recommendation_id: NotRequired[str]
+    """
+    Identifies the answer: send it with the events that come from it. It holds nothing of the customer.
+    Left out while the database was never reached.
+    """
 
 
 class RuleStage(TypedDict):
@@ -998,6 +1274,77 @@ class BatchResult(TypedDict):
     problem: NotRequired[Problem]
     """
     Why this customer has no answer; the others have theirs.
+    """
+
+
+class CustomerBatch(TypedDict, closed=True):
+    customers: Sequence[CustomerInput]
+
+
+class CustomerExport(TypedDict):
+    """
+    Everything that is kept of a customer.
+    """
+
+    attributes: Attributes
+    customer_id: Id
+    events: Sequence[Mapping[str, Any]]
+    """
+    Told ones, oldest first, with the columns that they have.
+    """
+    purchases: Sequence[ExportedPurchase]
+    """
+    Imported ones.
+    """
+    visitor_ids: Sequence[Id]
+
+
+class Event(TypedDict, closed=True):
+    """
+    Something that a customer or visitor did.
+    """
+
+    at: NotRequired[str | None]
+    """
+    When it happened (RFC 3339); now if not given. At most 10 minutes in the future, for clocks that
+    are fast: that counts as now. One older than 30 days is kept, but does not change what is
+    popular.
+    """
+    consent: NotRequired[Consent]
+    currency: NotRequired[str | None]
+    """
+    Of the prices: three capital letters (ISO 4217).
+    """
+    customer_id: NotRequired[Id | None]
+    event_id: str
+    """
+    Chosen by the sender, such as a UUID: an event that is sent again with the same id is a
+    duplicate and changes nothing.
+    """
+    items: NotRequired[Sequence[EventItem]]
+    """
+    The articles. Only `search` and types of the shop's own may go without.
+    """
+    order_id: NotRequired[str | None]
+    """
+    The order of a purchase or return. Each line of an order counts once, whoever tells it.
+    """
+    type: str
+    """
+    `view`, `click`, `cart_add`, `cart_remove`, `purchase`, `return`, `impression`, `dislike`,
+    `wishlist`, `search`, or a type that the server's configuration registers.
+    """
+    visitor_id: NotRequired[Id | None]
+
+
+class EventBatch(TypedDict, closed=True):
+    """
+    Events of a shop, in any order.
+    """
+
+    events: Sequence[Event]
+    """
+    One that cannot be taken refuses only itself.
     """
 
 
@@ -1253,3 +1600,4 @@ class RecommendationRequest(TypedDict, closed=True):
     """
     Where candidates come from; the model alone if none is given. Not with `generation`.
     """
+    visitor_id: NotRequired[Id | None]
