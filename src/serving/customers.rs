@@ -118,33 +118,46 @@ pub(super) struct Customers {
 /// What was read, for a while.
 struct Remembered<K> {
     entries: Cache<K, Entry>,
-    /// How often anything was forgotten.
+    /// How often anybody was forgotten, or everybody left nothing behind.
     forgotten: AtomicU64,
+    cleared: AtomicU64,
+}
+
+/// A moment before a reading.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    forgotten: u64,
+    cleared: u64,
 }
 
 impl<K: Hash + Eq + Clone + Send + Sync + 'static> Remembered<K> {
     fn new(config: &CustomersConfig, bytes: u64, text: fn(&K) -> &str) -> Self {
         let weigher = move |id: &K, entry: &Entry| entry.weight(text(id));
         let entries = Cache::builder().weigher(weigher).max_capacity(bytes).time_to_live(config.stale).build();
-        Self { entries, forgotten: AtomicU64::new(0) }
+        Self { entries, forgotten: AtomicU64::new(0), cleared: AtomicU64::new(0) }
     }
 
-    /// A number for [`Self::keep`], to be taken before the reading begins.
-    fn now(&self) -> u64 {
-        self.forgotten.load(Ordering::SeqCst)
+    /// For [`Self::keep`], to be taken before the reading begins.
+    fn now(&self) -> Moment {
+        let [forgotten, cleared] = [&self.forgotten, &self.cleared].map(|count| count.load(Ordering::SeqCst));
+        Moment { forgotten, cleared }
     }
 
-    /// Keeps what was read since `began`, unless something was forgotten meanwhile: it may be what was read.
-    fn keep(&self, id: &K, entry: Entry, began: u64) {
-        self.entries.insert(id.clone(), entry);
+    /// Keeps what was read since `began`. If somebody was forgotten meanwhile, it may be what was read: then it only
+    /// stands in while the database is away.
+    fn keep(&self, id: &K, entry: Entry, began: Moment) {
+        self.entries.insert(id.clone(), entry.clone());
         // After the insertion: whoever forgets later finds it.
-        if self.now() != began {
+        let now = self.now();
+        if now.cleared != began.cleared {
             self.entries.invalidate(id);
+        } else if now.forgotten != began.forgotten {
+            entry.outdated.store(true, Ordering::Release);
         }
     }
 
     /// What was read, else what was remembered before.
-    fn answer(&self, id: &K, read: Option<Entry>, remembered: Option<Entry>, began: u64) -> Lookup {
+    fn answer(&self, id: &K, read: Option<Entry>, remembered: Option<Entry>, began: Moment) -> Lookup {
         match (read, remembered) {
             (Some(entry), _) => {
                 self.keep(id, entry.clone(), began);
@@ -168,7 +181,7 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> Remembered<K> {
     }
 
     fn clear(&self) {
-        self.forgotten.fetch_add(1, Ordering::SeqCst);
+        self.cleared.fetch_add(1, Ordering::SeqCst);
         self.entries.invalidate_all();
     }
 }
