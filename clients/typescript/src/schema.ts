@@ -109,6 +109,78 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/admin/v1/customers": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        /** Insert customers or replace their attributes, all or none */
+        readonly put: operations["put_customers"];
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/admin/v1/customers/{id}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        readonly post?: never;
+        /**
+         * Erase a customer
+         * @description Attributes, purchases, events and the visitors that were joined go at once, from the database and the
+         *     memory of every server. A salted hash stays, so that no late event and no import brings them back.
+         */
+        readonly delete: operations["erase_customer"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/admin/v1/customers/{id}/export": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Everything that is kept of a customer */
+        readonly get: operations["export_customer"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/admin/v1/customers/{id}/merge": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /** Make a visitor's past and future a customer's */
+        readonly post: operations["merge_visitor"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/admin/v1/keys": {
         readonly parameters: {
             readonly query?: never;
@@ -139,6 +211,26 @@ export interface paths {
         readonly post?: never;
         /** Withdraw a key */
         readonly delete: operations["withdraw_key"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/admin/v1/metrics/recommendations": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Report what came of recommendations
+         * @description The sums are computed from the events each time, so a long span of a busy shop takes seconds.
+         */
+        readonly get: operations["report_recommendations"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
         readonly options?: never;
         readonly head?: never;
         readonly patch?: never;
@@ -339,6 +431,23 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/admin/v1/visitors/{id}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        readonly post?: never;
+        /** Erase a visitor */
+        readonly delete: operations["erase_visitor"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/livez": {
         readonly parameters: {
             readonly query?: never;
@@ -435,6 +544,27 @@ export interface paths {
         readonly get: operations["recommend_to_customer"];
         readonly put?: never;
         readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/events": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Tell what happens in the shop
+         * @description Send a key with the scope `events`. A page that sends by `navigator.sendBeacon` may send `text/plain`
+         *     and name a key that has no other scope in the query string: `?key=…`.
+         */
+        readonly post: operations["tell_events"];
         readonly delete?: never;
         readonly options?: never;
         readonly head?: never;
@@ -562,6 +692,11 @@ export interface components {
             readonly served: boolean;
             readonly written: number;
         };
+        /**
+         * @description What a group of features says, in a merchandiser's words.
+         * @enum {string}
+         */
+        readonly Aspect: "own_purchases" | "sales" | "repurchases" | "trend" | "bought_together" | "similar_taste" | "attribute" | "sources";
         /** @description An attribute of the shop's articles. */
         readonly Attribute: {
             /** @description Whether the kind was declared. Otherwise it was learnt, and an import may change it. */
@@ -594,7 +729,7 @@ export interface components {
         readonly Attributes: {
             readonly [key: string]: components["schemas"]["AttributeValue"];
         };
-        /** @description A number, a text or a list of texts. */
+        /** @description A number between -2^63 and 2^63, a text or a list of texts. */
         readonly AttributeValue: number | string | readonly string[];
         /**
          * @description How a change ended.
@@ -693,6 +828,13 @@ export interface components {
             /** @description Why this customer has no answer; the others have theirs. */
             readonly problem?: components["schemas"]["Problem"];
         };
+        /** @description A bundle that holds a customer's id. */
+        readonly BundleMention: {
+            /** @description Whether it answers requests. */
+            readonly active: boolean;
+            readonly model: string;
+            readonly version: string;
+        };
         /**
          * @description A source of candidates. Its kind may want parameters of its own.
          *     * `model`: Articles by a trained model: `model` names it, else it is the model of the request.
@@ -707,6 +849,7 @@ export interface components {
          *     * `new_arrivals`: Articles first sold in the last `days` (28 if not given), the newest first; with `attribute`, by the date or Unix time that it holds.
          *     * `variants`: Articles that share a value of `attribute` (the product of which they are a colour, say) with the article asked about, the cart, the visit or the latest purchases, by how well they sell.
          *     * `fixed`: The articles of `article_ids`, in their order.
+         *     * `recently_viewed`: The articles that the customer or visitor viewed or clicked, the latest first, as `POST /v1/events` told.
          * @example {
          *       "limit": 20,
          *       "source": "popular",
@@ -717,7 +860,7 @@ export interface components {
             /** @description Candidates that it may give; as many as the answer needs if not given. */
             readonly limit?: number;
             /** @enum {string} */
-            readonly source: "model" | "generated" | "buy_again" | "popular" | "popular_in" | "trending" | "bought_together" | "similar_taste" | "bought_next" | "new_arrivals" | "variants" | "fixed";
+            readonly source: "model" | "generated" | "buy_again" | "popular" | "popular_in" | "trending" | "bought_together" | "similar_taste" | "bought_next" | "new_arrivals" | "variants" | "fixed" | "recently_viewed";
             /** @description How much its ranks count beside those of others; 1 if not given. */
             readonly weight?: number;
         } & {
@@ -746,6 +889,19 @@ export interface components {
              */
             readonly version: number;
         };
+        /** @description What the person has agreed to. */
+        readonly Consent: {
+            /**
+             * @description Without it is not kept which recommendation led to the event; true if not given.
+             * @default true
+             */
+            readonly analytics: boolean;
+            /**
+             * @description Without it neither customer nor visitor is kept; true if not given.
+             * @default true
+             */
+            readonly personalization: boolean;
+        };
         /** @description How many articles passed each stage. */
         readonly Counts: {
             /** @description Added by popularity because the model found too few. */
@@ -755,19 +911,187 @@ export interface components {
             /** @description Found by the model. */
             readonly retrieved: number;
         };
+        readonly CustomerBatch: {
+            readonly customers: readonly components["schemas"]["CustomerInput"][];
+        };
+        /** @description Everything that is kept of a customer. */
+        readonly CustomerExport: {
+            readonly attributes: components["schemas"]["Attributes"];
+            readonly customer_id: components["schemas"]["Id"];
+            /** @description Told ones, oldest first, with the columns that they have. */
+            readonly events: readonly Record<string, never>[];
+            /** @description Imported ones. */
+            readonly purchases: readonly components["schemas"]["ExportedPurchase"][];
+            readonly visitor_ids: readonly components["schemas"]["Id"][];
+        };
+        /**
+         * @description A customer to insert or replace.
+         * @example {
+         *       "attributes": {
+         *         "age": 34,
+         *         "club_member_status": "ACTIVE"
+         *       },
+         *       "customer_id": "c1"
+         *     }
+         */
+        readonly CustomerInput: {
+            /** @description Numbers, texts or lists of texts under the shop's own names. They replace those that are there. */
+            readonly attributes?: components["schemas"]["Attributes"];
+            readonly customer_id: components["schemas"]["Id"];
+        };
+        readonly CustomersWritten: {
+            readonly written: number;
+        };
         readonly DatabaseStatus: {
             readonly available: boolean;
             /** @description Why it is away. */
             readonly reason?: string;
         };
+        /** @description What an erasure removed. */
+        readonly Erasure: {
+            /**
+             * @description Bundles that were trained before and still hold the id in a vocabulary. It goes with the bundle:
+             *     train again, activate the new version and delete these.
+             */
+            readonly bundles: readonly components["schemas"]["BundleMention"][];
+            /** Format: int64 */
+            readonly events: number;
+            /**
+             * @description Whether anything was kept of the person. Whether or not, events and imports that name them later
+             *     are refused.
+             */
+            readonly known: boolean;
+            /** Format: int64 */
+            readonly purchases: number;
+            /** @description Browsers that were the customer's; they are erased, too. */
+            readonly visitors: number;
+        };
         /**
          * @description What went wrong, for programs.
          * @enum {string}
          */
-        readonly ErrorCode: "invalid_json" | "invalid_request" | "invalid_filter" | "invalid_article" | "invalid_placement" | "unknown_attribute" | "unauthorized" | "forbidden" | "not_found" | "unknown_article" | "unknown_model" | "unknown_placement" | "unknown_key" | "method_not_allowed" | "no_previous_version" | "key_exists" | "placement_changed" | "bundle_refused" | "body_too_large" | "uri_too_long" | "headers_too_large" | "request_timeout" | "unsupported_media_type" | "rate_limited" | "internal" | "overloaded" | "not_ready" | "database_unavailable" | "timeout" | "still_running";
+        readonly ErrorCode: "invalid_json" | "invalid_request" | "invalid_filter" | "invalid_article" | "invalid_placement" | "unknown_attribute" | "unauthorized" | "forbidden" | "not_found" | "unknown_article" | "unknown_model" | "unknown_placement" | "unknown_key" | "unknown_customer" | "method_not_allowed" | "no_previous_version" | "key_exists" | "placement_changed" | "customer_erased" | "bundle_refused" | "body_too_large" | "uri_too_long" | "headers_too_large" | "request_timeout" | "unsupported_media_type" | "rate_limited" | "internal" | "overloaded" | "not_ready" | "database_unavailable" | "timeout" | "still_running";
+        /** @description Something that a customer or visitor did. */
+        readonly Event: {
+            /**
+             * Format: date-time
+             * @description When it happened (RFC 3339); now if not given. At most 10 minutes in the future, for clocks that
+             *     are fast: that counts as now. One older than 30 days is kept, but does not change what is
+             *     popular.
+             */
+            readonly at?: string | null;
+            readonly consent?: components["schemas"]["Consent"];
+            /**
+             * @description Of the prices: three capital letters (ISO 4217).
+             * @example EUR
+             */
+            readonly currency?: string | null;
+            readonly customer_id?: components["schemas"]["Id"] | null;
+            /**
+             * @description Chosen by the sender, such as a UUID: an event that is sent again with the same id is a
+             *     duplicate and changes nothing.
+             */
+            readonly event_id: string;
+            /** @description The articles. Only `search` and types of the shop's own may go without. */
+            readonly items?: readonly components["schemas"]["EventItem"][];
+            /** @description The order of a purchase or return. Each line of an order counts once, whoever tells it. */
+            readonly order_id?: string | null;
+            /**
+             * @description `view`, `click`, `cart_add`, `cart_remove`, `purchase`, `return`, `impression`, `dislike`,
+             *     `wishlist`, `search`, or a type that the server's configuration registers.
+             * @example view
+             */
+            readonly type: string;
+            readonly visitor_id?: components["schemas"]["Id"] | null;
+        };
+        /**
+         * @description Events of a shop, in any order.
+         * @example {
+         *       "events": [
+         *         {
+         *           "at": "2026-01-31T12:00:00.000Z",
+         *           "currency": "EUR",
+         *           "customer_id": "c1",
+         *           "event_id": "0198c0de-0000-7000-8000-000000000000",
+         *           "items": [
+         *             {
+         *               "article_id": "0706016001",
+         *               "price": 19.9,
+         *               "quantity": 2
+         *             }
+         *           ],
+         *           "order_id": "o-1001",
+         *           "type": "purchase"
+         *         }
+         *       ]
+         *     }
+         */
+        readonly EventBatch: {
+            /** @description One that cannot be taken refuses only itself. */
+            readonly events: readonly components["schemas"]["Event"][];
+        };
+        /** @description An article of an event. */
+        readonly EventItem: {
+            /** @description It need not be in the catalogue yet. */
+            readonly article_id: components["schemas"]["Id"];
+            /**
+             * @description What tells two lines of an order with the same article apart; without it, they are told apart by
+             *     their order in the event.
+             */
+            readonly line?: string | null;
+            /**
+             * Format: int32
+             * @description The place in that answer, from 1. The `recommendation_id` knows it, too, and is right.
+             */
+            readonly position?: number | null;
+            /**
+             * Format: double
+             * @description Of one piece.
+             */
+            readonly price?: number | null;
+            /**
+             * Format: double
+             * @description 1 if not given.
+             */
+            readonly quantity?: number;
+            /** @description The `recommendation_id` of the answer that the customer found the article in. */
+            readonly recommendation_id?: string | null;
+        };
+        /**
+         * @description What can be wrong with an event.
+         * @enum {string}
+         */
+        readonly EventProblem: "invalid_event" | "unknown_type" | "missing_subject" | "missing_items" | "bad_id" | "bad_time" | "too_far_in_the_future" | "bad_item" | "erased";
+        /** @description Why an event was not taken. */
+        readonly EventRejected: {
+            readonly code: components["schemas"]["EventProblem"];
+            /** @description What is wrong and what to do. */
+            readonly detail: string;
+            /** @description Place in the request, from 0. */
+            readonly index: number;
+        };
+        /** @description What became of the events. */
+        readonly EventsTaken: {
+            /** @description In the database now. */
+            readonly accepted: number;
+            /** @description Sent before; nothing has changed. */
+            readonly duplicate: number;
+            /** @description Nothing of these is kept; sending them again as they are does not help. */
+            readonly rejected: readonly components["schemas"]["EventRejected"][];
+            /** @description These are taken, but without the answer that they name. */
+            readonly unattributed?: readonly components["schemas"]["EventUnattributed"][];
+        };
+        /** @description Why an event does not count as the success of an answer. */
+        readonly EventUnattributed: {
+            readonly detail: string;
+            /** @description Place in the request, from 0. */
+            readonly index: number;
+        };
         /** @description What must not be answered. */
         readonly Exclude: {
             readonly article_ids?: readonly components["schemas"]["Id"][];
+            /** @description What the customer or visitor dislikes and has not wanted since; true if not given. */
+            readonly disliked?: boolean | null;
             /** @description The customer's purchases. */
             readonly purchased?: boolean;
             /**
@@ -775,6 +1099,18 @@ export interface components {
              * @description The customer's purchases of so many last days.
              */
             readonly purchased_within_days?: number | null;
+            /**
+             * Format: int32
+             * @description What the customer or visitor was shown so many times in the last 24 hours, as impressions tell.
+             */
+            readonly seen_times_today?: number | null;
+        };
+        readonly ExportedPurchase: {
+            readonly article_id: components["schemas"]["Id"];
+            /** Format: date-time */
+            readonly at: string;
+            /** Format: double */
+            readonly price: number | null;
         };
         /**
          * @description Why the answer is less than what was asked for.
@@ -1088,10 +1424,14 @@ export interface components {
         /** @description What the placement never answers. */
         readonly PlacementExclude: {
             readonly article_ids?: readonly components["schemas"]["Id"][];
+            /** @description What the customer dislikes; true if not given. */
+            readonly disliked?: boolean;
             /** @description The customer's purchases. */
             readonly purchased?: boolean;
             /** @description The customer's purchases of so many last days. */
             readonly purchased_within_days?: number | null;
+            /** @description What the customer was shown so many times in the last 24 hours. */
+            readonly seen_times_today?: number | null;
         };
         readonly PlacementList: {
             /** @description By name. */
@@ -1140,6 +1480,7 @@ export interface components {
             /** @description Leave out the first so many articles. Send `offset` with every page, 0 with the first. */
             readonly offset?: number | null;
             readonly session?: components["schemas"]["Session"];
+            readonly visitor_id?: components["schemas"]["Id"] | null;
         };
         /**
          * @description A rule. Its kind wants parameters of its own.
@@ -1242,6 +1583,11 @@ export interface components {
             readonly article_id: components["schemas"]["Id"];
             /** @description The place in the whole list, from 1. */
             readonly rank: number;
+            /**
+             * @description With `explain`, where a learned ranker has ordered the list: what speaks most for the article. Needs a
+             *     key with the scope `read-purchases`.
+             */
+            readonly ranked_by?: readonly components["schemas"]["RankedBy"][];
             /** @description With `explain`. */
             readonly reasons?: readonly components["schemas"]["Reason"][];
             /** @description With `explain`: the names of the placement's rules that touched the article. */
@@ -1269,6 +1615,17 @@ export interface components {
              */
             readonly sources?: readonly components["schemas"]["FoundBy"][];
         };
+        /** @description What speaks for an article in the eyes of a ranker. */
+        readonly RankedBy: {
+            readonly aspect: components["schemas"]["Aspect"];
+            /** @description Of the aspect `attribute`: which one. */
+            readonly attribute?: string;
+            /**
+             * Format: float
+             * @description How much lower the article would score if it were in this like the mean candidate of the list.
+             */
+            readonly weight: number;
+        };
         /** @description Why an article is in the answer. */
         readonly Reason: {
             /** @enum {string} */
@@ -1290,6 +1647,20 @@ export interface components {
             /** @enum {string} */
             readonly kind: "best_seller";
             readonly rank: number;
+        };
+        /** @description What came of recommendations in a span of time. */
+        readonly RecommendationReport: {
+            /**
+             * Format: date-time
+             * @description Events at this moment or later.
+             */
+            readonly from: string;
+            readonly rows: readonly components["schemas"]["ReportRow"][];
+            /**
+             * Format: date-time
+             * @description And before this one.
+             */
+            readonly until: string;
         };
         /**
          * @description What is wanted, for whom. Without a customer and a visit the answer is what sells best.
@@ -1354,11 +1725,17 @@ export interface components {
             readonly session?: components["schemas"]["Session"];
             /** @description Where candidates come from; the model alone if none is given. Not with `generation`. */
             readonly sources?: readonly components["schemas"]["CandidateSource"][];
+            readonly visitor_id?: components["schemas"]["Id"] | null;
         };
         /** @description Ranked articles and how they came about. */
         readonly RecommendationResponse: {
             readonly items: readonly components["schemas"]["RankedArticle"][];
             readonly meta: components["schemas"]["Meta"];
+            /**
+             * @description Identifies the answer: send it with the events that come from it. It holds nothing of the customer.
+             *     Left out while the database was never reached.
+             */
+            readonly recommendation_id?: string;
         };
         /** @description A bundle that did not come to serve. */
         readonly Refusal: {
@@ -1370,6 +1747,61 @@ export interface components {
             readonly model: string;
             readonly reason: string;
             readonly version: string;
+        };
+        /** @description The sums of one group of events. */
+        readonly ReportRow: {
+            /**
+             * Format: int64
+             * @description Orders of somebody who clicked a recommended article within the seven days before, and whose purchases
+             *     name no answer. The last click has them.
+             */
+            readonly assisted_orders: number;
+            /**
+             * Format: double
+             * @description Prices of the pieces of those orders, less those that came back.
+             */
+            readonly assisted_revenue: number;
+            /**
+             * Format: int64
+             * @description Articles put into the cart.
+             */
+            readonly carts: number;
+            /**
+             * Format: double
+             * @description Clicks per impression; null without impressions.
+             */
+            readonly click_rate: number | null;
+            /** Format: int64 */
+            readonly clicks: number;
+            /**
+             * @description What tells this group apart: the dimensions of `by` and their values. A placement is named, other answers
+             *     by the path of their route. Null: the events have no value, such as a currency.
+             */
+            readonly group: {
+                readonly [key: string]: string | null;
+            };
+            /** Format: int64 */
+            readonly impressions: number;
+            /**
+             * Format: int64
+             * @description Orders with a purchase that names the answer it comes from.
+             */
+            readonly orders: number;
+            /**
+             * Format: double
+             * @description Prices of the pieces that came back.
+             */
+            readonly returned: number;
+            /**
+             * Format: double
+             * @description Prices of those pieces.
+             */
+            readonly revenue: number;
+            /**
+             * Format: double
+             * @description Pieces of those purchases, less those that came back.
+             */
+            readonly units: number;
         };
         readonly RuleStage: {
             /** @description Articles of this page that it touched. */
@@ -1390,7 +1822,7 @@ export interface components {
          * @description What a key may do.
          * @enum {string}
          */
-        readonly Scope: "recommend" | "read-purchases" | "write" | "placements" | "monitor" | "admin";
+        readonly Scope: "recommend" | "read-purchases" | "write" | "placements" | "events" | "customers" | "monitor" | "admin";
         readonly ScoredArticle: {
             readonly article_id: string;
             /** Format: float */
@@ -1476,6 +1908,10 @@ export interface components {
             readonly attribute: string;
             readonly value: string;
         };
+        readonly VisitorMerge: {
+            /** @description The visitor who turned out to be the customer. */
+            readonly visitor_id: components["schemas"]["Id"];
+        };
         /**
          * @description Something the caller may want to know.
          * @enum {string}
@@ -1502,7 +1938,7 @@ export interface components {
                 readonly "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The state of the server does not allow it (codes: `no_previous_version`, `key_exists`, `placement_changed`) */
+        /** @description The state of the server does not allow it (codes: `no_previous_version`, `key_exists`, `placement_changed`, `customer_erased`) */
         readonly Conflict: {
             headers: {
                 readonly [name: string]: unknown;
@@ -1559,7 +1995,7 @@ export interface components {
                 readonly "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description There is no such article, model, placement or key (codes: `not_found`, `unknown_article`, `unknown_model`, `unknown_placement`, `unknown_key`) */
+        /** @description There is no such article, model, placement, key or customer (codes: `not_found`, `unknown_article`, `unknown_model`, `unknown_placement`, `unknown_key`, `unknown_customer`) */
         readonly NotFound: {
             headers: {
                 readonly [name: string]: unknown;
@@ -1568,7 +2004,7 @@ export interface components {
                 /**
                  * @example {
                  *       "code": "not_found",
-                 *       "detail": "There is no such article, model, placement or key",
+                 *       "detail": "There is no such article, model, placement, key or customer",
                  *       "request_id": "0198c0de-0000-7000-8000-000000000000",
                  *       "status": 404,
                  *       "title": "Not found",
@@ -1941,6 +2377,140 @@ export interface operations {
             readonly 504: components["responses"]["StillRunning"];
         };
     };
+    readonly put_customers: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["CustomerBatch"];
+            };
+        };
+        readonly responses: {
+            /** @description All of them are written */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["CustomersWritten"];
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 408: components["responses"]["RequestTimeout"];
+            readonly 409: components["responses"]["Conflict"];
+            readonly 413: components["responses"]["TooLarge"];
+            readonly 415: components["responses"]["UnsupportedMediaType"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
+        };
+    };
+    readonly erase_customer: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description The customer's id */
+                readonly id: components["schemas"]["Id"];
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Nothing of the customer is kept */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Erasure"];
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
+        };
+    };
+    readonly export_customer: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description The customer's id */
+                readonly id: components["schemas"]["Id"];
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Attributes, visitors, purchases and events */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["CustomerExport"];
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
+        };
+    };
+    readonly merge_visitor: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description The customer's id */
+                readonly id: components["schemas"]["Id"];
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["VisitorMerge"];
+            };
+        };
+        readonly responses: {
+            /** @description What the visitor did and will do is the customer's */
+            readonly 204: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 408: components["responses"]["RequestTimeout"];
+            readonly 409: components["responses"]["Conflict"];
+            readonly 413: components["responses"]["TooLarge"];
+            readonly 415: components["responses"]["UnsupportedMediaType"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
+        };
+    };
     readonly list_keys: {
         readonly parameters: {
             readonly query?: never;
@@ -2025,6 +2595,53 @@ export interface operations {
             readonly 401: components["responses"]["Unauthorized"];
             readonly 403: components["responses"]["Forbidden"];
             readonly 404: components["responses"]["NotFound"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
+        };
+    };
+    readonly report_recommendations: {
+        readonly parameters: {
+            readonly query?: {
+                /**
+                 * @description What to tell apart, separated by commas: `placement`, `model`, `version`, `source`, `position`, `day`,
+                 *     `currency`. Only `placement` if not given. Name `currency` where the shop sells in several.
+                 * @example placement,day
+                 */
+                readonly by?: string;
+                /** @description JSON if not given. */
+                readonly format?: "json" | "csv";
+                /**
+                 * @description Events at this moment or later: a date or a moment; 28 days before `until` if not given.
+                 * @example 2026-01-01
+                 */
+                readonly from?: string;
+                /**
+                 * @description Events before this moment; now if not given.
+                 * @example 2026-02-01
+                 */
+                readonly until?: string;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Sums for each group */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["RecommendationReport"];
+                    readonly "text/csv": string;
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
             readonly 429: components["responses"]["TooManyRequests"];
             readonly 500: components["responses"]["Internal"];
             readonly 503: components["responses"]["Unavailable"];
@@ -2470,6 +3087,37 @@ export interface operations {
             readonly 504: components["responses"]["StillRunning"];
         };
     };
+    readonly erase_visitor: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description The visitor's id */
+                readonly id: components["schemas"]["Id"];
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Nothing of the visitor is kept */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Erasure"];
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 404: components["responses"]["NotFound"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+            readonly 504: components["responses"]["StillRunning"];
+        };
+    };
     readonly get_liveness: {
         readonly parameters: {
             readonly query?: never;
@@ -2680,6 +3328,42 @@ export interface operations {
             readonly 503: components["responses"]["Unavailable"];
         };
     };
+    readonly tell_events: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description A key with the scope `events` alone, where no header can be sent */
+                readonly key?: string;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["EventBatch"];
+            };
+        };
+        readonly responses: {
+            /** @description The accepted events are in the database */
+            readonly 202: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["EventsTaken"];
+                };
+            };
+            readonly 400: components["responses"]["BadRequest"];
+            readonly 401: components["responses"]["Unauthorized"];
+            readonly 403: components["responses"]["Forbidden"];
+            readonly 408: components["responses"]["RequestTimeout"];
+            readonly 413: components["responses"]["TooLarge"];
+            readonly 415: components["responses"]["UnsupportedMediaType"];
+            readonly 429: components["responses"]["TooManyRequests"];
+            readonly 500: components["responses"]["Internal"];
+            readonly 503: components["responses"]["Unavailable"];
+        };
+    };
     readonly recommend_in_placement_by_query: {
         readonly parameters: {
             readonly query?: {
@@ -2704,6 +3388,8 @@ export interface operations {
                  * @example 0706016001,0568601006
                  */
                 readonly session?: string;
+                /** @description The browser of whoever asks, as `POST /v1/events` names it. */
+                readonly visitor_id?: components["schemas"]["Id"];
             };
             readonly header?: never;
             readonly path: {

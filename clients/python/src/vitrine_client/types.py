@@ -31,7 +31,7 @@ The kind of an attribute; the same for every article of the shop.
 
 AttributeValue: TypeAlias = float | str | Sequence[str]
 """
-A number, a text or a list of texts.
+A number between -2^63 and 2^63, a text or a list of texts.
 """
 
 
