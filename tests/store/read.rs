@@ -47,8 +47,11 @@ fn cells(ids: &[&str], column: &Column) -> BTreeMap<String, String> {
     ids.iter().enumerate().map(|(row, id)| ((*id).to_owned(), cell(row))).collect()
 }
 
+/// Ids with their values, and lines of purchases.
+type Content = (Vec<(String, BTreeMap<String, String>)>, Vec<String>, TimeUnit);
+
 /// Everything in a data set that does not depend on the order of rows.
-fn content(dataset: &Dataset) -> (Vec<(String, BTreeMap<String, String>)>, Vec<String>, TimeUnit) {
+fn content(dataset: &Dataset) -> Content {
     let mut columns = Vec::new();
     for (kind, entities) in [("article", &dataset.articles), ("customer", &dataset.customers)] {
         let ids: Vec<&str> = entities.ids.iter().collect();
