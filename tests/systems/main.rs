@@ -94,6 +94,8 @@ fn every_configuration_is_one() {
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
         if name.starts_with("sweep-") {
             SweepFile::load(&path).unwrap();
+        } else if name == "nightly" {
+            vitrine::retrain::RetrainConfig::load(&path).unwrap();
         } else {
             // Bundles and files have the same name, but for the demo's.
             let config = TrainingConfig::load(&path, &[]).unwrap();
