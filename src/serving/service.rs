@@ -105,7 +105,7 @@ pub struct StandIn {
 pub struct Answered {
     pub snapshot: Arc<Snapshot>,
     pub answer: Answer,
-    /// Identifies the answer in events; see [`super::attribution`]. `None` before the key was read that signs it.
+    /// Identifies the answer in events; see [`super::Signer`]. `None` before the key was read that signs it.
     pub recommendation_id: Option<String>,
     /// The placement that answered, and the keys of its definition that were left out.
     pub placement: Option<(Arc<ServedPlacement>, Vec<String>)>,
