@@ -302,9 +302,7 @@ impl ToSchema for Attributes {
             "AttributeValue",
             json!({
                 "description": "A number between -2^63 and 2^63, a text or a list of texts.",
-                "oneOf": [
-                    {"type": "number", "minimum": -9223372036854774784_i64, "maximum": 9223372036854774784_i64},
-                    {"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+                "oneOf": [{"type": "number"}, {"type": "string"}, {"type": "array", "items": {"type": "string"}}],
             }),
         ));
     }

@@ -64,6 +64,8 @@ def specialise(document, model, version):
     kinds["enum"].append("bought_together")
     # Which attributes an article may have depends on the articles that are there.
     schemas["ArticleInput"]["properties"].pop("attributes")
+    # JSON Schema cannot say which numbers fit 64 bits exactly, nor which characters a text may hold.
+    schemas["CustomerInput"]["properties"].pop("attributes")
     schemas["ModelActivation"]["properties"]["version"] = {"type": "string", "enum": [version]}
     filters = ['{"bucket":"ten"}', '{"not":{"price":{"max":2}}}']
     known = {"fields": ["bucket", "price,bucket"], "filter": filters}
