@@ -6,8 +6,11 @@
 //! [`EventLine::counts`], attribution sums their columns. Writers stand in line at the revision
 //! `events`, so a reader that has seen a revision misses nothing of what comes behind it.
 
-use super::{Attributes, StoreError};
-use crate::domain::{ArticleId, CustomerId, Timestamp, VisitorId};
+use super::{
+    Attributes, StoreError,
+    records::{pseudonym, read_attributes, unreadable},
+};
+use crate::domain::{ArticleId, CustomerId, InvalidId, Timestamp, VisitorId};
 use hashbrown::HashSet;
 use sha2::{Digest, Sha256};
 use std::{
@@ -178,6 +181,33 @@ pub struct CustomerExport {
     pub events: Vec<BTreeMap<String, serde_json::Value>>,
 }
 
+impl CustomerExport {
+    /// Of what a database holds; `purchases` have their moments in seconds since 1970, `events` are JSON objects.
+    ///
+    /// # Errors
+    /// What this program cannot have written.
+    pub(super) fn read(
+        id: &CustomerId,
+        attributes: &str,
+        visitors: &[String],
+        purchases: &[(String, i64, Option<f64>)],
+        events: &[String],
+    ) -> Result<Self, StoreError> {
+        let name = || pseudonym(id.as_str());
+        let broken = |error: InvalidId| unreadable(&name(), &error);
+        let purchase = |(article, at, price): &(String, i64, Option<f64>)| {
+            Ok((ArticleId::parse(article)?, Millis(at * 1_000).timestamp(), *price))
+        };
+        Ok(Self {
+            id: id.clone(),
+            attributes: read_attributes(attributes, name)?,
+            visitors: visitors.iter().map(|id| VisitorId::parse(id)).collect::<Result<_, _>>().map_err(broken)?,
+            purchases: purchases.iter().map(purchase).collect::<Result<_, _>>().map_err(broken)?,
+            events: events.iter().map(|json| read_event(json)).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
 /// How much one subject may add to the count of one article within an hour.
 pub const MOST_COUNTED_AN_HOUR: f32 = 10.0;
 /// The same for all events without a subject together.
@@ -308,7 +338,7 @@ pub(super) fn random_secret() -> [u8; 32] {
 }
 
 /// A row of an export: without what is empty.
-pub(super) fn read_event(json: &str) -> Result<BTreeMap<String, serde_json::Value>, StoreError> {
+fn read_event(json: &str) -> Result<BTreeMap<String, serde_json::Value>, StoreError> {
     let row: BTreeMap<String, serde_json::Value> = serde_json::from_str(json)
         .map_err(|error| StoreError::Fault(format!("an event cannot be exported: {error}")))?;
     Ok(row.into_iter().filter(|(_, value)| !value.is_null()).collect())

@@ -65,25 +65,34 @@ pub(super) trait Ledger: Send {
     /// Adds to what was counted in this hour; answers the sums with it.
     async fn count(&mut self, hour: i32, added: &[(Hash, f32)]) -> Result<HashMap<Hash, f32>, StoreError>;
     async fn insert(&mut self, rows: &[EventRow<'_>], revision: i64, now: Millis) -> Result<(), StoreError>;
-    /// The customer with this id and the visitors who were joined to them, or the visitor with this id.
-    async fn find(&mut self, person: &Person) -> Result<Found, StoreError>;
+    /// Keys and ids that a statement with one id selects.
+    async fn with_id(&mut self, statement: &'static str, id: &str) -> Result<Vec<(i32, String)>, StoreError>;
+    /// The same with a key.
+    async fn with_key(&mut self, statement: &'static str, key: i32) -> Result<Vec<(i32, String)>, StoreError>;
     /// Runs a statement with one key; answers the number of rows.
     async fn run(&mut self, statement: &'static str, key: i32) -> Result<u64, StoreError>;
     /// Adds tombstones.
     async fn bury(&mut self, hashes: &[Hash]) -> Result<(), StoreError>;
 }
 
-/// Who is kept of a person.
-#[derive(Default)]
-pub(super) struct Found {
-    pub customer: Option<i32>,
-    /// Keys and ids.
-    pub visitors: Vec<(i32, String)>,
+/// The key of the customer, and keys and ids of the visitors: those who were joined to the customer, or the one who
+/// is meant.
+async fn find(ledger: &mut dyn Ledger, person: &Person) -> Result<(Option<i32>, Vec<(i32, String)>), StoreError> {
+    const CUSTOMER: &str = "SELECT key, id FROM customers WHERE id = $1";
+    const VISITOR: &str = "SELECT key, id FROM visitors WHERE id = $1";
+    const VISITORS_OF: &str = "SELECT key, id FROM visitors WHERE customer = $1";
+    match person {
+        Person::Visitor(id) => Ok((None, ledger.with_id(VISITOR, id.as_str()).await?)),
+        Person::Customer(id) => match ledger.with_id(CUSTOMER, id.as_str()).await?.first() {
+            Some(&(key, _)) => Ok((Some(key), ledger.with_key(VISITORS_OF, key).await?)),
+            None => Ok((None, Vec::new())),
+        },
+    }
 }
 
 /// Removes a person with all that is kept of them.
 pub(super) async fn erase(ledger: &mut dyn Ledger, person: &Person, salt: &[u8]) -> Result<Erasure, StoreError> {
-    let Found { customer, visitors } = ledger.find(person).await?;
+    let (customer, visitors) = find(ledger, person).await?;
     let mut erasure = Erasure { known: customer.is_some() || !visitors.is_empty(), ..Erasure::default() };
     let mut tombstones = vec![person.tombstone(salt)];
     if let Some(key) = customer {
@@ -107,9 +116,6 @@ pub(super) async fn erase(ledger: &mut dyn Ledger, person: &Person, salt: &[u8])
     ledger.bury(&tombstones).await?;
     Ok(erasure)
 }
-
-/// The statement that finds the visitors of a customer.
-pub(super) const VISITORS_OF: &str = "SELECT key, id FROM visitors WHERE customer = $1";
 
 /// Writes events and answers their verdicts.
 pub(super) async fn write(

@@ -5,9 +5,9 @@ use super::{Postgres, advance_revision, lock_revision, no_answer};
 use crate::{
     domain::{ArticleId, CustomerId, Timestamp, VisitorId},
     store::{
-        ActionRecord, EventLine, EventPage, Millis, NewEvent, Person, Retention, Store, StoreError, Verdict,
+        ActionRecord, EventLine, EventPage, Millis, NewEvent, Retention, Store, StoreError, Verdict,
         events::{ERASURE_SALT, random_secret},
-        ledger::{self, EventRow, Found, Hash, Ledger, SeenTable, VISITORS_OF, VisitorKey},
+        ledger::{self, EventRow, Hash, Ledger, SeenTable, VisitorKey},
         records::unreadable,
     },
 };
@@ -300,22 +300,12 @@ impl Ledger for Transaction<'_> {
         Ok(())
     }
 
-    async fn find(&mut self, person: &Person) -> Result<Found, StoreError> {
-        let mut found = Found::default();
-        match person {
-            Person::Customer(id) => {
-                let find = sqlx::query_scalar("SELECT key FROM customers WHERE id = $1").bind(id.as_str());
-                found.customer = find.fetch_optional(&mut *self.0).await?;
-                if let Some(key) = found.customer {
-                    found.visitors = sqlx::query_as(VISITORS_OF).bind(key).fetch_all(&mut *self.0).await?;
-                }
-            }
-            Person::Visitor(id) => {
-                let find = sqlx::query_as("SELECT key, id FROM visitors WHERE id = $1").bind(id.as_str());
-                found.visitors = find.fetch_all(&mut *self.0).await?;
-            }
-        }
-        Ok(found)
+    async fn with_id(&mut self, statement: &'static str, id: &str) -> Result<Vec<(i32, String)>, StoreError> {
+        Ok(sqlx::query_as(statement).bind(id).fetch_all(&mut *self.0).await?)
+    }
+
+    async fn with_key(&mut self, statement: &'static str, key: i32) -> Result<Vec<(i32, String)>, StoreError> {
+        Ok(sqlx::query_as(statement).bind(key).fetch_all(&mut *self.0).await?)
     }
 
     async fn run(&mut self, statement: &'static str, key: i32) -> Result<u64, StoreError> {

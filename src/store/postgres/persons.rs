@@ -2,16 +2,15 @@
 
 use super::{Postgres, advance_revision, events, lock_revision, no_answer};
 use crate::{
-    domain::{ArticleId, CustomerId, InvalidId, Timestamp, VisitorId},
+    domain::{CustomerId, VisitorId},
     store::{
         CustomerExport, CustomerUpsert, Erasure, Person, StoreError,
-        events::{ERASURE_SALT, read_event, was_erased},
+        events::{ERASURE_SALT, was_erased},
         ledger::{self, Hash, Ledger},
-        records::{pseudonym, read_attributes, unreadable, write_attributes},
+        records::write_attributes,
     },
 };
-use sqlx::{Connection, Row};
-use time::OffsetDateTime;
+use sqlx::Connection;
 
 /// A transaction that changes customers: it stands in line with the writers of events.
 macro_rules! changing {
@@ -63,7 +62,7 @@ pub(super) async fn erase(store: &Postgres, person: &Person) -> Result<Erasure, 
 pub(super) async fn export(store: &Postgres, id: &CustomerId) -> Result<Option<CustomerExport>, StoreError> {
     const CUSTOMER: &str = "SELECT key, attributes::text FROM customers WHERE id = $1";
     const PURCHASES: &str = "
-        SELECT a.id, p.at, p.price::float8 FROM purchases p JOIN articles a ON a.key = p.article
+        SELECT a.id, extract(epoch FROM p.at)::int8, p.price::float8 FROM purchases p JOIN articles a ON a.key = p.article
         WHERE p.customer = $1 ORDER BY p.at";
     const EVENTS: &str = "
         SELECT (to_jsonb(e) - '{revision,customer,visitor,retention,counts,imported}'::text[]
@@ -77,20 +76,8 @@ pub(super) async fn export(store: &Postgres, id: &CustomerId) -> Result<Option<C
     let Some((key, attributes)) = found else { return Ok(None) };
     let visitors = sqlx::query_scalar("SELECT id FROM visitors WHERE customer = $1 ORDER BY id").bind(key);
     let visitors: Vec<String> = store.within(visitors.fetch_all(&mut *transaction)).await?;
-    let purchases = store.within(sqlx::query(PURCHASES).bind(key).fetch_all(&mut *transaction)).await?;
+    let purchases: Vec<(String, i64, Option<f64>)> =
+        store.within(sqlx::query_as(PURCHASES).bind(key).fetch_all(&mut *transaction)).await?;
     let events: Vec<String> = store.within(sqlx::query_scalar(EVENTS).bind(key).fetch_all(&mut *transaction)).await?;
-    let name = || pseudonym(id.as_str());
-    let broken = |error: InvalidId| unreadable(&name(), &error);
-    let purchase = |row: &sqlx::postgres::PgRow| {
-        let at = row.try_get::<OffsetDateTime, _>(1)?.unix_timestamp();
-        let at = Timestamp(u32::try_from(at.max(0)).unwrap_or(u32::MAX));
-        Ok::<_, StoreError>((ArticleId::parse(row.try_get(0)?).map_err(broken)?, at, row.try_get(2)?))
-    };
-    Ok(Some(CustomerExport {
-        id: id.clone(),
-        attributes: read_attributes(&attributes, name)?,
-        visitors: visitors.iter().map(|id| VisitorId::parse(id)).collect::<Result<_, _>>().map_err(broken)?,
-        purchases: purchases.iter().map(purchase).collect::<Result<_, _>>()?,
-        events: events.iter().map(|json| read_event(json)).collect::<Result<_, _>>()?,
-    }))
+    CustomerExport::read(id, &attributes, &visitors, &purchases, &events).map(Some)
 }

@@ -2,15 +2,14 @@
 
 use super::{Sqlite, advance_revision, events};
 use crate::{
-    domain::{ArticleId, CustomerId, InvalidId, Timestamp, VisitorId},
+    domain::{CustomerId, VisitorId},
     store::{
         CustomerExport, CustomerUpsert, Erasure, Person, StoreError,
-        events::{ERASURE_SALT, read_event, was_erased},
+        events::{ERASURE_SALT, was_erased},
         ledger::{self, Hash, Ledger},
-        records::{pseudonym, read_attributes, unreadable, write_attributes},
+        records::write_attributes,
     },
 };
-use sqlx::Row;
 
 pub(super) async fn put(store: &Sqlite, customers: &[CustomerUpsert]) -> Result<(), StoreError> {
     const WRITE: &str = "
@@ -69,19 +68,8 @@ pub(super) async fn export(store: &Sqlite, id: &CustomerId) -> Result<Option<Cus
     let Some((key, attributes)) = found else { return Ok(None) };
     let visitors = sqlx::query_scalar("SELECT id FROM visitors WHERE customer = $1 ORDER BY id").bind(key);
     let visitors: Vec<String> = visitors.fetch_all(&mut *reading).await?;
-    let purchases = sqlx::query(PURCHASES).bind(key).fetch_all(&mut *reading).await?;
+    let purchases: Vec<(String, i64, Option<f64>)> =
+        sqlx::query_as(PURCHASES).bind(key).fetch_all(&mut *reading).await?;
     let events: Vec<String> = sqlx::query_scalar(EVENTS).bind(key).fetch_all(&mut *reading).await?;
-    let name = || pseudonym(id.as_str());
-    let broken = |error: InvalidId| unreadable(&name(), &error);
-    let purchase = |row: &sqlx::sqlite::SqliteRow| {
-        let at = Timestamp(u32::try_from(row.try_get::<i64, _>(1)?.max(0)).unwrap_or(u32::MAX));
-        Ok::<_, StoreError>((ArticleId::parse(row.try_get(0)?).map_err(broken)?, at, row.try_get(2)?))
-    };
-    Ok(Some(CustomerExport {
-        id: id.clone(),
-        attributes: read_attributes(&attributes, name)?,
-        visitors: visitors.iter().map(|id| VisitorId::parse(id)).collect::<Result<_, _>>().map_err(broken)?,
-        purchases: purchases.iter().map(purchase).collect::<Result<_, _>>()?,
-        events: events.iter().map(|json| read_event(json)).collect::<Result<_, _>>()?,
-    }))
+    CustomerExport::read(id, &attributes, &visitors, &purchases, &events).map(Some)
 }
