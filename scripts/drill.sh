@@ -80,7 +80,11 @@ admin() { # METHOD PATH [BODY]: status and the problem's detail
     python3 -c 'import json,sys; a=json.load(open(sys.argv[1])); print(a.get("detail") or {k: a[k] for k in a if k in ("version", "previous")})' "$home/answer" 2>/dev/null || cat "$home/answer"
 }
 if [ "$drill" = events ]; then
-    events() { python3 scripts/events.py "$@"; }
+    events() { # WHAT ARGUMENTS…: prints what was found and remembers a failure, which an echo would swallow
+        local found
+        found=$(python3 scripts/events.py "${@:2}") || failed=yes
+        echo "$1: $found"
+    }
     case $database in
         sqlite:*) rows="python3 -c \"import sqlite3; print(sqlite3.connect('$home/vitrine.sqlite').execute('SELECT count(*) FROM events').fetchone()[0])\"" ;;
         *) rows="$bin/psql -h 127.0.0.1 -p $database_port -U vitrine -d vitrine -Atc 'SELECT count(*) FROM events'" ;;
@@ -90,21 +94,21 @@ if [ "$drill" = events ]; then
         --admin-listen 127.0.0.1:$((port + 4)) 2>"$home/replica.log" &
     replica=$!
     for _ in $(seq 300); do curl -fs "http://127.0.0.1:$((port + 3))/readyz" >/dev/null && break; sleep 0.2; done
-    echo "clicks:  $(events follow --url "http://127.0.0.1:$port" --replica "http://127.0.0.1:$((port + 3))" --key "$key")"
+    events clicks follow --url "http://127.0.0.1:$port" --replica "http://127.0.0.1:$((port + 3))" --key "$key"
     kill "$replica"; wait "$replica" 2>/dev/null || true; replica=
     load --seconds 5 --no-compare >/dev/null
     echo "steady:  $(load --seconds 15 --no-compare)"
     load --seconds 20 --no-compare >"$home/load.json" &
     loader=$!
-    echo "events:  $(events load --url "http://127.0.0.1:$port" --key "$key" --seconds 20)" || failed=yes
+    events events load --url "http://127.0.0.1:$port" --key "$key" --seconds 20
     wait "$loader" || failed=yes
     echo "beside:  $(cat "$home/load.json")"
     kill "$server"; wait "$server" 2>/dev/null || true; server=
     python3 -c 'import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute("DELETE FROM events"); c.commit()' \
         "$home/vitrine.sqlite" 2>/dev/null || "$bin/psql" -h 127.0.0.1 -p $database_port -U vitrine -d vitrine -qc 'DELETE FROM events'
-    echo "kills:   $(events kills --server "$bin_dir/vitrine-server" --rows "$rows" --log "$home/server.log" \
+    events kills kills --server "$bin_dir/vitrine-server" --rows "$rows" --log "$home/server.log" \
         --arguments "serve --models $models --listen 127.0.0.1:$port --admin-listen 127.0.0.1:$admin" \
-        --url "http://127.0.0.1:$port" --admin "http://127.0.0.1:$admin")" || failed=yes
+        --url "http://127.0.0.1:$port" --admin "http://127.0.0.1:$admin"
     [ -z "${failed:-}" ] || { tail -5 "$home/server.log"; echo "events were lost, doubled or turned away"; exit 1; }
     exit
 fi
@@ -114,7 +118,11 @@ load --seconds 5 >/dev/null
 echo "steady:  $(load --seconds 15)"
 echo "resident before: $(resident)"
 if [ "$drill" = attack ]; then
-    attack() { echo "$1: $(./scripts/attack.py "$@")" || failed=yes; }
+    attack() {
+        local found
+        found=$(./scripts/attack.py "$@") || failed=yes
+        echo "$1: $found"
+    }
     attack slow-bodies "$port"
     attack idle "$port" "$admin"
     attack stop "$port" --pid "$server"

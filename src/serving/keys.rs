@@ -134,9 +134,9 @@ pub(super) struct Keys {
     by_hash: ArcSwap<HashMap<[u8; 32], Caller>>,
     /// Whether they were read at all.
     read: AtomicBool,
-    /// Revision of the keys that are loaded. Locked while they are read, so that an older reading
-    /// never replaces a newer one.
-    followed: Mutex<i64>,
+    /// Revision of the keys that are loaded; `None`: they were never read. Locked while they are read,
+    /// so that an older reading never replaces a newer one.
+    followed: Mutex<Option<i64>>,
 }
 
 impl Keys {
@@ -156,16 +156,14 @@ impl Keys {
     /// When the database cannot be read; the last keys hold.
     pub(super) async fn follow(&self, store: &dyn Store, revision: i64) -> Result<(), ServeError> {
         let mut followed = self.followed.lock().await;
-        // A database without keys is at 0, as this is at the start.
-        if *followed == revision {
-            self.read.store(true, Ordering::Release);
+        if *followed == Some(revision) {
             return Ok(());
         }
         let records = store.keys().await?;
         let live = records.iter().filter(|record| record.withdrawn_at.is_none());
         self.by_hash.store(Arc::new(live.map(|record| (record.hash, Caller::of(record))).collect()));
         self.read.store(true, Ordering::Release);
-        *followed = revision;
+        *followed = Some(revision);
         Ok(())
     }
 }
@@ -233,5 +231,23 @@ mod tests {
         for bad in ["", "a b", "ä", &"x".repeat(65), "admin.key"] {
             assert!(name_problem(bad).is_some(), "{bad}");
         }
+    }
+
+    #[tokio::test]
+    async fn no_key_is_wrong_before_the_keys_were_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", directory.path().join("shop.sqlite").display());
+        let options = crate::store::StoreOptions::default();
+        crate::store::migrate(&url, &options).await.unwrap();
+        let store = crate::store::connect(&url, &options).await.unwrap();
+        let scopes = ["events".to_owned()];
+        let key =
+            crate::store::NewKey { name: "page", hash: hash(b"secret"), scopes: &scopes, requests_per_second: None };
+        store.add_key(&key).await.unwrap();
+        let keys = Keys::default();
+        assert!(!keys.are_read());
+        // What a server believes of the database before it has asked.
+        keys.follow(&*store, crate::store::Revisions::default().keys).await.unwrap();
+        assert!(keys.are_read() && keys.find(b"secret").is_some_and(|caller| caller.may_only(Scope::Events)));
     }
 }
