@@ -11,7 +11,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 drill=${1:?reload, faults, attack, articles or events}
 data=$(realpath "${2:-../shared/data/hm-sample}")
-port=$((20000 + RANDOM % 20000))
+port=$((20000 + RANDOM % 12000))
 admin=$((port + 1)) database_port=$((port + 2))
 export VITRINE__ADMIN__KEY=drill-drill-drill-drill
 home=$(mktemp -d)
@@ -63,11 +63,16 @@ server=$!
 for _ in $(seq 300); do curl -fs "http://127.0.0.1:$port/readyz" >/dev/null && break; sleep 0.2; done
 kill -0 "$server" && curl -fs "http://127.0.0.1:$port/readyz" >/dev/null || { cat "$home/server.log"; exit 1; }
 
+wait_for_replica() {
+    for _ in $(seq 300); do curl -fs "http://127.0.0.1:$((port + 3))/readyz" >/dev/null && return; sleep 0.2; done
+    cat "$home/replica.log"
+    exit 1
+}
 if [ "$drill" = articles ]; then
     "$bin_dir/vitrine-server" serve --models "$models" --listen 127.0.0.1:$((port + 3)) \
         --admin-listen 127.0.0.1:$((port + 4)) 2>"$home/replica.log" &
     replica=$!
-    for _ in $(seq 300); do curl -fs "http://127.0.0.1:$((port + 3))/readyz" >/dev/null && break; sleep 0.2; done
+    wait_for_replica
     python3 scripts/articles.py --url "http://127.0.0.1:$port" --admin "http://127.0.0.1:$admin" \
         --replica "http://127.0.0.1:$((port + 3))" --key "$VITRINE__ADMIN__KEY" --customers "$data/customers.csv" --new 50000
     exit
@@ -93,7 +98,7 @@ if [ "$drill" = events ]; then
     "$bin_dir/vitrine-server" serve --models "$models" --listen 127.0.0.1:$((port + 3)) \
         --admin-listen 127.0.0.1:$((port + 4)) 2>"$home/replica.log" &
     replica=$!
-    for _ in $(seq 300); do curl -fs "http://127.0.0.1:$((port + 3))/readyz" >/dev/null && break; sleep 0.2; done
+    wait_for_replica
     events clicks follow --url "http://127.0.0.1:$port" --replica "http://127.0.0.1:$((port + 3))" --key "$key"
     kill "$replica"; wait "$replica" 2>/dev/null || true; replica=
     load --seconds 5 --no-compare >/dev/null

@@ -8,7 +8,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=$(realpath "${1:-../shared/data/hm-sample}")
-port=$((20000 + RANDOM % 20000))
+port=$((20000 + RANDOM % 12000))
 database_port=$((port + 4))
 export VITRINE__ADMIN__KEY=placements-placements
 home=$(mktemp -d)

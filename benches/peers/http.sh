@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 data=$(realpath "${1:-../shared/data/hm-sample}") seconds=${2:-10} rounds=${3:-3}
-port=$((20000 + RANDOM % 20000))
+port=$((20000 + RANDOM % 12000))
 home=$(mktemp -d)
 server=
 stop() { if [ -n "$server" ]; then kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; server=; fi; }
