@@ -150,7 +150,10 @@ pub(super) enum Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         match self {
-            Self::NoKey => ApiError::new(ErrorCode::Unauthorized, "send `authorization: Bearer <key>`").into_response(),
+            Self::NoKey => {
+                let detail = "send `authorization: Bearer <key>`; `vitrine-server keys create` makes keys";
+                ApiError::new(ErrorCode::Unauthorized, detail).into_response()
+            }
             Self::WrongKey => {
                 ApiError::new(ErrorCode::Unauthorized, "this key is unknown or withdrawn").into_response()
             }
