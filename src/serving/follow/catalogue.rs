@@ -2,7 +2,7 @@
 
 use crate::{
     domain::{ArticleId, AttributeKind},
-    recommend::{Catalogue, Signals, Snapshot},
+    recommend::{Catalogue, Snapshot},
     serving::{ServeError, Service, State, catalogue},
     store::{ArticleRecord, CatalogueChanges, Schema},
 };
@@ -73,8 +73,7 @@ impl Service {
             let _changes = self.changes.lock().await;
             let now = self.state();
             let (catalogue, models) = self.newest(&now).await?;
-            let signals = self.signals_after(&now, &catalogue).await?;
-            self.publish(State { catalogue: Some(catalogue), models, signals, ..State::clone(&now) });
+            self.publish(self.with_catalogue(&now, catalogue, &models).await?);
             Ok::<_, ServeError>(())
         };
         let served = served.await;
@@ -84,16 +83,24 @@ impl Service {
         served.is_ok()
     }
 
-    /// The statistics joined to a newer catalogue. Costs what is new, where it was made from the one that is served.
-    pub(super) async fn signals_after(
+    /// What is served once the catalogue is another. Sales and statistics are those of one count, even if a newer one
+    /// comes in between. Costs what is new, where the catalogue was made from the one that is served.
+    pub(super) async fn with_catalogue(
         &self,
         now: &State,
-        catalogue: &Arc<Catalogue>,
-    ) -> Result<Option<Arc<Signals>>, ServeError> {
-        match (&now.signals, &now.catalogue) {
-            (Some(signals), Some(old)) if catalogue.continues(old) => Ok(Some(Arc::new(signals.after(catalogue)))),
-            _ => self.signals_over(catalogue.clone()).await,
-        }
+        catalogue: Arc<Catalogue>,
+        models: &Models,
+    ) -> Result<State, ServeError> {
+        let (catalogue, sales) = self.with_sales(catalogue, now);
+        let models = self.all_over(models, &catalogue).await?;
+        let same_count = now.sales.as_ref().map(Arc::as_ptr) == sales.as_ref().map(Arc::as_ptr);
+        let signals = match (&now.signals, &now.catalogue) {
+            (Some(signals), Some(old)) if same_count && catalogue.continues(old) => {
+                Some(Arc::new(signals.after(&catalogue)))
+            }
+            _ => self.signals_over(sales.clone(), catalogue.clone()).await?,
+        };
+        Ok(State { catalogue: Some(catalogue), sales, models, signals, ..State::clone(now) })
     }
 
     /// The catalogue that the database holds now, and the models over it. Costs what changed since the one that is served.

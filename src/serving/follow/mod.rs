@@ -18,7 +18,7 @@ pub(super) use models::Following;
 pub(super) use open::Refusals;
 pub use placements::PlacementAsk;
 
-use super::{ServeError, Service, State};
+use super::{ServeError, Service};
 use crate::{
     domain::Timestamp,
     store::{self, Revisions},
@@ -140,10 +140,7 @@ impl Service {
         let _changes = self.changes.lock().await;
         let now = self.state();
         let (catalogue, models) = self.newest(&now).await?;
-        let (catalogue, sales) = self.with_sales(catalogue, &now);
-        let models = self.all_over(&models, &catalogue).await?;
-        let signals = self.signals_after(&now, &catalogue).await?;
-        self.publish(State { catalogue: Some(catalogue), sales, models, signals, ..State::clone(&now) });
+        self.publish(self.with_catalogue(&now, catalogue, &models).await?);
         Ok(())
     }
 }

@@ -82,12 +82,16 @@ impl Service {
         Ok(())
     }
 
-    /// The latest statistics joined to a catalogue; `None` before they are counted.
+    /// The statistics of a count joined to a catalogue; `None` for a count without them.
     ///
     /// # Errors
     /// When the program is at fault.
-    pub(super) async fn signals_over(&self, catalogue: Arc<Catalogue>) -> Result<Option<Arc<Signals>>, ServeError> {
-        let Some(sales) = self.sales.latest() else { return Ok(None) };
+    pub(super) async fn signals_over(
+        &self,
+        sales: Option<Arc<Sales>>,
+        catalogue: Arc<Catalogue>,
+    ) -> Result<Option<Arc<Signals>>, ServeError> {
+        let Some(sales) = sales else { return Ok(None) };
         let joined = spawn_blocking(move || sales.signals(None, &catalogue).map(Arc::new)).await;
         joined.map_err(|error| ServeError::Internal(error.to_string()))
     }
