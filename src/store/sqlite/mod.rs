@@ -128,8 +128,10 @@ impl Sqlite {
             checked: AtomicBool::new(false),
             customers: pool(options.max_connections).connect_lazy_with(reading()),
             readers: pool(StoreOptions::OTHER_CONNECTIONS).connect_lazy_with(reading()),
-            // An event that was accepted outlives a power cut.
-            writer: pool(1).connect_lazy_with(configured.synchronous(SqliteSynchronous::Full)),
+            // An event that was accepted outlives a power cut; the bytes of a person who is erased do not stay in the
+            // file.
+            writer: pool(1)
+                .connect_lazy_with(configured.synchronous(SqliteSynchronous::Full).pragma("secure_delete", "ON")),
             changed: Notify::new(),
             limits: options.catalogue,
             secrets: Secrets::default(),
