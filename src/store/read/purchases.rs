@@ -43,7 +43,7 @@ pub(super) struct PurchaseTable<'a> {
 }
 
 impl<'a> PurchaseTable<'a> {
-    pub(super) fn new(articles: &'a EntityTable, customers: &'a EntityTable, options: &'a ReadOptions) -> Self {
+    pub(super) fn new(articles: &'a EntityTable, customers: &EntityTable, options: &'a ReadOptions) -> Self {
         Self {
             article_rows: articles.rows(),
             customer_rows: customers.rows(),
