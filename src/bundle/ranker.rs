@@ -65,8 +65,16 @@ impl RankerSettings {
 
     /// Scales rows of features where they stand.
     pub fn scale(&self, rows: &mut [f32]) {
+        // Candidates of one list share most of their numbers: those of the customer, and those that say
+        // that nothing is known. A search among the quantiles costs more than a look at the row before.
+        let mut before: Vec<(f32, f32)> = self.features.iter().map(|feature| (0.0, feature.scaled(0.0))).collect();
         for row in rows.chunks_exact_mut(self.features.len().max(1)) {
-            row.iter_mut().zip(&self.features).for_each(|(x, feature)| *x = feature.scaled(*x));
+            for ((x, feature), (last, scaled)) in row.iter_mut().zip(&self.features).zip(&mut before) {
+                if *x != *last {
+                    (*last, *scaled) = (*x, feature.scaled(*x));
+                }
+                *x = *scaled;
+            }
         }
     }
 
@@ -172,5 +180,19 @@ mod tests {
         let feature = ScaledFeature { name: "x".to_owned(), quantiles: quantiles.into(), mean: 0.5, deviation: 0.25 };
         assert_eq!(feature.scaled(1.0), -2.0);
         assert_eq!(ScaledFeature { quantiles: vec![3.0], ..feature }.scaled(7.0), 0.0, "the same everywhere");
+    }
+
+    #[test]
+    fn rows_are_scaled_number_by_number() {
+        let feature =
+            |mean| ScaledFeature { name: "x".to_owned(), quantiles: vec![0.0, 1.0, 10.0], mean, deviation: 0.5 };
+        let features = vec![feature(0.25), feature(-0.5)];
+        let settings = RankerSettings { sources: Vec::new(), attributes: Vec::new(), features };
+        let rows = [0.0, 7.0, 0.5, 7.0, 0.5, 3.0, 10.0, 0.0, 0.0, 0.0];
+        let expected: Vec<f32> =
+            rows.iter().zip((0..2).cycle()).map(|(&x, at)| settings.features[at].scaled(x)).collect();
+        let mut scaled = rows;
+        settings.scale(&mut scaled);
+        assert_eq!(scaled[..], expected[..]);
     }
 }

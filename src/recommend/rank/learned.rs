@@ -182,10 +182,13 @@ impl Rank for Learned<'_> {
         let rows = self.spec.features.rows(context, candidates)?;
         let scores = self.model.scores(&rows)?;
         let best = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let total: f32 = scores.iter().map(|score| (score - best).exp()).sum();
-        for (candidate, &score) in candidates.list.iter_mut().zip(&scores) {
+        // What is below the least share is not computed: numbers near the smallest are slow.
+        let least = Self::LEAST.ln();
+        let shares: Vec<f32> = scores.iter().map(|score| (score - best).max(least).exp()).collect();
+        let total: f32 = shares.iter().sum();
+        for ((candidate, score), share) in candidates.list.iter_mut().zip(scores).zip(shares) {
             candidate.score = score;
-            candidate.strength = ((score - best).exp() / total).max(Self::LEAST);
+            candidate.strength = (share / total).max(Self::LEAST);
         }
         candidates.sort();
         Ok(())
