@@ -3,11 +3,7 @@
 use super::{
     TrainingError,
     config::Family,
-    elsa,
-    export_sequence::{ExportedTables, item_graph, query_graph},
-    frequency,
     learner::{Learner, Model},
-    ranker::TrainedRanker,
     run::{Trained, Trainer},
 };
 use crate::{
@@ -17,6 +13,10 @@ use crate::{
     },
     counters::Popularity,
     dataset::TimeUnit,
+    families::{
+        TrainedRanker, elsa, frequency,
+        sequence::{ExportedTables, item_graph, query_graph},
+    },
     features::{FeatureSchema, Moment, Slot, TowerSchema},
     model::{Elsa, Inputs, SequenceModel, Side, TwoTower},
     onnx,
@@ -227,11 +227,11 @@ fn row(inputs: &Inputs, (i, n): (usize, usize), row: usize) -> (Vec<i64>, Vec<f3
     (inputs.indices[row * i..(row + 1) * i].to_vec(), inputs.numbers[row * n..(row + 1) * n].to_vec())
 }
 
-pub(super) fn weights(side: &Side) -> Vec<Vec<f32>> {
+pub(crate) fn weights(side: &Side) -> Vec<Vec<f32>> {
     side.tables.iter().map(|table| table.trained_weights()).collect()
 }
 
-pub(super) fn graph<'a>(
+pub(crate) fn graph<'a>(
     name: &'a str,
     schema: &'a TowerSchema,
     side: &'a Side,

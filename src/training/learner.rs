@@ -1,12 +1,10 @@
 //! What the training loop asks of a model family. The loop itself knows none.
 
-use super::{
-    TrainingError, batches::Batches, config::TrainingConfig, ranker::TrainedRanker, run::Trainer, samples::Samples,
-    warm::WarmStart,
-};
+use super::{TrainingError, batches::Batches, config::TrainingConfig, run::Trainer, warm::WarmStart};
 use crate::{
     bundle::FrequencySettings,
     dataset::{Dataset, Histories},
+    families::{Samples, TrainedRanker},
     features::{Encoder, Moment},
     model::{AdamW, Elsa, Inputs, SequenceModel, Side, StepBatch, TwoTower},
 };

@@ -105,11 +105,11 @@ impl Trainer<'_> {
             #[cfg(feature = "cuda")]
             (_, ComputeDevice::Cuda) => self.stages::<crate::model::DeviceSequenceModel>(resume),
             #[cfg(not(feature = "cuda"))]
-            (_, ComputeDevice::Cuda) => Err(TrainingError::NoDevice(super::config::WITHOUT_CUDA.to_owned())),
+            (_, ComputeDevice::Cuda) => Err(TrainingError::NoDevice(super::WITHOUT_CUDA.to_owned())),
         })
     }
 
-    pub(super) fn stages<L: Learner>(&self, resume: bool) -> Result<Outcome, TrainingError> {
+    pub(crate) fn stages<L: Learner>(&self, resume: bool) -> Result<Outcome, TrainingError> {
         let io = |source| TrainingError::Io { path: self.directory.clone(), source };
         std::fs::create_dir_all(&self.directory).map_err(io)?;
         if let Some(epochs) = self.final_epochs {
@@ -213,7 +213,7 @@ impl Trainer<'_> {
     }
 
     /// The rows of the last `window_days` before what is held out; rows are in order of time.
-    pub(super) fn window(&self, rows: Vec<u32>) -> Result<Vec<u32>, TrainingError> {
+    pub(crate) fn window(&self, rows: Vec<u32>) -> Result<Vec<u32>, TrainingError> {
         let Some(days) = self.config.training.window_days else { return Ok(rows) };
         let time = |row: u32| self.dataset.purchases.time[row as usize];
         let Some(&last) = rows.last() else { return Ok(rows) };

@@ -22,7 +22,7 @@ use std::{
 };
 
 /// 20 articles in two tastes of 10; every customer buys within one of them.
-pub(super) fn shop() -> Dataset {
+pub(crate) fn shop() -> Dataset {
     let mut dataset = testing::shop(3, 20, 30, 600, TimeUnit::Second);
     let purchases = &mut dataset.purchases;
     for (article, customer) in purchases.article.iter_mut().zip(&purchases.customer) {
@@ -45,7 +45,7 @@ fn config(changes: &[&str]) -> TrainingConfig {
     configure(&text, changes).unwrap()
 }
 
-pub(super) fn configure(text: &str, changes: &[&str]) -> Result<TrainingConfig, ConfigError> {
+pub(crate) fn configure(text: &str, changes: &[&str]) -> Result<TrainingConfig, ConfigError> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("c.toml");
     std::fs::write(&path, text).unwrap();
@@ -57,7 +57,7 @@ pub(super) fn configure(text: &str, changes: &[&str]) -> Result<TrainingConfig, 
 const WEEK: &str = "split={protocol=\"temporal\", test_days=7, validation_days=7}";
 
 /// Trains in `directory`, stopping before step number `steps` of this call.
-pub(super) fn train(
+pub(crate) fn train(
     config: &TrainingConfig,
     directory: &Path,
     resume: bool,
@@ -67,7 +67,7 @@ pub(super) fn train(
     with_trainer(config, directory, &|| taken.fetch_add(1, Ordering::Relaxed) >= steps, |trainer| trainer.train(resume))
 }
 
-pub(super) fn with_trainer<T>(
+pub(crate) fn with_trainer<T>(
     config: &TrainingConfig,
     directory: &Path,
     stop: &(dyn Fn() -> bool + Sync),
@@ -76,7 +76,7 @@ pub(super) fn with_trainer<T>(
     with_data(&shop(), config, directory, stop, work)
 }
 
-pub(super) fn with_data<T>(
+pub(crate) fn with_data<T>(
     dataset: &Dataset,
     config: &TrainingConfig,
     directory: &Path,
@@ -101,7 +101,7 @@ pub(super) fn with_data<T>(
 }
 
 #[track_caller]
-pub(super) fn finished(outcome: Result<Outcome, TrainingError>) -> Trained {
+pub(crate) fn finished(outcome: Result<Outcome, TrainingError>) -> Trained {
     match outcome.unwrap() {
         Outcome::Finished(trained) => *trained,
         Outcome::Interrupted(_) => panic!("the run was interrupted"),
@@ -230,7 +230,7 @@ type Training = fn(&TrainingConfig, &Path, bool, usize) -> Result<Outcome, Train
 
 /// The calm run leaves a checkpoint after three steps, and the wild one leaves it alone.
 #[track_caller]
-pub(super) fn assert_diverges(train: Training, calm: &TrainingConfig, wild: &TrainingConfig) {
+pub(crate) fn assert_diverges(train: Training, calm: &TrainingConfig, wild: &TrainingConfig) {
     let directory = tempfile::tempdir().unwrap();
     assert!(matches!(train(calm, directory.path(), false, 3).unwrap(), Outcome::Interrupted(_)));
     let before = std::fs::read(directory.path().join("last.ckpt")).unwrap();
@@ -390,5 +390,5 @@ fn tokens_of_texts_need_texts_and_a_table_of_their_own() {
         assert!(error.contains("`sequence.tokens` is `text`: that needs a section [text]"), "{error}");
     }
     let text = include_str!("../../models/configs/decoder-text.toml");
-    assert_eq!(parse(text).unwrap().sequence.unwrap().tokens, super::config::TokenSource::Text);
+    assert_eq!(parse(text).unwrap().sequence.unwrap().tokens, crate::families::sequence::TokenSource::Text);
 }

@@ -38,7 +38,7 @@ impl WarmStart {
 
     /// # Errors
     /// Towers of other layers than the bundle's.
-    pub(super) fn two_tower(&self, model: &mut TwoTower, encoder: &Encoder) -> Result<(), String> {
+    pub(crate) fn two_tower(&self, model: &mut TwoTower, encoder: &Encoder) -> Result<(), String> {
         let schema = encoder.schema();
         for (name, side, new, old, constants) in [
             ("query", &mut model.query, &schema.query, &self.schema.query, &self.query),
@@ -52,7 +52,7 @@ impl WarmStart {
 
     /// # Errors
     /// A bundle of another length of vectors.
-    pub(super) fn elsa(&self, model: &mut Elsa, encoder: &Encoder) -> Result<(), String> {
+    pub(crate) fn elsa(&self, model: &mut Elsa, encoder: &Encoder) -> Result<(), String> {
         let table = self.item.table("article_id").filter(|table| table.dims.get(1) == Some(&model.dim()));
         let table = table.ok_or("has vectors of another length")?;
         let old = self.vocabularies.get("article_id").ok_or("has no articles")?;

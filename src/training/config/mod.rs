@@ -5,6 +5,7 @@ use crate::{
     bundle::IndexParameters,
     dataset::Protocol,
     evaluation::{Evaluation, PairTests},
+    families::{ElsaConfig, FrequencyConfig, RankerConfig, SequenceConfig},
     features::FeatureConfig,
     model::{
         AdamW, LossKind, TwoTowerConfig,
@@ -17,19 +18,10 @@ use std::path::{Path, PathBuf};
 
 mod assign;
 mod check;
-mod elsa;
-mod frequency;
-mod ranker;
 pub mod reference;
-mod sequence;
-
-pub use elsa::ElsaConfig;
-pub use frequency::FrequencyConfig;
-pub use ranker::RankerConfig;
-pub use sequence::{DaysConfig, ItemInit, SequenceConfig, TokenSource, Windows};
 
 /// What is wrong with `training.device = "cuda"` in a build without the feature.
-pub(super) const WITHOUT_CUDA: &str =
+pub(crate) const WITHOUT_CUDA: &str =
     "is `cuda`, but this program was built without it; build it with `cargo build --release --features cuda`";
 
 /// A whole training run. Saved in checkpoints and in the bundle's manifest.

@@ -1,12 +1,12 @@
 //! `[sequence]`, `[decoder]`, `[lstm]`: the configuration of sequence models.
 
-use super::{ConfigError, Family, TrainingConfig};
 use crate::{
     features::{EncodingSpec, FeatureConfig, FeatureSpec, source},
     model::{
         SequenceModelConfig,
         sequence::{EncoderConfig, Positions},
     },
+    training::{ConfigError, Family, TrainingConfig},
 };
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +47,7 @@ pub struct SequenceConfig {
     /// Customers with fewer training purchases are left out of the training.
     pub min_items: usize,
     /// The share of the windows that is drawn at random and not trained on, 0 to less than 1. What the model says of them is
-    /// reported as [`crate::training::WINDOW_ACCURACY`]. Windows of one customer overlap and the drawn ones are no later than the
+    /// reported as [`crate::families::WINDOW_ACCURACY`]. Windows of one customer overlap and the drawn ones are no later than the
     /// others, so it flatters; models are chosen by the ranking metrics of `[split]`.
     pub held_out_windows: f32,
 }
@@ -178,7 +178,7 @@ impl TrainingConfig {
     }
 
     /// What else must hold for the family; checked after the single values.
-    pub(super) fn check_family(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check_family(&self) -> Result<(), ConfigError> {
         let refuse = |key, problem: String| Err(ConfigError::Value { key, problem });
         if self.elsa.is_some() && self.model.family != Family::Elsa {
             return refuse("elsa", "is for the family `elsa` only".into());

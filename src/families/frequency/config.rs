@@ -1,7 +1,9 @@
 //! `[frequency]`: the configuration of the family `frequency`.
 
-use super::{ConfigError, Family, LossConfig, TrainingConfig};
-use crate::features::FeatureConfig;
+use crate::{
+    features::FeatureConfig,
+    training::{ConfigError, Family, LossConfig, TrainingConfig},
+};
 use serde::{Deserialize, Serialize};
 
 /// `[frequency]`: what is tried on the validation purchases. Half-lives are in days; 0 stands for
@@ -35,7 +37,7 @@ impl TrainingConfig {
     }
 
     /// What must hold of the family `frequency` beside the single values.
-    pub(super) fn check_frequency(&self, frequency: &FrequencyConfig) -> Result<(), ConfigError> {
+    pub(crate) fn check_frequency(&self, frequency: &FrequencyConfig) -> Result<(), ConfigError> {
         let plain = self.model.query_layers.is_empty() && self.model.item_layers.is_empty() && !self.model.normalize;
         let half_lives = |days: &[f32]| !days.is_empty() && days.iter().all(|days| *days >= 0.0 && days.is_finite());
         let checks = [

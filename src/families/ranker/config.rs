@@ -1,7 +1,10 @@
 //! `[ranker]`: the configuration of the family `ranker`.
 
-use super::{ConfigError, Family, LossConfig, TrainingConfig};
-use crate::{features::FeatureConfig, recommend::sources::SourceSpec};
+use crate::{
+    features::FeatureConfig,
+    recommend::sources::SourceSpec,
+    training::{ConfigError, Family, LossConfig, TrainingConfig},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -50,7 +53,7 @@ impl TrainingConfig {
     }
 
     /// What must hold of the family `ranker` beside the single values.
-    pub(super) fn check_ranker(&self, ranker: &RankerConfig) -> Result<(), ConfigError> {
+    pub(crate) fn check_ranker(&self, ranker: &RankerConfig) -> Result<(), ConfigError> {
         for source in &ranker.sources {
             if let Err(problem) = SourceSpec::parse(source.clone()) {
                 return Err(ConfigError::Value { key: "ranker.sources", problem: format!("is wrong: {problem}") });

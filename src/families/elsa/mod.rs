@@ -1,17 +1,15 @@
 //! The family `elsa`: customers as rows of what they bought, and the learner over them.
 
-use super::{
-    TrainingError,
-    batches::{AgeWeights, Batches, Shuffle},
-    config::{ElsaConfig, TrainingConfig},
-    learner::{Learner, Model, StepOptimizer},
-    warm::WarmStart,
-};
+mod config;
+
+pub use config::ElsaConfig;
+
 use crate::{
     dataset::{Dataset, Histories},
     features::{EncodedCustomers, Encoder, Moment, source},
     model::{Elsa, ElsaBatch, Inputs},
     onnx,
+    training::{AgeWeights, Batches, Learner, Model, Shuffle, StepOptimizer, TrainingConfig, TrainingError, WarmStart},
 };
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -58,7 +56,7 @@ impl<'a> Baskets<'a> {
     }
 
     /// Query rows of any moments.
-    pub(super) fn query_rows(&self, moments: impl ExactSizeIterator<Item = Moment>) -> Inputs {
+    pub(crate) fn query_rows(&self, moments: impl ExactSizeIterator<Item = Moment>) -> Inputs {
         let (rows, length) = (moments.len(), self.query.length);
         let mut indices = vec![0; rows * length];
         for (moment, row) in moments.zip(indices.chunks_exact_mut(length)) {
@@ -69,7 +67,7 @@ impl<'a> Baskets<'a> {
 
     /// The vectors of query rows over an item table: the weighted mean of the rows of the history,
     /// zeros without one.
-    pub(super) fn query_vectors(&self, table: &[f32], inputs: &Inputs) -> Vec<f32> {
+    pub(crate) fn query_vectors(&self, table: &[f32], inputs: &Inputs) -> Vec<f32> {
         let (dim, length) = (table.len() / self.items.max(1), self.query.length);
         let mut vectors = vec![0.0; inputs.rows * dim];
         let rows = vectors.par_chunks_exact_mut(dim).zip(inputs.indices.par_chunks_exact(length));
@@ -90,7 +88,7 @@ impl<'a> Baskets<'a> {
 }
 
 /// The table with one more row of zeros, which empty positions of a history read.
-pub(super) fn with_padding(table: &[f32], dim: usize) -> Vec<f32> {
+pub(crate) fn with_padding(table: &[f32], dim: usize) -> Vec<f32> {
     let mut padded = Vec::with_capacity(table.len() + dim);
     padded.extend_from_slice(table);
     padded.resize(table.len() + dim, 0.0);
@@ -98,7 +96,7 @@ pub(super) fn with_padding(table: &[f32], dim: usize) -> Vec<f32> {
 }
 
 /// The query side over a padded table.
-pub(super) fn query_graph<'a>(name: &'a str, table: &'a [f32], dim: usize, elsa: ElsaConfig) -> onnx::TowerGraph<'a> {
+pub(crate) fn query_graph<'a>(name: &'a str, table: &'a [f32], dim: usize, elsa: ElsaConfig) -> onnx::TowerGraph<'a> {
     let ElsaConfig { length, decay, .. } = elsa;
     let rows = table.len() / dim;
     let history = onnx::Input::History { name: source::HISTORY, table, rows, dim, at: 0, length, decay };
@@ -106,14 +104,14 @@ pub(super) fn query_graph<'a>(name: &'a str, table: &'a [f32], dim: usize, elsa:
 }
 
 /// The item side over a padded table: an item's row.
-pub(super) fn item_graph<'a>(name: &'a str, table: &'a [f32], dim: usize) -> onnx::TowerGraph<'a> {
+pub(crate) fn item_graph<'a>(name: &'a str, table: &'a [f32], dim: usize) -> onnx::TowerGraph<'a> {
     let row = onnx::Input::Embedding { name: source::ARTICLE_ID, table, rows: table.len() / dim, dim, at: 0 };
     onnx::TowerGraph { name, widths: (1, 0), inputs: vec![row], layers: Vec::new(), normalize: false }
 }
 
 /// The vectors of query rows worked out in f64 from the definition: what a bundle's golden requests
 /// expect.
-pub(super) fn reference_vectors(table: &[f32], dim: usize, elsa: ElsaConfig, inputs: &Inputs) -> Vec<f32> {
+pub(crate) fn reference_vectors(table: &[f32], dim: usize, elsa: ElsaConfig, inputs: &Inputs) -> Vec<f32> {
     let padding = (table.len() / dim - 1) as i64;
     let vector = |history: &[i64]| {
         let weights = (0..).map(|position| f64::from(elsa.decay).powi(position));

@@ -1,18 +1,16 @@
 //! The family `frequency`: nothing is trained, its settings are chosen on the validation purchases.
 
-use super::{
-    TrainingError,
-    config::{FrequencyConfig, Refit},
-    learner::Model,
-    metrics::MetricsFile,
-    run::{Outcome, Trained, Trainer, spaced},
-};
+mod config;
+
+pub use config::FrequencyConfig;
+
 use crate::{
     bundle::{FrequencySettings, Golden, GoldenHit, GoldenQuery},
     counters::Popularity,
     dataset::{Case, Dataset},
     evaluation::{Evaluation, FrequencyScorer},
     features::{Encoder, fit},
+    training::{MetricsFile, Model, Outcome, Refit, Trained, Trainer, TrainingError, spaced},
 };
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -33,7 +31,7 @@ fn half_life(days: f32) -> Option<f32> {
 }
 
 /// How well each article sells by the purchases `rows`, at the moment of the last of them.
-pub(super) fn popularity(dataset: &Dataset, rows: &[u32], counting: &Popularity) -> Vec<f32> {
+pub(crate) fn popularity(dataset: &Dataset, rows: &[u32], counting: &Popularity) -> Vec<f32> {
     let purchases = &dataset.purchases;
     let bought = |&row: &u32| (purchases.article[row as usize], purchases.time[row as usize], purchases.weight_of(row));
     let at = rows.iter().map(|&row| purchases.time[row as usize]).max().unwrap_or_default();
@@ -44,7 +42,7 @@ impl Trainer<'_> {
     /// Chooses the settings on the validation window and up to three earlier ones of its length, the
     /// half-life of the customer's own purchases first and then that of popularity behind it. Without
     /// validation purchases the first of each list counts.
-    pub(super) fn choose_frequency(&self, config: &FrequencyConfig) -> Result<Outcome, TrainingError> {
+    pub(crate) fn choose_frequency(&self, config: &FrequencyConfig) -> Result<Outcome, TrainingError> {
         let io = |source| TrainingError::Io { path: self.directory.clone(), source };
         std::fs::create_dir_all(&self.directory).map_err(io)?;
         let train = self.window(self.split.train.clone())?;
@@ -88,7 +86,7 @@ impl Trainer<'_> {
     }
 
     /// What ranks the articles by these settings, with the popularity of the purchases `rows`.
-    pub(super) fn frequency_scorer(&self, settings: &FrequencySettings, rows: &[u32]) -> FrequencyScorer<'_> {
+    pub(crate) fn frequency_scorer(&self, settings: &FrequencySettings, rows: &[u32]) -> FrequencyScorer<'_> {
         let popularity = popularity(self.dataset, rows, &settings.popularity());
         let name = &self.config.model.name;
         let sales = popularity.into_iter().map(Some);
@@ -156,7 +154,7 @@ impl Search<'_> {
 
 /// Golden requests: histories of 0, 3, 6, … purchases, and the scores that the definition gives
 /// them, in f64.
-pub(super) fn golden(settings: &FrequencySettings, items: usize) -> Golden {
+pub(crate) fn golden(settings: &FrequencySettings, items: usize) -> Golden {
     let queries = (0..GOLDEN).map(|request| {
         let purchases =
             || (0..request * 3).map(move |n| (((n * n + 7 * request) % items) as i64, n * 11 + request, n % 2));

@@ -1,9 +1,6 @@
 //! Runs of sequence models on a small shop of two tastes.
 
-use super::{
-    Model, Outcome, Trained, Trainer, TrainingConfig, TrainingError, WINDOW_ACCURACY,
-    tests::{assert_diverges, configure, finished, train, with_data, with_trainer},
-};
+use super::WINDOW_ACCURACY;
 use crate::{
     bundle::Bundle,
     dataset::{Dataset, TimeUnit},
@@ -11,6 +8,10 @@ use crate::{
     features::testing,
     model::SequenceModel,
     recommend::{CatalogueBuilder, Customer, Request, Shop, Snapshot, Strategy, recommend},
+    training::{
+        Model, Outcome, Trained, Trainer, TrainingConfig, TrainingError,
+        tests::{assert_diverges, configure, finished, train, with_data, with_trainer},
+    },
 };
 use std::sync::Arc;
 

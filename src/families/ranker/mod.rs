@@ -1,19 +1,14 @@
 //! The family `ranker`: a network learns to order the candidates that the sources of the pipeline find,
 //! from lists of past moments.
 
+mod config;
 mod dump;
 mod lists;
 #[cfg(test)]
 mod tests;
 
-use super::{
-    TrainingError,
-    batches::Shuffle,
-    config::{RankerConfig, Refit},
-    learner::Model,
-    metrics::MetricsFile,
-    run::{Outcome, Trained, Trainer, spaced},
-};
+pub use config::RankerConfig;
+
 use crate::{
     bundle::{Golden, GoldenQuery, RankerSettings},
     counters::Popularity,
@@ -23,6 +18,7 @@ use crate::{
     model::{ListBatch, ListRanker, Tower, TowerPass},
     onnx,
     recommend::{ListModel, ModelError, RankerSpec, sources::SourceSpec},
+    training::{MetricsFile, Model, Outcome, Refit, Shuffle, Trained, Trainer, TrainingError, spaced},
 };
 use lists::{Lists, earlier};
 use rayon::prelude::*;
@@ -46,7 +42,7 @@ pub struct TrainedRanker {
 
 impl TrainedRanker {
     /// The network as a graph: a row of scaled features in, a score out.
-    pub(super) fn graph(&self) -> onnx::TowerGraph<'_> {
+    pub(crate) fn graph(&self) -> onnx::TowerGraph<'_> {
         let width = self.names.len();
         let layers = self.network.layers.iter().map(|layer| onnx::Dense {
             weight: &layer.weight,
@@ -64,7 +60,7 @@ impl TrainedRanker {
     }
 
     /// Lists and their scores by the training kernels.
-    pub(super) fn golden(&self) -> Result<Golden, ModelError> {
+    pub(crate) fn golden(&self) -> Result<Golden, ModelError> {
         let list = GOLDEN.1 * self.names.len();
         let query = |rows: &[f32]| {
             let vector = self.scores(rows)?;
@@ -113,7 +109,7 @@ struct Learnt {
 impl Trainer<'_> {
     /// Makes lists of past moments, learns from them for as many epochs as the validation window says,
     /// and learns once more with that window, if the configuration says so.
-    pub(super) fn train_ranker(&self, config: &RankerConfig) -> Result<Outcome, TrainingError> {
+    pub(crate) fn train_ranker(&self, config: &RankerConfig) -> Result<Outcome, TrainingError> {
         let io = |source| TrainingError::Io { path: self.directory.clone(), source };
         std::fs::create_dir_all(&self.directory).map_err(io)?;
         let mut metrics = MetricsFile::open(&self.directory.join("metrics.jsonl"), false, self.observe)?;
@@ -286,7 +282,7 @@ impl Trainer<'_> {
     }
 
     /// The metrics of a ranker on test or validation cases.
-    pub(super) fn measure_ranker(
+    pub(crate) fn measure_ranker(
         &self,
         trained: &Trained,
         model: &TrainedRanker,

@@ -1,15 +1,15 @@
 //! Starting from the weights of a bundle.
 
-use super::{
-    Model, Trained, Trainer, TrainingConfig, TrainingError, WarmStart,
-    tests::{configure, finished, shop, with_data},
-};
 use crate::{
     bundle::Bundle,
     dataset::Dataset,
     domain::IdTable,
     features::testing,
     model::{Elsa, TwoTower},
+    training::{
+        Model, Trained, Trainer, TrainingConfig, TrainingError, WarmStart,
+        tests::{configure, finished, shop, with_data},
+    },
 };
 use std::path::Path;
 

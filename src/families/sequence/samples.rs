@@ -1,18 +1,18 @@
 //! Training purchases as packed sequences, each position asking for the next item.
 
 use super::{
-    TrainingError,
-    batches::{AgeWeights, Batches, Shuffle, column_bias, columns},
-    config::{ItemInit, SequenceConfig, TokenSource, TrainingConfig, Windows},
-    learner::{Learner, Model, StepOptimizer},
+    config::{ItemInit, SequenceConfig, TokenSource, Windows},
     neighbours,
-    run::spaced,
 };
 use crate::{
     dataset::{Dataset, Histories, TimeUnit},
     features::{AgeClasses, EncodedCustomers, Encoder, Encoding, Moment},
     model::{Candidates, DrawnNegatives, Inputs, SequenceBatch, SequenceModel, SharedColumns, Tokens},
     text,
+    training::{
+        AgeWeights, Batches, Learner, Model, Shuffle, StepOptimizer, TrainingConfig, TrainingError, column_bias,
+        columns, spaced,
+    },
 };
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;

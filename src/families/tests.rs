@@ -1,10 +1,6 @@
 //! Runs of the families `elsa` and `frequency` on a small shop of two tastes, from files of
 //! settings to served answers.
 
-use super::{
-    Model, Outcome, Trained, TrainingConfig,
-    tests::{configure, finished, shop, train, with_data, with_trainer},
-};
 use crate::{
     bundle::{Bundle, Ranking},
     dataset::Dataset,
@@ -13,6 +9,10 @@ use crate::{
     recommend::{
         Answer, Catalogue, CatalogueBuilder, Cell, Customer, Exclude, Fallback, Filter, Reason, Recipe, Request, Shop,
         Snapshot, Strategy, Warning, recommend, sources,
+    },
+    training::{
+        Model, Outcome, Trained, TrainingConfig,
+        tests::{configure, finished, shop, train, with_data, with_trainer},
     },
 };
 use std::{path::Path, sync::Arc};

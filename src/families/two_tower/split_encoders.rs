@@ -1,14 +1,9 @@
 //! A model's towers in parts, as ONNX files of their own.
 
-use super::{
-    TrainingError,
-    export::{graph, weights},
-    learner::Model,
-    run::Trained,
-};
 use crate::{
     bundle::BundleError,
     onnx::{self, SplitTower},
+    training::{Model, Trained, TrainingError, graph, weights},
 };
 use std::{
     collections::BTreeSet,

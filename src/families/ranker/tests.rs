@@ -5,12 +5,13 @@ use crate::{
     dataset::{Column, Dataset, Entities, Values},
     domain::{CustomerId, IdTable},
     evaluation::{Evaluation, OfflineShop, PipelineScorer, Scorer, baselines::Known, bundle_ranker},
+    families::TrainedRanker,
     recommend::{
         Aspect, ListModel, Model as _, ModelError, RankerSpec, Recipe, Request, Strategy, Warning, check_ranker,
         recommend,
     },
     training::{
-        Model, Outcome, TrainedRanker, Trainer, TrainingConfig,
+        Model, Outcome, Trainer, TrainingConfig,
         tests::{configure, finished, shop, with_data},
     },
 };

@@ -1,7 +1,9 @@
 //! `[elsa]`: the configuration of the family `elsa`.
 
-use super::{ConfigError, Family, LossConfig, TrainingConfig};
-use crate::features::{EncodingSpec, FeatureConfig, FeatureSpec, source};
+use crate::{
+    features::{EncodingSpec, FeatureConfig, FeatureSpec, source},
+    training::{ConfigError, Family, LossConfig, TrainingConfig},
+};
 use serde::{Deserialize, Serialize};
 
 /// `[elsa]`: how the model is trained, and what a query is made of. Its shape is `model.dim`.
@@ -26,7 +28,7 @@ impl Default for ElsaConfig {
 
 impl ElsaConfig {
     /// The features of the two sides over vectors of length `dim`.
-    pub(super) fn features(&self, dim: usize) -> FeatureConfig {
+    pub(crate) fn features(&self, dim: usize) -> FeatureConfig {
         let Self { length, decay, .. } = *self;
         let feature = |source: &str, encoding| FeatureSpec {
             name: source.to_owned(),
@@ -48,7 +50,7 @@ impl TrainingConfig {
     }
 
     /// What must hold of the family `elsa` beside the single values.
-    pub(super) fn check_elsa(&self, elsa: ElsaConfig) -> Result<(), ConfigError> {
+    pub(crate) fn check_elsa(&self, elsa: ElsaConfig) -> Result<(), ConfigError> {
         let plain = self.model.query_layers.is_empty() && self.model.item_layers.is_empty() && !self.model.normalize;
         let checks = [
             (
