@@ -12,7 +12,8 @@
 //! * [`counters`]: personal frequency and popularity, for evaluation, models and server alike.
 //! * [`features`]: the only place where a feature is computed, for trainer and server alike.
 //! * `text`: item texts as vectors, by a frozen text encoder.
-//! * `model`, `training`: the towers, losses, sparse optimiser, loop and checkpoints. `families`: what is learnt, a folder each.
+//! * `model`, `training`: the towers, losses, sparse optimiser, loop and checkpoints.
+//! * `families`: the model families, a folder each.
 //! * [`evaluation`]: metrics, protocols, baselines, reports. `experiments`: runs, comparisons, sweeps, maps.
 //! * [`onnx`]: writes ONNX graphs. [`bundle`]: the contract between trainer and server.
 //! * [`retrieval`]: exact scan and graph search behind one trait.

@@ -1,7 +1,7 @@
 //! The training run: configuration, samples, loop, checkpoints, and the bundle at its end.
 //!
 //! [`TrainingConfig`] says what to learn; [`Trainer`] learns it ([`Batches`] makes its batches, [`checkpoint`] keeps it
-//! safe) and writes the bundle.
+//! safe) and writes the bundle. What a model is, [`crate::families`] alone knows.
 
 mod average;
 mod batches;
@@ -19,15 +19,16 @@ pub(crate) mod tests;
 
 pub(crate) use batches::{AgeWeights, ColumnSet, column_bias, columns};
 pub use batches::{Batches, Shuffle};
+#[cfg(not(feature = "cuda"))]
 pub(crate) use config::WITHOUT_CUDA;
 pub use config::reference as config_reference;
 pub use config::{
-    ComputeDevice, ConfigError, Family, LoopConfig, LossConfig, ModelConfig, OptimizerConfig, OptimizerKind, Refit,
-    Schedule, TrainingConfig,
+    ComputeDevice, ConfigError, LoopConfig, LossConfig, ModelConfig, OptimizerConfig, OptimizerKind, Refit, Schedule,
+    TrainingConfig,
 };
 pub use error::TrainingError;
-pub(crate) use export::{graph, weights};
-pub use learner::{Learner, Model, StepOptimizer};
+pub use export::Export;
+pub use learner::{Learner, StepOptimizer};
 pub(crate) use metrics::MetricsFile;
 pub(crate) use run::spaced;
 pub use run::{Outcome, Trained, Trainer};

@@ -1,12 +1,13 @@
 //! The run as a whole, on small shops.
 
-use super::{ConfigError, Model, Outcome, Trained, Trainer, TrainingConfig, TrainingError};
+use super::{ConfigError, Outcome, Trained, Trainer, TrainingConfig, TrainingError};
 use crate::{
     bundle::Bundle,
     dataset::{Dataset, Histories, Split, TimeUnit, Vectors},
     domain::{ArticleId, Timestamp, TopK},
+    families::TrainedModel,
     features::testing,
-    model::TwoTower,
+    model::{SequenceModel, TwoTower},
     recommend::{
         CatalogueBuilder, Customer, Generation, Request, Sampling, Shop, Snapshot, Strategy, Warning, recommend,
         sources,
@@ -14,6 +15,7 @@ use crate::{
     text,
 };
 use std::{
+    any::Any,
     path::Path,
     sync::{
         Arc,
@@ -109,11 +111,14 @@ pub(crate) fn finished(outcome: Result<Outcome, TrainingError>) -> Trained {
 }
 
 #[track_caller]
+pub(crate) fn model<M: TrainedModel>(trained: &Trained) -> &M {
+    let any: &dyn Any = &*trained.model;
+    any.downcast_ref().expect("of another family")
+}
+
+#[track_caller]
 fn two_tower(trained: &Trained) -> &TwoTower {
-    match &trained.model {
-        Model::TwoTower(model) => model,
-        _ => panic!("of another family"),
-    }
+    model(trained)
 }
 
 #[track_caller]
@@ -351,7 +356,7 @@ fn a_decoder_reads_texts_answers_guests_and_generates() {
     assert!(run(&dataset).err().unwrap().contains("have 3 numbers, but `sequence.item_dim` is 4"));
     dataset.articles.vectors = vec![texts(4)];
     let (trained, bundle) = run(&dataset).unwrap();
-    let Model::Sequence(model) = &trained.model else { panic!("of another family") };
+    let model: &SequenceModel = model(&trained);
     let tokens = model.tokens.as_ref().unwrap();
     assert_eq!(tokens.weights[..80], texts(4).numbers, "frozen");
     assert!(tokens.row(20).iter().any(|x| *x != 0.0), "the beginning of a sequence is learnt");
@@ -390,5 +395,5 @@ fn tokens_of_texts_need_texts_and_a_table_of_their_own() {
         assert!(error.contains("`sequence.tokens` is `text`: that needs a section [text]"), "{error}");
     }
     let text = include_str!("../../models/configs/decoder-text.toml");
-    assert_eq!(parse(text).unwrap().sequence.unwrap().tokens, crate::families::sequence::TokenSource::Text);
+    assert_eq!(serde_json::json!(parse(text).unwrap())["sequence"]["tokens"], "text");
 }

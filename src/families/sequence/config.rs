@@ -1,14 +1,32 @@
 //! `[sequence]`, `[decoder]`, `[lstm]`: the configuration of sequence models.
 
+#[cfg(not(feature = "cuda"))]
+use crate::training::WITHOUT_CUDA;
 use crate::{
+    families::{ModelFamily, Registered, registered},
     features::{EncodingSpec, FeatureConfig, FeatureSpec, source},
     model::{
-        SequenceModelConfig,
-        sequence::{EncoderConfig, Positions},
+        SequenceModel, SequenceModelConfig,
+        sequence::{DecoderConfig, EncoderConfig, LstmConfig, Positions},
     },
-    training::{ConfigError, Family, TrainingConfig},
+    training::{ComputeDevice, ConfigError, Outcome, Trainer, TrainingConfig, TrainingError},
 };
 use serde::{Deserialize, Serialize};
+
+pub(in crate::families) const DECODER: Registered =
+    registered::<SequenceFamily>("decoder", "A decoder transformer over the customer's latest items.", USES);
+pub(in crate::families) const LSTM: Registered = registered::<SequenceFamily>("lstm", "An LSTM over them.", USES);
+
+const USES: &[&str] = &[
+    "model.dim",
+    "loss.temperature",
+    "loss.logq",
+    "loss.uniform_negatives",
+    "loss.label_smoothing",
+    "optimizer.clip",
+    "optimizer.ema_decay",
+    "training.device",
+];
 
 /// `[sequence]`: what a sequence model reads and predicts. Its features follow from it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -47,7 +65,7 @@ pub struct SequenceConfig {
     /// Customers with fewer training purchases are left out of the training.
     pub min_items: usize,
     /// The share of the windows that is drawn at random and not trained on, 0 to less than 1. What the model says of them is
-    /// reported as [`crate::families::WINDOW_ACCURACY`]. Windows of one customer overlap and the drawn ones are no later than the
+    /// reported as `window-accuracy`. Windows of one customer overlap and the drawn ones are no later than the
     /// others, so it flatters; models are chosen by the ranking metrics of `[split]`.
     pub held_out_windows: f32,
 }
@@ -118,141 +136,79 @@ fn from_end(encoder: &EncoderConfig) -> bool {
     matches!(encoder, EncoderConfig::Decoder(decoder) if decoder.positions == Positions::LearnedFromEnd)
 }
 
-impl TrainingConfig {
-    /// The encoder of a sequence family, and what is read and predicted; `None` for other families.
-    pub fn sequence_model(&self) -> Option<(SequenceConfig, EncoderConfig)> {
-        let encoder = match self.model.family {
-            Family::TwoTower | Family::Elsa | Family::Frequency | Family::Ranker => return None,
-            Family::Decoder => EncoderConfig::Decoder(self.decoder.clone().unwrap_or_default()),
-            Family::Lstm => EncoderConfig::Lstm(self.lstm.clone().unwrap_or_default()),
-        };
-        Some((self.sequence.clone().unwrap_or_default(), encoder))
+/// The sections of both families.
+#[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SequenceFamily {
+    /// Of a sequence model, as the next two.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequence: Option<SequenceConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decoder: Option<DecoderConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lstm: Option<LstmConfig>,
+}
+
+impl SequenceConfig {
+    /// That of a configuration.
+    pub(super) fn of(config: &TrainingConfig) -> Self {
+        config.family.get::<SequenceFamily>().and_then(|family| family.sequence.clone()).unwrap_or_default()
     }
 
-    /// The features of the towers: those of the families without `[features]` follow from their configuration.
-    pub fn schema_features(&self) -> FeatureConfig {
-        if let Some(elsa) = self.elsa_model() {
-            return elsa.features(self.model.dim);
-        }
-        if matches!(self.model.family, Family::Frequency | Family::Ranker) {
-            return FeatureConfig::default();
-        }
-        let Some((sequence, _)) = self.sequence_model() else { return self.features.clone() };
-        let length = sequence.length;
-        let feature = |name: &str, source: &str, encoding| FeatureSpec {
-            name: name.into(),
-            source: source.into(),
-            encoding,
-            enabled: true,
-        };
-        let dim = self.item_dim(&sequence);
-        let mut query = vec![feature("items", source::HISTORY, EncodingSpec::Sequence { dim, length })];
-        if let Some(DaysConfig { buckets, dim }) = sequence.days {
-            query.push(feature("days", source::HISTORY, EncodingSpec::SequenceDays { dim, length, buckets }));
-        }
-        let dim = self.model.dim + usize::from(sequence.bias);
-        let row = EncodingSpec::Embedding { dim, dropout: 0.0, min_count: 1 };
-        FeatureConfig { query, item: vec![feature(source::ARTICLE_ID, source::ARTICLE_ID, row)] }
+    /// Width of an item as it is read by a model of this width.
+    fn item_dim(&self, dim: usize) -> usize {
+        let rest = dim.saturating_sub(self.days.map_or(0, |days| days.dim));
+        self.item_dim.unwrap_or(rest)
     }
+}
 
-    /// The shape of a sequence model over so many items; `None` for other families.
-    pub fn sequence_shape(&self, items: usize) -> Option<SequenceModelConfig> {
-        let (sequence, encoder) = self.sequence_model()?;
-        Some(SequenceModelConfig {
-            encoder,
-            items,
-            length: sequence.length,
-            item_dim: self.item_dim(&sequence),
-            tied: sequence.tied,
-            bias: sequence.bias,
-            sos: sequence.sos,
-            ages: sequence.days.map(|days| (days.buckets + 1, days.dim)),
-            temperature: self.loss.temperature,
-            smoothing: self.loss.label_smoothing,
-        })
+impl SequenceFamily {
+    fn encoder(&self, config: &TrainingConfig) -> EncoderConfig {
+        match is_lstm(config) {
+            true => EncoderConfig::Lstm(self.lstm.clone().unwrap_or_default()),
+            false => EncoderConfig::Decoder(self.decoder.clone().unwrap_or_default()),
+        }
     }
+}
 
-    fn item_dim(&self, sequence: &SequenceConfig) -> usize {
-        let rest = self.model.dim.saturating_sub(sequence.days.map_or(0, |days| days.dim));
-        sequence.item_dim.unwrap_or(rest)
-    }
+fn is_lstm(config: &TrainingConfig) -> bool {
+    config.model.family.name() == LSTM.name
+}
 
-    /// What else must hold for the family; checked after the single values.
-    pub(crate) fn check_family(&self) -> Result<(), ConfigError> {
-        let refuse = |key, problem: String| Err(ConfigError::Value { key, problem });
-        if self.elsa.is_some() && self.model.family != Family::Elsa {
-            return refuse("elsa", "is for the family `elsa` only".into());
-        }
-        if self.frequency.is_some() && self.model.family != Family::Frequency {
-            return refuse("frequency", "is for the family `frequency` only".into());
-        }
-        if self.ranker.is_some() && self.model.family != Family::Ranker {
-            return refuse("ranker", "is for the family `ranker` only".into());
-        }
-        if let Some(ranker) = self.ranker_model() {
-            return self.check_ranker(&ranker);
-        }
-        if let Some(elsa) = self.elsa_model() {
-            return self.check_elsa(elsa);
-        }
-        if let Some(frequency) = self.frequency_model() {
-            return self.check_frequency(&frequency);
-        }
-        let Some((sequence, encoder)) = self.sequence_model() else {
-            let given = [
-                ("sequence", self.sequence.is_some()),
-                ("decoder", self.decoder.is_some()),
-                ("lstm", self.lstm.is_some()),
-                ("optimizer.clip", self.optimizer.clip.is_some()),
-                ("optimizer.ema_decay", self.optimizer.ema_decay.is_some()),
-                ("loss.label_smoothing", self.loss.label_smoothing > 0.0),
-            ];
-            if let Some((key, _)) = given.into_iter().find(|(_, given)| *given) {
-                return refuse(key, "is for the families `decoder` and `lstm` only".into());
-            }
-            let sequences = |spec: &FeatureSpec| {
-                matches!(spec.encoding, EncodingSpec::Sequence { .. } | EncodingSpec::SequenceDays { .. })
-            };
-            let none = |features: &[FeatureSpec]| !features.iter().any(|feature| feature.enabled);
-            return match (none(&self.features.query), none(&self.features.item)) {
-                (true, _) => refuse("features.query", "names no feature".into()),
-                (_, true) => refuse("features.item", "names no feature".into()),
-                _ if self.features.query.iter().any(sequences) => {
-                    refuse("features.query", "holds a sequence, which the family `two-tower` cannot read".into())
-                }
-                _ => Ok(()),
-            };
-        };
-        let other = match self.model.family {
-            Family::Lstm => ("decoder", self.decoder.is_some()),
-            _ => ("lstm", self.lstm.is_some()),
-        };
-        let dims = self.item_dim(&sequence) + sequence.days.map_or(0, |days| days.dim);
-        let unused = |layers: &[usize]| layers.is_empty() && !self.model.normalize;
-        let checks = [
-            (other.0, !other.1, "is for the other family; remove it or change `model.family`"),
-            (
-                "features",
-                self.features == FeatureConfig::default(),
-                "must be left out: the features of a sequence model follow from [sequence]",
-            ),
-            (
-                "model",
-                unused(&self.model.query_layers) && unused(&self.model.item_layers),
-                "takes neither `query_layers`, `item_layers` nor `normalize` in a sequence model",
-            ),
+/// The shape of a model over so many items; `None` for other families.
+pub(super) fn shape(config: &TrainingConfig, items: usize) -> Option<SequenceModelConfig> {
+    let encoder = config.family.get::<SequenceFamily>()?.encoder(config);
+    let sequence = SequenceConfig::of(config);
+    Some(SequenceModelConfig {
+        encoder,
+        items,
+        length: sequence.length,
+        item_dim: sequence.item_dim(config.model.dim),
+        tied: sequence.tied,
+        bias: sequence.bias,
+        sos: sequence.sos,
+        ages: sequence.days.map(|days| (days.buckets + 1, days.dim)),
+        temperature: config.loss.temperature,
+        smoothing: config.loss.label_smoothing,
+    })
+}
+
+impl ModelFamily for SequenceFamily {
+    fn check(&self, config: &TrainingConfig) -> Result<(), ConfigError> {
+        let (sequence, encoder) = (SequenceConfig::of(config), self.encoder(config));
+        let (dim, lstm) = (config.model.dim, is_lstm(config));
+        let dims = sequence.item_dim(dim) + sequence.days.map_or(0, |days| days.dim);
+        ConfigError::first([
+            ("decoder", self.decoder.is_none() || !lstm, "is for the family `decoder` only"),
+            ("lstm", self.lstm.is_none() || lstm, "is for the family `lstm` only"),
             (
                 "sequence.tokens",
-                sequence.tokens == TokenSource::Trained || (!sequence.tied && self.text.is_some()),
+                sequence.tokens == TokenSource::Trained || (!sequence.tied && config.text.is_some()),
                 "is `text`: that needs a section [text] and `sequence.tied = false`",
             ),
             ("sequence.length", (1..=1_024).contains(&sequence.length), "must be 1 to 1024"),
-            ("sequence.item_dim", (1..=4_096).contains(&self.item_dim(&sequence)), "must be 1 to 4096"),
-            (
-                "sequence.sos",
-                !(sequence.sos && self.model.family == Family::Lstm),
-                "is for the decoder: an LSTM begins from its zero state",
-            ),
+            ("sequence.item_dim", (1..=4_096).contains(&sequence.item_dim(dim)), "must be 1 to 4096"),
+            ("sequence.sos", !(sequence.sos && lstm), "is for the decoder: an LSTM begins from its zero state"),
             (
                 "decoder.positions",
                 !(sequence.sos && from_end(&encoder)),
@@ -270,12 +226,12 @@ impl TrainingConfig {
             ),
             (
                 "sequence.negatives",
-                sequence.negatives.is_none() || self.loss.uniform_negatives == 0,
+                sequence.negatives.is_none() || config.loss.uniform_negatives == 0,
                 "takes the place of `loss.uniform_negatives`: set one of the two",
             ),
             (
                 "loss.label_smoothing",
-                sequence.negatives.is_none() || self.loss.label_smoothing == 0.0,
+                sequence.negatives.is_none() || config.loss.label_smoothing == 0.0,
                 "is for the softmax that the batch shares: leave out `sequence.negatives`, or set it to 0",
             ),
             ("sequence.min_items", sequence.min_items > 0, "must be at least 1"),
@@ -291,21 +247,47 @@ impl TrainingConfig {
             ),
             (
                 "sequence.tied",
-                !sequence.tied || self.item_dim(&sequence) == self.model.dim,
+                !sequence.tied || sequence.item_dim(dim) == dim,
                 "needs tokens of the width of items: leave out `item_dim` and `days`, or set it to false",
             ),
-        ];
-        if let Some((key, _, problem)) = checks.into_iter().find(|(_, good, _)| !good) {
-            return refuse(key, problem.to_owned());
-        }
-        let key = if self.model.family == Family::Lstm { "lstm" } else { "decoder" };
+        ])?;
+        let refuse = |key, problem| Err(ConfigError::Value { key, problem });
         if let Err(error) = encoder.check(dims, sequence.length + usize::from(sequence.sos)) {
-            return refuse(key, format!("cannot be: {error}"));
+            return refuse(if lstm { "lstm" } else { "decoder" }, format!("cannot be: {error}"));
         }
         let width = encoder.output_width(dims);
-        if width != self.model.dim {
-            return refuse("model.dim", format!("is {}, but the encoder's outputs are {width} wide", self.model.dim));
+        if width != dim {
+            return refuse("model.dim", format!("is {dim}, but the encoder's outputs are {width} wide"));
         }
         Ok(())
+    }
+
+    fn features(&self, config: &TrainingConfig) -> FeatureConfig {
+        let sequence = SequenceConfig::of(config);
+        let length = sequence.length;
+        let feature = |name: &str, source: &str, encoding| FeatureSpec {
+            name: name.into(),
+            source: source.into(),
+            encoding,
+            enabled: true,
+        };
+        let dim = sequence.item_dim(config.model.dim);
+        let mut query = vec![feature("items", source::HISTORY, EncodingSpec::Sequence { dim, length })];
+        if let Some(DaysConfig { buckets, dim }) = sequence.days {
+            query.push(feature("days", source::HISTORY, EncodingSpec::SequenceDays { dim, length, buckets }));
+        }
+        let dim = config.model.dim + usize::from(sequence.bias);
+        let row = EncodingSpec::Embedding { dim, dropout: 0.0, min_count: 1 };
+        FeatureConfig { query, item: vec![feature(source::ARTICLE_ID, source::ARTICLE_ID, row)] }
+    }
+
+    fn train(&self, trainer: &Trainer<'_>, resume: bool) -> Result<Outcome, TrainingError> {
+        match trainer.config.training.device {
+            ComputeDevice::Cpu => trainer.stages::<SequenceModel>(resume),
+            #[cfg(feature = "cuda")]
+            ComputeDevice::Cuda => trainer.stages::<crate::model::DeviceSequenceModel>(resume),
+            #[cfg(not(feature = "cuda"))]
+            ComputeDevice::Cuda => Err(TrainingError::NoDevice(WITHOUT_CUDA.to_owned())),
+        }
     }
 }

@@ -3,9 +3,10 @@
 use super::samples::Sequences;
 use crate::{
     dataset::{Dataset, Histories},
+    families::TrainedModel,
     features::{Encoder, Moment},
     model::{DeviceError, DeviceSequenceModel, SequenceBatch, SequenceModel},
-    training::{ComputeDevice, Learner, Model, StepOptimizer, TrainingConfig, TrainingError},
+    training::{ComputeDevice, Learner, StepOptimizer, TrainingConfig, TrainingError},
 };
 use burn::tensor::Device;
 
@@ -106,7 +107,7 @@ impl Learner for DeviceSequenceModel {
         self.host().own_metric(samples, most)
     }
 
-    fn into_model(self) -> Model {
+    fn into_model(self) -> Box<dyn TrainedModel> {
         self.into_host().into_model()
     }
 }

@@ -7,9 +7,9 @@ mod export;
 mod neighbours;
 mod samples;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
-pub use config::{DaysConfig, ItemInit, SequenceConfig, TokenSource, Windows};
-pub(crate) use export::item_graph;
+pub use config::SequenceConfig;
+pub(super) use config::{DECODER, LSTM};
 pub use export::{ExportedTables, query_graph};
 pub use samples::{Sequences, WINDOW_ACCURACY};

@@ -1,51 +1,50 @@
 //! A model's towers in parts, as ONNX files of their own.
 
+use super::export::{graph, weights};
 use crate::{
     bundle::BundleError,
+    features::FeatureSchema,
+    model::TwoTower,
     onnx::{self, SplitTower},
-    training::{Model, Trained, TrainingError, graph, weights},
+    training::TrainingError,
 };
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
 };
 
-impl Trained {
-    /// Writes `query_tower.onnx` and `item_tower.onnx`, both over the concatenated features, and `<feature>_encoder.onnx` for
-    /// each table of the towers; the paths written. The folder appears whole or not at all.
-    ///
-    /// # Errors
-    /// When the model has no two towers, and when the folder is there already or can't be written.
-    pub fn write_split_encoders(&self, directory: &Path) -> Result<Vec<PathBuf>, TrainingError> {
-        let Model::TwoTower(model) = &self.model else { return Err(TrainingError::NoTowers) };
-        let schema = self.encoder.schema();
-        let partial = directory.with_extension("partial");
-        let io = |source| TrainingError::Io { path: directory.to_owned(), source };
-        if directory.exists() {
-            return Err(io(std::io::ErrorKind::AlreadyExists.into()));
-        }
-        // What a killed run has left.
-        let _ = std::fs::remove_dir_all(&partial);
-        std::fs::create_dir_all(&partial).map_err(io)?;
-        let mut names = BTreeSet::new();
-        for (tower, schema, side) in [("query", &schema.query, &model.query), ("item", &schema.item, &model.item)] {
-            let tables = weights(side);
-            let name = format!("{tower}_tower");
-            let graph = graph(&name, schema, side, &tables);
-            let SplitTower { encoders, layers } = SplitTower::of(&graph);
-            let mut files = vec![(format!("{name}.onnx"), layers)];
-            for (feature, encoder) in encoders {
-                let taken = |name: &String| names.contains(name) || files.iter().any(|(file, _)| file == name);
-                files.push((file_name(feature, tower, taken), encoder));
-            }
-            for (file, graph) in files {
-                onnx::write(&graph, &partial.join(&file), onnx::EXTERNAL_ABOVE).map_err(BundleError::from)?;
-                names.insert(file);
-            }
-        }
-        std::fs::rename(&partial, directory).map_err(io)?;
-        Ok(names.into_iter().map(|name| directory.join(name)).collect())
+/// Writes `query_tower.onnx` and `item_tower.onnx`, both over the concatenated features, and `<feature>_encoder.onnx` for
+/// each table of the towers; the paths written. The folder appears whole or not at all.
+///
+/// # Errors
+/// When the folder is there already or can't be written.
+pub(super) fn write(model: &TwoTower, schema: &FeatureSchema, directory: &Path) -> Result<Vec<PathBuf>, TrainingError> {
+    let partial = directory.with_extension("partial");
+    let io = |source| TrainingError::Io { path: directory.to_owned(), source };
+    if directory.exists() {
+        return Err(io(std::io::ErrorKind::AlreadyExists.into()));
     }
+    // What a killed run has left.
+    let _ = std::fs::remove_dir_all(&partial);
+    std::fs::create_dir_all(&partial).map_err(io)?;
+    let mut names = BTreeSet::new();
+    for (tower, schema, side) in [("query", &schema.query, &model.query), ("item", &schema.item, &model.item)] {
+        let tables = weights(side);
+        let name = format!("{tower}_tower");
+        let graph = graph(&name, schema, side, &tables);
+        let SplitTower { encoders, layers } = SplitTower::of(&graph);
+        let mut files = vec![(format!("{name}.onnx"), layers)];
+        for (feature, encoder) in encoders {
+            let taken = |name: &String| names.contains(name) || files.iter().any(|(file, _)| file == name);
+            files.push((file_name(feature, tower, taken), encoder));
+        }
+        for (file, graph) in files {
+            onnx::write(&graph, &partial.join(&file), onnx::EXTERNAL_ABOVE).map_err(BundleError::from)?;
+            names.insert(file);
+        }
+    }
+    std::fs::rename(&partial, directory).map_err(io)?;
+    Ok(names.into_iter().map(|name| directory.join(name)).collect())
 }
 
 /// `<feature>_encoder.onnx`, with the tower's name before it where the other tower has a feature of that name.
