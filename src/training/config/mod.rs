@@ -104,19 +104,18 @@ pub struct OptimizerConfig {
     pub beta1: f32,
     pub beta2: f32,
     pub epsilon: f32,
-    /// Divide by the root of the largest second moment so far, not the present one ([`crate::model::Moments`]). Two-tower
-    /// only.
+    /// Divide by the root of the largest second moment so far, not the present one ([`crate::model::Moments`]).
     pub amsgrad: bool,
     /// The learning rate rises in a line over so many steps.
     pub warmup_steps: u32,
     /// What it does afterwards.
     pub schedule: Schedule,
-    /// Longest gradient over all parameters (its Euclidean length); longer ones are scaled down. Sequence models only.
+    /// Longest gradient over all parameters (its Euclidean length); longer ones are scaled down.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip: Option<f32>,
     /// Judge and ship an exponential moving average of the weights, of which a step leaves this
     /// share: 0.999 averages over about the last thousand steps. Without it the weights of the
-    /// last step count. Sequence models only.
+    /// last step count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ema_decay: Option<f32>,
 }
@@ -179,7 +178,7 @@ pub struct LoopConfig {
 #[serde(rename_all = "kebab-case")]
 pub enum ComputeDevice {
     Cpu,
-    /// The first NVIDIA GPU. Sequence models only, in a build with the feature `cuda`.
+    /// The first NVIDIA GPU, in a build with the feature `cuda`.
     Cuda,
 }
 
@@ -453,7 +452,7 @@ mod tests {
         for (lines, parts) in [
             ("[training]\nepoch = 3", ["epoch = 3", "unknown field `epoch`"]),
             ("[elsa]\nlength = 3", ["[elsa]", "`elsa` is for the family `elsa` only"]),
-            ("[elsas]\nlength = 3", ["[elsas]", "there is no section `elsas`; there are: decoder, elsa, features, "]),
+            ("[elsas]\nlength = 3", ["[elsas]", "there is no section `elsas`; there are: "]),
         ] {
             let error = load(&format!("{SMALL}\n{lines}"), &[]).unwrap_err();
             assert!(error.contains("line 1") && parts.iter().all(|part| error.contains(part)), "{error}");

@@ -7,7 +7,7 @@ use serde::{
     de::{Error as _, Visitor},
 };
 use serde_json::{Map, Value};
-use std::{fmt, ops::Range};
+use std::fmt;
 use toml::{
     Spanned,
     de::{DeString, DeTable, DeValue, Error, ValueDeserializer},
@@ -59,8 +59,7 @@ impl Serialize for TrainingConfig {
 
 /// An error that shows where a name stands.
 fn error_at(name: &Spanned<DeString<'_>>, problem: String) -> Error {
-    let place: Range<usize> = name.span();
-    let value = Spanned::new(place, DeValue::String(name.get_ref().clone()));
+    let value = Spanned::new(name.span(), DeValue::String(name.get_ref().clone()));
     // The reader adds the place of what it reads to the errors of who reads it.
     match ValueDeserializer::from(value).deserialize_any(Refusal(&problem)) {
         Err(error) => error,

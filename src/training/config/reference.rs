@@ -2,7 +2,7 @@
 //! say something else than the program does.
 
 use super::TrainingConfig;
-use crate::families::REGISTRY;
+use crate::families::{Family, REGISTRY};
 use schemars::SchemaGenerator;
 use serde_json::Value;
 use std::fmt::Write;
@@ -87,6 +87,10 @@ impl<'a> Reference<'a> {
                 continue;
             }
             meaning.push_str(&choices(resolved));
+            let path = format!("{section}.{key}");
+            if REGISTRY.iter().any(|family| family.uses.contains(&path.as_str())) {
+                let _ = write!(meaning, " It {}.", Family::only_for(&path));
+            }
             let default = match property.get("default").or_else(|| defaults.get(key)) {
                 Some(value) => shown(value),
                 None if required(key) => "must be given".to_owned(),
@@ -190,6 +194,7 @@ mod tests {
             "| `epochs` | whole number | `10` |",
             "| `warmup_steps` | whole number | `0` |",
             "| `window_days` | whole number | none |",
+            "scaled down. It is for the families `decoder` and `lstm` only. |",
             "`\"cosine\"`: Falls to 0",
             "`protocol = \"leave-one-out\"`",
             "## `[sequence.days]`",
