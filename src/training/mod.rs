@@ -33,3 +33,5 @@ pub(crate) use metrics::MetricsFile;
 pub(crate) use run::spaced;
 pub use run::{Outcome, Trained, Trainer};
 pub use warm::WarmStart;
+
+pub use crate::families::Family;

@@ -63,8 +63,8 @@ struct RankerFamily {
 }
 
 impl RankerConfig {
-    /// That of a configuration.
-    pub(super) fn of(config: &TrainingConfig) -> Self {
+    /// That of a configuration; the default one for other families.
+    pub fn of(config: &TrainingConfig) -> Self {
         config.family.get::<RankerFamily>().and_then(|family| family.ranker.clone()).unwrap_or_default()
     }
 }

@@ -466,6 +466,14 @@ mod tests {
     }
 
     #[test]
+    fn a_family_has_sections_of_its_own() {
+        let shared = schemars::schema_for!(TrainingConfig).to_value();
+        for (section, families) in crate::families::sections() {
+            assert!(shared["properties"][&section].is_null(), "`{section}` of {families:?} is shared by all");
+        }
+    }
+
+    #[test]
     fn a_family_uses_keys_that_there_are() {
         let config = load(SMALL, &[]).unwrap();
         let keys = config.optional().map(|(key, _)| key);
