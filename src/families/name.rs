@@ -27,12 +27,12 @@ impl Family {
     }
 
     /// Reads the sections that are the family's own.
-    pub(crate) fn from_toml(self, sections: toml::Deserializer<'_>) -> Result<Settings, toml::de::Error> {
+    pub(crate) fn read_toml(self, sections: toml::Deserializer<'_>) -> Result<Settings, toml::de::Error> {
         (self.0.from_toml)(sections)
     }
 
     /// The same from JSON.
-    pub(crate) fn from_json(self, sections: Value) -> Result<Settings, serde_json::Error> {
+    pub(crate) fn read_json(self, sections: Value) -> Result<Settings, serde_json::Error> {
         (self.0.from_json)(sections)
     }
 }

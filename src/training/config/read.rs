@@ -35,7 +35,7 @@ impl TrainingConfig {
                 return Err(error_at(name, format!("`{}` {}", name.get_ref(), only(having))));
             }
         }
-        config.family = family.from_toml(toml::Deserializer::from(Spanned::new(span, own)))?;
+        config.family = family.read_toml(toml::Deserializer::from(Spanned::new(span, own)))?;
         Ok(config)
     }
 }
@@ -46,7 +46,7 @@ impl<'de> Deserialize<'de> for TrainingConfig {
         let (own, shared): (Map<String, Value>, Map<String, Value>) =
             Map::deserialize(deserializer)?.into_iter().partition(|(name, _)| families.contains_key(name));
         let mut config = Self::deserialize(Value::Object(shared)).map_err(D::Error::custom)?;
-        config.family = config.model.family.from_json(Value::Object(own)).map_err(D::Error::custom)?;
+        config.family = config.model.family.read_json(Value::Object(own)).map_err(D::Error::custom)?;
         Ok(config)
     }
 }
