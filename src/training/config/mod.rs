@@ -147,7 +147,7 @@ pub struct LoopConfig {
     /// Passes over the training purchases, at most.
     pub epochs: u32,
     /// Purchases a step; the pairwise losses count purchases and their negatives together, and sequence models windows
-    /// ([`SequenceConfig::batch_purchases`] sizes those by what they ask for).
+    /// (`sequence.batch_purchases` sizes those by what they ask for).
     pub batch_size: usize,
     /// Of weights, shuffling, dropout and negatives.
     pub seed: u64,
