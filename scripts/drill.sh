@@ -4,7 +4,8 @@
 #   ./scripts/drill.sh faults [DATA]     Postgres stopped and started again under load
 #   ./scripts/drill.sh attack [DATA]     slow bodies, idle connections (256 open files), SIGTERM under 16 connections
 #   ./scripts/drill.sh articles [DATA]   single articles changed under load, with a second server, and 50,000 new articles
-#   ./scripts/drill.sh events [DATA]     5,000 events a second beside requests, clicks on two servers, and 50 times kill -9
+#   ./scripts/drill.sh events [DATA]     5,000 events a second beside requests, clicks on two servers, 50 times kill -9,
+#                                        and 10 s without Postgres
 # DATA is a folder in the H&M schema (default ../shared/data/hm-sample). Prints what happened; fails when a request failed.
 # The database is SQLite, but for faults; with DRILL_DATABASE=postgres it is a Postgres server of the drill's own.
 set -euo pipefail
@@ -18,7 +19,7 @@ home=$(mktemp -d)
 server= replica= postgres=
 finish() {
     for process in $server $replica; do kill "$process" 2>/dev/null || true; wait "$process" 2>/dev/null || true; done
-    if [ -n "$postgres" ]; then as_postgres "$bin/pg_ctl" -D "$home/pg" -m immediate stop >/dev/null 2>&1 || true; fi
+    if [ -n "$postgres" ]; then $pg_ctl -m immediate stop >/dev/null 2>&1 || true; fi
     rm -rf "$home"
 }
 trap finish EXIT
@@ -47,7 +48,10 @@ if [ "$drill" = faults ] || [ "${DRILL_DATABASE:-sqlite}" = postgres ]; then
     mkdir "$home/pg"
     if [ "$(id -u)" = 0 ]; then chown postgres "$home/pg"; fi
     as_postgres "$bin/initdb" -D "$home/pg" -A trust -U vitrine >/dev/null
-    start_postgres() { as_postgres "$bin/pg_ctl" -D "$home/pg" -l "$home/pg/log" -w -o "-c listen_addresses=127.0.0.1 -p $database_port -k $home/pg" start >/dev/null; }
+    pg_ctl="$bin/pg_ctl -D $home/pg"
+    if [ "$(id -u)" = 0 ]; then pg_ctl="runuser -u postgres -- $pg_ctl"; fi
+    start_postgres="$pg_ctl -l $home/pg/log -w -o '-c listen_addresses=127.0.0.1 -p $database_port -k $home/pg' start"
+    start_postgres() { eval "$start_postgres" >/dev/null; }
     postgres=yes
     start_postgres
     as_postgres "$bin/createdb" -h 127.0.0.1 -p $database_port -U vitrine vitrine
@@ -108,9 +112,19 @@ if [ "$drill" = events ]; then
     events events load --url "http://127.0.0.1:$port" --key "$key" --seconds 20
     wait "$loader" || failed=yes
     echo "beside:  $(cat "$home/load.json")"
+    forget_events() {
+        case $database in
+            sqlite:*) python3 -c 'import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute("DELETE FROM events"); c.commit()' "$home/vitrine.sqlite" ;;
+            *) "$bin/psql" -h 127.0.0.1 -p $database_port -U vitrine -d vitrine -qc 'DELETE FROM events' ;;
+        esac
+    }
+    if [ -n "$postgres" ]; then
+        forget_events
+        events outage outage --url "http://127.0.0.1:$port" --key "$key" --rows "$rows" \
+            --stop "$pg_ctl -m immediate stop" --start "$start_postgres"
+    fi
     kill "$server"; wait "$server" 2>/dev/null || true; server=
-    python3 -c 'import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute("DELETE FROM events"); c.commit()' \
-        "$home/vitrine.sqlite" 2>/dev/null || "$bin/psql" -h 127.0.0.1 -p $database_port -U vitrine -d vitrine -qc 'DELETE FROM events'
+    forget_events
     events kills kills --server "$bin_dir/vitrine-server" --rows "$rows" --log "$home/server.log" \
         --arguments "serve --models $models --listen 127.0.0.1:$port --admin-listen 127.0.0.1:$admin" \
         --url "http://127.0.0.1:$port" --admin "http://127.0.0.1:$admin"
@@ -171,7 +185,7 @@ else
     load --seconds 40 --no-compare >"$home/load.json" &
     loader=$!
     sleep 8
-    as_postgres "$bin/pg_ctl" -D "$home/pg" -m immediate stop >/dev/null
+    $pg_ctl -m immediate stop >/dev/null
     echo "database stopped"
     sleep 10
     echo "readyz:  $(curl -s "http://127.0.0.1:$port/readyz")"

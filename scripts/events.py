@@ -3,6 +3,8 @@
 
     events.py kills  --server BIN --arguments "serve …" --url URL --admin URL --rows CMD [--kills 50]
         kills the server with SIGKILL while four clients tell events and send again whatever was not answered
+    events.py outage --url URL --key KEY --stop CMD --start CMD --rows CMD [--seconds 10]
+        stops the database while the same clients tell events
     events.py load   --url URL --key KEY [--seconds 20] [--rate 5000]
         tells events at a rate, 20 a request
     events.py follow --url URL --replica URL --key KEY [--clicks 200]
@@ -92,54 +94,80 @@ def wait_until_live(url, seconds=60):
     sys.exit(f"the server at {url} does not answer")
 
 
+class Tellers:
+    """Four clients that tell events, and send again whatever was not answered, until they are stopped."""
+
+    def __init__(self, url, key):
+        self.url, self.key = url, key
+        self.told, self.stopped, self.lock = [], threading.Event(), threading.Lock()
+        self.counts = {"requests": 0, "retries": 0, "duplicate": 0, "rejected": 0, "unexpected": {}}
+        self.clients = [threading.Thread(target=self.tell) for _ in range(4)]
+        for client in self.clients:
+            client.start()
+
+    def tell(self):
+        client = Client(self.url, self.key)
+        while not self.stopped.is_set():
+            body = batch()
+            verdict = self.until_answered(client, body)
+            with self.lock:
+                self.counts["duplicate"] += verdict["duplicate"]
+                self.counts["rejected"] += len(verdict["rejected"])
+                self.told.extend(one["event_id"] for one in json.loads(body)["events"])
+
+    def until_answered(self, client, body):
+        while True:
+            status, answer = client.ask("POST", "/v1/events", body, timeout=5)
+            with self.lock:
+                self.counts["requests"] += 1
+                self.counts["retries"] += status != 202
+                if status not in (202, 503, None):
+                    self.counts["unexpected"][str(status)] = answer.decode()
+            if status == 202:
+                return json.loads(answer)
+            time.sleep(0.01)
+
+    def stop(self):
+        self.stopped.set()
+        for client in self.clients:
+            client.join()
+
+    def judge(self, rows_command, **said):
+        """Prints what was found; whether every event that was answered is there, once."""
+        found = subprocess.run(rows_command, shell=True, check=True, capture_output=True, text=True)
+        rows = int(found.stdout)
+        print(json.dumps({**said, "answered_events": len(self.told), "rows": rows, **self.counts}))
+        each_once = rows == len(self.told) == len(set(self.told))
+        return each_once and self.counts["rejected"] == 0 and not self.counts["unexpected"]
+
+
 def kills(options):
     log = open(options.log, "w")
     start = lambda: subprocess.Popen([options.server, *options.arguments.split()], stderr=log)
     server = start()
     wait_until_live(options.url)
-    key = make_key(options.admin, f"drill-{uuid.uuid4().hex[:8]}")
-    told, stop = [], threading.Event()
-    counts = {"requests": 0, "retries": 0, "duplicate": 0, "rejected": 0, "unexpected": {}}
-    lock = threading.Lock()
-
-    def tell():
-        client = Client(options.url, key)
-        while not stop.is_set():
-            body = batch()
-            answered = False
-            while not answered:
-                status, answer = client.ask("POST", "/v1/events", body, timeout=5)
-                answered = status == 202
-                with lock:
-                    counts["requests"] += 1
-                    counts["retries"] += not answered
-                    if status not in (202, 503, None):
-                        counts["unexpected"][str(status)] = answer.decode()
-                if not answered:
-                    time.sleep(0.01)
-            verdict = json.loads(answer)
-            with lock:
-                counts["duplicate"] += verdict["duplicate"]
-                counts["rejected"] += len(verdict["rejected"])
-                told.extend(one["event_id"] for one in json.loads(body)["events"])
-
-    clients = [threading.Thread(target=tell) for _ in range(4)]
-    for client in clients:
-        client.start()
+    tellers = Tellers(options.url, make_key(options.admin, f"drill-{uuid.uuid4().hex[:8]}"))
     for _ in range(options.kills):
         time.sleep(random.uniform(0.1, 0.6))
         server.send_signal(signal.SIGKILL)
         server.wait()
         server = start()
         wait_until_live(options.url)
-    stop.set()
-    for client in clients:
-        client.join()
+    tellers.stop()
     server.terminate()
     server.wait()
-    rows = int(subprocess.run(options.rows, shell=True, check=True, capture_output=True, text=True).stdout)
-    print(json.dumps({"kills": options.kills, "answered_events": len(told), "rows": rows, **counts}))
-    return rows == len(told) == len(set(told)) and counts["rejected"] == 0 and not counts["unexpected"]
+    return tellers.judge(options.rows, kills=options.kills)
+
+
+def outage(options):
+    tellers = Tellers(options.url, options.key)
+    time.sleep(5)
+    subprocess.run(options.stop, shell=True, check=True, stdout=subprocess.DEVNULL)
+    time.sleep(options.seconds)
+    subprocess.run(options.start, shell=True, check=True, stdout=subprocess.DEVNULL)
+    time.sleep(5)
+    tellers.stop()
+    return tellers.judge(options.rows, seconds_without_database=options.seconds)
 
 
 def load(options):
@@ -211,6 +239,10 @@ def main():
         of_kills.add_argument(name, required=True)
     of_kills.add_argument("--kills", type=int, default=50)
     of_kills.add_argument("--log", default=os.devnull)
+    of_outage = kinds.add_parser("outage")
+    for name in ("--stop", "--start", "--rows"):
+        of_outage.add_argument(name, required=True)
+    of_outage.add_argument("--seconds", type=float, default=10)
     of_load = kinds.add_parser("load")
     of_load.add_argument("--seconds", type=float, default=20)
     of_load.add_argument("--rate", type=float, default=5_000)
@@ -218,11 +250,12 @@ def main():
     of_follow = kinds.add_parser("follow")
     of_follow.add_argument("--replica", required=True)
     of_follow.add_argument("--clicks", type=int, default=200)
-    for kind in (of_load, of_follow):
+    for kind in (of_outage, of_load, of_follow):
         kind.add_argument("--url", required=True)
         kind.add_argument("--key", required=True)
     options = parser.parse_args()
-    sys.exit(0 if {"kills": kills, "load": load, "follow": follow}[options.kind](options) else 1)
+    drills = {"kills": kills, "outage": outage, "load": load, "follow": follow}
+    sys.exit(0 if drills[options.kind](options) else 1)
 
 
 if __name__ == "__main__":

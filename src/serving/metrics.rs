@@ -3,7 +3,7 @@
 
 use super::{Overload, process};
 use crate::{
-    recommend::Strategy,
+    recommend::{SourceCount, Strategy, sources::REGISTRY},
     store::{ConnectionCounts, NewEvent, Origin},
 };
 use arc_swap::ArcSwap;
@@ -41,6 +41,14 @@ pub struct Metrics {
     searches: [Counter; 4],
     /// Accepted, duplicate, rejected.
     events: [Counter; 3],
+    sources: HashMap<&'static str, SourceMetrics>,
+}
+
+/// Metrics of one kind of source, over all placements and requests that name sources.
+struct SourceMetrics {
+    found: Counter,
+    answered: Counter,
+    left_out: Counter,
 }
 
 /// Metrics of one route.
@@ -72,7 +80,7 @@ const SECONDS: [f64; 17] =
     [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// Help texts; the name says the kind: `_total` a counter, `_seconds` a histogram, anything else a gauge.
-const FAMILIES: [(&str, &str); 23] = [
+const FAMILIES: [(&str, &str); 25] = [
     ("vitrine_build_info", "1; the labels say which build this is."),
     ("vitrine_requests_total", "Answered requests, by route and class of status."),
     ("vitrine_request_seconds", "Time from a request's head to its answer, by route."),
@@ -90,6 +98,11 @@ const FAMILIES: [(&str, &str); 23] = [
         "vitrine_attributed_events_total",
         "Articles of accepted events that name an answer, by type, placement or route, and model.",
     ),
+    (
+        "vitrine_source_articles_total",
+        "Candidates that a source found, and articles of answers that it ranked best of all sources.",
+    ),
+    ("vitrine_source_left_out_total", "Answers without a source, because it failed or had no time left."),
     ("vitrine_searches_total", "Searches of an index, by plan."),
     ("vitrine_reloads_total", "Bundles that were loaded or refused."),
     ("vitrine_model_stand_ins_total", "How often an older version began to serve because the active one could not."),
@@ -134,6 +147,17 @@ impl RouteMetrics {
         self.seconds.record(took.as_secs_f64());
         let class = usize::from(status / 100).clamp(2, 5) - 2;
         self.by_class[class].increment(1);
+    }
+}
+
+impl SourceMetrics {
+    fn new(source: &'static str) -> Self {
+        let articles = |are| counter!("vitrine_source_articles_total", "source" => source, "are" => are);
+        Self {
+            found: articles("found"),
+            answered: articles("answered"),
+            left_out: counter!("vitrine_source_left_out_total", "source" => source),
+        }
     }
 }
 
@@ -203,6 +227,7 @@ impl Metrics {
                     .map(|plan| counter!("vitrine_searches_total", "plan" => plan)),
                 events: ["accepted", "duplicate", "rejected"]
                     .map(|verdict| counter!("vitrine_events_total", "verdict" => verdict)),
+                sources: REGISTRY.iter().map(|kind| (kind.name, SourceMetrics::new(kind.name))).collect(),
                 recorder: recorder.clone(),
             }
         }))
@@ -276,6 +301,16 @@ impl Metrics {
             }
             self.models.store(Arc::new(models));
         });
+    }
+
+    /// Counts what the sources of an answer gave.
+    pub(super) fn count_sources(&self, sources: &[SourceCount]) {
+        for count in sources {
+            let Some(metrics) = self.sources.get(count.source) else { continue };
+            metrics.found.increment(count.found as u64);
+            metrics.answered.increment(count.answered as u64);
+            metrics.left_out.increment(u64::from(count.left_out));
+        }
     }
 
     /// Counts a search by the plan that answered it.

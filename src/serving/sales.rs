@@ -134,7 +134,8 @@ impl Sales {
             sums[purchase.article as usize] += f64::from(purchase.weight) * sales.worth(purchase.at);
         }
         sales.sums = Arc::new(sums);
-        sales.statistics = Some(Arc::new(Statistics::count(log.articles.len(), log.purchases, log.until)));
+        let statistics = Statistics::count(log.articles.len(), log.purchases, log.until).with_views(log.views);
+        sales.statistics = Some(Arc::new(statistics));
         sales
     }
 

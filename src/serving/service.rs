@@ -476,6 +476,7 @@ impl Service {
                 metrics.cold_starts.increment(1);
             }
         }
+        self.metrics.count_sources(&answer.sources);
         match lookup.map(|lookup| lookup.currency) {
             Some(Currency::Stale) => answer.warnings.push(Warning::CustomerDataStale),
             Some(Currency::Unavailable) => answer.warnings.push(Warning::CustomerDataUnavailable),

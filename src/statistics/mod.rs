@@ -36,6 +36,8 @@ pub struct Statistics {
     pub similar: Arc<Neighbours>,
     /// Articles that customers buy next, as shares of all that they buy then.
     pub following: Arc<Neighbours>,
+    /// Articles viewed by one person on one day.
+    pub viewed: Arc<Neighbours>,
 }
 
 impl Statistics {
@@ -58,7 +60,15 @@ impl Statistics {
         // Purchases of one moment have no order: one is drawn, the same every time.
         purchases.sort_unstable_by_key(|purchase| (purchase.customer, purchase.at, drawn(purchase)));
         let following = neighbours::following(articles, &purchases).into();
-        Self { at, articles: counted, mean_gap, together, similar, following }
+        Self { at, articles: counted, mean_gap, together, similar, following, viewed: Arc::default() }
+    }
+
+    /// The same with what was viewed together. `views` are counted as [`Statistics::count`] counts purchases.
+    #[must_use]
+    pub fn with_views(mut self, mut views: Vec<Purchase>) -> Self {
+        views.sort_unstable_by_key(|view| (view.customer, view.at.day(), view.article));
+        self.viewed = neighbours::by_day(self.articles.len(), &views).into();
+        self
     }
 
     /// The same with a purchase of an article, made lately: how often articles sold follows at once. Who buys what

@@ -25,7 +25,7 @@ pub struct StoreOptions {
 impl StoreOptions {
     /// Connections for everything but customers: one may be in the middle of the catalogue, one in the middle of the
     /// purchases, one writes events (on Postgres), and the last answers meanwhile.
-    pub(super) const OTHER_CONNECTIONS: u32 = 4;
+    pub const OTHER_CONNECTIONS: u32 = 4;
 }
 
 impl Default for StoreOptions {

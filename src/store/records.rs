@@ -134,6 +134,8 @@ pub struct PurchaseLog {
     pub purchases: Vec<Purchase>,
     /// What came back, with weights below 0.
     pub returns: Vec<Purchase>,
+    /// What somebody viewed or clicked in the last [`Self::VIEW_DAYS`], the latest [`Self::MOST_VIEWS`].
+    pub views: Vec<Purchase>,
     /// The first moment after all of them.
     pub until: Timestamp,
     /// Revision of the events that these purchases hold all of, and none later.
@@ -141,6 +143,10 @@ pub struct PurchaseLog {
 }
 
 impl PurchaseLog {
+    /// What is viewed together changes faster than what is bought together, and there is far more of it.
+    pub(super) const VIEW_DAYS: i64 = 28;
+    pub(super) const MOST_VIEWS: i64 = 2_000_000;
+
     /// Gives running numbers to the articles of a database, by key.
     pub(super) fn numbered(articles: Vec<(i32, ArticleId)>) -> (Self, HashMap<i32, u32>) {
         let numbers = articles.iter().zip(0..).map(|(&(key, _), number)| (key, number)).collect();
@@ -158,6 +164,12 @@ impl PurchaseLog {
             (None, Some(key)) => VISITORS | (key.unsigned_abs() & BELOW),
             (None, None) => NOBODY | (self.purchases.len() as u32 & BELOW),
         }
+    }
+
+    pub(super) fn add_view(&mut self, customer: Option<i32>, visitor: Option<i32>, article: Option<&u32>, at: i64) {
+        let Some(&article) = article else { return };
+        let (customer, at) = (self.buyer(customer, visitor), Timestamp(u32::try_from(at.max(0)).unwrap_or(u32::MAX)));
+        self.views.push(Purchase { customer, article, at, weight: 1.0 });
     }
 
     pub(super) fn add(&mut self, purchase: Purchase) {

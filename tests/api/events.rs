@@ -409,6 +409,32 @@ async fn whoever_is_erased_is_gone_everywhere_and_stays_away() {
     }
 }
 
+/// Neither rows nor, on SQLite, the bytes of deleted ones.
+#[tokio::test]
+async fn the_database_holds_nothing_of_whoever_is_erased() {
+    const CUSTOMER: &str = "leaves-4c1f9a";
+    const VISITOR: &str = "leaves-b07d35";
+    for database in both().await {
+        let told = Told::over(&database, |_| {}).await;
+        let customer = json!({"customer_id": CUSTOMER, "attributes": {"note": "leaves-note"}});
+        let others = (0..200).map(|n| json!({"customer_id": format!("stays{n}"), "attributes": {"age": n}}));
+        let customers: Vec<Value> = others.chain([customer]).collect();
+        let body = json!({"customers": customers});
+        assert_eq!(told.api.operate(Method::PUT, "/admin/v1/customers", Some(body)).await.status, 200);
+        let mut login = event("1", "view", ("visitor_id", VISITOR), "article_id7");
+        login["customer_id"] = json!(CUSTOMER);
+        told.tell_all(&[login, event("2", "purchase", ("customer_id", CUSTOMER), "article_id3")]).await;
+        for text in [CUSTOMER, VISITOR, "leaves-note"] {
+            assert_ne!(support::places_of(&told.url, text).await, Vec::<String>::new(), "{text} was never there");
+        }
+        let path = format!("/admin/v1/customers/{CUSTOMER}");
+        assert_eq!(told.api.operate(Method::DELETE, &path, None).await.status, 200);
+        for text in [CUSTOMER, VISITOR, "leaves-note"] {
+            assert_eq!(support::places_of(&told.url, text).await, Vec::<String>::new(), "{text}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_back_office_tells_customers() {
     for database in both().await {

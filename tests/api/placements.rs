@@ -356,6 +356,15 @@ async fn requests_name_sources_and_recent_purchases() {
         items.iter().filter(|item| item["source"] == "buy_again").count()
     };
     assert_eq!((within(1).await, within(36_500).await), (5, 0));
+    let metrics = api.operate(Method::GET, "/metrics", None).await.body;
+    for line in [
+        r#"vitrine_source_articles_total{source="buy_again",are="answered"} "#,
+        r#"vitrine_source_articles_total{source="popular",are="found"} "#,
+    ] {
+        let counted = metrics.lines().find_map(|found| found.strip_prefix(line)).unwrap();
+        assert!(counted.parse::<u64>().unwrap() >= 5, "{line}{counted}");
+    }
+    assert!(metrics.contains(r#"vitrine_source_left_out_total{source="buy_again"} 0"#), "{metrics}");
     let many: Vec<Value> = (0..17).map(|_| json!({"source": "popular"})).collect();
     for (body, status, code, told) in [
         (json!({"sources": [{"source": "luck"}]}), 400, "invalid_request", "there is no source `luck`"),

@@ -22,9 +22,9 @@ use vitrine::{
         generate::{Generator, ShopSize},
         load,
     },
-    domain::Timestamp,
+    domain::{CustomerId, Timestamp},
     retrain::{Ending, Journal, Left, Publish, Registry, RetrainConfig, Retraining, Server, Watch},
-    store::{self, Import},
+    store::{self, Import, Person},
 };
 
 const SHOP: ShopSize = ShopSize { articles: 150, customers: 300, transactions: 8_000, days: 60, seed: 7 };
@@ -286,6 +286,35 @@ async fn a_killed_night_goes_on_where_it_was() {
     fs::create_dir_all(&stage).unwrap();
     assert!(matches!(night.retrain().await, Ending::Nothing(_)));
     assert!(!stage.exists());
+}
+
+/// Files in a folder and below that hold a text.
+fn files_with(folder: &Path, text: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files_with(&path, text));
+        } else if support::file_holds(&path, text) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn the_next_bundle_holds_nothing_of_whoever_is_erased() {
+    let night = Night::new(6).await;
+    let customer = shop(6).customers.ids.iter().next().unwrap().to_owned();
+    let first = version(&night.retrain().await);
+    assert_ne!(files_with(&night.bundle(&first), &customer), Vec::<PathBuf>::new(), "nothing could be found");
+    let store = store::connect(&night.url, &support::patient()).await.unwrap();
+    assert!(store.erase(&Person::Customer(CustomerId::parse(&customer).unwrap())).await.unwrap().known);
+    night.import(3).await;
+    let second = version(&night.retrain().await);
+    assert_eq!(files_with(&night.bundle(&second), &customer), Vec::<PathBuf>::new());
+    assert_eq!(files_with(&night.config.publish.runs, &customer), Vec::<PathBuf>::new());
+    assert_eq!(support::places_of(&night.url, &customer).await, Vec::<String>::new());
 }
 
 async fn taken_back(manner: Manner, expected: &str) {

@@ -222,7 +222,7 @@ async fn an_exhausted_pool_is_an_outage() {
         let small = small.clone();
         tokio::spawn(async move { small.catalogue().await })
     };
-    let waiting = [wait(), wait()];
+    let waiting: Vec<_> = (0..StoreOptions::OTHER_CONNECTIONS).map(|_| wait()).collect();
     while support::texts(&db.url, support::BLOCKED).await.len() < waiting.len() {
         assert!(!waiting.iter().any(|task| task.is_finished()), "one did not wait");
         tokio::task::yield_now().await;

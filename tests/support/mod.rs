@@ -4,7 +4,7 @@
 pub mod postgres;
 
 use sqlx::{Connection, Executor, PgConnection};
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 use vitrine::store::{self, Store, StoreOptions};
 
 /// For everything that is not about time: a busy machine may take seconds for what else takes milliseconds.
@@ -85,4 +85,26 @@ pub async fn texts(url: &str, query: &str) -> Vec<String> {
         sqlx::query_scalar(query).fetch_all(&mut connection).await
     };
     texts.expect("the query runs")
+}
+
+/// Where a database holds a text: tables of Postgres; of SQLite the files themselves, what was deleted included.
+pub async fn places_of(url: &str, text: &str) -> Vec<String> {
+    let Some(file) = url.strip_prefix("sqlite:") else {
+        const TABLES: &str = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'";
+        let mut places = Vec::new();
+        for table in texts(url, TABLES).await {
+            let rows = format!("SELECT '{table}'::text FROM {table} t WHERE t::text LIKE '%{text}%' LIMIT 1");
+            places.extend(texts(url, &rows).await);
+        }
+        return places;
+    };
+    let files = [file.to_owned(), format!("{file}-wal")];
+    files.into_iter().filter(|file| file_holds(Path::new(file), text)).collect()
+}
+
+/// Whether the bytes of a file hold a text that no letter or digit follows.
+pub fn file_holds(file: &Path, text: &str) -> bool {
+    let bytes = std::fs::read(file).unwrap_or_default();
+    let ends = |at: usize| !bytes.get(at + text.len()).is_some_and(u8::is_ascii_alphanumeric);
+    memchr::memmem::find_iter(&bytes, text).any(ends)
 }

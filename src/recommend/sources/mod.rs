@@ -83,6 +83,7 @@ pub const REGISTRY: &[Registered] = &[
     neighbours::TOGETHER,
     neighbours::SIMILAR,
     neighbours::NEXT,
+    neighbours::VIEWED,
     arrivals::NEW,
     arrivals::VARIANTS,
     fixed::REGISTERED,

@@ -24,6 +24,11 @@ pub(super) const NEXT: Registered = registered::<BoughtNext>(
     "What customers buy next after the articles of the visit or the latest purchases; each article counts `decay` (0.8 if \
      not given) of the next newer one.",
 );
+pub(super) const VIEWED: Registered = registered::<ViewedTogether>(
+    ViewedTogether::NAME,
+    "What people view on the same day as the articles of the visit, of the cart, or else what this person viewed last \
+     (co-visitation), as `POST /v1/events` told in the last 28 days.",
+);
 
 /// Articles that count as bought lately: those of the days before the last purchase.
 const LATELY_DAYS: u32 = 7;
@@ -35,6 +40,10 @@ const SEEDS: usize = 200;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BoughtTogether {}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ViewedTogether {}
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -105,6 +114,24 @@ impl Source for BoughtTogether {
     fn find(&self, context: &Context<'_>, want: usize) -> Result<Drawn, RecommendError> {
         let signals = context.shop.signals()?;
         let table = &signals.statistics().together;
+        let seeds = lately(context);
+        let articles = signals.near(table, &seeds, want, |row| context.eligible.rows.contains(row));
+        Ok(Drawn { articles, ..Drawn::default() })
+    }
+}
+
+impl ViewedTogether {
+    const NAME: &'static str = "viewed_together";
+}
+
+impl Source for ViewedTogether {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn find(&self, context: &Context<'_>, want: usize) -> Result<Drawn, RecommendError> {
+        let signals = context.shop.signals()?;
+        let table = &signals.statistics().viewed;
         let seeds = lately(context);
         let articles = signals.near(table, &seeds, want, |row| context.eligible.rows.contains(row));
         Ok(Drawn { articles, ..Drawn::default() })

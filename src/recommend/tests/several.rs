@@ -31,7 +31,10 @@ fn purchases() -> Vec<Purchase> {
 
 fn shop(snapshot: &Snapshot) -> Shop {
     let at = Timestamp(NOW * Timestamp::DAY);
-    let statistics = Statistics::count(snapshot.catalogue().rows(), purchases(), at);
+    let views = (0..6).flat_map(|person| [102, 55].map(|article| (person, article)));
+    let view = |(customer, article)| Purchase { customer, article, at, weight: 1.0 };
+    let statistics =
+        Statistics::count(snapshot.catalogue().rows(), purchases(), at).with_views(views.map(view).collect());
     Shop { signals: Some(Arc::new(Signals::of_rows(Arc::new(statistics)))), ..Shop::default() }
 }
 
@@ -64,6 +67,7 @@ fn each_source_can_be_asked_alone() {
         (json!({"source": "buy_again"}), vec!["a1", "a102"]),
         // The last week of purchases: a1 has no neighbours, a102 was bought with a101.
         (json!({"source": "bought_together"}), vec!["a101"]),
+        (json!({"source": "viewed_together"}), vec!["a55"]),
         (json!({"source": "new_arrivals", "days": 5}), vec!["a301"]),
         (json!({"source": "trending"}), vec!["a301"]),
         (json!({"source": "variants", "attribute": "code"}), vec!["a103"]),

@@ -15,10 +15,10 @@ use tokio::sync::watch;
 /// Lines that are read at once.
 const LINES: u32 = 5_000;
 /// Least time between two readings, so that a flood of small changes is read in few pieces.
-const BREATH: Duration = Duration::from_millis(50);
+const BREATH: Duration = Duration::from_millis(100);
 /// Laying counts over a large catalogue takes some ten milliseconds of a processor. It is done again
-/// after so many times as long, so that it takes no more than a tenth of one, but within two seconds.
-const REST: u32 = 9;
+/// after so many times as long, so that it takes little of one, but within two seconds.
+const REST: u32 = 15;
 const LONGEST_REST: Duration = Duration::from_secs(2);
 
 /// How far this server has followed.

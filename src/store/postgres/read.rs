@@ -110,7 +110,7 @@ impl Source for Reader {
         // COPY takes no parameters. The options let only letters, digits and a few signs into the names of types.
         let types: Vec<String> = types.iter().map(|name| format!("'{}'", name.replace('\'', "''"))).collect();
         let query = format!(
-            "SELECT e.type, coalesce(e.customer, v.customer), e.article, e.at, e.quantity, e.price::real
+            "SELECT e.type, coalesce(e.customer, v.customer), e.visitor, e.article, e.at, e.quantity, e.price::real
              FROM events e LEFT JOIN visitors v ON v.key = e.visitor
              WHERE e.type IN ({}) AND NOT e.imported AND e.article IS NOT NULL",
             types.join(", ")
@@ -119,6 +119,7 @@ impl Source for Reader {
             visit(EventRow {
                 kind: fields.text()?,
                 customer: fields.optional_integer()?,
+                visitor: fields.optional_integer()?,
                 article: fields.text()?,
                 at: fields.millis()?,
                 quantity: fields.real()?.unwrap_or(1.0),

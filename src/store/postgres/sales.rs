@@ -58,6 +58,13 @@ const PURCHASES: &str = "
     ) p, latest l
     WHERE p.at > l.at - make_interval(secs => $2)";
 
+const VIEWS: &str = "
+    SELECT e.customer, e.visitor, a.key, extract(epoch FROM e.at)::int8
+    FROM events e JOIN articles a ON a.id = e.article
+    WHERE e.retention = 1 AND e.type IN ('view', 'click') AND coalesce(e.customer, e.visitor) IS NOT NULL
+        AND e.at BETWEEN to_timestamp($1) - make_interval(secs => $2) AND to_timestamp($1)
+    ORDER BY e.revision DESC LIMIT $3";
+
 /// A transaction that may read for long.
 macro_rules! patient {
     ($store:expr) => {{
@@ -76,6 +83,8 @@ pub(super) async fn purchases(store: &Postgres, window: SalesWindow) -> Result<P
     let (mut log, numbers) = PurchaseLog::numbered(articles.into_iter().filter_map(parse).collect());
     log.events = store.within(sqlx::query_scalar(EVENTS).fetch_one(&mut *transaction)).await?;
     let query = sqlx::query_as(PURCHASES).bind(f64::from(window.now.0)).bind(f64::from(window.days) * 86_400.0);
+    let views = sqlx::query_as(VIEWS).bind(f64::from(window.now.0)).bind(PurchaseLog::VIEW_DAYS as f64 * 86_400.0);
+    let views = views.bind(PurchaseLog::MOST_VIEWS);
     let read = async {
         let mut rows = query.fetch(&mut *transaction);
         while let Some((customer, visitor, article, at, weight)) = rows.try_next().await? {
@@ -85,6 +94,12 @@ pub(super) async fn purchases(store: &Postgres, window: SalesWindow) -> Result<P
                 let customer = log.buyer(customer, visitor);
                 log.add(Purchase { customer, article, at, weight });
             }
+        }
+        drop(rows);
+        let mut rows = views.fetch(&mut *transaction);
+        while let Some((customer, visitor, article, at)) = rows.try_next().await? {
+            let (article, at): (i32, i64) = (article, at);
+            log.add_view(customer, visitor, numbers.get(&article), at);
         }
         Ok::<_, sqlx::Error>(())
     };

@@ -33,6 +33,8 @@ pub struct ReadReport {
     pub moment: Timestamp,
     pub articles: usize,
     pub customers: usize,
+    /// Those of the customers who are visitors without a name.
+    pub visitors: usize,
     /// Purchases of the latest import, and purchases that events told.
     pub imported: usize,
     pub told: usize,
@@ -56,9 +58,10 @@ impl fmt::Display for ReadReport {
              {told} told by events"
         )?;
         for (count, what) in [
+            (self.visitors, "of the customers are visitors whom no login joined to a customer"),
             (*returned as usize, "purchases are taken back by a return"),
             (*actions, "events of other types count as well"),
-            (self.of_nobody, "events do not count: they belong to no known customer"),
+            (self.of_nobody, "events do not count: they belong to nobody"),
             (self.of_unknown_articles, "events do not count: the catalogue does not have their articles"),
             (self.left_out, "values are left out: they cannot be read, or are not of the kind of their attribute"),
         ] {
@@ -97,6 +100,7 @@ pub(super) struct EventRow<'a> {
     pub kind: &'a str,
     /// `None` for a visitor who is no customer yet.
     pub customer: Option<i32>,
+    pub visitor: Option<i32>,
     pub article: &'a str,
     /// Milliseconds since 1970.
     pub at: i64,
@@ -155,7 +159,7 @@ async fn read_all(source: &mut dyn Source, reading: &ReadOptions) -> Result<(Dat
     let kinds = source.kinds().await?.into_iter();
     let kinds = kinds.filter_map(|(name, kind)| Some((name, AttributeKind::of_name(&kind)?))).collect();
     let articles = entities(source, Table::Articles, EntityTable::with_kinds(kinds)).await?;
-    let customers = entities(source, Table::Customers, EntityTable::default()).await?;
+    let mut customers = entities(source, Table::Customers, EntityTable::default()).await?;
 
     let progress = Progress::new("purchases", 0, "rows");
     let mut table = PurchaseTable::new(&articles, &customers, reading);
@@ -171,7 +175,7 @@ async fn read_all(source: &mut dyn Source, reading: &ReadOptions) -> Result<(Dat
         source.purchases(&mut visit).await?;
     }
     source.events(&reading.types(), &mut |event| table.add_event(event)).await?;
-    let (purchases, time_unit) = table.finish(&mut report)?;
+    let (purchases, time_unit) = table.finish(&mut customers, &mut report)?;
     progress.finish(&format!("{} rows", purchases.len()));
     let dataset = Dataset {
         articles: articles.finish(&mut report.left_out),

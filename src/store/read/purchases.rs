@@ -1,7 +1,7 @@
 //! Rows of purchases and events as columns.
 
 use super::{
-    EventRow, PurchaseRow, ReadOptions, ReadReport, StoreError,
+    EntityRow, EventRow, PurchaseRow, ReadOptions, ReadReport, StoreError,
     entities::{EntityTable, Rows},
     options::{PURCHASE, RETURN},
     order,
@@ -10,6 +10,7 @@ use crate::{
     dataset::{Moment, Purchases, Return, TimeUnit, cancel},
     domain::{IdTable, Timestamp},
 };
+use hashbrown::HashMap;
 use std::mem::take;
 
 /// The first second of 1971: nothing is dated before it but rows that count positions.
@@ -18,15 +19,18 @@ const FIRST_DATE: Timestamp = Timestamp(365 * Timestamp::DAY);
 /// Purchases under construction.
 pub(super) struct PurchaseTable<'a> {
     articles: &'a IdTable,
-    customers: &'a IdTable,
     article_rows: Rows,
     customer_rows: Rows,
+    /// The number of customers. Visitors who are no customers follow them, in the order in which they are met.
+    customers: u32,
+    /// Their rows by key.
+    visitors: HashMap<i32, u32>,
     options: &'a ReadOptions,
     /// What was bought, in the order of reading.
     bought: Purchases,
     /// Events of other types that count.
     actions: Purchases,
-    returns: Vec<Return>,
+    returns: Vec<(u32, u32, Moment, f32)>,
     imported: usize,
     told: usize,
     of_nobody: usize,
@@ -39,12 +43,13 @@ pub(super) struct PurchaseTable<'a> {
 }
 
 impl<'a> PurchaseTable<'a> {
-    pub(super) fn new(articles: &'a EntityTable, customers: &'a EntityTable, options: &'a ReadOptions) -> Self {
+    pub(super) fn new(articles: &'a EntityTable, customers: &EntityTable, options: &'a ReadOptions) -> Self {
         Self {
             article_rows: articles.rows(),
             customer_rows: customers.rows(),
             articles: &articles.ids,
-            customers: &customers.ids,
+            customers: customers.len() as u32,
+            visitors: HashMap::new(),
             options,
             bought: Purchases::default(),
             actions: Purchases::default(),
@@ -77,10 +82,11 @@ impl<'a> PurchaseTable<'a> {
     }
 
     pub(super) fn add_event(&mut self, event: EventRow<'_>) -> Result<(), StoreError> {
-        let Some(customer) = event.customer.and_then(|key| self.customer_rows.find(key)) else {
+        let known = event.customer.and_then(|key| self.customer_rows.find(key));
+        if known.is_none() && event.visitor.is_none() {
             self.of_nobody += 1;
             return Ok(());
-        };
+        }
         let Some(article) = self.articles.find(event.article) else {
             self.of_unknown_articles += 1;
             return Ok(());
@@ -89,28 +95,78 @@ impl<'a> PurchaseTable<'a> {
             self.undated += 1;
             return Ok(());
         };
-        let row = Row { customer, article, moment, price: event.price, channel: None, weight: event.quantity };
-        if event.kind == RETURN {
-            let (customer, article) = (self.customers.get(customer).to_owned(), event.article.to_owned());
-            self.returns.push(Return { customer, article, moment, units: event.quantity });
-            Ok(())
-        } else if event.kind == PURCHASE {
-            self.told += 1;
-            push(&mut self.bought, row)
-        } else {
-            let weight = self.options.events.get(event.kind).copied().unwrap_or(0.0) * event.quantity;
-            if weight > 0.0 { push(&mut self.actions, Row { weight, ..row }) } else { Ok(()) }
+        let action = event.kind != RETURN && event.kind != PURCHASE;
+        let weight = if action { self.options.events.get(event.kind).copied().unwrap_or(0.0) } else { 1.0 };
+        if weight <= 0.0 {
+            return Ok(());
         }
+        let customer = known.or_else(|| event.visitor.map(|key| self.visitor(key)));
+        let Some(customer) = customer else { return Ok(()) };
+        if event.kind == RETURN {
+            self.returns.push((customer, article, moment, event.quantity));
+            return Ok(());
+        }
+        let weight = weight * event.quantity;
+        let row = Row { customer, article, moment, price: event.price, channel: None, weight };
+        if action {
+            return push(&mut self.actions, row);
+        }
+        self.told += 1;
+        push(&mut self.bought, row)
     }
 
-    /// All rows in order of time, less what came back, and what their times mean.
-    pub(super) fn finish(mut self, report: &mut ReadReport) -> Result<(Purchases, TimeUnit), StoreError> {
+    fn visitor(&mut self, key: i32) -> u32 {
+        let next = self.customers + self.visitors.len() as u32;
+        *self.visitors.entry(key).or_insert(next)
+    }
+
+    /// Adds the visitors to the customers, in the order of their keys, however the rows of events lay.
+    fn name_visitors(&mut self, customers: &mut EntityTable) -> Result<(), StoreError> {
+        let mut keys: Vec<(i32, u32)> = self.visitors.iter().map(|(&key, &row)| (key, row)).collect();
+        keys.sort_unstable();
+        let mut rows = vec![0; keys.len()];
+        for (at, &(key, met)) in (self.customers..).zip(&keys) {
+            rows[(met - self.customers) as usize] = at;
+            customers.push(EntityRow {
+                key,
+                id: &visitor_name(key, &customers.ids),
+                available: true,
+                attributes: "{}",
+            })?;
+        }
+        let first = self.customers;
+        let named = |row: &mut u32| {
+            if *row >= first {
+                *row = rows[(*row - first) as usize];
+            }
+        };
+        self.bought.customer.iter_mut().for_each(named);
+        self.actions.customer.iter_mut().for_each(named);
+        self.returns.iter_mut().for_each(|line| named(&mut line.0));
+        Ok(())
+    }
+
+    /// All rows in order of time, less what came back, and what their times mean. Visitors who bought something join the
+    /// customers.
+    pub(super) fn finish(
+        mut self,
+        customers: &mut EntityTable,
+        report: &mut ReadReport,
+    ) -> Result<(Purchases, TimeUnit), StoreError> {
+        self.name_visitors(customers)?;
+        report.visitors = self.visitors.len();
         let unit = self.options.time_unit.unwrap_or_else(|| self.time_unit());
         let mut purchases = take(&mut self.bought);
         order::sort(&mut purchases);
         if !self.returns.is_empty() {
-            let returns = take(&mut self.returns);
-            report.returned = cancel(&mut purchases, returns, self.articles, self.customers).removed;
+            let named = |(customer, article, moment, units): (u32, u32, Moment, f32)| Return {
+                customer: customers.ids.get(customer).to_owned(),
+                article: self.articles.get(article).to_owned(),
+                moment,
+                units,
+            };
+            let returns = take(&mut self.returns).into_iter().map(named).collect();
+            report.returned = cancel(&mut purchases, returns, self.articles, &customers.ids).removed;
         }
         let weight = self.options.events.get(PURCHASE).copied().unwrap_or(1.0);
         if weight != 1.0 {
@@ -144,6 +200,16 @@ impl<'a> PurchaseTable<'a> {
             _ => TimeUnit::Second,
         }
     }
+}
+
+/// What a visitor without a name is called among the customers: by the number of the row, so that no bundle holds the id
+/// of a browser.
+fn visitor_name(key: i32, taken: &IdTable) -> String {
+    let mut name = format!("visitor:{key}");
+    while taken.find(&name).is_some() {
+        name.push('\'');
+    }
+    name
 }
 
 /// A row to add.
@@ -230,7 +296,7 @@ mod tests {
     }
 
     fn event(kind: &'static str, customer: i32, article: &'static str, at: i64, quantity: f32) -> EventRow<'static> {
-        EventRow { kind, customer: Some(customer), article, at, quantity, price: Some(2.5) }
+        EventRow { kind, customer: Some(customer), visitor: None, article, at, quantity, price: Some(2.5) }
     }
 
     type Bought = Vec<(u32, u32, u32, f32)>;
@@ -240,12 +306,13 @@ mod tests {
         purchases: &[PurchaseRow],
         events: Vec<EventRow<'_>>,
     ) -> (Bought, TimeUnit, ReadReport) {
-        let (articles, customers) = (table(&["lamp", "sofa"]), table(&["ann", "bob"]));
+        let (articles, mut customers) = (table(&["lamp", "sofa"]), table(&["ann", "visitor:7"]));
         let mut table = PurchaseTable::new(&articles, &customers, options);
         purchases.iter().try_for_each(|row| table.add_imported(*row)).unwrap();
         events.into_iter().try_for_each(|event| table.add_event(event)).unwrap();
         let mut report = ReadReport::default();
-        let (purchases, unit) = table.finish(&mut report).unwrap();
+        let (purchases, unit) = table.finish(&mut customers, &mut report).unwrap();
+        assert_eq!(customers.len(), 2 + report.visitors);
         let row = |row: u32| {
             let at = row as usize;
             (purchases.customer[at], purchases.article[at], purchases.time[at].0, purchases.weight_of(row))
@@ -271,6 +338,33 @@ mod tests {
         assert_eq!(bought, [(1, 0, second, 1.0), (0, 1, second + 7_200, 1.0), (1, 1, second + 7_200, 2.0)]);
         assert_eq!((report.imported, report.told, report.returned), (2, 2, 1));
         assert_eq!((report.of_nobody, report.of_unknown_articles), (1, 1));
+    }
+
+    #[test]
+    fn visitors_are_customers_of_their_own_in_the_order_of_their_keys() {
+        let day = 20_000 * 24 * HOUR;
+        let by = |visitor: i32, kind: &'static str, article: &'static str, hour: i64| EventRow {
+            customer: None,
+            visitor: Some(visitor),
+            ..event(kind, 0, article, day + hour * HOUR, 1.0)
+        };
+        let events = vec![
+            by(9, "purchase", "lamp", 1),
+            by(7, "purchase", "sofa", 2),
+            by(7, "purchase", "lamp", 3),
+            by(7, "return", "sofa", 4),
+            // Nobody who only looks is a customer.
+            by(8, "view", "sofa", 5),
+        ];
+        let (bought, _, report) = read(&ReadOptions::default(), &[], events);
+        let bought: Vec<(u32, u32)> = bought.iter().map(|row| (row.0, row.1)).collect();
+        assert_eq!(bought, [(3, 0), (2, 0)]);
+        assert_eq!((report.visitors, report.told, report.returned, report.of_nobody), (2, 3, 1, 0));
+        let names = table(&["ann", "visitor:7"]);
+        assert_eq!(
+            (visitor_name(7, &names.ids), visitor_name(9, &names.ids)),
+            ("visitor:7'".into(), "visitor:9".into())
+        );
     }
 
     #[test]

@@ -49,13 +49,15 @@ pub(super) struct Sqlite {
 }
 
 /// Write-ahead log: readers never wait for the writer. `NORMAL` may lose the last commits on a power cut, never
-/// the file. The busy time-out covers other processes, such as an import beside a running server.
+/// the file. The busy time-out covers other processes, such as an import beside a running server. Deleted bytes are
+/// overwritten, so that nothing of an erased person stays in the file.
 fn configure(address: SqliteConnectOptions, options: &StoreOptions) -> SqliteConnectOptions {
     address
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(options.statement_timeout)
         .foreign_keys(true)
+        .pragma("secure_delete", "ON")
 }
 
 /// Whether the database's file is missing or empty.

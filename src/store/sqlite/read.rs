@@ -81,7 +81,7 @@ impl Source for Reader {
 
     async fn events(&mut self, types: &[&str], visit: VisitEvent<'_>) -> Result<(), StoreError> {
         const SELECT: &str = "
-            SELECT e.type, coalesce(e.customer, v.customer), e.article, e.at, e.quantity, e.price
+            SELECT e.type, coalesce(e.customer, v.customer), e.visitor, e.article, e.at, e.quantity, e.price
             FROM events e LEFT JOIN visitors v ON v.key = e.visitor
             WHERE e.type IN (SELECT value FROM json_each($1)) AND NOT e.imported AND e.article IS NOT NULL";
         let types = serde_json::to_string(types).expect("names are plain text");
@@ -90,10 +90,11 @@ impl Source for Reader {
             visit(EventRow {
                 kind: row.try_get(0)?,
                 customer: row.try_get(1)?,
-                article: row.try_get(2)?,
-                at: row.try_get(3)?,
-                quantity: row.try_get::<f64, _>(4)? as f32,
-                price: row.try_get::<Option<f64>, _>(5)?.map(|price| price as f32),
+                visitor: row.try_get(2)?,
+                article: row.try_get(3)?,
+                at: row.try_get(4)?,
+                quantity: row.try_get::<f64, _>(5)? as f32,
+                price: row.try_get::<Option<f64>, _>(6)?.map(|price| price as f32),
             })?;
         }
         Ok(())

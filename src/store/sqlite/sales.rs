@@ -46,6 +46,13 @@ const PURCHASES: &str = "
     FROM all_of p, latest l
     WHERE p.at > l.at - $2";
 
+const VIEWS: &str = "
+    SELECT e.customer, e.visitor, a.key, e.at / 1000
+    FROM events e JOIN articles a ON a.id = e.article
+    WHERE e.retention = 1 AND e.type IN ('view', 'click') AND coalesce(e.customer, e.visitor) IS NOT NULL
+        AND e.at BETWEEN ($1 - $2) * 1000 AND $1 * 1000
+    ORDER BY e.revision DESC LIMIT $3";
+
 pub(super) async fn purchases(store: &Sqlite, window: SalesWindow) -> Result<PurchaseLog, StoreError> {
     let mut transaction = store.readers.begin().await?;
     let articles: Vec<(i32, String)> = sqlx::query_as(ARTICLES).fetch_all(&mut *transaction).await?;
@@ -61,6 +68,13 @@ pub(super) async fn purchases(store: &Sqlite, window: SalesWindow) -> Result<Pur
             let customer = log.buyer(customer, visitor);
             log.add(Purchase { customer, article, at, weight: weight as f32 });
         }
+    }
+    drop(rows);
+    let query = sqlx::query_as(VIEWS).bind(i64::from(window.now.0)).bind(PurchaseLog::VIEW_DAYS * 86_400);
+    let mut rows = query.bind(PurchaseLog::MOST_VIEWS).fetch(&mut *transaction);
+    while let Some((customer, visitor, article, at)) = rows.try_next().await? {
+        let (article, at): (i32, i64) = (article, at);
+        log.add_view(customer, visitor, numbers.get(&article), at);
     }
     drop(rows);
     Ok(log)
