@@ -10,13 +10,13 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use fixture::{Fixture, embedding, feature, history, number, one_hot};
 use vitrine::{
     bundle::Tower,
+    families::{ExportedTables, query_graph},
     features::{Encoding, TowerSchema},
     model::{
         SequenceModel, SequenceModelConfig,
         sequence::{DecoderConfig, EncoderConfig},
     },
     onnx::{self, QueryGraph},
-    training::{ExportedTables, query_graph},
 };
 
 fn month() -> vitrine::features::Feature {

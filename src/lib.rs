@@ -13,6 +13,7 @@
 //! * [`features`]: the only place where a feature is computed, for trainer and server alike.
 //! * `text`: item texts as vectors, by a frozen text encoder.
 //! * `model`, `training`: the towers, losses, sparse optimiser, loop and checkpoints.
+//! * `families`: the model families, a folder each.
 //! * [`evaluation`]: metrics, protocols, baselines, reports. `experiments`: runs, comparisons, sweeps, maps.
 //! * [`onnx`]: writes ONNX graphs. [`bundle`]: the contract between trainer and server.
 //! * [`retrieval`]: exact scan and graph search behind one trait.
@@ -37,6 +38,8 @@ pub mod statistics;
 pub mod evaluation;
 #[cfg(feature = "trainer")]
 pub mod experiments;
+#[cfg(feature = "trainer")]
+pub mod families;
 #[cfg(feature = "trainer")]
 pub mod init;
 #[cfg(feature = "trainer")]

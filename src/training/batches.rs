@@ -56,7 +56,7 @@ impl Shuffle {
 
 /// How much less an old purchase counts.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct AgeWeights {
+pub(crate) struct AgeWeights {
     /// Days in which a weight halves.
     half_life: f32,
     /// The moment of the last purchase, which weighs 1.
@@ -65,11 +65,11 @@ pub(super) struct AgeWeights {
 
 impl AgeWeights {
     /// For purchases at these times; `None` without a half-life.
-    pub(super) fn new(half_life: Option<f32>, times: impl Iterator<Item = Timestamp>) -> Option<Self> {
+    pub(crate) fn new(half_life: Option<f32>, times: impl Iterator<Item = Timestamp>) -> Option<Self> {
         half_life.map(|half_life| Self { half_life, last: times.max().unwrap_or_default() })
     }
 
-    pub(super) fn at(&self, time: Timestamp) -> f32 {
+    pub(crate) fn at(&self, time: Timestamp) -> f32 {
         let days = f64::from(self.last.0.saturating_sub(time.0)) / f64::from(Timestamp::DAY);
         // A batch of nothing but ancient purchases must not weigh nothing.
         (-days / f64::from(self.half_life)).exp2().max(1e-6) as f32
@@ -79,13 +79,13 @@ impl AgeWeights {
 /// The columns of a softmax: items numbered in the order they first come, each once. An item bought by several customers
 /// of the batch is one column, so it is never a negative of its own buyers ("accidental hit").
 #[derive(Default)]
-pub(super) struct ColumnSet {
-    pub(super) columns: Vec<u32>,
+pub(crate) struct ColumnSet {
+    pub(crate) columns: Vec<u32>,
     column_of: hashbrown::HashMap<u32, u32>,
 }
 
 impl ColumnSet {
-    pub(super) fn column(&mut self, item: u32) -> u32 {
+    pub(crate) fn column(&mut self, item: u32) -> u32 {
         let Self { columns, column_of } = self;
         *column_of.entry(item).or_insert_with(|| {
             columns.push(item);
@@ -96,7 +96,7 @@ impl ColumnSet {
 
 /// The columns of what was bought and `negatives` uniform draws of all `items` (so many or more of them make every item a
 /// column), and for each purchase the column of its item.
-pub(super) fn columns(
+pub(crate) fn columns(
     bought: impl Iterator<Item = u32>,
     items: usize,
     negatives: usize,
@@ -116,7 +116,7 @@ pub(super) fn columns(
 /// −log of the chance that an item is among the columns of a batch of `batch` purchases and `negatives` uniform draws,
 /// `share` being its part of the purchases. Each item is at most one column, so the chance of being there at all takes the
 /// place of the sampling probability of Yi et al. 2019; for rare items both differ by the constant log of the batch size.
-pub(super) fn column_bias(share: f64, batch: usize, negatives: usize, items: usize) -> f32 {
+pub(crate) fn column_bias(share: f64, batch: usize, negatives: usize, items: usize) -> f32 {
     let absent = batch as f64 * (-share).ln_1p() + negatives as f64 * (-1.0 / items as f64).ln_1p();
     let present = -absent.exp_m1();
     // Nothing but a purchase or a draw makes an item a column, so what is never present never asks for its bias.

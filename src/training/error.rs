@@ -24,8 +24,11 @@ pub enum TrainingError {
         directory.display()
     )]
     Diverged { loss: f64, step: u32, epoch: u32, batch: u32, directory: PathBuf },
-    #[error("no customer has enough training purchases to learn a sequence from; lower `sequence.min_items`")]
-    NoSequences,
+    #[error(
+        "no customer has enough training purchases to learn from; a sequence model takes fewer with a lower \
+         `sequence.min_items`"
+    )]
+    NothingToLearn,
     #[error(
         "`sequence.tokens` is `text`, but the articles have no vectors of their texts; the configuration needs [text]"
     )]
@@ -34,8 +37,8 @@ pub enum TrainingError {
         "`sequence.tokens` is `text`: the texts' vectors have {found} numbers, but `sequence.item_dim` is {expected}"
     )]
     TextWidth { found: usize, expected: usize },
-    #[error("ranker: {0}")]
-    Ranker(String),
+    #[error("{family}: {problem}")]
+    Unfit { family: &'static str, problem: String },
     #[error(
         "no list of the past holds an article that was bought: give more purchases, a longer validation window \
          (`split.validation_days`) or more sources (`ranker.sources`)"
@@ -69,9 +72,9 @@ impl TrainingError {
             | Self::NoTowers
             | Self::NothingToResume(_)
             | Self::EmptyWindow(_)
-            | Self::NoSequences
+            | Self::NothingToLearn
             | Self::NoLists
-            | Self::Ranker(_)
+            | Self::Unfit { .. }
             | Self::NoTexts
             | Self::NoDevice(_)
             | Self::TextWidth { .. } => true,

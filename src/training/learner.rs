@@ -1,14 +1,11 @@
 //! What the training loop asks of a model family. The loop itself knows none.
 
-use super::{
-    TrainingError, batches::Batches, config::TrainingConfig, ranker::TrainedRanker, run::Trainer, samples::Samples,
-    warm::WarmStart,
-};
+use super::{TrainingError, batches::Batches, config::TrainingConfig, run::Trainer, warm::WarmStart};
 use crate::{
-    bundle::FrequencySettings,
     dataset::{Dataset, Histories},
+    families::TrainedModel,
     features::{Encoder, Moment},
-    model::{AdamW, Elsa, Inputs, SequenceModel, Side, StepBatch, TwoTower},
+    model::AdamW,
 };
 
 /// A model that learns by steps over batches.
@@ -93,7 +90,7 @@ pub trait Learner: Sized + Sync {
     }
 
     /// Into what a finished run holds.
-    fn into_model(self) -> Model;
+    fn into_model(self) -> Box<dyn TrainedModel>;
 }
 
 /// The optimiser as one step uses it.
@@ -103,89 +100,4 @@ pub struct StepOptimizer {
     pub adamw: AdamW,
     /// Gradients longer than this, over all parameters, are scaled down to it.
     pub clip: Option<f32>,
-}
-
-/// A trained model of any family.
-pub enum Model {
-    TwoTower(Box<TwoTower>),
-    Sequence(Box<SequenceModel>),
-    Elsa(Box<Elsa>),
-    /// Chosen, not trained.
-    Frequency(FrequencySettings),
-    Ranker(Box<TrainedRanker>),
-}
-
-impl Learner for TwoTower {
-    type Batch = StepBatch;
-    type Samples<'a> = Samples<'a>;
-
-    fn new(encoder: &Encoder, _dataset: &Dataset, config: &TrainingConfig) -> Result<Self, TrainingError> {
-        Ok(Self::new(encoder.schema(), &config.two_tower(), config.training.seed))
-    }
-
-    fn samples<'a>(
-        encoder: &'a Encoder,
-        dataset: &'a Dataset,
-        histories: &'a Histories,
-        rows: &[u32],
-        config: &TrainingConfig,
-    ) -> Samples<'a> {
-        Samples::new(encoder, dataset, histories, rows, config)
-    }
-
-    fn training_samples<'a>(trainer: &'a Trainer<'_>, encoder: &'a Encoder, rows: &[u32]) -> Samples<'a> {
-        let samples = Samples::new(encoder, trainer.dataset, trainer.histories, rows, trainer.config);
-        if trainer.config.loss.kind.is_pairwise() { samples.with_negatives(trainer.negatives(rows)) } else { samples }
-    }
-
-    fn warm(&mut self, from: &WarmStart, encoder: &Encoder) -> Result<(), String> {
-        from.two_tower(self, encoder)
-    }
-
-    fn step(&mut self, batch: &StepBatch, optimizer: &StepOptimizer) -> Result<f64, TrainingError> {
-        Ok(self.step(batch, &optimizer.adamw))
-    }
-
-    fn steps(&mut self) -> &mut u32 {
-        &mut self.steps
-    }
-
-    fn arrays(&mut self) -> Vec<&mut [u8]> {
-        let Self { query, item, .. } = self;
-        let mut arrays = Vec::new();
-        for Side { tables, tower, .. } in [query, item] {
-            arrays.extend(tables.iter_mut().flat_map(|table| table.arrays()));
-            for (layer, (weight, bias)) in tower.layers.iter_mut().zip(&mut tower.moments) {
-                let parts = [
-                    &mut layer.weight,
-                    &mut layer.bias,
-                    &mut weight.first,
-                    &mut weight.second,
-                    &mut weight.largest,
-                    &mut bias.first,
-                    &mut bias.second,
-                    &mut bias.largest,
-                ];
-                arrays.extend(parts.map(|array| bytemuck::cast_slice_mut(array)));
-            }
-        }
-        arrays
-    }
-
-    fn dim(&self) -> usize {
-        self.query.tower.dim()
-    }
-
-    fn item_vectors(&self, samples: &Samples<'_>) -> Vec<f32> {
-        self.item.embed(&samples.all_items())
-    }
-
-    fn query_vectors(&self, samples: &Samples<'_>, moments: impl ExactSizeIterator<Item = Moment>) -> Vec<f32> {
-        let queries: Inputs = samples.query_rows(moments);
-        self.query.embed(&queries)
-    }
-
-    fn into_model(self) -> Model {
-        Model::TwoTower(Box::new(self))
-    }
 }

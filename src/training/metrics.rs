@@ -9,7 +9,7 @@ use std::{
 
 /// An open metrics file. Every line is an object with `stage` (`search` or `refit`), `epoch` and `step`, and `loss`;
 /// lines at the end of an epoch also have `seconds` and, where there are validation cases, the metrics by name.
-pub(super) struct MetricsFile<'a> {
+pub(crate) struct MetricsFile<'a> {
     path: PathBuf,
     file: File,
     /// Told of every line.
@@ -18,7 +18,7 @@ pub(super) struct MetricsFile<'a> {
 
 impl<'a> MetricsFile<'a> {
     /// A new file, or the end of the old one where a run goes on.
-    pub(super) fn open(
+    pub(crate) fn open(
         path: &Path,
         resume: bool,
         observe: &'a (dyn Fn(&serde_json::Value) + Sync),
@@ -28,7 +28,7 @@ impl<'a> MetricsFile<'a> {
         Ok(Self { path: path.to_owned(), file, observe })
     }
 
-    pub(super) fn line(&mut self, line: &serde_json::Value) -> Result<(), TrainingError> {
+    pub(crate) fn line(&mut self, line: &serde_json::Value) -> Result<(), TrainingError> {
         // In one write, so that a killed run leaves whole lines.
         let written = self.file.write_all(format!("{line}\n").as_bytes());
         written.map_err(|source| TrainingError::Io { path: self.path.clone(), source })?;

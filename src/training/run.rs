@@ -5,18 +5,18 @@ use super::{
     average::Average,
     batches::Batches,
     checkpoint::{self, Best, State},
-    config::{ComputeDevice, Family, Refit, TrainingConfig},
-    learner::{Learner, Model},
+    config::{Refit, TrainingConfig},
+    learner::Learner,
     metrics::MetricsFile,
     warm::WarmStart,
 };
 use crate::{
-    bundle::{FrequencySettings, MeasuredState, Measurement, MetricsRow},
+    bundle::{MeasuredState, Measurement, MetricsRow},
     dataset::{Case, Dataset, Histories, Split},
     domain::Timestamp,
     evaluation::{Evaluation, Measured, VectorRanker},
+    families::TrainedModel,
     features::{Encoder, Moment, fit},
-    model::{Elsa, SequenceModel, TwoTower},
     progress::Progress,
 };
 use serde_json::json;
@@ -64,7 +64,7 @@ pub enum Outcome {
 /// A finished model.
 pub struct Trained {
     pub encoder: Encoder,
-    pub model: Model,
+    pub model: Box<dyn TrainedModel>,
     /// Epochs behind the model.
     pub epochs: u32,
     /// The purchases it was trained on, ascending.
@@ -92,24 +92,11 @@ impl Trainer<'_> {
         let threads = self.config.training.threads;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         let pool = pool.map_err(|source| TrainingError::Threads { threads, source })?;
-        if let Some(frequency) = self.config.frequency_model() {
-            return pool.install(|| self.choose_frequency(&frequency));
-        }
-        if let Some(ranker) = self.config.ranker_model() {
-            return pool.install(|| self.train_ranker(&ranker));
-        }
-        pool.install(|| match (self.config.model.family, self.config.training.device) {
-            (Family::TwoTower, _) => self.stages::<TwoTower>(resume),
-            (Family::Elsa, _) => self.stages::<Elsa>(resume),
-            (_, ComputeDevice::Cpu) => self.stages::<SequenceModel>(resume),
-            #[cfg(feature = "cuda")]
-            (_, ComputeDevice::Cuda) => self.stages::<crate::model::DeviceSequenceModel>(resume),
-            #[cfg(not(feature = "cuda"))]
-            (_, ComputeDevice::Cuda) => Err(TrainingError::NoDevice(super::config::WITHOUT_CUDA.to_owned())),
-        })
+        pool.install(|| self.config.family.train(self, resume))
     }
 
-    pub(super) fn stages<L: Learner>(&self, resume: bool) -> Result<Outcome, TrainingError> {
+    /// Trains by steps: until nothing improves, then again for as many epochs, as the configuration says.
+    pub(crate) fn stages<L: Learner>(&self, resume: bool) -> Result<Outcome, TrainingError> {
         let io = |source| TrainingError::Io { path: self.directory.clone(), source };
         std::fs::create_dir_all(&self.directory).map_err(io)?;
         if let Some(epochs) = self.final_epochs {
@@ -212,8 +199,31 @@ impl Trainer<'_> {
         Ok(Stage { rows: self.window(self.split.train.clone())?, cases, epochs: self.config.training.epochs })
     }
 
+    /// The purchases behind a model that is not trained by steps.
+    pub(crate) fn rows_to_count(&self) -> Result<Vec<u32>, TrainingError> {
+        self.window(match self.config.training.refit {
+            // The last step of `Refit::All` does the same again with everything.
+            _ if self.final_epochs.is_some() => (0..self.dataset.purchases.len() as u32).collect(),
+            Refit::None => self.split.train.clone(),
+            Refit::Validation | Refit::All => self.split.train_and_validation(),
+        })
+    }
+
+    /// What a run ends with, for a model that is not trained by steps.
+    pub(crate) fn finish(
+        &self,
+        model: Box<dyn TrainedModel>,
+        rows: Vec<u32>,
+        epochs: u32,
+        validation: Option<f64>,
+    ) -> Result<Outcome, TrainingError> {
+        let (schema, vocabularies) = fit(self.dataset, &rows, &self.config.schema_features())?;
+        let encoder = Encoder::new(schema, vocabularies)?;
+        Ok(Outcome::Finished(Box::new(Trained { encoder, model, epochs, rows, validation, measured: None })))
+    }
+
     /// The rows of the last `window_days` before what is held out; rows are in order of time.
-    pub(super) fn window(&self, rows: Vec<u32>) -> Result<Vec<u32>, TrainingError> {
+    pub(crate) fn window(&self, rows: Vec<u32>) -> Result<Vec<u32>, TrainingError> {
         let Some(days) = self.config.training.window_days else { return Ok(rows) };
         let time = |row: u32| self.dataset.purchases.time[row as usize];
         let Some(&last) = rows.last() else { return Ok(rows) };
@@ -244,7 +254,7 @@ impl Trainer<'_> {
         }
         let samples = L::training_samples(self, &encoder, &stage.rows);
         if samples.shuffle().batches() == 0 {
-            return Err(TrainingError::NoSequences);
+            return Err(TrainingError::NothingToLearn);
         }
         if !resume {
             model.start(&samples);
@@ -400,16 +410,11 @@ impl Trainer<'_> {
     }
 
     fn measure_cases(&self, trained: &Trained, cases: &[Case]) -> Result<Measured, TrainingError> {
-        match &trained.model {
-            Model::TwoTower(model) => self.measure_model(trained, &**model, cases),
-            Model::Sequence(model) => self.measure_model(trained, &**model, cases),
-            Model::Elsa(model) => self.measure_model(trained, &**model, cases),
-            Model::Frequency(settings) => self.measure_frequency(trained, settings, cases),
-            Model::Ranker(ranker) => self.measure_ranker(trained, ranker, cases),
-        }
+        trained.model.measure(self, trained, cases)
     }
 
-    fn measure_model<L: Learner>(
+    /// Ranks the cases by a model that learns by steps.
+    pub(crate) fn measure_learner<L: Learner>(
         &self,
         trained: &Trained,
         model: &L,
@@ -419,17 +424,6 @@ impl Trainer<'_> {
         let mut measured = self.evaluate(&self.config.model.name, &samples, model, cases)?;
         measured.row.intervals = measured.outcomes.intervals();
         Ok(measured)
-    }
-
-    fn measure_frequency(
-        &self,
-        trained: &Trained,
-        settings: &FrequencySettings,
-        cases: &[Case],
-    ) -> Result<Measured, TrainingError> {
-        let scorer = self.frequency_scorer(settings, &trained.rows);
-        let (dataset, histories, protocol) = (self.dataset, self.histories, self.split.protocol);
-        Ok(Evaluation { dataset, histories, protocol, cases }.measure(&scorer)?)
     }
 
     /// The test cases that judge the finished model.
@@ -450,8 +444,7 @@ impl Trainer<'_> {
             Ok::<(), String>(())
         };
         let ranker = VectorRanker::new(name, queries, model.dim(), &items);
-        let (dataset, histories, protocol) = (self.dataset, self.histories, self.split.protocol);
-        let evaluation = Evaluation { dataset, histories, protocol, cases };
+        let evaluation = self.evaluation(cases);
         let mut measured = evaluation.outcomes(&ranker)?;
         let metrics = &mut measured.row.metrics;
         if let Some(tests) = self.config.pair_tests(evaluation) {
@@ -459,6 +452,12 @@ impl Trainer<'_> {
         }
         metrics.extend(model.own_metric(samples, self.config.training.evaluation_cases));
         Ok(measured)
+    }
+
+    /// Ranks cases by the protocol of the run.
+    pub(crate) fn evaluation<'c>(&'c self, cases: &'c [Case]) -> Evaluation<'c> {
+        let (dataset, histories, protocol) = (self.dataset, self.histories, self.split.protocol);
+        Evaluation { dataset, histories, protocol, cases }
     }
 
     fn stage_name(&self, state: &State) -> &'static str {
@@ -531,6 +530,17 @@ impl Trainer<'_> {
             // They only cost disk space, so a failure to remove them is no failure of the run.
             let _ = std::fs::remove_file(directory.join(name));
         }
+    }
+}
+
+impl Trained {
+    /// Writes `query_tower.onnx` and `item_tower.onnx`, both over the concatenated features, and `<feature>_encoder.onnx` for
+    /// each table of the towers; the paths written. The folder appears whole or not at all.
+    ///
+    /// # Errors
+    /// When the model has no two towers, and when the folder is there already or can't be written.
+    pub fn write_split_encoders(&self, directory: &Path) -> Result<Vec<PathBuf>, TrainingError> {
+        self.model.write_split_encoders(self, directory)
     }
 }
 

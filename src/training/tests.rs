@@ -1,12 +1,13 @@
 //! The run as a whole, on small shops.
 
-use super::{ConfigError, Model, Outcome, Trained, Trainer, TrainingConfig, TrainingError};
+use super::{ConfigError, Outcome, Trained, Trainer, TrainingConfig, TrainingError};
 use crate::{
     bundle::Bundle,
     dataset::{Dataset, Histories, Split, TimeUnit, Vectors},
     domain::{ArticleId, Timestamp, TopK},
+    families::TrainedModel,
     features::testing,
-    model::TwoTower,
+    model::{SequenceModel, TwoTower},
     recommend::{
         CatalogueBuilder, Customer, Generation, Request, Sampling, Shop, Snapshot, Strategy, Warning, recommend,
         sources,
@@ -14,6 +15,7 @@ use crate::{
     text,
 };
 use std::{
+    any::Any,
     path::Path,
     sync::{
         Arc,
@@ -22,7 +24,7 @@ use std::{
 };
 
 /// 20 articles in two tastes of 10; every customer buys within one of them.
-pub(super) fn shop() -> Dataset {
+pub(crate) fn shop() -> Dataset {
     let mut dataset = testing::shop(3, 20, 30, 600, TimeUnit::Second);
     let purchases = &mut dataset.purchases;
     for (article, customer) in purchases.article.iter_mut().zip(&purchases.customer) {
@@ -45,7 +47,7 @@ fn config(changes: &[&str]) -> TrainingConfig {
     configure(&text, changes).unwrap()
 }
 
-pub(super) fn configure(text: &str, changes: &[&str]) -> Result<TrainingConfig, ConfigError> {
+pub(crate) fn configure(text: &str, changes: &[&str]) -> Result<TrainingConfig, ConfigError> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("c.toml");
     std::fs::write(&path, text).unwrap();
@@ -57,7 +59,7 @@ pub(super) fn configure(text: &str, changes: &[&str]) -> Result<TrainingConfig, 
 const WEEK: &str = "split={protocol=\"temporal\", test_days=7, validation_days=7}";
 
 /// Trains in `directory`, stopping before step number `steps` of this call.
-pub(super) fn train(
+pub(crate) fn train(
     config: &TrainingConfig,
     directory: &Path,
     resume: bool,
@@ -67,7 +69,7 @@ pub(super) fn train(
     with_trainer(config, directory, &|| taken.fetch_add(1, Ordering::Relaxed) >= steps, |trainer| trainer.train(resume))
 }
 
-pub(super) fn with_trainer<T>(
+pub(crate) fn with_trainer<T>(
     config: &TrainingConfig,
     directory: &Path,
     stop: &(dyn Fn() -> bool + Sync),
@@ -76,7 +78,7 @@ pub(super) fn with_trainer<T>(
     with_data(&shop(), config, directory, stop, work)
 }
 
-pub(super) fn with_data<T>(
+pub(crate) fn with_data<T>(
     dataset: &Dataset,
     config: &TrainingConfig,
     directory: &Path,
@@ -101,7 +103,7 @@ pub(super) fn with_data<T>(
 }
 
 #[track_caller]
-pub(super) fn finished(outcome: Result<Outcome, TrainingError>) -> Trained {
+pub(crate) fn finished(outcome: Result<Outcome, TrainingError>) -> Trained {
     match outcome.unwrap() {
         Outcome::Finished(trained) => *trained,
         Outcome::Interrupted(_) => panic!("the run was interrupted"),
@@ -109,11 +111,14 @@ pub(super) fn finished(outcome: Result<Outcome, TrainingError>) -> Trained {
 }
 
 #[track_caller]
+pub(crate) fn model<M: TrainedModel>(trained: &Trained) -> &M {
+    let any: &dyn Any = &*trained.model;
+    any.downcast_ref().expect("of another family")
+}
+
+#[track_caller]
 fn two_tower(trained: &Trained) -> &TwoTower {
-    match &trained.model {
-        Model::TwoTower(model) => model,
-        _ => panic!("of another family"),
-    }
+    model(trained)
 }
 
 #[track_caller]
@@ -230,7 +235,7 @@ type Training = fn(&TrainingConfig, &Path, bool, usize) -> Result<Outcome, Train
 
 /// The calm run leaves a checkpoint after three steps, and the wild one leaves it alone.
 #[track_caller]
-pub(super) fn assert_diverges(train: Training, calm: &TrainingConfig, wild: &TrainingConfig) {
+pub(crate) fn assert_diverges(train: Training, calm: &TrainingConfig, wild: &TrainingConfig) {
     let directory = tempfile::tempdir().unwrap();
     assert!(matches!(train(calm, directory.path(), false, 3).unwrap(), Outcome::Interrupted(_)));
     let before = std::fs::read(directory.path().join("last.ckpt")).unwrap();
@@ -351,7 +356,7 @@ fn a_decoder_reads_texts_answers_guests_and_generates() {
     assert!(run(&dataset).err().unwrap().contains("have 3 numbers, but `sequence.item_dim` is 4"));
     dataset.articles.vectors = vec![texts(4)];
     let (trained, bundle) = run(&dataset).unwrap();
-    let Model::Sequence(model) = &trained.model else { panic!("of another family") };
+    let model: &SequenceModel = model(&trained);
     let tokens = model.tokens.as_ref().unwrap();
     assert_eq!(tokens.weights[..80], texts(4).numbers, "frozen");
     assert!(tokens.row(20).iter().any(|x| *x != 0.0), "the beginning of a sequence is learnt");
@@ -390,5 +395,5 @@ fn tokens_of_texts_need_texts_and_a_table_of_their_own() {
         assert!(error.contains("`sequence.tokens` is `text`: that needs a section [text]"), "{error}");
     }
     let text = include_str!("../../models/configs/decoder-text.toml");
-    assert_eq!(parse(text).unwrap().sequence.unwrap().tokens, super::config::TokenSource::Text);
+    assert_eq!(serde_json::json!(parse(text).unwrap())["sequence"]["tokens"], "text");
 }

@@ -7,13 +7,13 @@ use std::{path::Path, process::Command};
 use vitrine::{
     bundle::Tower,
     domain::Timestamp,
+    families::{ExportedTables, query_graph},
     features::{AgeClasses, Encoding, Feature, TowerSchema},
     model::{
         Inputs, SequenceModel, SequenceModelConfig,
         sequence::{Activation, DecoderConfig, EncoderConfig, LstmConfig, Positions},
     },
     onnx::QueryGraph,
-    training::{ExportedTables, query_graph},
 };
 
 const ITEMS: usize = 40;

@@ -5,7 +5,8 @@ use crate::{
     bundle::Bundle,
     cli::{Gated, OrBadInput, data::DataArguments},
     experiments::{Data, Ended, Job, NewRun, Runs, is_below},
-    training::{Family, TrainingConfig},
+    families::{Family, SPLIT_ENCODERS},
+    training::TrainingConfig,
 };
 use anyhow::{Context, anyhow};
 use std::{
@@ -57,8 +58,8 @@ pub struct TrainArguments {
 /// Bad input: configuration, data, or a checkpoint of another run; else a fault of the machine.
 pub fn run(arguments: &TrainArguments) -> anyhow::Result<()> {
     let config = TrainingConfig::load(&arguments.config, &arguments.set).or_bad_input()?;
-    if arguments.split_encoders && config.model.family != Family::TwoTower {
-        return Err(anyhow!("--split-encoders is for the family `two-tower`")).or_bad_input();
+    if arguments.split_encoders && !config.model.family.uses(SPLIT_ENCODERS) {
+        return Err(anyhow!("{SPLIT_ENCODERS} {}", Family::only_for(SPLIT_ENCODERS))).or_bad_input();
     }
     let stop = stop_on_interrupt()?;
     let dataset = arguments.data.load_with_texts(&config.text)?;

@@ -145,7 +145,7 @@ mod tests {
     use crate::{
         dataset::TimeUnit,
         init::shop::{Attribute, AttributeKind, History},
-        training::{Family, TrainingConfig},
+        training::TrainingConfig,
     };
 
     fn shop() -> Shop {
@@ -203,7 +203,7 @@ mod tests {
     fn features_follow_from_the_columns() {
         let protocol = protocol(Split::Time { days: 7 });
         let config = parsed(&proposals(&shop(), &protocol, Effort::Usual)[2]);
-        assert_eq!(config.model.family, Family::TwoTower);
+        assert_eq!(config.model.family.name(), "two-tower");
         let names: Vec<&str> = config.features.item.iter().map(|feature| feature.source.as_str()).collect();
         assert_eq!(names, ["article_id", "brand \"x\"", "colour", "labels", "weight"]);
         assert!(config.features.query.iter().any(|feature| feature.source == "age"));

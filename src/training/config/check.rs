@@ -1,15 +1,21 @@
 //! What must hold of single values.
 
-use super::{ComputeDevice, ConfigError, Family, TrainingConfig, WITHOUT_CUDA};
+use super::{ComputeDevice, ConfigError, LossConfig, TrainingConfig, WITHOUT_CUDA};
 use crate::{
     evaluation::{METRICS, SIMILARITY_RECALL},
+    families::Family,
+    features::FeatureConfig,
     model::LossKind,
 };
 
 impl TrainingConfig {
     /// What the values mean, or the first that cannot be.
     pub(super) fn checked(mut self) -> Result<Self, ConfigError> {
-        let vectors = !matches!(self.model.family, Family::Frequency | Family::Ranker);
+        let family = self.model.family;
+        if let Some((key, _)) = self.optional().into_iter().find(|&(key, given)| given && !family.uses(key)) {
+            return Err(ConfigError::Value { key, problem: Family::only_for(key) });
+        }
+        let vectors = family.uses("model.dim");
         if self.model.dim == 0 && vectors {
             let (query, item) = (self.model.query_layers.pop(), self.model.item_layers.pop());
             self.model.dim = query.filter(|_| query == item).ok_or(ConfigError::Value {
@@ -33,18 +39,8 @@ impl TrainingConfig {
             ("model.item_layers", model.item_layers.iter().all(|&w| w > 0), "holds a layer of width 0"),
             (
                 "loss.kind",
-                !loss.kind.is_pairwise() || model.family == Family::TwoTower,
-                "needs the family two-tower: drawn negatives are for pairs of a customer and an article",
-            ),
-            (
-                "loss.kind",
                 loss.kind != LossKind::CosineCrossEntropy || model.normalize,
                 "cosine-cross-entropy compares by cosine: set `model.normalize = true`",
-            ),
-            (
-                "loss.kind",
-                model.family == Family::TwoTower || loss.kind == LossKind::default(),
-                "must be the softmax in every family but two-tower",
             ),
             ("loss.temperature", loss.temperature > 0.0 && loss.temperature.is_finite(), "must be above 0"),
             ("loss.label_smoothing", fraction(loss.label_smoothing), "must be at least 0 and below 1"),
@@ -56,11 +52,6 @@ impl TrainingConfig {
             ("optimizer.weight_decay", fraction(optimizer.weight_decay), "must be at least 0 and below 1"),
             ("optimizer.beta1", fraction(optimizer.beta1), "must be at least 0 and below 1"),
             ("optimizer.beta2", fraction(optimizer.beta2), "must be at least 0 and below 1"),
-            (
-                "optimizer.amsgrad",
-                !optimizer.amsgrad || model.family == Family::TwoTower,
-                "is for the family two-tower only",
-            ),
             ("optimizer.clip", optimizer.clip.is_none_or(|clip| clip > 0.0), "must be above 0"),
             (
                 "optimizer.ema_decay",
@@ -70,11 +61,6 @@ impl TrainingConfig {
             ("optimizer.epsilon", optimizer.epsilon > 0.0, "must be above 0"),
             ("training.epochs", training.epochs > 0, "must be at least 1"),
             ("training.batch_size", (1..=1 << 20).contains(&training.batch_size), "must be 1 to 1048576"),
-            (
-                "training.device",
-                training.device == ComputeDevice::Cpu || matches!(model.family, Family::Decoder | Family::Lstm),
-                "must be `cpu`: only the families `decoder` and `lstm` train on a GPU",
-            ),
             ("training.device", training.device == ComputeDevice::Cpu || cfg!(feature = "cuda"), WITHOUT_CUDA),
             ("training.threads", training.threads <= 1_024, "must be at most 1024"),
             ("training.window_days", training.window_days != Some(0), "must be at least 1"),
@@ -95,9 +81,30 @@ impl TrainingConfig {
             ("index.ef_construction", (1..=10_000).contains(&index.ef_construction), "must be 1 to 10000"),
             ("index.ef_search", (1..=10_000).contains(&index.ef_search), "must be 1 to 10000"),
         ];
-        match checks.into_iter().find(|(_, good, _)| !good) {
-            Some((key, _, problem)) => Err(ConfigError::Value { key, problem: problem.to_owned() }),
-            None => self.check_family().map(|()| self),
-        }
+        ConfigError::first(checks)?;
+        self.family.check(&self)?;
+        Ok(self)
+    }
+
+    /// The keys that only some families use, and whether the configuration gives them.
+    pub(super) fn optional(&self) -> [(&'static str, bool); 14] {
+        let Self { model, loss, optimizer, .. } = self;
+        let default = LossConfig::default();
+        [
+            ("features", self.features != FeatureConfig::default()),
+            ("model.dim", model.dim != 0),
+            ("model.query_layers", !model.query_layers.is_empty()),
+            ("model.item_layers", !model.item_layers.is_empty()),
+            ("model.normalize", model.normalize),
+            ("loss.kind", loss.kind != default.kind),
+            ("loss.temperature", loss.temperature != default.temperature),
+            ("loss.logq", loss.logq != default.logq),
+            ("loss.uniform_negatives", loss.uniform_negatives != default.uniform_negatives),
+            ("loss.label_smoothing", loss.label_smoothing != default.label_smoothing),
+            ("optimizer.amsgrad", optimizer.amsgrad),
+            ("optimizer.clip", optimizer.clip.is_some()),
+            ("optimizer.ema_decay", optimizer.ema_decay.is_some()),
+            ("training.device", self.training.device != ComputeDevice::Cpu),
+        ]
     }
 }

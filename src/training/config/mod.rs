@@ -5,11 +5,9 @@ use crate::{
     bundle::IndexParameters,
     dataset::Protocol,
     evaluation::{Evaluation, PairTests},
+    families::{Family, Settings},
     features::FeatureConfig,
-    model::{
-        AdamW, LossKind, TwoTowerConfig,
-        sequence::{DecoderConfig, LstmConfig},
-    },
+    model::{AdamW, LossKind},
     text::TextConfig,
 };
 use serde::{Deserialize, Serialize};
@@ -17,45 +15,22 @@ use std::path::{Path, PathBuf};
 
 mod assign;
 mod check;
-mod elsa;
-mod frequency;
-mod ranker;
+mod read;
 pub mod reference;
-mod sequence;
-
-pub use elsa::ElsaConfig;
-pub use frequency::FrequencyConfig;
-pub use ranker::RankerConfig;
-pub use sequence::{DaysConfig, ItemInit, SequenceConfig, TokenSource, Windows};
 
 /// What is wrong with `training.device = "cuda"` in a build without the feature.
-pub(super) const WITHOUT_CUDA: &str =
+pub(crate) const WITHOUT_CUDA: &str =
     "is `cuda`, but this program was built without it; build it with `cargo build --release --features cuda`";
 
 /// A whole training run. Saved in checkpoints and in the bundle's manifest.
+// `remote`: what is derived reads the sections that all families share; `read.rs` adds those of the family.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct TrainingConfig {
     pub model: ModelConfig,
     /// `[[features.query]]` and `[[features.item]]` entries of a two-tower model.
     #[serde(default)]
     pub features: FeatureConfig,
-    /// Of a sequence model, as the next two.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sequence: Option<SequenceConfig>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub decoder: Option<DecoderConfig>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub lstm: Option<LstmConfig>,
-    /// Of the family `elsa`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub elsa: Option<ElsaConfig>,
-    /// Of the family `frequency`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub frequency: Option<FrequencyConfig>,
-    /// Of the family `ranker`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ranker: Option<RankerConfig>,
     /// Embed the articles' texts with a frozen encoder, as the vectors `text`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<TextConfig>,
@@ -71,6 +46,10 @@ pub struct TrainingConfig {
     /// The search graph of the bundle.
     #[serde(default = "default_index")]
     pub index: IndexParameters,
+    /// The model family, with the sections that are its own.
+    #[serde(flatten, skip_deserializing)]
+    #[schemars(skip)]
+    pub family: Settings,
 }
 
 /// `[model]`
@@ -81,7 +60,7 @@ pub struct ModelConfig {
     pub name: String,
     pub family: Family,
     /// Length of query and item vectors; 0 takes the last of the layers, alike in both towers, for the last one. Left out
-    /// in the families `frequency` and `ranker`, which have no vectors.
+    /// in families that have no vectors.
     #[serde(default)]
     pub dim: usize,
     /// Widths of the hidden layers (ReLU) of the query tower; a last layer of width `dim` follows without ReLU.
@@ -93,24 +72,6 @@ pub struct ModelConfig {
     /// Vectors of unit length: compare by cosine instead of inner product.
     #[serde(default)]
     pub normalize: bool,
-}
-
-/// The model families.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Family {
-    TwoTower,
-    /// A decoder transformer over the customer's latest items.
-    Decoder,
-    /// An LSTM over them.
-    Lstm,
-    /// A linear autoencoder over what the customer bought, in any order.
-    Elsa,
-    /// The customer's own articles by how often and how lately they were bought, then what is popular. Nothing is
-    /// trained: its settings are chosen on the validation purchases.
-    Frequency,
-    /// A network that orders what several sources find, learnt from lists of past moments.
-    Ranker,
 }
 
 /// `[loss]`
@@ -143,19 +104,18 @@ pub struct OptimizerConfig {
     pub beta1: f32,
     pub beta2: f32,
     pub epsilon: f32,
-    /// Divide by the root of the largest second moment so far, not the present one ([`crate::model::Moments`]). Two-tower
-    /// only.
+    /// Divide by the root of the largest second moment so far, not the present one ([`crate::model::Moments`]).
     pub amsgrad: bool,
     /// The learning rate rises in a line over so many steps.
     pub warmup_steps: u32,
     /// What it does afterwards.
     pub schedule: Schedule,
-    /// Longest gradient over all parameters (its Euclidean length); longer ones are scaled down. Sequence models only.
+    /// Longest gradient over all parameters (its Euclidean length); longer ones are scaled down.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip: Option<f32>,
     /// Judge and ship an exponential moving average of the weights, of which a step leaves this
     /// share: 0.999 averages over about the last thousand steps. Without it the weights of the
-    /// last step count. Sequence models only.
+    /// last step count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ema_decay: Option<f32>,
 }
@@ -187,7 +147,7 @@ pub struct LoopConfig {
     /// Passes over the training purchases, at most.
     pub epochs: u32,
     /// Purchases a step; the pairwise losses count purchases and their negatives together, and sequence models windows
-    /// ([`SequenceConfig::batch_purchases`] sizes those by what they ask for).
+    /// (`sequence.batch_purchases` sizes those by what they ask for).
     pub batch_size: usize,
     /// Of weights, shuffling, dropout and negatives.
     pub seed: u64,
@@ -218,7 +178,7 @@ pub struct LoopConfig {
 #[serde(rename_all = "kebab-case")]
 pub enum ComputeDevice {
     Cpu,
-    /// The first NVIDIA GPU. Sequence models only, in a build with the feature `cuda`.
+    /// The first NVIDIA GPU, in a build with the feature `cuda`.
     Cuda,
 }
 
@@ -324,6 +284,19 @@ fn default_index() -> IndexParameters {
     IndexParameters { m: 16, ef_construction: 200, ef_search: 200 }
 }
 
+impl ConfigError {
+    /// The first of the checks that fails: key, whether it is good, what is wrong otherwise.
+    ///
+    /// # Errors
+    /// That one.
+    pub(crate) fn first<'c>(checks: impl IntoIterator<Item = (&'static str, bool, &'c str)>) -> Result<(), Self> {
+        match checks.into_iter().find(|(_, good, _)| !good) {
+            Some((key, _, problem)) => Err(Self::Value { key, problem: problem.to_owned() }),
+            None => Ok(()),
+        }
+    }
+}
+
 impl TrainingConfig {
     /// Reads the file, applies `key=value` assignments in order, and checks the result.
     ///
@@ -331,27 +304,25 @@ impl TrainingConfig {
     /// [`ConfigError`] naming the file, assignment or key.
     pub fn load(path: &Path, assignments: &[String]) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
-        let parse = |message: String| ConfigError::Parse { path: path.into(), message };
+        let wrong = |text: Option<&str>, mut error: toml::de::Error| {
+            error.set_input(text);
+            ConfigError::Parse { path: path.into(), message: error.to_string() }
+        };
         if assignments.is_empty() {
-            // Straight from the text: errors then show the line.
-            let config: Self = toml::from_str(&text).map_err(|error| parse(error.to_string()))?;
-            return config.checked();
+            return Self::from_toml(&text).map_err(|error| wrong(Some(&text), error))?.checked();
         }
-        let mut table: toml::Table = toml::from_str(&text).map_err(|error| parse(error.to_string()))?;
+        let mut table: toml::Table = toml::from_str(&text).map_err(|error| wrong(Some(&text), error))?;
         for assignment in assignments {
             let fail = |problem: String| ConfigError::Set { assignment: assignment.clone(), problem };
             assign::set(&mut table, assignment).map_err(fail)?;
         }
-        let config: Self = toml::Value::Table(table).try_into().map_err(|error| parse(error.to_string()))?;
-        config.checked()
+        // Its lines are not those of the file, so no error shows them.
+        Self::from_toml(&table.to_string()).map_err(|error| wrong(None, error))?.checked()
     }
 
-    /// The shape of the model.
-    pub fn two_tower(&self) -> TwoTowerConfig {
-        let ModelConfig { dim, query_layers, item_layers, normalize, .. } = self.model.clone();
-        let LossConfig { kind: loss, temperature, .. } = self.loss;
-        let amsgrad = self.optimizer.amsgrad;
-        TwoTowerConfig { dim, query_layers, item_layers, normalize, loss, temperature, amsgrad }
+    /// What the towers read.
+    pub fn schema_features(&self) -> FeatureConfig {
+        self.family.features(self)
     }
 
     /// The tests of models that learn from pairs; `None` for others.
@@ -371,6 +342,7 @@ impl TrainingConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::families::{REGISTRY, SPLIT_ENCODERS, WARM_EPOCHS};
 
     const SMALL: &str = r#"
         [model]
@@ -457,18 +429,57 @@ mod tests {
             (["optimizer.learning_rate=nan"], "above 0"),
             (["loss.kind=cosine-cross-entropy"], "set `model.normalize = true`"),
             (["optimizer.clip=1"], "`decoder` and `lstm` only"),
-            (["optimizer.clip=0"], "above 0"),
+            (["optimizer.epsilon=0"], "above 0"),
             (["optimizer.ema_decay=0.9"], "`decoder` and `lstm` only"),
             (["loss.label_smoothing=0.1"], "`decoder` and `lstm` only"),
-            (["lstm.hidden=[4]"], "`decoder` and `lstm` only"),
-            (["model.family=\"decoder\""], "`features` must be left out"),
+            (["lstm.hidden=[4]"], "`lstm` is for the families `decoder` and `lstm` only"),
+            (["elsa.length=4"], "`elsa` is for the family `elsa` only"),
+            (["elsas.length=4"], "there is no section `elsas`; there are: "),
+            (["model.family=elsas"], "there is no model family `elsas`; there are: two-tower, decoder, "),
+            (["model.family=\"decoder\""], "`features` is for the family `two-tower` only"),
             (["split={protocol=\"weekly\"}"], "unknown variant"),
-            (["training.device=cuda"], "`training.device` must be `cpu`: only the families"),
+            (["training.device=cuda"], "`training.device` is for the families `decoder` and `lstm` only"),
             (["training.device=tpu"], "unknown variant `tpu`"),
         ] {
             let error = load(SMALL, &sets).unwrap_err();
             assert!(error.contains(part), "{sets:?}: {error}");
         }
         assert!(load("[model", &[]).unwrap_err().contains("line 1"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_shown_where_it_stands() {
+        for (lines, parts) in [
+            ("[training]\nepoch = 3", ["epoch = 3", "unknown field `epoch`"]),
+            ("[elsa]\nlength = 3", ["[elsa]", "`elsa` is for the family `elsa` only"]),
+            ("[elsas]\nlength = 3", ["[elsas]", "there is no section `elsas`; there are: "]),
+        ] {
+            let error = load(&format!("{SMALL}\n{lines}"), &[]).unwrap_err();
+            assert!(error.contains("line 1") && parts.iter().all(|part| error.contains(part)), "{error}");
+        }
+        let elsa = "model = { name = \"a\", family = \"elsa\", dim = 4 }\n[elsa]\nlength = 3\nlengths = 4";
+        let error = load(elsa, &[]).unwrap_err();
+        assert!(
+            error.contains("line 4") && error.contains("unknown field `lengths`, expected one of `length`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_family_has_sections_of_its_own() {
+        let shared = schemars::schema_for!(TrainingConfig).to_value();
+        for (section, families) in crate::families::sections() {
+            assert!(shared["properties"][&section].is_null(), "`{section}` of {families:?} is shared by all");
+        }
+    }
+
+    #[test]
+    fn a_family_uses_keys_that_there_are() {
+        let config = load(SMALL, &[]).unwrap();
+        let keys = config.optional().map(|(key, _)| key);
+        for family in REGISTRY {
+            let known = |option: &&&str| keys.contains(option) || [WARM_EPOCHS, SPLIT_ENCODERS].contains(option);
+            assert_eq!(family.uses.iter().find(|option| !known(option)), None, "{}", family.name);
+        }
     }
 }

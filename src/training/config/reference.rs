@@ -2,12 +2,25 @@
 //! say something else than the program does.
 
 use super::TrainingConfig;
+use crate::families::{Family, REGISTRY};
+use schemars::SchemaGenerator;
 use serde_json::Value;
 use std::fmt::Write;
 
 /// The JSON schema of a training configuration, for editors that complete and check TOML files.
 pub fn json_schema() -> Value {
-    schemars::schema_for!(TrainingConfig).to_value()
+    let mut generator = SchemaGenerator::default();
+    let own: Vec<_> = REGISTRY.iter().flat_map(|family| family.sections(&mut generator)).collect();
+    let mut schema = generator.into_root_schema_for::<TrainingConfig>().to_value();
+    if let Some(sections) = schema["properties"].as_object_mut() {
+        sections.extend(own);
+    }
+    schema
+}
+
+/// The sections that a configuration can have.
+pub(super) fn section_names() -> Vec<String> {
+    entries(&json_schema()["properties"]).map(|(name, _)| name.to_owned()).collect()
 }
 
 /// Every section and key of a training configuration with its type, default and meaning, as
@@ -74,6 +87,10 @@ impl<'a> Reference<'a> {
                 continue;
             }
             meaning.push_str(&choices(resolved));
+            let path = format!("{section}.{key}");
+            if REGISTRY.iter().any(|family| family.uses.contains(&path.as_str())) {
+                let _ = write!(meaning, " It {}.", Family::only_for(&path));
+            }
             let default = match property.get("default").or_else(|| defaults.get(key)) {
                 Some(value) => shown(value),
                 None if required(key) => "must be given".to_owned(),
@@ -177,6 +194,7 @@ mod tests {
             "| `epochs` | whole number | `10` |",
             "| `warmup_steps` | whole number | `0` |",
             "| `window_days` | whole number | none |",
+            "scaled down. It is for the families `decoder` and `lstm` only. |",
             "`\"cosine\"`: Falls to 0",
             "`protocol = \"leave-one-out\"`",
             "## `[sequence.days]`",

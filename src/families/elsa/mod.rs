@@ -1,20 +1,23 @@
 //! The family `elsa`: customers as rows of what they bought, and the learner over them.
 
-use super::{
-    TrainingError,
-    batches::{AgeWeights, Batches, Shuffle},
-    config::{ElsaConfig, TrainingConfig},
-    learner::{Learner, Model, StepOptimizer},
-    warm::WarmStart,
-};
+mod config;
+
+pub use config::ElsaConfig;
+pub(super) use config::REGISTERED;
+
+use super::{TrainedModel, history::HistoryMean};
 use crate::{
-    dataset::{Dataset, Histories},
+    dataset::{Case, Dataset, Histories},
+    evaluation::Measured,
     features::{EncodedCustomers, Encoder, Moment, source},
-    model::{Elsa, ElsaBatch, Inputs},
-    onnx,
+    model::{Elsa, ElsaBatch},
+    training::{
+        AgeWeights, Batches, Export, Learner, Shuffle, StepOptimizer, Trained, Trainer, TrainingConfig, TrainingError,
+        WarmStart,
+    },
 };
 use rand_chacha::ChaCha8Rng;
-use rayon::prelude::*;
+use std::path::PathBuf;
 
 /// Fewest different items of a customer to learn from: one item reconstructs to nothing.
 const FEWEST: usize = 2;
@@ -22,8 +25,7 @@ const FEWEST: usize = 2;
 /// The training purchases of a run by customer.
 pub struct Baskets<'a> {
     customers: EncodedCustomers<'a>,
-    query: ElsaConfig,
-    items: usize,
+    history: HistoryMean,
     rows: Rows,
     shuffle: Shuffle,
 }
@@ -46,86 +48,14 @@ impl<'a> Baskets<'a> {
         config: &TrainingConfig,
     ) -> Self {
         let rows = Rows::of(dataset, histories, rows, config.training.half_life_days);
-        let query = config.elsa.unwrap_or_default();
-        let customers_a_step = rows.len().div_ceil(query.steps);
+        let customers_a_step = rows.len().div_ceil(ElsaConfig::of(config).steps);
         Self {
             customers: EncodedCustomers::new(encoder, dataset, histories),
-            query,
-            items: encoder.items(),
+            history: ElsaConfig::of(config).history(config.model.dim),
             shuffle: Shuffle::new(rows.len(), customers_a_step, config.training.seed),
             rows,
         }
     }
-
-    /// Query rows of any moments.
-    pub(super) fn query_rows(&self, moments: impl ExactSizeIterator<Item = Moment>) -> Inputs {
-        let (rows, length) = (moments.len(), self.query.length);
-        let mut indices = vec![0; rows * length];
-        for (moment, row) in moments.zip(indices.chunks_exact_mut(length)) {
-            self.customers.fill(&moment, row, &mut []);
-        }
-        Inputs { rows, indices, numbers: Vec::new() }
-    }
-
-    /// The vectors of query rows over an item table: the weighted mean of the rows of the history,
-    /// zeros without one.
-    pub(super) fn query_vectors(&self, table: &[f32], inputs: &Inputs) -> Vec<f32> {
-        let (dim, length) = (table.len() / self.items.max(1), self.query.length);
-        let mut vectors = vec![0.0; inputs.rows * dim];
-        let rows = vectors.par_chunks_exact_mut(dim).zip(inputs.indices.par_chunks_exact(length));
-        rows.for_each(|(vector, history)| {
-            let (mut weight, mut total) = (1.0, 0.0);
-            for &item in history.iter().take_while(|&&item| (item as usize) < self.items) {
-                let row = &table[item as usize * dim..(item as usize + 1) * dim];
-                vector.iter_mut().zip(row).for_each(|(sum, x)| *sum += weight * x);
-                total += weight;
-                weight *= self.query.decay;
-            }
-            if total > 0.0 {
-                vector.iter_mut().for_each(|x| *x /= total);
-            }
-        });
-        vectors
-    }
-}
-
-/// The table with one more row of zeros, which empty positions of a history read.
-pub(super) fn with_padding(table: &[f32], dim: usize) -> Vec<f32> {
-    let mut padded = Vec::with_capacity(table.len() + dim);
-    padded.extend_from_slice(table);
-    padded.resize(table.len() + dim, 0.0);
-    padded
-}
-
-/// The query side over a padded table.
-pub(super) fn query_graph<'a>(name: &'a str, table: &'a [f32], dim: usize, elsa: ElsaConfig) -> onnx::TowerGraph<'a> {
-    let ElsaConfig { length, decay, .. } = elsa;
-    let rows = table.len() / dim;
-    let history = onnx::Input::History { name: source::HISTORY, table, rows, dim, at: 0, length, decay };
-    onnx::TowerGraph { name, widths: (length, 0), inputs: vec![history], layers: Vec::new(), normalize: false }
-}
-
-/// The item side over a padded table: an item's row.
-pub(super) fn item_graph<'a>(name: &'a str, table: &'a [f32], dim: usize) -> onnx::TowerGraph<'a> {
-    let row = onnx::Input::Embedding { name: source::ARTICLE_ID, table, rows: table.len() / dim, dim, at: 0 };
-    onnx::TowerGraph { name, widths: (1, 0), inputs: vec![row], layers: Vec::new(), normalize: false }
-}
-
-/// The vectors of query rows worked out in f64 from the definition: what a bundle's golden requests
-/// expect.
-pub(super) fn reference_vectors(table: &[f32], dim: usize, elsa: ElsaConfig, inputs: &Inputs) -> Vec<f32> {
-    let padding = (table.len() / dim - 1) as i64;
-    let vector = |history: &[i64]| {
-        let weights = (0..).map(|position| f64::from(elsa.decay).powi(position));
-        let known: Vec<_> = history.iter().zip(weights).filter(|&(&item, _)| item != padding).collect();
-        let total: f64 = known.iter().map(|&(_, weight)| weight).sum();
-        let number = move |d: usize| {
-            let sum: f64 = known.iter().map(|&(&item, w)| w * f64::from(table[item as usize * dim + d])).sum();
-            if total > 0.0 { (sum / total) as f32 } else { 0.0 }
-        };
-        (0..dim).map(number).collect::<Vec<f32>>()
-    };
-    inputs.indices.chunks_exact(elsa.length).flat_map(vector).collect()
 }
 
 impl Batches<ElsaBatch> for Baskets<'_> {
@@ -203,7 +133,16 @@ impl Learner for Elsa {
     }
 
     fn warm(&mut self, from: &WarmStart, encoder: &Encoder) -> Result<(), String> {
-        from.elsa(self, encoder)
+        let table = from.item.table(source::ARTICLE_ID).filter(|table| table.dims.get(1) == Some(&self.dim()));
+        let table = table.ok_or("has vectors of another length")?;
+        let old = from.vocabularies.get(source::ARTICLE_ID).ok_or("has no articles")?;
+        let articles = encoder.vocabularies().get(source::ARTICLE_ID);
+        for (item, id) in (0..).zip(articles.into_iter().flat_map(|ids| ids.iter())) {
+            if let Some(row) = old.find(id).and_then(|row| table.row(row as usize)) {
+                self.set_row(item, row);
+            }
+        }
+        Ok(())
     }
 
     fn step(&mut self, batch: &ElsaBatch, optimizer: &StepOptimizer) -> Result<f64, TrainingError> {
@@ -227,12 +166,24 @@ impl Learner for Elsa {
     }
 
     fn query_vectors(&self, samples: &Baskets<'_>, moments: impl ExactSizeIterator<Item = Moment>) -> Vec<f32> {
-        samples.query_vectors(&self.table(), &samples.query_rows(moments))
+        let history = samples.history;
+        history.query_vectors(&self.table(), &history.query_rows(&samples.customers, moments))
     }
 
-    fn into_model(mut self) -> Model {
+    fn into_model(mut self) -> Box<dyn TrainedModel> {
         self.derive();
-        Model::Elsa(Box::new(self))
+        Box::new(self)
+    }
+}
+
+impl TrainedModel for Elsa {
+    fn measure(&self, trainer: &Trainer<'_>, trained: &Trained, cases: &[Case]) -> Result<Measured, TrainingError> {
+        trainer.measure_learner(trained, self, cases)
+    }
+
+    fn export(&self, export: &Export<'_>) -> Result<PathBuf, TrainingError> {
+        let config = export.trainer.config;
+        ElsaConfig::of(config).history(self.dim()).export(export, &self.table())
     }
 }
 

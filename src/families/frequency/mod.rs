@@ -1,21 +1,20 @@
 //! The family `frequency`: nothing is trained, its settings are chosen on the validation purchases.
 
-use super::{
-    TrainingError,
-    config::{FrequencyConfig, Refit},
-    learner::Model,
-    metrics::MetricsFile,
-    run::{Outcome, Trained, Trainer, spaced},
-};
+mod config;
+
+pub use config::FrequencyConfig;
+pub(super) use config::REGISTERED;
+
+use super::TrainedModel;
 use crate::{
-    bundle::{FrequencySettings, Golden, GoldenHit, GoldenQuery},
+    bundle::{FrequencySettings, Golden, GoldenHit, GoldenQuery, RankingContents},
     counters::Popularity,
-    dataset::{Case, Dataset},
-    evaluation::{Evaluation, FrequencyScorer},
-    features::{Encoder, fit},
+    dataset::Case,
+    evaluation::{FrequencyScorer, Measured},
+    training::{Export, MetricsFile, Outcome, Trained, Trainer, TrainingError, spaced},
 };
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// Requests in `golden.json`, the first of them without a history.
 const GOLDEN: usize = 8;
@@ -32,14 +31,6 @@ fn half_life(days: f32) -> Option<f32> {
     (days > 0.0).then_some(days)
 }
 
-/// How well each article sells by the purchases `rows`, at the moment of the last of them.
-pub(super) fn popularity(dataset: &Dataset, rows: &[u32], counting: &Popularity) -> Vec<f32> {
-    let purchases = &dataset.purchases;
-    let bought = |&row: &u32| (purchases.article[row as usize], purchases.time[row as usize], purchases.weight_of(row));
-    let at = rows.iter().map(|&row| purchases.time[row as usize]).max().unwrap_or_default();
-    counting.counts(dataset.articles.len(), rows.iter().map(bought), at)
-}
-
 impl Trainer<'_> {
     /// Chooses the settings on the validation window and up to three earlier ones of its length, the
     /// half-life of the customer's own purchases first and then that of popularity behind it. Without
@@ -47,7 +38,6 @@ impl Trainer<'_> {
     pub(super) fn choose_frequency(&self, config: &FrequencyConfig) -> Result<Outcome, TrainingError> {
         let io = |source| TrainingError::Io { path: self.directory.clone(), source };
         std::fs::create_dir_all(&self.directory).map_err(io)?;
-        let train = self.window(self.split.train.clone())?;
         let mut folds = Vec::new();
         for fold in self.split.folds(self.dataset, self.histories, FOLDS) {
             let cases = spaced(&fold.cases, self.config.training.evaluation_cases);
@@ -76,23 +66,31 @@ impl Trainer<'_> {
             (settings, value) = search.best(popular.collect(), settings)?;
             validation = Some(value);
         }
-        let rows = match self.config.training.refit {
-            // The last step of `Refit::All` chooses the same again and counts everything.
-            _ if self.final_epochs.is_some() => self.window((0..self.dataset.purchases.len() as u32).collect())?,
-            Refit::None => train,
-            Refit::Validation | Refit::All => self.window(self.split.train_and_validation())?,
-        };
-        let (schema, vocabularies) = fit(self.dataset, &rows, &self.config.schema_features())?;
-        let (encoder, model) = (Encoder::new(schema, vocabularies)?, Model::Frequency(settings));
-        Ok(Outcome::Finished(Box::new(Trained { encoder, model, epochs: 0, rows, validation, measured: None })))
+        self.finish(Box::new(settings), self.rows_to_count()?, 0, validation)
     }
 
     /// What ranks the articles by these settings, with the popularity of the purchases `rows`.
-    pub(super) fn frequency_scorer(&self, settings: &FrequencySettings, rows: &[u32]) -> FrequencyScorer<'_> {
-        let popularity = popularity(self.dataset, rows, &settings.popularity());
+    fn frequency_scorer(&self, settings: &FrequencySettings, rows: &[u32]) -> FrequencyScorer<'_> {
+        let popularity = self.popularity(rows, &settings.popularity());
         let name = &self.config.model.name;
         let sales = popularity.into_iter().map(Some);
         FrequencyScorer::new(name, settings.personal(), sales, self.dataset, self.histories)
+    }
+}
+
+impl TrainedModel for FrequencySettings {
+    fn measure(&self, trainer: &Trainer<'_>, trained: &Trained, cases: &[Case]) -> Result<Measured, TrainingError> {
+        let scorer = trainer.frequency_scorer(self, &trained.rows);
+        Ok(trainer.evaluation(cases).measure(&scorer)?)
+    }
+
+    fn export(&self, export: &Export<'_>) -> Result<PathBuf, TrainingError> {
+        let golden = golden(self, export.trainer.dataset.articles.len());
+        export.write(RankingContents::Frequency(*self), golden)
+    }
+
+    fn popularity(&self) -> Popularity {
+        self.popularity()
     }
 }
 
@@ -126,13 +124,12 @@ impl Search<'_> {
 
     /// The configured metric on each window, the latest first.
     fn values(&mut self, settings: &FrequencySettings) -> Result<Vec<f64>, TrainingError> {
-        let Trainer { config, dataset, histories, split, .. } = self.trainer;
-        let metric = &config.training.metric;
+        let metric = &self.trainer.config.training.metric;
         let mut values = Vec::new();
         self.tried += 1;
         for (window, (rows, cases)) in self.folds.iter().enumerate() {
             let scorer = self.trainer.frequency_scorer(settings, rows);
-            let row = Evaluation { dataset, histories, protocol: split.protocol, cases }.row(&scorer)?;
+            let row = self.trainer.evaluation(cases).row(&scorer)?;
             values.push(row.metrics.get(metric).copied().unwrap_or(0.0));
             let mut line = json!({
                 "stage": "search",
@@ -156,7 +153,7 @@ impl Search<'_> {
 
 /// Golden requests: histories of 0, 3, 6, … purchases, and the scores that the definition gives
 /// them, in f64.
-pub(super) fn golden(settings: &FrequencySettings, items: usize) -> Golden {
+fn golden(settings: &FrequencySettings, items: usize) -> Golden {
     let queries = (0..GOLDEN).map(|request| {
         let purchases =
             || (0..request * 3).map(move |n| (((n * n + 7 * request) % items) as i64, n * 11 + request, n % 2));

@@ -1,15 +1,15 @@
 //! Starting from the weights of a bundle.
 
-use super::{
-    Model, Trained, Trainer, TrainingConfig, TrainingError, WarmStart,
-    tests::{configure, finished, shop, with_data},
-};
 use crate::{
     bundle::Bundle,
     dataset::Dataset,
     domain::IdTable,
     features::testing,
     model::{Elsa, TwoTower},
+    training::{
+        Trained, Trainer, TrainingConfig, TrainingError, WarmStart,
+        tests::{configure, finished, model, shop, with_data},
+    },
 };
 use std::path::Path;
 
@@ -62,17 +62,11 @@ fn started(dataset: &Dataset, config: &TrainingConfig, from: &Bundle) -> Result<
 }
 
 fn two_tower(trained: &Trained) -> &TwoTower {
-    match &trained.model {
-        Model::TwoTower(model) => model,
-        _ => panic!("of another family"),
-    }
+    model(trained)
 }
 
 fn elsa(trained: &Trained) -> Vec<f32> {
-    match &trained.model {
-        Model::Elsa(model) => Elsa::table(model).into_owned(),
-        _ => panic!("of another family"),
-    }
+    model::<Elsa>(trained).table().into_owned()
 }
 
 /// The shop with its ids in the reverse order, and another one in the place of the first.

@@ -1,33 +1,30 @@
 //! The family `ranker`: a network learns to order the candidates that the sources of the pipeline find,
 //! from lists of past moments.
 
+mod config;
 mod dump;
 mod lists;
 #[cfg(test)]
 mod tests;
 
-use super::{
-    TrainingError,
-    batches::Shuffle,
-    config::{RankerConfig, Refit},
-    learner::Model,
-    metrics::MetricsFile,
-    run::{Outcome, Trained, Trainer, spaced},
-};
+pub(super) use config::REGISTERED;
+pub use config::RankerConfig;
+
+use super::TrainedModel;
 use crate::{
-    bundle::{Golden, GoldenQuery, RankerSettings},
+    bundle::{Golden, GoldenQuery, RankerSettings, RankingContents},
     counters::Popularity,
     dataset::{Case, Entities, TimeUnit, Values},
-    evaluation::{Evaluation, Measured, Past, RankerScorer, baselines::Known},
-    features::{Encoder, fit},
+    evaluation::{Measured, Past, RankerScorer, baselines::Known},
     model::{ListBatch, ListRanker, Tower, TowerPass},
     onnx,
     recommend::{ListModel, ModelError, RankerSpec, sources::SourceSpec},
+    training::{Export, MetricsFile, Outcome, Refit, Shuffle, Trained, Trainer, TrainingError, spaced},
 };
 use lists::{Lists, earlier};
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
-use std::{collections::BTreeSet, sync::Arc, time::Instant};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Instant};
 
 /// Lists of golden requests, and candidates of each.
 const GOLDEN: (usize, usize) = (4, 8);
@@ -46,7 +43,7 @@ pub struct TrainedRanker {
 
 impl TrainedRanker {
     /// The network as a graph: a row of scaled features in, a score out.
-    pub(super) fn graph(&self) -> onnx::TowerGraph<'_> {
+    fn graph(&self) -> onnx::TowerGraph<'_> {
         let width = self.names.len();
         let layers = self.network.layers.iter().map(|layer| onnx::Dense {
             weight: &layer.weight,
@@ -64,7 +61,7 @@ impl TrainedRanker {
     }
 
     /// Lists and their scores by the training kernels.
-    pub(super) fn golden(&self) -> Result<Golden, ModelError> {
+    fn golden(&self) -> Result<Golden, ModelError> {
         let list = GOLDEN.1 * self.names.len();
         let query = |rows: &[f32]| {
             let vector = self.scores(rows)?;
@@ -113,7 +110,7 @@ struct Learnt {
 impl Trainer<'_> {
     /// Makes lists of past moments, learns from them for as many epochs as the validation window says,
     /// and learns once more with that window, if the configuration says so.
-    pub(super) fn train_ranker(&self, config: &RankerConfig) -> Result<Outcome, TrainingError> {
+    fn train_ranker(&self, config: &RankerConfig) -> Result<Outcome, TrainingError> {
         let io = |source| TrainingError::Io { path: self.directory.clone(), source };
         std::fs::create_dir_all(&self.directory).map_err(io)?;
         let mut metrics = MetricsFile::open(&self.directory.join("metrics.jsonl"), false, self.observe)?;
@@ -159,7 +156,7 @@ impl Trainer<'_> {
     fn course<'a>(&'a self, config: &RankerConfig, rows: &'a [u32]) -> Result<Course<'a>, TrainingError> {
         if self.dataset.time_unit == TimeUnit::Position {
             let problem = "it needs purchases with dates; these have an order alone".to_owned();
-            return Err(TrainingError::Ranker(problem));
+            return Err(unfit(problem));
         }
         let known = Known { dataset: self.dataset, histories: self.histories, train: rows };
         let past = Arc::new(Past::new(known, self.split.protocol));
@@ -169,14 +166,14 @@ impl Trainer<'_> {
         };
         if let Some(unknown) = attributes.iter().find(|name| self.dataset.articles.column(name).is_none()) {
             let problem = format!("`ranker.attributes`: the articles have no attribute `{unknown}` of one value each");
-            return Err(TrainingError::Ranker(problem));
+            return Err(unfit(problem));
         }
         let sources = match config.sources.is_empty() {
             true => default_sources(&attributes),
             false => config.sources.clone(),
         };
         let parsed = sources.iter().cloned().map(SourceSpec::parse).collect::<Result<Vec<_>, _>>();
-        let spec = RankerSpec::new(parsed.map_err(TrainingError::Ranker)?, attributes);
+        let spec = RankerSpec::new(parsed.map_err(unfit)?, attributes);
         Ok(Course { past, spec, config: RankerConfig { sources, ..config.clone() } })
     }
 
@@ -267,37 +264,46 @@ impl Trainer<'_> {
 
     fn ranked(&self, learnt: Learnt, rows: Vec<u32>) -> Result<Outcome, TrainingError> {
         let Learnt { ranker, epochs, validation } = learnt;
-        let (schema, vocabularies) = fit(self.dataset, &rows, &self.config.schema_features())?;
-        let (encoder, model) = (Encoder::new(schema, vocabularies)?, Model::Ranker(Box::new(ranker)));
-        Ok(Outcome::Finished(Box::new(Trained { encoder, model, epochs, rows, validation, measured: None })))
+        self.finish(Box::new(ranker), rows, epochs, validation)
     }
 
     fn judged(&self, course: &Course<'_>, model: &TrainedRanker, cases: &[Case]) -> Result<Measured, TrainingError> {
-        let (dataset, histories, protocol) = (self.dataset, self.histories, self.split.protocol);
-        let scorer = RankerScorer::new(&self.config.model.name, model, course.past.clone(), self.popularity())
-            .map_err(|error| TrainingError::Ranker(error.to_string()))?;
-        Ok(Evaluation { dataset, histories, protocol, cases }.outcomes(&scorer)?)
-    }
-
-    /// How well every article sells before what is held out, to rank what no source finds.
-    fn popularity(&self) -> Vec<Option<f32>> {
-        let sales = super::frequency::popularity(self.dataset, &self.split.train, &Popularity::default());
-        sales.into_iter().map(Some).collect()
+        // How well every article sells before what is held out, to rank what no source finds.
+        let sales = self.popularity(&self.split.train, &Popularity::default());
+        let sales: Vec<Option<f32>> = sales.into_iter().map(Some).collect();
+        let scorer = RankerScorer::new(&self.config.model.name, model, course.past.clone(), sales)
+            .map_err(|error| unfit(error.to_string()))?;
+        Ok(self.evaluation(cases).outcomes(&scorer)?)
     }
 
     /// The metrics of a ranker on test or validation cases.
-    pub(super) fn measure_ranker(
+    fn measure_ranker(
         &self,
         trained: &Trained,
         model: &TrainedRanker,
         cases: &[Case],
     ) -> Result<Measured, TrainingError> {
-        let course = self.course(&self.config.ranker_model().unwrap_or_default(), &trained.rows)?;
+        let course = self.course(&RankerConfig::of(self.config), &trained.rows)?;
         course.past.prepare(cases)?;
         let mut measured = self.judged(&course, model, cases)?;
         measured.row.intervals = measured.outcomes.intervals();
         Ok(measured)
     }
+}
+
+impl TrainedModel for TrainedRanker {
+    fn measure(&self, trainer: &Trainer<'_>, trained: &Trained, cases: &[Case]) -> Result<Measured, TrainingError> {
+        trainer.measure_ranker(trained, self, cases)
+    }
+
+    fn export(&self, export: &Export<'_>) -> Result<PathBuf, TrainingError> {
+        let golden = self.golden().map_err(|error| unfit(error.to_string()))?;
+        export.write(RankingContents::Ranker(Box::new((self.settings.clone(), self.graph()))), golden)
+    }
+}
+
+fn unfit(problem: String) -> TrainingError {
+    TrainingError::Unfit { family: RankerSettings::FAMILY, problem }
 }
 
 /// The lists of a step.

@@ -1,13 +1,18 @@
 //! A sequence model as ONNX graphs.
 
 use crate::{
+    bundle::{Metric, TowerContents},
+    dataset::Case,
+    evaluation::Measured,
+    families::TrainedModel,
     model::{
         SequenceModel, Table,
         sequence::{Activation, DecoderConfig, EncoderConfig, LstmConfig, Parameter, Positions, sinusoids},
     },
     onnx::{self, Dense, EncoderGraph, SequenceGraph, TokenTable},
+    training::{Export, Learner, Trained, Trainer, TrainingError},
 };
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, collections::HashMap, path::PathBuf};
 
 /// What BatchNorm adds to a variance.
 const BATCH_NORM_EPSILON: f32 = 1e-3;
@@ -28,6 +33,29 @@ impl ExportedTables {
             tokens: model.token_table().trained_weights(),
             ages: model.ages.as_ref().map(Table::trained_weights),
         }
+    }
+}
+
+impl TrainedModel for SequenceModel {
+    fn measure(&self, trainer: &Trainer<'_>, trained: &Trained, cases: &[Case]) -> Result<Measured, TrainingError> {
+        trainer.measure_learner(trained, self, cases)
+    }
+
+    fn export(&self, export: &Export<'_>) -> Result<PathBuf, TrainingError> {
+        let Export { trainer, trained, .. } = *export;
+        let samples =
+            Self::samples(&trained.encoder, trainer.dataset, trainer.histories, &trained.rows, trainer.config);
+        let tables = ExportedTables::of(self);
+        let items = self.item_vectors(&samples);
+        let queries = samples.query_rows(export.golden_moments());
+        let towers = TowerContents {
+            metric: Metric::Dot,
+            index: trainer.config.index,
+            query_tower: query_graph("query_encoder", self, &tables).into(),
+            item_tower: item_graph("item_table", self, &tables),
+            items: &items,
+        };
+        export.write_towers(towers, (&queries, &self.embed(&queries)), &export.item_numbers())
     }
 }
 
@@ -53,7 +81,7 @@ pub fn query_graph<'a>(name: &'a str, model: &'a SequenceModel, tables: &'a Expo
 }
 
 /// The item side: an item's row.
-pub fn item_graph<'a>(name: &'a str, model: &SequenceModel, tables: &'a ExportedTables) -> onnx::TowerGraph<'a> {
+fn item_graph<'a>(name: &'a str, model: &SequenceModel, tables: &'a ExportedTables) -> onnx::TowerGraph<'a> {
     let (rows, dim) = (model.items.rows(), model.items.dim);
     let row = onnx::Input::Embedding { name: "article_id", table: &tables.items, rows, dim, at: 0 };
     onnx::TowerGraph { name, widths: (1, 0), inputs: vec![row], layers: Vec::new(), normalize: false }

@@ -1,9 +1,6 @@
 //! Runs of sequence models on a small shop of two tastes.
 
-use super::{
-    Model, Outcome, Trained, Trainer, TrainingConfig, TrainingError, WINDOW_ACCURACY,
-    tests::{assert_diverges, configure, finished, train, with_data, with_trainer},
-};
+use super::WINDOW_ACCURACY;
 use crate::{
     bundle::Bundle,
     dataset::{Dataset, TimeUnit},
@@ -11,6 +8,10 @@ use crate::{
     features::testing,
     model::SequenceModel,
     recommend::{CatalogueBuilder, Customer, Request, Shop, Snapshot, Strategy, recommend},
+    training::{
+        Outcome, Trained, Trainer, TrainingConfig, TrainingError,
+        tests::{assert_diverges, configure, finished, model, train, with_data, with_trainer},
+    },
 };
 use std::sync::Arc;
 
@@ -53,10 +54,7 @@ pub(super) fn config(base: &str, changes: &[&str]) -> TrainingConfig {
 }
 
 pub(super) fn sequence(trained: &Trained) -> &SequenceModel {
-    match &trained.model {
-        Model::Sequence(model) => model,
-        _ => panic!("of another family"),
-    }
+    model(trained)
 }
 
 #[test]
@@ -257,8 +255,8 @@ fn impossible_configurations_are_named() {
         (DECODER, "sequence.windows=all", "unknown variant `all`"),
         (DECODER, "sequence.size=5", "unknown field `size`"),
         (DECODER, "decoder.depth=5", "unknown field `depth`"),
-        (DECODER, "lstm.hidden=[4]", "`lstm` is for the other family"),
-        (DECODER, "model.normalize=true", "takes neither"),
+        (DECODER, "lstm.hidden=[4]", "`lstm` is for the family `lstm` only"),
+        (DECODER, "model.normalize=true", "`model.normalize` is for the family `two-tower` only"),
         (DECODER, "sequence.negatives=7", "takes the place of `loss.uniform_negatives`"),
         (DECODER, "decoder.positions=learned-from-end", "set `sequence.sos = false`"),
         (GATED, "loss.label_smoothing=0.1", "`loss.label_smoothing` is for the softmax that the batch shares"),
@@ -281,7 +279,7 @@ fn customers_with_too_few_purchases_are_an_error_when_there_are_no_others() {
     let config = config(DECODER, &["sequence.min_items=1000"]);
     let directory = tempfile::tempdir().unwrap();
     match train(&config, directory.path(), false, usize::MAX) {
-        Err(error @ TrainingError::NoSequences) => assert!(error.is_bad_input()),
+        Err(error @ TrainingError::NothingToLearn) => assert!(error.is_bad_input()),
         Err(error) => panic!("{error}"),
         Ok(_) => panic!("trained on nothing"),
     }

@@ -1,10 +1,6 @@
 //! Runs of the families `elsa` and `frequency` on a small shop of two tastes, from files of
 //! settings to served answers.
 
-use super::{
-    Model, Outcome, Trained, TrainingConfig,
-    tests::{configure, finished, shop, train, with_data, with_trainer},
-};
 use crate::{
     bundle::{Bundle, Ranking},
     dataset::Dataset,
@@ -13,6 +9,10 @@ use crate::{
     recommend::{
         Answer, Catalogue, CatalogueBuilder, Cell, Customer, Exclude, Fallback, Filter, Reason, Recipe, Request, Shop,
         Snapshot, Strategy, Warning, recommend, sources,
+    },
+    training::{
+        Outcome, Trained, TrainingConfig,
+        tests::{configure, finished, model, shop, train, with_data, with_trainer},
     },
 };
 use std::{path::Path, sync::Arc};
@@ -37,10 +37,7 @@ fn refusal(base: &str, changes: &[&str]) -> String {
 }
 
 fn elsa(trained: &Trained) -> Vec<f32> {
-    match &trained.model {
-        Model::Elsa(model) => Elsa::table(model).into_owned(),
-        _ => panic!("of another family"),
-    }
+    model::<Elsa>(trained).table().into_owned()
 }
 
 /// The shop's articles, all available but a4, and one that no model knows.
@@ -162,11 +159,13 @@ fn own_of<'a>(snapshot: &'a Snapshot, purchases: &'a [(&'a str, u32)]) -> Ask<'a
 fn settings_of_one_family_are_refused_in_another() {
     assert!(refusal(ELSA, &["elsa.length=0"]).contains("`elsa.length` must be 1 to 1024"));
     assert!(refusal(ELSA, &["elsa.decay=0"]).contains("`elsa.decay`"));
-    assert!(refusal(ELSA, &["model.normalize=true"]).contains("in the family `elsa`"));
-    assert!(refusal(ELSA, &["loss.temperature=0.5"]).contains("a loss of its own"));
+    assert!(refusal(ELSA, &["model.normalize=true"]).contains("for the family `two-tower` only"));
+    assert!(
+        refusal(ELSA, &["loss.temperature=0.5"]).contains("for the families `two-tower`, `decoder` and `lstm` only")
+    );
     assert!(refusal(ELSA, &["frequency.half_life_days=[1]"]).contains("for the family `frequency` only"));
     assert!(refusal(FREQUENCY, &["elsa.length=3"]).contains("for the family `elsa` only"));
-    assert!(refusal(FREQUENCY, &["model.dim=3"]).contains("it has no vectors"));
+    assert!(refusal(FREQUENCY, &["model.dim=3"]).contains("`model.dim` is for the families"));
     assert!(refusal(FREQUENCY, &["frequency.half_life_days=[]"]).contains("at least one number"));
     for file in [include_str!("../../models/configs/elsa.toml"), include_str!("../../models/configs/frequency.toml")] {
         config(file, &[]);

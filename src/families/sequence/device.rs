@@ -1,15 +1,12 @@
 //! Sequence models that learn on a GPU: the learner, and opening the device.
 
-use super::{
-    TrainingError,
-    config::{ComputeDevice, TrainingConfig},
-    learner::{Learner, Model, StepOptimizer},
-    sequences::Sequences,
-};
+use super::samples::Sequences;
 use crate::{
     dataset::{Dataset, Histories},
+    families::TrainedModel,
     features::{Encoder, Moment},
     model::{DeviceError, DeviceSequenceModel, SequenceBatch, SequenceModel},
+    training::{ComputeDevice, Learner, StepOptimizer, TrainingConfig, TrainingError},
 };
 use burn::tensor::Device;
 
@@ -26,7 +23,7 @@ fn open(device: ComputeDevice) -> Result<Device, TrainingError> {
         #[cfg(feature = "cuda")]
         ComputeDevice::Cuda => cuda(),
         #[cfg(not(feature = "cuda"))]
-        ComputeDevice::Cuda => Err(TrainingError::NoDevice(super::config::WITHOUT_CUDA.to_owned())),
+        ComputeDevice::Cuda => Err(TrainingError::NoDevice(crate::training::WITHOUT_CUDA.to_owned())),
     }
 }
 
@@ -110,7 +107,7 @@ impl Learner for DeviceSequenceModel {
         self.host().own_metric(samples, most)
     }
 
-    fn into_model(self) -> Model {
+    fn into_model(self) -> Box<dyn TrainedModel> {
         self.into_host().into_model()
     }
 }
@@ -118,12 +115,12 @@ impl Learner for DeviceSequenceModel {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{
-            Outcome, Trained,
-            sequence_tests::{AVERAGED, DECODER, LSTM, config, sequence},
-            tests::{assert_diverges, finished, train, with_trainer},
-        },
+        super::tests::{AVERAGED, DECODER, LSTM, config, sequence},
         *,
+    };
+    use crate::training::{
+        Outcome, Trained,
+        tests::{assert_diverges, finished, train, with_trainer},
     };
     use std::{
         path::Path,
@@ -218,7 +215,7 @@ mod tests {
     #[cfg(not(feature = "cuda"))]
     fn a_build_without_the_feature_says_how_to_build_with_it() {
         let told = "is `cuda`, but this program was built without it; build it with `cargo build --release --features";
-        let error = super::super::tests::configure(DECODER, &["training.device=cuda"]).unwrap_err().to_string();
+        let error = crate::training::tests::configure(DECODER, &["training.device=cuda"]).unwrap_err().to_string();
         assert!(error.contains(told), "{error}");
         let error = open(ComputeDevice::Cuda).unwrap_err();
         assert!(error.is_bad_input() && error.to_string().contains(told), "{error}");

@@ -1,13 +1,10 @@
 //! Training purchases as batches: what the query tower sees, which item was bought, and the columns of the softmax.
 
-use super::{
-    batches::{AgeWeights, Batches, ColumnSet, Shuffle, column_bias, columns},
-    config::TrainingConfig,
-};
 use crate::{
     dataset::{Dataset, Histories, NO_NEGATIVE, TimeUnit},
     features::{EncodedCustomers, EncodedItems, Encoder, Encoding, Moment, TowerSchema},
     model::{Inputs, StepBatch},
+    training::{AgeWeights, Batches, ColumnSet, Shuffle, TrainingConfig, column_bias, columns},
 };
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;

@@ -4,8 +4,10 @@
 //! bears the beginning of the key in its name, so that runs on other data, seeds or windows never meet it. A damaged one is
 //! drawn again, with a message. It is written beside its place and renamed.
 
-use super::run::Trainer;
-use crate::dataset::{NO_NEGATIVE, NegativeDraw};
+use crate::{
+    dataset::{NO_NEGATIVE, NegativeDraw},
+    training::Trainer,
+};
 use sha2::{Digest, Sha256};
 use std::{
     fs::File,
@@ -20,7 +22,7 @@ const HASH: usize = 32;
 impl Trainer<'_> {
     /// A negative for each of the purchases `rows`, among the articles that were bought in them: from the cache where it has
     /// those of this data, seed and window, else drawn and kept there.
-    pub(super) fn negatives(&self, rows: &[u32]) -> Vec<u32> {
+    pub(crate) fn negatives(&self, rows: &[u32]) -> Vec<u32> {
         let mut pool: Vec<u32> = rows.iter().map(|&row| self.dataset.purchases.article[row as usize]).collect();
         pool.sort_unstable();
         pool.dedup();

@@ -3,7 +3,7 @@
 use super::lists::Lists;
 use crate::{
     recommend::RankerSpec,
-    training::{TrainingError, run::Trainer},
+    training::{Trainer, TrainingError},
 };
 use serde_json::json;
 use std::path::Path;

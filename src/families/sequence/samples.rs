@@ -1,18 +1,19 @@
 //! Training purchases as packed sequences, each position asking for the next item.
 
 use super::{
-    TrainingError,
-    batches::{AgeWeights, Batches, Shuffle, column_bias, columns},
-    config::{ItemInit, SequenceConfig, TokenSource, TrainingConfig, Windows},
-    learner::{Learner, Model, StepOptimizer},
+    config::{ItemInit, SequenceConfig, TokenSource, Windows, shape},
     neighbours,
-    run::spaced,
 };
 use crate::{
     dataset::{Dataset, Histories, TimeUnit},
+    families::TrainedModel,
     features::{AgeClasses, EncodedCustomers, Encoder, Encoding, Moment},
     model::{Candidates, DrawnNegatives, Inputs, SequenceBatch, SequenceModel, SharedColumns, Tokens},
     text,
+    training::{
+        AgeWeights, Batches, Learner, Shuffle, StepOptimizer, TrainingConfig, TrainingError, column_bias, columns,
+        spaced,
+    },
 };
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
@@ -72,7 +73,7 @@ impl<'a> Sequences<'a> {
         rows: &[u32],
         config: &TrainingConfig,
     ) -> Self {
-        let sequence = config.sequence.clone().unwrap_or_default();
+        let sequence = SequenceConfig::of(config);
         let (grouped, mut windows) = windows(dataset, histories, rows, &sequence);
         let held_out = hold_out(&mut windows, sequence.held_out_windows, config.training.seed);
         let targets = windows.iter().map(|window| window.asks(&sequence)).sum();
@@ -302,10 +303,9 @@ impl Learner for SequenceModel {
     type Samples<'a> = Sequences<'a>;
 
     fn new(encoder: &Encoder, dataset: &Dataset, config: &TrainingConfig) -> Result<Self, TrainingError> {
-        let (sequence, _) = config.sequence_model().ok_or(TrainingError::Family)?;
-        let shape = config.sequence_shape(encoder.items()).ok_or(TrainingError::Family)?;
+        let shape = shape(config, encoder.items()).ok_or(TrainingError::Family)?;
         let mut model = Self::new(&shape, config.training.seed)?;
-        if sequence.tokens == TokenSource::Text {
+        if SequenceConfig::of(config).tokens == TokenSource::Text {
             let texts = dataset.articles.vectors(text::NAME).ok_or(TrainingError::NoTexts)?;
             if texts.dim != shape.item_dim {
                 return Err(TrainingError::TextWidth { found: texts.dim, expected: shape.item_dim });
@@ -387,8 +387,8 @@ impl Learner for SequenceModel {
         (questions > 0).then(|| (WINDOW_ACCURACY.to_owned(), right as f64 / questions as f64))
     }
 
-    fn into_model(self) -> Model {
-        Model::Sequence(Box::new(self))
+    fn into_model(self) -> Box<dyn TrainedModel> {
+        Box::new(self)
     }
 }
 

@@ -1,9 +1,19 @@
 //! `[ranker]`: the configuration of the family `ranker`.
 
-use super::{ConfigError, Family, LossConfig, TrainingConfig};
-use crate::{features::FeatureConfig, recommend::sources::SourceSpec};
+use crate::{
+    bundle::RankerSettings,
+    families::{ModelFamily, Registered, registered},
+    recommend::sources::SourceSpec,
+    training::{ConfigError, Outcome, Trainer, TrainingConfig, TrainingError},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+pub(in crate::families) const REGISTERED: Registered = registered::<RankerFamily>(
+    RankerSettings::FAMILY,
+    "A network that orders what several sources find, learnt from lists of past moments.",
+    &[],
+);
 
 /// `[ranker]`: where candidates come from, and what learns to order them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -43,32 +53,31 @@ impl Default for RankerConfig {
     }
 }
 
-impl TrainingConfig {
-    /// `[ranker]` of the family `ranker`; `None` for other families.
-    pub fn ranker_model(&self) -> Option<RankerConfig> {
-        (self.model.family == Family::Ranker).then(|| self.ranker.clone().unwrap_or_default())
-    }
+/// The sections of the family.
+#[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RankerFamily {
+    /// Of the family `ranker`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ranker: Option<RankerConfig>,
+}
 
-    /// What must hold of the family `ranker` beside the single values.
-    pub(super) fn check_ranker(&self, ranker: &RankerConfig) -> Result<(), ConfigError> {
+impl RankerConfig {
+    /// That of a configuration; the default one for other families.
+    pub fn of(config: &TrainingConfig) -> Self {
+        config.family.get::<RankerFamily>().and_then(|family| family.ranker.clone()).unwrap_or_default()
+    }
+}
+
+impl ModelFamily for RankerFamily {
+    fn check(&self, config: &TrainingConfig) -> Result<(), ConfigError> {
+        let ranker = RankerConfig::of(config);
         for source in &ranker.sources {
             if let Err(problem) = SourceSpec::parse(source.clone()) {
                 return Err(ConfigError::Value { key: "ranker.sources", problem: format!("is wrong: {problem}") });
             }
         }
-        let plain = self.model.query_layers.is_empty() && self.model.item_layers.is_empty() && !self.model.normalize;
-        let checks = [
-            (
-                "features",
-                self.features == FeatureConfig::default(),
-                "must be left out: the family `ranker` has features of its own",
-            ),
-            (
-                "model",
-                plain && self.model.dim == 0,
-                "takes no layers, no `normalize` and no `dim` in the family `ranker`: see `ranker.hidden`",
-            ),
-            ("loss", self.loss == LossConfig::default(), "must be left out: the family `ranker` has its own"),
+        ConfigError::first([
             (
                 "ranker.hidden",
                 ranker.hidden.iter().all(|width| (1..=1_024).contains(width)),
@@ -79,10 +88,10 @@ impl TrainingConfig {
             ("ranker.lists", (1..=1_000).contains(&ranker.lists), "must be 1 to 1000"),
             ("ranker.negatives", (1..=10_000).contains(&ranker.negatives), "must be 1 to 10000"),
             ("ranker.batch_lists", (1..=10_000).contains(&ranker.batch_lists), "must be 1 to 10000"),
-        ];
-        match checks.into_iter().find(|(_, good, _)| !good) {
-            Some((key, _, problem)) => Err(ConfigError::Value { key, problem: problem.to_owned() }),
-            None => Ok(()),
-        }
+        ])
+    }
+
+    fn train(&self, trainer: &Trainer<'_>, _resume: bool) -> Result<Outcome, TrainingError> {
+        trainer.train_ranker(&RankerConfig::of(trainer.config))
     }
 }

@@ -1,8 +1,18 @@
 //! `[frequency]`: the configuration of the family `frequency`.
 
-use super::{ConfigError, Family, LossConfig, TrainingConfig};
-use crate::features::FeatureConfig;
+use crate::{
+    bundle::FrequencySettings,
+    families::{ModelFamily, Registered, registered},
+    training::{ConfigError, Outcome, Trainer, TrainingConfig, TrainingError},
+};
 use serde::{Deserialize, Serialize};
+
+pub(in crate::families) const REGISTERED: Registered = registered::<FrequencyFamily>(
+    FrequencySettings::FAMILY,
+    "The customer's own articles by how often and how lately they were bought, then what is popular. Nothing is \
+     trained: its settings are chosen on the validation purchases.",
+    &[],
+);
 
 /// `[frequency]`: what is tried on the validation purchases. Half-lives are in days; 0 stands for
 /// none, so that old and new purchases count alike.
@@ -28,28 +38,26 @@ impl Default for FrequencyConfig {
     }
 }
 
-impl TrainingConfig {
-    /// `[frequency]` of the family `frequency`; `None` for other families.
-    pub fn frequency_model(&self) -> Option<FrequencyConfig> {
-        (self.model.family == Family::Frequency).then(|| self.frequency.clone().unwrap_or_default())
-    }
+/// The sections of the family.
+#[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FrequencyFamily {
+    /// Of the family `frequency`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frequency: Option<FrequencyConfig>,
+}
 
-    /// What must hold of the family `frequency` beside the single values.
-    pub(super) fn check_frequency(&self, frequency: &FrequencyConfig) -> Result<(), ConfigError> {
-        let plain = self.model.query_layers.is_empty() && self.model.item_layers.is_empty() && !self.model.normalize;
+impl FrequencyFamily {
+    fn config(&self) -> FrequencyConfig {
+        self.frequency.clone().unwrap_or_default()
+    }
+}
+
+impl ModelFamily for FrequencyFamily {
+    fn check(&self, _config: &TrainingConfig) -> Result<(), ConfigError> {
+        let frequency = self.config();
         let half_lives = |days: &[f32]| !days.is_empty() && days.iter().all(|days| *days >= 0.0 && days.is_finite());
-        let checks = [
-            (
-                "features",
-                self.features == FeatureConfig::default(),
-                "must be left out: the family `frequency` reads the customer's purchases and nothing else",
-            ),
-            (
-                "model",
-                plain && self.model.dim == 0,
-                "takes no layers, no `normalize` and no `dim` in the family `frequency`: it has no vectors",
-            ),
-            ("loss", self.loss == LossConfig::default(), "must be left out: the family `frequency` has none"),
+        ConfigError::first([
             (
                 "frequency.half_life_days",
                 half_lives(&frequency.half_life_days),
@@ -61,10 +69,10 @@ impl TrainingConfig {
                 "must list at least one number of days, 0 for no half-life",
             ),
             ("frequency.popularity_window_days", frequency.popularity_window_days != Some(0), "must be at least 1"),
-        ];
-        match checks.into_iter().find(|(_, good, _)| !good) {
-            Some((key, _, problem)) => Err(ConfigError::Value { key, problem: problem.to_owned() }),
-            None => Ok(()),
-        }
+        ])
+    }
+
+    fn train(&self, trainer: &Trainer<'_>, _resume: bool) -> Result<Outcome, TrainingError> {
+        trainer.choose_frequency(&self.config())
     }
 }
