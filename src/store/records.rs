@@ -134,7 +134,7 @@ pub struct PurchaseLog {
     pub purchases: Vec<Purchase>,
     /// What came back, with weights below 0.
     pub returns: Vec<Purchase>,
-    /// What somebody viewed or clicked in the last [`Self::VIEW_DAYS`], the latest [`Self::MOST_VIEWS`].
+    /// What somebody viewed or clicked in the last 28 days, the latest two million.
     pub views: Vec<Purchase>,
     /// The first moment after all of them.
     pub until: Timestamp,
