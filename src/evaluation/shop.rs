@@ -70,6 +70,16 @@ impl<'a> OfflineShop<'a> {
         &self.snapshot
     }
 
+    /// The model that answers a recipe: the one that it names, if that is here.
+    pub fn snapshot_of(&self, recipe: &Recipe) -> &Arc<Snapshot> {
+        recipe.model.as_ref().and_then(|name| self.shop.models.get(name)).unwrap_or(&self.snapshot)
+    }
+
+    /// The names of its models.
+    pub fn model_names(&self) -> Vec<&str> {
+        self.shop.models.keys().map(String::as_str).filter(|&name| name != NO_MODEL).collect()
+    }
+
     /// What is known of the customer of a case.
     pub fn customer(&self, case: &Case) -> OfflineCustomer<'a> {
         let history = self.known.history(case);
@@ -161,12 +171,15 @@ fn catalogue(articles: &Entities, sales: &[f32]) -> Catalogue {
     catalogue.with_sales(|id| articles.ids.find(id).map_or(0.0, |row| sales[row as usize]))
 }
 
+/// The name of [`NoModel`].
+pub(super) const NO_MODEL: &str = "none";
+
 /// Stands where no model does: knows no article and has nothing to say.
 struct NoModel;
 
 impl Model for NoModel {
     fn name(&self) -> &str {
-        "none"
+        NO_MODEL
     }
     fn version(&self) -> &str {
         "none"
