@@ -3,6 +3,7 @@
 mod decoder;
 mod elsa;
 mod frequency;
+mod ranker;
 mod two_tower;
 
 use super::{
@@ -76,6 +77,7 @@ pub(super) fn proposals(shop: &Shop, protocol: &Protocol, effort: Effort) -> Vec
     vec![
         frequency::proposal(&wanted),
         elsa::proposal(&wanted),
+        ranker::proposal(&wanted),
         two_tower::proposal(&wanted),
         decoder::proposal(&wanted),
     ]
@@ -202,13 +204,13 @@ mod tests {
     #[test]
     fn features_follow_from_the_columns() {
         let protocol = protocol(Split::Time { days: 7 });
-        let config = parsed(&proposals(&shop(), &protocol, Effort::Usual)[2]);
+        let config = parsed(&proposals(&shop(), &protocol, Effort::Usual)[3]);
         assert_eq!(config.model.family, Family::TwoTower);
         let names: Vec<&str> = config.features.item.iter().map(|feature| feature.source.as_str()).collect();
         assert_eq!(names, ["article_id", "brand \"x\"", "colour", "labels", "weight"]);
         assert!(config.features.query.iter().any(|feature| feature.source == "age"));
         let bare = Shop { article_attributes: Vec::new(), customer_attributes: Vec::new(), ..shop() };
-        assert_eq!(parsed(&proposals(&bare, &protocol, Effort::Quick)[2]).features.item.len(), 1);
+        assert_eq!(parsed(&proposals(&bare, &protocol, Effort::Quick)[3]).features.item.len(), 1);
     }
 
     #[test]
@@ -220,7 +222,7 @@ mod tests {
             .filter(|p| p.config.is_none())
             .map(|p| p.why)
             .collect();
-        assert_eq!(whys.len(), 4, "{whys:?}");
+        assert_eq!(whys.len(), 5, "{whys:?}");
         assert!(whys[0].contains("repeat"), "{whys:?}");
     }
 }
