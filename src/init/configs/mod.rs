@@ -190,7 +190,7 @@ mod tests {
     fn every_configuration_can_be_used() {
         for split in [Split::Time { days: 7 }, Split::LeaveOneOut { keep_repeats: true }] {
             let protocol = protocol(split);
-            for purchases in [40_000, 900_000, 30_000_000] {
+            for purchases in [4_000, 40_000, 900_000, 30_000_000] {
                 let shop = Shop { purchases, ..shop() };
                 for proposal in proposals(&shop, &protocol, Effort::Usual) {
                     let config = parsed(&proposal);
@@ -211,6 +211,20 @@ mod tests {
         assert!(config.features.query.iter().any(|feature| feature.source == "age"));
         let bare = Shop { article_attributes: Vec::new(), customer_attributes: Vec::new(), ..shop() };
         assert_eq!(parsed(&proposals(&bare, &protocol, Effort::Quick)[3]).features.item.len(), 1);
+    }
+
+    #[test]
+    fn a_quiet_shop_counts_its_best_sellers_over_a_quarter() {
+        let protocol = protocol(Split::Time { days: 7 });
+        let ranker = |purchases| {
+            let shop = Shop { purchases, ..shop() };
+            parsed(&proposals(&shop, &protocol, Effort::Usual)[2]).ranker.unwrap()
+        };
+        let (quiet, busy) = (ranker(4_000), ranker(900_000));
+        let sources: Vec<&str> = quiet.sources.iter().map(|source| source["source"].as_str().unwrap()).collect();
+        assert_eq!(sources, ["buy_again", "popular", "popular", "bought_together", "similar_taste", "popular_in"]);
+        assert_eq!((&quiet.sources[1]["days"], &quiet.sources[5]["attribute"]), (&91.into(), &"colour".into()));
+        assert!(busy.sources.is_empty() && quiet.batch_lists < busy.batch_lists);
     }
 
     #[test]
