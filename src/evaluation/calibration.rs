@@ -98,7 +98,7 @@ mod tests {
     fn a_ranker_that_is_right_on_average_has_no_error() {
         // One candidate that is bought in three lists of four, and nine that share the rest.
         let list = |list: usize| {
-            let first = if list % 4 == 0 { 0.0 } else { 1.0 };
+            let first = if usize::is_multiple_of(list, 4) { 0.0 } else { 1.0 };
             let others = (0..9).map(move |at| (0.25 / 9.0, if first == 0.0 && list / 4 % 9 == at { 1.0 } else { 0.0 }));
             std::iter::once((0.75, first)).chain(others)
         };

@@ -13,7 +13,7 @@ use crate::{
     retrieval::{Index, Query},
     statistics::{Purchase, Statistics},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// Everything requests read, as of a moment. Catalogue rows are the articles of the dataset.
 pub struct OfflineShop<'a> {
@@ -108,7 +108,7 @@ impl<'a> OfflineShop<'a> {
         let k = crate::domain::TopK::new(k).ok_or_else(|| failed(format!("no list has {k} articles")))?;
         // What a case knows may share its moment; a server takes nothing of the very moment as known.
         let at = Timestamp(self.known.at(case).0.saturating_add(1));
-        Ok(Request { recipe, ..Request::new(Some(id), k, at) })
+        Ok(Request { recipe, time: Duration::MAX, ..Request::new(Some(id), k, at) })
     }
 }
 
