@@ -149,9 +149,14 @@ mod tests {
         let protocol = Protocol::time(1, 0);
         let evaluation = Evaluation { dataset: &dataset, histories: &histories, protocol, cases: &cases };
         let measured = evaluation.measure(&ByRow).unwrap();
-        let told = |measured: &Measured| -> Vec<(&str, usize, f64, f64)> {
-            let row = |row: &SegmentRow| (row.segment, row.cases, row.metrics["recall@12"], row.metrics["mrr"]);
-            measured.by_segment().iter().map(row).collect()
+        let check = |measured: &Measured, expected: &[(&str, usize, f64, f64)]| {
+            let rows = measured.by_segment();
+            assert_eq!(rows.len(), expected.len(), "{rows:?}");
+            for (row, &(segment, cases, recall, rank)) in rows.iter().zip(expected) {
+                assert_eq!((row.segment, row.cases), (segment, cases));
+                let close = |metric: &str, value: f64| (row.metrics[metric] - value).abs() < 1e-9;
+                assert!(close("recall@12", recall) && close("mrr", rank), "{row:?}");
+            }
         };
         let expected = [
             ("new customers", 1, 0.0, 1.0 / 40.0),
@@ -160,9 +165,9 @@ mod tests {
             // The purchase of the test itself does not make an article known.
             ("new articles", 2, 0.0, (1.0 / 31.0 + 1.0 / 40.0) / 2.0),
         ];
-        assert_eq!(told(&measured), expected);
+        check(&measured, &expected);
         assert!(measured.by_segment().iter().all(|row| row.intervals.contains_key("recall@12")));
         // Two seeds of the same: the same means, the same number of cases.
-        assert_eq!(told(&Measured::pooled(&[measured.clone(), measured]).unwrap()), expected);
+        check(&Measured::pooled(&[measured.clone(), measured]).unwrap(), &expected);
     }
 }
