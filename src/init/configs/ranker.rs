@@ -8,6 +8,8 @@ const PAIRS: usize = 100;
 const BUSY: u64 = 2_000;
 /// Purchases below which there are few lists: then steps must be small and many.
 const SMALL: usize = 150_000;
+/// Purchases that are counted for all moments of the past together.
+const COUNTED: usize = 400_000_000;
 
 /// A network that orders what the sources of the pipeline find.
 pub(super) fn proposal(wanted: &Wanted<'_>) -> Proposal {
@@ -29,9 +31,10 @@ pub(super) fn proposal(wanted: &Wanted<'_>) -> Proposal {
 }
 
 fn config(wanted: &Wanted<'_>, why: &str) -> String {
+    // Each moment counts all purchases before it.
     let lists = match wanted.effort {
-        Effort::Usual => 20,
-        Effort::Quick => 8,
+        Effort::Usual => (COUNTED / wanted.shop.purchases.max(1)).clamp(6, 20),
+        Effort::Quick => (COUNTED / 30 / wanted.shop.purchases.max(1)).clamp(2, 8),
     };
     // With some hundred lists, four epochs of large steps would end in the warm-up.
     let (batch, warmup, epochs, patience) =
