@@ -167,6 +167,7 @@ fn an_evaluation_tells_the_same_of_a_placement_as_a_comparison() {
     };
     let report: Value = serde_json::from_str(&stdout(&good(&mut evaluate("--details --json")))).unwrap();
     let (here, there) = (row(&report, "two-stages"), row(&table, "two-stages"));
+    assert_ne!(report["verdict"]["best_baseline"], "two-stages", "a placement is no baseline");
     assert_eq!(here["metrics"], there["metrics"]);
     assert_eq!(report["placements"][0]["sources"], there["details"]["sources"]);
     assert_eq!(report["placements"][0]["calibration"], there["details"]["calibration"]);

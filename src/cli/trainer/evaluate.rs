@@ -2,7 +2,7 @@
 
 use super::placements;
 use crate::{
-    bundle::{Bundle, Manifest, MeasuredState},
+    bundle::{Bundle, Manifest, MeasuredState, RowKind},
     cli::{BadInput, OrBadInput, data::DataArguments},
     dataset::{Dataset, Histories, Protocol, Repeats, Split, SplitError, TimeUnit},
     evaluation::{
@@ -127,7 +127,8 @@ pub fn run(arguments: &EvaluateArguments) -> anyhow::Result<()> {
         seen: tables[0].seen.clone(),
     };
     let metric = bundle.as_ref().map_or_else(|| USUAL.to_owned(), |bundle| metric(bundle.manifest()));
-    let verdict = bundle.as_ref().and_then(|_| verdict(&rows[0], &rows[1..], &metric));
+    let baselines: Vec<Measured> = rows.iter().filter(|row| row.row.kind == RowKind::Baseline).cloned().collect();
+    let verdict = bundle.as_ref().and_then(|_| verdict(&rows[0], &baselines, &metric));
     let (mut by_segment, mut behind) = (Vec::new(), Vec::new());
     if arguments.details {
         let of = |row: &Measured| BySegment { name: row.row.name.clone(), segments: row.by_segment() };
