@@ -61,6 +61,15 @@ impl Calibration {
         Some(Self::from_groups(groups.map(each).to_vec(), lists))
     }
 
+    /// The error that a ranker without fault has on average, where each list has one purchase: the shares of so few lists
+    /// differ from a tenth by chance.
+    pub fn by_chance(&self) -> f64 {
+        let share = 1.0 / GROUPS as f64;
+        let deviation = (share * (1.0 - share) / self.lists.max(1) as f64).sqrt();
+        // Of a normal distribution, the mean distance from its middle.
+        GROUPS as f64 / 2.0 * deviation * std::f64::consts::FRAC_2_PI.sqrt()
+    }
+
     fn from_groups(groups: Vec<Group>, lists: usize) -> Self {
         let differences = groups.iter().map(|group| (group.predicted - group.observed).abs());
         Self { error: differences.sum::<f64>() / 2.0, lists, groups }
@@ -118,6 +127,7 @@ mod tests {
         let twice = Calibration::pooled(&[&calibration, &calibration]).unwrap();
         assert!((twice.error - calibration.error).abs() < 1e-9 && twice.lists == 40);
         assert!(Calibration::of(Vec::new(), 0).is_none());
+        assert!((calibration.by_chance() - 0.189).abs() < 0.001, "{}", calibration.by_chance());
         assert!(Calibration::of(equal(50, |list| list % 10), 50).unwrap().error < 1e-5);
     }
 }

@@ -72,9 +72,11 @@ pub fn sources(details: &Details) -> Part {
     if let Some(calibration) = &details.calibration {
         let groups = calibration.groups.iter().map(|group| format!("{:.3}", group.observed));
         notes.push(format!(
-            "calibration error {:.4}: ten groups of candidates that the ranker expects to take a tenth of the purchases \
-             each, the surest first, took {}",
+            "calibration error {:.4} over {} lists (chance alone makes {:.4}): ten groups of candidates that the ranker \
+             expects to take a tenth of the purchases each, the surest first, took {}",
             calibration.error,
+            calibration.lists,
+            calibration.by_chance(),
             groups.collect::<Vec<_>>().join(" ")
         ));
     }
