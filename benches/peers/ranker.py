@@ -7,6 +7,7 @@ import time
 
 import lightgbm
 import numpy as np
+import onnxruntime
 
 K = 12
 STEP, TREES = 25, 400
@@ -30,6 +31,21 @@ class Lists:
             ideal = discounts[: min(K, relevant)].sum()
             found.append((hits.sum() / relevant, (hits * discounts[: len(hits)]).sum() / ideal))
         return np.array(found)
+
+
+def network(bundle, rows):
+    """The scores of a bundle's ranker: the same network, on the same lists."""
+    scaled = np.zeros_like(rows)
+    for column, feature in enumerate(json.loads((bundle / "ranker.json").read_text())["features"]):
+        quantiles = feature["quantiles"]
+        if len(quantiles) > 1:
+            place = np.interp(rows[:, column], quantiles, np.linspace(-1, 1, len(quantiles)))
+            scaled[:, column] = (place - feature["mean"]) / feature["deviation"]
+    session = onnxruntime.InferenceSession(bundle / "ranker.onnx")
+    inputs = session.get_inputs()
+    assert len(inputs) == 1, [i.name for i in inputs]
+    parts = np.array_split(scaled, max(1, len(scaled) // 50_000))
+    return np.concatenate([session.run(None, {inputs[0].name: part})[0].ravel() for part in parts])
 
 
 def interval(values, rng):
@@ -63,17 +79,23 @@ def main():
                 break
     seconds = time.time() - started
     found = test.metrics(model.predict(test.rows, num_iteration=best[1]))
-    rng = np.random.default_rng(1)
     print(f"{'ranker':10} {'recall@12':>16} {'ndcg@12':>16}   validation ndcg@12")
-    row = "   ".join(f"{found[:, m].mean():.4f} ±{interval(found[:, m], rng):.4f}" for m in (0, 1))
-    print(f"{'LightGBM':10} {row}   {best[0]:.4f} ({best[1]} trees, {seconds:.0f} s with validation)")
+
+    def show(name, found, note):
+        rng = np.random.default_rng(1)
+        row = "   ".join(f"{found[:, m].mean():.4f} ±{interval(found[:, m], rng):.4f}" for m in (0, 1))
+        print(f"{name:10} {row}   {note}")
+
+    show("LightGBM", found, f"{best[0]:.4f} ({best[1]} trees, {seconds:.0f} s with validation)")
     if arguments.bundle:
-        manifest = json.loads((arguments.bundle / "manifest.json").read_text())
-        for measured in manifest["metrics"]:
-            if measured["kind"] == "bundle":
-                values = (measured["metrics"][m] for m in ("recall@12", "ndcg@12"))
-                halves = ((lambda i: (i[1] - i[0]) / 2)(measured["intervals"][m]) for m in ("recall@12", "ndcg@12"))
-                print(f"{'Vitrine':10} " + "   ".join(f"{v:.4f} ±{h:.4f}" for v, h in zip(values, halves)))
+        ours = test.metrics(network(arguments.bundle, test.rows))
+        epochs = [json.loads(line) for line in (arguments.lists.parent / "metrics.jsonl").read_text().splitlines()]
+        took = sum(epoch["seconds"] for epoch in epochs)
+        validated = validation.metrics(network(arguments.bundle, validation.rows))[:, 1].mean()
+        show("Vitrine", ours, f"{validated:.4f} ({len(epochs)} epochs, {took:.0f} s with validation)")
+        rng, difference = np.random.default_rng(1), ours - found
+        for m, metric in enumerate(("recall@12", "ndcg@12")):
+            print(f"difference in {metric}: {difference[:, m].mean():+.4f} ±{interval(difference[:, m], rng):.4f}")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 
 pub mod baselines;
 mod bundle;
+mod calibration;
 mod frequency;
 mod metrics;
 mod outcomes;
@@ -22,16 +23,17 @@ mod vectors;
 mod verdict;
 
 pub use bundle::{BundleRanker, bundle_ranker};
+pub use calibration::{Calibration, Group};
 pub use frequency::FrequencyScorer;
 pub use metrics::{METRICS, Metric, Outcome};
 pub use outcomes::{Difference, Outcomes};
 pub use pairs::{PAIR_LOSS, PairTests, SIMILARITY_RECALL};
 pub use past::{Past, RankerScorer};
-pub use pipeline::{PipelineScorer, SourceRecall};
-pub use report::{Report, Test, beyond_ranking, notes};
+pub use pipeline::{CALIBRATION_ERROR, Details, PipelineScorer, PipelineTest, SourceRecall, missing_model};
+pub use report::{BySegment, Report, Test, beyond_ranking, notes};
 pub use run::{Evaluation, Measured};
 pub use seen::{Seen, seen};
-pub use segments::{Segment, segments};
+pub use segments::{SEGMENTS_EXPLAINED, SegmentRow, Segments};
 pub use shop::{OfflineCustomer, OfflineShop};
 pub use top::TopSelector;
 pub use vectors::{QueryVectors, VectorRanker};

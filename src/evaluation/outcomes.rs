@@ -111,6 +111,12 @@ impl Outcomes {
         self.customers.is_empty()
     }
 
+    /// Cases of a run, the mean over runs.
+    pub fn cases(&self) -> usize {
+        let cases: f64 = self.runs.iter().flatten().map(|sums| sums.cases).sum();
+        (cases / self.runs.len().max(1) as f64).round() as usize
+    }
+
     /// The average of each metric over all cases of all runs, by name.
     pub fn metrics(&self) -> BTreeMap<String, f64> {
         METRICS.iter().map(|metric| metric.name()).zip(self.averages(&Draw::everything(self))).collect()

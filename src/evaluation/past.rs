@@ -26,8 +26,9 @@ pub struct Past<'a> {
 enum Clock {
     /// At the moment of a case: a split by time has few.
     Exact,
-    /// At the last of these moments: with leave-one-out every case has a moment of its own.
-    Steps(Vec<Timestamp>),
+    /// At the last of these moments: with leave-one-out every case has a moment of its own. A case that asks for a
+    /// purchase which is not among the known ones is asked after all of them, as baselines and other models are.
+    Steps { steps: Vec<Timestamp>, learnt: Vec<bool> },
 }
 
 /// So often the purchases of a leave-one-out split are counted.
@@ -43,7 +44,9 @@ impl<'a> Past<'a> {
                 let mut steps: Vec<Timestamp> =
                     (1..=STEPS).filter_map(row).map(|&row| known.dataset.purchases.time[row as usize]).collect();
                 steps.dedup();
-                Clock::Steps(steps)
+                let mut learnt = vec![false; known.dataset.purchases.len()];
+                known.train.iter().for_each(|&row| learnt[row as usize] = true);
+                Clock::Steps { steps, learnt }
             }
         };
         let recipe = Arc::new(Recipe { exclude, ..Recipe::default() });
@@ -55,7 +58,7 @@ impl<'a> Past<'a> {
     /// # Errors
     /// When the pipeline cannot answer it.
     pub fn list(&self, spec: &RankerSpec, case: &Case) -> Result<(Vec<u32>, Vec<f32>), EvaluationError> {
-        let at = self.counted_at(case.at);
+        let at = self.counted_at(case);
         let shop = self.shop(at);
         let shop = match shop.get() {
             Some(shop) => shop,
@@ -74,14 +77,17 @@ impl<'a> Past<'a> {
         Ok((candidates.list.iter().map(|candidate| candidate.row).collect(), rows))
     }
 
-    fn counted_at(&self, at: Timestamp) -> Timestamp {
-        match &self.clock {
-            Clock::Exact => at,
-            Clock::Steps(steps) => {
-                let passed = steps.partition_point(|&step| step <= at);
-                passed.checked_sub(1).map_or(Timestamp(0), |last| steps[last])
-            }
+    fn counted_at(&self, case: &Case) -> Timestamp {
+        let (steps, learnt) = match &self.clock {
+            Clock::Exact => return case.at,
+            Clock::Steps { steps, learnt } => (steps, learnt),
+        };
+        let asked = self.known.histories.of_customer(case.customer).get(case.known as usize);
+        if asked.is_none_or(|&row| !learnt[row as usize]) {
+            return self.known.end();
         }
+        let passed = steps.partition_point(|&step| step <= case.at);
+        passed.checked_sub(1).map_or(Timestamp(0), |last| steps[last])
     }
 
     fn shop(&self, at: Timestamp) -> Arc<OnceLock<OfflineShop<'a>>> {
@@ -99,7 +105,7 @@ impl<'a> Past<'a> {
     /// The cases by the moment at which purchases are counted for them, the earliest first.
     pub fn by_moment(&self, cases: &[Case]) -> Vec<Vec<Case>> {
         let mut groups: BTreeMap<Timestamp, Vec<Case>> = BTreeMap::new();
-        cases.iter().for_each(|case| groups.entry(self.counted_at(case.at)).or_default().push(case.clone()));
+        cases.iter().for_each(|case| groups.entry(self.counted_at(case)).or_default().push(case.clone()));
         groups.into_values().collect()
     }
 
@@ -110,7 +116,7 @@ impl<'a> Past<'a> {
     /// As [`Self::list`].
     pub fn prepare(&self, cases: &[Case]) -> Result<(), EvaluationError> {
         for case in cases {
-            let at = self.counted_at(case.at);
+            let at = self.counted_at(case);
             let shop = self.shop(at);
             if shop.get().is_none() {
                 let counted = self.count(at)?;

@@ -1,6 +1,6 @@
 //! The table of an evaluation.
 
-use super::{METRICS, run::COVERAGE_NAME};
+use super::{Details, METRICS, SegmentRow, run::COVERAGE_NAME};
 use crate::{
     bundle::{MeasuredState, MetricsRow, Verdict},
     dataset::{Protocol, Repeats},
@@ -17,6 +17,19 @@ pub struct Report {
     /// Of the bundle, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
+    /// Each row by parts of the test, where that is asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub by_segment: Vec<BySegment>,
+    /// What stands behind the rows of placements, where that is asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub placements: Vec<Details>,
+}
+
+/// A row by parts of the test.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BySegment {
+    pub name: String,
+    pub segments: Vec<SegmentRow>,
 }
 
 /// What the rows of a table were measured on: without it a number is worth nothing.
@@ -157,7 +170,7 @@ mod tests {
             seen: None,
         };
         let rows = vec![row("two-tower-small", RowKind::Bundle, 0.5), popularity];
-        let report = Report { test, rows, verdict: None };
+        let report = Report { test, rows, verdict: None, by_segment: Vec::new(), placements: Vec::new() };
         let lines = [
             "loo-strict: 3 users, 4 items, tested on each customer's last purchase; bought articles are not recommended",
             "trained on the training purchases alone; mean of the tie seeds 0, 1; ± is half a 95 % interval over users",

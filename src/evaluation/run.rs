@@ -1,8 +1,9 @@
 //! Runs rankers over cases.
 
 use super::{
-    EvaluationError, Outcome, Outcomes, Scorer,
+    EvaluationError, Outcome, Outcomes, Scorer, Segments,
     metrics::DEPTH,
+    segments::Segmenter,
     top::{TopSelector, best_rank},
 };
 use crate::{
@@ -33,6 +34,7 @@ pub struct Evaluation<'a> {
 pub struct Measured {
     pub row: MetricsRow,
     pub outcomes: Outcomes,
+    pub segments: Segments,
 }
 
 impl Measured {
@@ -53,13 +55,15 @@ impl Measured {
         let mut settings: Vec<&str> = runs.iter().map(|run| run.row.settings.as_str()).collect();
         settings.dedup();
         row.settings = settings.join(" | ");
-        Some(Self { row, outcomes })
+        let segments = Segments::pooled(&runs.iter().map(|run| &run.segments).collect::<Vec<_>>());
+        Some(Self { row, outcomes, segments })
     }
 }
 
 /// What became of a block of cases.
 struct Block {
     outcomes: Outcomes,
+    segments: Segments,
     /// Articles on the first [`COVERAGE`] places.
     shown: Vec<u32>,
 }
@@ -94,31 +98,34 @@ impl Evaluation<'_> {
             return Err(EvaluationError::Nothing("no customer bought anything in the window"));
         }
         let block = (BLOCK_SCORES / articles).clamp(1, 64);
+        let segmenter = Segmenter::new(self);
         let blocks = self
             .cases
             .par_chunks(block)
             .map_init(
                 || (Vec::new(), TopSelector::new(DEPTH)),
-                |(scores, top), cases| self.block(scorer, cases, scores, top),
+                |(scores, top), cases| self.block(scorer, &segmenter, cases, scores, top),
             )
             .collect::<Result<Vec<Block>, _>>()?;
 
-        let mut outcomes = Outcomes::default();
+        let (mut outcomes, mut segments) = (Outcomes::default(), Segments::default());
         let mut shown = vec![false; articles];
         for block in blocks {
             outcomes.append(block.outcomes);
+            segments.append(block.segments);
             block.shown.iter().for_each(|&article| shown[article as usize] = true);
         }
         let mut metrics = outcomes.metrics();
         let covered = shown.iter().filter(|&&shown| shown).count();
         metrics.insert(COVERAGE_NAME.to_owned(), covered as f64 / articles as f64);
         let row = MetricsRow { settings: scorer.settings(), ..MetricsRow::new(scorer.name(), scorer.kind(), metrics) };
-        Ok(Measured { row, outcomes })
+        Ok(Measured { row, outcomes, segments })
     }
 
     fn block(
         &self,
         scorer: &dyn Scorer,
+        segmenter: &Segmenter,
         cases: &[Case],
         scores: &mut Vec<f32>,
         top: &mut TopSelector,
@@ -127,7 +134,8 @@ impl Evaluation<'_> {
         scores.clear();
         scores.resize(cases.len() * articles, 0.0);
         scorer.score(cases, scores)?;
-        let mut block = Block { outcomes: Outcomes::default(), shown: Vec::with_capacity(cases.len() * COVERAGE) };
+        let shown = Vec::with_capacity(cases.len() * COVERAGE);
+        let mut block = Block { outcomes: Outcomes::default(), segments: Segments::default(), shown };
         for (case, scores) in cases.iter().zip(scores.chunks_mut(articles)) {
             self.mask(case, scores);
             let list: Vec<u32> = top.select(scores).collect();
@@ -135,7 +143,9 @@ impl Evaluation<'_> {
             let positions = list.iter().enumerate().filter(|(_, article)| case.relevant.contains(article));
             let hits: Vec<usize> = positions.map(|(position, _)| position).collect();
             let first = hits.first().copied().or_else(|| best_rank(scores, &case.relevant));
-            block.outcomes.push(case.customer, &Outcome { hits, first, relevant: case.relevant.len() });
+            let outcome = Outcome { hits, first, relevant: case.relevant.len() };
+            segmenter.file(case, &list, scores, &outcome, &mut block.segments);
+            block.outcomes.push(case.customer, &outcome);
         }
         Ok(block)
     }

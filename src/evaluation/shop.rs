@@ -13,7 +13,7 @@ use crate::{
     retrieval::{Index, Query},
     statistics::{Purchase, Statistics},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// Everything requests read, as of a moment. Catalogue rows are the articles of the dataset.
 pub struct OfflineShop<'a> {
@@ -70,6 +70,16 @@ impl<'a> OfflineShop<'a> {
         &self.snapshot
     }
 
+    /// The model that answers a recipe: the one that it names, if that is here.
+    pub fn snapshot_of(&self, recipe: &Recipe) -> &Arc<Snapshot> {
+        recipe.model.as_ref().and_then(|name| self.shop.models.get(name)).unwrap_or(&self.snapshot)
+    }
+
+    /// The names of its models.
+    pub fn model_names(&self) -> Vec<&str> {
+        self.shop.models.keys().map(String::as_str).filter(|&name| name != NO_MODEL).collect()
+    }
+
     /// What is known of the customer of a case.
     pub fn customer(&self, case: &Case) -> OfflineCustomer<'a> {
         let history = self.known.history(case);
@@ -98,7 +108,7 @@ impl<'a> OfflineShop<'a> {
         let k = crate::domain::TopK::new(k).ok_or_else(|| failed(format!("no list has {k} articles")))?;
         // What a case knows may share its moment; a server takes nothing of the very moment as known.
         let at = Timestamp(self.known.at(case).0.saturating_add(1));
-        Ok(Request { recipe, ..Request::new(Some(id), k, at) })
+        Ok(Request { recipe, time: Duration::MAX, ..Request::new(Some(id), k, at) })
     }
 }
 
@@ -161,12 +171,15 @@ fn catalogue(articles: &Entities, sales: &[f32]) -> Catalogue {
     catalogue.with_sales(|id| articles.ids.find(id).map_or(0.0, |row| sales[row as usize]))
 }
 
+/// The name of [`NoModel`].
+pub(super) const NO_MODEL: &str = "none";
+
 /// Stands where no model does: knows no article and has nothing to say.
 struct NoModel;
 
 impl Model for NoModel {
     fn name(&self) -> &str {
-        "none"
+        NO_MODEL
     }
     fn version(&self) -> &str {
         "none"

@@ -47,7 +47,8 @@ mod tests {
             let first = customer.is_multiple_of(every).then_some(0);
             outcomes.push(customer, &Outcome { hits: first.into_iter().collect(), first, relevant: 1 });
         }
-        Measured { row: MetricsRow::new(name, RowKind::Baseline, outcomes.metrics()), outcomes }
+        let row = MetricsRow::new(name, RowKind::Baseline, outcomes.metrics());
+        Measured { row, outcomes, segments: Default::default() }
     }
 
     #[test]

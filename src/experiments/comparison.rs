@@ -2,23 +2,31 @@
 
 use super::{
     Data, Ended, ExperimentError, Job, Kind, Member, NewRun, Outcome, Recorder, Runs, Status, Table,
+    details::{self, Part},
     latency::milliseconds_a_request,
+    placements::Placed,
 };
 use crate::{
     bundle::{Bundle, MeasuredState, MetricsRow, RowKind, Verdict},
-    dataset::{Protocol, Split},
-    evaluation::{Measured, Test, notes, verdict},
+    dataset::{Case, Protocol, Split},
+    evaluation::{
+        CALIBRATION_ERROR, Details, Evaluation, METRICS, Measured, PipelineTest, SegmentRow, Test, baselines::Known,
+        notes, verdict,
+    },
+    recommend::{Model, Placement},
     training::{Refit, TrainingConfig},
 };
 use serde::Serialize;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
+    sync::Arc,
     time::Instant,
 };
 
 /// Metrics of the table, as far as the rows have them.
-const SHOWN: [&str; 7] = ["hr@10", "ndcg@10", "recall@12", "ndcg@12", "map@12", "hr@100", "coverage@12"];
+const SHOWN: [&str; 8] =
+    ["hr@10", "ndcg@10", "recall@12", "ndcg@12", "map@12", "hr@100", "coverage@12", CALIBRATION_ERROR];
 
 /// Where a comparison trains.
 pub struct Comparison<'a> {
@@ -30,6 +38,8 @@ pub struct Comparison<'a> {
     /// Train every system with each of these seeds, which also draw the order of ties, and show the means; when empty, once
     /// with the seeds of the configurations.
     pub seeds: &'a [u64],
+    /// Placements to measure over the models, with their names; the first configuration's model is the default model.
+    pub placements: &'a [(String, Placement)],
 }
 
 /// A system to compare: its name in the table, and its configuration or why that cannot be used.
@@ -48,10 +58,12 @@ pub struct Comparisons {
     /// What all rows were measured on.
     #[serde(flatten)]
     pub test: Test,
+    /// What judges the systems.
+    pub metric: String,
     pub rows: Vec<Row>,
 }
 
-/// A system or a baseline.
+/// A system, a placement or a baseline.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
     /// On the test cases, with intervals; the seconds are those of training with its validation, test and export, and of
@@ -60,8 +72,14 @@ pub struct Row {
     pub measured: MetricsRow,
     /// Of all files of the bundle.
     pub bytes: Option<u64>,
-    /// [`milliseconds_a_request`].
+    /// [`milliseconds_a_request`]; of a placement [`Details::milliseconds`].
     pub milliseconds: Option<f64>,
+    /// Parts of the test.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub segments: Vec<SegmentRow>,
+    /// Of placements, and of models that rank what sources find.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<Details>,
     /// Against the best baseline of the table.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
@@ -75,6 +93,9 @@ struct Trained {
     seconds: f64,
     bytes: u64,
     milliseconds: f64,
+    /// Until the placements are measured that ask it.
+    bundle: Option<Arc<Bundle>>,
+    details: Option<Details>,
 }
 
 /// One system of a comparison with what became of it, a seed an entry.
@@ -94,6 +115,7 @@ impl Comparison<'_> {
             let failed = systems.into_iter().next().and_then(|system| system.config.err());
             return Err(failed.unwrap_or_else(|| ExperimentError::Input("no configuration is named".to_owned())));
         };
+        let mut placed = Placed::all(self.placements, &systems)?;
         let started = Instant::now();
         let whole = self.runs.begin(NewRun {
             kind: Kind::Comparison,
@@ -102,7 +124,7 @@ impl Comparison<'_> {
             ..NewRun::training(&first, self.data)
         })?;
         let held = |System { name, config }| {
-            let config = config.map(|config| held_to(&first, config, &name));
+            let config = config.map(|config| self.held_to(&first, config, &name));
             Progress { system: System { name, config }, trained: Vec::new() }
         };
         let mut systems: Vec<Progress> = systems.into_iter().map(held).collect();
@@ -126,13 +148,15 @@ impl Comparison<'_> {
                 whole.finish(Outcome::new(Status::Interrupted))?;
                 return Ok(None);
             }
+            turn.place(&first, &mut systems, &mut placed)?;
         }
         let table = Comparisons {
             run: whole.record.id.clone(),
             data: self.data.source.clone(),
             fingerprint: self.data.fingerprint.clone(),
             test: pooled_test(&tests),
-            rows: rows(systems, &tables, &first),
+            metric: judging_metric(&first).to_owned(),
+            rows: rows(systems, placed, &tables, &first),
         };
         whole.write("table.txt", &table.text())?;
         whole.write("table.md", &table.markdown())?;
@@ -192,7 +216,20 @@ impl Comparison<'_> {
         let milliseconds = milliseconds_a_request(&bundle, turn.data, &turn.split.test)
             .map_err(|error| ExperimentError::Input(format!("the bundle {}: {error}", path.display())))?;
         let bytes = bundle.manifest().files.values().map(|file| file.bytes).sum();
-        Ok(Some(Trained { measured, seconds, bytes, milliseconds }))
+        let bundle = Some(Arc::new(bundle));
+        Ok(Some(Trained { measured, seconds, bytes, milliseconds, bundle, details: None }))
+    }
+
+    /// The configuration with the split and the number of cases of the first, so that all answer the same questions.
+    fn held_to(&self, first: &TrainingConfig, config: TrainingConfig, name: &str) -> TrainingConfig {
+        let mut config = held_to(first, config, name);
+        if config.training.refit == Refit::All && !self.placements.is_empty() {
+            tracing::info!(
+                "{name}: `refit = \"all\"` gives way to \"validation\": placements ask the models as measured"
+            );
+            config.training.refit = Refit::Validation;
+        }
+        config
     }
 }
 
@@ -206,7 +243,43 @@ struct Turn<'a> {
     number: usize,
 }
 
-/// The configuration with the split and the number of cases of the first, so that all answer the same questions.
+impl Turn<'_> {
+    /// Measures the placements, and what the sources of rankers find, over the models of this seed.
+    fn place(
+        &self,
+        first: &TrainingConfig,
+        systems: &mut [Progress],
+        placed: &mut [Placed<'_>],
+    ) -> Result<(), ExperimentError> {
+        let (dataset, histories) = (self.data.dataset, &self.data.histories);
+        // What this seed trained; what failed with it or before has no bundle.
+        let mut trained: Vec<&mut Trained> =
+            systems.iter_mut().filter_map(|s| s.trained.last_mut()).filter(|t| t.bundle.is_some()).collect();
+        let bundles: Vec<Arc<Bundle>> = trained.iter_mut().filter_map(|trained| trained.bundle.take()).collect();
+        let is_ranker = |bundle: &Bundle| bundle.ranker().is_some();
+        if placed.is_empty() && !bundles.iter().any(|bundle| is_ranker(bundle)) {
+            return Ok(());
+        }
+        let trainer = self.data.trainer(first, self.split, Path::new(""), &|| false, &|_| ());
+        let cases: Vec<Case> = trainer.test_cases();
+        let train = match trainer.measured_state() {
+            MeasuredState::Training => self.split.train.clone(),
+            MeasuredState::TrainingAndValidation => self.split.train_and_validation(),
+        };
+        let evaluation = Evaluation { dataset, histories, protocol: self.split.protocol, cases: &cases };
+        let models: Vec<Arc<dyn Model>> = bundles.iter().map(|bundle| bundle.clone() as Arc<dyn Model>).collect();
+        let test = PipelineTest::new(evaluation, Known { dataset, histories, train: &train }, &models)?;
+        placed.iter_mut().for_each(|placed| placed.measure(&test));
+        for (trained, bundle) in trained.into_iter().zip(&bundles).filter(|(_, bundle)| is_ranker(bundle)) {
+            let alone = Placement { ranker: Some(bundle.name().to_owned()), ..Placement::default() };
+            let details = test.details(bundle.name(), &alone)?;
+            details.add_to(&mut trained.measured.row);
+            trained.details = Some(details);
+        }
+        Ok(())
+    }
+}
+
 fn held_to(first: &TrainingConfig, mut config: TrainingConfig, name: &str) -> TrainingConfig {
     if config.split != first.split {
         tracing::info!("{name}: its split {:?} gives way to that of the first system, {:?}", config.split, first.split);
@@ -251,23 +324,27 @@ fn pooled_test(tests: &[Test]) -> Test {
     }
 }
 
-/// The systems in their order, then the baselines.
-fn rows(systems: Vec<Progress>, tables: &[Vec<Measured>], first: &TrainingConfig) -> Vec<Row> {
+/// What judges the systems, if it is a metric of rankings.
+fn judging_metric(first: &TrainingConfig) -> &str {
+    let metric = first.training.metric.as_str();
+    if METRICS.iter().any(|known| known.name() == metric) { metric } else { "ndcg@10" }
+}
+
+/// The systems in their order, the placements in theirs, then the baselines.
+fn rows(systems: Vec<Progress>, placed: Vec<Placed<'_>>, tables: &[Vec<Measured>], first: &TrainingConfig) -> Vec<Row> {
     let of_baseline = |at: usize| tables.iter().map(|table| table[at].clone()).collect::<Vec<_>>();
     let baselines: Vec<Measured> = (0..tables[0].len()).filter_map(|at| Measured::pooled(&of_baseline(at))).collect();
-    let mut rows: Vec<Row> =
-        systems.into_iter().map(|progress| progress.row(&baselines, &first.training.metric)).collect();
-    rows.extend(baselines.into_iter().map(|measured| Row::of(measured.row)));
+    let metric = &first.training.metric;
+    let mut rows: Vec<Row> = systems.into_iter().map(|progress| progress.row(&baselines, metric)).collect();
+    rows.extend(placed.into_iter().map(|placed| placed.row(&baselines, metric)));
+    rows.extend(baselines.into_iter().map(Row::of));
     rows
 }
 
 impl Progress {
     fn row(self, baselines: &[Measured], metric: &str) -> Row {
         let Self { system: System { name, config }, trained } = self;
-        let failed = |error: String| {
-            let row = MetricsRow::new(&name, RowKind::Bundle, Default::default());
-            Row { error: Some(error), ..Row::of(row) }
-        };
+        let failed = |error: String| Row::failed(&name, RowKind::Bundle, error);
         if let Err(error) = config {
             return failed(error.to_string());
         }
@@ -276,18 +353,45 @@ impl Progress {
         let mean = |of: fn(&Trained) -> f64| trained.iter().map(of).sum::<f64>() / trained.len() as f64;
         measured.row.name.clone_from(&name);
         measured.row.seconds = Some(mean(|trained| trained.seconds));
+        let details: Vec<Details> = trained.iter().filter_map(|trained| trained.details.clone()).collect();
         Row {
             verdict: verdict(&measured, baselines, metric),
             bytes: trained.last().map(|trained| trained.bytes),
             milliseconds: Some(mean(|trained| trained.milliseconds)),
-            ..Row::of(measured.row)
+            details: Details::pooled(&details),
+            ..Row::of(measured)
+        }
+    }
+}
+
+impl Placed<'_> {
+    fn row(self, baselines: &[Measured], metric: &str) -> Row {
+        if let Some(error) = self.error {
+            return Row::failed(self.name, RowKind::Pipeline, error);
+        }
+        let (Some(measured), details) = (Measured::pooled(&self.measured), Details::pooled(&self.details)) else {
+            return Row::failed(self.name, RowKind::Pipeline, "it was not measured".to_owned());
+        };
+        Row {
+            verdict: verdict(&measured, baselines, metric),
+            milliseconds: details.as_ref().map(|details| details.milliseconds),
+            details,
+            ..Row::of(measured)
         }
     }
 }
 
 impl Row {
-    fn of(measured: MetricsRow) -> Self {
-        Self { measured, bytes: None, milliseconds: None, verdict: None, error: None }
+    fn of(measured: Measured) -> Self {
+        let segments = measured.by_segment();
+        let measured = measured.row;
+        Self { measured, bytes: None, milliseconds: None, segments, details: None, verdict: None, error: None }
+    }
+
+    fn failed(name: &str, kind: RowKind, error: String) -> Self {
+        let measured = MetricsRow::new(name, kind, Default::default());
+        let (bytes, milliseconds, details, verdict) = (None, None, None, None);
+        Self { measured, bytes, milliseconds, segments: Vec::new(), details, verdict, error: Some(error) }
     }
 }
 
@@ -332,14 +436,24 @@ impl Comparisons {
         settings.into_iter().chain(verdicts).chain(self.rows.iter().filter_map(error)).collect()
     }
 
+    /// What stands behind the rows.
+    fn parts(&self) -> Vec<Part> {
+        let rows: Vec<(&str, &[SegmentRow])> =
+            self.rows.iter().map(|row| (row.measured.name.as_str(), row.segments.as_slice())).collect();
+        let sources = self.rows.iter().filter_map(|row| row.details.as_ref()).map(details::sources);
+        details::by_segment(&self.metric, &rows).into_iter().chain(sources).collect()
+    }
+
     pub fn text(&self) -> String {
         let remarks: String = self.remarks().iter().map(|remark| format!("{remark}\n")).collect();
-        format!("{}\n\n{}\n{remarks}", self.heading(), self.table().text())
+        let parts: String = self.parts().iter().map(|part| format!("\n{}", part.text())).collect();
+        format!("{}\n\n{}\n{remarks}{parts}", self.heading(), self.table().text())
     }
 
     pub fn markdown(&self) -> String {
         let remarks: String = self.remarks().iter().map(|remark| format!("\n{remark}\n")).collect();
-        format!("{}\n\n{}{remarks}", self.heading(), self.table().markdown())
+        let parts: String = self.parts().iter().map(|part| format!("\n{}", part.markdown())).collect();
+        format!("{}\n\n{}{remarks}{parts}", self.heading(), self.table().markdown())
     }
 
     /// One object.

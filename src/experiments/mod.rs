@@ -15,6 +15,7 @@
 
 mod comparison;
 mod curves;
+pub mod details;
 mod environment;
 mod error;
 mod importance;
@@ -22,6 +23,7 @@ mod job;
 mod latency;
 pub mod map;
 pub mod mlflow;
+mod placements;
 pub mod report;
 mod runs;
 mod selection;

@@ -3,7 +3,7 @@
 use super::{
     Exclude, Filter, FilterError, Recipe, RecommendError, Snapshot, find_attribute,
     rules::{RuleSpec, Rules},
-    sources::{MAX_SOURCES, SourceSpec},
+    sources::{MAX_SOURCES, MODEL, SourceSpec},
 };
 use crate::domain::TopK;
 use serde::{Deserialize, Serialize};
@@ -108,6 +108,21 @@ impl Placement {
             diversity: self.diversity,
             fallback: self.fallback.clone(),
         })
+    }
+
+    /// The models that it names.
+    pub fn models(&self) -> impl Iterator<Item = &str> {
+        let of_sources = self.sources.iter().chain(&self.fallback).filter_map(SourceSpec::model);
+        self.model.iter().chain(&self.ranker).map(String::as_str).chain(of_sources)
+    }
+
+    /// Whether it asks the model that it names, or else the default model, for articles.
+    pub fn asks_its_model(&self) -> bool {
+        let asks = |spec: &SourceSpec| spec.name() == MODEL && spec.model().is_none();
+        match self.sources.is_empty() {
+            true => self.ranker.is_none(),
+            false => self.sources.iter().any(asks),
+        }
     }
 
     /// Whether the catalogue has every attribute that the placement names, and every article that

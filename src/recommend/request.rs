@@ -1,12 +1,16 @@
 //! Requests of the pipeline.
 
-use super::{Action, Filter, Generation, Snapshot, rules::Rules, sources::SourceSpec};
+use super::{
+    Action, Filter, Generation, Snapshot,
+    rules::Rules,
+    sources::{self, SourceSpec},
+};
 use crate::{
     domain::{ArticleId, CustomerId, Timestamp, TopK, VisitorId},
     features::Attributes,
 };
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// What is asked for: for whom, about what, how many, and how the answer is made. Owned, so that it
 /// can move to another thread; every route makes one.
@@ -38,6 +42,9 @@ pub struct Request {
     /// Write the list item by item, by a sequence model and for a customer only; `k` is then at most
     /// [`Generation::MAX_K`]. `None`: the nearest articles at once.
     pub generation: Option<Generation>,
+    /// After so much time, sources that were not asked yet are left out. An evaluation has all the time there is: what it
+    /// measures must not depend on how busy the machine is.
+    pub time: Duration,
     pub recipe: Arc<Recipe>,
 }
 
@@ -129,6 +136,7 @@ impl Request {
             explain: false,
             tell_purchases: false,
             generation: None,
+            time: sources::TIME,
             recipe: Arc::default(),
         }
     }

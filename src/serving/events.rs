@@ -23,7 +23,7 @@ use tokio::{
 const TOGETHER: usize = 2_000;
 
 /// Between the beginnings of two transactions: a commit costs the same for one event as for a hundred.
-const SPACING: Duration = Duration::from_millis(20);
+const SPACING: Duration = Duration::from_millis(40);
 
 pub(super) struct EventWriter {
     database: Arc<Database>,

@@ -5,6 +5,7 @@
 
 mod mlflow;
 mod place;
+mod placements;
 #[path = "../support/python.rs"]
 mod python;
 mod server;

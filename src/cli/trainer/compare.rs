@@ -1,6 +1,6 @@
 //! `vitrine-trainer compare`: several systems and the baselines in one table.
 
-use super::{mark, train::stop_on_interrupt};
+use super::{mark, placements, train::stop_on_interrupt};
 use crate::{
     cli::{OrBadInput, data::DataArguments},
     evaluation::baselines,
@@ -15,19 +15,26 @@ use std::{
 
 /// Trains several systems on one split and prints one table with the baselines: quality, training time, size, speed.
 ///
-/// All are held to the split and the test cases of the first configuration. A system that fails is told in its row, and
-/// the command ends with status 1.
+/// All are held to the split and the test cases of the first configuration. Placements are measured in the same table, over
+/// the models that were trained. A system that fails is told in its row, and the command ends with status 1.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  vitrine-trainer compare --data shop --configs models/configs/demo.toml \
-                        models/configs/retrieval.toml --seeds 1,2,3 --out comparison.md\n\nSeconds are those of training with validation, \
-                        test and export; milliseconds those of one request (features, query tower, search for 12) on one \
-                        thread, the median over customers.")]
+#[command(after_help = "Examples:\n  vitrine-trainer compare --data shop --configs models/configs/demo.toml \
+                        models/configs/retrieval.toml --seeds 1,2,3 --out comparison.md\n  vitrine-trainer compare --data \
+                        shop --configs two-tower.toml elsa.toml ranker.toml --placement home.toml\n\nSeconds are those of \
+                        training with validation, test and export; milliseconds those of one request (features, query \
+                        tower, search for 12; of a placement the whole answer) on one thread, the median over customers. \
+                        Below the table stand the results by segment of customers and articles, and what each source of \
+                        placements and rankers finds. docs/evaluation.md explains them.")]
 pub struct CompareArguments {
     #[command(flatten)]
     data: DataArguments,
     /// The configurations to train, in the order of the rows.
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     configs: Vec<PathBuf>,
+    /// A placement (TOML, as in docs/placements.md) to measure over the models of the configurations; may be given several
+    /// times. It names models by their `model.name`; where it names none, the model of the first configuration answers.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    placement: Vec<PathBuf>,
     /// Overrides a key of every configuration; may be given again.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -59,6 +66,7 @@ fn baseline_names() -> clap::builder::PossibleValuesParser {
 /// # Errors
 /// Data or a first configuration that cannot be used; systems that failed, after the table was printed.
 pub fn run(arguments: &CompareArguments) -> anyhow::Result<()> {
+    let placements = placements::read(&arguments.placement).or_bad_input()?;
     let systems: Vec<System> = arguments.configs.iter().map(|path| system(path, &arguments.set)).collect();
     let names: Vec<&str> = match arguments.baselines.as_slice() {
         names if names.iter().any(|name| name == "all") => baselines::NAMES.to_vec(),
@@ -73,6 +81,7 @@ pub fn run(arguments: &CompareArguments) -> anyhow::Result<()> {
         models: &arguments.models,
         stop: &|| stop.load(Ordering::Relaxed),
         seeds: &arguments.seeds,
+        placements: &placements,
     };
     let table = mark(comparison.run(systems, &names))?.context("stopped")?;
     if let Some(out) = &arguments.out {
@@ -86,7 +95,7 @@ pub fn run(arguments: &CompareArguments) -> anyhow::Result<()> {
     print!("{}", if arguments.json { table.json() + "\n" } else { table.text() });
     match table.failed() {
         0 => Ok(()),
-        failed => Err(anyhow!("{failed} of {} systems failed", arguments.configs.len())),
+        failed => Err(anyhow!("{failed} of {} systems failed", arguments.configs.len() + arguments.placement.len())),
     }
 }
 

@@ -1,24 +1,22 @@
 //! `vitrine-trainer evaluate`: a bundle or baselines on held-out purchases.
 
+use super::placements;
 use crate::{
-    bundle::{Bundle, Manifest, MeasuredState},
+    bundle::{Bundle, Manifest, MeasuredState, RowKind},
     cli::{BadInput, OrBadInput, data::DataArguments},
     dataset::{Dataset, Histories, Protocol, Repeats, Split, SplitError, TimeUnit},
     evaluation::{
-        BundleRanker, Evaluation, METRICS, Measured, OfflineShop, PipelineScorer, QueryVectors, Report, SourceRecall,
-        Test,
+        BundleRanker, BySegment, Details, Evaluation, METRICS, Measured, PipelineTest, QueryVectors, Report, Test,
         baselines::{self, Known, Tuning},
-        bundle_ranker, seen, segments, verdict,
+        bundle_ranker, seen, verdict,
     },
+    experiments::details,
     progress::Progress,
-    recommend::{Model, Placement, Recipe},
+    recommend::{Model, Placement},
     training::{Refit, TrainingConfig},
 };
 use anyhow::{Context, anyhow};
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 /// Ranks the whole catalogue for held-out purchases and prints the metrics, a bundle's beside the baselines'.
 ///
@@ -40,9 +38,9 @@ pub struct EvaluateArguments {
     /// times. With `--bundle`, the bundle is the model of the placements that name none. The baselines are evaluated too.
     #[arg(long, value_name = "FILE")]
     placement: Vec<PathBuf>,
-    /// Print what each source of the placements finds, how they do by segment of customers and articles, and how long an
-    /// answer takes.
-    #[arg(long, requires = "placement")]
+    /// Print how the rows do by segment of customers and articles, and of placements what each source finds, how well the
+    /// ranker's shares hold, and how long an answer takes.
+    #[arg(long)]
     details: bool,
     /// A baseline alone, or all of them.
     #[arg(long, value_name = "NAME", group = "ranker", value_parser = baseline_names())]
@@ -105,7 +103,7 @@ pub fn run(arguments: &EvaluateArguments) -> anyhow::Result<()> {
     let trained = bundle.as_ref().and_then(|bundle| trained(bundle.manifest()));
     let choice = choose(arguments, trained, dataset.time_unit)?;
     let names = names(arguments, dataset.articles.len())?;
-    let placements = arguments.placement.iter().map(|path| placement(path)).collect::<Result<_, _>>().or_bad_input()?;
+    let placements = placements::read(&arguments.placement).or_bad_input()?;
     let bundle = bundle.map(Arc::new);
     let first = bundle.as_ref().and_then(|bundle| bundle.manifest().measured.as_ref()).map_or(0, |m| m.tie_seed);
     let work = Work { arguments, bundle: bundle.as_ref(), dataset: &dataset, choice, names: &names, placements };
@@ -128,15 +126,32 @@ pub fn run(arguments: &EvaluateArguments) -> anyhow::Result<()> {
         tie_seeds: seeds,
         seen: tables[0].seen.clone(),
     };
-    let verdict = bundle.as_ref().and_then(|bundle| verdict(&rows[0], &rows[1..], &metric(bundle.manifest())));
-    let report = Report { test, rows: rows.into_iter().map(|measured| measured.row).collect(), verdict };
+    let metric = bundle.as_ref().map_or_else(|| USUAL.to_owned(), |bundle| metric(bundle.manifest()));
+    let baselines: Vec<Measured> = rows.iter().filter(|row| row.row.kind == RowKind::Baseline).cloned().collect();
+    let verdict = bundle.as_ref().and_then(|_| verdict(&rows[0], &baselines, &metric));
+    let (mut by_segment, mut behind) = (Vec::new(), Vec::new());
+    if arguments.details {
+        let of = |row: &Measured| BySegment { name: row.row.name.clone(), segments: row.by_segment() };
+        by_segment.extend(rows.iter().map(of));
+        behind.extend((0..tables[0].details.len()).filter_map(|at| {
+            Details::pooled(&tables.iter().map(|table| table.details[at].clone()).collect::<Vec<_>>())
+        }));
+    }
+    let rows = rows.into_iter().map(|measured| measured.row).collect();
+    let report = Report { test, rows, verdict, by_segment, placements: behind };
     if arguments.json {
         println!("{}", serde_json::to_string(&report)?);
-    } else {
-        println!("{report}");
+        return Ok(());
     }
+    println!("{report}");
+    let segments: Vec<_> = report.by_segment.iter().map(|row| (row.name.as_str(), row.segments.as_slice())).collect();
+    let parts = details::by_segment(&metric, &segments).into_iter();
+    parts.chain(report.placements.iter().map(details::sources)).for_each(|part| print!("\n{}", part.text()));
     Ok(())
 }
+
+/// What judges where no bundle says.
+const USUAL: &str = "ndcg@10";
 
 /// What is evaluated.
 struct Work<'a> {
@@ -145,13 +160,15 @@ struct Work<'a> {
     dataset: &'a Dataset,
     choice: Choice,
     names: &'a [&'static str],
-    /// Names and recipes.
-    placements: Vec<(String, Recipe)>,
+    /// With their names.
+    placements: Vec<(String, Placement)>,
 }
 
 /// The rows of one draw of the ties.
 struct Table {
     rows: Vec<Measured>,
+    /// Of the placements.
+    details: Vec<Details>,
     split: Protocol,
     users: usize,
     dropped: usize,
@@ -188,47 +205,39 @@ impl Work<'_> {
             rows.push(measured);
             progress.add(1);
         }
-        rows.extend(self.pipelines(known, &evaluation, progress)?);
-        let metric = self.bundle.map_or_else(|| "ndcg@10".to_owned(), |bundle| metric(bundle.manifest()));
+        let (placed, details) = self.placed(known, evaluation, progress)?;
+        rows.extend(placed);
+        let metric = self.bundle.map_or_else(|| USUAL.to_owned(), |bundle| metric(bundle.manifest()));
         let tuning = Tuning::new(dataset, &histories, &split, &metric);
         for name in self.names {
             rows.push(baselines::measure(name, &evaluation, &train, tuning.as_ref())?);
             progress.add(1);
         }
-        Ok(Table { rows, split: protocol, users: split.test.len(), dropped: split.dropped.test, seen })
+        Ok(Table { rows, details, split: protocol, users: split.test.len(), dropped: split.dropped.test, seen })
     }
 
-    /// A row for each placement.
-    fn pipelines(
+    /// A row for each placement, and what stands behind it.
+    fn placed(
         &self,
         known: Known<'_>,
-        evaluation: &Evaluation<'_>,
+        evaluation: Evaluation<'_>,
         progress: &Progress,
-    ) -> anyhow::Result<Vec<Measured>> {
+    ) -> anyhow::Result<(Vec<Measured>, Vec<Details>)> {
+        let (mut rows, mut details) = (Vec::new(), Vec::new());
         if self.placements.is_empty() {
-            return Ok(Vec::new());
+            return Ok((rows, details));
         }
-        let model = |bundle: &Arc<Bundle>| -> Arc<dyn Model> { bundle.clone() };
-        let models: Vec<_> = self.bundle.into_iter().map(model).collect();
-        let begin = evaluation.cases.iter().map(|case| case.at).min().unwrap_or_default();
-        let at = match evaluation.protocol {
-            Protocol::Time { .. } => begin,
-            Protocol::LeaveOneOut { .. } => known.end(),
-        };
-        let shop = OfflineShop::new(known, &models, at)?;
-        let mut rows = Vec::new();
-        for (name, recipe) in &self.placements {
-            let mut recipe = recipe.clone();
-            // What the protocol masks must not take places.
-            recipe.exclude.purchased |= evaluation.protocol.repeats() == Repeats::Drop;
-            let scorer = PipelineScorer { name: name.clone(), shop: &shop, recipe: Arc::new(recipe) };
-            rows.push(evaluation.measure(&scorer)?);
-            if self.arguments.details {
-                print_details(&scorer, known, evaluation)?;
-            }
+        let models: Vec<_> = self.bundle.into_iter().map(|bundle| bundle.clone() as Arc<dyn Model>).collect();
+        let test = PipelineTest::new(evaluation, known, &models)?;
+        for (name, placement) in &self.placements {
+            // What does not fit is the user's to mend.
+            test.scorer(name, placement).or_bad_input()?;
+            let (row, behind) = test.measure(name, placement)?;
+            rows.push(row);
+            details.push(behind);
             progress.add(1);
         }
-        Ok(rows)
+        Ok((rows, details))
     }
 
     /// Without a validation window where one would leave nothing to train on; nothing can be tuned then.
@@ -256,33 +265,6 @@ impl Work<'_> {
             .into()),
         }
     }
-}
-
-/// A placement's name, from that of its file, and its recipe.
-fn placement(path: &Path) -> anyhow::Result<(String, Recipe)> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let placement: Placement = toml::from_str(&text).with_context(|| format!("{}", path.display()))?;
-    let recipe = placement.recipe().with_context(|| format!("{}", path.display()))?;
-    let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-    Ok((name, recipe))
-}
-
-fn print_details(scorer: &PipelineScorer<'_>, known: Known<'_>, evaluation: &Evaluation<'_>) -> anyhow::Result<()> {
-    eprintln!("\n{}: what its sources find", scorer.name);
-    eprintln!("  {:<44} {:>10} {:>10} {:>8} {:>9}", "source", "candidates", "recall@100", "recall", "only here");
-    for SourceRecall { source, candidates, recall_at_100, recall, only_here } in scorer.sources(evaluation.cases)? {
-        eprintln!("  {source:<44} {candidates:>10.1} {recall_at_100:>10.4} {recall:>8.4} {only_here:>9.4}");
-    }
-    eprintln!("  {:<44} {:>10} {:>10} {:>8} {:>9}", "segment", "cases", "recall@12", "ndcg@12", "hr@100");
-    for segment in segments(known, evaluation.cases) {
-        let row = Evaluation { cases: &segment.cases, ..*evaluation }.row(scorer)?;
-        let [recall, ndcg, hits] = ["recall@12", "ndcg@12", "hr@100"].map(|name| row.metrics[name]);
-        eprintln!("  {:<44} {:>10} {recall:>10.4} {ndcg:>8.4} {hits:>9.4}", segment.name, segment.cases.len());
-    }
-    let times = scorer.times(evaluation.cases)?;
-    let at = |share: usize| times[(times.len() - 1) * share / 100].as_secs_f64() * 1e3;
-    eprintln!("  an answer of 12 articles: median {:.3} ms, 99 % within {:.3} ms on one thread", at(50), at(99));
-    Ok(())
 }
 
 /// The baselines asked for, as far as the catalogue allows them.
@@ -340,7 +322,7 @@ fn trained(manifest: &Manifest) -> Option<Choice> {
 fn metric(manifest: &Manifest) -> String {
     let chosen = manifest.training.get("training").and_then(|training| training.get("metric")?.as_str());
     let known = chosen.filter(|chosen| METRICS.iter().any(|metric| metric.name() == *chosen));
-    known.unwrap_or("ndcg@10").to_owned()
+    known.unwrap_or(USUAL).to_owned()
 }
 
 /// The arguments', else the bundle's, else what the times allow.

@@ -9,6 +9,7 @@ mod generate;
 pub(super) mod init;
 mod inspect;
 mod map;
+mod placements;
 mod retrain;
 mod runs;
 mod runs_export;

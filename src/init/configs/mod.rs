@@ -3,6 +3,7 @@
 mod decoder;
 mod elsa;
 mod frequency;
+mod ranker;
 mod two_tower;
 
 use super::{
@@ -76,6 +77,7 @@ pub(super) fn proposals(shop: &Shop, protocol: &Protocol, effort: Effort) -> Vec
     vec![
         frequency::proposal(&wanted),
         elsa::proposal(&wanted),
+        ranker::proposal(&wanted),
         two_tower::proposal(&wanted),
         decoder::proposal(&wanted),
     ]
@@ -144,6 +146,7 @@ mod tests {
     use super::*;
     use crate::{
         dataset::TimeUnit,
+        families::RankerConfig,
         init::shop::{Attribute, AttributeKind, History},
         training::TrainingConfig,
     };
@@ -188,7 +191,7 @@ mod tests {
     fn every_configuration_can_be_used() {
         for split in [Split::Time { days: 7 }, Split::LeaveOneOut { keep_repeats: true }] {
             let protocol = protocol(split);
-            for purchases in [40_000, 900_000, 30_000_000] {
+            for purchases in [4_000, 40_000, 900_000, 30_000_000] {
                 let shop = Shop { purchases, ..shop() };
                 for proposal in proposals(&shop, &protocol, Effort::Usual) {
                     let config = parsed(&proposal);
@@ -202,13 +205,27 @@ mod tests {
     #[test]
     fn features_follow_from_the_columns() {
         let protocol = protocol(Split::Time { days: 7 });
-        let config = parsed(&proposals(&shop(), &protocol, Effort::Usual)[2]);
+        let config = parsed(&proposals(&shop(), &protocol, Effort::Usual)[3]);
         assert_eq!(config.model.family.name(), "two-tower");
         let names: Vec<&str> = config.features.item.iter().map(|feature| feature.source.as_str()).collect();
         assert_eq!(names, ["article_id", "brand \"x\"", "colour", "labels", "weight"]);
         assert!(config.features.query.iter().any(|feature| feature.source == "age"));
         let bare = Shop { article_attributes: Vec::new(), customer_attributes: Vec::new(), ..shop() };
-        assert_eq!(parsed(&proposals(&bare, &protocol, Effort::Quick)[2]).features.item.len(), 1);
+        assert_eq!(parsed(&proposals(&bare, &protocol, Effort::Quick)[3]).features.item.len(), 1);
+    }
+
+    #[test]
+    fn a_quiet_shop_counts_its_best_sellers_over_a_quarter() {
+        let protocol = protocol(Split::Time { days: 7 });
+        let ranker = |purchases| {
+            let shop = Shop { purchases, ..shop() };
+            RankerConfig::of(&parsed(&proposals(&shop, &protocol, Effort::Usual)[2]))
+        };
+        let (quiet, busy) = (ranker(4_000), ranker(900_000));
+        let sources: Vec<&str> = quiet.sources.iter().map(|source| source["source"].as_str().unwrap()).collect();
+        assert_eq!(sources, ["buy_again", "popular", "popular", "bought_together", "similar_taste", "popular_in"]);
+        assert_eq!((&quiet.sources[1]["days"], &quiet.sources[5]["attribute"]), (&91.into(), &"colour".into()));
+        assert!(busy.sources.is_empty() && quiet.batch_lists < busy.batch_lists);
     }
 
     #[test]
@@ -220,7 +237,7 @@ mod tests {
             .filter(|p| p.config.is_none())
             .map(|p| p.why)
             .collect();
-        assert_eq!(whys.len(), 4, "{whys:?}");
+        assert_eq!(whys.len(), 5, "{whys:?}");
         assert!(whys[0].contains("repeat"), "{whys:?}");
     }
 }

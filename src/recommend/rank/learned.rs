@@ -8,7 +8,6 @@ use crate::recommend::{
     ModelError,
     sources::{self, SourceSpec},
 };
-use std::time::Duration;
 
 /// A network that scores the candidates of a list.
 pub trait ListModel: Send + Sync {
@@ -45,13 +44,12 @@ impl RankerSpec {
         Self { sources, features: FeatureSet { attributes, sources: names } }
     }
 
-    /// The candidates of a request and their features, as the server would have them with all the time
-    /// there is: lists to learn from.
+    /// The candidates of a request and their features: lists to learn from.
     ///
     /// # Errors
     /// [`RecommendError::NoStatistics`] before the purchases are counted.
     pub fn list(&self, context: &Context<'_>) -> Result<(Candidates, Vec<f32>), RecommendError> {
-        let drawn = sources::draw_within(context, &self.sources, Self::WANT, Duration::MAX)?;
+        let drawn = sources::draw(context, &self.sources, Self::WANT)?;
         let mut candidates = Candidates::merge(&self.sources, &drawn);
         Fusion { sources: &self.sources }.rank(context, &mut candidates)?;
         let rows = self.features.rows(context, &candidates)?;

@@ -109,7 +109,7 @@ pub const MAX_SOURCES: usize = 16;
 const MAX_LIMIT: usize = 1_000;
 /// What all sources of a request may take before those that are left are left out.
 /// A unit test may run on a machine that is busy with others, and must not depend on it.
-const TIME: Duration = if cfg!(test) { Duration::MAX } else { Duration::from_millis(50) };
+pub(super) const TIME: Duration = if cfg!(test) { Duration::MAX } else { Duration::from_millis(50) };
 
 const fn registered<S: Source + DeserializeOwned + 'static>(name: &'static str, about: &'static str) -> Registered {
     let parse = |parameters| Ok(Arc::new(serde_json::from_value::<S>(parameters)?) as Arc<dyn Source>);
@@ -213,29 +213,17 @@ pub(super) fn of(request: &Request) -> Vec<SourceSpec> {
     })]
 }
 
-/// Asks every source for its best articles, `want` or as many as its limit says.
+/// Asks every source for its best articles, `want` or as many as its limit says, one after the other
+/// while the request's time lasts.
 ///
 /// # Errors
 /// When the only source fails. Of several, one that fails is left out.
 pub(super) fn draw(context: &Context<'_>, specs: &[SourceSpec], want: usize) -> Result<Vec<Drawn>, RecommendError> {
-    draw_within(context, specs, want, TIME)
-}
-
-/// The same with so much time: [`Duration::MAX`] leaves no source out however busy the machine is.
-///
-/// # Errors
-/// As [`draw`].
-pub(super) fn draw_within(
-    context: &Context<'_>,
-    specs: &[SourceSpec],
-    want: usize,
-    time: Duration,
-) -> Result<Vec<Drawn>, RecommendError> {
     let started = Instant::now();
     let left_out = Drawn { left_out: true, ..Drawn::default() };
     let mut all = Vec::with_capacity(specs.len());
     for spec in specs {
-        if !all.is_empty() && started.elapsed() > time {
+        if !all.is_empty() && started.elapsed() > context.request.time {
             all.push(left_out.clone());
             continue;
         }

@@ -18,7 +18,7 @@ const LINES: u32 = 5_000;
 const BREATH: Duration = Duration::from_millis(100);
 /// Laying counts over a large catalogue takes some ten milliseconds of a processor. It is done again
 /// after so many times as long, so that it takes little of one, but within two seconds.
-const REST: u32 = 15;
+const REST: u32 = 20;
 const LONGEST_REST: Duration = Duration::from_secs(2);
 
 /// How far this server has followed.

@@ -1,0 +1,79 @@
+use super::{Effort, Proposal, Wanted, does_not_fit, fits, training};
+use crate::init::shop::AttributeKind;
+
+const FAMILY: &str = "ranker";
+/// Customers with two articles: fewer give too few lists to learn from.
+const PAIRS: usize = 100;
+/// Purchases of four weeks, below which best-sellers of a week or month are chance.
+const BUSY: u64 = 2_000;
+/// Purchases below which there are few lists: then steps must be small and many.
+const SMALL: usize = 150_000;
+/// Purchases that are counted for all moments of the past together.
+const COUNTED: usize = 400_000_000;
+
+/// A network that orders what the sources of the pipeline find.
+pub(super) fn proposal(wanted: &Wanted<'_>) -> Proposal {
+    let shop = wanted.shop;
+    if shop.days.is_none() {
+        return does_not_fit(FAMILY, "the purchases have no dates: it learns from lists of past moments".to_owned());
+    }
+    if shop.pairs < PAIRS {
+        let why =
+            format!("{} customers bought two different articles; it learns from lists and needs {PAIRS}", shop.pairs);
+        return does_not_fit(FAMILY, why);
+    }
+    let why = format!(
+        "{} customers bought two different articles or more: it orders what sells, what they bought, what is bought \
+         together and what customers of the same taste buy",
+        shop.pairs
+    );
+    fits(FAMILY, why.clone(), config(wanted, &why))
+}
+
+fn config(wanted: &Wanted<'_>, why: &str) -> String {
+    // Each moment counts all purchases before it.
+    let lists = match wanted.effort {
+        Effort::Usual => (COUNTED / wanted.shop.purchases.max(1)).clamp(6, 20),
+        Effort::Quick => (COUNTED / 30 / wanted.shop.purchases.max(1)).clamp(2, 8),
+    };
+    // With some hundred lists, four epochs of large steps would end in the warm-up.
+    let (batch, warmup, epochs, patience) =
+        if wanted.shop.purchases < SMALL { (16, 20, 12, 4) } else { (64, 100, 4, 4) };
+    format!(
+        "# Orders what several sources find; models/configs/ranker.toml, sized to this shop. The server needs no other\n\
+         # model beside it.\n# {why}.\n\n\
+         [model]\nname = \"{FAMILY}\"\nfamily = \"{FAMILY}\"\n\n\
+         [ranker]\n{}# Moments of the past to learn from.\nlists = {lists}\nhidden = [64, 32]\n\
+         # Lists a step: few where there are few.\nbatch_lists = {batch}\n\n\
+         [optimizer]\nlearning_rate = 0.002\nweight_decay = 0.00002\nbeta2 = 0.98\nwarmup_steps = {warmup}\n\
+         schedule = \"cosine\"\n\n[training]\n{}\n{}",
+        sources(wanted),
+        training(wanted, epochs, patience),
+        wanted.split()
+    )
+}
+
+/// `sources`, where those that the family takes by itself do not suit the shop.
+fn sources(wanted: &Wanted<'_>) -> String {
+    let shop = wanted.shop;
+    let month = shop.purchases as u64 * 28 / u64::from(shop.days.unwrap_or(1).max(28));
+    if month >= BUSY {
+        return String::new();
+    }
+    let root = (shop.articles as f64).sqrt().ln();
+    let categories = shop.article_attributes.iter().filter_map(|attribute| match attribute.kind {
+        AttributeKind::Category(values) => Some((((values as f64).ln() - root).abs(), &attribute.name)),
+        AttributeKind::Tags(_) | AttributeKind::Number => None,
+    });
+    let nearest = categories.min_by(|a, b| a.0.total_cmp(&b.0));
+    let of_category = nearest.map_or_else(String::new, |(_, name)| {
+        let name = toml::Value::from(name.as_str());
+        format!("    {{ source = \"popular_in\", attribute = {name}, limit = 50 }},\n")
+    });
+    format!(
+        "# Four weeks have {month} purchases: too few to tell what sells, so best-sellers are counted over a quarter.\n\
+         sources = [\n    {{ source = \"buy_again\", limit = 150 }},\n    {{ source = \"popular\", days = 91, limit = 100 }},\n    \
+         {{ source = \"popular\", days = 28, limit = 50 }},\n    {{ source = \"bought_together\", limit = 50 }},\n    \
+         {{ source = \"similar_taste\", limit = 100 }},\n{of_category}]\n"
+    )
+}
