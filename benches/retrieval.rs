@@ -1,5 +1,6 @@
-//! Top-k over a catalogue of the size of H&M's: every plan, k of a page and of a candidate stage, and the filters
-//! between them. `cargo bench --bench retrieval`; building the graph takes half a minute first.
+//! Top-k over a catalogue of the size of H&M's: every plan, k of a page and of a candidate stage,
+//! and the filters between them. `cargo bench --bench retrieval`; building the graph takes half a
+//! minute first.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on stops")]
 
@@ -40,10 +41,16 @@ fn retrieval(criterion: &mut Criterion) {
     let retriever = Retriever::new(items, Some(graph)).expect("a graph of these items");
 
     let mut group = criterion.benchmark_group("plans");
-    for (plan, k) in [(Plan::Graph { ef: 64 }, 12), (Plan::Graph { ef: 120 }, 100), (Plan::Scan, 12), (Plan::Scan, 100)]
-    {
+    for (plan, k) in [
+        (Plan::Graph { ef: 64 }, 12),
+        (Plan::Graph { ef: 120 }, 100),
+        (Plan::Scan, 12),
+        (Plan::Scan, 100),
+    ] {
         group.bench_function(BenchmarkId::new(plan.name(), k), |bencher| {
-            bencher.iter(|| black_box(retriever.search_by(&Query { vector: next(), k, allowed: None }, plan)));
+            bencher.iter(|| {
+                black_box(retriever.search_by(&Query { vector: next(), k, allowed: None }, plan))
+            });
         });
     }
     group.finish();
@@ -62,7 +69,13 @@ fn retrieval(criterion: &mut Criterion) {
             });
         }
         group.bench_function(BenchmarkId::new("planned", keep), |bencher| {
-            bencher.iter(|| black_box(retriever.search(&Query { vector: next(), k: 100, allowed: Some(&allowed) })));
+            bencher.iter(|| {
+                black_box(retriever.search(&Query {
+                    vector: next(),
+                    k: 100,
+                    allowed: Some(&allowed),
+                }))
+            });
         });
     }
     group.finish();

@@ -23,14 +23,27 @@ fn month() -> vitrine::features::Feature {
     feature("at", Encoding::CyclicMonth)
 }
 
-/// The query tower of `models/configs/retrieval.toml`, one of a large shop, and that with a purchase history.
+/// The query tower of `models/configs/retrieval.toml`, one of a large shop, and that with a
+/// purchase history.
 fn fixtures() -> [Fixture; 3] {
-    let large =
-        || vec![embedding("customer_id", 200_000, 64), one_hot("club", 4), one_hot("news", 5), number("age"), month()];
+    let large = || {
+        vec![
+            embedding("customer_id", 200_000, 64),
+            one_hot("club", 4),
+            one_hot("news", 5),
+            number("age"),
+            month(),
+        ]
+    };
     let mut with_history = large();
     with_history.push(history("article_id", 105_543, 64, 20, 0.8));
     [
-        Fixture::new("retrieval", vec![embedding("customer_id", 23_839, 16), number("age"), month()], &[16, 16], false),
+        Fixture::new(
+            "retrieval",
+            vec![embedding("customer_id", 23_839, 16), number("age"), month()],
+            &[16, 16],
+            false,
+        ),
         Fixture::new("large", large(), &[128, 64], true),
         Fixture::new("large with history", with_history, &[128, 64], true),
     ]
@@ -41,8 +54,10 @@ fn towers(criterion: &mut Criterion) {
     let mut out = Vec::new();
     for fixture in fixtures() {
         let path = directory.path().join("tower.onnx");
-        onnx::write(&fixture.tower(), &path, onnx::EXTERNAL_ABOVE).expect("the tower can be written");
-        let tower = Tower::load(&path, &fixture.schema, fixture.tower().dim()).expect("the tower can be loaded");
+        onnx::write(&fixture.tower(), &path, onnx::EXTERNAL_ABOVE)
+            .expect("the tower can be written");
+        let tower = Tower::load(&path, &fixture.schema, fixture.tower().dim())
+            .expect("the tower can be loaded");
         for batch in [1, 256] {
             let (indices, numbers) = fixture.rows(batch);
             criterion.bench_function(&format!("{}, batch {batch}", fixture.name), |bencher| {
@@ -52,7 +67,8 @@ fn towers(criterion: &mut Criterion) {
     }
 }
 
-/// The decoder of the speed goal: 2 layers, width 64, length 50; a full history, the median one of a fashion shop and a visit.
+/// The decoder of the speed goal: 2 layers, width 64, length 50; a full history, the median one of
+/// a fashion shop and a visit.
 fn decoder(criterion: &mut Criterion) {
     let (items, length, dim) = (12_101, 50, 64);
     let config = SequenceModelConfig {
@@ -74,16 +90,20 @@ fn decoder(criterion: &mut Criterion) {
     QueryGraph::from(query_graph("decoder", &model, &tables))
         .write(&path, onnx::EXTERNAL_ABOVE)
         .expect("it can be written");
-    let encoding = Encoding::Sequence { vocabulary: "article_id".into(), rows: items + 1, dim, length };
+    let encoding =
+        Encoding::Sequence { vocabulary: "article_id".into(), rows: items + 1, dim, length };
     let schema = TowerSchema { features: vec![feature("history", encoding)] };
     let tower = Tower::load(&path, &schema, dim).expect("the graph can be loaded");
     let mut out = Vec::new();
     for (batch, known) in [(1, length), (1, 9), (1, 3), (32, length)] {
         let index = |i: usize| if i % length < known { i * 7_919 % items } else { items };
         let indices: Vec<i64> = (0..batch * length).map(|i| index(i) as i64).collect();
-        criterion.bench_function(&format!("decoder 2 × 64, {known} of 50 items, batch {batch}"), |bencher| {
-            bencher.iter(|| tower.embed(&indices, &[], batch, &mut out));
-        });
+        criterion.bench_function(
+            &format!("decoder 2 × 64, {known} of 50 items, batch {batch}"),
+            |bencher| {
+                bencher.iter(|| tower.embed(&indices, &[], batch, &mut out));
+            },
+        );
     }
 }
 

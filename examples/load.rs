@@ -4,9 +4,10 @@
 //! cargo run --release --example load -- --url http://127.0.0.1:8080/v1/recommendations \
 //!     --customers customers.csv --connections 16 --seconds 30 --k 12
 //! ```
-//! Each connection keeps one request in flight (closed loop). An answer fails when its status is not 200, when it holds
-//! fewer than `k` items, names no model version, or differs from an earlier answer of the same version to the same
-//! request: one snapshot always answers alike, so a mixture of two versions is seen. Prints one JSON object.
+//! Each connection keeps one request in flight (closed loop). An answer fails when its status is
+//! not 200, when it holds fewer than `k` items, names no model version, or differs from an earlier
+//! answer of the same version to the same request: one snapshot always answers alike, so a mixture
+//! of two versions is seen. Prints one JSON object.
 //!
 //! With `--get` it sends GET requests and checks the status alone, such as for `/livez`.
 
@@ -48,10 +49,12 @@ struct Arguments {
     /// The moment asked for, the same in every request.
     #[arg(long, default_value = "2020-09-23T00:00:00Z")]
     at: String,
-    /// A JSON object whose keys are added to every request, such as '{"filter":{"index_group_name":"Ladieswear"}}'.
+    /// A JSON object whose keys are added to every request, such as
+    /// '{"filter":{"index_group_name":"Ladieswear"}}'.
     #[arg(long)]
     extra: Option<String>,
-    /// Do not compare answers of one version with each other (for servers whose customers change meanwhile).
+    /// Do not compare answers of one version with each other (for servers whose customers change
+    /// meanwhile).
     #[arg(long)]
     no_compare: bool,
 }
@@ -139,7 +142,9 @@ async fn main() -> anyhow::Result<()> {
     findings.micros.sort_unstable();
     let answered = findings.micros.len();
     ensure!(answered > 0 || !findings.failures.is_empty(), "no request was sent");
-    let quantile = |q: f64| findings.micros.get(((answered as f64 * q) as usize).min(answered.saturating_sub(1)));
+    let quantile = |q: f64| {
+        findings.micros.get(((answered as f64 * q) as usize).min(answered.saturating_sub(1)))
+    };
     let failed: u64 = findings.failures.values().sum();
     println!(
         "{}",
@@ -161,8 +166,11 @@ fn requests(arguments: &Arguments, host: &str, path: &str) -> anyhow::Result<Vec
     let Some(customers) = &arguments.customers else {
         return Ok(vec![format!("GET /{path} HTTP/1.1\r\nhost: {host}\r\n\r\n").into_bytes()]);
     };
-    let extra: serde_json::Map<String, serde_json::Value> =
-        arguments.extra.as_deref().map_or(Ok(serde_json::Map::new()), serde_json::from_str).context("--extra")?;
+    let extra: serde_json::Map<String, serde_json::Value> = arguments
+        .extra
+        .as_deref()
+        .map_or(Ok(serde_json::Map::new()), serde_json::from_str)
+        .context("--extra")?;
     let text = std::fs::read_to_string(customers).context("--customers")?;
     let ids = text
         .lines()
@@ -196,7 +204,8 @@ async fn drive(target: Arc<Target>, findings: Arc<Mutex<Findings>>, mut next: us
         let micros = started.elapsed().as_micros() as u32;
         let failed = {
             let Ok(mut findings) = findings.lock() else { return };
-            let judged = outcome.and_then(|body| judge(&target, &mut findings, request, &buffer[body..]));
+            let judged =
+                outcome.and_then(|body| judge(&target, &mut findings, request, &buffer[body..]));
             match &judged {
                 Ok(()) => findings.micros.push(micros),
                 Err(problem) => *findings.failures.entry(format!("{problem:#}")).or_default() += 1,
@@ -227,27 +236,42 @@ async fn exchange(
     stream.write_all(&target.requests[request]).await.context("send")?;
     buffer.clear();
     let (body, length) = loop {
-        ensure!(stream.read_buf(buffer).await.context("receive")? > 0, "the server closed the connection");
+        ensure!(
+            stream.read_buf(buffer).await.context("receive")? > 0,
+            "the server closed the connection"
+        );
         if let Some(end) = buffer.windows(4).position(|w| w == b"\r\n\r\n") {
             let head = std::str::from_utf8(&buffer[..end])?.to_ascii_lowercase();
             let status = head.split_whitespace().nth(1).unwrap_or("?").to_owned();
-            let length = head.lines().find_map(|l| l.strip_prefix("content-length:")).context("no content-length")?;
+            let length = head
+                .lines()
+                .find_map(|l| l.strip_prefix("content-length:"))
+                .context("no content-length")?;
             let length: usize = length.trim().parse()?;
             ensure!(status == "200", "status {status}");
             break (end + 4, length);
         }
     };
     while buffer.len() < body + length {
-        ensure!(stream.read_buf(buffer).await.context("receive")? > 0, "the server cut the answer short");
+        ensure!(
+            stream.read_buf(buffer).await.context("receive")? > 0,
+            "the server cut the answer short"
+        );
     }
     Ok(body)
 }
 
-fn judge(target: &Target, findings: &mut Findings, request: usize, body: &[u8]) -> anyhow::Result<()> {
+fn judge(
+    target: &Target,
+    findings: &mut Findings,
+    request: usize,
+    body: &[u8],
+) -> anyhow::Result<()> {
     if !target.judge {
         return Ok(());
     }
-    let answer: Answer<'_> = serde_json::from_slice(body).context("the answer is no recommendation")?;
+    let answer: Answer<'_> =
+        serde_json::from_slice(body).context("the answer is no recommendation")?;
     ensure!(answer.items.len() == target.k, "{} items instead of {}", answer.items.len(), target.k);
     findings.fallbacks += u64::from(answer.meta.fallback.is_some());
     for warning in &answer.meta.warnings {

@@ -14,7 +14,8 @@
 //! * `text`: item texts as vectors, by a frozen text encoder.
 //! * `model`, `training`: the towers, losses, sparse optimiser, loop and checkpoints.
 //! * `families`: the model families, a folder each.
-//! * [`evaluation`]: metrics, protocols, baselines, reports. `experiments`: runs, comparisons, sweeps, maps.
+//! * [`evaluation`]: metrics, protocols, baselines, reports. `experiments`: runs, comparisons,
+//!   sweeps, maps.
 //! * [`onnx`]: writes ONNX graphs. [`bundle`]: the contract between trainer and server.
 //! * [`retrieval`]: exact scan and graph search behind one trait.
 //! * [`recommend`]: the pure pipeline: snapshot + customer + request → ranked items.

@@ -1,4 +1,5 @@
-//! What all pages and plots share: a style, lines and bars as SVG. Pages load nothing from elsewhere.
+//! What all pages and plots share: a style, lines and bars as SVG. Pages load nothing from
+//! elsewhere.
 
 use plotters::{coord::Shift, prelude::*};
 use std::fmt::Write;
@@ -98,7 +99,9 @@ pub(crate) fn bars(plot: &'static str, values: &[(String, f64)]) -> Result<Strin
             .axis_style(GREY)
             .label_style(("sans-serif", 15))
             .x_labels(count.min(9) + 1)
-            .x_label_formatter(&|x| values.get((*x + 1e-6) as usize).map_or_else(String::new, |value| value.0.clone()))
+            .x_label_formatter(&|x| {
+                values.get((*x + 1e-6) as usize).map_or_else(String::new, |value| value.0.clone())
+            })
             .y_labels(5)
             .y_label_formatter(&|y| if most < 10.0 { format!("{y:.2}") } else { format!("{y:.0}") })
             .draw()?;

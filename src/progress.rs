@@ -25,7 +25,9 @@ impl Progress {
             let template = if total == 0 {
                 format!("{{prefix:24}} {{spinner}} {{human_pos}} {unit} {{elapsed}}")
             } else {
-                format!("{{prefix:24}} {{wide_bar}} {{human_pos}}/{{human_len}} {unit} {{eta}} {{msg}}")
+                format!(
+                    "{{prefix:24}} {{wide_bar}} {{human_pos}}/{{human_len}} {unit} {{eta}} {{msg}}"
+                )
             };
             let bar = if total == 0 { ProgressBar::new_spinner() } else { ProgressBar::new(total) };
             if let Ok(style) = ProgressStyle::with_template(&template) {
@@ -53,11 +55,21 @@ impl Progress {
         }
         let now = self.started.elapsed().as_secs();
         let last = self.last_line.load(Ordering::Relaxed);
-        if now >= last + 5 && self.last_line.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+        if now >= last + 5
+            && self
+                .last_line
+                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+        {
             if self.total == 0 {
                 eprintln!("{}: {done}", self.name);
             } else {
-                eprintln!("{}: {done}/{} ({} %)", self.name, self.total, done * 100 / self.total.max(1));
+                eprintln!(
+                    "{}: {done}/{} ({} %)",
+                    self.name,
+                    self.total,
+                    done * 100 / self.total.max(1)
+                );
             }
         }
     }

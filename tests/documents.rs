@@ -1,5 +1,5 @@
-//! The documents say what the program does: every configuration key is explained where operators look for it, and no link
-//! between documents is broken.
+//! The documents say what the program does: every configuration key is explained where operators
+//! look for it, and no link between documents is broken.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -13,8 +13,7 @@ use std::{
 const CONFIG: &str = "src/serving/config.rs";
 const OPERATING: &str = "docs/operating.md";
 const EXAMPLE: &str = "docker/vitrine.toml";
-const BEGIN: &str =
-    "<!-- keys: copied from src/serving/config.rs by `VITRINE_WRITE=1 cargo test --test documents` -->\n";
+const BEGIN: &str = "<!-- keys: copied from src/serving/config.rs by `VITRINE_WRITE=1 cargo test --test documents` -->\n";
 const END: &str = "<!-- end of keys -->\n";
 
 fn root() -> &'static Path {
@@ -29,8 +28,11 @@ fn read(path: impl AsRef<Path>) -> String {
 /// The rows of the table in the module's documentation.
 fn rows() -> Vec<String> {
     let text = read(CONFIG);
-    let rows: Vec<_> =
-        text.lines().filter_map(|line| line.strip_prefix("//! |")).map(|row| format!("|{row}")).collect();
+    let rows: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! |"))
+        .map(|row| format!("|{row}"))
+        .collect();
     assert!(rows.len() > 20, "{CONFIG} has no table of keys");
     rows
 }
@@ -49,7 +51,10 @@ fn the_operating_page_has_every_key() {
     if std::env::var_os("VITRINE_WRITE").is_some() {
         fs::write(root().join(OPERATING), format!("{before}{BEGIN}{wanted}{END}{after}")).unwrap();
     } else {
-        assert!(found == wanted, "{OPERATING} is behind {CONFIG}: run `VITRINE_WRITE=1 cargo test --test documents`");
+        assert!(
+            found == wanted,
+            "{OPERATING} is behind {CONFIG}: run `VITRINE_WRITE=1 cargo test --test documents`"
+        );
     }
 }
 
@@ -68,7 +73,10 @@ fn the_example_configuration_names_every_key_and_no_other() {
     let keys = keys();
     let missing: Vec<_> = keys.difference(&named).collect();
     let unknown: Vec<_> = named.difference(&keys).collect();
-    assert!(missing.is_empty() && unknown.is_empty(), "{EXAMPLE}: missing {missing:?}, unknown {unknown:?}");
+    assert!(
+        missing.is_empty() && unknown.is_empty(),
+        "{EXAMPLE}: missing {missing:?}, unknown {unknown:?}"
+    );
 }
 
 /// All Markdown files of the project.
@@ -98,7 +106,11 @@ fn links(text: &str) -> Vec<String> {
     for line in text.lines() {
         fenced ^= line.trim_start().starts_with("```");
         if !fenced {
-            links.extend(line.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0.to_owned())));
+            links.extend(
+                line.split("](")
+                    .skip(1)
+                    .filter_map(|rest| Some(rest.split_once(')')?.0.to_owned())),
+            );
         }
     }
     links
@@ -127,7 +139,8 @@ fn no_link_between_documents_is_broken() {
                 continue;
             }
             let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
-            let target = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            let target =
+                if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
             let there = target.exists();
             if !there || (!anchor.is_empty() && !anchors(&read(&target)).contains(anchor)) {
                 broken.push(format!("{}: {link}", page.display()));

@@ -1,7 +1,7 @@
 //! The baselines on public data against figures measured with public libraries.
 //!
-//! The data may not be passed on, so it is looked for in `VITRINE_DATA` or `../shared/data`; without it there is
-//! nothing to compare with.
+//! The data may not be passed on, so it is looked for in `VITRINE_DATA` or `../shared/data`;
+//! without it there is nothing to compare with.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![cfg(feature = "trainer")]
@@ -32,9 +32,11 @@ fn ease(known: Known<'_>) -> Box<dyn Scorer + '_> {
     Box::new(Ease::with_lambda(known, 100.0))
 }
 
-/// Checks leave-one-out with everything before the test in training (`loo-refit`), the mean over draws of the ties.
+/// Checks leave-one-out with everything before the test in training (`loo-refit`), the mean over
+/// draws of the ties.
 fn compare(folder: &str, users: usize, tie_seeds: u64, expected: &[Expected], tolerance: f64) {
-    let data = std::env::var_os("VITRINE_DATA").map_or_else(|| PathBuf::from("../shared/data"), PathBuf::from);
+    let data = std::env::var_os("VITRINE_DATA")
+        .map_or_else(|| PathBuf::from("../shared/data"), PathBuf::from);
     let folder = data.join(folder);
     if !folder.is_dir() {
         eprintln!("{} is not here: nothing compared", folder.display());
@@ -48,16 +50,26 @@ fn compare(folder: &str, users: usize, tie_seeds: u64, expected: &[Expected], to
         assert_eq!((split.test.len(), split.dropped.test), (users, 0));
         let train = split.train_and_validation();
         let known = Known { dataset: &dataset, histories: &histories, train: &train };
-        let evaluation =
-            Evaluation { dataset: &dataset, histories: &histories, protocol: split.protocol, cases: &split.test };
+        let evaluation = Evaluation {
+            dataset: &dataset,
+            histories: &histories,
+            protocol: split.protocol,
+            cases: &split.test,
+        };
         for ((baseline, _), means) in expected.iter().zip(&mut means) {
             let row = evaluation.row(baseline(known).as_ref()).unwrap();
-            means.iter_mut().zip(METRICS).for_each(|(mean, name)| *mean += row.metrics[name] / tie_seeds as f64);
+            means
+                .iter_mut()
+                .zip(METRICS)
+                .for_each(|(mean, name)| *mean += row.metrics[name] / tie_seeds as f64);
         }
     }
     for (at, (means, (_, figures))) in means.iter().zip(expected).enumerate() {
         for ((mean, figure), metric) in means.iter().zip(figures).zip(METRICS) {
-            assert!((mean - figure).abs() < tolerance, "row {at}, {metric}: {mean:.4}, not {figure}");
+            assert!(
+                (mean - figure).abs() < tolerance,
+                "row {at}, {metric}: {mean:.4}, not {figure}"
+            );
         }
     }
 }
@@ -65,13 +77,20 @@ fn compare(folder: &str, users: usize, tie_seeds: u64, expected: &[Expected], to
 #[test]
 fn movielens() {
     // Measured over two other draws of the ties, which differ by up to .008.
-    let expected: &[Expected] = &[(popularity, [0.089, 0.043]), (item_knn, [0.107, 0.061]), (ease, [0.143, 0.0735])];
+    let expected: &[Expected] =
+        &[(popularity, [0.089, 0.043]), (item_knn, [0.107, 0.061]), (ease, [0.143, 0.0735])];
     compare("ml-100k", 943, 3, expected, 0.012);
 }
 
 #[test]
 fn amazon_beauty() {
-    // No ties. The published runs let the held-out article win equal scores, here the lower row does: a few users in
-    // ten thousand.
-    compare("amazon-beauty", 22_363, 1, &[(popularity, [0.0141, 0.0063]), (item_knn, [0.0646, 0.0378])], 0.0012);
+    // No ties. The published runs let the held-out article win equal scores, here the lower row
+    // does: a few users in ten thousand.
+    compare(
+        "amazon-beauty",
+        22_363,
+        1,
+        &[(popularity, [0.0141, 0.0063]), (item_knn, [0.0646, 0.0378])],
+        0.0012,
+    );
 }

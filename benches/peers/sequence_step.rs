@@ -8,10 +8,10 @@
 //! steps, and it prints their mean milliseconds. A step is all that follows the making of a batch:
 //! gather, encoder, loss, backward pass, optimiser.
 //!
-//! Of each batch the file holds lengths, items, ages and targets, then negatives (where they are drawn
-//! for each window; targets are then rows of the item table) or columns and their biases (which all
-//! positions share; targets are then places among them). Each is a count and so many numbers,
-//! little-endian u32, biases as the bits of an f32.
+//! Of each batch the file holds lengths, items, ages and targets, then negatives (where they are
+//! drawn for each window; targets are then rows of the item table) or columns and their biases
+//! (which all positions share; targets are then places among them). Each is a count and so many
+//! numbers, little-endian u32, biases as the bits of an f32.
 
 use std::{
     fs::File,
@@ -41,10 +41,12 @@ fn main() -> anyhow::Result<()> {
     let (schema, vocabularies) = fit(&dataset, &split.train, &config.schema_features())?;
     let encoder = Encoder::new(schema, vocabularies)?;
     let mut model = <SequenceModel as Learner>::new(&encoder, &dataset, &config)?;
-    let samples = <SequenceModel as Learner>::samples(&encoder, &dataset, &histories, &split.train, &config);
+    let samples =
+        <SequenceModel as Learner>::samples(&encoder, &dataset, &histories, &split.train, &config);
     let order = samples.shuffle().order(0);
     let batches = BATCHES.min(samples.shuffle().batches());
-    let batches: Vec<SequenceBatch> = (0..batches).map(|batch| samples.batch(&order, 0, batch)).collect();
+    let batches: Vec<SequenceBatch> =
+        (0..batches).map(|batch| samples.batch(&order, 0, batch)).collect();
     write(Path::new(file), &batches)?;
 
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.parse()?).build()?;

@@ -1,8 +1,9 @@
-//! Vitrine's side of `training_step.py`: takes training steps on random batches, as many as a line on standard input
-//! says, and prints the mean milliseconds a step.
+//! Vitrine's side of `training_step.py`: takes training steps on random batches, as many as a line
+//! on standard input says, and prints the mean milliseconds a step.
 //!
-//! Arguments: customers, articles, embedding width, hidden width, vector length, batch size, threads. Batches are made
-//! beforehand on both sides: what is timed is gather, both towers, loss, backward pass and optimiser.
+//! Arguments: customers, articles, embedding width, hidden width, vector length, batch size,
+//! threads. Batches are made beforehand on both sides: what is timed is gather, both towers, loss,
+//! backward pass and optimiser.
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::{
@@ -17,11 +18,13 @@ use vitrine::{
 /// Batches kept ready; steps walk through them again and again.
 const BATCHES: usize = 16;
 
-/// One-hot widths of the article's two categories: garment group and index group, each with its unknown.
+/// One-hot widths of the article's two categories: garment group and index group, each with its
+/// unknown.
 const GROUPS: [usize; 2] = [21, 10];
 
 fn main() -> anyhow::Result<()> {
-    let arguments: Vec<usize> = std::env::args().skip(1).map(|a| a.parse()).collect::<Result<_, _>>()?;
+    let arguments: Vec<usize> =
+        std::env::args().skip(1).map(|a| a.parse()).collect::<Result<_, _>>()?;
     let &[customers, articles, width, hidden, dim, batch, threads] = arguments.as_slice() else {
         anyhow::bail!("usage: training_step CUSTOMERS ARTICLES WIDTH HIDDEN DIM BATCH THREADS");
     };
@@ -36,7 +39,8 @@ fn main() -> anyhow::Result<()> {
     };
     let mut model = TwoTower::new(&schema(customers, articles, width), &config, 1);
     let mut rng = StdRng::seed_from_u64(1);
-    let batches: Vec<StepBatch> = (0..BATCHES).map(|_| draw(&mut rng, customers, articles, batch)).collect();
+    let batches: Vec<StepBatch> =
+        (0..BATCHES).map(|_| draw(&mut rng, customers, articles, batch)).collect();
     let optimizer = AdamW { learning_rate: 0.01, ..AdamW::default() };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
     println!("ready");
@@ -58,9 +62,13 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn schema(customers: usize, articles: usize, dim: usize) -> FeatureSchema {
-    let feature = |name: &str, encoding| Feature { name: name.into(), source: name.into(), encoding };
+    let feature =
+        |name: &str, encoding| Feature { name: name.into(), source: name.into(), encoding };
     let id = |name: &str, values: usize| {
-        feature(name, Encoding::Embedding { vocabulary: name.into(), rows: values + 1, dim, dropout: 0.0 })
+        feature(
+            name,
+            Encoding::Embedding { vocabulary: name.into(), rows: values + 1, dim, dropout: 0.0 },
+        )
     };
     let group = |i: usize| {
         let name = format!("group{i}");
@@ -90,5 +98,12 @@ fn draw(rng: &mut StdRng, customers: usize, articles: usize, batch: usize) -> St
         }));
     }
     items.rows = columns.len();
-    StepBatch { queries, bias: vec![0.0; items.rows], items, targets, negatives: vec![], weights: None }
+    StepBatch {
+        queries,
+        bias: vec![0.0; items.rows],
+        items,
+        targets,
+        negatives: vec![],
+        weights: None,
+    }
 }

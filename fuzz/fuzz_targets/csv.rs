@@ -1,4 +1,5 @@
-//! Delimited text of any delimiter, encoding and quoting. The first byte chooses how the times are read.
+//! Delimited text of any delimiter, encoding and quoting. The first byte chooses how the times are
+//! read.
 
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! Filters: any JSON object is refused with a reason or narrows the catalogue; equal filters are remembered as one.
+//! Filters: any JSON object is refused with a reason or narrows the catalogue; equal filters are
+//! remembered as one.
 
 #![no_main]
 

@@ -10,7 +10,8 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(manifest) = Bundle::open_metadata(vitrine_fuzz::folder()) {
         let text = serde_json::to_vec(&manifest).expect("a manifest can be written");
         vitrine_fuzz::file("manifest.json", &text);
-        let again = Bundle::open_metadata(vitrine_fuzz::folder()).expect("what was written can be read");
+        let again =
+            Bundle::open_metadata(vitrine_fuzz::folder()).expect("what was written can be read");
         assert_eq!(again, manifest);
     }
     let error = Bundle::open(vitrine_fuzz::folder()).expect_err("the other files are missing");

@@ -1,5 +1,5 @@
-//! The ONNX reader and what narrows graphs down before it: any file is refused or computes vectors, within bounded memory.
-//! Files begin as what the trainer writes; then bytes of them are changed.
+//! The ONNX reader and what narrows graphs down before it: any file is refused or computes vectors,
+//! within bounded memory. Files begin as what the trainer writes; then bytes of them are changed.
 
 #![no_main]
 
@@ -27,19 +27,38 @@ enum Change {
 
 fn schema() -> TowerSchema {
     let vocabulary = || "article_id".to_owned();
-    let feature = |name: &str, source: &str, encoding| Feature { name: name.into(), source: source.into(), encoding };
+    let feature = |name: &str, source: &str, encoding| Feature {
+        name: name.into(),
+        source: source.into(),
+        encoding,
+    };
     TowerSchema {
         features: vec![
             feature(
                 "article",
                 "article_id",
-                Encoding::Embedding { vocabulary: vocabulary(), rows: ROWS, dim: DIM, dropout: 0.0 },
+                Encoding::Embedding {
+                    vocabulary: vocabulary(),
+                    rows: ROWS,
+                    dim: DIM,
+                    dropout: 0.0,
+                },
             ),
-            feature("group", "group", Encoding::OneHot { vocabulary: vocabulary(), rows: ROWS, dropout: 0.0 }),
+            feature(
+                "group",
+                "group",
+                Encoding::OneHot { vocabulary: vocabulary(), rows: ROWS, dropout: 0.0 },
+            ),
             feature(
                 "past",
                 "history",
-                Encoding::History { vocabulary: vocabulary(), rows: ROWS, dim: DIM, length: 3, decay: 0.5 },
+                Encoding::History {
+                    vocabulary: vocabulary(),
+                    rows: ROWS,
+                    dim: DIM,
+                    length: 3,
+                    decay: 0.5,
+                },
             ),
             feature("age", "age", Encoding::Number { mean: 0.0, std: 1.0, range: None }),
         ],
@@ -47,7 +66,8 @@ fn schema() -> TowerSchema {
 }
 
 static WRITTEN: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    // Damaged graphs make tract panic, which the reader catches. A panic anywhere else is a finding.
+    // Damaged graphs make tract panic, which the reader catches. A panic anywhere else is a
+    // finding.
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         if panic.location().is_none_or(|place| !place.file().contains("tract")) {
@@ -55,7 +75,8 @@ static WRITTEN: LazyLock<Vec<u8>> = LazyLock::new(|| {
         }
     }));
     let schema = schema();
-    let values = |count: usize| (0..count).map(|i| (i % 13) as f32 / 13.0 - 0.4).collect::<Vec<_>>();
+    let values =
+        |count: usize| (0..count).map(|i| (i % 13) as f32 / 13.0 - 0.4).collect::<Vec<_>>();
     let (article, past) = (values(ROWS * DIM), values(ROWS * DIM));
     let inputs = schema.input_width();
     let (first, second) = (values(inputs * WIDTH), values(WIDTH * DIM));
@@ -66,7 +87,15 @@ static WRITTEN: LazyLock<Vec<u8>> = LazyLock::new(|| {
         inputs: vec![
             Input::Embedding { name: "article", table: &article, rows: ROWS, dim: DIM, at: 0 },
             Input::OneHot { name: "group", rows: ROWS, at: 1 },
-            Input::History { name: "past", table: &past, rows: ROWS, dim: DIM, at: 2, length: 3, decay: 0.5 },
+            Input::History {
+                name: "past",
+                table: &past,
+                rows: ROWS,
+                dim: DIM,
+                at: 2,
+                length: 3,
+                decay: 0.5,
+            },
             Input::Numbers { at: 0, width: 1 },
         ],
         layers: vec![

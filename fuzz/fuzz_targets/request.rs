@@ -1,5 +1,6 @@
-//! Requests through the router of the public listener: path, query and body. No answer is a fault of the server, and every error is
-//! a problem document. No model is loaded, so what is well-formed ends with 503.
+//! Requests through the router of the public listener: path, query and body. No answer is a fault
+//! of the server, and every error is a problem document. No model is loaded, so what is well-formed
+//! ends with 503.
 
 #![no_main]
 
@@ -36,14 +37,19 @@ struct Server {
 }
 
 static SERVER: LazyLock<Server> = LazyLock::new(|| {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime can be made");
     let url = format!("sqlite:{}", vitrine_fuzz::folder().join("shop.sqlite").display());
     let router = runtime.block_on(async {
         let options = StoreOptions::default();
         store::migrate(&url, &options).await.expect("the schema can be made");
         let store = store::connect(&url, &options).await.expect("the database can be opened");
         let config = Config::default();
-        let service = Arc::new(Service::new(store, &config, &http::route_patterns()).expect("the service can be made"));
+        let service = Arc::new(
+            Service::new(store, &config, &http::route_patterns()).expect("the service can be made"),
+        );
         service.catch_up().await.expect("the empty catalogue can be read");
         http::public(&App::new(service), &config).expect("the router can be made")
     });
@@ -75,10 +81,16 @@ fuzz_target!(|call: Call<'_>| {
         let response = router.clone().oneshot(request).await.expect("a router never fails");
         let status = response.status();
         assert_ne!(status, StatusCode::INTERNAL_SERVER_ERROR);
-        let problem = response.headers().get("content-type").is_some_and(|kind| kind == "application/problem+json");
+        let problem = response
+            .headers()
+            .get("content-type")
+            .is_some_and(|kind| kind == "application/problem+json");
         let body = response.into_body().collect().await.expect("the body ends").to_bytes();
         if status.is_client_error() || status.is_server_error() {
-            assert!(problem && serde_json::from_slice::<serde_json::Value>(&body).is_ok(), "{status}");
+            assert!(
+                problem && serde_json::from_slice::<serde_json::Value>(&body).is_ok(),
+                "{status}"
+            );
         }
     });
 });

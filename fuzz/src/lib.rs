@@ -1,4 +1,5 @@
-//! What the targets share: a folder for the files that they read, in memory where there is such a folder.
+//! What the targets share: a folder for the files that they read, in memory where there is such a
+//! folder.
 
 use std::{
     fs,
@@ -24,8 +25,8 @@ pub fn file(name: &str, bytes: &[u8]) -> PathBuf {
     path
 }
 
-/// Loads a shop whose purchases are `bytes` in a file of this name, as `description` says; whatever is wrong with them is
-/// an error with a text.
+/// Loads a shop whose purchases are `bytes` in a file of this name, as `description` says; whatever
+/// is wrong with them is an error with a text.
 pub fn load(name: &str, description: &str, bytes: &[u8]) {
     use vitrine::{
         dataset::{self, LoadOptions, MaxRejects},

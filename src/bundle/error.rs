@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
-/// Why a bundle cannot be written or used. Whatever is wrong with a bundle on disk, copying it again or training anew
-/// mends it; nothing of a refused bundle takes effect.
+/// Why a bundle cannot be written or used. Whatever is wrong with a bundle on disk, copying it
+/// again or training anew mends it; nothing of a refused bundle takes effect.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     #[error("there is no bundle at {}: give a directory `<models>/<name>/<version>` that holds manifest.json", .0.display())]

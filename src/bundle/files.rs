@@ -39,20 +39,31 @@ pub(super) fn read_manifest(directory: &Path) -> Result<Manifest, BundleError> {
     if head.format != u64::from(Manifest::FORMAT) {
         return Err(BundleError::Format { path, expected: Manifest::FORMAT, found: head.format });
     }
-    let parsed: Manifest = serde_json::from_slice(&bytes).map_err(|error| manifest(error.to_string()))?;
+    let parsed: Manifest =
+        serde_json::from_slice(&bytes).map_err(|error| manifest(error.to_string()))?;
     if !Manifest::is_name(&parsed.name) || !Manifest::is_version(&parsed.version) {
-        return Err(manifest(format!("`{}` version `{}` is not a model's name", parsed.name, parsed.version)));
+        return Err(manifest(format!(
+            "`{}` version `{}` is not a model's name",
+            parsed.name, parsed.version
+        )));
     }
     match blank_hash(&bytes, &parsed.version) {
         Some((blank, _)) if parsed.version.ends_with(&short_hash(&blank)) => Ok(parsed),
-        _ => Err(manifest("it was changed since it was written: its hash is not the one in its version".to_owned())),
+        _ => Err(manifest(
+            "it was changed since it was written: its hash is not the one in its version"
+                .to_owned(),
+        )),
     }
 }
 
-/// The bytes of `manifest.json` and the version they give it: `time` and a hash over the manifest itself, which holds
-/// the checksums of all other files. The hash is taken of the very bytes, with zeros in its own place.
+/// The bytes of `manifest.json` and the version they give it: `time` and a hash over the manifest
+/// itself, which holds the checksums of all other files. The hash is taken of the very bytes, with
+/// zeros in its own place.
 #[cfg(feature = "trainer")]
-pub(super) fn seal(mut manifest: Manifest, time: &str) -> Result<(Vec<u8>, String), serde_json::Error> {
+pub(super) fn seal(
+    mut manifest: Manifest,
+    time: &str,
+) -> Result<(Vec<u8>, String), serde_json::Error> {
     manifest.version = format!("{time}-00000000");
     let mut bytes = serde_json::to_vec_pretty(&manifest)?;
     let hash = short_hash(&bytes);
@@ -85,14 +96,20 @@ pub(super) fn read_json(path: &Path) -> Result<Vec<u8>, BundleError> {
     let mut bytes = Vec::new();
     file.take(MAX_JSON + 1).read_to_end(&mut bytes).map_err(BundleError::io(path))?;
     if bytes.len() as u64 > MAX_JSON {
-        return Err(BundleError::Manifest { path: path.to_owned(), reason: "it has more than 64 MiB".to_owned() });
+        return Err(BundleError::Manifest {
+            path: path.to_owned(),
+            reason: "it has more than 64 MiB".to_owned(),
+        });
     }
     Ok(bytes)
 }
 
-/// Checks that all files the manifest lists are there, regular, inside the bundle, and have the size and checksum it
-/// says. `directory` must be canonical.
-pub(super) fn check(directory: &Path, files: &BTreeMap<String, FileEntry>) -> Result<(), BundleError> {
+/// Checks that all files the manifest lists are there, regular, inside the bundle, and have the
+/// size and checksum it says. `directory` must be canonical.
+pub(super) fn check(
+    directory: &Path,
+    files: &BTreeMap<String, FileEntry>,
+) -> Result<(), BundleError> {
     // Names and sizes first: they cost nothing.
     let mut found = Vec::with_capacity(files.len());
     for (name, entry) in files {
@@ -109,7 +126,11 @@ pub(super) fn check(directory: &Path, files: &BTreeMap<String, FileEntry>) -> Re
             return Err(BundleError::Size { path, expected: entry.bytes, found: sum.bytes });
         }
         if sum.sha256 != entry.sha256 {
-            return Err(BundleError::Checksum { path, expected: entry.sha256.clone(), found: sum.sha256 });
+            return Err(BundleError::Checksum {
+                path,
+                expected: entry.sha256.clone(),
+                found: sum.sha256,
+            });
         }
         Ok(())
     })
@@ -118,7 +139,10 @@ pub(super) fn check(directory: &Path, files: &BTreeMap<String, FileEntry>) -> Re
 /// The path of a file of the bundle, links excluded.
 fn inside(directory: &Path, name: &str) -> Result<PathBuf, BundleError> {
     if !is_safe(name) {
-        return Err(BundleError::FileName { directory: directory.to_owned(), name: name.to_owned() });
+        return Err(BundleError::FileName {
+            directory: directory.to_owned(),
+            name: name.to_owned(),
+        });
     }
     let path = name.split('/').fold(directory.to_owned(), |path, part| path.join(part));
     match path.canonicalize() {
@@ -138,7 +162,10 @@ fn is_safe(name: &str) -> bool {
             && !part.starts_with('.')
             && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
     };
-    name.len() <= 256 && name != file_names::MANIFEST && name.split('/').count() <= 2 && name.split('/').all(part)
+    name.len() <= 256
+        && name != file_names::MANIFEST
+        && name.split('/').count() <= 2
+        && name.split('/').all(part)
 }
 
 /// Size and checksum of a file.
@@ -171,9 +198,19 @@ mod tests {
         for name in ["items.bin", "vocabularies/article_id.txt", "query_tower.onnx.data"] {
             assert!(is_safe(name), "{name}");
         }
-        for name in
-            ["", "/etc/passwd", "../x", "a/../b", "a//b", "a/b/c", ".hidden", "a\\b", "a/.b", "manifest.json", "é"]
-        {
+        for name in [
+            "",
+            "/etc/passwd",
+            "../x",
+            "a/../b",
+            "a//b",
+            "a/b/c",
+            ".hidden",
+            "a\\b",
+            "a/.b",
+            "manifest.json",
+            "é",
+        ] {
             assert!(!is_safe(name), "{name}");
         }
     }

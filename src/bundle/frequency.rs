@@ -37,7 +37,10 @@ impl FrequencySettings {
 
     /// How the purchases of all customers count.
     pub fn popularity(&self) -> Popularity {
-        Popularity { window_days: self.popularity_window_days, half_life_days: self.popularity_half_life_days }
+        Popularity {
+            window_days: self.popularity_window_days,
+            half_life_days: self.popularity_half_life_days,
+        }
     }
 
     /// Reads and checks the file.
@@ -46,8 +49,8 @@ impl FrequencySettings {
     /// [`BundleError::Manifest`] when it is no such file or a half-life is not above 0.
     pub(super) fn read(path: &Path) -> Result<Self, BundleError> {
         let wrong = |reason: String| BundleError::Manifest { path: path.to_owned(), reason };
-        let settings: Self =
-            serde_json::from_slice(&files::read_json(path)?).map_err(|error| wrong(error.to_string()))?;
+        let settings: Self = serde_json::from_slice(&files::read_json(path)?)
+            .map_err(|error| wrong(error.to_string()))?;
         let half_lives = [settings.half_life_days, settings.popularity_half_life_days];
         match half_lives.into_iter().flatten().find(|days| !(days.is_finite() && *days > 0.0)) {
             Some(days) => Err(wrong(format!("a half-life is {days} days, it must be above 0"))),
@@ -61,7 +64,12 @@ impl FrequencySettings {
     /// # Errors
     /// [`BundleError::Golden`] for the first request that is answered differently, is malformed, or
     /// when there is none.
-    pub(super) fn check_golden(&self, path: &Path, golden: &Golden, items: usize) -> Result<(), BundleError> {
+    pub(super) fn check_golden(
+        &self,
+        path: &Path,
+        golden: &Golden,
+        items: usize,
+    ) -> Result<(), BundleError> {
         let fail = |request, reason: &str| {
             Err(BundleError::Golden { path: path.to_owned(), request, reason: reason.to_owned() })
         };
@@ -69,7 +77,9 @@ impl FrequencySettings {
             return fail(0, "there is no request");
         }
         for (request, query) in golden.queries.iter().enumerate() {
-            let Some(history) = history(query, items) else { return fail(request, "its history is malformed") };
+            let Some(history) = history(query, items) else {
+                return fail(request, "its history is malformed");
+            };
             let scores = self.personal().scores(history.into_iter(), AT);
             let hits = scores.into_iter().map(|(item, score)| GoldenHit { item, score });
             let found: Vec<GoldenHit> = hits.take(query.top.len()).collect();

@@ -1,4 +1,5 @@
-//! What the graph of a tower may be like, before tract reads it: its operators, inputs and constants.
+//! What the graph of a tower may be like, before tract reads it: its operators, inputs and
+//! constants.
 
 use crate::features::{Slot, TowerSchema};
 use anyhow::{Context, Result, bail, ensure};
@@ -63,26 +64,46 @@ pub(super) struct Checked {
     pub weights: usize,
 }
 
-/// Checks that the graph at `path` is of known operators over rows of `schema`, and that no whole number in it is
-/// larger than anything the schema speaks of (such a number can be a size, and exhaust the memory).
-pub(super) fn check(model: &ModelProto, path: &Path, schema: &TowerSchema, dim: usize) -> Result<Checked> {
+/// Checks that the graph at `path` is of known operators over rows of `schema`, and that no whole
+/// number in it is larger than anything the schema speaks of (such a number can be a size, and
+/// exhaust the memory).
+pub(super) fn check(
+    model: &ModelProto,
+    path: &Path,
+    schema: &TowerSchema,
+    dim: usize,
+) -> Result<Checked> {
     let graph = model.graph.as_ref().context("it holds no graph")?;
-    ensure!(model.functions.is_empty() && graph.sparse_initializer.is_empty(), "it holds more than nodes and tables");
+    ensure!(
+        model.functions.is_empty() && graph.sparse_initializer.is_empty(),
+        "it holds more than nodes and tables"
+    );
     let bound = largest(schema).max(dim) as i64;
     for node in &graph.node {
         ensure!(node.domain.is_empty(), "it uses operators of `{}`", node.domain);
-        ensure!(OPERATORS.contains(&&*node.op_type), "it uses the operator `{}`, which no tower has", node.op_type);
+        ensure!(
+            OPERATORS.contains(&&*node.op_type),
+            "it uses the operator `{}`, which no tower has",
+            node.op_type
+        );
         for attribute in &node.attribute {
             let most = match (&*node.op_type, &*attribute.name) {
                 ("Transpose", "perm") => MAX_AXIS,
                 ("LSTM", "hidden_size") => MAX_HIDDEN,
                 _ => 1,
             };
-            let whole = attribute.ints.iter().chain([&attribute.i]).all(|int| int.abs_diff(0) <= most);
-            ensure!(whole && attribute.t.is_none() && attribute.g.is_none(), "node `{}` has odd attributes", node.name);
+            let whole =
+                attribute.ints.iter().chain([&attribute.i]).all(|int| int.abs_diff(0) <= most);
+            ensure!(
+                whole && attribute.t.is_none() && attribute.g.is_none(),
+                "node `{}` has odd attributes",
+                node.name
+            );
         }
         // A depth is a size; it must be one of the constants checked below.
-        let depth = |name: &String| graph.initializer.iter().find(|tensor| tensor.name == *name).map(|t| t.data_type);
+        let depth = |name: &String| {
+            graph.initializer.iter().find(|tensor| tensor.name == *name).map(|t| t.data_type)
+        };
         let one_hot = node.op_type == "OneHot";
         ensure!(
             !one_hot || node.input.get(1).and_then(depth) == Some(DataType::Int64 as i32),
@@ -91,19 +112,26 @@ pub(super) fn check(model: &ModelProto, path: &Path, schema: &TowerSchema, dim: 
         );
     }
     for tensor in &graph.initializer {
-        check_constant(tensor, path, bound).with_context(|| format!("constant `{}`", tensor.name))?;
+        check_constant(tensor, path, bound)
+            .with_context(|| format!("constant `{}`", tensor.name))?;
     }
     let (sources, shorter) = sources(graph, schema)?;
     Ok(Checked { sources, shorter, weights: weights(graph) })
 }
 
-/// Tables may lie outside the graph, but only in `<file name>.data`, whose checksum the manifest has.
+/// Tables may lie outside the graph, but only in `<file name>.data`, whose checksum the manifest
+/// has.
 fn check_constant(tensor: &TensorProto, path: &Path, bound: i64) -> Result<()> {
     let external = tensor.data_location == Some(DataLocation::External as i32);
     match DataType::try_from(tensor.data_type) {
         Ok(DataType::Float) if external => {
-            let beside = path.file_name().and_then(|name| name.to_str()).map(|name| format!("{name}.data"));
-            let location = tensor.external_data.iter().find(|entry| entry.key == "location").map(|entry| &entry.value);
+            let beside =
+                path.file_name().and_then(|name| name.to_str()).map(|name| format!("{name}.data"));
+            let location = tensor
+                .external_data
+                .iter()
+                .find(|entry| entry.key == "location")
+                .map(|entry| &entry.value);
             ensure!(location == beside.as_ref(), "it lies in another file: {location:?}");
         }
         Ok(DataType::Float) => ensure!(tensor.float_data.is_empty(), "it is not written as bytes"),
@@ -112,7 +140,10 @@ fn check_constant(tensor: &TensorProto, path: &Path, bound: i64) -> Result<()> {
             let (values, rest) = tensor.raw_data.as_chunks::<8>();
             ensure!(rest.is_empty(), "it has {} bytes", tensor.raw_data.len());
             for value in values.iter().map(|bytes| i64::from_le_bytes(*bytes)) {
-                ensure!((0..=bound).contains(&value), "it holds {value}, the schema nothing above {bound}");
+                ensure!(
+                    (0..=bound).contains(&value),
+                    "it holds {value}, the schema nothing above {bound}"
+                );
             }
         }
         _ => bail!("it has the type {}", tensor.data_type),
@@ -135,16 +166,21 @@ fn largest(schema: &TowerSchema) -> usize {
 
 /// Bytes of the numbers from which no rows are gathered.
 fn weights(graph: &GraphProto) -> usize {
-    let tables = graph.node.iter().filter(|node| node.op_type == "Gather").flat_map(|node| node.input.first());
+    let tables = graph
+        .node
+        .iter()
+        .filter(|node| node.op_type == "Gather")
+        .flat_map(|node| node.input.first());
     let tables: HashSet<&String> = tables.collect();
     let others = graph.initializer.iter().filter(|tensor| !tables.contains(&tensor.name));
-    let bytes =
-        others.map(|tensor| tensor.dims.iter().fold(4, |bytes: usize, &dim| bytes.saturating_mul(dim as usize)));
+    let bytes = others.map(|tensor| {
+        tensor.dims.iter().fold(4, |bytes: usize, &dim| bytes.saturating_mul(dim as usize))
+    });
     bytes.fold(0, usize::saturating_add)
 }
 
-/// The inputs the graph declares, which must be rows of `schema`, and whether they may be shorter: rows that are nothing but
-/// a history may.
+/// The inputs the graph declares, which must be rows of `schema`, and whether they may be shorter:
+/// rows that are nothing but a history may.
 fn sources(graph: &GraphProto, schema: &TowerSchema) -> Result<(Vec<Source>, bool)> {
     let widths = schema.row_widths();
     let history = schema.slots().iter().all(|slot| matches!(slot, Slot::Sequence { .. }));
@@ -155,20 +191,38 @@ fn sources(graph: &GraphProto, schema: &TowerSchema) -> Result<(Vec<Source>, boo
             "numbers" => (Source::Numbers, DataType::Float, widths.1),
             other => bail!("it has an input `{other}`; towers read `indices` and `numbers`"),
         };
-        let Some(type_proto::Value::TensorType(tensor)) = input.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
+        let Some(type_proto::Value::TensorType(tensor)) =
+            input.r#type.as_ref().and_then(|t| t.value.as_ref())
+        else {
             bail!("its input `{}` has no type", input.name);
         };
-        let dims = tensor.shape.iter().flat_map(|shape| &shape.dim).map(|dim| dim.value.as_ref()).collect::<Vec<_>>();
+        let dims = tensor
+            .shape
+            .iter()
+            .flat_map(|shape| &shape.dim)
+            .map(|dim| dim.value.as_ref())
+            .collect::<Vec<_>>();
         let columns = match dims.as_slice() {
             [_, Some(dimension::Value::DimValue(columns))] => *columns,
             [_, Some(dimension::Value::DimParam(_))] if history && source == Source::Indices => {
                 shorter = true;
                 width as i64
             }
-            other => bail!("its input `{}` has the shape {other:?}, not [batch, {width}]", input.name),
+            other => {
+                bail!("its input `{}` has the shape {other:?}, not [batch, {width}]", input.name)
+            }
         };
-        ensure!(tensor.elem_type == datum as i32, "its input `{}` does not hold {}", input.name, datum.as_str_name());
-        ensure!(columns == width as i64, "its input `{}` has {columns} columns, the schema {width}", input.name);
+        ensure!(
+            tensor.elem_type == datum as i32,
+            "its input `{}` does not hold {}",
+            input.name,
+            datum.as_str_name()
+        );
+        ensure!(
+            columns == width as i64,
+            "its input `{}` has {columns} columns, the schema {width}",
+            input.name
+        );
         ensure!(!sources.contains(&source), "it has the input `{}` twice", input.name);
         sources.push(source);
     }

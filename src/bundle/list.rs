@@ -11,15 +11,19 @@ pub struct Listed {
     pub path: PathBuf,
 }
 
-/// All bundles `<models>/<name>/<version>/` in `models`, by name, newest first. Unfinished ones (`.tmp-…`) and whatever
-/// else lies there are passed over; an absent directory holds none.
+/// All bundles `<models>/<name>/<version>/` in `models`, by name, newest first. Unfinished ones
+/// (`.tmp-…`) and whatever else lies there are passed over; an absent directory holds none.
 ///
 /// # Errors
 /// [`BundleError::Io`] when the directory cannot be read.
 pub fn list(models: &Path) -> Result<Vec<Listed>, BundleError> {
     let mut bundles = Vec::new();
-    for (name, path) in subdirectories(models)?.into_iter().filter(|(name, _)| Manifest::is_name(name)) {
-        for (version, path) in subdirectories(&path)?.into_iter().filter(|(version, _)| Manifest::is_version(version)) {
+    for (name, path) in
+        subdirectories(models)?.into_iter().filter(|(name, _)| Manifest::is_name(name))
+    {
+        for (version, path) in
+            subdirectories(&path)?.into_iter().filter(|(version, _)| Manifest::is_version(version))
+        {
             if path.join(file_names::MANIFEST).is_file() {
                 bundles.push(Listed { name: name.clone(), version, path });
             }
@@ -53,7 +57,9 @@ mod tests {
     #[test]
     fn whole_bundles_are_listed_newest_first() {
         let models = tempfile::tempdir().unwrap();
-        for path in ["a/2025-1", "a/2026-1", "b/2024-1", "a/.tmp-2027-1", "a/empty", "Bad Name/2026-1"] {
+        for path in
+            ["a/2025-1", "a/2026-1", "b/2024-1", "a/.tmp-2027-1", "a/empty", "Bad Name/2026-1"]
+        {
             let path = models.path().join(path);
             std::fs::create_dir_all(&path).unwrap();
             if !path.ends_with("empty") {
@@ -61,7 +67,8 @@ mod tests {
             }
         }
         std::fs::write(models.path().join("a/note.txt"), "").unwrap();
-        let found: Vec<_> = list(models.path()).unwrap().into_iter().map(|b| (b.name, b.version)).collect();
+        let found: Vec<_> =
+            list(models.path()).unwrap().into_iter().map(|b| (b.name, b.version)).collect();
         let expected = [("a", "2026-1"), ("a", "2025-1"), ("b", "2024-1")];
         assert_eq!(found, expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
         assert!(list(&models.path().join("absent")).unwrap().is_empty());

@@ -14,8 +14,8 @@ pub struct Manifest {
     pub name: String,
     /// Model family, such as `two-tower`.
     pub family: String,
-    /// UTC time of writing and the first 8 hexadecimal digits of the sha256 over this manifest (with zeros in their
-    /// place): `20260131T120000000Z-1a2b3c4d`; sorts by time.
+    /// UTC time of writing and the first 8 hexadecimal digits of the sha256 over this manifest
+    /// (with zeros in their place): `20260131T120000000Z-1a2b3c4d`; sorts by time.
     pub version: String,
     /// Length of query and item vectors.
     pub dim: usize,
@@ -29,12 +29,12 @@ pub struct Manifest {
     pub training: serde_json::Value,
     /// sha256 over the training data's content.
     pub data_fingerprint: String,
-    /// The time of the last purchase that the model was trained on; `None` where only an order is known, and in bundles
-    /// of older versions, as the next two.
+    /// The time of the last purchase that the model was trained on; `None` where only an order is
+    /// known, and in bundles of older versions, as the next two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen_until: Option<Timestamp>,
-    /// A name for the purchases that were held out for the test and that this model never saw; `None` when it was
-    /// trained on everything.
+    /// A name for the purchases that were held out for the test and that this model never saw;
+    /// `None` when it was trained on everything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_out: Option<String>,
     /// How the metrics were measured: on which test, and in which state of the model.
@@ -62,9 +62,11 @@ pub struct Provenance {
 pub struct Measurement {
     /// `loo-strict`, `loo-refit` or `time`.
     pub protocol: String,
-    /// What the model was trained on when it was measured. What ships may have been trained once more.
+    /// What the model was trained on when it was measured. What ships may have been trained once
+    /// more.
     pub state: MeasuredState,
-    /// The time of the last purchase that it was trained on then; `None` where only an order is known.
+    /// The time of the last purchase that it was trained on then; `None` where only an order is
+    /// known.
     pub trained_until: Option<Timestamp>,
     /// Test cases ranked, and cases left out because they asked for nothing new to the customer.
     pub cases: usize,
@@ -123,7 +125,8 @@ pub enum VerdictOutcome {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { metric, model, best_baseline, baseline, difference: [low, high], outcome } = self;
+        let Self { metric, model, best_baseline, baseline, difference: [low, high], outcome } =
+            self;
         let outcome = match outcome {
             VerdictOutcome::Above => "above",
             VerdictOutcome::NoDifference => "not different from",
@@ -152,7 +155,9 @@ impl Manifest {
     /// Whether `name` can be a model's name: 1 to 64 lower-case letters, digits, `-`, `_`.
     pub fn is_name(name: &str) -> bool {
         (1..=64).contains(&name.len())
-            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
     }
 
     /// Whether `version` can be a version: 1 to 64 letters, digits, `-`, `_`.
@@ -181,8 +186,9 @@ pub struct IndexParameters {
     pub m: usize,
     /// Beam width while building.
     pub ef_construction: usize,
-    /// Beam width of a search for 100 items; shorter lists take down to half of it, longer ones more than they ask for.
-    /// Of a bundle at least what its configuration says: as much as it takes to find [`super::IndexQuality::GOOD`].
+    /// Beam width of a search for 100 items; shorter lists take down to half of it, longer ones
+    /// more than they ask for. Of a bundle at least what its configuration says: as much as it
+    /// takes to find [`super::IndexQuality::GOOD`].
     pub ef_search: usize,
 }
 
@@ -208,7 +214,14 @@ impl MetricsRow {
     /// A row without intervals.
     pub fn new(name: &str, kind: RowKind, metrics: BTreeMap<String, f64>) -> Self {
         let name = name.to_owned();
-        Self { name, kind, metrics, intervals: BTreeMap::new(), settings: String::new(), seconds: None }
+        Self {
+            name,
+            kind,
+            metrics,
+            intervals: BTreeMap::new(),
+            settings: String::new(),
+            seconds: None,
+        }
     }
 
     /// A metric as text: its value, and half the width of its interval where it has one.

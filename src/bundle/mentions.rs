@@ -8,8 +8,8 @@ use std::{
     path::Path,
 };
 
-/// Whether the customer's id stands in the vocabulary of customers: the only place of a bundle for it.
-/// Reads line by line, so a vocabulary of millions takes no memory.
+/// Whether the customer's id stands in the vocabulary of customers: the only place of a bundle for
+/// it. Reads line by line, so a vocabulary of millions takes no memory.
 ///
 /// # Errors
 /// [`BundleError::Io`] when the file is there and cannot be read.

@@ -1,5 +1,5 @@
-//! The contract between trainer and server: a directory `models/<name>/<version>/` that is whole or absent.
-//! Knows neither HTTP nor burn.
+//! The contract between trainer and server: a directory `models/<name>/<version>/` that is whole or
+//! absent. Knows neither HTTP nor burn.
 //!
 //! | file | holds |
 //! |---|---|
@@ -12,9 +12,10 @@
 //! | `ranker.json`, `ranker.onnx` | [`RankerSettings`] and the network, of the family `ranker` alone, which has no towers either |
 //! | `frequency.json` | [`FrequencySettings`], of the family `frequency` alone, which has no towers, items and index |
 //!
-//! `write` prepares everything in a directory `.tmp-…` beside the target, flushes it to the disk, opens it as a
-//! server would and only then renames it. [`Bundle::open`] trusts nothing it reads: sizes and checksums first, then
-//! every part against the schema and the manifest, then the golden requests.
+//! `write` prepares everything in a directory `.tmp-…` beside the target, flushes it to the disk,
+//! opens it as a server would and only then renames it. [`Bundle::open`] trusts nothing it reads:
+//! sizes and checksums first, then every part against the schema and the manifest, then the golden
+//! requests.
 
 #[cfg(feature = "trainer")]
 mod constants;
@@ -42,8 +43,8 @@ pub use frequency::FrequencySettings;
 pub use golden::{Golden, GoldenHit, GoldenItem, GoldenQuery};
 pub use list::{Listed, list};
 pub use manifest::{
-    FileEntry, IndexParameters, Manifest, MeasuredState, Measurement, Metric, MetricsRow, Provenance, RowKind, Verdict,
-    VerdictOutcome,
+    FileEntry, IndexParameters, Manifest, MeasuredState, Measurement, Metric, MetricsRow,
+    Provenance, RowKind, Verdict, VerdictOutcome,
 };
 pub use mentions::mentions_customer;
 pub use open::{Bundle, Ranking, Towers};

@@ -1,7 +1,8 @@
 //! Opening a bundle of unknown origin.
 
 use super::{
-    BundleError, FrequencySettings, Golden, Manifest, Ranker, RankerSettings, Tower, file_names, files, vocabulary,
+    BundleError, FrequencySettings, Golden, Manifest, Ranker, RankerSettings, Tower, file_names,
+    files, vocabulary,
 };
 use crate::{
     features::{Encoder, Vocabularies, source},
@@ -39,18 +40,21 @@ pub struct Towers {
 }
 
 impl Bundle {
-    /// Opens and checks a bundle: names, sizes and checksums of all files; schema against vocabularies, towers, items
-    /// and popularity; finally the golden requests, vectors within 1e-4 and top-k up to ties.
+    /// Opens and checks a bundle: names, sizes and checksums of all files; schema against
+    /// vocabularies, towers, items and popularity; finally the golden requests, vectors within 1e-4
+    /// and top-k up to ties.
     ///
-    /// Any bytes are survived. The readers of the parts validate what they read, and nothing is handed to them before
-    /// its checksum is right; a panic of one is caught as a last resort and reported as [`BundleError::Panic`].
+    /// Any bytes are survived. The readers of the parts validate what they read, and nothing is
+    /// handed to them before its checksum is right; a panic of one is caught as a last resort and
+    /// reported as [`BundleError::Panic`].
     ///
     /// # Errors
     /// [`BundleError`] naming the file, what was expected and found, and what to do.
     pub fn open(directory: &Path) -> Result<Self, BundleError> {
         std::panic::catch_unwind(|| Self::open_unguarded(directory)).unwrap_or_else(|panic| {
             let reason = panic.downcast_ref::<String>().cloned();
-            let reason = reason.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));
+            let reason =
+                reason.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));
             let reason = reason.unwrap_or_else(|| "no message".to_owned());
             Err(BundleError::Panic { path: directory.to_owned(), reason })
         })
@@ -66,7 +70,8 @@ impl Bundle {
 
     fn open_unguarded(directory: &Path) -> Result<Self, BundleError> {
         let manifest = files::read_manifest(directory)?;
-        // Without links on the way, a file that is elsewhere than it should be shows in its canonical path.
+        // Without links on the way, a file that is elsewhere than it should be shows in its
+        // canonical path.
         let directory = directory.canonicalize().map_err(BundleError::io(directory))?;
         let of_family: &[&str] = match manifest.family.as_str() {
             FrequencySettings::FAMILY => &[file_names::FREQUENCY],
@@ -84,7 +89,9 @@ impl Bundle {
         let encoder = open_encoder(&directory, &manifest)?;
         if encoder.items() != manifest.items {
             return Err(BundleError::Mismatch {
-                path: directory.join(file_names::VOCABULARIES).join(format!("{}.txt", source::ARTICLE_ID)),
+                path: directory
+                    .join(file_names::VOCABULARIES)
+                    .join(format!("{}.txt", source::ARTICLE_ID)),
                 what: "the number of articles",
                 expected: manifest.items.to_string(),
                 found: encoder.items().to_string(),
@@ -101,8 +108,10 @@ impl Bundle {
         }
         let popularity = read_popularity(&directory.join(file_names::POPULARITY), manifest.items)?;
         let golden_path = directory.join(file_names::GOLDEN);
-        let golden: Golden = serde_json::from_slice(&files::read_json(&golden_path)?)
-            .map_err(|error| BundleError::Manifest { path: golden_path.clone(), reason: error.to_string() })?;
+        let golden: Golden =
+            serde_json::from_slice(&files::read_json(&golden_path)?).map_err(|error| {
+                BundleError::Manifest { path: golden_path.clone(), reason: error.to_string() }
+            })?;
         let ranking = match manifest.family.as_str() {
             FrequencySettings::FAMILY => {
                 let settings = FrequencySettings::read(&directory.join(file_names::FREQUENCY))?;
@@ -153,17 +162,23 @@ impl Bundle {
 
 impl std::fmt::Debug for Bundle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Bundle({} {}, {} items)", self.manifest.name, self.manifest.version, self.manifest.items)
+        write!(
+            f,
+            "Bundle({} {}, {} items)",
+            self.manifest.name, self.manifest.version, self.manifest.items
+        )
     }
 }
 
 /// Files of a bundle with towers.
-const TOWER_FILES: [&str; 4] = [file_names::QUERY_TOWER, file_names::ITEM_TOWER, file_names::ITEMS, file_names::INDEX];
+const TOWER_FILES: [&str; 4] =
+    [file_names::QUERY_TOWER, file_names::ITEM_TOWER, file_names::ITEMS, file_names::INDEX];
 
 impl Towers {
     /// Opens towers and index of a bundle whose checksums are right, and asks the golden requests.
     fn open(directory: &Path, manifest: &Manifest, golden: &Golden) -> Result<Self, BundleError> {
-        let (items_path, index_path) = (directory.join(file_names::ITEMS), directory.join(file_names::INDEX));
+        let (items_path, index_path) =
+            (directory.join(file_names::ITEMS), directory.join(file_names::INDEX));
         let tower = |name, schema| Tower::load(&directory.join(name), schema, manifest.dim);
         let query = tower(file_names::QUERY_TOWER, &manifest.schema.query)?;
         let item = tower(file_names::ITEM_TOWER, &manifest.schema.item)?;
@@ -183,7 +198,9 @@ impl Towers {
         item.try_plans()?;
         let path = directory.join(file_names::GOLDEN);
         golden.check_towers(&path, &query, &item)?;
-        golden.check_search(&path, |vector, k| retriever.exact().search(&Query { vector, k, allowed: None }))?;
+        golden.check_search(&path, |vector, k| {
+            retriever.exact().search(&Query { vector, k, allowed: None })
+        })?;
         Ok(Self { query, item, retriever })
     }
 }
@@ -217,9 +234,13 @@ fn read_popularity(path: &Path, items: usize) -> Result<Vec<f32>, BundleError> {
     let wrong = |reason: String| BundleError::Popularity { path: path.to_owned(), reason };
     let bytes = std::fs::read(path).map_err(BundleError::io(path))?;
     if items.checked_mul(4) != Some(bytes.len()) {
-        return Err(wrong(format!("{} bytes are not one 4-byte number for each of {items} items", bytes.len())));
+        return Err(wrong(format!(
+            "{} bytes are not one 4-byte number for each of {items} items",
+            bytes.len()
+        )));
     }
-    let values: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    let values: Vec<f32> =
+        bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
     match values.iter().position(|value| !(value.is_finite() && *value >= 0.0)) {
         Some(item) => Err(wrong(format!("item {item} has popularity {}", values[item]))),
         None => Ok(values),

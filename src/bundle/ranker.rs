@@ -1,6 +1,6 @@
-//! `ranker.json` and `ranker.onnx`: a network that orders candidates which others found. Such a bundle
-//! has neither towers nor vectors, nor an index; its vocabularies and popularity are like those of
-//! others.
+//! `ranker.json` and `ranker.onnx`: a network that orders candidates which others found. Such a
+//! bundle has neither towers nor vectors, nor an index; its vocabularies and popularity are like
+//! those of others.
 
 use super::{BundleError, Golden, Tower, file_names, files};
 use crate::features::{Encoding, Feature, TowerSchema};
@@ -65,11 +65,15 @@ impl RankerSettings {
 
     /// Scales rows of features where they stand.
     pub fn scale(&self, rows: &mut [f32]) {
-        // Candidates of one list share most of their numbers: those of the customer, and those that say
-        // that nothing is known. A search among the quantiles costs more than a look at the row before.
-        let mut before: Vec<(f32, f32)> = self.features.iter().map(|feature| (0.0, feature.scaled(0.0))).collect();
+        // Candidates of one list share most of their numbers: those of the customer, and those that
+        // say that nothing is known. A search among the quantiles costs more than a look at the row
+        // before.
+        let mut before: Vec<(f32, f32)> =
+            self.features.iter().map(|feature| (0.0, feature.scaled(0.0))).collect();
         for row in rows.chunks_exact_mut(self.features.len().max(1)) {
-            for ((x, feature), (last, scaled)) in row.iter_mut().zip(&self.features).zip(&mut before) {
+            for ((x, feature), (last, scaled)) in
+                row.iter_mut().zip(&self.features).zip(&mut before)
+            {
                 if *x != *last {
                     (*last, *scaled) = (*x, feature.scaled(*x));
                 }
@@ -94,7 +98,9 @@ impl RankerSettings {
             numbers.into_iter().all(|x| x.is_finite()) && rising(quantiles) && *deviation > 0.0
         };
         match settings.features.iter().find(|feature| !fits(feature)) {
-            Some(feature) => wrong(format!("the scale of the feature `{}` cannot be", feature.name)),
+            Some(feature) => {
+                wrong(format!("the scale of the feature `{}` cannot be", feature.name))
+            }
             None => Ok(settings),
         }
     }
@@ -117,7 +123,8 @@ pub struct Ranker {
 impl Ranker {
     pub(super) fn open(directory: &Path, golden: &Golden) -> Result<Self, BundleError> {
         let settings = RankerSettings::read(&directory.join(file_names::RANKER))?;
-        let network = Tower::load(&directory.join(file_names::RANKER_NETWORK), &settings.schema(), 1)?;
+        let network =
+            Tower::load(&directory.join(file_names::RANKER_NETWORK), &settings.schema(), 1)?;
         network.try_plans()?;
         let names = settings.features.iter().map(|feature| feature.name.clone()).collect();
         let ranker = Self { settings, names, network };
@@ -128,18 +135,28 @@ impl Ranker {
     /// Asks every golden request: its `numbers` are the features of the candidates of one list, its
     /// `vector` their scores.
     fn check_golden(&self, path: &Path, golden: &Golden) -> Result<(), BundleError> {
-        let fail = |request, reason: String| Err(BundleError::Golden { path: path.to_owned(), request, reason });
+        let fail = |request, reason: String| {
+            Err(BundleError::Golden { path: path.to_owned(), request, reason })
+        };
         if golden.queries.is_empty() {
             return fail(0, "there is no request".to_owned());
         }
         for (request, query) in golden.queries.iter().enumerate() {
             if query.numbers.len() != query.vector.len() * self.names.len() {
-                return fail(request, format!("it has not {} numbers a candidate", self.names.len()));
+                return fail(
+                    request,
+                    format!("it has not {} numbers a candidate", self.names.len()),
+                );
             }
             let scores = self.scores(&query.numbers)?;
-            let differs = |(a, b): (&f32, &f32)| (a - b).abs() > TOLERANCE * (1.0 + b.abs()) || !a.is_finite();
+            let differs = |(a, b): (&f32, &f32)| {
+                (a - b).abs() > TOLERANCE * (1.0 + b.abs()) || !a.is_finite()
+            };
             if let Some(at) = scores.iter().zip(&query.vector).position(differs) {
-                return fail(request, format!("candidate {at} scores {}, not {}", scores[at], query.vector[at]));
+                return fail(
+                    request,
+                    format!("candidate {at} scores {}, not {}", scores[at], query.vector[at]),
+                );
             }
         }
         Ok(())
@@ -174,23 +191,47 @@ mod tests {
     #[test]
     fn a_number_is_scaled_to_its_place_among_the_quantiles() {
         let quantiles = [0.0, 1.0, 10.0];
-        for (x, place) in [(-5.0, -1.0), (0.0, -1.0), (0.5, -0.5), (1.0, 0.0), (5.5, 0.5), (10.0, 1.0), (99.0, 1.0)] {
+        for (x, place) in [
+            (-5.0, -1.0),
+            (0.0, -1.0),
+            (0.5, -0.5),
+            (1.0, 0.0),
+            (5.5, 0.5),
+            (10.0, 1.0),
+            (99.0, 1.0),
+        ] {
             assert_eq!(ScaledFeature::place(&quantiles, x), place, "{x}");
         }
-        let feature = ScaledFeature { name: "x".to_owned(), quantiles: quantiles.into(), mean: 0.5, deviation: 0.25 };
+        let feature = ScaledFeature {
+            name: "x".to_owned(),
+            quantiles: quantiles.into(),
+            mean: 0.5,
+            deviation: 0.25,
+        };
         assert_eq!(feature.scaled(1.0), -2.0);
-        assert_eq!(ScaledFeature { quantiles: vec![3.0], ..feature }.scaled(7.0), 0.0, "the same everywhere");
+        assert_eq!(
+            ScaledFeature { quantiles: vec![3.0], ..feature }.scaled(7.0),
+            0.0,
+            "the same everywhere"
+        );
     }
 
     #[test]
     fn rows_are_scaled_number_by_number() {
-        let feature =
-            |mean| ScaledFeature { name: "x".to_owned(), quantiles: vec![0.0, 1.0, 10.0], mean, deviation: 0.5 };
+        let feature = |mean| ScaledFeature {
+            name: "x".to_owned(),
+            quantiles: vec![0.0, 1.0, 10.0],
+            mean,
+            deviation: 0.5,
+        };
         let features = vec![feature(0.25), feature(-0.5)];
         let settings = RankerSettings { sources: Vec::new(), attributes: Vec::new(), features };
         let rows = [0.0, 7.0, 0.5, 7.0, 0.5, 3.0, 10.0, 0.0, 0.0, 0.0];
-        let expected: Vec<f32> =
-            rows.iter().zip((0..2).cycle()).map(|(&x, at)| settings.features[at].scaled(x)).collect();
+        let expected: Vec<f32> = rows
+            .iter()
+            .zip((0..2).cycle())
+            .map(|(&x, at)| settings.features[at].scaled(x))
+            .collect();
         let mut scaled = rows;
         settings.scale(&mut scaled);
         assert_eq!(scaled[..], expected[..]);

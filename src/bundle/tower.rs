@@ -22,22 +22,23 @@ use tract_onnx::{
 type Plan = Arc<TypedSimplePlan>;
 type State = SimpleState<TypedFact, Box<dyn TypedOp>>;
 
-/// Rows that are run together. Their number is fixed because tract resolves every shape then; with a free one it is up to
-/// three times slower.
+/// Rows that are run together. Their number is fixed because tract resolves every shape then; with
+/// a free one it is up to three times slower.
 const BLOCK: usize = 32;
 
-/// Every plan has its own copy of the weights, as its products want them. Those of the plans for shorter rows take no more
-/// than this together; the shortest rows, which gain most, come first.
+/// Every plan has its own copy of the weights, as its products want them. Those of the plans for
+/// shorter rows take no more than this together; the shortest rows, which gain most, come first.
 const SHORTER_BYTES: usize = 64 << 20;
 
-/// Largest tensor that an operator may hand to the next one. Requests run side by side, so what one of them needs is needed
-/// many times over; the towers of the writer stay far below it.
+/// Largest tensor that an operator may hand to the next one. Requests run side by side, so what one
+/// of them needs is needed many times over; the towers of the writer stay far below it.
 const MAX_TENSOR: usize = 256 << 20;
 
 /// A tower ready to run from any number of threads.
 ///
-/// It holds plans over the same tables: one for a single row, one for a block of rows and, for histories, some for shorter
-/// rows, because most histories are far shorter than the longest. States (tract's buffers of one run) are kept and reused.
+/// It holds plans over the same tables: one for a single row, one for a block of rows and, for
+/// histories, some for shorter rows, because most histories are far shorter than the longest.
+/// States (tract's buffers of one run) are kept and reused.
 pub struct Tower {
     path: PathBuf,
     dim: usize,
@@ -61,16 +62,17 @@ struct Shorter {
 struct States {
     plan: Plan,
     idle: Mutex<Vec<State>>,
-    /// Whether a state carries something from one run into the next: tract's loops keep their last step. Such states
-    /// are used once.
+    /// Whether a state carries something from one run into the next: tract's loops keep their last
+    /// step. Such states are used once.
     remembers: bool,
 }
 
 impl Tower {
     /// Loads the graph at `path` and checks that it maps rows of `schema` to `dim` numbers.
     ///
-    /// The ONNX reader is not made for hostile files, so compare checksums before. What a graph may hold is narrowed
-    /// down before it is read, and should the reader panic all the same, that is an error too.
+    /// The ONNX reader is not made for hostile files, so compare checksums before. What a graph may
+    /// hold is narrowed down before it is read, and should the reader panic all the same, that is
+    /// an error too.
     ///
     /// # Errors
     /// [`BundleError::Tower`] naming the file and the reason.
@@ -87,27 +89,45 @@ impl Tower {
         let widths = schema.row_widths();
         let onnx = tract_onnx::onnx();
         let proto = onnx.proto_model_for_path(path)?;
-        let graph::Checked { sources: inputs, shorter, weights } = graph::check(&proto, path, schema, dim)?;
-        let directory = path.parent().and_then(Path::to_str).context("its path is not valid UTF-8")?;
+        let graph::Checked { sources: inputs, shorter, weights } =
+            graph::check(&proto, path, schema, dim)?;
+        let directory =
+            path.parent().and_then(Path::to_str).context("its path is not valid UTF-8")?;
         let parsed = onnx.parse(&proto, Some(directory))?;
         drop(proto);
-        ensure!(parsed.unresolved_inputs.is_empty(), "it reads {:?}, which nothing computes", parsed.unresolved_inputs);
+        ensure!(
+            parsed.unresolved_inputs.is_empty(),
+            "it reads {:?}, which nothing computes",
+            parsed.unresolved_inputs
+        );
         let model = parsed.model;
         let made = |columns, rows| plan(model.clone(), &inputs, (columns, widths.1), dim, rows);
         let (one, block) = (made(widths.0, 1)?, made(widths.0, BLOCK)?);
         let shorter = match Histories::of(schema).filter(|_| shorter) {
             Some(histories) => {
-                let columns = histories.shorter_rows().into_iter().take(SHORTER_BYTES / weights.max(1));
-                let plans = columns.map(|columns| Ok((columns, made(columns, 1)?))).collect::<TractResult<_>>()?;
+                let columns =
+                    histories.shorter_rows().into_iter().take(SHORTER_BYTES / weights.max(1));
+                let plans = columns
+                    .map(|columns| Ok((columns, made(columns, 1)?)))
+                    .collect::<TractResult<_>>()?;
                 Some(Shorter { histories, plans })
             }
             None => None,
         };
-        Ok(Self { path: path.to_owned(), dim, widths, rows: rows(schema), inputs, one, block, shorter })
+        Ok(Self {
+            path: path.to_owned(),
+            dim,
+            widths,
+            rows: rows(schema),
+            inputs,
+            one,
+            block,
+            shorter,
+        })
     }
 
-    /// Runs every plan once, on the first row of every table: a plan that fails or exhausts the memory must not wait for a
-    /// request that needs it. Later runs find the buffers of this one.
+    /// Runs every plan once, on the first row of every table: a plan that fails or exhausts the
+    /// memory must not wait for a request that needs it. Later runs find the buffers of this one.
     ///
     /// # Errors
     /// [`BundleError::Tower`] when a plan fails.
@@ -117,8 +137,17 @@ impl Tower {
         let plans = [(indices, 1, &self.one), (indices, BLOCK, &self.block)];
         let plans = plans.into_iter().chain(shorter.map(|(columns, states)| (*columns, 1, states)));
         for (columns, rows, states) in plans {
-            self.run(states, &vec![0; columns * rows], &vec![0.0; numbers * rows], rows, &mut Vec::new())
-                .map_err(|error| BundleError::Tower { path: self.path.clone(), reason: format!("{error:#}") })?;
+            self.run(
+                states,
+                &vec![0; columns * rows],
+                &vec![0.0; numbers * rows],
+                rows,
+                &mut Vec::new(),
+            )
+            .map_err(|error| BundleError::Tower {
+                path: self.path.clone(),
+                reason: format!("{error:#}"),
+            })?;
         }
         Ok(())
     }
@@ -133,13 +162,19 @@ impl Tower {
         self.widths
     }
 
-    /// Embeds `batch` rows of inputs (row-major) and leaves their vectors, `batch × dim`, in `out`; what `out` held
-    /// before is gone.
+    /// Embeds `batch` rows of inputs (row-major) and leaves their vectors, `batch × dim`, in `out`;
+    /// what `out` held before is gone.
     ///
     /// # Errors
-    /// [`BundleError::TowerInput`] when the slices have other lengths, an index lies outside its table or a number is
-    /// not finite.
-    pub fn embed(&self, indices: &[i64], numbers: &[f32], batch: usize, out: &mut Vec<f32>) -> Result<(), BundleError> {
+    /// [`BundleError::TowerInput`] when the slices have other lengths, an index lies outside its
+    /// table or a number is not finite.
+    pub fn embed(
+        &self,
+        indices: &[i64],
+        numbers: &[f32],
+        batch: usize,
+        out: &mut Vec<f32>,
+    ) -> Result<(), BundleError> {
         out.clear();
         self.check(indices, numbers, batch)?;
         out.reserve(batch * self.dim);
@@ -151,14 +186,20 @@ impl Tower {
             let rest = &indices[start * n..];
             let (states, rows, cut) = match short(&rest[..n]) {
                 Some((states, cut)) => (states, 1, Some(cut)),
-                None if batch - start >= BLOCK && rest[..BLOCK * n].chunks_exact(n.max(1)).all(long) => {
+                None if batch - start >= BLOCK
+                    && rest[..BLOCK * n].chunks_exact(n.max(1)).all(long) =>
+                {
                     (&self.block, BLOCK, None)
                 }
                 None => (&self.one, 1, None),
             };
             let indices = cut.as_deref().unwrap_or(&rest[..rows * n]);
-            self.run(states, indices, &numbers[start * m..][..rows * m], rows, out)
-                .map_err(|error| BundleError::Tower { path: self.path.clone(), reason: format!("{error:#}") })?;
+            self.run(states, indices, &numbers[start * m..][..rows * m], rows, out).map_err(
+                |error| BundleError::Tower {
+                    path: self.path.clone(),
+                    reason: format!("{error:#}"),
+                },
+            )?;
             start += rows;
         }
         Ok(())
@@ -182,10 +223,12 @@ impl Tower {
         let inputs = inputs.collect::<TractResult<TVec<TValue>>>()?;
         let idle = states.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut state = idle.map_or_else(|| states.plan.spawn(), Ok)?;
-        // A graph that is not the writer's can make tract panic, such as by an index outside its table. Whatever fails,
-        // its state is dropped instead of returned to the idle ones.
-        let run = std::panic::AssertUnwindSafe(move || state.run(inputs).map(|outputs| (outputs, state)));
-        let (outputs, state) = std::panic::catch_unwind(run).map_err(|_| anyhow!("running it failed"))??;
+        // A graph that is not the writer's can make tract panic, such as by an index outside its
+        // table. Whatever fails, its state is dropped instead of returned to the idle ones.
+        let run =
+            std::panic::AssertUnwindSafe(move || state.run(inputs).map(|outputs| (outputs, state)));
+        let (outputs, state) =
+            std::panic::catch_unwind(run).map_err(|_| anyhow!("running it failed"))??;
         if !states.remembers {
             states.idle.lock().unwrap_or_else(PoisonError::into_inner).push(state);
         }
@@ -196,13 +239,20 @@ impl Tower {
 
     fn check(&self, indices: &[i64], numbers: &[f32], batch: usize) -> Result<(), BundleError> {
         let (n, m) = self.widths;
-        let wrong = |reason: String| Err(BundleError::TowerInput { path: self.path.clone(), reason });
-        if batch.checked_mul(n) != Some(indices.len()) || batch.checked_mul(m) != Some(numbers.len()) {
+        let wrong =
+            |reason: String| Err(BundleError::TowerInput { path: self.path.clone(), reason });
+        if batch.checked_mul(n) != Some(indices.len())
+            || batch.checked_mul(m) != Some(numbers.len())
+        {
             let found = (indices.len(), numbers.len());
-            return wrong(format!("{batch} rows of {n} indices and {m} numbers were announced, {found:?} given"));
+            return wrong(format!(
+                "{batch} rows of {n} indices and {m} numbers were announced, {found:?} given"
+            ));
         }
         for row in indices.chunks_exact(n.max(1)) {
-            if let Some(at) = row.iter().zip(&self.rows).position(|(&index, &rows)| index < 0 || index >= rows) {
+            if let Some(at) =
+                row.iter().zip(&self.rows).position(|(&index, &rows)| index < 0 || index >= rows)
+            {
                 return wrong(format!(
                     "index {} in column {at} lies outside its table of {} rows",
                     row[at], self.rows[at]
@@ -217,7 +267,8 @@ impl Tower {
 }
 
 impl Shorter {
-    /// The narrowest plan that holds the history of this row, if one does, and the row as wide as that.
+    /// The narrowest plan that holds the history of this row, if one does, and the row as wide as
+    /// that.
     fn plan(&self, row: &[i64]) -> Option<(&States, Vec<i64>)> {
         let columns = self.histories.columns_in_use(row);
         let (columns, states) = self.plans.iter().find(|(most, _)| *most >= columns)?;
@@ -249,7 +300,8 @@ fn plan(
     let model = model.into_optimized()?;
     ensure!(model.outputs.len() == 1, "it has {} outputs, not one", model.outputs.len());
     let output = model.output_fact(0)?;
-    let right = output.datum_type == f32::datum_type() && output.shape.to_tvec()[..] == [rows.to_dim(), dim.to_dim()];
+    let right = output.datum_type == f32::datum_type()
+        && output.shape.to_tvec()[..] == [rows.to_dim(), dim.to_dim()];
     ensure!(right, "it yields {output:?}, not rows of {dim} numbers");
     check_sizes(&model)?;
     let remembers = model.nodes.iter().any(|node| node.op_is::<Scan>() || node.op_is::<OptScan>());
@@ -259,12 +311,22 @@ fn plan(
 /// Checks that everything computed in a run has a known and moderate size.
 fn check_sizes(model: &TypedModel) -> TractResult<()> {
     for node in &model.nodes {
-        for fact in node.outputs.iter().map(|output| &output.fact).filter(|fact| fact.konst.is_none()) {
-            let shape = fact.shape.as_concrete().with_context(|| format!("`{}` has no fixed shape", node.name))?;
+        for fact in
+            node.outputs.iter().map(|output| &output.fact).filter(|fact| fact.konst.is_none())
+        {
+            let shape = fact
+                .shape
+                .as_concrete()
+                .with_context(|| format!("`{}` has no fixed shape", node.name))?;
             let size = fact.datum_type.size_of();
             let bytes = shape.iter().try_fold(size, |bytes, &axis| bytes.checked_mul(axis));
             let fits = bytes.is_some_and(|bytes| bytes <= MAX_TENSOR);
-            ensure!(fits, "`{}` makes a tensor of {shape:?}, above {} MB", node.name, MAX_TENSOR >> 20);
+            ensure!(
+                fits,
+                "`{}` makes a tensor of {shape:?}, above {} MB",
+                node.name,
+                MAX_TENSOR >> 20
+            );
         }
     }
     Ok(())

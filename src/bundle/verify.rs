@@ -13,7 +13,8 @@ use serde::Serialize;
 /// Hits compared a query, as far as there are items.
 const K: usize = 100;
 
-/// The widest beam that a writer tries. Long before it the exact scan is cheaper, and the planner takes that.
+/// The widest beam that a writer tries. Long before it the exact scan is cheaper, and the planner
+/// takes that.
 #[cfg(feature = "trainer")]
 const WIDEST: usize = 10_000;
 
@@ -41,12 +42,16 @@ impl IndexQuality {
 }
 
 impl Bundle {
-    /// Compares graph search with the exact scan on `queries` (at least one) query vectors, made by the query tower of
-    /// random inputs drawn with `seed`; `None` for a bundle without vectors.
+    /// Compares graph search with the exact scan on `queries` (at least one) query vectors, made by
+    /// the query tower of random inputs drawn with `seed`; `None` for a bundle without vectors.
     ///
     /// # Errors
     /// When the tower fails on an input of its own schema.
-    pub fn index_quality(&self, queries: usize, seed: u64) -> Result<Option<IndexQuality>, BundleError> {
+    pub fn index_quality(
+        &self,
+        queries: usize,
+        seed: u64,
+    ) -> Result<Option<IndexQuality>, BundleError> {
         let Some(Towers { query, retriever, .. }) = self.towers() else { return Ok(None) };
         let queries = queries.max(1);
         let k = K.min(retriever.len());
@@ -67,13 +72,17 @@ impl Bundle {
     }
 }
 
-/// The narrowest beam, from `ef` on by doubling, with which graph search finds [`IndexQuality::GOOD`] of the exact top of these
-/// queries, or the widest there is.
+/// The narrowest beam, from `ef` on by doubling, with which graph search finds
+/// [`IndexQuality::GOOD`] of the exact top of these queries, or the widest there is.
 ///
 /// # Errors
 /// When a query does not fit the index.
 #[cfg(feature = "trainer")]
-pub(super) fn sufficient_ef(retriever: &Retriever, queries: &[f32], mut ef: usize) -> Result<usize, QueryError> {
+pub(super) fn sufficient_ef(
+    retriever: &Retriever,
+    queries: &[f32],
+    mut ef: usize,
+) -> Result<usize, QueryError> {
     loop {
         let recalls = recalls(retriever, queries, ef.max(K.min(retriever.len())))?;
         let wider = (2 * ef).min(WIDEST).max(ef);
@@ -122,7 +131,9 @@ pub(super) fn random_queries(
                     indices.extend((0..known).map(|_| rng.random_range(0..padding)));
                     indices.extend(std::iter::repeat_n(padding, length - known));
                 }
-                Slot::Numbers { width, .. } => numbers.extend((0..width).map(|_| rng.sample::<f32, _>(StandardNormal))),
+                Slot::Numbers { width, .. } => {
+                    numbers.extend((0..width).map(|_| rng.sample::<f32, _>(StandardNormal)))
+                }
             }
         }
     }
@@ -144,7 +155,9 @@ mod tests {
     fn a_beam_is_widened_until_it_finds_enough() {
         let (items, dim) = (3_000, 24);
         let mut rng = StdRng::seed_from_u64(1);
-        let mut draw = |count: usize| (0..count).map(|_| rng.sample::<f32, _>(StandardNormal)).collect::<Vec<_>>();
+        let mut draw = |count: usize| {
+            (0..count).map(|_| rng.sample::<f32, _>(StandardNormal)).collect::<Vec<_>>()
+        };
         let (rows, queries) = (draw(items * dim), draw(50 * dim));
         let items = ItemVectors::from_rows(dim, &rows).unwrap();
         let parameters = IndexParameters { m: 2, ef_construction: 10, ef_search: 10 };

@@ -6,16 +6,24 @@ use std::{collections::BTreeMap, path::Path};
 
 /// Names of the vocabularies among the bundle's files.
 pub(super) fn names(files: &BTreeMap<String, FileEntry>) -> impl Iterator<Item = &str> {
-    files.keys().filter_map(|path| path.strip_prefix(file_names::VOCABULARIES)?.strip_prefix('/')?.strip_suffix(".txt"))
+    files.keys().filter_map(|path| {
+        path.strip_prefix(file_names::VOCABULARIES)?.strip_prefix('/')?.strip_suffix(".txt")
+    })
 }
 
 /// # Errors
-/// [`BundleError::Vocabulary`] when it is no UTF-8 text, or a value is empty, has control characters or stands twice.
+/// [`BundleError::Vocabulary`] when it is no UTF-8 text, or a value is empty, has control
+/// characters or stands twice.
 pub(super) fn read(path: &Path) -> Result<IdTable, BundleError> {
     let bytes = std::fs::read(path).map_err(BundleError::io(path))?;
-    let wrong = |line: usize, reason: String| BundleError::Vocabulary { path: path.to_owned(), line, reason };
-    let text = std::str::from_utf8(&bytes)
-        .map_err(|error| wrong(1 + bytecount(&bytes[..error.valid_up_to()]), "it is not valid UTF-8".to_owned()))?;
+    let wrong = |line: usize, reason: String| BundleError::Vocabulary {
+        path: path.to_owned(),
+        line,
+        reason,
+    };
+    let text = std::str::from_utf8(&bytes).map_err(|error| {
+        wrong(1 + bytecount(&bytes[..error.valid_up_to()]), "it is not valid UTF-8".to_owned())
+    })?;
     if text.len() > u32::MAX as usize {
         return Err(wrong(1, "a vocabulary has at most 4 GiB".to_owned()));
     }
@@ -40,10 +48,17 @@ pub(super) fn read(path: &Path) -> Result<IdTable, BundleError> {
 #[cfg(feature = "trainer")]
 pub(super) fn write(path: &Path, table: &IdTable) -> Result<(), BundleError> {
     use std::io::Write;
-    let mut out = std::io::BufWriter::new(std::fs::File::create(path).map_err(BundleError::io(path))?);
+    let mut out =
+        std::io::BufWriter::new(std::fs::File::create(path).map_err(BundleError::io(path))?);
     for (row, value) in table.iter().enumerate() {
-        check(value).map_err(|reason| BundleError::Vocabulary { path: path.to_owned(), line: row + 1, reason })?;
-        out.write_all(value.as_bytes()).and_then(|()| out.write_all(b"\n")).map_err(BundleError::io(path))?;
+        check(value).map_err(|reason| BundleError::Vocabulary {
+            path: path.to_owned(),
+            line: row + 1,
+            reason,
+        })?;
+        out.write_all(value.as_bytes())
+            .and_then(|()| out.write_all(b"\n"))
+            .map_err(BundleError::io(path))?;
     }
     out.flush().map_err(BundleError::io(path))
 }
@@ -93,7 +108,10 @@ mod tests {
             std::fs::write(&path, bytes).unwrap();
             match read(&path) {
                 Err(BundleError::Vocabulary { line, reason, .. }) => {
-                    assert!(line == expected && reason.contains(word), "{bytes:?}: line {line}: {reason}");
+                    assert!(
+                        line == expected && reason.contains(word),
+                        "{bytes:?}: line {line}: {reason}"
+                    );
                 }
                 other => panic!("{bytes:?}: {other:?}"),
             }

@@ -1,8 +1,8 @@
 //! Writing a bundle: whole or absent.
 
 use super::{
-    Bundle, BundleError, FrequencySettings, Golden, IndexParameters, Manifest, Metric, MetricsRow, Provenance,
-    RankerSettings, Tower, file_names, files,
+    Bundle, BundleError, FrequencySettings, Golden, IndexParameters, Manifest, Metric, MetricsRow,
+    Provenance, RankerSettings, Tower, file_names, files,
     verify::{IndexQuality, random_queries, sufficient_ef},
     vocabulary,
 };
@@ -39,8 +39,8 @@ pub struct Contents<'a> {
     pub ranking: RankingContents<'a>,
     /// Purchases in the training window, one number an item.
     pub popularity: &'a [f32],
-    /// With towers: inputs and vectors as the trainer's own forward pass has them; the top-k is filled in here. Without:
-    /// histories and their top-k.
+    /// With towers: inputs and vectors as the trainer's own forward pass has them; the top-k is
+    /// filled in here. Without: histories and their top-k.
     pub golden: Golden,
 }
 
@@ -55,7 +55,8 @@ pub enum RankingContents<'a> {
 /// Towers and item vectors. The vectors are as long as the towers' outputs.
 pub struct TowerContents<'a> {
     pub metric: Metric,
-    /// `ef_search` is raised until the index finds [`IndexQuality::GOOD`] of the exact top 100 of random queries.
+    /// `ef_search` is raised until the index finds [`IndexQuality::GOOD`] of the exact top 100 of
+    /// random queries.
     pub index: IndexParameters,
     pub query_tower: QueryGraph<'a>,
     pub item_tower: TowerGraph<'a>,
@@ -63,13 +64,14 @@ pub struct TowerContents<'a> {
     pub items: &'a [f32],
 }
 
-/// Writes the bundle `<models>/<name>/<version>` and returns its path. It is prepared beside the target, flushed,
-/// opened as a server would open it, golden requests included, and renamed; whatever fails, no half bundle is left.
-/// Writers of one model take turns; what killed ones left behind is removed.
+/// Writes the bundle `<models>/<name>/<version>` and returns its path. It is prepared beside the
+/// target, flushed, opened as a server would open it, golden requests included, and renamed;
+/// whatever fails, no half bundle is left. Writers of one model take turns; what killed ones left
+/// behind is removed.
 ///
 /// # Errors
-/// [`BundleError::Contents`] when the parts do not fit together, [`BundleError::Io`] when they cannot be written, and
-/// whatever [`Bundle::open`] finds.
+/// [`BundleError::Contents`] when the parts do not fit together, [`BundleError::Io`] when they
+/// cannot be written, and whatever [`Bundle::open`] finds.
 pub fn write(models: &Path, mut contents: Contents<'_>) -> Result<PathBuf, BundleError> {
     let items = contents.check()?;
     let parent = models.join(contents.name);
@@ -79,15 +81,19 @@ pub fn write(models: &Path, mut contents: Contents<'_>) -> Result<PathBuf, Bundl
     lock.lock().map_err(BundleError::io(&lock_path))?;
     remove_unfinished(&parent)?;
 
-    let unfinished = Unfinished::create(parent.join(format!("{UNFINISHED}{}", std::process::id())))?;
+    let unfinished =
+        Unfinished::create(parent.join(format!("{UNFINISHED}{}", std::process::id())))?;
     let directory = unfinished.0.as_path();
     contents.write_files(directory)?;
     let invalid = |reason: String| BundleError::Contents { name: contents.name.to_owned(), reason };
     let time = OffsetDateTime::now_utc()
-        .format(format_description!("[year][month][day]T[hour][minute][second][subsecond digits:3]Z"))
+        .format(format_description!(
+            "[year][month][day]T[hour][minute][second][subsecond digits:3]Z"
+        ))
         .map_err(|error| invalid(error.to_string()))?;
     let manifest = contents.manifest(items, describe_files(directory)?);
-    let (manifest, version) = files::seal(manifest, &time).map_err(|error| invalid(error.to_string()))?;
+    let (manifest, version) =
+        files::seal(manifest, &time).map_err(|error| invalid(error.to_string()))?;
     write_bytes(&directory.join(file_names::MANIFEST), &manifest)?;
     sync(&directory.join(file_names::VOCABULARIES))?;
     sync(directory)?;
@@ -107,7 +113,8 @@ pub fn write(models: &Path, mut contents: Contents<'_>) -> Result<PathBuf, Bundl
 impl Contents<'_> {
     /// Checks what can be told before anything is written; the number of items.
     fn check(&self) -> Result<usize, BundleError> {
-        let wrong = |reason: String| Err(BundleError::Contents { name: self.name.to_owned(), reason });
+        let wrong =
+            |reason: String| Err(BundleError::Contents { name: self.name.to_owned(), reason });
         if !Manifest::is_name(self.name) {
             return wrong("a name has 1 to 64 lower-case letters, digits, `-` and `_`".to_owned());
         }
@@ -115,8 +122,12 @@ impl Contents<'_> {
         if items == 0 {
             return wrong("the vocabulary `article_id` is empty".to_owned());
         }
-        if self.popularity.len() != items || self.popularity.iter().any(|&p| !(p.is_finite() && p >= 0.0)) {
-            return wrong(format!("popularity must be {items} finite numbers from 0 on, one an item"));
+        if self.popularity.len() != items
+            || self.popularity.iter().any(|&p| !(p.is_finite() && p >= 0.0))
+        {
+            return wrong(format!(
+                "popularity must be {items} finite numbers from 0 on, one an item"
+            ));
         }
         if self.golden.queries.is_empty() {
             return wrong("there is no golden request".to_owned());
@@ -142,7 +153,9 @@ impl Contents<'_> {
                 self.golden.rank(towers.items, towers.query_tower.dim());
                 towers.write_files(directory, self.name, self.schema)?;
             }
-            RankingContents::Frequency(settings) => write_json(&at(file_names::FREQUENCY), settings)?,
+            RankingContents::Frequency(settings) => {
+                write_json(&at(file_names::FREQUENCY), settings)?
+            }
             RankingContents::Ranker(ranker) => {
                 write_json(&at(file_names::RANKER), &ranker.0)?;
                 onnx::write(&ranker.1, &at(file_names::RANKER_NETWORK), onnx::EXTERNAL_ABOVE)?;
@@ -155,7 +168,9 @@ impl Contents<'_> {
     fn manifest(&self, items: usize, files: BTreeMap<String, super::FileEntry>) -> Manifest {
         // Without vectors these say nothing.
         let (dim, metric, index) = match &self.ranking {
-            RankingContents::Towers(towers) => (towers.query_tower.dim(), towers.metric, towers.index),
+            RankingContents::Towers(towers) => {
+                (towers.query_tower.dim(), towers.metric, towers.index)
+            }
             RankingContents::Frequency(_) | RankingContents::Ranker(_) => {
                 (0, Metric::Dot, IndexParameters { m: 0, ef_construction: 0, ef_search: 0 })
             }
@@ -187,7 +202,10 @@ impl TowerContents<'_> {
     fn check(&self, items: usize, golden: &Golden) -> Result<(), String> {
         let dim = self.query_tower.dim();
         if dim == 0 || self.item_tower.dim() != dim {
-            return Err(format!("query vectors have {dim} numbers, item vectors {}", self.item_tower.dim()));
+            return Err(format!(
+                "query vectors have {dim} numbers, item vectors {}",
+                self.item_tower.dim()
+            ));
         }
         if self.items.len() != items * dim {
             return Err(format!("{} numbers are not {items} items × {dim}", self.items.len()));
@@ -199,7 +217,12 @@ impl TowerContents<'_> {
     }
 
     /// Writes towers, vectors and graph; raises `ef_search` as far as it takes.
-    fn write_files(&mut self, directory: &Path, name: &str, schema: &FeatureSchema) -> Result<(), BundleError> {
+    fn write_files(
+        &mut self,
+        directory: &Path,
+        name: &str,
+        schema: &FeatureSchema,
+    ) -> Result<(), BundleError> {
         let at = |name: &str| directory.join(name);
         self.query_tower.write(&at(file_names::QUERY_TOWER), onnx::EXTERNAL_ABOVE)?;
         onnx::write(&self.item_tower, &at(file_names::ITEM_TOWER), onnx::EXTERNAL_ABOVE)?;
@@ -207,11 +230,14 @@ impl TowerContents<'_> {
         let items = ItemVectors::open(&at(file_names::ITEMS))?;
         let mut graph = Graph::build(&items, self.index, Insertion::Parallel)?;
         graph.write(&at(file_names::INDEX))?;
-        let query_tower = Tower::load(&at(file_names::QUERY_TOWER), &schema.query, self.query_tower.dim())?;
+        let query_tower =
+            Tower::load(&at(file_names::QUERY_TOWER), &schema.query, self.query_tower.dim())?;
         let retriever = Retriever::open(&at(file_names::ITEMS), &at(file_names::INDEX))?;
-        let queries = random_queries(&query_tower, &schema.query, IndexQuality::QUERIES, IndexQuality::SEED)?;
-        let ef = sufficient_ef(&retriever, &queries, self.index.ef_search)
-            .map_err(|error| BundleError::Contents { name: name.to_owned(), reason: error.to_string() })?;
+        let queries =
+            random_queries(&query_tower, &schema.query, IndexQuality::QUERIES, IndexQuality::SEED)?;
+        let ef = sufficient_ef(&retriever, &queries, self.index.ef_search).map_err(|error| {
+            BundleError::Contents { name: name.to_owned(), reason: error.to_string() }
+        })?;
         if ef > self.index.ef_search {
             self.index.ef_search = ef;
             graph.set_ef_search(ef);
@@ -224,7 +250,9 @@ impl TowerContents<'_> {
 /// Size and checksum of every file, which is flushed to the disk on the way.
 fn describe_files(directory: &Path) -> Result<BTreeMap<String, super::FileEntry>, BundleError> {
     let mut described = BTreeMap::new();
-    for (folder, prefix) in [(directory.to_owned(), ""), (directory.join(file_names::VOCABULARIES), "vocabularies/")] {
+    for (folder, prefix) in
+        [(directory.to_owned(), ""), (directory.join(file_names::VOCABULARIES), "vocabularies/")]
+    {
         for entry in std::fs::read_dir(&folder).map_err(BundleError::io(&folder))? {
             let path = entry.map_err(BundleError::io(&folder))?.path();
             if let Some(name) = path.file_name().and_then(|name| name.to_str())
@@ -268,8 +296,10 @@ fn remove_unfinished(parent: &Path) -> Result<(), BundleError> {
 }
 
 fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), BundleError> {
-    let json = serde_json::to_vec_pretty(value)
-        .map_err(|error| BundleError::Manifest { path: path.to_owned(), reason: error.to_string() })?;
+    let json = serde_json::to_vec_pretty(value).map_err(|error| BundleError::Manifest {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    })?;
     write_bytes(path, &json)
 }
 

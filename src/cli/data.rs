@@ -16,12 +16,13 @@ use std::{
 /// Flatten these into a command's arguments and call [`DataArguments::load`].
 #[derive(Debug, Clone, clap::Args)]
 pub struct DataArguments {
-    /// Folder with the shop's files: described by a dataset.toml in it, or in the H&M schema, as RecBole
-    /// atomic files, or as sequences. Or the database of a server: `postgres://user@host/name` or `sqlite:path`.
+    /// Folder with the shop's files: described by a dataset.toml in it, or in the H&M schema, as
+    /// RecBole atomic files, or as sequences. Or the database of a server:
+    /// `postgres://user@host/name` or `sqlite:path`.
     #[arg(long, value_name = "DIR|URL", value_parser = PathBufValueParser::new().map(DataSource::of))]
     pub data: DataSource,
-    /// Description of the files, instead of the dataset.toml in the folder. For a database, which events count
-    /// (docs/retraining.md).
+    /// Description of the files, instead of the dataset.toml in the folder. For a database, which
+    /// events count (docs/retraining.md).
     #[arg(long, value_name = "FILE")]
     pub dataset: Option<PathBuf>,
     /// Stop at the first row that cannot be used, instead of leaving it out.
@@ -30,8 +31,8 @@ pub struct DataArguments {
     /// Where rows that cannot be used are written, if there are any.
     #[arg(long, value_name = "FILE", default_value = "vitrine-rejects.csv")]
     pub rejects: PathBuf,
-    /// How many rows of one table may be left out before the command stops: a share such as 5% or a number of rows. Without
-    /// it, what the dataset.toml says, or 5%.
+    /// How many rows of one table may be left out before the command stops: a share such as 5% or a
+    /// number of rows. Without it, what the dataset.toml says, or 5%.
     #[arg(long, value_name = "LIMIT")]
     pub max_rejects: Option<MaxRejects>,
 }
@@ -91,10 +92,12 @@ fn without_secrets(url: &str) -> String {
 
 #[cfg(feature = "trainer")]
 impl DataArguments {
-    /// [`DataArguments::load`], then the vectors of the articles' texts where configurations ask for them.
+    /// [`DataArguments::load`], then the vectors of the articles' texts where configurations ask
+    /// for them.
     ///
     /// # Errors
-    /// As [`DataArguments::load`]; configurations that ask for different vectors; an encoder that is missing or damaged.
+    /// As [`DataArguments::load`]; configurations that ask for different vectors; an encoder that
+    /// is missing or damaged.
     pub fn load_with_texts<'a>(
         &self,
         texts: impl IntoIterator<Item = &'a crate::text::TextConfig>,
@@ -102,7 +105,9 @@ impl DataArguments {
         let mut texts = texts.into_iter();
         let first = texts.next();
         if texts.any(|text| Some(text) != first) {
-            let problem = anyhow::anyhow!("the configurations have different sections [text]; train them apart");
+            let problem = anyhow::anyhow!(
+                "the configurations have different sections [text]; train them apart"
+            );
             return Err(problem).or_bad_input();
         }
         let mut dataset = self.load()?;
@@ -152,19 +157,30 @@ impl DataArguments {
     }
 
     fn read_database(&self, url: &str) -> anyhow::Result<Dataset> {
-        let description =
-            self.dataset.as_deref().map(ReadOptions::load).transpose().or_bad_input()?.unwrap_or_default();
-        let options = StoreOptions { acquire_timeout: DATABASE_PATIENCE, ..StoreOptions::default() };
+        let description = self
+            .dataset
+            .as_deref()
+            .map(ReadOptions::load)
+            .transpose()
+            .or_bad_input()?
+            .unwrap_or_default();
+        let options =
+            StoreOptions { acquire_timeout: DATABASE_PATIENCE, ..StoreOptions::default() };
         let reading = store::read_dataset(url, &options, &description);
         let (dataset, report) = block_on(async { user_error(reading.await) })??;
         eprintln!("{report}");
         if self.strict && report.left_out > 0 {
-            return Err(anyhow!("{} values cannot be used, and --strict leaves none out", report.left_out))
-                .or_bad_input();
+            return Err(anyhow!(
+                "{} values cannot be used, and --strict leaves none out",
+                report.left_out
+            ))
+            .or_bad_input();
         }
         if dataset.purchases.is_empty() {
-            return Err(anyhow!("the database holds no purchases: import the shop's files, or wait for events"))
-                .or_bad_input();
+            return Err(anyhow!(
+                "the database holds no purchases: import the shop's files, or wait for events"
+            ))
+            .or_bad_input();
         }
         Ok(dataset)
     }
@@ -180,13 +196,19 @@ mod tests {
     #[test]
     fn databases_are_shown_without_their_passwords() {
         for (url, shown) in [
-            ("postgres://shop:se:cr@et@db:5432/vitrine?password=other", "postgres://shop@db:5432/vitrine"),
+            (
+                "postgres://shop:se:cr@et@db:5432/vitrine?password=other",
+                "postgres://shop@db:5432/vitrine",
+            ),
             ("postgresql://shop@db/vitrine", "postgresql://shop@db/vitrine"),
             ("postgres:///vitrine?host=/run/postgresql&password=x", "postgres:///vitrine"),
             ("sqlite:shop.sqlite", "sqlite:shop.sqlite"),
         ] {
             let source = DataSource::of(url.into());
-            assert_eq!((source.to_string(), format!("{source:?}")), (shown.to_owned(), shown.to_owned()));
+            assert_eq!(
+                (source.to_string(), format!("{source:?}")),
+                (shown.to_owned(), shown.to_owned())
+            );
             assert_eq!(source.folder(), None);
         }
         assert_eq!(DataSource::of("shop/exports".into()).folder(), Some(Path::new("shop/exports")));

@@ -12,14 +12,22 @@ use tracing_subscriber::{
 };
 
 /// Modules whose every message is for whoever started the work.
-const TELLING: [&str; 5] =
-    ["vitrine::training", "vitrine::experiments", "vitrine::text", "vitrine::retrain", "vitrine::simulation"];
+const TELLING: [&str; 5] = [
+    "vitrine::training",
+    "vitrine::experiments",
+    "vitrine::text",
+    "vitrine::retrain",
+    "vitrine::simulation",
+];
 
 /// Prints messages from now on; a second call changes nothing.
 pub(super) fn print() {
     let told = TELLING.map(|module| (module, Level::INFO));
     let filter = Targets::new().with_target("vitrine", Level::WARN).with_targets(told);
-    let lines = tracing_subscriber::fmt::layer().event_format(Lines).with_writer(std::io::stderr).with_filter(filter);
+    let lines = tracing_subscriber::fmt::layer()
+        .event_format(Lines)
+        .with_writer(std::io::stderr)
+        .with_filter(filter);
     // Somebody else's subscriber, such as a test's, stays.
     let _ = tracing_subscriber::registry().with(lines).try_init();
 }
@@ -32,7 +40,12 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         if *event.metadata().level() <= Level::WARN {
             write!(writer, "warning: ")?;
         }

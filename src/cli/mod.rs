@@ -1,6 +1,6 @@
-//! The command lines of the three binaries: arguments in, one `run()` a command. Exit codes: 0 done,
-//! 1 failed, 2 bad input, 3 a model that the gate refused, 4 another retraining is running, 5 a version that was taken
-//! back.
+//! The command lines of the three binaries: arguments in, one `run()` a command. Exit codes: 0
+//! done, 1 failed, 2 bad input, 3 a model that the gate refused, 4 another retraining is running, 5
+//! a version that was taken back.
 
 use crate::store::StoreError;
 use std::process::ExitCode;
@@ -15,12 +15,14 @@ pub mod server;
 #[cfg(feature = "trainer")]
 pub mod trainer;
 
-/// An error of the user's input, as opposed to a fault of the machine: ends the program with exit code 2.
+/// An error of the user's input, as opposed to a fault of the machine: ends the program with exit
+/// code 2.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct BadInput(#[from] pub anyhow::Error);
 
-/// A model that is below the best baseline, so that no bundle was written: ends the program with exit code 3.
+/// A model that is below the best baseline, so that no bundle was written: ends the program with
+/// exit code 3.
 #[cfg(feature = "trainer")]
 #[derive(Debug, thiserror::Error)]
 #[error("the gate is closed, and no bundle was written: {0}")]
@@ -57,7 +59,11 @@ pub fn exit(result: anyhow::Result<()>) -> ExitCode {
             if let Some(code) = trainer_code(&error) {
                 return ExitCode::from(code);
             }
-            if error.chain().any(|cause| cause.is::<BadInput>()) { ExitCode::from(2) } else { ExitCode::FAILURE }
+            if error.chain().any(|cause| cause.is::<BadInput>()) {
+                ExitCode::from(2)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
@@ -67,12 +73,16 @@ pub fn exit(result: anyhow::Result<()>) -> ExitCode {
 fn trainer_code(error: &anyhow::Error) -> Option<u8> {
     let code = |cause: &(dyn std::error::Error + 'static)| {
         let refused = cause.is::<Gated>() || cause.is::<Refused>();
-        refused.then_some(3).or(cause.is::<Busy>().then_some(4)).or(cause.is::<TakenBack>().then_some(5))
+        refused
+            .then_some(3)
+            .or(cause.is::<Busy>().then_some(4))
+            .or(cause.is::<TakenBack>().then_some(5))
     };
     error.chain().find_map(code)
 }
 
-/// An error and its causes in one line. Most errors end with the words of their cause, which then are not said again.
+/// An error and its causes in one line. Most errors end with the words of their cause, which then
+/// are not said again.
 fn told(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
         "" => cause,
@@ -98,9 +108,14 @@ impl<T, E: Into<anyhow::Error>> OrBadInput<T> for Result<T, E> {
 pub(crate) fn user_error<T>(result: Result<T, StoreError>) -> anyhow::Result<T> {
     use StoreError::{BadArticle, Changed, Conflict, NotFound, NotMigrated, Refused};
     match result {
-        Err(error @ (Refused(_) | BadArticle(_) | NotFound(_) | Conflict(_) | Changed(_) | NotMigrated { .. })) => {
-            Err(error).or_bad_input()
-        }
+        Err(
+            error @ (Refused(_)
+            | BadArticle(_)
+            | NotFound(_)
+            | Conflict(_)
+            | Changed(_)
+            | NotMigrated { .. }),
+        ) => Err(error).or_bad_input(),
         other => Ok(other?),
     }
 }

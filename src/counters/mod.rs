@@ -1,8 +1,10 @@
-//! Counting purchases, old ones less: the scoring behind the baselines of an evaluation, the family that recommends a
-//! customer's own articles again, and what the server calls popular. One implementation, so that an evaluation measures
-//! what is served. Knows no model, no file and no HTTP.
+//! Counting purchases, old ones less: the scoring behind the baselines of an evaluation, the family
+//! that recommends a customer's own articles again, and what the server calls popular. One
+//! implementation, so that an evaluation measures what is served. Knows no model, no file and no
+//! HTTP.
 //!
-//! All of them see a purchase as `(item, moment, weight)` and count only what was bought up to the moment asked for.
+//! All of them see a purchase as `(item, moment, weight)` and count only what was bought up to the
+//! moment asked for.
 
 mod personal;
 mod popularity;
@@ -47,7 +49,10 @@ mod tests {
         let history = [(1, day(1), 1.0), (2, day(5), 1.0), (3, day(6), 1.0)];
         let personal = PersonalFrequency::default().scores(history.into_iter(), day(5));
         assert_eq!(personal.iter().map(|&(item, _)| item).collect::<Vec<_>>(), [2, 1]);
-        assert_eq!(Popularity::default().counts(4, history.into_iter(), day(5)), [0.0, 1.0, 1.0, 0.0]);
+        assert_eq!(
+            Popularity::default().counts(4, history.into_iter(), day(5)),
+            [0.0, 1.0, 1.0, 0.0]
+        );
     }
 
     #[test]

@@ -2,9 +2,9 @@ use super::{age_days, decay};
 use crate::domain::Timestamp;
 use hashbrown::HashMap;
 
-/// How often a customer bought an item, each purchase counting its weight times `2^(−age / half-life)`: what somebody
-/// buys again and again stands first. The bar of the next-basket papers (Li et al. 2023, "A next basket recommendation
-/// reality check", call it P-TopFreq without decay).
+/// How often a customer bought an item, each purchase counting its weight times `2^(−age /
+/// half-life)`: what somebody buys again and again stands first. The bar of the next-basket papers
+/// (Li et al. 2023, "A next basket recommendation reality check", call it P-TopFreq without decay).
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct PersonalFrequency {
     /// Above 0; without one old and new purchases count alike.
@@ -12,9 +12,14 @@ pub struct PersonalFrequency {
 }
 
 impl PersonalFrequency {
-    /// The items of a history with their scores, the highest first; of equal scores the item bought last, then the
-    /// lower number. Purchases after `at` are left out; the order of `history` does not matter.
-    pub fn scores(&self, history: impl Iterator<Item = (u32, Timestamp, f32)>, at: Timestamp) -> Vec<(u32, f32)> {
+    /// The items of a history with their scores, the highest first; of equal scores the item bought
+    /// last, then the lower number. Purchases after `at` are left out; the order of `history` does
+    /// not matter.
+    pub fn scores(
+        &self,
+        history: impl Iterator<Item = (u32, Timestamp, f32)>,
+        at: Timestamp,
+    ) -> Vec<(u32, f32)> {
         let mut sums: HashMap<u32, (f64, Timestamp)> = HashMap::new();
         for (item, bought, weight) in history {
             let Some(age) = age_days(bought, at) else { continue };

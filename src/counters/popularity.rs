@@ -1,7 +1,8 @@
 use super::{age_days, decay};
 use crate::domain::Timestamp;
 
-/// How often everybody bought an item, each purchase counting its weight times `2^(−age / half-life)`, within a window.
+/// How often everybody bought an item, each purchase counting its weight times `2^(−age /
+/// half-life)`, within a window.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Popularity {
     /// Count only purchases younger than so many days; without one, all.
@@ -29,11 +30,13 @@ impl Popularity {
         sums.into_iter().map(|sum| sum as f32).collect()
     }
 
-    /// What one purchase counts at the moment `at`, before its weight: from 0 (out of the window, or still to come)
-    /// to 1.
+    /// What one purchase counts at the moment `at`, before its weight: from 0 (out of the window,
+    /// or still to come) to 1.
     pub fn share(&self, bought: Timestamp, at: Timestamp) -> f64 {
         match age_days(bought, at) {
-            Some(age) if self.window_days.is_none_or(|days| age < f64::from(days)) => decay(age, self.half_life_days),
+            Some(age) if self.window_days.is_none_or(|days| age < f64::from(days)) => {
+                decay(age, self.half_life_days)
+            }
             _ => 0.0,
         }
     }

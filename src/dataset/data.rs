@@ -21,7 +21,8 @@ pub struct Dataset {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TimeUnit {
-    /// Known by the day (midnight): purchases of one customer and day form one basket without an order.
+    /// Known by the day (midnight): purchases of one customer and day form one basket without an
+    /// order.
     #[default]
     Day,
     /// Known by the second: the order is meant.
@@ -65,12 +66,13 @@ pub enum Values {
     Number(Vec<f32>),
     /// Whole numbers of which some are too large for an f32; [`NO_INTEGER`] where missing.
     Integer(Vec<i64>),
-    /// Any number of values a row: `codes[offsets[row]..offsets[row + 1]]`; `offsets` has one entry more than rows.
+    /// Any number of values a row: `codes[offsets[row]..offsets[row + 1]]`; `offsets` has one entry
+    /// more than rows.
     Tags { offsets: Vec<u32>, codes: Vec<u32>, dictionary: IdTable },
 }
 
-/// Purchases as parallel columns of equal length; `price`, `channel`, `weight` and `millis` may be empty when the shop
-/// gives none.
+/// Purchases as parallel columns of equal length; `price`, `channel`, `weight` and `millis` may be
+/// empty when the shop gives none.
 #[derive(Debug, Default)]
 pub struct Purchases {
     pub customer: Vec<u32>,
@@ -80,9 +82,11 @@ pub struct Purchases {
     pub price: Vec<f32>,
     /// The shop's sales channel number; 0 where missing.
     pub channel: Vec<u8>,
-    /// How much a row counts: the weight of its event, times its quantity. Finite and above 0; empty when every row is 1.
+    /// How much a row counts: the weight of its event, times its quantity. Finite and above 0;
+    /// empty when every row is 1.
     pub weight: Vec<f32>,
-    /// Milliseconds after `time`, below 1,000: the order within a second. Empty when times are whole seconds.
+    /// Milliseconds after `time`, below 1,000: the order within a second. Empty when times are
+    /// whole seconds.
     pub millis: Vec<u16>,
 }
 
@@ -118,7 +122,9 @@ impl Values {
     /// The category of a row as text; `None` where missing or not a category column.
     pub fn category(&self, row: usize) -> Option<&str> {
         match self {
-            Self::Category { codes, dictionary } if codes[row] != MISSING => Some(dictionary.get(codes[row])),
+            Self::Category { codes, dictionary } if codes[row] != MISSING => {
+                Some(dictionary.get(codes[row]))
+            }
             _ => None,
         }
     }
@@ -161,7 +167,8 @@ impl Purchases {
         self.article.is_empty()
     }
 
-    /// Leaves the first `rows` rows. They are in order of time, so what is left is what was known at a moment.
+    /// Leaves the first `rows` rows. They are in order of time, so what is left is what was known
+    /// at a moment.
     pub fn truncate(&mut self, rows: usize) {
         let Self { customer, article, time, price, channel, weight, millis } = self;
         customer.truncate(rows);

@@ -5,9 +5,9 @@ use sha2::{Digest, Sha256};
 use std::io::{self, BufWriter, Write};
 
 impl Dataset {
-    /// SHA-256 of ids, columns and purchases in hexadecimal: equal for equal content, whatever files it came
-    /// from, however its dictionaries are numbered, and on any machine. The order of entities and purchases
-    /// counts, that of columns does not.
+    /// SHA-256 of ids, columns and purchases in hexadecimal: equal for equal content, whatever
+    /// files it came from, however its dictionaries are numbered, and on any machine. The order of
+    /// entities and purchases counts, that of columns does not.
     pub fn fingerprint(&self) -> String {
         let mut hash = BufWriter::with_capacity(1 << 16, Hash(Sha256::new()));
         // A hash takes every byte.
@@ -90,7 +90,11 @@ fn write_column(out: &mut impl Write, column: &Column) -> io::Result<()> {
 }
 
 /// Codes, numbered by their first appearance, each text once where its code first stands.
-fn write_codes<'a>(out: &mut impl Write, codes: &[u32], text: impl Fn(u32) -> &'a str) -> io::Result<()> {
+fn write_codes<'a>(
+    out: &mut impl Write,
+    codes: &[u32],
+    text: impl Fn(u32) -> &'a str,
+) -> io::Result<()> {
     write_length(out, codes.len())?;
     let mut numbers: Vec<u32> = Vec::new();
     let mut next = 0;
@@ -121,7 +125,10 @@ fn bits(number: f32) -> u32 {
     if number.is_nan() { f32::NAN.to_bits() } else { (number + 0.0).to_bits() }
 }
 
-fn write_numbers(out: &mut impl Write, numbers: impl ExactSizeIterator<Item = u32>) -> io::Result<()> {
+fn write_numbers(
+    out: &mut impl Write,
+    numbers: impl ExactSizeIterator<Item = u32>,
+) -> io::Result<()> {
     write_length(out, numbers.len())?;
     for number in numbers {
         out.write_all(&number.to_le_bytes())?;
@@ -150,15 +157,21 @@ mod tests {
     fn dataset(dictionary: [&str; 2], price: f32) -> Dataset {
         let dictionary: IdTable = dictionary.into_iter().collect();
         let codes = ["red", "blue", "red"].map(|colour| dictionary.find(colour).unwrap()).to_vec();
-        let colour = Column { name: "colour".into(), values: Values::Category { codes, dictionary } };
-        let weight = Column { name: "weight".into(), values: Values::Number(vec![1.0, f32::NAN, -0.0]) };
+        let colour =
+            Column { name: "colour".into(), values: Values::Category { codes, dictionary } };
+        let weight =
+            Column { name: "weight".into(), values: Values::Number(vec![1.0, f32::NAN, -0.0]) };
         Dataset {
             articles: Entities {
                 ids: ["a", "b", "c"].into_iter().collect(),
                 columns: vec![colour, weight],
                 vectors: vec![],
             },
-            customers: Entities { ids: ["x"].into_iter().collect(), columns: vec![], vectors: vec![] },
+            customers: Entities {
+                ids: ["x"].into_iter().collect(),
+                columns: vec![],
+                vectors: vec![],
+            },
             purchases: Purchases {
                 customer: vec![0],
                 article: vec![2],

@@ -2,9 +2,9 @@
 
 use super::{Dataset, Ties, TimeUnit};
 
-/// Purchase rows grouped by customer, each group oldest first. Purchases of one moment ([`super::Purchases::moment_of`])
-/// stand in an order drawn by [`Ties`], so that "the last purchase" is the same on every run and machine and favours no
-/// article.
+/// Purchase rows grouped by customer, each group oldest first. Purchases of one moment
+/// ([`super::Purchases::moment_of`]) stand in an order drawn by [`Ties`], so that "the last
+/// purchase" is the same on every run and machine and favours no article.
 #[derive(Debug)]
 pub struct Histories {
     offsets: Vec<u32>,
@@ -67,8 +67,8 @@ impl Histories {
         self.offsets.len() - 1
     }
 
-    /// For every purchase, how many of its customer's earlier purchases were known just before it. Where times are
-    /// days, purchases of the same day are one basket and don't know each other.
+    /// For every purchase, how many of its customer's earlier purchases were known just before it.
+    /// Where times are days, purchases of the same day are one basket and don't know each other.
     pub fn known_before_purchases(&self, dataset: &Dataset) -> Vec<u32> {
         let time = &dataset.purchases.time;
         let mut known = vec![0; self.rows.len()];
@@ -87,7 +87,8 @@ impl Histories {
     }
 }
 
-/// Position of every article in the order of ids: as numbers where all are whole numbers, else as text.
+/// Position of every article in the order of ids: as numbers where all are whole numbers, else as
+/// text.
 #[cfg(feature = "database")]
 pub(crate) fn article_ranks(dataset: &Dataset) -> Vec<u32> {
     let ids = &dataset.articles.ids;
@@ -114,7 +115,11 @@ mod tests {
     };
 
     /// The purchases `(customer, article, second, millisecond)` of a shop with these articles.
-    fn histories(articles: &[&str], bought: &[(u32, &str, u32, u16)], seed: u64) -> Vec<Vec<String>> {
+    fn histories(
+        articles: &[&str],
+        bought: &[(u32, &str, u32, u16)],
+        seed: u64,
+    ) -> Vec<Vec<String>> {
         let mut dataset = testing::shop(0, articles.len(), 2, 0, TimeUnit::Second);
         dataset.articles.ids = articles.iter().copied().collect::<IdTable>();
         dataset.purchases = Purchases {
@@ -125,13 +130,24 @@ mod tests {
             ..Purchases::default()
         };
         let histories = Histories::with_ties(&dataset, seed);
-        let article = |&row: &u32| dataset.articles.ids.get(dataset.purchases.article[row as usize]).to_owned();
-        (0..2).map(|customer| histories.of_customer(customer).iter().map(article).collect()).collect()
+        let article = |&row: &u32| {
+            dataset.articles.ids.get(dataset.purchases.article[row as usize]).to_owned()
+        };
+        (0..2)
+            .map(|customer| histories.of_customer(customer).iter().map(article).collect())
+            .collect()
     }
 
     #[test]
     fn ties_depend_on_ids_and_seed_and_on_no_order_of_rows() {
-        let rows = [(0, "a", 5, 0), (0, "b", 5, 0), (0, "c", 5, 0), (0, "d", 5, 0), (1, "a", 5, 0), (1, "b", 5, 0)];
+        let rows = [
+            (0, "a", 5, 0),
+            (0, "b", 5, 0),
+            (0, "c", 5, 0),
+            (0, "d", 5, 0),
+            (1, "a", 5, 0),
+            (1, "b", 5, 0),
+        ];
         let first = histories(&["a", "b", "c", "d"], &rows, 0);
         let mut turned = rows;
         turned.reverse();

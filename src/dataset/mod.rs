@@ -1,8 +1,8 @@
 //! A shop's articles, customers and purchases as columns in memory. Knows no models and no HTTP.
 //!
 //! [`Dataset`] is what every reader produces and everything after it consumes: two entity tables
-//! with dictionary-encoded attribute columns, and purchases as parallel columns (16 bytes each, 17 with the channel).
-//! Rows refer to articles and customers by their row number.
+//! with dictionary-encoded attribute columns, and purchases as parallel columns (16 bytes each, 17
+//! with the channel). Rows refer to articles and customers by their row number.
 
 mod data;
 mod fingerprint;
@@ -17,13 +17,15 @@ mod ties;
 #[cfg(feature = "trainer")]
 mod write;
 
-pub use data::{Column, Dataset, Entities, MISSING, NO_INTEGER, Purchases, TimeUnit, Values, Vectors};
+pub use data::{
+    Column, Dataset, Entities, MISSING, NO_INTEGER, Purchases, TimeUnit, Values, Vectors,
+};
 pub use histories::Histories;
 #[cfg(feature = "database")]
 pub(crate) use histories::article_ranks;
 pub use import::{
-    DatasetError, FileReport, ImportReport, InvalidLimit, LoadOptions, MaxRejects, Numbering, Reason, Reject,
-    RejectGroup, TableReport, load,
+    DatasetError, FileReport, ImportReport, InvalidLimit, LoadOptions, MaxRejects, Numbering,
+    Reason, Reject, RejectGroup, TableReport, load,
 };
 #[cfg(feature = "trainer")]
 pub(crate) use import::{FileFormat, FileOptions, TableFile, look, look::LIST_END};

@@ -24,15 +24,18 @@ pub struct NegativeDraw<'a> {
 /// One article for each row of a [`NegativeDraw`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Negatives {
-    /// Parallel to the rows: an article the customer has bought neither before nor with any of their rows, or
+    /// Parallel to the rows: an article the customer has bought neither before nor with any of
+    /// their rows, or
     /// [`NO_NEGATIVE`] where they have bought the whole pool.
     pub articles: Vec<u32>,
-    /// Rows whose customer had left fewer articles than they have rows: these are drawn again once all are used up.
+    /// Rows whose customer had left fewer articles than they have rows: these are drawn again once
+    /// all are used up.
     pub repeated: usize,
 }
 
 impl NegativeDraw<'_> {
-    /// Draws without replacement for each customer. Depends on the data, rows, pool and seed, not on the threads.
+    /// Draws without replacement for each customer. Depends on the data, rows, pool and seed, not
+    /// on the threads.
     pub fn draw(&self) -> Negatives {
         const NONE: u32 = u32::MAX;
         let Self { dataset, histories, rows, .. } = *self;
@@ -46,13 +49,18 @@ impl NegativeDraw<'_> {
             .into_par_iter()
             .filter_map(|customer| {
                 let history = histories.of_customer(customer);
-                // What comes later may be held out and must not tell on itself by never being drawn.
+                // What comes later may be held out and must not tell on itself by never being
+                // drawn.
                 let last = history.iter().rposition(|&row| position[row as usize] != NONE)?;
                 let past = &history[..=last];
-                let wanted =
-                    past.iter().map(|&row| position[row as usize]).filter(|&at| at != NONE).collect::<Vec<_>>();
+                let wanted = past
+                    .iter()
+                    .map(|&row| position[row as usize])
+                    .filter(|&at| at != NONE)
+                    .collect::<Vec<_>>();
                 let bought = past.iter().map(|&row| dataset.purchases.article[row as usize]);
-                let bought: HashSet<u32> = bought.filter(|&article| in_pool[article as usize]).collect();
+                let bought: HashSet<u32> =
+                    bought.filter(|&article| in_pool[article as usize]).collect();
                 let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
                 rng.set_stream(u64::from(customer));
                 let articles = of_customer(self.pool, bought, wanted.len(), &mut rng);
@@ -71,7 +79,8 @@ impl NegativeDraw<'_> {
     }
 }
 
-/// `count` articles of the pool that are not in `bought` (a part of the pool); fewer or none only where all are bought.
+/// `count` articles of the pool that are not in `bought` (a part of the pool); fewer or none only
+/// where all are bought.
 fn of_customer(pool: &[u32], bought: HashSet<u32>, count: usize, rng: &mut ChaCha8Rng) -> Vec<u32> {
     let mut taken = bought;
     if 2 * (taken.len() + count) <= pool.len() {
@@ -84,7 +93,8 @@ fn of_customer(pool: &[u32], bought: HashSet<u32>, count: usize, rng: &mut ChaCh
         };
         return (0..count).map(|_| draw()).collect();
     }
-    let mut left: Vec<u32> = pool.iter().copied().filter(|article| !taken.contains(article)).collect();
+    let mut left: Vec<u32> =
+        pool.iter().copied().filter(|article| !taken.contains(article)).collect();
     let mut articles = Vec::with_capacity(count);
     while articles.len() < count && !left.is_empty() {
         left.shuffle(rng);
@@ -144,10 +154,19 @@ mod tests {
         let dataset = testing::shop(1, 50, 5, 60, TimeUnit::Day);
         let histories = Histories::of(&dataset);
         let (rows, pool): (Vec<u32>, Vec<u32>) = ((0..60).collect(), (0..50).collect());
-        let draw =
-            |seed| NegativeDraw { dataset: &dataset, histories: &histories, rows: &rows, pool: &pool, seed }.draw();
+        let draw = |seed| {
+            NegativeDraw {
+                dataset: &dataset,
+                histories: &histories,
+                rows: &rows,
+                pool: &pool,
+                seed,
+            }
+            .draw()
+        };
         assert_ne!(draw(1), draw(2));
-        let on_one_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(|| draw(1));
+        let on_one_thread =
+            rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(|| draw(1));
         assert_eq!(on_one_thread, draw(1));
     }
 }

@@ -8,8 +8,8 @@ use crate::domain::Timestamp;
 #[cfg_attr(feature = "trainer", derive(schemars::JsonSchema))]
 #[serde(tag = "protocol", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Protocol {
-    /// The last `test_days` days are the test window, the `validation_days` before them the validation
-    /// window; a case is a customer with purchases in the window.
+    /// The last `test_days` days are the test window, the `validation_days` before them the
+    /// validation window; a case is a customer with purchases in the window.
     #[serde(alias = "temporal")]
     Time {
         test_days: u32,
@@ -17,8 +17,8 @@ pub enum Protocol {
         #[serde(default = "keep_repeats")]
         repeats: Repeats,
     },
-    /// Each customer's last purchase is the test case and the one before it the validation case (customers
-    /// with fewer than 3 purchases only train).
+    /// Each customer's last purchase is the test case and the one before it the validation case
+    /// (customers with fewer than 3 purchases only train).
     LeaveOneOut {
         #[serde(default = "drop_repeats")]
         repeats: Repeats,
@@ -30,10 +30,11 @@ pub enum Protocol {
 #[cfg_attr(feature = "trainer", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Repeats {
-    /// They are not asked for, and articles the customer has are not recommended: can the model find something new?
-    /// A case that asks for nothing else is dropped and counted.
+    /// They are not asked for, and articles the customer has are not recommended: can the model
+    /// find something new? A case that asks for nothing else is dropped and counted.
     Drop,
-    /// They are asked for like any other, and nothing is masked: for shops whose customers buy things again.
+    /// They are asked for like any other, and nothing is masked: for shops whose customers buy
+    /// things again.
     Keep,
 }
 
@@ -65,13 +66,16 @@ impl Protocol {
     #[must_use]
     pub fn with_repeats(self, repeats: Repeats) -> Self {
         match self {
-            Self::Time { test_days, validation_days, .. } => Self::Time { test_days, validation_days, repeats },
+            Self::Time { test_days, validation_days, .. } => {
+                Self::Time { test_days, validation_days, repeats }
+            }
             Self::LeaveOneOut { .. } => Self::LeaveOneOut { repeats },
         }
     }
 
-    /// The name of a test in reports. Leave-one-out has two, because a model that also learnt from the validation
-    /// purchases scores higher for free: the numbers of one must not stand beside those of the other.
+    /// The name of a test in reports. Leave-one-out has two, because a model that also learnt from
+    /// the validation purchases scores higher for free: the numbers of one must not stand beside
+    /// those of the other.
     pub fn name(self, trained_on_validation: bool) -> &'static str {
         match self {
             Self::Time { .. } => "time",
@@ -99,7 +103,12 @@ impl Protocol {
     }
 
     /// The purchases, in order, that a case holds out.
-    pub fn held_out<'h>(self, dataset: &Dataset, histories: &'h Histories, case: &Case) -> &'h [u32] {
+    pub fn held_out<'h>(
+        self,
+        dataset: &Dataset,
+        histories: &'h Histories,
+        case: &Case,
+    ) -> &'h [u32] {
         let after = &histories.of_customer(case.customer)[case.known as usize..];
         let Self::Time { test_days, .. } = self else { return &after[..1] };
         let time = &dataset.purchases.time;
@@ -115,7 +124,8 @@ impl Protocol {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
     pub customer: u32,
-    /// The moment of the query: the first moment of the window, or the time of the held-out purchase.
+    /// The moment of the query: the first moment of the window, or the time of the held-out
+    /// purchase.
     pub at: Timestamp,
     /// How many rows of the customer's [`Histories`] are known at that moment.
     pub known: u32,
@@ -123,7 +133,8 @@ pub struct Case {
     pub relevant: Vec<u32>,
 }
 
-/// Training purchases and cases. Nothing a case asks for, and nothing bought later by the same customer, is in `train`.
+/// Training purchases and cases. Nothing a case asks for, and nothing bought later by the same
+/// customer, is in `train`.
 #[derive(Debug)]
 pub struct Split {
     pub protocol: Protocol,
@@ -157,7 +168,9 @@ pub struct Dropped {
 
 #[derive(Debug, thiserror::Error)]
 pub enum SplitError {
-    #[error("the data has no purchase left to train on once the {0} are held out; give more data or a shorter window")]
+    #[error(
+        "the data has no purchase left to train on once the {0} are held out; give more data or a shorter window"
+    )]
     NothingToTrain(String),
     #[error("the test split is empty: {0}")]
     NothingToTest(String),
@@ -203,9 +216,13 @@ pub struct Outlier {
 
 impl Split {
     /// # Errors
-    /// When training or test would be empty, when a split by time is asked of data without dates, or
-    /// when a few dates far after all others would make the test window.
-    pub fn new(dataset: &Dataset, histories: &Histories, protocol: Protocol) -> Result<Self, SplitError> {
+    /// When training or test would be empty, when a split by time is asked of data without dates,
+    /// or when a few dates far after all others would make the test window.
+    pub fn new(
+        dataset: &Dataset,
+        histories: &Histories,
+        protocol: Protocol,
+    ) -> Result<Self, SplitError> {
         match protocol {
             Protocol::Time { test_days, validation_days, repeats } => {
                 Self::time(dataset, histories, (test_days, validation_days), repeats)
@@ -214,7 +231,8 @@ impl Split {
         }
     }
 
-    /// All purchases before the test, ascending: to train again once validation has told for how long.
+    /// All purchases before the test, ascending: to train again once validation has told for how
+    /// long.
     pub fn train_and_validation(&self) -> Vec<u32> {
         let mut rows = Vec::with_capacity(self.train.len() + self.validation_rows.len());
         rows.extend(&self.train);
@@ -231,14 +249,19 @@ impl Split {
         if !self.validation.is_empty() && most > 0 {
             folds.push(Fold { train: &self.train, cases: self.validation.clone() });
         }
-        let Protocol::Time { test_days, validation_days, repeats } = self.protocol else { return folds };
+        let Protocol::Time { test_days, validation_days, repeats } = self.protocol else {
+            return folds;
+        };
         let time = &dataset.purchases.time;
         let (Some(first), Some(last)) = (time.first(), time.last()) else { return folds };
         let test = (last.day() + 1).saturating_sub(test_days);
         let validation = test.saturating_sub(validation_days);
         let middle = first.day() + validation.saturating_sub(first.day()) / 2;
         let mut to = validation;
-        while validation_days > 0 && folds.len() < most && to.saturating_sub(validation_days) > middle {
+        while validation_days > 0
+            && folds.len() < most
+            && to.saturating_sub(validation_days) > middle
+        {
             let from = to - validation_days;
             let known = self.train.partition_point(|&row| time[row as usize].day() < from);
             let (cases, _) = window_cases(dataset, histories, (from, to), repeats);
@@ -257,8 +280,8 @@ impl Split {
         (0..dataset.purchases.len() as u32).filter(|&row| !known[row as usize]).collect()
     }
 
-    /// A name for the purchases held out for the test: who bought what when. Equal for equal purchases, whatever else
-    /// is in the data and in whatever order.
+    /// A name for the purchases held out for the test: who bought what when. Equal for equal
+    /// purchases, whatever else is in the data and in whatever order.
     pub fn held_out_fingerprint(&self, dataset: &Dataset) -> String {
         let purchases = &dataset.purchases;
         let rows = self.test_rows(dataset);
@@ -317,7 +340,11 @@ impl Split {
         })
     }
 
-    fn leave_one_out(dataset: &Dataset, histories: &Histories, repeats: Repeats) -> Result<Self, SplitError> {
+    fn leave_one_out(
+        dataset: &Dataset,
+        histories: &Histories,
+        repeats: Repeats,
+    ) -> Result<Self, SplitError> {
         let purchases = &dataset.purchases;
         let mut held_out = vec![false; purchases.len()];
         let (mut validation, mut test, mut validation_rows) = (Vec::new(), Vec::new(), Vec::new());
@@ -337,9 +364,12 @@ impl Split {
             let is_dropped = |row: u32, known: usize| {
                 let article = purchases.article[row as usize];
                 repeats == Repeats::Drop
-                    && rows[..known].iter().any(|&known| purchases.article[known as usize] == article)
+                    && rows[..known]
+                        .iter()
+                        .any(|&known| purchases.article[known as usize] == article)
             };
-            // A dropped purchase stays held out: whether it is asked for must not change what is learnt.
+            // A dropped purchase stays held out: whether it is asked for must not change what is
+            // learnt.
             match is_dropped(before_last, rows.len() - 2) {
                 true => dropped.validation += 1,
                 false => validation.push(case(before_last, rows.len() - 2)),
@@ -360,16 +390,29 @@ impl Split {
         validation_rows.sort_unstable();
         // A customer of a case keeps at least one purchase, so there is something to train on.
         let train = (0..purchases.len() as u32).filter(|&row| !held_out[row as usize]).collect();
-        Ok(Self { protocol: Protocol::LeaveOneOut { repeats }, train, validation, test, dropped, validation_rows })
+        Ok(Self {
+            protocol: Protocol::LeaveOneOut { repeats },
+            train,
+            validation,
+            test,
+            dropped,
+            validation_rows,
+        })
     }
 }
 
 /// Test windows of fewer cases than this are suspected to be wrong dates.
 const FEW_CASES: usize = 10;
 
-/// Refuses a test window that a few wrong dates made: it holds fewer than [`FEW_CASES`] cases and at most a thousandth
-/// of the purchases (a hundredth in data too small for that), after a gap longer than itself.
-fn check_dates(dataset: &Dataset, first: usize, test_days: u32, cases: usize) -> Result<(), SplitError> {
+/// Refuses a test window that a few wrong dates made: it holds fewer than [`FEW_CASES`] cases and
+/// at most a thousandth of the purchases (a hundredth in data too small for that), after a gap
+/// longer than itself.
+fn check_dates(
+    dataset: &Dataset,
+    first: usize,
+    test_days: u32,
+    cases: usize,
+) -> Result<(), SplitError> {
     let time = &dataset.purchases.time;
     let (total, purchases) = (time.len(), time.len() - first);
     let rare = if total >= 10_000 { purchases * 1_000 <= total } else { purchases * 100 <= total };
@@ -396,8 +439,8 @@ fn check_dates(dataset: &Dataset, first: usize, test_days: u32, cases: usize) ->
     })))
 }
 
-/// The customers with purchases on days `from..to`, at the first moment of day `from`; and how many more there are who
-/// bought nothing new.
+/// The customers with purchases on days `from..to`, at the first moment of day `from`; and how many
+/// more there are who bought nothing new.
 fn window_cases(
     dataset: &Dataset,
     histories: &Histories,
@@ -410,7 +453,9 @@ fn window_cases(
     for customer in 0..histories.customers() as u32 {
         let rows = histories.of_customer(customer);
         let known = rows.partition_point(|&row| day(row) < from);
-        let bought_before = |article: u32| rows[..known].iter().any(|&row| purchases.article[row as usize] == article);
+        let bought_before = |article: u32| {
+            rows[..known].iter().any(|&row| purchases.article[row as usize] == article)
+        };
         let mut relevant = Vec::new();
         let mut bought_any = false;
         for &row in rows[known..].iter().take_while(|&&row| day(row) < to) {
@@ -422,7 +467,12 @@ fn window_cases(
             }
         }
         if !relevant.is_empty() {
-            cases.push(Case { customer, at: Timestamp(from * Timestamp::DAY), known: known as u32, relevant });
+            cases.push(Case {
+                customer,
+                at: Timestamp(from * Timestamp::DAY),
+                known: known as u32,
+                relevant,
+            });
         } else if bought_any {
             dropped += 1;
         }
@@ -457,8 +507,16 @@ mod tests {
 
     #[test]
     fn temporal_windows_are_whole_days_at_the_end() {
-        let dataset =
-            dataset(&[(0, 0, 10), (1, 1, 12), (0, 2, 13), (2, 3, 14), (0, 4, 15), (0, 4, 15), (0, 1, 16), (1, 1, 16)]);
+        let dataset = dataset(&[
+            (0, 0, 10),
+            (1, 1, 12),
+            (0, 2, 13),
+            (2, 3, 14),
+            (0, 4, 15),
+            (0, 4, 15),
+            (0, 1, 16),
+            (1, 1, 16),
+        ]);
         let split = split(&dataset, Protocol::time(2, 2)).unwrap();
         assert_eq!(split.train, [0, 1]);
         assert_eq!(split.validation, [case(0, 13, 1, &[2]), case(2, 13, 0, &[3])]);
@@ -468,11 +526,20 @@ mod tests {
 
     #[test]
     fn folds_go_back_window_by_window_to_the_middle_of_the_training_time() {
-        let dataset = dataset(&[(0, 0, 0), (0, 1, 6), (1, 2, 10), (0, 3, 12), (1, 4, 14), (0, 5, 15), (0, 6, 17)]);
+        let dataset = dataset(&[
+            (0, 0, 0),
+            (0, 1, 6),
+            (1, 2, 10),
+            (0, 3, 12),
+            (1, 4, 14),
+            (0, 5, 15),
+            (0, 6, 17),
+        ]);
         let split = split(&dataset, Protocol::time(2, 2)).unwrap();
         let histories = Histories::of(&dataset);
         let folds = split.folds(&dataset, &histories, 9);
-        let found: Vec<_> = folds.iter().map(|fold| (fold.train.len(), fold.cases.clone())).collect();
+        let found: Vec<_> =
+            folds.iter().map(|fold| (fold.train.len(), fold.cases.clone())).collect();
         let expected = [
             (4, vec![case(0, 14, 3, &[5]), case(1, 14, 1, &[4])]),
             (3, vec![case(0, 12, 2, &[3])]),
@@ -487,7 +554,8 @@ mod tests {
 
     #[test]
     fn leave_one_out_takes_the_last_two() {
-        let dataset = dataset(&[(0, 0, 10), (1, 1, 12), (0, 2, 13), (1, 3, 14), (0, 1, 15), (0, 4, 16)]);
+        let dataset =
+            dataset(&[(0, 0, 10), (1, 1, 12), (0, 2, 13), (1, 3, 14), (0, 1, 15), (0, 4, 16)]);
         let split = split(&dataset, Protocol::leave_one_out()).unwrap();
         assert_eq!(split.validation, [case(0, 15, 2, &[1])]);
         assert_eq!(split.test, [case(0, 16, 3, &[4])]);
@@ -507,7 +575,10 @@ mod tests {
         assert_eq!((keep.dropped, keep.test.len()), (Dropped::default(), 2));
         assert_eq!(keep.train, drop.train, "what is dropped is still held out");
         let time = split(&dataset, Protocol::time(2, 0).with_repeats(Repeats::Drop)).unwrap();
-        assert_eq!((time.test, time.dropped.test), (vec![case(0, 3, 2, &[2]), case(1, 3, 2, &[4])], 0));
+        assert_eq!(
+            (time.test, time.dropped.test),
+            (vec![case(0, 3, 2, &[2]), case(1, 3, 2, &[4])], 0)
+        );
         let last_day = split(&dataset, Protocol::time(1, 0).with_repeats(Repeats::Drop));
         assert!(matches!(last_day, Err(SplitError::OnlyRepeats(1))));
     }
@@ -515,12 +586,18 @@ mod tests {
     #[test]
     fn a_few_dates_far_after_the_others_are_refused_with_the_date() {
         let day = Timestamp::parse("2029-03-07").unwrap().day();
-        let mut rows: Vec<(u32, u32, u32)> = (0..500).map(|n| (n % 3, n % 5, day - 900 + n / 5)).collect();
+        let mut rows: Vec<(u32, u32, u32)> =
+            (0..500).map(|n| (n % 3, n % 5, day - 900 + n / 5)).collect();
         rows.push((0, 0, day));
         let error = split(&dataset(&rows), Protocol::time(7, 7)).unwrap_err();
         let text = error.to_string();
         assert!(matches!(error, SplitError::Outlier(_)), "{text}");
-        for part in ["2029-03-01 to 2029-03-07", "1 of 501 purchases", "801 days after", "dated 2029-03-07 or later"] {
+        for part in [
+            "2029-03-01 to 2029-03-07",
+            "1 of 501 purchases",
+            "801 days after",
+            "dated 2029-03-07 or later",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
         // A slow week is no outlier.
@@ -532,8 +609,14 @@ mod tests {
     #[test]
     fn splits_are_read_under_their_old_names_too() {
         let read = |text: &str| toml::from_str::<Protocol>(text).map_err(|error| error.to_string());
-        assert_eq!(read("protocol = 'temporal'\ntest_days = 3\nvalidation_days = 2"), Ok(Protocol::time(3, 2)));
-        assert_eq!(read("protocol = 'time'\ntest_days = 3\nvalidation_days = 2"), Ok(Protocol::time(3, 2)));
+        assert_eq!(
+            read("protocol = 'temporal'\ntest_days = 3\nvalidation_days = 2"),
+            Ok(Protocol::time(3, 2))
+        );
+        assert_eq!(
+            read("protocol = 'time'\ntest_days = 3\nvalidation_days = 2"),
+            Ok(Protocol::time(3, 2))
+        );
         assert_eq!(read("protocol = 'leave-one-out'"), Ok(Protocol::leave_one_out()));
         let kept = Protocol::leave_one_out().with_repeats(Repeats::Keep);
         assert_eq!(read("protocol = 'leave-one-out'\nrepeats = 'keep'"), Ok(kept));
@@ -547,10 +630,16 @@ mod tests {
         let temporal = Protocol::time;
         let mut few = dataset(&[(0, 0, 10), (0, 1, 12)]);
         assert!(matches!(split(&few, temporal(3, 0)), Err(SplitError::NothingToTrain(_))));
-        assert!(matches!(split(&few, temporal(u32::MAX, u32::MAX)), Err(SplitError::NothingToTrain(_))));
+        assert!(matches!(
+            split(&few, temporal(u32::MAX, u32::MAX)),
+            Err(SplitError::NothingToTrain(_))
+        ));
         let error = split(&few, temporal(0, 1)).unwrap_err().to_string();
         assert!(error.contains("refit = \"all\""), "{error}");
-        assert!(matches!(split(&few, Protocol::leave_one_out()), Err(SplitError::NothingToTest(_))));
+        assert!(matches!(
+            split(&few, Protocol::leave_one_out()),
+            Err(SplitError::NothingToTest(_))
+        ));
         assert!(matches!(split(&dataset(&[]), temporal(1, 1)), Err(SplitError::NothingToTest(_))));
         few.time_unit = TimeUnit::Position;
         assert!(matches!(split(&few, temporal(1, 0)), Err(SplitError::NeedsDates)));

@@ -2,10 +2,11 @@
 
 /// Draws an order for the purchases that a customer made at one moment.
 ///
-/// Such purchases have no order, but "the last purchase" needs one. An order by id or by place in the file would be a
-/// bias: in MovieLens the highest id of a moment is usually an unpopular film. So the order is drawn by a hash of a
-/// seed, the customer's id and the article's id. It depends on no file order and is the same on every machine, and the
-/// server can draw it again from what its database knows.
+/// Such purchases have no order, but "the last purchase" needs one. An order by id or by place in
+/// the file would be a bias: in MovieLens the highest id of a moment is usually an unpopular film.
+/// So the order is drawn by a hash of a seed, the customer's id and the article's id. It depends on
+/// no file order and is the same on every machine, and the server can draw it again from what its
+/// database knows.
 #[derive(Debug, Clone, Copy)]
 pub struct Ties(u64);
 
@@ -30,8 +31,8 @@ fn fnv(hash: u64, bytes: &[u8]) -> u64 {
     bytes.iter().fold(hash, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME))
 }
 
-/// The last steps of SplitMix64 (Steele et al. 2014). FNV-1a leaves the high bits of short texts alike, and the order
-/// is decided by the high bits.
+/// The last steps of SplitMix64 (Steele et al. 2014). FNV-1a leaves the high bits of short texts
+/// alike, and the order is decided by the high bits.
 fn scrambled(hash: u64) -> u64 {
     let hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -56,7 +57,8 @@ mod tests {
         let mut last = [0u32; 5];
         for customer in 0..5_000 {
             let ties = Ties::of(0, &customer.to_string());
-            let article = (0..5usize).max_by_key(|article| ties.place(&article.to_string())).unwrap();
+            let article =
+                (0..5usize).max_by_key(|article| ties.place(&article.to_string())).unwrap();
             last[article] += 1;
         }
         // 1,000 each are expected, with a standard deviation of 28.

@@ -17,7 +17,8 @@ pub enum InvalidId {
 /// Longest id accepted, in characters, as JSON Schema counts them.
 pub const MAX_LENGTH: usize = 128;
 
-/// Checks the text of an id: 1 to 128 characters, no control characters (so one id fits one line of a file).
+/// Checks the text of an id: 1 to 128 characters, no control characters (so one id fits one line of
+/// a file).
 pub(super) fn check(text: &str) -> Result<(), InvalidId> {
     if text.is_empty() {
         Err(InvalidId::Empty)

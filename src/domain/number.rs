@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-/// A finite number. Whole numbers within 64 bits are always [`Number::Integer`], however they were written, so equal
-/// numbers are equal values.
+/// A finite number. Whole numbers within 64 bits are always [`Number::Integer`], however they were
+/// written, so equal numbers are equal values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Number {
     Integer(i64),
@@ -19,7 +19,11 @@ impl Number {
         if number.is_nan() || number.abs() >= BEYOND {
             return None;
         }
-        Some(if number.fract() == 0.0 { Self::Integer(number as i64) } else { Self::Decimal(number) })
+        Some(if number.fract() == 0.0 {
+            Self::Integer(number as i64)
+        } else {
+            Self::Decimal(number)
+        })
     }
 
     /// Reads decimal digits, with or without a fraction and an exponent.
@@ -49,7 +53,9 @@ impl PartialOrd for Number {
             (Self::Integer(a), Self::Integer(b)) => Some(a.cmp(&b)),
             (Self::Decimal(a), Self::Decimal(b)) => a.partial_cmp(&b),
             // A decimal below 2⁶³ has a whole part that 64 bits hold, and a fraction that is not 0.
-            (Self::Integer(a), Self::Decimal(b)) => Some(a.cmp(&(b.floor() as i64)).then(Ordering::Less)),
+            (Self::Integer(a), Self::Decimal(b)) => {
+                Some(a.cmp(&(b.floor() as i64)).then(Ordering::Less))
+            }
             (Self::Decimal(_), Self::Integer(_)) => other.partial_cmp(self).map(Ordering::reverse),
         }
     }
@@ -100,9 +106,22 @@ mod tests {
 
     #[test]
     fn integers_and_decimals_are_ordered_together() {
-        let rising = ["-9223372036854775808", "-2.5", "-2", "-1.5", "0", "0.5", "1", "1e15", "9007199254740993"];
+        let rising = [
+            "-9223372036854775808",
+            "-2.5",
+            "-2",
+            "-1.5",
+            "0",
+            "0.5",
+            "1",
+            "1e15",
+            "9007199254740993",
+        ];
         for pair in rising.windows(2) {
-            assert!(number(pair[0]) < number(pair[1]) && number(pair[1]) > number(pair[0]), "{pair:?}");
+            assert!(
+                number(pair[0]) < number(pair[1]) && number(pair[1]) > number(pair[0]),
+                "{pair:?}"
+            );
         }
         assert!(number("2251799813685249.5") < number("2251799813685250"));
     }

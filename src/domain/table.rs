@@ -31,7 +31,10 @@ impl IdTable {
         }
         let row = self.ends.len() as u32;
         self.bytes.push_str(text);
-        assert!(self.bytes.len() <= u32::MAX as usize && row < u32::MAX - 1, "an id table holds at most 4 GiB of text");
+        assert!(
+            self.bytes.len() <= u32::MAX as usize && row < u32::MAX - 1,
+            "an id table holds at most 4 GiB of text"
+        );
         self.ends.push(self.bytes.len() as u32);
         let Self { bytes, ends, rows, hasher } = self;
         rows.insert_unique(hash, row, |&row| hasher.hash_one(slice(bytes, ends, row)));

@@ -2,16 +2,22 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use time::{Date, OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
+use time::{
+    Date, OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description,
+};
 
 /// Seconds since 1970-01-01T00:00:00Z. Data known only by the day holds midnight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(try_from = "String", into = "String")]
 pub struct Timestamp(pub u32);
 
 /// A text that is no date or moment between 1970 and 2106.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is neither a date (2020-09-22) nor a moment (2020-09-22T10:00:00Z) between 1970 and 2106")]
+#[error(
+    "`{0}` is neither a date (2020-09-22) nor a moment (2020-09-22T10:00:00Z) between 1970 and 2106"
+)]
 pub struct InvalidTime(pub String);
 
 impl Timestamp {

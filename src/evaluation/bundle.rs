@@ -1,7 +1,8 @@
 //! A bundle as a ranker: what the server would answer by exact search, over a whole dataset.
 
 use super::{
-    EvaluationError, FrequencyScorer, Past, QueryVectors, RankerScorer, Scorer, VectorRanker, baselines::Known,
+    EvaluationError, FrequencyScorer, Past, QueryVectors, RankerScorer, Scorer, VectorRanker,
+    baselines::Known,
 };
 use crate::{
     bundle::{Bundle, Ranking, RowKind, Towers},
@@ -50,10 +51,11 @@ impl<Q: QueryVectors> Scorer for BundleRanker<'_, Q> {
     }
 }
 
-/// Ranks as the server does: by the bundle's query tower and item vectors, or by the customer's own purchases and its
-/// popularity. Articles of the dataset that the bundle doesn't know are never recommended; customers it doesn't know go
-/// through the unknown row. A bundle that ranks candidates has the pipeline find them as of the moment of each case,
-/// after the purchases of `known`.
+/// Ranks as the server does: by the bundle's query tower and item vectors, or by the customer's own
+/// purchases and its popularity. Articles of the dataset that the bundle doesn't know are never
+/// recommended; customers it doesn't know go through the unknown row. A bundle that ranks
+/// candidates has the pipeline find them as of the moment of each case, after the purchases of
+/// `known`.
 ///
 /// # Errors
 /// A ranker of other sources or features than this program has.
@@ -66,10 +68,16 @@ pub fn bundle_ranker<'a>(
     let sales = |id| bundle.encoder().item_row(id).map(|item| bundle.popularity()[item as usize]);
     let (name, sales) = (&bundle.manifest().name, dataset.articles.ids.iter().map(sales));
     Ok(match bundle.ranking() {
-        Ranking::Towers(towers) => BundleRanker::Vectors(vector_ranker(bundle, towers, dataset, histories)),
-        Ranking::Frequency(settings) => {
-            BundleRanker::Frequency(FrequencyScorer::new(name, settings.personal(), sales, dataset, histories))
+        Ranking::Towers(towers) => {
+            BundleRanker::Vectors(vector_ranker(bundle, towers, dataset, histories))
         }
+        Ranking::Frequency(settings) => BundleRanker::Frequency(FrequencyScorer::new(
+            name,
+            settings.personal(),
+            sales,
+            dataset,
+            histories,
+        )),
         Ranking::Ranker(ranker) => {
             let past = Arc::new(Past::new(known, protocol));
             BundleRanker::Ranker(Box::new(RankerScorer::new(name, &**ranker, past, sales)?))
@@ -91,10 +99,16 @@ fn vector_ranker<'a>(
         let mut numbers = vec![0.0; cases.len() * number_width];
         for (row, case) in cases.iter().enumerate() {
             let indices = &mut indices[row * index_width..][..index_width];
-            customers.fill(&case.into(), indices, &mut numbers[row * number_width..][..number_width]);
+            customers.fill(
+                &case.into(),
+                indices,
+                &mut numbers[row * number_width..][..number_width],
+            );
         }
         let mut embedded = Vec::new();
-        tower.embed(&indices, &numbers, cases.len(), &mut embedded).map_err(|error| error.to_string())?;
+        tower
+            .embed(&indices, &numbers, cases.len(), &mut embedded)
+            .map_err(|error| error.to_string())?;
         vectors.copy_from_slice(&embedded);
         Ok(())
     };
@@ -107,14 +121,18 @@ fn vector_ranker<'a>(
 mod tests {
     use super::*;
     use crate::{
-        bundle::{self, Contents, Golden, GoldenQuery, IndexParameters, Metric, RankingContents, TowerContents},
+        bundle::{
+            self, Contents, Golden, GoldenQuery, IndexParameters, Metric, RankingContents,
+            TowerContents,
+        },
         dataset::TimeUnit,
         domain::{IdTable, Timestamp},
         features::{FeatureConfig, fit, testing},
         onnx::{Dense, Input, TowerGraph},
     };
 
-    /// A bundle over the articles a0 … a3 whose query vector is the vector of the last article bought.
+    /// A bundle over the articles a0 … a3 whose query vector is the vector of the last article
+    /// bought.
     fn last_article_bundle(models: &std::path::Path, vectors: &[f32]) -> Bundle {
         let dataset = testing::shop(1, 4, 2, 9, TimeUnit::Second);
         let config: FeatureConfig = toml::from_str(
@@ -129,12 +147,30 @@ mod tests {
             name,
             widths: (1, 0),
             inputs: vec![input],
-            layers: vec![Dense { weight: &[1.0, 0.0, 0.0, 1.0], bias: &[0.0, 0.0], inputs: 2, outputs: 2 }],
+            layers: vec![Dense {
+                weight: &[1.0, 0.0, 0.0, 1.0],
+                bias: &[0.0, 0.0],
+                inputs: 2,
+                outputs: 2,
+            }],
             normalize: false,
         };
-        let history = Input::History { name: "history", table: &table, rows: 5, dim: 2, at: 0, length: 1, decay: 1.0 };
+        let history = Input::History {
+            name: "history",
+            table: &table,
+            rows: 5,
+            dim: 2,
+            at: 0,
+            length: 1,
+            decay: 1.0,
+        };
         let id = Input::Embedding { name: "article_id", table: &table, rows: 5, dim: 2, at: 0 };
-        let golden = GoldenQuery { indices: vec![0], numbers: vec![], vector: vectors[..2].to_vec(), top: vec![] };
+        let golden = GoldenQuery {
+            indices: vec![0],
+            numbers: vec![],
+            vector: vectors[..2].to_vec(),
+            top: vec![],
+        };
         let contents = Contents {
             name: "last-article",
             family: "two-tower",
@@ -179,7 +215,11 @@ mod tests {
         let never = f32::NEG_INFINITY;
         assert_eq!(scores[..4], [4.0, never, 5.0, 1.0], "a0 was bought last");
         assert_eq!(scores[4..8], [4.0, never, 4.0, -2.0], "then a3 was");
-        assert_eq!(scores[8..], [0.0, never, 0.0, 0.0, 0.0, never, 0.0, 0.0], "nothing the bundle knows");
+        assert_eq!(
+            scores[8..],
+            [0.0, never, 0.0, 0.0, 0.0, never, 0.0, 0.0],
+            "nothing the bundle knows"
+        );
         assert_eq!(ranker.name(), "last-article");
     }
 }

@@ -1,20 +1,23 @@
-//! Whether a ranker's shares hold: what it expects customers to buy of a list, and what they bought.
+//! Whether a ranker's shares hold: what it expects customers to buy of a list, and what they
+//! bought.
 
 use serde::Serialize;
 
 /// Groups of candidates.
 const GROUPS: usize = 10;
 
-/// A ranker divides a customer's purchases among the candidates of a list: their shares sum to 1. This compares the shares
-/// with what customers bought, over all lists of which anything was bought.
+/// A ranker divides a customer's purchases among the candidates of a list: their shares sum to 1.
+/// This compares the shares with what customers bought, over all lists of which anything was
+/// bought.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Calibration {
-    /// The share of the purchases that fell into another group than expected: half the sum of the differences between
-    /// `predicted` and `observed`. 0 is best.
+    /// The share of the purchases that fell into another group than expected: half the sum of the
+    /// differences between `predicted` and `observed`. 0 is best.
     pub error: f64,
     /// Lists of which anything was bought.
     pub lists: usize,
-    /// The candidates with the highest shares first; each group is expected to take a tenth of the purchases.
+    /// The candidates with the highest shares first; each group is expected to take a tenth of the
+    /// purchases.
     pub groups: Vec<Group>,
 }
 
@@ -42,7 +45,8 @@ impl Calibration {
         let mut groups = [Group::default(); GROUPS];
         let mut before = 0.0;
         for (predicted, observed) in shares.into_iter().map(|(p, o)| (f64::from(p), f64::from(o))) {
-            // The middle of a candidate decides, because a large share may reach over the end of a group.
+            // The middle of a candidate decides, because a large share may reach over the end of a
+            // group.
             let place = (before + predicted / 2.0) / total.max(f64::MIN_POSITIVE) * GROUPS as f64;
             let group = &mut groups[(place as usize).min(GROUPS - 1)];
             group.candidates += 1.0;
@@ -61,8 +65,8 @@ impl Calibration {
         Some(Self::from_groups(groups.map(each).to_vec(), lists))
     }
 
-    /// The error that a ranker without fault has on average, where each list has one purchase: the shares of so few lists
-    /// differ from a tenth by chance.
+    /// The error that a ranker without fault has on average, where each list has one purchase: the
+    /// shares of so few lists differ from a tenth by chance.
     pub fn by_chance(&self) -> f64 {
         let share = 1.0 / GROUPS as f64;
         let deviation = (share * (1.0 - share) / self.lists.max(1) as f64).sqrt();
@@ -80,7 +84,9 @@ impl Calibration {
         let first = runs.first()?;
         let count = runs.len() as f64;
         let group = |at: usize| {
-            let mean = |of: fn(&Group) -> f64| runs.iter().map(|run| of(&run.groups[at])).sum::<f64>() / count;
+            let mean = |of: fn(&Group) -> f64| {
+                runs.iter().map(|run| of(&run.groups[at])).sum::<f64>() / count
+            };
             Group {
                 candidates: mean(|group| group.candidates),
                 predicted: mean(|group| group.predicted),
@@ -100,7 +106,10 @@ mod tests {
     /// Lists of ten candidates with equal shares, of which the customers buy the one at `bought`.
     fn equal(lists: usize, bought: impl Fn(usize) -> usize) -> Vec<Share> {
         let list = |list| (0..10).map(move |at| (list, at));
-        (0..lists).flat_map(list).map(|(list, at)| (0.1, f32::from(u8::from(bought(list) == at)))).collect()
+        (0..lists)
+            .flat_map(list)
+            .map(|(list, at)| (0.1, f32::from(u8::from(bought(list) == at))))
+            .collect()
     }
 
     #[test]
@@ -108,13 +117,17 @@ mod tests {
         // One candidate that is bought in three lists of four, and nine that share the rest.
         let list = |list: usize| {
             let first = if usize::is_multiple_of(list, 4) { 0.0 } else { 1.0 };
-            let others = (0..9).map(move |at| (0.25 / 9.0, if first == 0.0 && list / 4 % 9 == at { 1.0 } else { 0.0 }));
+            let others = (0..9).map(move |at| {
+                (0.25 / 9.0, if first == 0.0 && list / 4 % 9 == at { 1.0 } else { 0.0 })
+            });
             std::iter::once((0.75, first)).chain(others)
         };
         let calibration = Calibration::of((0..36).flat_map(list).collect(), 36).unwrap();
         assert!(calibration.error < 0.15, "{calibration:?}");
         let sum = |of: fn(&Group) -> f64| calibration.groups.iter().map(of).sum::<f64>();
-        assert!((sum(|g| g.predicted) - 1.0).abs() < 1e-5 && (sum(|g| g.observed) - 1.0).abs() < 1e-5);
+        assert!(
+            (sum(|g| g.predicted) - 1.0).abs() < 1e-5 && (sum(|g| g.observed) - 1.0).abs() < 1e-5
+        );
         assert!((sum(|g| g.candidates) - 10.0).abs() < 1e-9);
     }
 

@@ -29,7 +29,8 @@ impl<'a> FrequencyScorer<'a> {
         dataset: &'a Dataset,
         histories: &'a Histories,
     ) -> Self {
-        let popularity: Vec<f32> = popularity.map(|sales| sales.unwrap_or(f32::NEG_INFINITY)).collect();
+        let popularity: Vec<f32> =
+            popularity.map(|sales| sales.unwrap_or(f32::NEG_INFINITY)).collect();
         let most = popularity.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
         let popularity = popularity.into_iter().map(|sales| sales / most).collect();
         Self { name: name.to_owned(), personal, popularity, dataset, histories }
@@ -39,8 +40,13 @@ impl<'a> FrequencyScorer<'a> {
     fn own(&self, case: &Case) -> Vec<(u32, f32)> {
         let purchases = &self.dataset.purchases;
         let known = &self.histories.of_customer(case.customer)[..case.known as usize];
-        let bought =
-            |&row: &u32| (purchases.article[row as usize], purchases.time[row as usize], purchases.weight_of(row));
+        let bought = |&row: &u32| {
+            (
+                purchases.article[row as usize],
+                purchases.time[row as usize],
+                purchases.weight_of(row),
+            )
+        };
         self.personal.scores(known.iter().map(bought), case.at)
     }
 }
@@ -55,7 +61,9 @@ impl Scorer for FrequencyScorer<'_> {
     }
 
     fn score(&self, cases: &[Case], scores: &mut [f32]) -> Result<(), EvaluationError> {
-        for (case, scores) in cases.iter().zip(scores.chunks_exact_mut(self.popularity.len().max(1))) {
+        for (case, scores) in
+            cases.iter().zip(scores.chunks_exact_mut(self.popularity.len().max(1)))
+        {
             scores.copy_from_slice(&self.popularity);
             let own = self.own(case);
             for (place, (article, _)) in own.iter().enumerate() {
@@ -86,13 +94,25 @@ mod tests {
         let personal = PersonalFrequency { half_life_days: Some(10.0) };
         let sales = [Some(1.0), Some(0.0), Some(4.0), Some(2.0), None];
         let scorer = FrequencyScorer::new("own", personal, sales.into_iter(), &dataset, &histories);
-        let case =
-            |customer, known, day| Case { customer, at: Timestamp(day * Timestamp::DAY), known, relevant: vec![0] };
+        let case = |customer, known, day| Case {
+            customer,
+            at: Timestamp(day * Timestamp::DAY),
+            known,
+            relevant: vec![0],
+        };
         let mut scores = [f32::NAN; 15];
         scorer.score(&[case(0, 3, 31), case(1, 1, 31), case(0, 2, 30)], &mut scores).unwrap();
         let never = f32::NEG_INFINITY;
         assert_eq!(scores[..5], [0.25, 2.0, 1.0, 3.0, never], "article 0 is not known yet");
-        assert_eq!(scores[5..10], [0.25, 0.0, 1.0, 0.5, never], "an article that is never recommended, own or not");
-        assert_eq!(scores[10..], [0.25, 3.0, 1.0, 2.0, never], "a day before, the latest purchase counts most");
+        assert_eq!(
+            scores[5..10],
+            [0.25, 0.0, 1.0, 0.5, never],
+            "an article that is never recommended, own or not"
+        );
+        assert_eq!(
+            scores[10..],
+            [0.25, 3.0, 1.0, 2.0, never],
+            "a day before, the latest purchase counts most"
+        );
     }
 }

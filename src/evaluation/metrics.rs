@@ -5,7 +5,8 @@
 pub struct Outcome {
     /// Positions (from 0, rising) of relevant articles among the first `DEPTH`, 100.
     pub hits: Vec<usize>,
-    /// Position of the first relevant article in the whole ranking; `None` when no relevant one is ranked.
+    /// Position of the first relevant article in the whole ranking; `None` when no relevant one is
+    /// ranked.
     pub first: Option<usize>,
     /// Number of relevant articles, at least 1.
     pub relevant: usize,
@@ -21,16 +22,16 @@ pub enum Metric {
     Recall(usize),
     /// 1 when a relevant article is among the first k.
     HitRate(usize),
-    /// Σ 1/log₂(position + 2) of the hits among the first k, over the same sum of the best possible list
-    /// (Järvelin & Kekäläinen 2002).
+    /// Σ 1/log₂(position + 2) of the hits among the first k, over the same sum of the best possible
+    /// list (Järvelin & Kekäläinen 2002).
     Ndcg(usize),
-    /// Mean over hits among the first k of the precision at the hit, the sum divided by min(k, relevant): the measure
-    /// of the H&M competition for k = 12.
+    /// Mean over hits among the first k of the precision at the hit, the sum divided by min(k,
+    /// relevant): the measure of the H&M competition for k = 12.
     MeanAveragePrecision(usize),
     /// 1 / rank of the first relevant article in the whole catalogue.
     ReciprocalRank,
-    /// Factorised top-k categorical accuracy: each article bought is a query of its own and counts 1 when it is among
-    /// the first k. Averaged over articles bought, not over cases.
+    /// Factorised top-k categorical accuracy: each article bought is a query of its own and counts
+    /// 1 when it is among the first k. Averaged over articles bought, not over cases.
     Accuracy(usize),
 }
 
@@ -79,11 +80,14 @@ impl Metric {
                 hits(k).map(|&position| discount(position)).sum::<f64>() / best
             }
             Self::MeanAveragePrecision(k) => {
-                let precisions =
-                    hits(k).enumerate().map(|(before, &position)| (before + 1) as f64 / (position + 1) as f64);
+                let precisions = hits(k)
+                    .enumerate()
+                    .map(|(before, &position)| (before + 1) as f64 / (position + 1) as f64);
                 precisions.sum::<f64>() / k.min(outcome.relevant) as f64
             }
-            Self::ReciprocalRank => outcome.first.map_or(0.0, |position| 1.0 / (position + 1) as f64),
+            Self::ReciprocalRank => {
+                outcome.first.map_or(0.0, |position| 1.0 / (position + 1) as f64)
+            }
         }
     }
 
@@ -120,7 +124,10 @@ mod tests {
         check(Metric::HitRate(1), &outcome(), 0.0);
         check(Metric::HitRate(2), &outcome(), 1.0);
         check(Metric::Accuracy(5), &outcome(), 0.5);
-        assert_eq!((Metric::Accuracy(5).weight(&outcome()), Metric::Recall(5).weight(&outcome())), (4.0, 1.0));
+        assert_eq!(
+            (Metric::Accuracy(5).weight(&outcome()), Metric::Recall(5).weight(&outcome())),
+            (4.0, 1.0)
+        );
     }
 
     #[test]
@@ -149,14 +156,20 @@ mod tests {
     #[test]
     fn reciprocal_rank_looks_beyond_the_list() {
         check(Metric::ReciprocalRank, &outcome(), 0.5);
-        check(Metric::ReciprocalRank, &Outcome { hits: vec![], first: Some(499), relevant: 1 }, 0.002);
+        check(
+            Metric::ReciprocalRank,
+            &Outcome { hits: vec![], first: Some(499), relevant: 1 },
+            0.002,
+        );
         check(Metric::ReciprocalRank, &Outcome { hits: vec![], first: None, relevant: 1 }, 0.0);
     }
 
     #[test]
     fn no_metric_looks_deeper_than_the_lists() {
         for metric in METRICS {
-            if let Metric::Recall(k) | Metric::HitRate(k) | Metric::Ndcg(k) | Metric::Accuracy(k) = metric {
+            if let Metric::Recall(k) | Metric::HitRate(k) | Metric::Ndcg(k) | Metric::Accuracy(k) =
+                metric
+            {
                 assert!(k <= DEPTH);
             }
         }

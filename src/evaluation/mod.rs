@@ -1,8 +1,9 @@
 //! Metrics, protocols, baselines, reports: always over the full catalogue. Knows no HTTP.
 //!
-//! [`Evaluation`] asks a [`Scorer`] for a score of every article for each case, masks what the protocol masks, and
-//! averages the [`Metric`]s; [`Outcomes`] says how sure the averages are. A scorer is a baseline ([`baselines`]) or query vectors against item vectors
-//! ([`VectorRanker`]): a bundle, or a model in training.
+//! [`Evaluation`] asks a [`Scorer`] for a score of every article for each case, masks what the
+//! protocol masks, and averages the [`Metric`]s; [`Outcomes`] says how sure the averages are. A
+//! scorer is a baseline ([`baselines`]) or query vectors against item vectors ([`VectorRanker`]): a
+//! bundle, or a model in training.
 
 pub mod baselines;
 mod bundle;
@@ -29,7 +30,9 @@ pub use metrics::{METRICS, Metric, Outcome};
 pub use outcomes::{Difference, Outcomes};
 pub use pairs::{PAIR_LOSS, PairTests, SIMILARITY_RECALL};
 pub use past::{Past, RankerScorer};
-pub use pipeline::{CALIBRATION_ERROR, Details, PipelineScorer, PipelineTest, SourceRecall, missing_model};
+pub use pipeline::{
+    CALIBRATION_ERROR, Details, PipelineScorer, PipelineTest, SourceRecall, missing_model,
+};
 pub use report::{BySegment, Report, Test, beyond_ranking, notes};
 pub use run::{Evaluation, Measured};
 pub use seen::{Seen, seen};
@@ -48,13 +51,15 @@ pub trait Scorer: Sync {
 
     fn kind(&self) -> RowKind;
 
-    /// What was chosen on the validation purchases, such as `half-life 30 days`; empty when there was nothing to choose.
+    /// What was chosen on the validation purchases, such as `half-life 30 days`; empty when there
+    /// was nothing to choose.
     fn settings(&self) -> String {
         String::new()
     }
 
-    /// Writes one score per case and article of the dataset (row-major `cases × articles`; higher is better, `-inf`
-    /// and not a number = never). Called from many threads with a few dozen cases at a time.
+    /// Writes one score per case and article of the dataset (row-major `cases × articles`; higher
+    /// is better, `-inf` and not a number = never). Called from many threads with a few dozen cases
+    /// at a time.
     ///
     /// # Errors
     /// [`EvaluationError`] when a model can't be run.

@@ -11,12 +11,14 @@ const METRIC_COUNT: usize = METRICS.len();
 /// Samples of a bootstrap. The ends of a 95 % interval then rest on 25 samples each.
 const SAMPLES: u64 = 1_000;
 
-/// The metrics of a ranking by customer, to average, to compare and to resample; of one run, or of several (seeds).
+/// The metrics of a ranking by customer, to average, to compare and to resample; of one run, or of
+/// several (seeds).
 ///
-/// Intervals are percentile bootstraps over customers (Efron 1979): customers are drawn with replacement as often as
-/// there are customers, and the middle 95 % of the averages of 1,000 such draws are the interval. Of several runs, as many
-/// runs are drawn with replacement as well, so that the interval also holds what the seeds move. It says how much a
-/// metric would move with other customers of the same shop, not how much it moves with the next week.
+/// Intervals are percentile bootstraps over customers (Efron 1979): customers are drawn with
+/// replacement as often as there are customers, and the middle 95 % of the averages of 1,000 such
+/// draws are the interval. Of several runs, as many runs are drawn with replacement as well, so
+/// that the interval also holds what the seeds move. It says how much a metric would move with
+/// other customers of the same shop, not how much it moves with the next week.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Outcomes {
     /// Rising.
@@ -64,7 +66,8 @@ impl Sums {
     fn averages(&self) -> [f64; METRIC_COUNT] {
         let mut averages = self.values;
         for (average, metric) in averages.iter_mut().zip(METRICS) {
-            let weight = if matches!(metric, Metric::Accuracy(_)) { self.relevant } else { self.cases };
+            let weight =
+                if matches!(metric, Metric::Accuracy(_)) { self.relevant } else { self.cases };
             *average = if weight > 0.0 { *average / weight } else { 0.0 };
         }
         averages
@@ -87,9 +90,11 @@ impl Outcomes {
         later.runs.iter_mut().for_each(|run| self.runs[0].append(run));
     }
 
-    /// Several runs together. Their customers may differ: which cases are dropped depends on the order of ties.
+    /// Several runs together. Their customers may differ: which cases are dropped depends on the
+    /// order of ties.
     pub fn pooled(runs: &[Self]) -> Self {
-        let mut customers: Vec<u32> = runs.iter().flat_map(|run| run.customers.iter().copied()).collect();
+        let mut customers: Vec<u32> =
+            runs.iter().flat_map(|run| run.customers.iter().copied()).collect();
         customers.sort_unstable();
         customers.dedup();
         let aligned = |of: &Self, run: &Vec<Sums>| {
@@ -103,7 +108,10 @@ impl Outcomes {
             }
             sums
         };
-        let runs = runs.iter().flat_map(|of| of.runs.iter().map(|run| aligned(of, run)).collect::<Vec<_>>()).collect();
+        let runs = runs
+            .iter()
+            .flat_map(|of| of.runs.iter().map(|run| aligned(of, run)).collect::<Vec<_>>())
+            .collect();
         Self { customers, runs }
     }
 
@@ -119,7 +127,11 @@ impl Outcomes {
 
     /// The average of each metric over all cases of all runs, by name.
     pub fn metrics(&self) -> BTreeMap<String, f64> {
-        METRICS.iter().map(|metric| metric.name()).zip(self.averages(&Draw::everything(self))).collect()
+        METRICS
+            .iter()
+            .map(|metric| metric.name())
+            .zip(self.averages(&Draw::everything(self)))
+            .collect()
     }
 
     /// The 95 % interval of each metric, by name. The same on any number of threads.
@@ -130,29 +142,37 @@ impl Outcomes {
         METRICS.iter().enumerate().map(|(at, metric)| (metric.name(), interval(at))).collect()
     }
 
-    /// This ranking's metric minus that of another one on the same customers; `None` when there is no such metric or
-    /// the customers differ.
+    /// This ranking's metric minus that of another one on the same customers; `None` when there is
+    /// no such metric or the customers differ.
     pub fn difference(&self, other: &Self, metric: &str) -> Option<Difference> {
         let at = METRICS.iter().position(|known| known.name() == metric)?;
-        if self.customers != other.customers || self.runs.len() != other.runs.len() || self.is_empty() {
+        if self.customers != other.customers
+            || self.runs.len() != other.runs.len()
+            || self.is_empty()
+        {
             return None;
         }
         let difference = |draw: &Draw| self.averages(draw)[at] - other.averages(draw)[at];
-        let samples: Vec<f64> =
-            (0..SAMPLES).into_par_iter().map(|sample| difference(&Draw::new(sample, self))).collect();
+        let samples: Vec<f64> = (0..SAMPLES)
+            .into_par_iter()
+            .map(|sample| difference(&Draw::new(sample, self)))
+            .collect();
         Some(Difference { mean: difference(&Draw::everything(self)), interval: middle(samples) })
     }
 
     fn averages(&self, draw: &Draw) -> [f64; METRIC_COUNT] {
         let mut total = Sums::default();
         for &run in &draw.runs {
-            draw.customers.iter().for_each(|&customer| total.add(&self.runs[run][customer as usize]));
+            draw.customers
+                .iter()
+                .for_each(|&customer| total.add(&self.runs[run][customer as usize]));
         }
         total.averages()
     }
 }
 
-/// Customers and runs drawn with replacement; the same for every ranking, so that differences are paired.
+/// Customers and runs drawn with replacement; the same for every ranking, so that differences are
+/// paired.
 struct Draw {
     customers: Vec<u32>,
     runs: Vec<usize>,
@@ -160,7 +180,10 @@ struct Draw {
 
 impl Draw {
     fn everything(of: &Outcomes) -> Self {
-        Self { customers: (0..of.customers.len() as u32).collect(), runs: (0..of.runs.len()).collect() }
+        Self {
+            customers: (0..of.customers.len() as u32).collect(),
+            runs: (0..of.runs.len()).collect(),
+        }
     }
 
     fn new(sample: u64, of: &Outcomes) -> Self {
@@ -182,12 +205,14 @@ fn middle(mut samples: Vec<f64>) -> [f64; 2] {
 mod tests {
     use super::*;
 
-    /// The held-out article of each customer stands first in a share of the lists, and nowhere in the others.
+    /// The held-out article of each customer stands first in a share of the lists, and nowhere in
+    /// the others.
     fn outcomes(customers: u32, found: impl Fn(u32) -> bool) -> Outcomes {
         let mut outcomes = Outcomes::default();
         for customer in 0..customers {
             let first = found(customer).then_some(0);
-            outcomes.push(customer, &Outcome { hits: first.into_iter().collect(), first, relevant: 1 });
+            outcomes
+                .push(customer, &Outcome { hits: first.into_iter().collect(), first, relevant: 1 });
         }
         outcomes
     }
@@ -220,7 +245,8 @@ mod tests {
 
     #[test]
     fn seeds_are_pooled_by_customer() {
-        let runs = [outcomes(100, |customer| customer < 10), outcomes(80, |customer| customer < 10)];
+        let runs =
+            [outcomes(100, |customer| customer < 10), outcomes(80, |customer| customer < 10)];
         let pooled = Outcomes::pooled(&runs);
         assert_eq!((pooled.customers.len(), pooled.runs.len()), (100, 2));
         assert!((pooled.metrics()["hr@10"] - 20.0 / 180.0).abs() < 1e-12);
@@ -228,8 +254,11 @@ mod tests {
         let twice = Outcomes::pooled(&[runs[0].clone(), runs[0].clone()]);
         assert_eq!(twice.intervals(), runs[0].intervals());
         // Runs that disagree make it wider.
-        let apart = Outcomes::pooled(&[outcomes(100, |customer| customer < 30), outcomes(100, |_| false)]);
-        let width = |outcomes: &Outcomes| outcomes.intervals()["hr@10"][1] - outcomes.intervals()["hr@10"][0];
+        let apart =
+            Outcomes::pooled(&[outcomes(100, |customer| customer < 30), outcomes(100, |_| false)]);
+        let width = |outcomes: &Outcomes| {
+            outcomes.intervals()["hr@10"][1] - outcomes.intervals()["hr@10"][0]
+        };
         assert!(width(&apart) > 1.5 * width(&outcomes(100, |customer| customer < 15)));
     }
 }

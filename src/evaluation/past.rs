@@ -1,4 +1,5 @@
-//! Rankers at past moments: the server's pipeline finds the candidates as it would have found them then.
+//! Rankers at past moments: the server's pipeline finds the candidates as it would have found them
+//! then.
 
 use super::{EvaluationError, OfflineShop, Scorer, baselines::Known};
 use crate::{
@@ -26,8 +27,9 @@ pub struct Past<'a> {
 enum Clock {
     /// At the moment of a case: a split by time has few.
     Exact,
-    /// At the last of these moments: with leave-one-out every case has a moment of its own. A case that asks for a
-    /// purchase which is not among the known ones is asked after all of them, as baselines and other models are.
+    /// At the last of these moments: with leave-one-out every case has a moment of its own. A case
+    /// that asks for a purchase which is not among the known ones is asked after all of them, as
+    /// baselines and other models are.
     Steps { steps: Vec<Timestamp>, learnt: Vec<bool> },
 }
 
@@ -36,13 +38,16 @@ const STEPS: usize = 16;
 
 impl<'a> Past<'a> {
     pub fn new(known: Known<'a>, protocol: Protocol) -> Self {
-        let exclude = Exclude { purchased: protocol.repeats() == Repeats::Drop, ..Exclude::default() };
+        let exclude =
+            Exclude { purchased: protocol.repeats() == Repeats::Drop, ..Exclude::default() };
         let clock = match protocol {
             Protocol::Time { .. } => Clock::Exact,
             Protocol::LeaveOneOut { .. } => {
                 let row = |step: usize| known.train.get(step * known.train.len() / (STEPS + 1));
-                let mut steps: Vec<Timestamp> =
-                    (1..=STEPS).filter_map(row).map(|&row| known.dataset.purchases.time[row as usize]).collect();
+                let mut steps: Vec<Timestamp> = (1..=STEPS)
+                    .filter_map(row)
+                    .map(|&row| known.dataset.purchases.time[row as usize])
+                    .collect();
                 steps.dedup();
                 let mut learnt = vec![false; known.dataset.purchases.len()];
                 known.train.iter().for_each(|&row| learnt[row as usize] = true);
@@ -57,7 +62,11 @@ impl<'a> Past<'a> {
     ///
     /// # Errors
     /// When the pipeline cannot answer it.
-    pub fn list(&self, spec: &RankerSpec, case: &Case) -> Result<(Vec<u32>, Vec<f32>), EvaluationError> {
+    pub fn list(
+        &self,
+        spec: &RankerSpec,
+        case: &Case,
+    ) -> Result<(Vec<u32>, Vec<f32>), EvaluationError> {
         let at = self.counted_at(case);
         let shop = self.shop(at);
         let shop = match shop.get() {
@@ -72,8 +81,10 @@ impl<'a> Past<'a> {
         let customer = shop.customer(case);
         let context = Context::new(shop.shop(), shop.snapshot(), &request, customer.view());
         let list = context.and_then(|context| spec.list(&context));
-        let (candidates, rows) =
-            list.map_err(|error| EvaluationError::Ranker { ranker: "ranker".to_owned(), cause: error.to_string() })?;
+        let (candidates, rows) = list.map_err(|error| EvaluationError::Ranker {
+            ranker: "ranker".to_owned(),
+            cause: error.to_string(),
+        })?;
         Ok((candidates.list.iter().map(|candidate| candidate.row).collect(), rows))
     }
 
@@ -105,7 +116,9 @@ impl<'a> Past<'a> {
     /// The cases by the moment at which purchases are counted for them, the earliest first.
     pub fn by_moment(&self, cases: &[Case]) -> Vec<Vec<Case>> {
         let mut groups: BTreeMap<Timestamp, Vec<Case>> = BTreeMap::new();
-        cases.iter().for_each(|case| groups.entry(self.counted_at(case)).or_default().push(case.clone()));
+        cases
+            .iter()
+            .for_each(|case| groups.entry(self.counted_at(case)).or_default().push(case.clone()));
         groups.into_values().collect()
     }
 
@@ -146,7 +159,8 @@ impl<'m, 'a> RankerScorer<'m, 'a> {
     /// Candidates stand this far above all others, at least.
     const ABOVE: f32 = 2.0;
 
-    /// `sales`: how well each article of the dataset sells; `None` for those that are never recommended.
+    /// `sales`: how well each article of the dataset sells; `None` for those that are never
+    /// recommended.
     ///
     /// # Errors
     /// When the model wants other sources or features than this program has.
@@ -156,7 +170,8 @@ impl<'m, 'a> RankerScorer<'m, 'a> {
         past: Arc<Past<'a>>,
         sales: impl IntoIterator<Item = Option<f32>>,
     ) -> Result<Self, ModelError> {
-        let popularity: Vec<f32> = sales.into_iter().map(|sales| sales.unwrap_or(f32::NEG_INFINITY)).collect();
+        let popularity: Vec<f32> =
+            sales.into_iter().map(|sales| sales.unwrap_or(f32::NEG_INFINITY)).collect();
         let most = popularity.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
         let popularity = popularity.into_iter().map(|sales| sales / most).collect();
         Ok(Self { name: name.to_owned(), model, spec: RankerSpec::of(model)?, past, popularity })
@@ -173,10 +188,15 @@ impl Scorer for RankerScorer<'_, '_> {
     }
 
     fn score(&self, cases: &[Case], scores: &mut [f32]) -> Result<(), EvaluationError> {
-        for (case, scores) in cases.iter().zip(scores.chunks_exact_mut(self.popularity.len().max(1))) {
+        for (case, scores) in
+            cases.iter().zip(scores.chunks_exact_mut(self.popularity.len().max(1)))
+        {
             scores.copy_from_slice(&self.popularity);
             let (articles, rows) = self.past.list(&self.spec, case)?;
-            let failed = |cause: ModelError| EvaluationError::Ranker { ranker: self.name.clone(), cause: cause.0 };
+            let failed = |cause: ModelError| EvaluationError::Ranker {
+                ranker: self.name.clone(),
+                cause: cause.0,
+            };
             let ranked = self.model.scores(&rows).map_err(failed)?;
             let lowest = ranked.iter().copied().fold(f32::INFINITY, f32::min);
             for (article, score) in articles.into_iter().zip(ranked) {

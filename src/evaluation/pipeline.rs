@@ -1,8 +1,8 @@
 //! Pipelines as scorers, and what each of their sources finds.
 
 use super::{
-    Calibration, Evaluation, EvaluationError, Measured, OfflineShop, Scorer, baselines::Known, calibration::Share,
-    shop::NO_MODEL,
+    Calibration, Evaluation, EvaluationError, Measured, OfflineShop, Scorer, baselines::Known,
+    calibration::Share, shop::NO_MODEL,
 };
 use crate::{
     bundle::{MetricsRow, RowKind},
@@ -35,8 +35,9 @@ pub struct PipelineTest<'a> {
 }
 
 impl<'a> PipelineTest<'a> {
-    /// What a server would have known and served at the first moment of the test; under leave-one-out after the last
-    /// training purchase. The first model answers where a placement names none.
+    /// What a server would have known and served at the first moment of the test; under
+    /// leave-one-out after the last training purchase. The first model answers where a placement
+    /// names none.
     ///
     /// # Errors
     /// As [`OfflineShop::new`].
@@ -46,18 +47,25 @@ impl<'a> PipelineTest<'a> {
         models: &[Arc<dyn Model>],
     ) -> Result<Self, EvaluationError> {
         let at = match evaluation.protocol {
-            Protocol::Time { .. } => evaluation.cases.iter().map(|case| case.at).min().unwrap_or_default(),
+            Protocol::Time { .. } => {
+                evaluation.cases.iter().map(|case| case.at).min().unwrap_or_default()
+            }
             Protocol::LeaveOneOut { .. } => known.end(),
         };
         Ok(Self { evaluation, shop: OfflineShop::new(known, models, at)? })
     }
 
-    /// A placement as a scorer. It must fit as a whole: a server would answer without a part that is missing, and the
-    /// table would show another placement.
+    /// A placement as a scorer. It must fit as a whole: a server would answer without a part that
+    /// is missing, and the table would show another placement.
     ///
     /// # Errors
-    /// A model, attribute or article that the shop lacks; a ranker that is none, or of other sources.
-    pub fn scorer(&self, name: &str, placement: &Placement) -> Result<PipelineScorer<'_>, EvaluationError> {
+    /// A model, attribute or article that the shop lacks; a ranker that is none, or of other
+    /// sources.
+    pub fn scorer(
+        &self,
+        name: &str,
+        placement: &Placement,
+    ) -> Result<PipelineScorer<'_>, EvaluationError> {
         let failed = |cause: String| EvaluationError::Ranker { ranker: name.to_owned(), cause };
         let models = self.shop.model_names();
         if let Some(unknown) = placement.models().find(|name| !models.contains(name)) {
@@ -69,7 +77,8 @@ impl<'a> PipelineTest<'a> {
         let mut recipe = placement.recipe().map_err(|error| failed(error.to_string()))?;
         let snapshot = self.shop.snapshot_of(&recipe);
         placement.check(snapshot).map_err(|error| failed(error.to_string()))?;
-        check_ranker(self.shop.shop(), snapshot, &recipe).map_err(|error| failed(error.to_string()))?;
+        check_ranker(self.shop.shop(), snapshot, &recipe)
+            .map_err(|error| failed(error.to_string()))?;
         // What the protocol masks must not take places.
         recipe.exclude.purchased |= self.evaluation.protocol.repeats() == Repeats::Drop;
         Ok(PipelineScorer { name: name.to_owned(), shop: &self.shop, recipe: Arc::new(recipe) })
@@ -79,9 +88,14 @@ impl<'a> PipelineTest<'a> {
     ///
     /// # Errors
     /// As [`Self::scorer`]; a case that cannot be answered.
-    pub fn measure(&self, name: &str, placement: &Placement) -> Result<(Measured, Details), EvaluationError> {
+    pub fn measure(
+        &self,
+        name: &str,
+        placement: &Placement,
+    ) -> Result<(Measured, Details), EvaluationError> {
         let scorer = self.scorer(name, placement)?;
-        let (mut measured, details) = (self.evaluation.measure(&scorer)?, self.details(name, placement)?);
+        let (mut measured, details) =
+            (self.evaluation.measure(&scorer)?, self.details(name, placement)?);
         details.add_to(&mut measured.row);
         Ok((measured, details))
     }
@@ -116,7 +130,8 @@ impl Scorer for PipelineScorer<'_> {
     /// The models behind it.
     fn settings(&self) -> String {
         let own = self.shop.snapshot_of(&self.recipe).model().name();
-        let asks_own = self.recipe.sources.is_empty() && self.recipe.ranker.is_none() && own != NO_MODEL;
+        let asks_own =
+            self.recipe.sources.is_empty() && self.recipe.ranker.is_none() && own != NO_MODEL;
         let named = self.recipe.sources.iter().filter(|spec| spec.name() == MODEL);
         let mut models: Vec<&str> = named.map(|spec| spec.model().unwrap_or(own)).collect();
         models.extend(asks_own.then_some(own));
@@ -131,14 +146,20 @@ impl Scorer for PipelineScorer<'_> {
         said.join(", ")
     }
 
-    /// The first [`TopK::MAX`] places score by their place; all other articles are never recommended.
+    /// The first [`TopK::MAX`] places score by their place; all other articles are never
+    /// recommended.
     fn score(&self, cases: &[Case], scores: &mut [f32]) -> Result<(), EvaluationError> {
         let articles = scores.len() / cases.len().max(1);
         scores.fill(f32::NEG_INFINITY);
         for (case, scores) in cases.iter().zip(scores.chunks_exact_mut(articles.max(1))) {
             let request = self.shop.request(case, self.recipe.clone(), TopK::MAX)?;
             let customer = self.shop.customer(case);
-            let answer = recommend(self.shop.shop(), self.shop.snapshot_of(&self.recipe), &request, customer.view());
+            let answer = recommend(
+                self.shop.shop(),
+                self.shop.snapshot_of(&self.recipe),
+                &request,
+                customer.view(),
+            );
             let answer = answer.map_err(|error| self.failed(&error.to_string()))?;
             for (place, item) in answer.items.iter().enumerate() {
                 scores[item.row as usize] = -(place as f32);
@@ -157,7 +178,8 @@ pub struct Details {
     /// Of its ranker, where it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Calibration>,
-    /// One answer of 12 articles on one thread, without HTTP and database: the median, and what 99 % take at most.
+    /// One answer of 12 articles on one thread, without HTTP and database: the median, and what 99
+    /// % take at most.
     pub milliseconds: f64,
     pub milliseconds_99: f64,
 }
@@ -178,7 +200,8 @@ pub struct SourceRecall {
     pub recall_at_100: f64,
     /// The share among all of its candidates.
     pub recall: f64,
-    /// The share that no other source of the pipeline finds: by so much the recall of all together falls without it.
+    /// The share that no other source of the pipeline finds: by so much the recall of all together
+    /// falls without it.
     pub only_here: f64,
 }
 
@@ -188,7 +211,8 @@ impl Details {
         let first = runs.first()?;
         let mean = |of: &dyn Fn(&Self) -> f64| runs.iter().map(of).sum::<f64>() / runs.len() as f64;
         let source = |(at, source): (usize, &SourceRecall)| {
-            let mean = |of: fn(&SourceRecall) -> f64| mean(&|run| run.sources.get(at).map_or(0.0, of));
+            let mean =
+                |of: fn(&SourceRecall) -> f64| mean(&|run| run.sources.get(at).map_or(0.0, of));
             SourceRecall {
                 source: source.source.clone(),
                 candidates: mean(|source| source.candidates),
@@ -200,7 +224,9 @@ impl Details {
         Some(Self {
             placement: first.placement.clone(),
             sources: first.sources.iter().enumerate().map(source).collect(),
-            calibration: Calibration::pooled(&runs.iter().filter_map(|r| r.calibration.as_ref()).collect::<Vec<_>>()),
+            calibration: Calibration::pooled(
+                &runs.iter().filter_map(|r| r.calibration.as_ref()).collect::<Vec<_>>(),
+            ),
             milliseconds: mean(&|run| run.milliseconds),
             milliseconds_99: mean(&|run| run.milliseconds_99),
         })
@@ -231,7 +257,8 @@ impl PipelineScorer<'_> {
     }
 
     fn details(&self, cases: &[Case]) -> Result<Details, EvaluationError> {
-        let found = cases.par_iter().map(|case| self.found(case)).collect::<Result<Vec<Found>, _>>()?;
+        let found =
+            cases.par_iter().map(|case| self.found(case)).collect::<Result<Vec<Found>, _>>()?;
         let times = self.times(cases)?;
         let time = |share: usize| times.get(times.len().saturating_sub(1) * share / 100);
         let milliseconds = |share| time(share).map_or(0.0, |time| time.as_secs_f64() * 1e3);
@@ -255,7 +282,9 @@ impl PipelineScorer<'_> {
 
     /// The recall of every source of the pipeline, the union of all last.
     fn sources(&self, found: &[Found]) -> Vec<SourceRecall> {
-        let mean = |of: &dyn Fn(&Found) -> f64| found.iter().map(of).sum::<f64>() / found.len().max(1) as f64;
+        let mean = |of: &dyn Fn(&Found) -> f64| {
+            found.iter().map(of).sum::<f64>() / found.len().max(1) as f64
+        };
         // A ranker brings its own sources along, which the recipe does not name.
         let names: Vec<String> = match (self.recipe.sources.as_slice(), found.first()) {
             ([], Some(found)) => found.names.iter().map(|&name| name.to_owned()).collect(),
@@ -280,7 +309,12 @@ impl PipelineScorer<'_> {
             let request = self.shop.request(case, self.recipe.clone(), 12)?;
             let customer = self.shop.customer(case);
             let started = Instant::now();
-            let answer = recommend(self.shop.shop(), self.shop.snapshot_of(&self.recipe), &request, customer.view());
+            let answer = recommend(
+                self.shop.shop(),
+                self.shop.snapshot_of(&self.recipe),
+                &request,
+                customer.view(),
+            );
             times.push(started.elapsed());
             answer.map_err(|error| self.failed(&error.to_string()))?;
         }
@@ -298,8 +332,14 @@ impl PipelineScorer<'_> {
         let width = candidates.sources.len() + 1;
         let zeros = || vec![0.0; width];
         let names = candidates.sources.clone();
-        let mut found =
-            Found { names, candidates: zeros(), at_100: zeros(), all: zeros(), only: zeros(), shares: Vec::new() };
+        let mut found = Found {
+            names,
+            candidates: zeros(),
+            at_100: zeros(),
+            all: zeros(),
+            only: zeros(),
+            shares: Vec::new(),
+        };
         let relevant: HashSet<u32> = case.relevant.iter().copied().collect();
         let share = 1.0 / relevant.len().max(1) as f64;
         for (place, candidate) in candidates.list.iter().enumerate() {
@@ -317,9 +357,11 @@ impl PipelineScorer<'_> {
             found.all[width - 1] += hit;
             found.at_100[width - 1] += if place < 100 { hit } else { 0.0 };
         }
-        let bought = candidates.list.iter().filter(|candidate| relevant.contains(&candidate.row)).count();
+        let bought =
+            candidates.list.iter().filter(|candidate| relevant.contains(&candidate.row)).count();
         if bought > 0 && self.is_learned() {
-            let observed = |row: u32| if relevant.contains(&row) { 1.0 / bought as f32 } else { 0.0 };
+            let observed =
+                |row: u32| if relevant.contains(&row) { 1.0 / bought as f32 } else { 0.0 };
             found.shares = candidates.list.iter().map(|c| (c.strength, observed(c.row))).collect();
         }
         Ok(found)

@@ -8,7 +8,8 @@ use crate::{
 use serde::Serialize;
 use std::{collections::BTreeSet, fmt};
 
-/// An evaluation's outcome. As JSON it is one object; as text a line a metric and a column a ranker.
+/// An evaluation's outcome. As JSON it is one object; as text a line a metric and a column a
+/// ranker.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     #[serde(flatten)]
@@ -48,7 +49,8 @@ pub struct Test {
     pub dropped: usize,
     /// By which the order of purchases of one moment was drawn: one table for each, averaged.
     pub tie_seeds: Vec<u64>,
-    /// Why the numbers of the bundle say nothing about its predictions, where it was tested on what it has seen.
+    /// Why the numbers of the bundle say nothing about its predictions, where it was tested on what
+    /// it has seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen: Option<String>,
 }
@@ -57,7 +59,8 @@ impl Test {
     /// One line for each thing to know before the numbers.
     pub fn heading(&self) -> String {
         let Self { protocol, users, items, split, trained_on, dropped, tie_seeds, seen } = self;
-        let mut text = format!("{protocol}: {users} users, {items} items, tested on {}", split.describe());
+        let mut text =
+            format!("{protocol}: {users} users, {items} items, tested on {}", split.describe());
         text.push_str(match split.repeats() {
             Repeats::Drop => "; bought articles are not recommended",
             Repeats::Keep => "; bought articles are recommended again",
@@ -116,7 +119,8 @@ impl fmt::Display for Report {
 }
 
 impl Report {
-    /// The metrics of the rows, in the order of their definition (by name, @10 would stand before @5), then others.
+    /// The metrics of the rows, in the order of their definition (by name, @10 would stand before
+    /// @5), then others.
     fn metrics(&self) -> Vec<String> {
         let ranking = METRICS.iter().map(|metric| metric.name()).chain([COVERAGE_NAME.to_owned()]);
         let others: BTreeSet<&str> =
@@ -139,8 +143,12 @@ pub fn notes(rows: &[MetricsRow]) -> Vec<String> {
 
 /// The metrics of a row that come from no ranking: tests of a family's own.
 pub fn beyond_ranking(row: &MetricsRow) -> impl Iterator<Item = (&str, f64)> {
-    let ranking = |name: &str| name == COVERAGE_NAME || METRICS.iter().any(|metric| metric.name() == name);
-    row.metrics.iter().map(|(name, &value)| (name.as_str(), value)).filter(move |(name, _)| !ranking(name))
+    let ranking =
+        |name: &str| name == COVERAGE_NAME || METRICS.iter().any(|metric| metric.name() == name);
+    row.metrics
+        .iter()
+        .map(|(name, &value)| (name.as_str(), value))
+        .filter(move |(name, _)| !ranking(name))
 }
 
 #[cfg(test)]
@@ -152,7 +160,11 @@ mod tests {
     fn both_forms() {
         let row = |name: &str, kind, value| MetricsRow {
             intervals: [("hr@10".to_owned(), [value - 0.01, value + 0.02])].into(),
-            ..MetricsRow::new(name, kind, [("hr@10".to_owned(), value), ("mrr".to_owned(), 0.25)].into())
+            ..MetricsRow::new(
+                name,
+                kind,
+                [("hr@10".to_owned(), value), ("mrr".to_owned(), 0.25)].into(),
+            )
         };
         let popularity = MetricsRow {
             settings: "half-life 7 days".to_owned(),
@@ -170,7 +182,8 @@ mod tests {
             seen: None,
         };
         let rows = vec![row("two-tower-small", RowKind::Bundle, 0.5), popularity];
-        let report = Report { test, rows, verdict: None, by_segment: Vec::new(), placements: Vec::new() };
+        let report =
+            Report { test, rows, verdict: None, by_segment: Vec::new(), placements: Vec::new() };
         let lines = [
             "loo-strict: 3 users, 4 items, tested on each customer's last purchase; bought articles are not recommended",
             "trained on the training purchases alone; mean of the tie seeds 0, 1; ± is half a 95 % interval over users",
@@ -187,7 +200,10 @@ mod tests {
         assert_eq!(json["rows"][0]["kind"], "bundle");
         assert_eq!(json["rows"][1]["metrics"]["hr@10"], 0.125);
         assert_eq!(json["rows"][1]["intervals"]["hr@10"][0], 0.115);
-        assert_eq!((&json["protocol"], &json["users"], &json["items"]), (&"loo-strict".into(), &3.into(), &4.into()));
+        assert_eq!(
+            (&json["protocol"], &json["users"], &json["items"]),
+            (&"loo-strict".into(), &3.into(), &4.into())
+        );
         assert_eq!((&json["dropped"], &json["tie_seeds"][1]), (&1.into(), &1.into()));
         assert_eq!(json["split"]["repeats"], "drop");
     }

@@ -38,11 +38,12 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Several runs (seeds) of one system as one row: means, and intervals over customers and runs. `None` without a
-    /// run.
+    /// Several runs (seeds) of one system as one row: means, and intervals over customers and runs.
+    /// `None` without a run.
     pub fn pooled(runs: &[Self]) -> Option<Self> {
         let first = runs.first()?;
-        let outcomes = Outcomes::pooled(&runs.iter().map(|run| run.outcomes.clone()).collect::<Vec<_>>());
+        let outcomes =
+            Outcomes::pooled(&runs.iter().map(|run| run.outcomes.clone()).collect::<Vec<_>>());
         let mut row = first.row.clone();
         for (name, value) in &mut row.metrics {
             let values = runs.iter().filter_map(|run| run.row.metrics.get(name));
@@ -50,8 +51,9 @@ impl Measured {
         }
         row.metrics.extend(outcomes.metrics());
         row.intervals = outcomes.intervals();
-        row.seconds =
-            row.seconds.map(|_| runs.iter().filter_map(|run| run.row.seconds).sum::<f64>() / runs.len() as f64);
+        row.seconds = row.seconds.map(|_| {
+            runs.iter().filter_map(|run| run.row.seconds).sum::<f64>() / runs.len() as f64
+        });
         let mut settings: Vec<&str> = runs.iter().map(|run| run.row.settings.as_str()).collect();
         settings.dedup();
         row.settings = settings.join(" | ");
@@ -69,8 +71,8 @@ struct Block {
 }
 
 impl Evaluation<'_> {
-    /// The metrics of a scorer: all [`super::METRICS`] and `coverage@12`, the share of the catalogue that stands on any
-    /// list. The same on any number of threads.
+    /// The metrics of a scorer: all [`super::METRICS`] and `coverage@12`, the share of the
+    /// catalogue that stands on any list. The same on any number of threads.
     ///
     /// # Errors
     /// [`EvaluationError`] when there are no cases or the scorer fails.
@@ -118,7 +120,10 @@ impl Evaluation<'_> {
         let mut metrics = outcomes.metrics();
         let covered = shown.iter().filter(|&&shown| shown).count();
         metrics.insert(COVERAGE_NAME.to_owned(), covered as f64 / articles as f64);
-        let row = MetricsRow { settings: scorer.settings(), ..MetricsRow::new(scorer.name(), scorer.kind(), metrics) };
+        let row = MetricsRow {
+            settings: scorer.settings(),
+            ..MetricsRow::new(scorer.name(), scorer.kind(), metrics)
+        };
         Ok(Measured { row, outcomes, segments })
     }
 
@@ -135,12 +140,14 @@ impl Evaluation<'_> {
         scores.resize(cases.len() * articles, 0.0);
         scorer.score(cases, scores)?;
         let shown = Vec::with_capacity(cases.len() * COVERAGE);
-        let mut block = Block { outcomes: Outcomes::default(), segments: Segments::default(), shown };
+        let mut block =
+            Block { outcomes: Outcomes::default(), segments: Segments::default(), shown };
         for (case, scores) in cases.iter().zip(scores.chunks_mut(articles)) {
             self.mask(case, scores);
             let list: Vec<u32> = top.select(scores).collect();
             block.shown.extend(list.iter().take(COVERAGE));
-            let positions = list.iter().enumerate().filter(|(_, article)| case.relevant.contains(article));
+            let positions =
+                list.iter().enumerate().filter(|(_, article)| case.relevant.contains(article));
             let hits: Vec<usize> = positions.map(|(position, _)| position).collect();
             let first = hits.first().copied().or_else(|| best_rank(scores, &case.relevant));
             let outcome = Outcome { hits, first, relevant: case.relevant.len() };
@@ -162,7 +169,9 @@ impl Evaluation<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{bundle::RowKind, dataset::Split, dataset::TimeUnit, domain::Timestamp, features::testing};
+    use crate::{
+        bundle::RowKind, dataset::Split, dataset::TimeUnit, domain::Timestamp, features::testing,
+    };
     use proptest::prelude::*;
 
     /// Scores by a function of the case and the article.
@@ -178,7 +187,10 @@ mod tests {
         fn score(&self, cases: &[Case], scores: &mut [f32]) -> Result<(), EvaluationError> {
             let articles = scores.len() / cases.len();
             for (case, scores) in cases.iter().zip(scores.chunks_mut(articles)) {
-                scores.iter_mut().enumerate().for_each(|(article, score)| *score = self.0(case, article as u32));
+                scores
+                    .iter_mut()
+                    .enumerate()
+                    .for_each(|(article, score)| *score = self.0(case, article as u32));
             }
             Ok(())
         }
@@ -198,9 +210,12 @@ mod tests {
         let ranker = Fixed(|_: &Case, article| -(article as f32));
         let cases = [case(0, 1, &[1, 299]), case(1, 0, &[5])];
         let protocol = Protocol::time(1, 0);
-        let evaluation = Evaluation { dataset: &dataset, histories: &histories, protocol, cases: &cases };
+        let evaluation =
+            Evaluation { dataset: &dataset, histories: &histories, protocol, cases: &cases };
         let temporal = evaluation.row(&ranker).unwrap().metrics;
-        let close = |value: f64, expected: f64| assert!((value - expected).abs() < 1e-12, "{value} is not {expected}");
+        let close = |value: f64, expected: f64| {
+            assert!((value - expected).abs() < 1e-12, "{value} is not {expected}")
+        };
         close(temporal["hr@10"], 1.0);
         close(temporal["recall@100"], (0.5 + 1.0) / 2.0);
         close(temporal["mrr"], (1.0 / 2.0 + 1.0 / 6.0) / 2.0);
@@ -208,7 +223,10 @@ mod tests {
         close(temporal["accuracy@5"], 1.0 / 3.0);
         close(temporal["accuracy@10"], 2.0 / 3.0);
         close(temporal["coverage@12"], 12.0 / 300.0);
-        let leave = Evaluation { protocol: Protocol::leave_one_out(), ..evaluation }.row(&ranker).unwrap().metrics;
+        let leave = Evaluation { protocol: Protocol::leave_one_out(), ..evaluation }
+            .row(&ranker)
+            .unwrap()
+            .metrics;
         close(leave["mrr"], (1.0 + 1.0 / 6.0) / 2.0);
         close(leave["coverage@12"], 13.0 / 300.0);
     }
@@ -219,10 +237,17 @@ mod tests {
         let histories = Histories::of(&dataset);
         let cases = [case(0, 0, &[7])];
         let protocol = Protocol::leave_one_out();
-        let evaluation = Evaluation { dataset: &dataset, histories: &histories, protocol, cases: &cases };
+        let evaluation =
+            Evaluation { dataset: &dataset, histories: &histories, protocol, cases: &cases };
         for never in [f32::NEG_INFINITY, f32::NAN] {
-            let metrics = evaluation.row(&Fixed(move |_: &Case, a| if a == 7 { never } else { 1.0 })).unwrap().metrics;
-            assert!(metrics.iter().all(|(name, &value)| value == 0.0 || name == "coverage@12"), "{metrics:?}");
+            let metrics = evaluation
+                .row(&Fixed(move |_: &Case, a| if a == 7 { never } else { 1.0 }))
+                .unwrap()
+                .metrics;
+            assert!(
+                metrics.iter().all(|(name, &value)| value == 0.0 || name == "coverage@12"),
+                "{metrics:?}"
+            );
         }
         assert!(Evaluation { cases: &[], ..evaluation }.row(&Fixed(|_: &Case, _| 0.0)).is_err());
     }

@@ -5,9 +5,14 @@ use crate::dataset::{Case, Protocol};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Segments of customers, by their known purchases, and below how many each ends; the last has no upper end.
-const CUSTOMERS: [(&str, u32); 4] =
-    [("new customers", 1), ("light customers", 10), ("regular customers", 100), ("heavy customers", u32::MAX)];
+/// Segments of customers, by their known purchases, and below how many each ends; the last has no
+/// upper end.
+const CUSTOMERS: [(&str, u32); 4] = [
+    ("new customers", 1),
+    ("light customers", 10),
+    ("regular customers", 100),
+    ("heavy customers", u32::MAX),
+];
 /// Segments of articles: those that sold before the test, and those that did not.
 const ARTICLES: [(&str, bool); 2] = [("known articles", true), ("new articles", false)];
 const COUNT: usize = CUSTOMERS.len() + ARTICLES.len();
@@ -37,7 +42,9 @@ impl Segments {
 
     /// Several runs together.
     pub(super) fn pooled(runs: &[&Self]) -> Self {
-        let of = |at: usize| Outcomes::pooled(&runs.iter().map(|run| run.0[at].clone()).collect::<Vec<_>>());
+        let of = |at: usize| {
+            Outcomes::pooled(&runs.iter().map(|run| run.0[at].clone()).collect::<Vec<_>>())
+        };
         Self(std::array::from_fn(of))
     }
 }
@@ -45,7 +52,8 @@ impl Segments {
 impl Measured {
     /// The row by segment, as far as the segments have a case.
     pub fn by_segment(&self) -> Vec<SegmentRow> {
-        let names = CUSTOMERS.map(|(name, _)| name).into_iter().chain(ARTICLES.map(|(name, _)| name));
+        let names =
+            CUSTOMERS.map(|(name, _)| name).into_iter().chain(ARTICLES.map(|(name, _)| name));
         let row = |(segment, outcomes): (&'static str, &Outcomes)| SegmentRow {
             segment,
             cases: outcomes.cases(),
@@ -70,26 +78,42 @@ impl Segmenter {
             Protocol::Time { .. } => {
                 let begin = evaluation.cases.iter().map(|case| case.at).min().unwrap_or_default();
                 let before = purchases.time.partition_point(|&time| time < begin);
-                purchases.article[..before].iter().for_each(|&article| sold[article as usize] = true);
+                purchases.article[..before]
+                    .iter()
+                    .for_each(|&article| sold[article as usize] = true);
             }
             Protocol::LeaveOneOut { .. } => {
                 for customer in 0..evaluation.histories.customers() as u32 {
                     let rows = evaluation.histories.of_customer(customer);
                     // Shorter histories hold nothing out.
                     let known = if rows.len() < 3 { rows.len() } else { rows.len() - 1 };
-                    rows[..known].iter().for_each(|&row| sold[purchases.article[row as usize] as usize] = true);
+                    rows[..known]
+                        .iter()
+                        .for_each(|&row| sold[purchases.article[row as usize] as usize] = true);
                 }
             }
         }
         Self { sold }
     }
 
-    /// Files the outcome of a case. `list` holds the first articles of its ranking, `scores` all scores.
-    pub fn file(&self, case: &Case, list: &[u32], scores: &[f32], outcome: &Outcome, to: &mut Segments) {
+    /// Files the outcome of a case. `list` holds the first articles of its ranking, `scores` all
+    /// scores.
+    pub fn file(
+        &self,
+        case: &Case,
+        list: &[u32],
+        scores: &[f32],
+        outcome: &Outcome,
+        to: &mut Segments,
+    ) {
         let of_customer = CUSTOMERS.iter().position(|&(_, until)| case.known < until);
         to.0[of_customer.unwrap_or(CUSTOMERS.len() - 1)].push(case.customer, outcome);
         for (at, (_, sold)) in ARTICLES.into_iter().enumerate() {
-            let asked = case.relevant.iter().copied().filter(|&article| self.sold[article as usize] == sold);
+            let asked = case
+                .relevant
+                .iter()
+                .copied()
+                .filter(|&article| self.sold[article as usize] == sold);
             let relevant: Vec<u32> = asked.collect();
             let place = CUSTOMERS.len() + at;
             match relevant.len() {
@@ -129,7 +153,10 @@ mod tests {
         }
         fn score(&self, cases: &[Case], scores: &mut [f32]) -> Result<(), EvaluationError> {
             let articles = scores.len() / cases.len();
-            scores.iter_mut().enumerate().for_each(|(at, score)| *score = -((at % articles) as f32));
+            scores
+                .iter_mut()
+                .enumerate()
+                .for_each(|(at, score)| *score = -((at % articles) as f32));
             Ok(())
         }
     }
@@ -147,7 +174,8 @@ mod tests {
         };
         let cases = [case(0, &[1, 30]), case(1, &[2]), case(2, &[39])];
         let protocol = Protocol::time(1, 0);
-        let evaluation = Evaluation { dataset: &dataset, histories: &histories, protocol, cases: &cases };
+        let evaluation =
+            Evaluation { dataset: &dataset, histories: &histories, protocol, cases: &cases };
         let measured = evaluation.measure(&ByRow).unwrap();
         let check = |measured: &Measured, expected: &[(&str, usize, f64, f64)]| {
             let rows = measured.by_segment();

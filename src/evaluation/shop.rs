@@ -8,7 +8,8 @@ use crate::{
     domain::{ArticleId, CustomerId, Number, Timestamp},
     features::{ArticleView, CustomerView, EntityRow},
     recommend::{
-        Catalogue, CatalogueBuilder, Cell, Customer, Model, ModelError, Recipe, Request, Shop, Signals, Snapshot,
+        Catalogue, CatalogueBuilder, Cell, Customer, Model, ModelError, Recipe, Request, Shop,
+        Signals, Snapshot,
     },
     retrieval::{Index, Query},
     statistics::{Purchase, Statistics},
@@ -35,16 +36,22 @@ pub struct OfflineCustomer<'a> {
 const POPULARITY: Popularity = Popularity { window_days: Some(365), half_life_days: Some(14.0) };
 
 impl<'a> OfflineShop<'a> {
-    /// The shop after the purchases of `known`, at `at`, with these models: the first answers requests
-    /// that name none.
+    /// The shop after the purchases of `known`, at `at`, with these models: the first answers
+    /// requests that name none.
     ///
     /// # Errors
     /// When an id of the dataset is none, or a model cannot embed articles.
-    pub fn new(known: Known<'a>, models: &[Arc<dyn Model>], at: Timestamp) -> Result<Self, EvaluationError> {
-        let failed = |cause: String| EvaluationError::Ranker { ranker: "pipeline".to_owned(), cause };
+    pub fn new(
+        known: Known<'a>,
+        models: &[Arc<dyn Model>],
+        at: Timestamp,
+    ) -> Result<Self, EvaluationError> {
+        let failed =
+            |cause: String| EvaluationError::Ranker { ranker: "pipeline".to_owned(), cause };
         let dataset = known.dataset;
         let articles = dataset.articles.ids.iter().map(ArticleId::parse);
-        let articles = articles.collect::<Result<Vec<_>, _>>().map_err(|error| failed(error.to_string()))?;
+        let articles =
+            articles.collect::<Result<Vec<_>, _>>().map_err(|error| failed(error.to_string()))?;
         let sales = POPULARITY.counts(articles.len(), known.bought(), at);
         let catalogue = Arc::new(catalogue(&dataset.articles, &sales));
         let nothing: Arc<dyn Model> = Arc::new(NoModel);
@@ -84,7 +91,10 @@ impl<'a> OfflineShop<'a> {
     pub fn customer(&self, case: &Case) -> OfflineCustomer<'a> {
         let history = self.known.history(case);
         let mut customer = OfflineCustomer {
-            attributes: EntityRow { entities: &self.known.dataset.customers, row: case.customer as usize },
+            attributes: EntityRow {
+                entities: &self.known.dataset.customers,
+                row: case.customer as usize,
+            },
             purchases: Vec::with_capacity(history.len()),
             times: Vec::with_capacity(history.len()),
             weights: Vec::with_capacity(history.len()),
@@ -101,12 +111,20 @@ impl<'a> OfflineShop<'a> {
     ///
     /// # Errors
     /// When the customer's id is none.
-    pub fn request(&self, case: &Case, recipe: Arc<Recipe>, k: usize) -> Result<Request, EvaluationError> {
-        let failed = |cause: String| EvaluationError::Ranker { ranker: "pipeline".to_owned(), cause };
+    pub fn request(
+        &self,
+        case: &Case,
+        recipe: Arc<Recipe>,
+        k: usize,
+    ) -> Result<Request, EvaluationError> {
+        let failed =
+            |cause: String| EvaluationError::Ranker { ranker: "pipeline".to_owned(), cause };
         let id = CustomerId::parse(self.known.dataset.customers.ids.get(case.customer));
         let id = id.map_err(|error| failed(error.to_string()))?;
-        let k = crate::domain::TopK::new(k).ok_or_else(|| failed(format!("no list has {k} articles")))?;
-        // What a case knows may share its moment; a server takes nothing of the very moment as known.
+        let k = crate::domain::TopK::new(k)
+            .ok_or_else(|| failed(format!("no list has {k} articles")))?;
+        // What a case knows may share its moment; a server takes nothing of the very moment as
+        // known.
         let at = Timestamp(self.known.at(case).0.saturating_add(1));
         Ok(Request { recipe, time: Duration::MAX, ..Request::new(Some(id), k, at) })
     }
@@ -158,9 +176,9 @@ fn catalogue(articles: &Entities, sales: &[f32]) -> Catalogue {
                     Cell::Text(dictionary.get(Some(codes[row]).filter(|&code| code != MISSING)?))
                 }
                 Values::Number(numbers) => Cell::Number(Number::new(f64::from(numbers[row]))?),
-                Values::Integer(integers) => {
-                    Cell::Number(Number::Integer(Some(integers[row]).filter(|&n| n != crate::dataset::NO_INTEGER)?))
-                }
+                Values::Integer(integers) => Cell::Number(Number::Integer(
+                    Some(integers[row]).filter(|&n| n != crate::dataset::NO_INTEGER)?,
+                )),
                 Values::Tags { .. } => Cell::Texts(tags),
             };
             Some((column.name.as_str(), cell))
@@ -214,7 +232,11 @@ impl Model for NoModel {
     fn reads_sequence(&self) -> bool {
         false
     }
-    fn embed_customer(&self, _customer: &CustomerView<'_>, _vector: &mut Vec<f32>) -> Result<(), ModelError> {
+    fn embed_customer(
+        &self,
+        _customer: &CustomerView<'_>,
+        _vector: &mut Vec<f32>,
+    ) -> Result<(), ModelError> {
         Err(ModelError("there is no model".to_owned()))
     }
     fn embed_articles(&self, _articles: &[ArticleView<'_>]) -> Result<Vec<f32>, ModelError> {

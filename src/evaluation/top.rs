@@ -18,11 +18,15 @@ impl TopSelector {
         Self { k, candidates: Vec::with_capacity(4 * k + BLOCK) }
     }
 
-    /// Article rows in order of falling score. Scores of `-inf` and not a number are never selected, so there may be
-    /// fewer than `k`.
-    pub fn select<'a>(&'a mut self, scores: &[f32]) -> impl ExactSizeIterator<Item = u32> + use<'a> {
+    /// Article rows in order of falling score. Scores of `-inf` and not a number are never
+    /// selected, so there may be fewer than `k`.
+    pub fn select<'a>(
+        &'a mut self,
+        scores: &[f32],
+    ) -> impl ExactSizeIterator<Item = u32> + use<'a> {
         self.candidates.clear();
-        // Rows rise, so a later score equal to the threshold has lost the tie and `>` is the whole test.
+        // Rows rise, so a later score equal to the threshold has lost the tie and `>` is the whole
+        // test.
         let mut threshold = f32::NEG_INFINITY;
         for (block, values) in scores.chunks(BLOCK).enumerate() {
             if !values.iter().fold(false, |any, &score| any | (score > threshold)) {
@@ -30,7 +34,10 @@ impl TopSelector {
             }
             let first = (block * BLOCK) as u32;
             self.candidates.extend(
-                (first..).zip(values).filter(|&(_, &score)| score > threshold).map(|(row, &score)| (score, row)),
+                (first..)
+                    .zip(values)
+                    .filter(|&(_, &score)| score > threshold)
+                    .map(|(row, &score)| (score, row)),
             );
             if self.candidates.len() >= 4 * self.k {
                 threshold = self.shrink();
@@ -57,10 +64,13 @@ fn better_first(a: &(f32, u32), b: &(f32, u32)) -> std::cmp::Ordering {
     b.0.partial_cmp(&a.0).unwrap_or(std::cmp::Ordering::Equal).then(a.1.cmp(&b.1))
 }
 
-/// How many articles stand before the best of `relevant`: 0 when it is first, `None` when none is ever recommended.
+/// How many articles stand before the best of `relevant`: 0 when it is first, `None` when none is
+/// ever recommended.
 pub(super) fn best_rank(scores: &[f32], relevant: &[u32]) -> Option<usize> {
-    let ranked =
-        relevant.iter().map(|&row| (scores[row as usize], row)).filter(|(score, _)| *score > f32::NEG_INFINITY);
+    let ranked = relevant
+        .iter()
+        .map(|&row| (scores[row as usize], row))
+        .filter(|(score, _)| *score > f32::NEG_INFINITY);
     let (best, row) = ranked.min_by(better_first)?;
     let (before, after) = scores.split_at(row as usize);
     let higher = after.iter().filter(|&&score| score > best).count();
@@ -73,9 +83,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn naive(scores: &[f32]) -> Vec<u32> {
-        let mut rows: Vec<u32> =
-            (0..scores.len() as u32).filter(|&row| scores[row as usize] > f32::NEG_INFINITY).collect();
-        rows.sort_by(|&a, &b| scores[b as usize].partial_cmp(&scores[a as usize]).unwrap().then(a.cmp(&b)));
+        let mut rows: Vec<u32> = (0..scores.len() as u32)
+            .filter(|&row| scores[row as usize] > f32::NEG_INFINITY)
+            .collect();
+        rows.sort_by(|&a, &b| {
+            scores[b as usize].partial_cmp(&scores[a as usize]).unwrap().then(a.cmp(&b))
+        });
         rows
     }
 

@@ -40,10 +40,17 @@ impl<'a, Q: QueryVectors> VectorRanker<'a, Q> {
     /// When `vectors` is no multiple of `dim`.
     pub fn new(name: &str, query: Q, dim: usize, vectors: &'a [f32]) -> Self {
         assert!(dim > 0 && vectors.len().is_multiple_of(dim), "vectors are rows of dim numbers");
-        Self { name: name.to_owned(), query, dim, vectors: Cow::Borrowed(vectors), missing: Vec::new() }
+        Self {
+            name: name.to_owned(),
+            query,
+            dim,
+            vectors: Cow::Borrowed(vectors),
+            missing: Vec::new(),
+        }
     }
 
-    /// Looks the vector of every article of the dataset up by its id; articles without one are never recommended.
+    /// Looks the vector of every article of the dataset up by its id; articles without one are
+    /// never recommended.
     ///
     /// # Panics
     /// When a vector isn't `dim` long.
@@ -115,11 +122,15 @@ impl<Q: QueryVectors> Scorer for VectorRanker<'_, Q> {
 /// `scores[q][i] = queries[q] · items[i]`, all row-major, on the calling thread.
 fn inner_products(queries: &[f32], items: &[f32], dim: usize, scores: &mut [f32]) {
     let (rows, columns) = (queries.len() / dim, items.len() / dim);
-    assert_eq!((rows * dim, columns * dim, rows * columns), (queries.len(), items.len(), scores.len()), "shapes");
+    assert_eq!(
+        (rows * dim, columns * dim, rows * columns),
+        (queries.len(), items.len(), scores.len()),
+        "shapes"
+    );
     let stride = dim as isize;
-    // SAFETY: by the assertion every index reached lies inside its slice: `scores` is rows × columns with strides
-    // (columns, 1), `queries` rows × dim with strides (dim, 1), `items` read as dim × columns with strides (1, dim);
-    // `scores` is borrowed mutably, so nothing overlaps it.
+    // SAFETY: by the assertion every index reached lies inside its slice: `scores` is rows ×
+    // columns with strides (columns, 1), `queries` rows × dim with strides (dim, 1), `items` read
+    // as dim × columns with strides (1, dim); `scores` is borrowed mutably, so nothing overlaps it.
     unsafe {
         gemm::gemm(
             rows,

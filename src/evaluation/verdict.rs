@@ -6,16 +6,18 @@ use crate::bundle::{Verdict, VerdictOutcome};
 /// What decides when a model was chosen by something that baselines have not.
 const USUAL: &str = "ndcg@10";
 
-/// The model against the baseline with the highest value of `metric` (of `ndcg@10` when that is no metric of rankings);
-/// `None` without a baseline on the same cases.
+/// The model against the baseline with the highest value of `metric` (of `ndcg@10` when that is no
+/// metric of rankings); `None` without a baseline on the same cases.
 ///
-/// The best of several baselines is chosen on the test cases themselves, which favours the baselines a little: a model
-/// that is above them is above them.
+/// The best of several baselines is chosen on the test cases themselves, which favours the
+/// baselines a little: a model that is above them is above them.
 pub fn verdict(model: &Measured, baselines: &[Measured], metric: &str) -> Option<Verdict> {
     let known = METRICS.iter().any(|known| known.name() == metric);
     let metric = if known { metric } else { USUAL };
     let value = |measured: &Measured| measured.row.metrics.get(metric).copied().unwrap_or(0.0);
-    let best = baselines.iter().reduce(|best, next| if value(next) > value(best) { next } else { best })?;
+    let best = baselines
+        .iter()
+        .reduce(|best, next| if value(next) > value(best) { next } else { best })?;
     let difference = model.outcomes.difference(&best.outcomes, metric)?;
     let outcome = match (difference.is_below(), difference.is_above()) {
         (true, _) => VerdictOutcome::Below,
@@ -45,7 +47,8 @@ mod tests {
         let mut outcomes = Outcomes::default();
         for customer in 0u32..300 {
             let first = customer.is_multiple_of(every).then_some(0);
-            outcomes.push(customer, &Outcome { hits: first.into_iter().collect(), first, relevant: 1 });
+            outcomes
+                .push(customer, &Outcome { hits: first.into_iter().collect(), first, relevant: 1 });
         }
         let row = MetricsRow::new(name, RowKind::Baseline, outcomes.metrics());
         Measured { row, outcomes, segments: Default::default() }
@@ -64,7 +67,10 @@ mod tests {
         assert_eq!(said(20), VerdictOutcome::Below);
         let verdict = verdict(&measured("model", 20), &baselines, "similarity-recall@500").unwrap();
         assert_eq!(verdict.metric, "ndcg@10");
-        assert!(verdict.to_string().contains("is BELOW the best baseline, strong with 0.2000"), "{verdict}");
+        assert!(
+            verdict.to_string().contains("is BELOW the best baseline, strong with 0.2000"),
+            "{verdict}"
+        );
         assert_eq!(super::verdict(&measured("model", 2), &[], "hr@10"), None);
     }
 }

@@ -1,7 +1,8 @@
 //! Several systems and the baselines on one split: one table.
 
 use super::{
-    Data, Ended, ExperimentError, Job, Kind, Member, NewRun, Outcome, Recorder, Runs, Status, Table,
+    Data, Ended, ExperimentError, Job, Kind, Member, NewRun, Outcome, Recorder, Runs, Status,
+    Table,
     details::{self, Part},
     latency::milliseconds_a_request,
     placements::Placed,
@@ -10,8 +11,8 @@ use crate::{
     bundle::{Bundle, MeasuredState, MetricsRow, RowKind, Verdict},
     dataset::{Case, Protocol, Split},
     evaluation::{
-        CALIBRATION_ERROR, Details, Evaluation, METRICS, Measured, PipelineTest, SegmentRow, Test, baselines::Known,
-        notes, verdict,
+        CALIBRATION_ERROR, Details, Evaluation, METRICS, Measured, PipelineTest, SegmentRow, Test,
+        baselines::Known, notes, verdict,
     },
     recommend::{Model, Placement},
     training::{Refit, TrainingConfig},
@@ -25,8 +26,16 @@ use std::{
 };
 
 /// Metrics of the table, as far as the rows have them.
-const SHOWN: [&str; 8] =
-    ["hr@10", "ndcg@10", "recall@12", "ndcg@12", "map@12", "hr@100", "coverage@12", CALIBRATION_ERROR];
+const SHOWN: [&str; 8] = [
+    "hr@10",
+    "ndcg@10",
+    "recall@12",
+    "ndcg@12",
+    "map@12",
+    "hr@100",
+    "coverage@12",
+    CALIBRATION_ERROR,
+];
 
 /// Where a comparison trains.
 pub struct Comparison<'a> {
@@ -35,10 +44,11 @@ pub struct Comparison<'a> {
     /// Folder of bundles.
     pub models: &'a Path,
     pub stop: &'a (dyn Fn() -> bool + Sync),
-    /// Train every system with each of these seeds, which also draw the order of ties, and show the means; when empty, once
-    /// with the seeds of the configurations.
+    /// Train every system with each of these seeds, which also draw the order of ties, and show the
+    /// means; when empty, once with the seeds of the configurations.
     pub seeds: &'a [u64],
-    /// Placements to measure over the models, with their names; the first configuration's model is the default model.
+    /// Placements to measure over the models, with their names; the first configuration's model is
+    /// the default model.
     pub placements: &'a [(String, Placement)],
 }
 
@@ -66,8 +76,8 @@ pub struct Comparisons {
 /// A system, a placement or a baseline.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
-    /// On the test cases, with intervals; the seconds are those of training with its validation, test and export, and of
-    /// a baseline those of tuning, counting and ranking.
+    /// On the test cases, with intervals; the seconds are those of training with its validation,
+    /// test and export, and of a baseline those of tuning, counting and ranking.
     #[serde(flatten)]
     pub measured: MetricsRow,
     /// Of all files of the bundle.
@@ -105,15 +115,23 @@ struct Progress {
 }
 
 impl Comparison<'_> {
-    /// Trains the systems one after the other. All are held to the split and the test cases of the first one whose
-    /// configuration can be used. What fails is told in its row; `None` when stopped from outside.
+    /// Trains the systems one after the other. All are held to the split and the test cases of the
+    /// first one whose configuration can be used. What fails is told in its row; `None` when
+    /// stopped from outside.
     ///
     /// # Errors
     /// When no configuration can be used, the data cannot be split, or a run cannot be recorded.
-    pub fn run(&self, systems: Vec<System>, baselines: &[&str]) -> Result<Option<Comparisons>, ExperimentError> {
-        let Some(first) = systems.iter().find_map(|system| system.config.as_ref().ok()).cloned() else {
+    pub fn run(
+        &self,
+        systems: Vec<System>,
+        baselines: &[&str],
+    ) -> Result<Option<Comparisons>, ExperimentError> {
+        let Some(first) = systems.iter().find_map(|system| system.config.as_ref().ok()).cloned()
+        else {
             let failed = systems.into_iter().next().and_then(|system| system.config.err());
-            return Err(failed.unwrap_or_else(|| ExperimentError::Input("no configuration is named".to_owned())));
+            return Err(failed.unwrap_or_else(|| {
+                ExperimentError::Input("no configuration is named".to_owned())
+            }));
         };
         let mut placed = Placed::all(self.placements, &systems)?;
         let started = Instant::now();
@@ -128,8 +146,11 @@ impl Comparison<'_> {
             Progress { system: System { name, config }, trained: Vec::new() }
         };
         let mut systems: Vec<Progress> = systems.into_iter().map(held).collect();
-        let seeds: Vec<Option<u64>> =
-            if self.seeds.is_empty() { vec![None] } else { self.seeds.iter().copied().map(Some).collect() };
+        let seeds: Vec<Option<u64>> = if self.seeds.is_empty() {
+            vec![None]
+        } else {
+            self.seeds.iter().copied().map(Some).collect()
+        };
         let (mut tests, mut tables) = (Vec::new(), Vec::new());
         for (turn, &seed) in seeds.iter().enumerate() {
             let tied;
@@ -143,7 +164,13 @@ impl Comparison<'_> {
             let split = Split::new(data.dataset, &data.histories, first.split)?;
             tests.push(test(&first, data, &split));
             tables.push(data.baselines(&first, baselines)?);
-            let turn = Turn { data, split: &split, baselines: &tables[turn], seed, number: turn * systems.len() };
+            let turn = Turn {
+                data,
+                split: &split,
+                baselines: &tables[turn],
+                seed,
+                number: turn * systems.len(),
+            };
             if !self.train_all(&mut systems, &turn, &whole)? {
                 whole.finish(Outcome::new(Status::Interrupted))?;
                 return Ok(None);
@@ -166,8 +193,14 @@ impl Comparison<'_> {
         Ok(Some(table))
     }
 
-    /// Trains every system that has not failed yet with one seed; `false` when stopped from outside.
-    fn train_all(&self, systems: &mut [Progress], turn: &Turn<'_>, whole: &Recorder) -> Result<bool, ExperimentError> {
+    /// Trains every system that has not failed yet with one seed; `false` when stopped from
+    /// outside.
+    fn train_all(
+        &self,
+        systems: &mut [Progress],
+        turn: &Turn<'_>,
+        whole: &Recorder,
+    ) -> Result<bool, ExperimentError> {
         for (number, progress) in systems.iter_mut().enumerate() {
             let Ok(config) = &progress.system.config else { continue };
             let mut config = config.clone();
@@ -194,7 +227,10 @@ impl Comparison<'_> {
         run: Recorder,
         turn: &Turn<'_>,
     ) -> Result<Option<Trained>, ExperimentError> {
-        tracing::info!("\n{name}{}", turn.seed.map_or_else(String::new, |seed| format!(", seed {seed}")));
+        tracing::info!(
+            "\n{name}{}",
+            turn.seed.map_or_else(String::new, |seed| format!(", seed {seed}"))
+        );
         let started = Instant::now();
         let (stop, baselines) = (self.stop, Some(turn.baselines));
         let job = Job {
@@ -208,20 +244,29 @@ impl Comparison<'_> {
             judge: None,
         };
         // Nothing of the job is used after a panic but its folder, which then has no outcome.
-        let ended = catch_unwind(AssertUnwindSafe(|| job.train_and_measure(run, self.models, false)));
+        let ended =
+            catch_unwind(AssertUnwindSafe(|| job.train_and_measure(run, self.models, false)));
         let ended = ended.unwrap_or(Err(ExperimentError::Panic))?;
         let (Ended::Bundle(path), Some(measured)) = ended else { return Ok(None) };
         let seconds = started.elapsed().as_secs_f64();
         let bundle = Bundle::open(&path)?;
-        let milliseconds = milliseconds_a_request(&bundle, turn.data, &turn.split.test)
-            .map_err(|error| ExperimentError::Input(format!("the bundle {}: {error}", path.display())))?;
+        let milliseconds =
+            milliseconds_a_request(&bundle, turn.data, &turn.split.test).map_err(|error| {
+                ExperimentError::Input(format!("the bundle {}: {error}", path.display()))
+            })?;
         let bytes = bundle.manifest().files.values().map(|file| file.bytes).sum();
         let bundle = Some(Arc::new(bundle));
         Ok(Some(Trained { measured, seconds, bytes, milliseconds, bundle, details: None }))
     }
 
-    /// The configuration with the split and the number of cases of the first, so that all answer the same questions.
-    fn held_to(&self, first: &TrainingConfig, config: TrainingConfig, name: &str) -> TrainingConfig {
+    /// The configuration with the split and the number of cases of the first, so that all answer
+    /// the same questions.
+    fn held_to(
+        &self,
+        first: &TrainingConfig,
+        config: TrainingConfig,
+        name: &str,
+    ) -> TrainingConfig {
         let mut config = held_to(first, config, name);
         if config.training.refit == Refit::All && !self.placements.is_empty() {
             tracing::info!(
@@ -253,9 +298,13 @@ impl Turn<'_> {
     ) -> Result<(), ExperimentError> {
         let (dataset, histories) = (self.data.dataset, &self.data.histories);
         // What this seed trained; what failed with it or before has no bundle.
-        let mut trained: Vec<&mut Trained> =
-            systems.iter_mut().filter_map(|s| s.trained.last_mut()).filter(|t| t.bundle.is_some()).collect();
-        let bundles: Vec<Arc<Bundle>> = trained.iter_mut().filter_map(|trained| trained.bundle.take()).collect();
+        let mut trained: Vec<&mut Trained> = systems
+            .iter_mut()
+            .filter_map(|s| s.trained.last_mut())
+            .filter(|t| t.bundle.is_some())
+            .collect();
+        let bundles: Vec<Arc<Bundle>> =
+            trained.iter_mut().filter_map(|trained| trained.bundle.take()).collect();
         let is_ranker = |bundle: &Bundle| bundle.ranker().is_some();
         if placed.is_empty() && !bundles.iter().any(|bundle| is_ranker(bundle)) {
             return Ok(());
@@ -266,12 +315,18 @@ impl Turn<'_> {
             MeasuredState::Training => self.split.train.clone(),
             MeasuredState::TrainingAndValidation => self.split.train_and_validation(),
         };
-        let evaluation = Evaluation { dataset, histories, protocol: self.split.protocol, cases: &cases };
-        let models: Vec<Arc<dyn Model>> = bundles.iter().map(|bundle| bundle.clone() as Arc<dyn Model>).collect();
-        let test = PipelineTest::new(evaluation, Known { dataset, histories, train: &train }, &models)?;
+        let evaluation =
+            Evaluation { dataset, histories, protocol: self.split.protocol, cases: &cases };
+        let models: Vec<Arc<dyn Model>> =
+            bundles.iter().map(|bundle| bundle.clone() as Arc<dyn Model>).collect();
+        let test =
+            PipelineTest::new(evaluation, Known { dataset, histories, train: &train }, &models)?;
         placed.iter_mut().for_each(|placed| placed.measure(&test));
-        for (trained, bundle) in trained.into_iter().zip(&bundles).filter(|(_, bundle)| is_ranker(bundle)) {
-            let alone = Placement { ranker: Some(bundle.name().to_owned()), ..Placement::default() };
+        for (trained, bundle) in
+            trained.into_iter().zip(&bundles).filter(|(_, bundle)| is_ranker(bundle))
+        {
+            let alone =
+                Placement { ranker: Some(bundle.name().to_owned()), ..Placement::default() };
             let details = test.details(bundle.name(), &alone)?;
             details.add_to(&mut trained.measured.row);
             trained.details = Some(details);
@@ -282,7 +337,11 @@ impl Turn<'_> {
 
 fn held_to(first: &TrainingConfig, mut config: TrainingConfig, name: &str) -> TrainingConfig {
     if config.split != first.split {
-        tracing::info!("{name}: its split {:?} gives way to that of the first system, {:?}", config.split, first.split);
+        tracing::info!(
+            "{name}: its split {:?} gives way to that of the first system, {:?}",
+            config.split,
+            first.split
+        );
         config.split = first.split;
     }
     let (refit, firsts) = (config.training.refit, first.training.refit);
@@ -331,11 +390,18 @@ fn judging_metric(first: &TrainingConfig) -> &str {
 }
 
 /// The systems in their order, the placements in theirs, then the baselines.
-fn rows(systems: Vec<Progress>, placed: Vec<Placed<'_>>, tables: &[Vec<Measured>], first: &TrainingConfig) -> Vec<Row> {
+fn rows(
+    systems: Vec<Progress>,
+    placed: Vec<Placed<'_>>,
+    tables: &[Vec<Measured>],
+    first: &TrainingConfig,
+) -> Vec<Row> {
     let of_baseline = |at: usize| tables.iter().map(|table| table[at].clone()).collect::<Vec<_>>();
-    let baselines: Vec<Measured> = (0..tables[0].len()).filter_map(|at| Measured::pooled(&of_baseline(at))).collect();
+    let baselines: Vec<Measured> =
+        (0..tables[0].len()).filter_map(|at| Measured::pooled(&of_baseline(at))).collect();
     let metric = &first.training.metric;
-    let mut rows: Vec<Row> = systems.into_iter().map(|progress| progress.row(&baselines, metric)).collect();
+    let mut rows: Vec<Row> =
+        systems.into_iter().map(|progress| progress.row(&baselines, metric)).collect();
     rows.extend(placed.into_iter().map(|placed| placed.row(&baselines, metric)));
     rows.extend(baselines.into_iter().map(Row::of));
     rows
@@ -349,11 +415,15 @@ impl Progress {
             return failed(error.to_string());
         }
         let runs: Vec<Measured> = trained.iter().map(|trained| trained.measured.clone()).collect();
-        let Some(mut measured) = Measured::pooled(&runs) else { return failed("it was not trained".to_owned()) };
-        let mean = |of: fn(&Trained) -> f64| trained.iter().map(of).sum::<f64>() / trained.len() as f64;
+        let Some(mut measured) = Measured::pooled(&runs) else {
+            return failed("it was not trained".to_owned());
+        };
+        let mean =
+            |of: fn(&Trained) -> f64| trained.iter().map(of).sum::<f64>() / trained.len() as f64;
         measured.row.name.clone_from(&name);
         measured.row.seconds = Some(mean(|trained| trained.seconds));
-        let details: Vec<Details> = trained.iter().filter_map(|trained| trained.details.clone()).collect();
+        let details: Vec<Details> =
+            trained.iter().filter_map(|trained| trained.details.clone()).collect();
         Row {
             verdict: verdict(&measured, baselines, metric),
             bytes: trained.last().map(|trained| trained.bytes),
@@ -369,7 +439,9 @@ impl Placed<'_> {
         if let Some(error) = self.error {
             return Row::failed(self.name, RowKind::Pipeline, error);
         }
-        let (Some(measured), details) = (Measured::pooled(&self.measured), Details::pooled(&self.details)) else {
+        let (Some(measured), details) =
+            (Measured::pooled(&self.measured), Details::pooled(&self.details))
+        else {
             return Row::failed(self.name, RowKind::Pipeline, "it was not measured".to_owned());
         };
         Row {
@@ -385,13 +457,29 @@ impl Row {
     fn of(measured: Measured) -> Self {
         let segments = measured.by_segment();
         let measured = measured.row;
-        Self { measured, bytes: None, milliseconds: None, segments, details: None, verdict: None, error: None }
+        Self {
+            measured,
+            bytes: None,
+            milliseconds: None,
+            segments,
+            details: None,
+            verdict: None,
+            error: None,
+        }
     }
 
     fn failed(name: &str, kind: RowKind, error: String) -> Self {
         let measured = MetricsRow::new(name, kind, Default::default());
         let (bytes, milliseconds, details, verdict) = (None, None, None, None);
-        Self { measured, bytes, milliseconds, segments: Vec::new(), details, verdict, error: Some(error) }
+        Self {
+            measured,
+            bytes,
+            milliseconds,
+            segments: Vec::new(),
+            details,
+            verdict,
+            error: Some(error),
+        }
     }
 }
 
@@ -406,7 +494,8 @@ impl Comparisons {
     }
 
     fn table(&self) -> Table {
-        let has = |name: &&str| self.rows.iter().any(|row| row.measured.metrics.contains_key(*name));
+        let has =
+            |name: &&str| self.rows.iter().any(|row| row.measured.metrics.contains_key(*name));
         let shown: Vec<&str> = SHOWN.into_iter().filter(has).collect();
         let head = ["system"].into_iter().chain(shown.iter().copied());
         let mut table = Table::new(head.chain(["s", "bundle MB", "ms a request"]));
@@ -416,7 +505,8 @@ impl Comparisons {
             };
             let name = &row.measured.name;
             let name = if row.error.is_some() { format!("{name} (failed)") } else { name.clone() };
-            let metrics = shown.iter().map(|name| row.measured.shown(name).unwrap_or_else(|| "-".to_owned()));
+            let metrics =
+                shown.iter().map(|name| row.measured.shown(name).unwrap_or_else(|| "-".to_owned()));
             table.row([name].into_iter().chain(metrics).chain([
                 cell(row.measured.seconds, 1),
                 cell(row.bytes.map(|bytes| bytes as f64 / 1e6), 1),
@@ -429,17 +519,23 @@ impl Comparisons {
     /// What was chosen for the baselines, what each system is worth, and what failed; a line each.
     fn remarks(&self) -> Vec<String> {
         let baselines: Vec<MetricsRow> = self.rows.iter().map(|row| row.measured.clone()).collect();
-        let settings = notes(&baselines.into_iter().filter(|row| !row.settings.is_empty()).collect::<Vec<_>>());
+        let settings = notes(
+            &baselines.into_iter().filter(|row| !row.settings.is_empty()).collect::<Vec<_>>(),
+        );
         let verdict = |row: &Row| Some(format!("{}: {}", row.measured.name, row.verdict.as_ref()?));
-        let error = |row: &Row| Some(format!("{} failed: {}", row.measured.name, row.error.as_ref()?));
+        let error =
+            |row: &Row| Some(format!("{} failed: {}", row.measured.name, row.error.as_ref()?));
         let verdicts = self.rows.iter().filter_map(verdict);
         settings.into_iter().chain(verdicts).chain(self.rows.iter().filter_map(error)).collect()
     }
 
     /// What stands behind the rows.
     fn parts(&self) -> Vec<Part> {
-        let rows: Vec<(&str, &[SegmentRow])> =
-            self.rows.iter().map(|row| (row.measured.name.as_str(), row.segments.as_slice())).collect();
+        let rows: Vec<(&str, &[SegmentRow])> = self
+            .rows
+            .iter()
+            .map(|row| (row.measured.name.as_str(), row.segments.as_slice()))
+            .collect();
         let sources = self.rows.iter().filter_map(|row| row.details.as_ref()).map(details::sources);
         details::by_segment(&self.metric, &rows).into_iter().chain(sources).collect()
     }
@@ -452,7 +548,8 @@ impl Comparisons {
 
     pub fn markdown(&self) -> String {
         let remarks: String = self.remarks().iter().map(|remark| format!("\n{remark}\n")).collect();
-        let parts: String = self.parts().iter().map(|part| format!("\n{}", part.markdown())).collect();
+        let parts: String =
+            self.parts().iter().map(|part| format!("\n{}", part.markdown())).collect();
         format!("{}\n\n{}{remarks}{parts}", self.heading(), self.table().markdown())
     }
 

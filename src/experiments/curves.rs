@@ -50,14 +50,16 @@ impl Epoch {
 impl Line {
     fn epoch(self) -> Option<Epoch> {
         let Self { stage, epoch, step, loss, seconds, rest } = self;
-        let metrics = rest.into_iter().filter_map(|(name, value)| Some((name, value.as_f64()?))).collect();
+        let metrics =
+            rest.into_iter().filter_map(|(name, value)| Some((name, value.as_f64()?))).collect();
         Some(Epoch { stage, epoch, step, loss, seconds: seconds?, metrics })
     }
 }
 
 impl Curves {
-    /// Reads a metrics file; empty when there is none yet. A run that was killed and went on from its checkpoint wrote
-    /// some lines twice: the later ones count. Lines that are none are passed over.
+    /// Reads a metrics file; empty when there is none yet. A run that was killed and went on from
+    /// its checkpoint wrote some lines twice: the later ones count. Lines that are none are passed
+    /// over.
     pub fn read(path: &Path) -> Self {
         Self::parse(&std::fs::read_to_string(path).unwrap_or_default())
     }
@@ -74,19 +76,28 @@ impl Curves {
             }
         }
         let of = |stage: bool| {
-            steps.iter().filter(|((refit, _), _)| *refit == stage).map(|((_, step), loss)| (*step, *loss)).collect()
+            steps
+                .iter()
+                .filter(|((refit, _), _)| *refit == stage)
+                .map(|((_, step), loss)| (*step, *loss))
+                .collect()
         };
         Self { steps: of(false), refit_steps: of(true), epochs: epochs.into_values().collect() }
     }
 
     /// `(epoch, value)` of a metric where it was validated.
     pub fn validation(&self, metric: &str) -> Vec<(u32, f64)> {
-        self.epochs.iter().filter_map(|epoch| Some((epoch.epoch, *epoch.metrics.get(metric)?))).collect()
+        self.epochs
+            .iter()
+            .filter_map(|epoch| Some((epoch.epoch, *epoch.metrics.get(metric)?)))
+            .collect()
     }
 
     /// Epoch and value of the best validation; the first of equal ones.
     pub fn best(&self, metric: &str) -> Option<(u32, f64)> {
-        self.validation(metric).into_iter().reduce(|best, next| if next.1 > best.1 { next } else { best })
+        self.validation(metric)
+            .into_iter()
+            .reduce(|best, next| if next.1 > best.1 { next } else { best })
     }
 }
 
@@ -108,8 +119,12 @@ mod tests {
         let curves = Curves::parse(text);
         assert_eq!(curves.steps, [(100, 9.0), (200, 7.0)]);
         assert_eq!(curves.refit_steps, [(100, 9.5)]);
-        let epochs: Vec<_> = curves.epochs.iter().map(|e| (e.stage.as_str(), e.epoch, e.loss)).collect();
-        assert_eq!(epochs, [("search", 1, 8.0), ("search", 2, 6.5), ("search", 3, 6.0), ("refit", 1, 8.5)]);
+        let epochs: Vec<_> =
+            curves.epochs.iter().map(|e| (e.stage.as_str(), e.epoch, e.loss)).collect();
+        assert_eq!(
+            epochs,
+            [("search", 1, 8.0), ("search", 2, 6.5), ("search", 3, 6.0), ("refit", 1, 8.5)]
+        );
         assert_eq!(curves.validation("ndcg@10"), [(1, 0.1), (2, 0.3), (3, 0.3)]);
         assert_eq!((curves.best("ndcg@10"), curves.best("mrr")), (Some((2, 0.3)), None));
         assert_eq!(Curves::read(Path::new("/nowhere/metrics.jsonl")), Curves::default());

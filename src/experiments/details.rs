@@ -39,10 +39,11 @@ pub fn by_segment(metric: &str, rows: &[(&str, &[SegmentRow])]) -> Option<Part> 
     let head = segments.iter().map(|segment| format!("{} ({})", segment.segment, segment.cases));
     let mut table = Table::new(["system".to_owned()].into_iter().chain(head));
     for (name, own) in rows.iter().filter(|(_, own)| !own.is_empty()) {
-        let cell = |segment: &&SegmentRow| match own.iter().find(|own| own.segment == segment.segment) {
-            Some(own) => shown(own, metric),
-            None => number(None),
-        };
+        let cell =
+            |segment: &&SegmentRow| match own.iter().find(|own| own.segment == segment.segment) {
+                Some(own) => shown(own, metric),
+                None => number(None),
+            };
         table.row([(*name).to_owned()].into_iter().chain(segments.iter().map(cell)));
     }
     let title = format!("{metric} by segment, with the number of cases");
@@ -62,8 +63,11 @@ fn shown(segment: &SegmentRow, metric: &str) -> String {
 pub fn sources(details: &Details) -> Part {
     let mut table = Table::new(["source", "candidates", "recall@100", "recall", "only here"]);
     for source in &details.sources {
-        let recall = [source.recall_at_100, source.recall, source.only_here].map(|value| number(Some(value)));
-        table.row([source.source.clone(), format!("{:.1}", source.candidates)].into_iter().chain(recall));
+        let recall = [source.recall_at_100, source.recall, source.only_here]
+            .map(|value| number(Some(value)));
+        table.row(
+            [source.source.clone(), format!("{:.1}", source.candidates)].into_iter().chain(recall),
+        );
     }
     let mut notes = vec![format!(
         "an answer of 12 articles: median {:.3} ms, 99 % within {:.3} ms on one thread",
@@ -80,5 +84,9 @@ pub fn sources(details: &Details) -> Part {
             groups.collect::<Vec<_>>().join(" ")
         ));
     }
-    Part { title: format!("{}: what its sources find of what was bought", details.placement), table, notes }
+    Part {
+        title: format!("{}: what its sources find of what was bought", details.placement),
+        table,
+        notes,
+    }
 }

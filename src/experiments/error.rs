@@ -58,9 +58,12 @@ impl ExperimentError {
             | Self::Ambiguous { .. }
             | Self::NothingToResume { .. }
             | Self::Input(_) => true,
-            Self::Evaluation(_) | Self::Bundle(_) | Self::Io { .. } | Self::Busy(_) | Self::Plot(_) | Self::Panic => {
-                false
-            }
+            Self::Evaluation(_)
+            | Self::Bundle(_)
+            | Self::Io { .. }
+            | Self::Busy(_)
+            | Self::Plot(_)
+            | Self::Panic => false,
         }
     }
 }

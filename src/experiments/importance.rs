@@ -1,10 +1,11 @@
 //! Which settings made the difference between runs.
 //!
-//! A setting's importance is the share of the variance of the results that it explains alone: runs are grouped by its
-//! value (numbers of more than five values by quartiles of their rank), and the variance between groups is compared with
-//! that within. The share is corrected for the number of groups as ε² is (Kelley 1935), 1 − (1 − η²)(n − 1)/(n − g), so
-//! that a setting with many values does not win by chance; below 0 it is 0. Effects of settings together are not seen,
-//! and where a sampler preferred some values the settings are no longer independent.
+//! A setting's importance is the share of the variance of the results that it explains alone: runs
+//! are grouped by its value (numbers of more than five values by quartiles of their rank), and the
+//! variance between groups is compared with that within. The share is corrected for the number of
+//! groups as ε² is (Kelley 1935), 1 − (1 − η²)(n − 1)/(n − g), so that a setting with many values
+//! does not win by chance; below 0 it is 0. Effects of settings together are not seen, and where a
+//! sampler preferred some values the settings are no longer independent.
 
 use serde_json::Value;
 
@@ -21,8 +22,8 @@ pub struct Importance {
     pub correlation: Option<f64>,
 }
 
-/// Importance of each key, the greatest first. `settings[run][key]`; `results` as many as runs, finite. Empty for fewer
-/// than eight runs or when all results are equal.
+/// Importance of each key, the greatest first. `settings[run][key]`; `results` as many as runs,
+/// finite. Empty for fewer than eight runs or when all results are equal.
 pub fn importances(keys: &[String], settings: &[Vec<Value>], results: &[f64]) -> Vec<Importance> {
     let mean = results.iter().sum::<f64>() / results.len().max(1) as f64;
     let total: f64 = results.iter().map(|value| (value - mean).powi(2)).sum();
@@ -36,7 +37,11 @@ pub fn importances(keys: &[String], settings: &[Vec<Value>], results: &[f64]) ->
             let column: Vec<&Value> = settings.iter().map(|row| &row[at]).collect();
             let numbers: Option<Vec<f64>> = column.iter().map(|value| value.as_f64()).collect();
             let correlation = numbers.as_deref().and_then(|numbers| spearman(numbers, results));
-            Importance { key: key.clone(), share: share(&groups(&column, numbers.as_deref()), results), correlation }
+            Importance {
+                key: key.clone(),
+                share: share(&groups(&column, numbers.as_deref()), results),
+                correlation,
+            }
         })
         .collect();
     all.sort_by(|a, b| b.share.total_cmp(&a.share).then_with(|| a.key.cmp(&b.key)));
@@ -65,14 +70,19 @@ fn share(groups: &[usize], results: &[f64]) -> f64 {
     let total: f64 = results.iter().map(|value| (value - mean).powi(2)).sum();
     let (mut used, mut within) = (0.0, 0.0);
     for group in 0..=groups.iter().copied().max().unwrap_or(0) {
-        let values: Vec<f64> = groups.iter().zip(results).filter(|(g, _)| **g == group).map(|(_, v)| *v).collect();
+        let values: Vec<f64> =
+            groups.iter().zip(results).filter(|(g, _)| **g == group).map(|(_, v)| *v).collect();
         if !values.is_empty() {
             used += 1.0;
             let mean = values.iter().sum::<f64>() / values.len() as f64;
             within += values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
         }
     }
-    if used < 2.0 || n <= used { 0.0 } else { (1.0 - within / total * (n - 1.0) / (n - used)).max(0.0) }
+    if used < 2.0 || n <= used {
+        0.0
+    } else {
+        (1.0 - within / total * (n - 1.0) / (n - used)).max(0.0)
+    }
 }
 
 /// Ranks from 0, ties at their mean.
@@ -91,7 +101,8 @@ fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
     }
     let (a, b) = (ranks(a), ranks(b));
     let mean = (a.len() as f64 - 1.0) / 2.0;
-    let sum = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| (x - mean) * (y - mean)).sum::<f64>();
+    let sum =
+        |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| (x - mean) * (y - mean)).sum::<f64>();
     let (aa, bb) = (sum(&a, &a), sum(&b, &b));
     (aa > 0.0 && bb > 0.0).then(|| sum(&a, &b) / (aa * bb).sqrt())
 }
@@ -104,14 +115,22 @@ mod tests {
     #[test]
     fn what_makes_the_difference_stands_first() {
         let keys: Vec<String> = ["noise", "switch", "rate"].map(str::to_owned).to_vec();
-        let settings: Vec<Vec<Value>> =
-            (0..24).map(|i| vec![json!(i * i % 5), json!(i % 2 == 0), json!(10f64.powi(-i))]).collect();
-        let results: Vec<f64> = (0..24).map(|i| f64::from(i % 2 == 0) + 0.03 * f64::from(i)).collect();
+        let settings: Vec<Vec<Value>> = (0..24)
+            .map(|i| vec![json!(i * i % 5), json!(i % 2 == 0), json!(10f64.powi(-i))])
+            .collect();
+        let results: Vec<f64> =
+            (0..24).map(|i| f64::from(i % 2 == 0) + 0.03 * f64::from(i)).collect();
         let found = importances(&keys, &settings, &results);
-        assert_eq!(found.iter().map(|i| i.key.as_str()).collect::<Vec<_>>(), ["switch", "rate", "noise"]);
+        assert_eq!(
+            found.iter().map(|i| i.key.as_str()).collect::<Vec<_>>(),
+            ["switch", "rate", "noise"]
+        );
         assert!(found[0].share > 0.5 && found[0].share < 1.0, "{found:?}");
         assert!(found[2].share < 0.05, "{found:?}");
-        assert!(found[1].correlation.unwrap() < -0.2 && found[0].correlation.is_none(), "{found:?}");
+        assert!(
+            found[1].correlation.unwrap() < -0.2 && found[0].correlation.is_none(),
+            "{found:?}"
+        );
     }
 
     #[test]

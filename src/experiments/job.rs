@@ -81,29 +81,45 @@ impl<'a> Data<'a> {
     /// With ties in the order in which the server reads them.
     pub fn new(dataset: &'a Dataset, source: impl ToString) -> Self {
         let (histories, fingerprint) = (Histories::of(dataset), dataset.fingerprint());
-        Self { dataset, histories, fingerprint, source: source.to_string(), tie_seed: Histories::TIE_SEED }
+        Self {
+            dataset,
+            histories,
+            fingerprint,
+            source: source.to_string(),
+            tie_seed: Histories::TIE_SEED,
+        }
     }
 
     /// The same data with its ties drawn by another seed.
     pub fn with_ties(&self, seed: u64) -> Self {
         let histories = Histories::with_ties(self.dataset, seed);
         let Self { dataset, fingerprint, source, .. } = self;
-        Self { dataset, histories, fingerprint: fingerprint.clone(), source: source.clone(), tie_seed: seed }
+        Self {
+            dataset,
+            histories,
+            fingerprint: fingerprint.clone(),
+            source: source.clone(),
+            tie_seed: seed,
+        }
     }
 
-    /// Baselines on the test cases of a configuration. They learn from what the model beside them learnt from when it
-    /// was tested, and their settings are chosen on the validation purchases.
+    /// Baselines on the test cases of a configuration. They learn from what the model beside them
+    /// learnt from when it was tested, and their settings are chosen on the validation purchases.
     ///
     /// # Errors
     /// A split that cannot be made or holds nothing.
-    pub fn baselines(&self, config: &TrainingConfig, names: &[&str]) -> Result<Vec<Measured>, ExperimentError> {
+    pub fn baselines(
+        &self,
+        config: &TrainingConfig,
+        names: &[&str],
+    ) -> Result<Vec<Measured>, ExperimentError> {
         let split = Split::new(self.dataset, &self.histories, config.split)?;
         let trainer = self.trainer(config, &split, Path::new(""), &|| false, &|_| ());
         baseline_rows(&trainer, names)
     }
 
-    /// Baselines on the *validation* cases of a configuration, learnt from the training purchases alone: to choose
-    /// between models and baselines without a look at the test.
+    /// Baselines on the *validation* cases of a configuration, learnt from the training purchases
+    /// alone: to choose between models and baselines without a look at the test.
     ///
     /// # Errors
     /// As [`Self::baselines`]; a split without validation cases.
@@ -115,7 +131,10 @@ impl<'a> Data<'a> {
         let (dataset, histories) = (self.dataset, &self.histories);
         let split = Split::new(dataset, histories, config.split)?;
         if split.validation.is_empty() {
-            return Err(SplitError::NothingToTest("it holds nothing out for validation".to_owned()).into());
+            return Err(SplitError::NothingToTest(
+                "it holds nothing out for validation".to_owned(),
+            )
+            .into());
         }
         let cases = training::spaced(&split.validation, config.training.evaluation_cases);
         let evaluation = Evaluation { dataset, histories, protocol: split.protocol, cases: &cases };
@@ -148,15 +167,22 @@ impl<'a> Data<'a> {
 }
 
 impl Job<'_> {
-    /// Trains, ranks the test cases, writes the bundle into `models`, and records the outcome, whatever it is.
+    /// Trains, ranks the test cases, writes the bundle into `models`, and records the outcome,
+    /// whatever it is.
     ///
     /// # Errors
     /// Whatever failed, after it was recorded.
-    pub fn train(&self, run: Recorder, models: &Path, resume: bool) -> Result<Ended, ExperimentError> {
+    pub fn train(
+        &self,
+        run: Recorder,
+        models: &Path,
+        resume: bool,
+    ) -> Result<Ended, ExperimentError> {
         self.train_and_measure(run, models, resume).map(|(ended, _)| ended)
     }
 
-    /// [`Self::train`], and the model's row with what it was averaged from; `None` when it was stopped before the test.
+    /// [`Self::train`], and the model's row with what it was averaged from; `None` when it was
+    /// stopped before the test.
     ///
     /// # Errors
     /// As [`Self::train`].
@@ -185,8 +211,11 @@ impl Job<'_> {
                 outcome.status = Status::Failed;
                 outcome.reason = Some(format!("no bundle was written: {reason}"));
             }
-            // A checkpoint that is not this configuration's says nothing about the run it belongs to.
-            Err(ExperimentError::Training(TrainingError::Checkpoint(_))) if resume => return ended.map(|e| (e, None)),
+            // A checkpoint that is not this configuration's says nothing about the run it belongs
+            // to.
+            Err(ExperimentError::Training(TrainingError::Checkpoint(_))) if resume => {
+                return ended.map(|e| (e, None));
+            }
             Err(error) => {
                 outcome.status = Status::Failed;
                 outcome.reason = Some(error.to_string());
@@ -212,7 +241,9 @@ impl Job<'_> {
         let trainer = Trainer { warm: self.warm, ..trainer };
         let mut trained = match trainer.train(resume)? {
             training::Outcome::Finished(trained) => trained,
-            training::Outcome::Interrupted(checkpoint) => return Ok(Ended::Interrupted(checkpoint)),
+            training::Outcome::Interrupted(checkpoint) => {
+                return Ok(Ended::Interrupted(checkpoint));
+            }
         };
         tracing::info!("trained {} epochs in {}", trained.epochs, human(started.elapsed()));
         outcome.best_epoch = Some(trained.epochs);
@@ -221,7 +252,9 @@ impl Job<'_> {
         outcome.test = table.iter().map(|measured| measured.row.clone()).collect();
         let measured = self.measurement(&trainer, &trained, table);
         print_table(&outcome.test, &measured, self.data.dataset.articles.len());
-        if let Some(verdict) = measured.verdict.as_ref().filter(|verdict| self.gate && is_below(verdict)) {
+        if let Some(verdict) =
+            measured.verdict.as_ref().filter(|verdict| self.gate && is_below(verdict))
+        {
             return Ok(Ended::Gated(Box::new(verdict.clone())));
         }
         if let Some(judge) = self.judge {
@@ -237,10 +270,16 @@ impl Job<'_> {
             Refit::All => {
                 tracing::info!("training what ships on all purchases, the test's included");
                 let epochs = trained.epochs;
-                let last = Trainer { directory: directory.join(FINAL), final_epochs: Some(epochs), ..trainer };
+                let last = Trainer {
+                    directory: directory.join(FINAL),
+                    final_epochs: Some(epochs),
+                    ..trainer
+                };
                 let shipped = match last.train(resume)? {
                     training::Outcome::Finished(shipped) => shipped,
-                    training::Outcome::Interrupted(checkpoint) => return Ok(Ended::Interrupted(checkpoint)),
+                    training::Outcome::Interrupted(checkpoint) => {
+                        return Ok(Ended::Interrupted(checkpoint));
+                    }
                 };
                 let (measured, validation) = (trained.measured.take(), trained.validation);
                 *trained = Trained { measured, validation, ..*shipped };
@@ -254,7 +293,11 @@ impl Job<'_> {
     }
 
     /// The model's row, then the baselines', all on the test cases.
-    fn table(&self, trainer: &Trainer<'_>, trained: &Trained) -> Result<Vec<Measured>, ExperimentError> {
+    fn table(
+        &self,
+        trainer: &Trainer<'_>,
+        trained: &Trained,
+    ) -> Result<Vec<Measured>, ExperimentError> {
         let mut rows = vec![trainer.measure(trained)?];
         match self.baselines {
             Some(baselines) => rows.extend_from_slice(baselines),
@@ -263,7 +306,12 @@ impl Job<'_> {
         Ok(rows)
     }
 
-    fn measurement(&self, trainer: &Trainer<'_>, trained: &Trained, table: &[Measured]) -> Measurement {
+    fn measurement(
+        &self,
+        trainer: &Trainer<'_>,
+        trained: &Trained,
+        table: &[Measured],
+    ) -> Measurement {
         let (dataset, split) = (self.data.dataset, trainer.split);
         let state = trainer.measured_state();
         let strict = state == MeasuredState::Training;
@@ -286,7 +334,8 @@ pub fn is_below(verdict: &Verdict) -> bool {
     verdict.outcome == VerdictOutcome::Below
 }
 
-/// What chose the model also judges it, and chooses the settings of the baselines, so that neither has an advantage.
+/// What chose the model also judges it, and chooses the settings of the baselines, so that neither
+/// has an advantage.
 fn judging_metric(config: &TrainingConfig) -> &str {
     let metric = config.training.metric.as_str();
     let known = METRICS.iter().any(|known| known.name() == metric);
@@ -323,23 +372,31 @@ fn measure_baselines(
 
 /// To standard error, as every account of a run under way.
 fn print_table(rows: &[MetricsRow], measured: &Measurement, articles: usize) {
-    const SHOWN: [&str; 7] = ["hr@10", "ndcg@10", "recall@12", "map@12", "mrr", "hr@100", "coverage@12"];
+    const SHOWN: [&str; 7] =
+        ["hr@10", "ndcg@10", "recall@12", "map@12", "mrr", "hr@100", "coverage@12"];
     let Measurement { protocol, state, cases, dropped, .. } = measured;
     tracing::info!(
         "\ntest ({protocol}): {cases} cases, {articles} articles ranked for each, trained on {}",
         state.words()
     );
     if *dropped > 0 {
-        tracing::info!("{dropped} more cases ask for nothing but articles bought before; they are left out");
+        tracing::info!(
+            "{dropped} more cases ask for nothing but articles bought before; they are left out"
+        );
     }
     tracing::info!("{:20}{}", "", SHOWN.map(|name| format!("{name:>16}")).concat());
     for row in rows {
         let value = |name| row.shown(name).unwrap_or_else(|| "-".to_owned());
-        tracing::info!("{:20}{}", row.name, SHOWN.map(|name| format!("{:>16}", value(name))).concat());
+        tracing::info!(
+            "{:20}{}",
+            row.name,
+            SHOWN.map(|name| format!("{:>16}", value(name))).concat()
+        );
     }
     tracing::info!("± is half a 95 % interval over customers");
     for row in rows {
-        let others: Vec<String> = beyond_ranking(row).map(|(name, value)| format!("{name} {value:.4}")).collect();
+        let others: Vec<String> =
+            beyond_ranking(row).map(|(name, value)| format!("{name} {value:.4}")).collect();
         if !others.is_empty() {
             tracing::info!("{}: {}", row.name, others.join(", "));
         }

@@ -1,4 +1,5 @@
-//! Experiments: what was trained, on what, with which result, and the commands that train many times.
+//! Experiments: what was trained, on what, with which result, and the commands that train many
+//! times.
 //!
 //! ```text
 //! Runs ── a folder of folders; begin() makes one, a Recorder fills it, find() and list() read them again
@@ -9,9 +10,10 @@
 //! report ── runs as one HTML page      map ── the items of a bundle as a picture      mlflow ── runs to MLflow
 //! ```
 //!
-//! Invariants: a run's folder exists from before its first step and is never changed by another run; its outcome is
-//! written last and whole, so a folder without one is of a run that was killed (or still runs: it holds a lock).
-//! Nothing here chooses anything by the test cases. Knows no HTTP server.
+//! Invariants: a run's folder exists from before its first step and is never changed by another
+//! run; its outcome is written last and whole, so a folder without one is of a run that was killed
+//! (or still runs: it holds a lock). Nothing here chooses anything by the test cases. Knows no HTTP
+//! server.
 
 mod comparison;
 mod curves;

@@ -22,7 +22,10 @@ impl<'a> Placed<'a> {
     ///
     /// # Errors
     /// Two models or rows of one name; a model that no system trains; a ranker that is none.
-    pub fn all(placements: &'a [(String, Placement)], systems: &[System]) -> Result<Vec<Self>, ExperimentError> {
+    pub fn all(
+        placements: &'a [(String, Placement)],
+        systems: &[System],
+    ) -> Result<Vec<Self>, ExperimentError> {
         let refused = |problem: String| Err(ExperimentError::Input(problem));
         let models: Vec<(&str, Family)> = systems.iter().filter_map(System::model).collect();
         let names: Vec<&str> = models.iter().map(|model| model.0).collect();
@@ -33,19 +36,30 @@ impl<'a> Placed<'a> {
             ));
         }
         let rows = systems.iter().map(|system| system.name.as_str());
-        let rows: Vec<&str> = rows.chain(placements.iter().map(|(name, _)| name.as_str())).collect();
-        if let Some(row) = twice(&rows).filter(|row| placements.iter().any(|(name, _)| name == row)) {
-            return refused(format!("two rows would be called `{row}`; give the placement's file another name"));
+        let rows: Vec<&str> =
+            rows.chain(placements.iter().map(|(name, _)| name.as_str())).collect();
+        if let Some(row) = twice(&rows).filter(|row| placements.iter().any(|(name, _)| name == row))
+        {
+            return refused(format!(
+                "two rows would be called `{row}`; give the placement's file another name"
+            ));
         }
         for (name, placement) in placements {
             if let Some(unknown) = placement.models().find(|model| !names.contains(model)) {
-                return refused(format!("the placement `{name}`: {}", missing_model(unknown, &names)));
+                return refused(format!(
+                    "the placement `{name}`: {}",
+                    missing_model(unknown, &names)
+                ));
             }
             let is_ranker = |ranker: &str| {
-                models.iter().any(|(name, family)| *name == ranker && family.name() == RankerSettings::FAMILY)
+                models.iter().any(|(name, family)| {
+                    *name == ranker && family.name() == RankerSettings::FAMILY
+                })
             };
             if let Some(ranker) = placement.ranker.as_deref().filter(|ranker| !is_ranker(ranker)) {
-                return refused(format!("the placement `{name}`: its ranker `{ranker}` is not of the family `ranker`"));
+                return refused(format!(
+                    "the placement `{name}`: its ranker `{ranker}` is not of the family `ranker`"
+                ));
             }
         }
         let placed = |(name, placement): &'a (String, Placement)| Self {

@@ -1,8 +1,9 @@
 //! Which of several configurations suits a shop best, by the validation purchases alone.
 //!
-//! Every configuration is trained on what lies before the validation purchases and ranked on them, beside the baselines,
-//! whose settings are chosen on the same purchases. The best of the models is then trained once more, on everything, and
-//! written as a bundle. The test purchases are not looked at.
+//! Every configuration is trained on what lies before the validation purchases and ranked on them,
+//! beside the baselines, whose settings are chosen on the same purchases. The best of the models is
+//! then trained once more, on everything, and written as a bundle. The test purchases are not
+//! looked at.
 
 use super::{Data, ExperimentError, NewRun, Outcome, Runs, Status, Table, number};
 use crate::{
@@ -69,20 +70,24 @@ impl Validated {
 }
 
 impl Selection<'_> {
-    /// All configurations are held to the split, the metric and the cases of the first. What fails is told in its row.
+    /// All configurations are held to the split, the metric and the cases of the first. What fails
+    /// is told in its row.
     ///
     /// # Errors
-    /// A split that cannot be made or has no validation purchases; when every configuration fails; the last training.
+    /// A split that cannot be made or has no validation purchases; when every configuration fails;
+    /// the last training.
     pub fn run(&self, configs: &[TrainingConfig]) -> Result<Selected, ExperimentError> {
         let Some(first) = configs.first() else {
             return Err(ExperimentError::Input("no configuration is given".to_owned()));
         };
         let split = Split::new(self.data.dataset, &self.data.histories, first.split)?;
         if split.validation.is_empty() {
-            let text = "nobody bought anything in the validation window, so models cannot be compared";
+            let text =
+                "nobody bought anything in the validation window, so models cannot be compared";
             return Err(ExperimentError::Input(text.to_owned()));
         }
-        let configs: Vec<TrainingConfig> = configs.iter().map(|config| held_to(first, config)).collect();
+        let configs: Vec<TrainingConfig> =
+            configs.iter().map(|config| held_to(first, config)).collect();
         let metric = &first.training.metric;
         let mut candidates = Vec::new();
         for config in &configs {
@@ -90,12 +95,19 @@ impl Selection<'_> {
         }
         // Stable, so that of equals the first stays first: families come in order of their cost.
         candidates.sort_by(|a, b| b.validated.value(metric).total_cmp(&a.validated.value(metric)));
-        let Some((best, measured)) = candidates.first().and_then(|best| Some((best, best.measured.as_ref()?))) else {
-            let errors: Vec<String> = candidates.into_iter().filter_map(|c| c.validated.error).collect();
-            return Err(ExperimentError::Input(format!("no model could be trained: {}", errors.join("; "))));
+        let Some((best, measured)) =
+            candidates.first().and_then(|best| Some((best, best.measured.as_ref()?)))
+        else {
+            let errors: Vec<String> =
+                candidates.into_iter().filter_map(|c| c.validated.error).collect();
+            return Err(ExperimentError::Input(format!(
+                "no model could be trained: {}",
+                errors.join("; ")
+            )));
         };
         let names = quick_baselines(self.data.dataset.articles.len());
-        let left_out: Vec<&str> = baselines::NAMES.into_iter().filter(|name| !names.contains(name)).collect();
+        let left_out: Vec<&str> =
+            baselines::NAMES.into_iter().filter(|name| !names.contains(name)).collect();
         if !left_out.is_empty() {
             tracing::info!(
                 "not compared, because they take minutes on so many articles: {}; `vitrine-trainer evaluate` has them",
@@ -104,8 +116,10 @@ impl Selection<'_> {
         }
         let baselines = self.data.validate_baselines(first, &names)?;
         let verdict = verdict(measured, &baselines, metric);
-        let mut others: Vec<Validated> =
-            baselines.into_iter().map(|measured| Validated { row: measured.row, error: None }).collect();
+        let mut others: Vec<Validated> = baselines
+            .into_iter()
+            .map(|measured| Validated { row: measured.row, error: None })
+            .collect();
         others.sort_by(|a, b| b.value(metric).total_cmp(&a.value(metric)));
         let rows: Vec<Validated> =
             candidates.iter().map(|candidate| candidate.validated.clone()).chain(others).collect();
@@ -130,8 +144,13 @@ impl Selection<'_> {
         }
     }
 
-    /// Trains a configuration and ranks the validation cases; only a run that cannot be recorded is an error.
-    fn candidate<'c>(&self, config: &'c TrainingConfig, split: &Split) -> Result<Candidate<'c>, ExperimentError> {
+    /// Trains a configuration and ranks the validation cases; only a run that cannot be recorded is
+    /// an error.
+    fn candidate<'c>(
+        &self,
+        config: &'c TrainingConfig,
+        split: &Split,
+    ) -> Result<Candidate<'c>, ExperimentError> {
         let name = &config.model.name;
         tracing::info!("\n{name}");
         let started = Instant::now();
@@ -185,17 +204,21 @@ impl Selection<'_> {
         rows: &[Validated],
         measurement: Measurement,
     ) -> Result<Listed, ExperimentError> {
-        tracing::info!("\n{} is the best of the models; training it on all purchases", best.config.model.name);
+        tracing::info!(
+            "\n{} is the best of the models; training it on all purchases",
+            best.config.model.name
+        );
         let started = Instant::now();
         let mut config = best.config.clone();
         config.training.refit = Refit::All;
         let run = self.runs.begin(NewRun::training(&config, self.data))?;
         let trainer = self.data.trainer(&config, split, run.directory(), self.stop, &|_| ());
         let trainer = Trainer { final_epochs: Some(best.epochs), ..trainer };
-        let written = trainer.train(false).map_err(Into::into).and_then(finished).and_then(|mut trained| {
-            trained.measured = Some(measurement);
-            self.write(&trainer, &trained, rows)
-        });
+        let written =
+            trainer.train(false).map_err(Into::into).and_then(finished).and_then(|mut trained| {
+                trained.measured = Some(measurement);
+                self.write(&trainer, &trained, rows)
+            });
         let mut outcome = Outcome::new(Status::Finished);
         outcome.seconds = started.elapsed().as_secs_f64();
         outcome.best_epoch = Some(best.epochs);
@@ -211,12 +234,18 @@ impl Selection<'_> {
         written
     }
 
-    fn write(&self, trainer: &Trainer<'_>, trained: &Trained, rows: &[Validated]) -> Result<Listed, ExperimentError> {
+    fn write(
+        &self,
+        trainer: &Trainer<'_>,
+        trained: &Trained,
+        rows: &[Validated],
+    ) -> Result<Listed, ExperimentError> {
         let metrics: Vec<MetricsRow> =
             rows.iter().filter(|row| row.error.is_none()).map(|row| row.row.clone()).collect();
         let path = trainer.export(trained, &metrics, self.models)?;
         let found = bundle::list(self.models)?.into_iter().find(|listed| listed.path == path);
-        found.ok_or_else(|| ExperimentError::Input(format!("the bundle {} is gone", path.display())))
+        found
+            .ok_or_else(|| ExperimentError::Input(format!("the bundle {} is gone", path.display())))
     }
 }
 
@@ -224,13 +253,18 @@ impl Selection<'_> {
 fn finished(outcome: training::Outcome) -> Result<Box<Trained>, ExperimentError> {
     match outcome {
         training::Outcome::Finished(trained) => Ok(trained),
-        training::Outcome::Interrupted(_) => Err(ExperimentError::Input("the training was stopped".to_owned())),
+        training::Outcome::Interrupted(_) => {
+            Err(ExperimentError::Input("the training was stopped".to_owned()))
+        }
     }
 }
 
-/// The baselines that take seconds on a catalogue of this size: a comparison should not take longer than the models.
+/// The baselines that take seconds on a catalogue of this size: a comparison should not take longer
+/// than the models.
 fn quick_baselines(articles: usize) -> Vec<&'static str> {
-    let slow = |name: &str| name == Ease::NAME && articles > 8_000 || name == Ials::NAME && articles > 40_000;
+    let slow = |name: &str| {
+        name == Ease::NAME && articles > 8_000 || name == Ials::NAME && articles > 40_000
+    };
     baselines::NAMES.into_iter().filter(|name| !slow(name)).collect()
 }
 
@@ -259,14 +293,17 @@ impl Selected {
         let mut table = Table::new(head);
         for Validated { row, error } in &self.rows {
             let values = shown.iter().map(|name| number(row.metrics.get(*name).copied()));
-            let seconds = row.seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.1}"));
+            let seconds =
+                row.seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.1}"));
             let last = if error.is_some() { "failed".to_owned() } else { seconds };
             table.row([row.name.clone()].into_iter().chain(values).chain([last]));
         }
         let errors: String = self
             .rows
             .iter()
-            .filter_map(|Validated { row, error }| Some(format!("{} failed: {}\n", row.name, error.as_deref()?)))
+            .filter_map(|Validated { row, error }| {
+                Some(format!("{} failed: {}\n", row.name, error.as_deref()?))
+            })
             .collect();
         format!(
             "{} validation cases, chosen by {}; baselines below the models\n\n{}{errors}\n{}",

@@ -24,7 +24,11 @@ impl Table {
             let mut line = String::new();
             for (at, (cell, &width)) in row.iter().zip(&widths).enumerate() {
                 let gap = " ".repeat(width - cell.chars().count());
-                let _ = if at == 0 { write!(line, "{cell}{gap}") } else { write!(line, "  {gap}{cell}") };
+                let _ = if at == 0 {
+                    write!(line, "{cell}{gap}")
+                } else {
+                    write!(line, "  {gap}{cell}")
+                };
             }
             let _ = writeln!(text, "{}", line.trim_end());
         }
@@ -46,7 +50,9 @@ impl Table {
 
     fn widths(&self) -> Vec<usize> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width = |at: usize| self.rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count()).max();
+        let width = |at: usize| {
+            self.rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count()).max()
+        };
         (0..columns).map(|at| width(at).unwrap_or(0)).collect()
     }
 }
@@ -66,6 +72,9 @@ mod tests {
         table.row(["a|bü".to_owned(), number(Some(0.25))]);
         table.row(["c".to_owned(), number(None)]);
         assert_eq!(table.text(), "run   ndcg@10\na|bü   0.2500\nc           -\n");
-        assert_eq!(table.markdown(), "| run | ndcg@10 |\n|---|---:|\n| a\\|bü | 0.2500 |\n| c | - |\n");
+        assert_eq!(
+            table.markdown(),
+            "| run | ndcg@10 |\n|---|---:|\n| a\\|bü | 0.2500 |\n| c | - |\n"
+        );
     }
 }

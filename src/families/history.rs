@@ -33,7 +33,10 @@ impl HistoryMean {
         };
         FeatureConfig {
             query: vec![feature(source::HISTORY, EncodingSpec::History { dim, length, decay })],
-            item: vec![feature(source::ARTICLE_ID, EncodingSpec::Embedding { dim, dropout: 0.0, min_count: 1 })],
+            item: vec![feature(
+                source::ARTICLE_ID,
+                EncodingSpec::Embedding { dim, dropout: 0.0, min_count: 1 },
+            )],
         }
     }
 
@@ -81,8 +84,17 @@ impl HistoryMean {
         // Empty places of a history read one more row, of zeros.
         let table = [items, &vec![0.0; dim]].concat();
         let rows = table.len() / dim;
-        let history = onnx::Input::History { name: source::HISTORY, table: &table, rows, dim, at: 0, length, decay };
-        let item = onnx::Input::Embedding { name: source::ARTICLE_ID, table: &table, rows, dim, at: 0 };
+        let history = onnx::Input::History {
+            name: source::HISTORY,
+            table: &table,
+            rows,
+            dim,
+            at: 0,
+            length,
+            decay,
+        };
+        let item =
+            onnx::Input::Embedding { name: source::ARTICLE_ID, table: &table, rows, dim, at: 0 };
         let tower = |name, input, width| TowerGraph {
             name,
             widths: (width, 0),
@@ -91,7 +103,8 @@ impl HistoryMean {
             normalize: false,
         };
         let trainer = export.trainer;
-        let customers = EncodedCustomers::new(&export.trained.encoder, trainer.dataset, trainer.histories);
+        let customers =
+            EncodedCustomers::new(&export.trained.encoder, trainer.dataset, trainer.histories);
         let queries = self.query_rows(&customers, export.golden_moments());
         let towers = TowerContents {
             metric: Metric::Dot,
@@ -100,19 +113,28 @@ impl HistoryMean {
             item_tower: tower("item_table", item, 1),
             items,
         };
-        export.write_towers(towers, (&queries, &self.reference_vectors(&table, &queries)), &export.item_numbers())
+        export.write_towers(
+            towers,
+            (&queries, &self.reference_vectors(&table, &queries)),
+            &export.item_numbers(),
+        )
     }
 
-    /// The vectors of query rows worked out in f64 from the definition: what a bundle's golden requests expect.
+    /// The vectors of query rows worked out in f64 from the definition: what a bundle's golden
+    /// requests expect.
     fn reference_vectors(self, table: &[f32], queries: &Inputs) -> Vec<f32> {
         let Self { dim, length, decay } = self;
         let padding = (table.len() / dim - 1) as i64;
         let vector = |history: &[i64]| {
             let weights = (0..).map(|position| f64::from(decay).powi(position));
-            let known: Vec<_> = history.iter().zip(weights).filter(|&(&item, _)| item != padding).collect();
+            let known: Vec<_> =
+                history.iter().zip(weights).filter(|&(&item, _)| item != padding).collect();
             let total: f64 = known.iter().map(|&(_, weight)| weight).sum();
             let number = move |d: usize| {
-                let sum: f64 = known.iter().map(|&(&item, w)| w * f64::from(table[item as usize * dim + d])).sum();
+                let sum: f64 = known
+                    .iter()
+                    .map(|&(&item, w)| w * f64::from(table[item as usize * dim + d]))
+                    .sum();
                 if total > 0.0 { (sum / total) as f32 } else { 0.0 }
             };
             (0..dim).map(number).collect::<Vec<f32>>()

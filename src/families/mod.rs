@@ -1,8 +1,10 @@
 //! The model families. Each is one folder here and one line of [`REGISTRY`].
 //!
-//! A family is a type whose fields are its own sections of a training configuration, such as `[elsa]`: a
-//! [`ModelFamily`] checks them, says what its towers read, and trains. What comes out is a [`TrainedModel`], which
-//! is measured and writes itself into a bundle. A family whose models learn by steps implements
+//! A family is a type whose fields are its own sections of a training configuration, such as
+//! `[elsa]`: a
+//! [`ModelFamily`] checks them, says what its towers read, and trains. What comes out is a
+//! [`TrainedModel`], which is measured and writes itself into a bundle. A family whose models learn
+//! by steps implements
 //! [`Learner`](crate::training::Learner) and leaves the rest to the loop.
 
 mod elsa;
@@ -53,7 +55,8 @@ pub const REGISTRY: &[Registered] = &[
     ranker::REGISTERED,
 ];
 
-/// What can be learnt. Its fields are its sections of a configuration, all of which may be left out.
+/// What can be learnt. Its fields are its sections of a configuration, all of which may be left
+/// out.
 pub trait ModelFamily: Any + Debug + Send + Sync + erased_serde::Serialize {
     /// What must hold beside the values that all families share.
     ///
@@ -79,7 +82,12 @@ pub trait TrainedModel: Any + Send + Sync {
     ///
     /// # Errors
     /// [`TrainingError::Evaluation`] when there are no cases.
-    fn measure(&self, trainer: &Trainer<'_>, trained: &Trained, cases: &[Case]) -> Result<Measured, TrainingError>;
+    fn measure(
+        &self,
+        trainer: &Trainer<'_>,
+        trained: &Trained,
+        cases: &[Case],
+    ) -> Result<Measured, TrainingError>;
 
     /// Writes itself as a bundle.
     ///
@@ -96,7 +104,11 @@ pub trait TrainedModel: Any + Send + Sync {
     ///
     /// # Errors
     /// When the model has no two towers, and when the folder is there already or can't be written.
-    fn write_split_encoders(&self, _trained: &Trained, _directory: &Path) -> Result<Vec<PathBuf>, TrainingError> {
+    fn write_split_encoders(
+        &self,
+        _trained: &Trained,
+        _directory: &Path,
+    ) -> Result<Vec<PathBuf>, TrainingError> {
         Err(TrainingError::NoTowers)
     }
 }
@@ -175,7 +187,10 @@ impl PartialEq for Settings {
 
 impl Registered {
     /// Its sections with their descriptions.
-    pub(crate) fn sections(&self, generator: &mut SchemaGenerator) -> serde_json::Map<String, Value> {
+    pub(crate) fn sections(
+        &self,
+        generator: &mut SchemaGenerator,
+    ) -> serde_json::Map<String, Value> {
         let mut schema = (self.schema)(generator);
         match schema.remove("properties") {
             Some(Value::Object(sections)) => sections,
@@ -189,7 +204,8 @@ pub(crate) fn sections() -> BTreeMap<String, Vec<&'static str>> {
     let mut sections = BTreeMap::<String, Vec<&str>>::new();
     for family in REGISTRY {
         let own = family.sections(&mut SchemaGenerator::default());
-        own.into_iter().for_each(|(section, _)| sections.entry(section).or_default().push(family.name));
+        own.into_iter()
+            .for_each(|(section, _)| sections.entry(section).or_default().push(family.name));
     }
     sections
 }

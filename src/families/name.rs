@@ -27,7 +27,10 @@ impl Family {
     }
 
     /// Reads the sections that are the family's own.
-    pub(crate) fn read_toml(self, sections: toml::Deserializer<'_>) -> Result<Settings, toml::de::Error> {
+    pub(crate) fn read_toml(
+        self,
+        sections: toml::Deserializer<'_>,
+    ) -> Result<Settings, toml::de::Error> {
         (self.0.from_toml)(sections)
     }
 
@@ -61,7 +64,10 @@ impl<'de> Deserialize<'de> for Family {
         let found = REGISTRY.iter().find(|family| family.name == name);
         found.map(Self).ok_or_else(|| {
             let names: Vec<&str> = REGISTRY.iter().map(|family| family.name).collect();
-            D::Error::custom(format!("there is no model family `{name}`; there are: {}", names.join(", ")))
+            D::Error::custom(format!(
+                "there is no model family `{name}`; there are: {}",
+                names.join(", ")
+            ))
         })
     }
 }
@@ -72,7 +78,8 @@ impl JsonSchema for Family {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let family = |family: &Registered| json!({"const": family.name, "description": family.about});
+        let family =
+            |family: &Registered| json!({"const": family.name, "description": family.about});
         let families: Vec<Value> = REGISTRY.iter().map(family).collect();
         json_schema!({"description": "The model families.", "type": "string", "oneOf": families})
     }

@@ -7,8 +7,8 @@ use crate::{
     domain::{ArticleId, CustomerId, Timestamp, TopK},
     model::Elsa,
     recommend::{
-        Answer, Catalogue, CatalogueBuilder, Cell, Customer, Exclude, Fallback, Filter, Reason, Recipe, Request, Shop,
-        Snapshot, Strategy, Warning, recommend, sources,
+        Answer, Catalogue, CatalogueBuilder, Cell, Customer, Exclude, Fallback, Filter, Reason,
+        Recipe, Request, Shop, Snapshot, Strategy, Warning, recommend, sources,
     },
     training::{
         Outcome, Trained, TrainingConfig,
@@ -70,7 +70,16 @@ struct Ask<'a> {
 impl<'a> Ask<'a> {
     fn new(snapshot: &'a Snapshot) -> Self {
         let (purchases, session) = (&[][..], &[][..]);
-        Self { snapshot, purchases, session, filter: "{}", exclude_purchased: false, max_per: &[], at: 400, k: 6 }
+        Self {
+            snapshot,
+            purchases,
+            session,
+            filter: "{}",
+            exclude_purchased: false,
+            max_per: &[],
+            at: 400,
+            k: 6,
+        }
     }
 
     /// Purchases are `(article, day)`, newest first.
@@ -78,7 +87,8 @@ impl<'a> Ask<'a> {
         let id = CustomerId::parse("c0").unwrap();
         let (articles, days): (Vec<&str>, Vec<u32>) = self.purchases.iter().copied().unzip();
         let (purchases, session) = (ids(&articles), ids(self.session));
-        let times: Vec<Timestamp> = days.into_iter().map(|day| Timestamp(day * Timestamp::DAY)).collect();
+        let times: Vec<Timestamp> =
+            days.into_iter().map(|day| Timestamp(day * Timestamp::DAY)).collect();
         let customer = Customer {
             recorded: !purchases.is_empty(),
             purchases: &purchases,
@@ -87,7 +97,8 @@ impl<'a> Ask<'a> {
         };
         let filter = Filter::parse(&serde_json::from_str(self.filter).unwrap()).unwrap();
         let exclude = Exclude { purchased: self.exclude_purchased, ..Exclude::default() };
-        let recipe = Recipe { filter, exclude, max_per: self.max_per.to_vec(), ..Recipe::default() };
+        let recipe =
+            Recipe { filter, exclude, max_per: self.max_per.to_vec(), ..Recipe::default() };
         let (k, at) = (TopK::new(self.k).unwrap(), Timestamp(self.at * Timestamp::DAY));
         let request = Request {
             session,
@@ -104,9 +115,10 @@ impl<'a> Ask<'a> {
 
 #[test]
 fn a_resumed_run_of_elsa_ends_in_the_same_bits() {
-    for (changes, stops) in
-        [(&[][..], &[2, 9][..]), (&["training.refit=validation", "training.patience=2", "training.epochs=4"], &[3, 13])]
-    {
+    for (changes, stops) in [
+        (&[][..], &[2, 9][..]),
+        (&["training.refit=validation", "training.patience=2", "training.epochs=4"], &[3, 13]),
+    ] {
         let config = config(ELSA, changes);
         let straight = tempfile::tempdir().unwrap();
         let straight = finished(train(&config, straight.path(), false, usize::MAX));
@@ -115,7 +127,10 @@ fn a_resumed_run_of_elsa_ends_in_the_same_bits() {
             let first = train(&config, directory.path(), false, stop).unwrap();
             assert!(matches!(first, Outcome::Interrupted(path) if path.exists()), "{stop}");
             let resumed = finished(train(&config, directory.path(), true, usize::MAX));
-            assert_eq!((resumed.epochs, resumed.validation), (straight.epochs, straight.validation));
+            assert_eq!(
+                (resumed.epochs, resumed.validation),
+                (straight.epochs, straight.validation)
+            );
             assert!(elsa(&resumed) == elsa(&straight), "the tables differ");
         }
     }
@@ -123,17 +138,25 @@ fn a_resumed_run_of_elsa_ends_in_the_same_bits() {
 
 #[test]
 fn elsa_answers_guests_by_the_taste_of_the_visit() {
-    let config = config(ELSA, &["training.epochs=40", "training.refit=validation", "training.threads=2"]);
+    let config =
+        config(ELSA, &["training.epochs=40", "training.refit=validation", "training.threads=2"]);
     let directory = tempfile::tempdir().unwrap();
     with_trainer(&config, directory.path(), &|| false, |trainer| {
         let trained = finished(trainer.train(false));
         let row = trainer.test(&trained).unwrap();
-        let bundle = Bundle::open(&trainer.export(&trained, &[row], directory.path()).unwrap()).unwrap();
+        let bundle =
+            Bundle::open(&trainer.export(&trained, &[row], directory.path()).unwrap()).unwrap();
         assert_eq!((bundle.manifest().family.as_str(), bundle.manifest().dim), ("elsa", 8));
-        let snapshot = Snapshot::new(Arc::new(bundle), Arc::new(catalogue(trainer.dataset))).unwrap();
-        for (visit, taste) in [(["a3", "fresh", "gone", "a5"], 0..10), (["a13", "gone", "fresh", "a15"], 10..20)] {
+        let snapshot =
+            Snapshot::new(Arc::new(bundle), Arc::new(catalogue(trainer.dataset))).unwrap();
+        for (visit, taste) in
+            [(["a3", "fresh", "gone", "a5"], 0..10), (["a13", "gone", "fresh", "a15"], 10..20)]
+        {
             let (found, answer) = Ask { session: &visit, ..Ask::new(&snapshot) }.answer();
-            assert_eq!((answer.strategy, answer.warnings), (Strategy::Session, vec![Warning::UnknownSessionArticles]));
+            assert_eq!(
+                (answer.strategy, answer.warnings),
+                (Strategy::Session, vec![Warning::UnknownSessionArticles])
+            );
             let number = |id: &String| id[1..].parse::<u32>().unwrap();
             assert!(found.iter().all(|id| taste.contains(&number(id))), "{visit:?}: {found:?}");
         }
@@ -141,13 +164,17 @@ fn elsa_answers_guests_by_the_taste_of_the_visit() {
         let purchases = &[("a13", 5), ("a15", 4)];
         let own = Ask { purchases, k: 10, ..Ask::new(&snapshot) };
         let (found, answer) = own.answer();
-        let bought = |found: &[String]| ["a13", "a15"].map(|id| found.iter().any(|found| found == id));
+        let bought =
+            |found: &[String]| ["a13", "a15"].map(|id| found.iter().any(|found| found == id));
         assert_eq!((answer.strategy, bought(&found)), (Strategy::Personalised, [true, true]));
         let (found, _) = Ask { exclude_purchased: true, ..own }.answer();
         assert_eq!(bought(&found), [false, false]);
         // With nothing bought before the moment asked for there is nothing to go by.
         let (_, before) = Ask { at: 4, ..own_of(&snapshot, purchases) }.answer();
-        assert_eq!((before.strategy, before.fallback), (Strategy::Popular, Some(Fallback::UnknownCustomer)));
+        assert_eq!(
+            (before.strategy, before.fallback),
+            (Strategy::Popular, Some(Fallback::UnknownCustomer))
+        );
     });
 }
 
@@ -161,13 +188,20 @@ fn settings_of_one_family_are_refused_in_another() {
     assert!(refusal(ELSA, &["elsa.decay=0"]).contains("`elsa.decay`"));
     assert!(refusal(ELSA, &["model.normalize=true"]).contains("for the family `two-tower` only"));
     assert!(
-        refusal(ELSA, &["loss.temperature=0.5"]).contains("for the families `two-tower`, `decoder` and `lstm` only")
+        refusal(ELSA, &["loss.temperature=0.5"])
+            .contains("for the families `two-tower`, `decoder` and `lstm` only")
     );
-    assert!(refusal(ELSA, &["frequency.half_life_days=[1]"]).contains("for the family `frequency` only"));
+    assert!(
+        refusal(ELSA, &["frequency.half_life_days=[1]"])
+            .contains("for the family `frequency` only")
+    );
     assert!(refusal(FREQUENCY, &["elsa.length=3"]).contains("for the family `elsa` only"));
     assert!(refusal(FREQUENCY, &["model.dim=3"]).contains("`model.dim` is for the families"));
     assert!(refusal(FREQUENCY, &["frequency.half_life_days=[]"]).contains("at least one number"));
-    for file in [include_str!("../../models/configs/elsa.toml"), include_str!("../../models/configs/frequency.toml")] {
+    for file in [
+        include_str!("../../models/configs/elsa.toml"),
+        include_str!("../../models/configs/frequency.toml"),
+    ] {
         config(file, &[]);
     }
 }
@@ -201,8 +235,12 @@ fn frequency_ranks_own_articles_and_fills_with_popular_ones() {
     let directory = tempfile::tempdir().unwrap();
     let bundle = frequency_bundle(directory.path());
     assert_eq!((bundle.manifest().family.as_str(), bundle.manifest().dim), ("frequency", 0));
-    assert!(matches!(bundle.ranking(), Ranking::Frequency(_)) && bundle.index_quality(5, 1).unwrap().is_none());
-    let best = (0..20).max_by(|&a, &b| bundle.popularity()[a].total_cmp(&bundle.popularity()[b])).unwrap();
+    assert!(
+        matches!(bundle.ranking(), Ranking::Frequency(_))
+            && bundle.index_quality(5, 1).unwrap().is_none()
+    );
+    let best =
+        (0..20).max_by(|&a, &b| bundle.popularity()[a].total_cmp(&bundle.popularity()[b])).unwrap();
     assert_eq!(best, 7, "those who rebuy make it popular");
     let snapshot = Snapshot::new(Arc::new(bundle), Arc::new(catalogue(&rebuying()))).unwrap();
 
@@ -213,7 +251,10 @@ fn frequency_ranks_own_articles_and_fills_with_popular_ones() {
     assert_eq!(found[..3], ["a12", "fresh", "a3"], "twice, then the latest");
     assert_eq!((found.len(), answer.strategy, answer.fallback), (6, Strategy::Personalised, None));
     assert_eq!((answer.counts.retrieved, answer.counts.filled), (3, 3));
-    assert_eq!((answer.items[0].source, answer.items[3].source), (sources::MODEL, sources::POPULAR));
+    assert_eq!(
+        (answer.items[0].source, answer.items[3].source),
+        (sources::MODEL, sources::POPULAR)
+    );
     assert_eq!(found[3], "a7", "the most popular of the rest");
     assert_eq!(answer.items[0].reasons[0], Reason::BoughtBefore { times: 2 });
     assert!(!found.contains(&"a4".to_owned()), "unavailable");
@@ -231,7 +272,10 @@ fn frequency_ranks_own_articles_and_fills_with_popular_ones() {
     let (found, _) = Ask { filter: r#"{"parity": "odd"}"#, ..ask() }.answer();
     assert_eq!((found.len(), &found[..3]), (6, &["fresh", "a3", "a7"].map(str::to_owned)[..]));
     let (found, _) = Ask { exclude_purchased: true, ..ask() }.answer();
-    assert!(found.len() == 6 && !found.contains(&"a12".to_owned()) && found[0] == "a7", "{found:?}");
+    assert!(
+        found.len() == 6 && !found.contains(&"a12".to_owned()) && found[0] == "a7",
+        "{found:?}"
+    );
     // Tomorrow's purchase is not excluded either.
     let (found, _) = Ask { exclude_purchased: true, at: 380, k: 21, ..ask() }.answer();
     assert!(found.contains(&"fresh".to_owned()) && !found.contains(&"a3".to_owned()), "{found:?}");
@@ -244,5 +288,8 @@ fn frequency_ranks_own_articles_and_fills_with_popular_ones() {
     // A guest gets what is popular, without the articles of the visit.
     let (found, guest) = Ask { session: &["a7"], ..Ask::new(&snapshot) }.answer();
     assert_eq!((guest.strategy, guest.fallback), (Strategy::Popular, Some(Fallback::Anonymous)));
-    assert!(guest.warnings == [Warning::SessionNotUsed] && !found.contains(&"a7".to_owned()), "{found:?}");
+    assert!(
+        guest.warnings == [Warning::SessionNotUsed] && !found.contains(&"a7".to_owned()),
+        "{found:?}"
+    );
 }

@@ -13,11 +13,14 @@ use crate::{
 };
 use std::path::Path;
 
-const REST: &str = "training = { epochs = 3, batch_size = 32, threads = 1, patience = 0, refit = \"validation\" }
+const REST: &str =
+    "training = { epochs = 3, batch_size = 32, threads = 1, patience = 0, refit = \"validation\" }
     split = { protocol = \"leave-one-out\" }";
 
 fn two_tower_config(dim: usize) -> TrainingConfig {
-    let model = format!("model = {{ name = \"small\", family = \"two-tower\", dim = {dim}, query_layers = [8] }}");
+    let model = format!(
+        "model = {{ name = \"small\", family = \"two-tower\", dim = {dim}, query_layers = [8] }}"
+    );
     configure(&format!("{model}\n{REST}\n[features]\n{}", testing::FEATURES), &[]).unwrap()
 }
 
@@ -37,11 +40,16 @@ fn bundle(config: &TrainingConfig, models: &Path) -> (Bundle, Trained) {
 }
 
 /// A training without an epoch: what it starts from.
-fn started(dataset: &Dataset, config: &TrainingConfig, from: &Bundle) -> Result<Trained, TrainingError> {
+fn started(
+    dataset: &Dataset,
+    config: &TrainingConfig,
+    from: &Bundle,
+) -> Result<Trained, TrainingError> {
     let warm = WarmStart::new(from, 0).unwrap();
     let directory = tempfile::tempdir().unwrap();
     with_data(dataset, config, directory.path(), &|| false, |trainer| {
-        let Trainer { config, dataset, histories, split, fingerprint, stop, observe, .. } = *trainer;
+        let Trainer { config, dataset, histories, split, fingerprint, stop, observe, .. } =
+            *trainer;
         let (directory, cache) = (trainer.directory.clone(), trainer.cache.clone());
         let warm = Some(&warm);
         let trainer = Trainer {
@@ -73,8 +81,9 @@ fn elsa(trained: &Trained) -> Vec<f32> {
 fn renamed() -> Dataset {
     let mut dataset = shop();
     let ids: Vec<String> = dataset.articles.ids.iter().map(str::to_owned).collect();
-    dataset.articles.ids =
-        std::iter::once("new").chain(ids[..ids.len() - 1].iter().rev().map(String::as_str)).collect::<IdTable>();
+    dataset.articles.ids = std::iter::once("new")
+        .chain(ids[..ids.len() - 1].iter().rev().map(String::as_str))
+        .collect::<IdTable>();
     dataset
 }
 
@@ -108,7 +117,8 @@ fn rows_are_found_by_the_values_that_they_stand_for() {
     let (old, new) = (&two_tower(&ended).item.tables[0], &two_tower(&begun).item.tables[0]);
     let articles = shop().articles.len();
     assert_eq!(new.steps[0], 0, "nothing is known of the new one");
-    (1..articles).for_each(|row| assert_eq!(new.trained_row(row), old.trained_row(articles - 1 - row)));
+    (1..articles)
+        .for_each(|row| assert_eq!(new.trained_row(row), old.trained_row(articles - 1 - row)));
 
     let models = tempfile::tempdir().unwrap();
     let (from, ended) = bundle(&elsa_config(), models.path());

@@ -2,11 +2,12 @@
 
 use crate::dataset::{Entities, Values};
 
-/// The attributes of one customer or article by the name of their column. The server implements it for its
-/// records; [`EntityRow`] is the implementation for a [`Dataset`](crate::dataset::Dataset).
+/// The attributes of one customer or article by the name of their column. The server implements it
+/// for its records; [`EntityRow`] is the implementation for a [`Dataset`](crate::dataset::Dataset).
 ///
-/// The encoding decides what is asked for, so an implementation answers for any attribute: a text that reads as
-/// a number is also a [`number`](Self::number), and a single text is also a set of one tag.
+/// The encoding decides what is asked for, so an implementation answers for any attribute: a text
+/// that reads as a number is also a [`number`](Self::number), and a single text is also a set of
+/// one tag.
 pub trait Attributes {
     /// The attribute's text; `None` where missing, or for numbers and sets.
     fn text(&self, name: &str) -> Option<&str>;

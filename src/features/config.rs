@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The `[features]` part of a training configuration: `[[features.query]]` and `[[features.item]]` entries.
+/// The `[features]` part of a training configuration: `[[features.query]]` and `[[features.item]]`
+/// entries.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "trainer", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -72,8 +73,8 @@ pub enum EncodingSpec {
 #[cfg_attr(feature = "trainer", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Entry {
-    /// A column of the data, or `customer_id`, `article_id`, `at` (the moment of the request), `history`
-    /// (what the customer bought), `text` (the vector of the article's texts).
+    /// A column of the data, or `customer_id`, `article_id`, `at` (the moment of the request),
+    /// `history` (what the customer bought), `text` (the vector of the article's texts).
     source: String,
     /// Unique within its tower; the source by default.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -121,11 +122,13 @@ enum Kind {
     Bucket,
     /// As `one-hot`, for tags: several values may hold. Takes `min_count`.
     MultiHot,
-    /// The weighted mean of trained vectors of the latest purchases. Takes `dim`, `length`, `decay`.
+    /// The weighted mean of trained vectors of the latest purchases. Takes `dim`, `length`,
+    /// `decay`.
     History,
     /// The latest purchases in order, for sequence models. Takes `dim`, `length`.
     Sequence,
-    /// The ages of the latest purchases in classes, for sequence models. Takes `dim`, `length`, `buckets`.
+    /// The ages of the latest purchases in classes, for sequence models. Takes `dim`, `length`,
+    /// `buckets`.
     SequenceDays,
     /// A number, scaled by the mean and deviation of the training purchases.
     Number,
@@ -155,7 +158,8 @@ impl TryFrom<Entry> for FeatureSpec {
     type Error = String;
 
     fn try_from(entry: Entry) -> Result<Self, String> {
-        let Entry { source, name, encoding: kind, dim, dropout, min_count, length, decay, .. } = entry;
+        let Entry { source, name, encoding: kind, dim, dropout, min_count, length, decay, .. } =
+            entry;
         let Entry { buckets, min, width, enabled, .. } = entry;
         let given = [
             ("dim", dim.is_some()),
@@ -167,14 +171,18 @@ impl TryFrom<Entry> for FeatureSpec {
             ("min", min.is_some()),
             ("width", width.is_some()),
         ];
-        if let Some((key, _)) = given.iter().find(|(key, given)| *given && !kind.keys().contains(key)) {
+        if let Some((key, _)) =
+            given.iter().find(|(key, given)| *given && !kind.keys().contains(key))
+        {
             return Err(format!("feature `{source}`: its encoding takes no `{key}`"));
         }
         let missing = |key: &str| format!("feature `{source}`: `{key}` is missing");
         let needs = |key: &str, value: Option<usize>| value.ok_or_else(|| missing(key));
         let (min_count, dropout) = (min_count.unwrap_or(1), dropout.unwrap_or(0.0));
         let encoding = match kind {
-            Kind::Embedding => EncodingSpec::Embedding { dim: needs("dim", dim)?, dropout, min_count },
+            Kind::Embedding => {
+                EncodingSpec::Embedding { dim: needs("dim", dim)?, dropout, min_count }
+            }
             Kind::OneHot => EncodingSpec::OneHot { min_count, dropout },
             Kind::Bucket => EncodingSpec::Bucket {
                 min: min.ok_or_else(|| missing("min"))?,
@@ -186,7 +194,9 @@ impl TryFrom<Entry> for FeatureSpec {
                 length: needs("length", length)?,
                 decay: decay.unwrap_or(1.0),
             },
-            Kind::Sequence => EncodingSpec::Sequence { dim: needs("dim", dim)?, length: needs("length", length)? },
+            Kind::Sequence => {
+                EncodingSpec::Sequence { dim: needs("dim", dim)?, length: needs("length", length)? }
+            }
             Kind::SequenceDays => EncodingSpec::SequenceDays {
                 dim: needs("dim", dim)?,
                 length: needs("length", length)?,
@@ -196,7 +206,12 @@ impl TryFrom<Entry> for FeatureSpec {
             Kind::Vector => EncodingSpec::Vector,
             Kind::CyclicMonth => EncodingSpec::CyclicMonth,
         };
-        Ok(Self { name: name.unwrap_or_else(|| source.clone()), source, encoding, enabled: enabled.unwrap_or(true) })
+        Ok(Self {
+            name: name.unwrap_or_else(|| source.clone()),
+            source,
+            encoding,
+            enabled: enabled.unwrap_or(true),
+        })
     }
 }
 
@@ -218,11 +233,13 @@ impl From<FeatureSpec> for Entry {
         };
         match encoding {
             EncodingSpec::Embedding { dim, dropout, min_count } => {
-                (entry.encoding, entry.dim, entry.dropout) = (Kind::Embedding, Some(dim), Some(dropout));
+                (entry.encoding, entry.dim, entry.dropout) =
+                    (Kind::Embedding, Some(dim), Some(dropout));
                 entry.min_count = Some(min_count);
             }
             EncodingSpec::OneHot { min_count, dropout } => {
-                (entry.encoding, entry.min_count, entry.dropout) = (Kind::OneHot, Some(min_count), Some(dropout));
+                (entry.encoding, entry.min_count, entry.dropout) =
+                    (Kind::OneHot, Some(min_count), Some(dropout));
             }
             EncodingSpec::Bucket { min, width } => {
                 (entry.encoding, entry.min, entry.width) = (Kind::Bucket, Some(min), Some(width));
@@ -235,7 +252,8 @@ impl From<FeatureSpec> for Entry {
                 (entry.length, entry.decay) = (Some(length), Some(decay));
             }
             EncodingSpec::Sequence { dim, length } => {
-                (entry.encoding, entry.dim, entry.length) = (Kind::Sequence, Some(dim), Some(length));
+                (entry.encoding, entry.dim, entry.length) =
+                    (Kind::Sequence, Some(dim), Some(length));
             }
             EncodingSpec::SequenceDays { dim, length, buckets } => {
                 (entry.encoding, entry.dim) = (Kind::SequenceDays, Some(dim));
@@ -277,8 +295,14 @@ mod tests {
             ]"#,
         )
         .unwrap();
-        assert_eq!(config.query[0].encoding, EncodingSpec::Embedding { dim: 16, dropout: 0.1, min_count: 1 });
-        assert_eq!((config.query[0].name.as_str(), config.query[2].name.as_str()), ("customer_id", "month"));
+        assert_eq!(
+            config.query[0].encoding,
+            EncodingSpec::Embedding { dim: 16, dropout: 0.1, min_count: 1 }
+        );
+        assert_eq!(
+            (config.query[0].name.as_str(), config.query[2].name.as_str()),
+            ("customer_id", "month")
+        );
         assert_eq!(config.query[6].encoding, EncodingSpec::Bucket { min: 16.0, width: 10.0 });
         assert_eq!((config.item[0].enabled, config.item[1].enabled), (false, true));
         assert_eq!(config.item[1].encoding, EncodingSpec::MultiHot { min_count: 3 });

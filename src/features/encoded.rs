@@ -24,7 +24,8 @@ impl From<&Case> for Moment {
     }
 }
 
-/// Query rows of a dataset's customers at any moment; the same numbers as [`Encoder::encode_query`] gives.
+/// Query rows of a dataset's customers at any moment; the same numbers as [`Encoder::encode_query`]
+/// gives.
 pub struct EncodedCustomers<'a> {
     encoder: &'a Encoder,
     dataset: &'a Dataset,
@@ -37,7 +38,12 @@ pub struct EncodedCustomers<'a> {
 impl<'a> EncodedCustomers<'a> {
     pub fn new(encoder: &'a Encoder, dataset: &'a Dataset, histories: &'a Histories) -> Self {
         let lasting = Columns::encode(encoder.query_plan(), &dataset.customers);
-        let items = dataset.articles.ids.iter().map(|id| encoder.item_row(id).unwrap_or(u32::MAX)).collect();
+        let items = dataset
+            .articles
+            .ids
+            .iter()
+            .map(|id| encoder.item_row(id).unwrap_or(u32::MAX))
+            .collect();
         Self { encoder, dataset, histories, lasting, items }
     }
 
@@ -47,11 +53,13 @@ impl<'a> EncodedCustomers<'a> {
     /// When the customer or so many known purchases don't exist, or the slices have other lengths.
     pub fn fill(&self, moment: &Moment, indices: &mut [i64], numbers: &mut [f32]) {
         self.lasting.fill(moment.customer as usize, indices, numbers);
-        // A model knows what the baselines beside it know. Ties are drawn by a hash, so purchases of the very moment give
-        // no hint of the next one's id.
+        // A model knows what the baselines beside it know. Ties are drawn by a hash, so purchases
+        // of the very moment give no hint of the next one's id.
         let known = &self.histories.of_customer(moment.customer)[..moment.known as usize];
         let purchases = &self.dataset.purchases;
-        let bought = |&row: &u32| (self.items[purchases.article[row as usize] as usize], purchases.time[row as usize]);
+        let bought = |&row: &u32| {
+            (self.items[purchases.article[row as usize] as usize], purchases.time[row as usize])
+        };
         let history = known.iter().rev().map(bought).filter(|&(item, _)| item != u32::MAX);
         self.encoder.query_plan().encode_moment(moment.at, history, indices, numbers);
     }
@@ -65,7 +73,8 @@ impl EncodedItems {
         Self(Columns::encode(encoder.item_plan(), &dataset.articles))
     }
 
-    /// Fills one row of item tower inputs ([`Encoder::item_widths`] long) for a row of the dataset's articles.
+    /// Fills one row of item tower inputs ([`Encoder::item_widths`] long) for a row of the
+    /// dataset's articles.
     ///
     /// # Panics
     /// When the article doesn't exist or the slices have other lengths.
@@ -110,7 +119,13 @@ impl Columns {
     fn encode(plan: &Plan, entities: &Entities) -> Self {
         let chunks: Vec<Vec<Column>> = (0..entities.len().div_ceil(CHUNK))
             .into_par_iter()
-            .map(|chunk| Self::encode_rows(plan, entities, chunk * CHUNK..entities.len().min((chunk + 1) * CHUNK)))
+            .map(|chunk| {
+                Self::encode_rows(
+                    plan,
+                    entities,
+                    chunk * CHUNK..entities.len().min((chunk + 1) * CHUNK),
+                )
+            })
             .collect();
         let mut columns = empty(plan);
         for chunk in chunks {
@@ -125,7 +140,12 @@ impl Columns {
         let mut numbers = vec![0.0; plan.widths().1];
         for row in range {
             let attributes = EntityRow { entities, row };
-            plan.encode_lasting(Some(entities.ids.get(row as u32)), &attributes, &mut indices, &mut numbers);
+            plan.encode_lasting(
+                Some(entities.ids.get(row as u32)),
+                &attributes,
+                &mut indices,
+                &mut numbers,
+            );
             for (column, filled) in columns.iter_mut().zip(plan.lasting()) {
                 column.push(&filled, &indices, &numbers);
             }
@@ -141,7 +161,8 @@ impl Columns {
                 Column::Index { at, rows } => indices[*at] = i64::from(rows[row]),
                 Column::Number { at, values } => numbers[*at] = values[row],
                 Column::Vector { at, width, values } => {
-                    numbers[*at..at + width].copy_from_slice(&values[row * width..(row + 1) * width]);
+                    numbers[*at..at + width]
+                        .copy_from_slice(&values[row * width..(row + 1) * width]);
                 }
                 Column::Tags { at, offsets, codes } => {
                     for &code in &codes[offsets[row]..offsets[row + 1]] {
@@ -169,7 +190,9 @@ impl Column {
         match (self, filled) {
             (Self::Index { rows, .. }, &Filled::Index { at }) => rows.push(indices[at] as u32),
             (Self::Number { values, .. }, &Filled::Number { at }) => values.push(numbers[at]),
-            (Self::Vector { values, .. }, &Filled::Vector { at, width }) => values.extend(&numbers[at..at + width]),
+            (Self::Vector { values, .. }, &Filled::Vector { at, width }) => {
+                values.extend(&numbers[at..at + width])
+            }
             (Self::Tags { offsets, codes, .. }, &Filled::Tags { at, width }) => {
                 for (code, &count) in numbers[at..at + width].iter().enumerate() {
                     codes.extend(std::iter::repeat_n(code as u32, count as usize));
@@ -184,7 +207,9 @@ impl Column {
         match (self, more) {
             (Self::Index { rows, .. }, Self::Index { rows: more, .. }) => rows.extend(more),
             (Self::Number { values, .. }, Self::Number { values: more, .. })
-            | (Self::Vector { values, .. }, Self::Vector { values: more, .. }) => values.extend(more),
+            | (Self::Vector { values, .. }, Self::Vector { values: more, .. }) => {
+                values.extend(more)
+            }
             (Self::Tags { offsets, codes, .. }, Self::Tags { offsets: ends, codes: more, .. }) => {
                 let start = codes.len();
                 offsets.extend(ends[1..].iter().map(|end| start + end));
@@ -258,7 +283,10 @@ mod tests {
             item = [{ source = "article_id", encoding = "one-hot" }, { source = "text", encoding = "vector" }]"#;
         let config = toml::from_str(config).unwrap();
         let error = fit(&dataset, &[0, 1], &config).unwrap_err().to_string();
-        assert_eq!(error, "item feature `text`: there are no vectors `text`; a section [text] makes `text`");
+        assert_eq!(
+            error,
+            "item feature `text`: there are no vectors `text`; a section [text] makes `text`"
+        );
 
         let numbers = (0..10).map(|n| n as f32).collect();
         dataset.articles.vectors.push(Vectors { name: "text".to_owned(), dim: 2, numbers });
@@ -281,12 +309,14 @@ mod tests {
         let (schema, vocabularies) = testing::fitted(&dataset);
         let encoder = Encoder::new(schema, vocabularies).unwrap();
         let items = EncodedItems::new(&encoder, &dataset);
-        let (mut indices, mut numbers) = (vec![0; encoder.item_widths().0], vec![0.0; encoder.item_widths().1]);
+        let (mut indices, mut numbers) =
+            (vec![0; encoder.item_widths().0], vec![0.0; encoder.item_widths().1]);
         for article in [0, CHUNK - 1, CHUNK, 2 * CHUNK + 4] {
             items.fill(article as u32, &mut indices, &mut numbers);
             assert_eq!(indices[0], article as i64, "article_id is the first index");
             let tags = dataset.articles.column("tags").unwrap().values.tags(article).count();
-            let (schema, width) = (encoder.schema(), encoder.vocabularies().get("tags").unwrap().len());
+            let (schema, width) =
+                (encoder.schema(), encoder.vocabularies().get("tags").unwrap().len());
             assert_eq!(schema.item.features[0].name, "tags");
             assert_eq!(numbers[..width].iter().sum::<f32>(), tags as f32);
         }
@@ -301,8 +331,13 @@ mod tests {
         other.purchases.article = vec![1, 2, 0];
         let histories = Histories::of(&other);
         let customers = EncodedCustomers::new(&encoder, &other, &histories);
-        let (mut indices, mut numbers) = (vec![0; encoder.query_widths().0], vec![0.0; encoder.query_widths().1]);
-        customers.fill(&Moment { customer: 0, at: Timestamp(0), known: 3 }, &mut indices, &mut numbers);
+        let (mut indices, mut numbers) =
+            (vec![0; encoder.query_widths().0], vec![0.0; encoder.query_widths().1]);
+        customers.fill(
+            &Moment { customer: 0, at: Timestamp(0), known: 3 },
+            &mut indices,
+            &mut numbers,
+        );
         assert_eq!(indices[1..6], [0, 1, 2, 2, 2], "newest first, a2 unknown, then padding");
     }
 }

@@ -1,12 +1,14 @@
 //! Turns a customer at a moment, or an article, into a row of tower inputs.
 
 use super::{
-    AgeClasses, Attributes, Encoding, Feature, FeatureError, FeatureSchema, TowerSchema, Vocabularies, source, validate,
+    AgeClasses, Attributes, Encoding, Feature, FeatureError, FeatureSchema, TowerSchema,
+    Vocabularies, source, validate,
 };
 use crate::domain::{IdTable, Timestamp};
 use std::{f32::consts::TAU, sync::Arc};
 
-/// No number is further from the mean of training, in standard deviations: none of a million values of training can be.
+/// No number is further from the mean of training, in standard deviations: none of a million values
+/// of training can be.
 const MOST_DEVIATIONS: f32 = 1_000.0;
 
 /// A customer at the moment of a query.
@@ -16,7 +18,8 @@ pub struct CustomerView<'a> {
     pub id: Option<&'a str>,
     pub attributes: &'a dyn Attributes,
     pub at: Timestamp,
-    /// The articles bought so far as item rows ([`Encoder::item_row`]), newest first; unknown articles left out.
+    /// The articles bought so far as item rows ([`Encoder::item_row`]), newest first; unknown
+    /// articles left out.
     pub history: &'a [u32],
     /// When each of them was bought; those without an entry at the moment of the query.
     pub times: &'a [Timestamp],
@@ -41,7 +44,8 @@ pub struct Encoder {
 
 impl Encoder {
     /// # Errors
-    /// [`FeatureError`] when the schema is wrong in itself or doesn't fit the vocabularies. Any schema is survived.
+    /// [`FeatureError`] when the schema is wrong in itself or doesn't fit the vocabularies. Any
+    /// schema is survived.
     pub fn new(schema: FeatureSchema, vocabularies: Vocabularies) -> Result<Self, FeatureError> {
         validate::schema(&schema, &vocabularies)?;
         let items = vocabularies.get(source::ARTICLE_ID).ok_or(FeatureError::NoArticles)?.clone();
@@ -90,10 +94,20 @@ impl Encoder {
     ///
     /// # Panics
     /// When the slices haven't the lengths of [`Self::query_widths`].
-    pub fn encode_query(&self, customer: &CustomerView<'_>, indices: &mut [i64], numbers: &mut [f32]) {
+    pub fn encode_query(
+        &self,
+        customer: &CustomerView<'_>,
+        indices: &mut [i64],
+        numbers: &mut [f32],
+    ) {
         self.query.encode_lasting(customer.id, customer.attributes, indices, numbers);
         let times = customer.times.iter().copied().chain(std::iter::repeat(customer.at));
-        self.query.encode_moment(customer.at, customer.history.iter().copied().zip(times), indices, numbers);
+        self.query.encode_moment(
+            customer.at,
+            customer.history.iter().copied().zip(times),
+            indices,
+            numbers,
+        );
     }
 
     /// Fills one row of item tower inputs.
@@ -194,7 +208,8 @@ enum MomentStep {
 /// The days of a validated vocabulary, ascending, with their rows.
 fn days(table: &IdTable) -> Vec<(u32, u32)> {
     let day = |text| Timestamp::parse(text).expect("validated: every value is a date").day();
-    let mut days: Vec<(u32, u32)> = (0..).zip(table.iter()).map(|(row, text)| (day(text), row)).collect();
+    let mut days: Vec<(u32, u32)> =
+        (0..).zip(table.iter()).map(|(row, text)| (day(text), row)).collect();
     days.sort_unstable();
     days
 }
@@ -214,9 +229,13 @@ impl Plan {
         let (mut index, mut number) = (0, 0);
         for Feature { source, encoding, .. } in &schema.features {
             let column = source.clone();
-            let table = |name: &str| vocabularies.get(name).expect("validated: the vocabulary is there").clone();
+            let table = |name: &str| {
+                vocabularies.get(name).expect("validated: the vocabulary is there").clone()
+            };
             match encoding {
-                Encoding::Embedding { vocabulary, .. } if id == source::CUSTOMER_ID && source == source::AT => {
+                Encoding::Embedding { vocabulary, .. }
+                    if id == source::CUSTOMER_ID && source == source::AT =>
+                {
                     moment.push(MomentStep::Day { at: index, days: days(&table(vocabulary)) });
                     index += 1;
                 }
@@ -249,12 +268,19 @@ impl Plan {
                     moment.push(MomentStep::Month { at: number });
                     number += 2;
                 }
-                &Encoding::History { rows, length, .. } | &Encoding::Sequence { rows, length, .. } => {
-                    moment.push(MomentStep::History { at: index, length, padding: (rows - 1) as u32 });
+                &Encoding::History { rows, length, .. }
+                | &Encoding::Sequence { rows, length, .. } => {
+                    moment.push(MomentStep::History {
+                        at: index,
+                        length,
+                        padding: (rows - 1) as u32,
+                    });
                     index += length;
                 }
                 &Encoding::SequenceDays { ages, length, .. } => {
-                    let unknown = vocabularies.get(source::ARTICLE_ID).map_or(0, |articles| articles.len() as u32);
+                    let unknown = vocabularies
+                        .get(source::ARTICLE_ID)
+                        .map_or(0, |articles| articles.len() as u32);
                     moment.push(MomentStep::Ages { at: index, length, ages, unknown });
                     index += length;
                 }
@@ -280,7 +306,9 @@ impl Plan {
         for step in &self.lasting {
             match step {
                 Step::Id { at, table } => indices[*at] = row(table, id),
-                Step::Category { at, table, column } => indices[*at] = row(table, attributes.text(column)),
+                Step::Category { at, table, column } => {
+                    indices[*at] = row(table, attributes.text(column))
+                }
                 Step::Tags { at, table, column } => attributes.for_each_tag(column, &mut |tag| {
                     if let Some(row) = table.find(tag) {
                         numbers[at + row as usize] += 1.0;
@@ -288,25 +316,32 @@ impl Plan {
                 }),
                 Step::Number { at, mean, std, range, column } => {
                     let value = attributes.number(column).filter(|value| value.is_finite());
-                    let value = value.map(|value| range.map_or(value, |(least, most)| value.clamp(least, most)));
-                    // A bundle of before ranges were kept must not meet numbers that no tower can take.
+                    let value = value
+                        .map(|value| range.map_or(value, |(least, most)| value.clamp(least, most)));
+                    // A bundle of before ranges were kept must not meet numbers that no tower can
+                    // take.
                     let scaled = value.map_or(0.0, |value| (value - mean) / std);
                     numbers[*at] = scaled.clamp(-MOST_DEVIATIONS, MOST_DEVIATIONS);
                 }
                 Step::Vector { at, dim, column } => {
-                    if let Some(vector) = attributes.vector(column).filter(|vector| vector.len() == *dim) {
+                    if let Some(vector) =
+                        attributes.vector(column).filter(|vector| vector.len() == *dim)
+                    {
                         numbers[*at..at + dim].copy_from_slice(vector);
                     }
                 }
                 &Step::Bucket { at, min, width, rows, missing, ref column } => {
                     let value = attributes.number(column).filter(|value| value.is_finite());
-                    indices[at] = value.map_or(missing, |value| Encoding::bucket(value, min, width, rows)) as i64;
+                    indices[at] = value
+                        .map_or(missing, |value| Encoding::bucket(value, min, width, rows))
+                        as i64;
                 }
             }
         }
     }
 
-    /// Fills what depends on the moment of the query; `history` yields item rows and when they were bought, newest first.
+    /// Fills what depends on the moment of the query; `history` yields item rows and when they were
+    /// bought, newest first.
     pub(super) fn encode_moment(
         &self,
         at: Timestamp,
@@ -325,14 +360,18 @@ impl Plan {
                     (numbers[position], numbers[position + 1]) = angle.sin_cos();
                 }
                 MomentStep::History { at, length, padding } => {
-                    let items = history.clone().map(|(item, _)| item).filter(|&item| item < padding);
+                    let items =
+                        history.clone().map(|(item, _)| item).filter(|&item| item < padding);
                     let items = items.chain(std::iter::repeat(padding));
                     for (slot, item) in indices[at..at + length].iter_mut().zip(items) {
                         *slot = i64::from(item);
                     }
                 }
                 MomentStep::Ages { at, length, ages, unknown } => {
-                    let classes = history.clone().filter(|&(item, _)| item < unknown).map(|(_, at)| ages.class(at));
+                    let classes = history
+                        .clone()
+                        .filter(|&(item, _)| item < unknown)
+                        .map(|(_, at)| ages.class(at));
                     let classes = classes.chain(std::iter::repeat(ages.classes));
                     for (slot, class) in indices[at..at + length].iter_mut().zip(classes) {
                         *slot = i64::from(class);
@@ -349,7 +388,9 @@ impl Plan {
     /// The positions that [`Self::encode_lasting`] fills.
     pub(super) fn lasting(&self) -> impl Iterator<Item = Filled> {
         self.lasting.iter().map(|step| match step {
-            Step::Id { at, .. } | Step::Category { at, .. } | Step::Bucket { at, .. } => Filled::Index { at: *at },
+            Step::Id { at, .. } | Step::Category { at, .. } | Step::Bucket { at, .. } => {
+                Filled::Index { at: *at }
+            }
             Step::Number { at, .. } => Filled::Number { at: *at },
             Step::Tags { at, table, .. } => Filled::Tags { at: *at, width: table.len() },
             Step::Vector { at, dim, .. } => Filled::Vector { at: *at, width: *dim },
@@ -388,16 +429,30 @@ mod tests {
         vocabularies.insert("article_id", ["a", "b"].into_iter().collect());
         vocabularies.insert("city", ["Lund"].into_iter().collect());
         vocabularies.insert("tags", ["red", "wool"].into_iter().collect());
-        let feature = |source: &str, encoding| Feature { name: source.to_owned(), source: source.to_owned(), encoding };
-        let embedding =
-            |vocabulary: &str, rows| Encoding::Embedding { vocabulary: vocabulary.into(), rows, dim: 2, dropout: 0.5 };
+        let feature = |source: &str, encoding| Feature {
+            name: source.to_owned(),
+            source: source.to_owned(),
+            encoding,
+        };
+        let embedding = |vocabulary: &str, rows| Encoding::Embedding {
+            vocabulary: vocabulary.into(),
+            rows,
+            dim: 2,
+            dropout: 0.5,
+        };
         let query = vec![
             feature("age", Encoding::Number { mean: 30.0, std: 10.0, range: Some((16.0, 60.0)) }),
             feature("customer_id", embedding("customer_id", 4)),
             feature("at", Encoding::CyclicMonth),
             feature(
                 "history",
-                Encoding::History { vocabulary: "article_id".into(), rows: 3, dim: 2, length: 3, decay: 1.0 },
+                Encoding::History {
+                    vocabulary: "article_id".into(),
+                    rows: 3,
+                    dim: 2,
+                    length: 3,
+                    decay: 1.0,
+                },
             ),
             feature("city", Encoding::OneHot { vocabulary: "city".into(), rows: 2, dropout: 0.0 }),
         ];
@@ -405,13 +460,17 @@ mod tests {
             feature("tags", Encoding::MultiHot { vocabulary: "tags".into(), rows: 2 }),
             feature("article_id", embedding("article_id", 3)),
         ];
-        let schema = FeatureSchema { query: TowerSchema { features: query }, item: TowerSchema { features: item } };
+        let schema = FeatureSchema {
+            query: TowerSchema { features: query },
+            item: TowerSchema { features: item },
+        };
         Encoder::new(schema, vocabularies).unwrap()
     }
 
     fn query(view: &CustomerView<'_>) -> (Vec<i64>, Vec<f32>) {
         let encoder = encoder();
-        let (mut indices, mut numbers) = (vec![99; encoder.query_widths().0], vec![99.0; encoder.query_widths().1]);
+        let (mut indices, mut numbers) =
+            (vec![99; encoder.query_widths().0], vec![99.0; encoder.query_widths().1]);
         encoder.encode_query(view, &mut indices, &mut numbers);
         (indices, numbers)
     }
@@ -420,11 +479,19 @@ mod tests {
     fn a_known_customer() {
         let attributes = &Record(vec![("age", " 45 "), ("city", "Lund")]);
         let at = Timestamp::parse("2020-04-15").unwrap();
-        let (indices, numbers) =
-            query(&CustomerView { id: Some("z"), attributes, at, history: &[1, 1, 0, 0], times: &[] });
+        let (indices, numbers) = query(&CustomerView {
+            id: Some("z"),
+            attributes,
+            at,
+            history: &[1, 1, 0, 0],
+            times: &[],
+        });
         assert_eq!(indices, [2, 1, 1, 0, 0]);
         assert_eq!(numbers[0], 1.5);
-        assert!((numbers[1] - 1.0).abs() < 1e-6 && numbers[2].abs() < 1e-6, "April is a quarter of the year");
+        assert!(
+            (numbers[1] - 1.0).abs() < 1e-6 && numbers[2].abs() < 1e-6,
+            "April is a quarter of the year"
+        );
     }
 
     #[test]
@@ -441,12 +508,22 @@ mod tests {
     #[test]
     fn nothing_known_gives_unknown_rows_and_zeros() {
         let at = Timestamp::parse("2020-01-01").unwrap();
-        let (indices, numbers) =
-            query(&CustomerView { id: None, attributes: &NoAttributes, at, history: &[], times: &[] });
+        let (indices, numbers) = query(&CustomerView {
+            id: None,
+            attributes: &NoAttributes,
+            at,
+            history: &[],
+            times: &[],
+        });
         assert_eq!((indices, numbers), (vec![3, 2, 2, 2, 1], vec![0.0, 0.0, 1.0]));
         let odd = &Record(vec![("age", "NaN"), ("city", "Paris")]);
-        let (indices, numbers) =
-            query(&CustomerView { id: Some("w"), attributes: odd, at, history: &[7, 0], times: &[] });
+        let (indices, numbers) = query(&CustomerView {
+            id: Some("w"),
+            attributes: odd,
+            at,
+            history: &[7, 0],
+            times: &[],
+        });
         assert_eq!((indices, numbers), (vec![3, 0, 2, 2, 1], vec![0.0, 0.0, 1.0]));
     }
 
@@ -455,8 +532,13 @@ mod tests {
         let mut vocabularies = Vocabularies::new();
         vocabularies.insert("article_id", ["a"].into_iter().collect());
         vocabularies.insert("day", ["2019-01-08", "2019-01-07"].into_iter().collect());
-        let feature = |source: &str, encoding| Feature { name: source.to_owned(), source: source.to_owned(), encoding };
-        let day = |rows| Encoding::Embedding { vocabulary: "day".into(), rows, dim: 2, dropout: 0.1 };
+        let feature = |source: &str, encoding| Feature {
+            name: source.to_owned(),
+            source: source.to_owned(),
+            encoding,
+        };
+        let day =
+            |rows| Encoding::Embedding { vocabulary: "day".into(), rows, dim: 2, dropout: 0.1 };
         let age = Encoding::Bucket { min: 16.0, width: 10.0, rows: 12, missing: 10 };
         let query = TowerSchema { features: vec![feature("at", day(3)), feature("age", age)] };
         let id = Encoding::OneHot { vocabulary: "article_id".into(), rows: 2, dropout: 0.0 };
@@ -487,7 +569,10 @@ mod tests {
         let (mut indices, mut numbers) = ([9], [9.0, 9.0]);
         encoder.encode_item(&ArticleView { id: Some("b"), attributes }, &mut indices, &mut numbers);
         assert_eq!((indices, numbers), ([1], [0.0, 2.0]));
-        assert_eq!((encoder.item_row("b"), encoder.item_row("c"), encoder.article_id(0)), (Some(1), None, "a"));
+        assert_eq!(
+            (encoder.item_row("b"), encoder.item_row("c"), encoder.article_id(0)),
+            (Some(1), None, "a")
+        );
     }
 
     proptest! {

@@ -3,8 +3,8 @@
 use super::attributes::Attributes;
 use super::vocabularies::is_value;
 use super::{
-    AgeClasses, Encoder, Encoding, EncodingSpec, EntityRow, Feature, FeatureConfig, FeatureError, FeatureSchema,
-    FeatureSpec, Tower, TowerSchema, Vocabularies, source,
+    AgeClasses, Encoder, Encoding, EncodingSpec, EntityRow, Feature, FeatureConfig, FeatureError,
+    FeatureSchema, FeatureSpec, Tower, TowerSchema, Vocabularies, source,
 };
 use crate::{
     dataset::{Column, Dataset, Entities, MISSING, Values},
@@ -12,18 +12,21 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
-/// Makes the schema that `config` asks for, with what the training purchases (rows of `dataset.purchases`) teach:
+/// Makes the schema that `config` asks for, with what the training purchases (rows of
+/// `dataset.purchases`) teach:
 ///
-/// * `customer_id` knows the customers with a training purchase; `article_id` knows the whole catalogue, in the order
-///   of `dataset.articles`, because an item of the index is a row of it.
+/// * `customer_id` knows the customers with a training purchase; `article_id` knows the whole
+///   catalogue, in the order of `dataset.articles`, because an item of the index is a row of it.
 /// * A column's vocabulary holds the values seen in at least `min_count` training purchases.
 /// * The days of `at` are those with a training purchase.
-/// * A bucket's groups reach to the largest number of a training purchase, `max`, and to that of missing ones, which count
-///   as `max + min / 2`.
-/// * A number's mean and (population) standard deviation are taken over training purchases that have it.
+/// * A bucket's groups reach to the largest number of a training purchase, `max`, and to that of
+///   missing ones, which count as `max + min / 2`.
+/// * A number's mean and (population) standard deviation are taken over training purchases that
+///   have it.
 ///
 /// # Errors
-/// [`FeatureError`] when a column is missing or of the wrong kind, or the configuration makes no sense.
+/// [`FeatureError`] when a column is missing or of the wrong kind, or the configuration makes no
+/// sense.
 pub fn fit(
     dataset: &Dataset,
     train_rows: &[u32],
@@ -34,7 +37,8 @@ pub fn fit(
     let purchases = &dataset.purchases;
     let times = || train_rows.iter().map(|&row| purchases.time[row as usize]);
     let span = (times().min().unwrap_or_default(), times().max().unwrap_or_default());
-    let mut query = Fit::new(Tower::Query, &dataset.customers, &purchases.customer, train_rows, span);
+    let mut query =
+        Fit::new(Tower::Query, &dataset.customers, &purchases.customer, train_rows, span);
     for time in times() {
         *query.days.entry(time.day()).or_default() += 1;
     }
@@ -73,7 +77,11 @@ impl<'a> Fit<'a> {
         Self { tower, entities, purchases, span, days: BTreeMap::new() }
     }
 
-    fn tower(&self, specs: &[FeatureSpec], vocabularies: &mut Vocabularies) -> Result<TowerSchema, FeatureError> {
+    fn tower(
+        &self,
+        specs: &[FeatureSpec],
+        vocabularies: &mut Vocabularies,
+    ) -> Result<TowerSchema, FeatureError> {
         let features = specs
             .iter()
             .filter(|spec| spec.enabled)
@@ -85,7 +93,11 @@ impl<'a> Fit<'a> {
         Ok(TowerSchema { features })
     }
 
-    fn encoding(&self, spec: &FeatureSpec, vocabularies: &mut Vocabularies) -> Result<Encoding, FeatureError> {
+    fn encoding(
+        &self,
+        spec: &FeatureSpec,
+        vocabularies: &mut Vocabularies,
+    ) -> Result<Encoding, FeatureError> {
         Ok(match spec.encoding {
             EncodingSpec::Embedding { dim, dropout, min_count } => {
                 let (vocabulary, len) = self.vocabulary(spec, min_count, vocabularies)?;
@@ -101,11 +113,19 @@ impl<'a> Fit<'a> {
                 Encoding::MultiHot { vocabulary, rows: len }
             }
             EncodingSpec::History { dim, length, decay } => {
-                let rows = vocabularies.get(source::ARTICLE_ID).map_or(0, |articles| articles.len()) + 1;
-                Encoding::History { vocabulary: source::ARTICLE_ID.to_owned(), rows, dim, length, decay }
+                let rows =
+                    vocabularies.get(source::ARTICLE_ID).map_or(0, |articles| articles.len()) + 1;
+                Encoding::History {
+                    vocabulary: source::ARTICLE_ID.to_owned(),
+                    rows,
+                    dim,
+                    length,
+                    decay,
+                }
             }
             EncodingSpec::Sequence { dim, length } => {
-                let rows = vocabularies.get(source::ARTICLE_ID).map_or(0, |articles| articles.len()) + 1;
+                let rows =
+                    vocabularies.get(source::ARTICLE_ID).map_or(0, |articles| articles.len()) + 1;
                 Encoding::Sequence { vocabulary: source::ARTICLE_ID.to_owned(), rows, dim, length }
             }
             EncodingSpec::SequenceDays { dim, length, buckets } => {
@@ -113,13 +133,21 @@ impl<'a> Fit<'a> {
                 let days = end.day() - first.day() + 1;
                 let classes = u32::try_from(buckets).unwrap_or(u32::MAX);
                 let rows = buckets.saturating_add(1);
-                Encoding::SequenceDays { ages: AgeClasses { end, days, classes }, rows, dim, length }
+                Encoding::SequenceDays {
+                    ages: AgeClasses { end, days, classes },
+                    rows,
+                    dim,
+                    length,
+                }
             }
             EncodingSpec::Number => self.number(spec)?,
             EncodingSpec::Vector => match self.entities.vectors(&spec.source) {
                 Some(vectors) => Encoding::Vector { dim: vectors.dim },
                 None => {
-                    let problem = format!("there are no vectors `{}`; a section [text] makes `text`", spec.source);
+                    let problem = format!(
+                        "there are no vectors `{}`; a section [text] makes `text`",
+                        spec.source
+                    );
                     return Err(self.wrong(spec, problem));
                 }
             },
@@ -135,14 +163,19 @@ impl<'a> Fit<'a> {
         vocabularies: &mut Vocabularies,
     ) -> Result<(String, usize), FeatureError> {
         let table: IdTable = match (self.tower, spec.source.as_str()) {
-            (Tower::Item, source::ARTICLE_ID) => return Ok((source::ARTICLE_ID.to_owned(), self.entities.len())),
+            (Tower::Item, source::ARTICLE_ID) => {
+                return Ok((source::ARTICLE_ID.to_owned(), self.entities.len()));
+            }
             (Tower::Query, source::CUSTOMER_ID) => {
                 let ids = self.entities.ids.iter().zip(&self.purchases);
-                ids.filter(|&(_, &count)| count > 0 && count >= min_count).map(|(id, _)| id).collect()
+                ids.filter(|&(_, &count)| count > 0 && count >= min_count)
+                    .map(|(id, _)| id)
+                    .collect()
             }
             (Tower::Query, source::AT) => {
                 let days = self.days.iter().filter(|&(_, &count)| count >= min_count);
-                let days: Vec<String> = days.map(|(&day, _)| Timestamp(day * Timestamp::DAY).date_string()).collect();
+                let days: Vec<String> =
+                    days.map(|(&day, _)| Timestamp(day * Timestamp::DAY).date_string()).collect();
                 days.iter().map(String::as_str).collect()
             }
             _ => self.values(spec, min_count)?,
@@ -153,16 +186,22 @@ impl<'a> Fit<'a> {
         Ok((name, len))
     }
 
-    /// The values of a column seen in enough training purchases, in the order of the column's dictionary.
+    /// The values of a column seen in enough training purchases, in the order of the column's
+    /// dictionary.
     fn values(&self, spec: &FeatureSpec, min_count: u32) -> Result<IdTable, FeatureError> {
         let wrong = |holds: &str, encodings: &str| {
-            self.wrong(spec, format!("the column `{}` holds {holds}: use encoding {encodings}", spec.source))
+            self.wrong(
+                spec,
+                format!("the column `{}` holds {holds}: use encoding {encodings}", spec.source),
+            )
         };
         let multi_hot = matches!(spec.encoding, EncodingSpec::MultiHot { .. });
         let mut counts = vec![0u64; 0];
         let dictionary = match &self.column(spec)?.values {
             Values::Number(_) | Values::Integer(_) => return Err(wrong("numbers", "`number`")),
-            Values::Tags { .. } if !multi_hot => return Err(wrong("sets of values", "`multi-hot`")),
+            Values::Tags { .. } if !multi_hot => {
+                return Err(wrong("sets of values", "`multi-hot`"));
+            }
             Values::Tags { offsets, codes, dictionary } => {
                 counts.resize(dictionary.len(), 0);
                 for (range, &count) in offsets.windows(2).zip(&self.purchases) {
@@ -184,19 +223,28 @@ impl<'a> Fit<'a> {
         };
         let seen = |count: u64| count > 0 && count >= u64::from(min_count);
         let values = dictionary.iter().zip(counts);
-        Ok(values.filter(|&(value, count)| seen(count) && is_value(value)).map(|(value, _)| value).collect())
+        Ok(values
+            .filter(|&(value, count)| seen(count) && is_value(value))
+            .map(|(value, _)| value)
+            .collect())
     }
 
     /// Every number of a column with a training purchase, and how many of those.
-    fn numbers<'s>(&'s self, spec: &'s FeatureSpec) -> Result<impl Iterator<Item = (f32, u32)> + 's, FeatureError> {
+    fn numbers<'s>(
+        &'s self,
+        spec: &'s FeatureSpec,
+    ) -> Result<impl Iterator<Item = (f32, u32)> + 's, FeatureError> {
         self.column(spec)?;
         let number = move |row| EntityRow { entities: self.entities, row }.number(&spec.source);
         let rows = self.purchases.iter().enumerate().filter(|&(_, &count)| count > 0);
         let mut numbers = rows
-            .filter_map(move |(row, &count)| Some((number(row).filter(|value| value.is_finite())?, count)))
+            .filter_map(move |(row, &count)| {
+                Some((number(row).filter(|value| value.is_finite())?, count))
+            })
             .peekable();
         if numbers.peek().is_none() {
-            let problem = format!("no training purchase has a number in the column `{}`", spec.source);
+            let problem =
+                format!("no training purchase has a number in the column `{}`", spec.source);
             return Err(self.wrong(spec, problem));
         }
         Ok(numbers)
@@ -206,7 +254,12 @@ impl<'a> Fit<'a> {
         let max = self.numbers(spec)?.fold(f32::NEG_INFINITY, |max, (value, _)| max.max(value));
         let group = |value: f32| Encoding::bucket(value, min, width, usize::MAX);
         let missing = group(max + min / 2.0);
-        Ok(Encoding::Bucket { min, width, rows: group(max).max(missing).saturating_add(1), missing })
+        Ok(Encoding::Bucket {
+            min,
+            width,
+            rows: group(max).max(missing).saturating_add(1),
+            missing,
+        })
     }
 
     fn number(&self, spec: &FeatureSpec) -> Result<Encoding, FeatureError> {
@@ -228,7 +281,8 @@ impl<'a> Fit<'a> {
 
     fn column(&self, spec: &FeatureSpec) -> Result<&'a Column, FeatureError> {
         self.entities.column(&spec.source).ok_or_else(|| {
-            let names: Vec<&str> = self.entities.columns.iter().map(|column| column.name.as_str()).collect();
+            let names: Vec<&str> =
+                self.entities.columns.iter().map(|column| column.name.as_str()).collect();
             FeatureError::NoColumn {
                 tower: self.tower,
                 feature: spec.name.clone(),
@@ -243,7 +297,8 @@ impl<'a> Fit<'a> {
     }
 }
 
-/// A file stem for the vocabulary of a feature that no other vocabulary has, whatever the letters of its name.
+/// A file stem for the vocabulary of a feature that no other vocabulary has, whatever the letters
+/// of its name.
 fn free_name(feature: &str, vocabularies: &Vocabularies) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' };
     let stem: String = feature.chars().take(64).map(safe).collect();
@@ -272,7 +327,9 @@ mod tests {
         dataset.purchases.customer = vec![3, 1, 3, 0];
         dataset.purchases.article = vec![0, 1, 0, 5];
         let (schema, vocabularies) = fit(&dataset, &[0, 1, 2], &config(CUSTOMER, ID)).unwrap();
-        let values = |name: &str| vocabularies.get(name).unwrap().iter().map(str::to_owned).collect::<Vec<_>>();
+        let values = |name: &str| {
+            vocabularies.get(name).unwrap().iter().map(str::to_owned).collect::<Vec<_>>()
+        };
         assert_eq!(values("customer_id"), ["c1", "c3"]);
         assert_eq!(values("article_id"), ["a0", "a1", "a2", "a3", "a4", "a5"]);
         let rows = |feature: &Feature| match feature.encoding {
@@ -280,26 +337,40 @@ mod tests {
             _ => 0,
         };
         assert_eq!((rows(&schema.query.features[0]), rows(&schema.item.features[0])), (3, 7));
-        let twice = config(r#"{ source = "customer_id", encoding = "one-hot", min_count = 2 }"#, ID);
-        assert_eq!(fit(&dataset, &[0, 1, 2], &twice).unwrap().1.get("customer_id").unwrap().len(), 1);
+        let twice =
+            config(r#"{ source = "customer_id", encoding = "one-hot", min_count = 2 }"#, ID);
+        assert_eq!(
+            fit(&dataset, &[0, 1, 2], &twice).unwrap().1.get("customer_id").unwrap().len(),
+            1
+        );
     }
 
     #[test]
     fn columns_keep_values_seen_often_enough() {
         let mut dataset = testing::shop(1, 4, 1, 6, TimeUnit::Day);
         let dictionary: IdTable = ["hat", "shoe", "", "a\nb"].into_iter().collect();
-        dataset.articles.columns[0].values = Values::Category { codes: vec![1, 0, 2, 3], dictionary };
+        dataset.articles.columns[0].values =
+            Values::Category { codes: vec![1, 0, 2, 3], dictionary };
         dataset.purchases.article = vec![0, 0, 1, 2, 3, 3];
         let group = |more: &str| {
-            config(CUSTOMER, &format!(r#"{{ source = "group", name = "grupp/å", encoding = "one-hot"{more} }}"#))
+            config(
+                CUSTOMER,
+                &format!(r#"{{ source = "group", name = "grupp/å", encoding = "one-hot"{more} }}"#),
+            )
         };
         let values = |more: &str| {
             let (schema, vocabularies) = fit(&dataset, &[0, 1, 2, 3, 4, 5], &group(more)).unwrap();
-            let Encoding::OneHot { vocabulary, .. } = &schema.item.features[0].encoding else { unreachable!() };
+            let Encoding::OneHot { vocabulary, .. } = &schema.item.features[0].encoding else {
+                unreachable!()
+            };
             assert_eq!(vocabulary, "grupp__");
             vocabularies.get(vocabulary).unwrap().iter().map(str::to_owned).collect::<Vec<_>>()
         };
-        assert_eq!(values(""), ["hat", "shoe"], "texts that can't stand on a line are missing values");
+        assert_eq!(
+            values(""),
+            ["hat", "shoe"],
+            "texts that can't stand on a line are missing values"
+        );
         assert_eq!(values(", min_count = 2"), ["shoe"]);
     }
 
@@ -328,11 +399,13 @@ mod tests {
         let mut dataset = testing::shop(1, 1, 4, 4, TimeUnit::Second);
         dataset.customers.columns[0].values = Values::Number(vec![16.0, 26.0, 26.5, f32::NAN]);
         dataset.purchases.customer = vec![0, 1, 2, 3];
-        dataset.purchases.time = [3, 3, 4, 9].map(|day| Timestamp(day * Timestamp::DAY + 7)).to_vec();
+        dataset.purchases.time =
+            [3, 3, 4, 9].map(|day| Timestamp(day * Timestamp::DAY + 7)).to_vec();
         let age = r#"{ source = "age", encoding = "bucket", min = 16, width = 10 }"#;
         let day = r#"{ source = "at", name = "day", encoding = "embedding", dim = 2 }"#;
         let off = r#"{ source = "no such column", encoding = "one-hot", enabled = false }"#;
-        let (schema, vocabularies) = fit(&dataset, &[0, 1, 2], &config(&format!("{age}, {off}, {day}"), ID)).unwrap();
+        let (schema, vocabularies) =
+            fit(&dataset, &[0, 1, 2], &config(&format!("{age}, {off}, {day}"), ID)).unwrap();
         assert_eq!(schema.query.features.len(), 2);
         // 26.5 is the largest, so a missing age counts as 34.5; both are of group 2.
         let bucket = Encoding::Bucket { min: 16.0, width: 10.0, rows: 3, missing: 2 };
@@ -340,18 +413,36 @@ mod tests {
         let days: Vec<&str> = vocabularies.get("day").unwrap().iter().collect();
         assert_eq!(days, ["1970-01-04", "1970-01-05"]);
         let tiny = age.replace("width = 10", "width = 1e-9");
-        assert!(fit(&dataset, &[0, 1, 2], &config(&tiny, ID)).unwrap_err().to_string().contains("groups"));
+        assert!(
+            fit(&dataset, &[0, 1, 2], &config(&tiny, ID))
+                .unwrap_err()
+                .to_string()
+                .contains("groups")
+        );
     }
 
     #[test]
     fn what_does_not_fit_the_data_is_named() {
         let dataset = testing::shop(1, 6, 4, 9, TimeUnit::Day);
-        let item = |entry: &str| fit(&dataset, &[0, 1, 2, 3, 4, 5], &config(CUSTOMER, entry)).unwrap_err().to_string();
+        let item = |entry: &str| {
+            fit(&dataset, &[0, 1, 2, 3, 4, 5], &config(CUSTOMER, entry)).unwrap_err().to_string()
+        };
         let missing = item(r#"{ source = "colour", encoding = "one-hot" }"#);
-        assert_eq!(missing, "item feature `colour`: the data has no column `colour`; it has group, tags, price");
-        assert!(item(r#"{ source = "tags", encoding = "one-hot" }"#).contains("use encoding `multi-hot`"));
-        assert!(item(r#"{ source = "price", encoding = "one-hot" }"#).contains("use encoding `number`"));
-        assert!(item(r#"{ source = "group", encoding = "history", dim = 2, length = 3 }"#).contains("`history`"));
+        assert_eq!(
+            missing,
+            "item feature `colour`: the data has no column `colour`; it has group, tags, price"
+        );
+        assert!(
+            item(r#"{ source = "tags", encoding = "one-hot" }"#)
+                .contains("use encoding `multi-hot`")
+        );
+        assert!(
+            item(r#"{ source = "price", encoding = "one-hot" }"#).contains("use encoding `number`")
+        );
+        assert!(
+            item(r#"{ source = "group", encoding = "history", dim = 2, length = 3 }"#)
+                .contains("`history`")
+        );
         assert!(item(&format!("{ID}, {ID}")).contains("given twice"));
     }
 }

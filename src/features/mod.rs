@@ -1,12 +1,14 @@
 //! The only place where a feature is computed, for the trainer and the server alike.
 //!
-//! A tower's input is one row of whole numbers (`indices`: rows of embedding or one-hot tables) and one of
-//! reals (`numbers`). [`FeatureSchema`] says which feature fills which positions; it is data and travels in
-//! the bundle. Both `indices` and `numbers` are the inputs of the ONNX towers. Knows neither burn nor tract.
+//! A tower's input is one row of whole numbers (`indices`: rows of embedding or one-hot tables) and
+//! one of reals (`numbers`). [`FeatureSchema`] says which feature fills which positions; it is data
+//! and travels in the bundle. Both `indices` and `numbers` are the inputs of the ONNX towers. Knows
+//! neither burn nor tract.
 //!
-//! [`fit`] learns schema and vocabularies from training purchases ([`FeatureConfig`] says which features);
-//! an [`Encoder`] computes one row for a server's request; [`EncodedCustomers`] and [`EncodedItems`] hold the
-//! encoder's output for a whole dataset, so that training fills batches without looking anything up.
+//! [`fit`] learns schema and vocabularies from training purchases ([`FeatureConfig`] says which
+//! features); an [`Encoder`] computes one row for a server's request; [`EncodedCustomers`] and
+//! [`EncodedItems`] hold the encoder's output for a whole dataset, so that training fills batches
+//! without looking anything up.
 
 mod attributes;
 mod config;

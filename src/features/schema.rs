@@ -21,19 +21,22 @@ pub struct TowerSchema {
 pub struct Feature {
     /// Unique within the tower.
     pub name: String,
-    /// An attribute's name, or one of the built-in `customer_id`, `article_id`, `at` (the moment of the query), `history`.
+    /// An attribute's name, or one of the built-in `customer_id`, `article_id`, `at` (the moment of
+    /// the query), `history`.
     pub source: String,
     #[serde(flatten)]
     pub encoding: Encoding,
 }
 
-/// How a value becomes tower input. `vocabulary` names a file of the bundle's `vocabularies/`; a value that is
-/// not in it maps to the row after the last, the *unknown* row, so a table has `rows = len + 1`.
+/// How a value becomes tower input. `vocabulary` names a file of the bundle's `vocabularies/`; a
+/// value that is not in it maps to the row after the last, the *unknown* row, so a table has `rows
+/// = len + 1`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "encoding", rename_all = "kebab-case")]
 pub enum Encoding {
-    /// A trained row of `rows × dim`. While training, a value is replaced by the unknown row with probability `dropout`. Of
-    /// the source `at`, the values are the days of the training purchases, as `2020-09-22`.
+    /// A trained row of `rows × dim`. While training, a value is replaced by the unknown row with
+    /// probability `dropout`. Of the source `at`, the values are the days of the training
+    /// purchases, as `2020-09-22`.
     Embedding { vocabulary: String, rows: usize, dim: usize, dropout: f32 },
     /// One-hot of width `rows`, `dropout` as above.
     OneHot {
@@ -42,18 +45,21 @@ pub enum Encoding {
         #[serde(default)]
         dropout: f32,
     },
-    /// One-hot of the group `⌈(x − min) / width⌉` of a number, cut to `0..rows`; `missing` is the group of those without one.
+    /// One-hot of the group `⌈(x − min) / width⌉` of a number, cut to `0..rows`; `missing` is the
+    /// group of those without one.
     Bucket { min: f32, width: f32, rows: usize, missing: usize },
-    /// Any number of values: their one-hots summed, unknown values dropped (`rows` = vocabulary length); fills `rows` numbers.
+    /// Any number of values: their one-hots summed, unknown values dropped (`rows` = vocabulary
+    /// length); fills `rows` numbers.
     MultiHot { vocabulary: String, rows: usize },
-    /// The trained rows of the customer's last `length` articles, newest first, averaged with weights
-    /// `decay^position`; empty positions hold the unknown row and weigh nothing. Zeros for an empty history.
+    /// The trained rows of the customer's last `length` articles, newest first, averaged with
+    /// weights `decay^position`; empty positions hold the unknown row and weigh nothing. Zeros for
+    /// an empty history.
     History { vocabulary: String, rows: usize, dim: usize, length: usize, decay: f32 },
-    /// The customer's last `length` articles, newest first, each a token of its own: rows of a trained table of
-    /// `rows × dim`. Empty positions hold the unknown row.
+    /// The customer's last `length` articles, newest first, each a token of its own: rows of a
+    /// trained table of `rows × dim`. Empty positions hold the unknown row.
     Sequence { vocabulary: String, rows: usize, dim: usize, length: usize },
-    /// How long ago each article of the sequence was bought: a trained row for each class of age, the row after the last
-    /// where the position is empty.
+    /// How long ago each article of the sequence was bought: a trained row for each class of age,
+    /// the row after the last where the position is empty.
     SequenceDays { ages: AgeClasses, rows: usize, dim: usize, length: usize },
     /// `(x − mean) / std`; 0 where missing. What lies outside `range`, the smallest and largest
     /// number of training, is cut to it: a model says nothing sensible about numbers far beyond
@@ -65,7 +71,8 @@ pub enum Encoding {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         range: Option<(f32, f32)>,
     },
-    /// A computed vector of `dim` numbers as it is, such as that of an article's text; zeros where there is none.
+    /// A computed vector of `dim` numbers as it is, such as that of an article's text; zeros where
+    /// there is none.
     Vector { dim: usize },
     /// `sin, cos` of 2π(month − 1)/12, two numbers.
     CyclicMonth,
@@ -98,10 +105,11 @@ pub enum Slot<'a> {
     Embedding { name: &'a str, rows: usize, dim: usize, at: usize },
     /// `indices[at]` picks the hot position.
     OneHot { rows: usize, at: usize },
-    /// `indices[at..at + length]`: weighted mean of trained rows, the last row of the table being padding.
+    /// `indices[at..at + length]`: weighted mean of trained rows, the last row of the table being
+    /// padding.
     History { name: &'a str, rows: usize, dim: usize, at: usize, length: usize, decay: f32 },
-    /// `indices[at..at + length]`: rows of the trained table of feature `name`, one a token, newest first; the last row of
-    /// the table is padding.
+    /// `indices[at..at + length]`: rows of the trained table of feature `name`, one a token, newest
+    /// first; the last row of the table is padding.
     Sequence { name: &'a str, rows: usize, dim: usize, at: usize, length: usize },
     /// `numbers[at..at + width]` as they are.
     Numbers { at: usize, width: usize },
@@ -119,7 +127,9 @@ impl Slot<'_> {
     /// How many columns of the first layer's input, or of a token, the slot fills.
     pub fn width(&self) -> usize {
         match *self {
-            Self::Embedding { dim, .. } | Self::History { dim, .. } | Self::Sequence { dim, .. } => dim,
+            Self::Embedding { dim, .. }
+            | Self::History { dim, .. }
+            | Self::Sequence { dim, .. } => dim,
             Self::OneHot { rows, .. } => rows,
             Self::Numbers { width, .. } => width,
         }
@@ -146,7 +156,8 @@ impl TowerSchema {
                     index += length;
                     Slot::History { name, rows, dim, at: index - length, length, decay }
                 }
-                Encoding::Sequence { rows, dim, length, .. } | Encoding::SequenceDays { rows, dim, length, .. } => {
+                Encoding::Sequence { rows, dim, length, .. }
+                | Encoding::SequenceDays { rows, dim, length, .. } => {
                     index += length;
                     Slot::Sequence { name, rows, dim, at: index - length, length }
                 }

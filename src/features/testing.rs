@@ -7,10 +7,17 @@ use crate::{
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
-/// A shop with the article columns `group` (category, with holes), `tags` (sets) and `price` (number, with holes) and
-/// the customer columns `age` (number, with holes), `size` (text that mostly reads as a number) and `city`. The first
-/// purchase is customer 0's of article 0, who have every attribute, so that there is always something to fit.
-pub(crate) fn shop(seed: u64, articles: usize, customers: usize, purchases: usize, time_unit: TimeUnit) -> Dataset {
+/// A shop with the article columns `group` (category, with holes), `tags` (sets) and `price`
+/// (number, with holes) and the customer columns `age` (number, with holes), `size` (text that
+/// mostly reads as a number) and `city`. The first purchase is customer 0's of article 0, who have
+/// every attribute, so that there is always something to fit.
+pub(crate) fn shop(
+    seed: u64,
+    articles: usize,
+    customers: usize,
+    purchases: usize,
+    time_unit: TimeUnit,
+) -> Dataset {
     let mut rng = StdRng::seed_from_u64(seed);
     let article_columns = vec![
         category(&mut rng, "group", articles, &["dress", "shoe", "", "a\nb", "hat"]),
@@ -33,11 +40,16 @@ pub(crate) fn shop(seed: u64, articles: usize, customers: usize, purchases: usiz
     let mut purchases = Purchases {
         customer: times.iter().map(|_| rng.random_range(0..customers as u32)).collect(),
         // Squared, so that some articles are popular and some are never bought.
-        article: times.iter().map(|_| (rng.random::<f64>().powi(2) * articles as f64) as u32).collect(),
+        article: times
+            .iter()
+            .map(|_| (rng.random::<f64>().powi(2) * articles as f64) as u32)
+            .collect(),
         time: times.into_iter().map(Timestamp).collect(),
         ..Purchases::default()
     };
-    if let (Some(customer), Some(article)) = (purchases.customer.first_mut(), purchases.article.first_mut()) {
+    if let (Some(customer), Some(article)) =
+        (purchases.customer.first_mut(), purchases.article.first_mut())
+    {
         (*customer, *article) = (0, 0);
     }
     Dataset {
@@ -90,7 +102,10 @@ fn category(rng: &mut StdRng, name: &str, rows: usize, values: &[&str]) -> Colum
         _ => rng.random_range(0..values.len() as u32),
     };
     let codes = (0..rows).map(&mut code).collect();
-    Column { name: name.into(), values: Values::Category { codes, dictionary: values.iter().copied().collect() } }
+    Column {
+        name: name.into(),
+        values: Values::Category { codes, dictionary: values.iter().copied().collect() },
+    }
 }
 
 fn tags(rng: &mut StdRng, name: &str, rows: usize, values: &[&str]) -> Column {
@@ -99,10 +114,14 @@ fn tags(rng: &mut StdRng, name: &str, rows: usize, values: &[&str]) -> Column {
         codes.extend((0..rng.random_range(0..4)).map(|_| rng.random_range(0..values.len() as u32)));
         offsets.push(codes.len() as u32);
     }
-    Column { name: name.into(), values: Values::Tags { offsets, codes, dictionary: values.iter().copied().collect() } }
+    Column {
+        name: name.into(),
+        values: Values::Tags { offsets, codes, dictionary: values.iter().copied().collect() },
+    }
 }
 
 fn numbers(rng: &mut StdRng, name: &str, rows: usize) -> Column {
-    let mut value = |row| if row > 0 && rng.random_bool(0.2) { f32::NAN } else { rng.random_range(16.0..99.0) };
+    let mut value =
+        |row| if row > 0 && rng.random_bool(0.2) { f32::NAN } else { rng.random_range(16.0..99.0) };
     Column { name: name.into(), values: Values::Number((0..rows).map(&mut value).collect()) }
 }

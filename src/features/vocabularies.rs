@@ -1,8 +1,9 @@
 use crate::domain::IdTable;
 use std::{collections::BTreeMap, sync::Arc};
 
-/// The vocabularies of a schema by name. A name is a safe file stem (letters, digits, `-`, `_`); values are
-/// neither empty nor hold control characters, so a vocabulary is a text file of one value a line. Cheap to clone.
+/// The vocabularies of a schema by name. A name is a safe file stem (letters, digits, `-`, `_`);
+/// values are neither empty nor hold control characters, so a vocabulary is a text file of one
+/// value a line. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Vocabularies(BTreeMap<String, Arc<IdTable>>);
 
@@ -34,7 +35,8 @@ impl Vocabularies {
     }
 }
 
-/// Whether a text may stand in a vocabulary; others count as missing, in training and serving alike.
+/// Whether a text may stand in a vocabulary; others count as missing, in training and serving
+/// alike.
 pub(super) fn is_value(text: &str) -> bool {
     !text.is_empty() && !text.chars().any(char::is_control)
 }

@@ -73,7 +73,9 @@ impl Access {
 
     fn admit(&self, request: &Request, address: Option<IpAddr>) -> Result<Caller, Refusal> {
         if let Some(address) = address {
-            self.limits.take(RateSubject::address(address), self.per_address, 1).map_err(Refusal::TooMany)?;
+            self.limits
+                .take(RateSubject::address(address), self.per_address, 1)
+                .map_err(Refusal::TooMany)?;
         }
         let needed = (self.needs)(request.method(), request.uri().path());
         let caller = self.caller(request, needed)?;
@@ -98,28 +100,33 @@ impl Access {
         self.of_secret(secret)
     }
 
-    /// Whose key it is. A server that has not read the keys yet cannot say that one is wrong: a client would give up.
+    /// Whose key it is. A server that has not read the keys yet cannot say that one is wrong: a
+    /// client would give up.
     fn of_secret(&self, secret: &[u8]) -> Result<Caller, Refusal> {
         let service = self.app.service();
         let unknown = || if service.knows_keys() { Refusal::WrongKey } else { Refusal::KeysUnread };
         service.caller(secret).ok_or_else(unknown)
     }
 
-    /// Who sends events by `navigator.sendBeacon`, which sends no headers. Addresses stand in logs and histories, so a
-    /// key may stand in one only if it is worth nothing else.
+    /// Who sends events by `navigator.sendBeacon`, which sends no headers. Addresses stand in logs
+    /// and histories, so a key may stand in one only if it is worth nothing else.
     fn caller_of_beacon(&self, uri: &Uri) -> Result<Caller, Refusal> {
-        let Ok(Query(BeaconKey { key: Some(key) })) = Query::try_from_uri(uri) else { return Err(Refusal::NoKey) };
+        let Ok(Query(BeaconKey { key: Some(key) })) = Query::try_from_uri(uri) else {
+            return Err(Refusal::NoKey);
+        };
         let caller = self.of_secret(key.as_bytes())?;
         if caller.may_only(Scope::Events) { Ok(caller) } else { Err(Refusal::KeyInAddress) }
     }
 
     /// The address that the outermost trusted proxy saw, or that of the connection.
     fn client_address(&self, request: &Request) -> Option<IpAddr> {
-        let peer = request.extensions().get::<Arc<Connection>>().map(|connection| connection.peer());
+        let peer =
+            request.extensions().get::<Arc<Connection>>().map(|connection| connection.peer());
         if self.proxies == 0 {
             return peer;
         }
-        let lists = request.headers().get_all(FORWARDED_FOR).iter().filter_map(|list| list.to_str().ok());
+        let lists =
+            request.headers().get_all(FORWARDED_FOR).iter().filter_map(|list| list.to_str().ok());
         let named: Vec<&str> = lists.flat_map(|list| list.split(',')).map(str::trim).collect();
         // Each proxy appends whom it saw; what stands further left is the client's own claim.
         let at = named.len().checked_sub(self.proxies)?;
@@ -151,11 +158,13 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         match self {
             Self::NoKey => {
-                let detail = "send `authorization: Bearer <key>`; `vitrine-server keys create` makes keys";
+                let detail =
+                    "send `authorization: Bearer <key>`; `vitrine-server keys create` makes keys";
                 ApiError::new(ErrorCode::Unauthorized, detail).into_response()
             }
             Self::WrongKey => {
-                ApiError::new(ErrorCode::Unauthorized, "this key is unknown or withdrawn").into_response()
+                ApiError::new(ErrorCode::Unauthorized, "this key is unknown or withdrawn")
+                    .into_response()
             }
             Self::KeysUnread => {
                 let detail = "the server has not read its keys yet; try again";
@@ -199,7 +208,10 @@ fn admin_scope(method: &Method, path: &str) -> Scope {
         (&Method::GET, "/metrics" | "/admin/v1/status" | "/admin/v1/models") => Scope::Monitor,
         (&Method::GET, "/admin/v1/metrics/recommendations") => Scope::Monitor,
         (_, path) if path.starts_with("/admin/v1/articles") => Scope::Write,
-        (_, path) if path.starts_with("/admin/v1/customers") || path.starts_with("/admin/v1/visitors") => {
+        (_, path)
+            if path.starts_with("/admin/v1/customers")
+                || path.starts_with("/admin/v1/visitors") =>
+        {
             Scope::Customers
         }
         (_, path) if path.starts_with("/admin/v1/placements") => Scope::Placements,
@@ -225,13 +237,17 @@ mod tests {
     #[test]
     fn a_route_needs_admin_unless_said_otherwise() {
         let get = |path| admin_scope(&Method::GET, path);
-        assert_eq!([get("/metrics"), get("/admin/v1/status"), get("/admin/v1/models")], [Scope::Monitor; 3]);
+        assert_eq!(
+            [get("/metrics"), get("/admin/v1/status"), get("/admin/v1/models")],
+            [Scope::Monitor; 3]
+        );
         assert_eq!(admin_scope(&Method::POST, "/admin/v1/articles/availability"), Scope::Write);
         assert_eq!(admin_scope(&Method::DELETE, "/admin/v1/articles/a"), Scope::Write);
         assert_eq!(admin_scope(&Method::PUT, "/admin/v1/placements/home"), Scope::Placements);
         assert_eq!(get("/admin/v1/placements"), Scope::Placements);
         assert_eq!(admin_scope(&Method::DELETE, "/admin/v1/customers/c"), Scope::Customers);
-        for path in ["/admin/v1/keys", "/admin/v1/audit", "/nothing", "/admin/v1/models/m/activate"] {
+        for path in ["/admin/v1/keys", "/admin/v1/audit", "/nothing", "/admin/v1/models/m/activate"]
+        {
             assert_eq!(admin_scope(&Method::POST, path), Scope::Admin);
             assert_eq!(get(path), Scope::Admin);
         }

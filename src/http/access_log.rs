@@ -1,5 +1,5 @@
-//! One line a request, for some of them: a sample, whatever the server failed at, and whatever was slow. Routes, not
-//! paths: a path may name a customer.
+//! One line a request, for some of them: a sample, whatever the server failed at, and whatever was
+//! slow. Routes, not paths: a path may name a customer.
 
 use super::ErrorCode;
 use crate::serving::{LogConfig, stages::Stage};
@@ -44,8 +44,12 @@ impl AccessLog {
         let (status, took_ms) = (status.as_u16(), milliseconds(*took));
         let code = entry.code.map(|code| code.parts().2);
         match line {
-            Line::Sampled => tracing::info!(request_id, %method, route, status, code, took_ms, "request"),
-            Line::Failed => tracing::warn!(request_id, %method, route, status, code, took_ms, "request failed"),
+            Line::Sampled => {
+                tracing::info!(request_id, %method, route, status, code, took_ms, "request")
+            }
+            Line::Failed => {
+                tracing::warn!(request_id, %method, route, status, code, took_ms, "request failed")
+            }
             Line::Slow => {
                 let stages = described(stages);
                 tracing::warn!(request_id, %method, route, status, code, took_ms, stages, "slow request");
@@ -55,10 +59,16 @@ impl AccessLog {
 
     fn line(&self, entry: &Entry<'_>) -> Option<Line> {
         let seen = self.seen.fetch_add(1, Ordering::Relaxed);
-        // The server turns requests away faster than a log can be written; a metric counts them all.
+        // The server turns requests away faster than a log can be written; a metric counts them
+        // all.
         let failed = entry.status.is_server_error() && entry.code != Some(ErrorCode::Overloaded);
         // A client that sends slowly says nothing of the server.
-        let body = entry.stages.iter().filter(|stage| stage.name == BODY_STAGE).map(|stage| stage.took).sum();
+        let body = entry
+            .stages
+            .iter()
+            .filter(|stage| stage.name == BODY_STAGE)
+            .map(|stage| stage.took)
+            .sum();
         if entry.took.saturating_sub(body) >= self.slow {
             Some(Line::Slow)
         } else if failed {
@@ -82,7 +92,8 @@ fn milliseconds(time: Duration) -> f64 {
 
 /// `body 3.2 ms, rank 0.4 ms`
 fn described(stages: &[Stage]) -> String {
-    let stages = stages.iter().map(|stage| format!("{} {} ms", stage.name, milliseconds(stage.took)));
+    let stages =
+        stages.iter().map(|stage| format!("{} {} ms", stage.name, milliseconds(stage.took)));
     stages.collect::<Vec<_>>().join(", ")
 }
 
@@ -117,7 +128,8 @@ mod tests {
         config.access = 0.0;
         let none = AccessLog::new(&config);
         let (method, status, took) = (&Method::GET, StatusCode::OK, quick);
-        let entry = Entry { request_id: "r", method, route: "/", status, code: None, took, stages: &[] };
+        let entry =
+            Entry { request_id: "r", method, route: "/", status, code: None, took, stages: &[] };
         assert!((0..1_000).all(|_| none.line(&entry).is_none()));
     }
 }

@@ -1,5 +1,5 @@
-//! What a request needs before its handler runs: a key where one is wanted, then its body, read under
-//! limits of its own, then a permit.
+//! What a request needs before its handler runs: a key where one is wanted, then its body, read
+//! under limits of its own, then a permit.
 //!
 //! Nobody without the key gets a body read. The body comes before the permit, so that a client that
 //! sends slowly holds a little memory and no permit.
@@ -49,7 +49,8 @@ struct Bodies {
     memory: Arc<Semaphore>,
 }
 
-/// A body up to this size needs no share of the memory of bodies: while large ones fill it, ordinary requests go on.
+/// A body up to this size needs no share of the memory of bodies: while large ones fill it,
+/// ordinary requests go on.
 const SMALL_BODY: usize = 16 << 10;
 
 impl Gate {
@@ -111,7 +112,8 @@ impl Admission {
         if self.finishes {
             let running = tokio::time::timeout(self.timeout, tokio::spawn(work)).await;
             let finished = running.map_err(|_| self.still_running())?;
-            return finished.map_err(|error| ApiError::internal(format!("a handler panicked: {error}")));
+            return finished
+                .map_err(|error| ApiError::internal(format!("a handler panicked: {error}")));
         }
         tokio::time::timeout(self.timeout, work).await.map_err(|_| {
             let detail = format!("no answer within {} ms; try again", self.timeout.as_millis());
@@ -136,7 +138,10 @@ impl Bodies {
     }
 
     /// The request with its whole body, and the memory that it holds.
-    async fn read(&self, request: Request) -> Result<(Request, Option<OwnedSemaphorePermit>), ApiError> {
+    async fn read(
+        &self,
+        request: Request,
+    ) -> Result<(Request, Option<OwnedSemaphorePermit>), ApiError> {
         if request.body().is_end_stream() {
             return Ok((request, None));
         }
@@ -160,7 +165,11 @@ impl Bodies {
 
     async fn collect(&self, body: Body) -> Result<(Bytes, Option<OwnedSemaphorePermit>), ApiError> {
         let mut pieces = body.into_data_stream();
-        let broken = |_| ApiError::invalid("the body ends before its declared length or is not encoded as declared");
+        let broken = |_| {
+            ApiError::invalid(
+                "the body ends before its declared length or is not encoded as declared",
+            )
+        };
         let Some(first) = pieces.next().await.transpose().map_err(broken)? else {
             return Ok((Bytes::new(), None));
         };
@@ -195,7 +204,8 @@ impl Bodies {
         if wanted == 0 {
             return Ok(held);
         }
-        let more = self.memory.clone().try_acquire_many_owned(wanted).map_err(|_| Overload::BODIES)?;
+        let more =
+            self.memory.clone().try_acquire_many_owned(wanted).map_err(|_| Overload::BODIES)?;
         Ok(Some(match held {
             Some(mut held) => {
                 held.merge(more);

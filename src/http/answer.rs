@@ -8,8 +8,8 @@ use super::{
 use crate::{
     domain::ArticleId,
     recommend::{
-        Attributes, Catalogue, Counts, Fallback, FoundBy, Ranked, RankedBy, Reason, SourceCount, Strategy,
-        UnmatchedValue, Warning, find_attribute, rules::IgnoredRule, sources,
+        Attributes, Catalogue, Counts, Fallback, FoundBy, Ranked, RankedBy, Reason, SourceCount,
+        Strategy, UnmatchedValue, Warning, find_attribute, rules::IgnoredRule, sources,
     },
     serving::Answered,
 };
@@ -24,8 +24,8 @@ use utoipa::ToSchema;
 /// Ranked articles and how they came about.
 #[derive(Serialize, ToSchema)]
 pub(super) struct RecommendationResponse<'a> {
-    /// Identifies the answer: send it with the events that come from it. It holds nothing of the customer.
-    /// Left out while the database was never reached.
+    /// Identifies the answer: send it with the events that come from it. It holds nothing of the
+    /// customer. Left out while the database was never reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, max_length = 2048)]
     recommendation_id: Option<&'a str>,
@@ -44,14 +44,14 @@ struct Item<'a> {
     rank: usize,
     /// Higher is better; comparable only between articles of the same source in the same answer.
     score: f32,
-    /// The source that ranks the article best. `model`: nearest to the query vector, with their inner
-    /// product as the score, or bought before, with the decayed count of those purchases. `generated`:
-    /// continues the history and the articles before it; the score is the log of its probability.
-    /// `popular`: sells well; the score is its purchases, old ones counting less. `catalogue`: eligible,
-    /// but without known sales. `unknown`: named in `article_ids` and not in the catalogue. Others are
-    /// those that the request or its placement names. `personal`: not told, because a source of this
-    /// answer finds what the customer bought and the key lacks the scope `read-purchases`; the score is
-    /// then 1 / rank.
+    /// The source that ranks the article best. `model`: nearest to the query vector, with their
+    /// inner product as the score, or bought before, with the decayed count of those purchases.
+    /// `generated`: continues the history and the articles before it; the score is the log of its
+    /// probability. `popular`: sells well; the score is its purchases, old ones counting less.
+    /// `catalogue`: eligible, but without known sales. `unknown`: named in `article_ids` and not in
+    /// the catalogue. Others are those that the request or its placement names. `personal`: not
+    /// told, because a source of this answer finds what the customer bought and the key lacks the
+    /// scope `read-purchases`; the score is then 1 / rank.
     #[schema(example = "model")]
     source: &'a str,
     /// With `explain`.
@@ -67,8 +67,8 @@ struct Item<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     rules: Option<&'a [String]>,
-    /// With `explain`, where a learned ranker has ordered the list: what speaks most for the article. Needs a
-    /// key with the scope `read-purchases`.
+    /// With `explain`, where a learned ranker has ordered the list: what speaks most for the
+    /// article. Needs a key with the scope `read-purchases`.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(required = false)]
     ranked_by: &'a [RankedBy],
@@ -152,8 +152,8 @@ struct PlacementName<'a> {
     name: &'a str,
     /// 0 for a built-in one, and for one that is only tried.
     version: i64,
-    /// Keys of its definition that were left out, because the catalogue or the models lack what they
-    /// name.
+    /// Keys of its definition that were left out, because the catalogue or the models lack what
+    /// they name.
     ignored: &'a [String],
 }
 
@@ -161,7 +161,11 @@ struct PlacementName<'a> {
 ///
 /// # Errors
 /// When the catalogue has no such attribute.
-pub(super) fn render(answered: &Answered, fields: &[String], context: &Context) -> Result<Response, ApiError> {
+pub(super) fn render(
+    answered: &Answered,
+    fields: &[String],
+    context: &Context,
+) -> Result<Response, ApiError> {
     json(&response(answered, &columns(answered.snapshot.catalogue(), fields)?, context))
 }
 
@@ -169,12 +173,22 @@ pub(super) fn render(answered: &Answered, fields: &[String], context: &Context) 
 ///
 /// # Errors
 /// When the catalogue has no such attribute.
-pub(super) fn render_tagged(answered: &Answered, fields: &[String], context: &Context) -> Result<Response, ApiError> {
+pub(super) fn render_tagged(
+    answered: &Answered,
+    fields: &[String],
+    context: &Context,
+) -> Result<Response, ApiError> {
     let columns = columns(answered.snapshot.catalogue(), fields)?;
     let answer = response(answered, &columns, context);
     let meta = &answer.meta;
-    let list = serde_json::to_vec(&(&answer.items, &meta.model, &meta.fallback, &meta.counts, &meta.warnings))
-        .map_err(|error| ApiError::internal(error.to_string()))?;
+    let list = serde_json::to_vec(&(
+        &answer.items,
+        &meta.model,
+        &meta.fallback,
+        &meta.counts,
+        &meta.warnings,
+    ))
+    .map_err(|error| ApiError::internal(error.to_string()))?;
     let mut response = json(&answer)?;
     response.headers_mut().insert(header::ETAG, conditional::tag(&list));
     Ok(response)
@@ -202,7 +216,8 @@ pub(super) fn response<'a>(
         rank: answer.offset + i + 1,
         score: item.score,
         source: item.source,
-        reasons: explain.then(|| item.reasons.iter().map(|reason| ReasonBody::of(catalogue, reason)).collect()),
+        reasons: explain
+            .then(|| item.reasons.iter().map(|reason| ReasonBody::of(catalogue, reason)).collect()),
         sources: explain.then_some(&item.found),
         rules: explain.then_some(&item.rules),
         ranked_by: &item.ranked_by,
@@ -210,7 +225,8 @@ pub(super) fn response<'a>(
     };
     let known = answer.items.iter().enumerate().map(item);
     let first_unknown = answer.offset + answer.items.len() + 1;
-    let unknown = answer.last.iter().enumerate().map(|(i, id)| Item::unknown(id, first_unknown + i));
+    let unknown =
+        answer.last.iter().enumerate().map(|(i, id)| Item::unknown(id, first_unknown + i));
     let items = known.chain(unknown).collect();
     let meta = Meta {
         request_id: context.request_id(),
@@ -239,7 +255,8 @@ pub(super) fn response<'a>(
 /// When the value cannot be written as JSON: a fault of the program.
 pub(super) fn json(value: &impl Serialize) -> Result<Response, ApiError> {
     let mut body = Vec::with_capacity(2_048);
-    serde_json::to_writer(&mut body, value).map_err(|error| ApiError::internal(error.to_string()))?;
+    serde_json::to_writer(&mut body, value)
+        .map_err(|error| ApiError::internal(error.to_string()))?;
     let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     Ok((kind, Body::from(body)).into_response())
 }
@@ -268,7 +285,9 @@ impl<'a> ReasonBody<'a> {
             Reason::LikePurchased { row, similarity } => {
                 Self::LikePurchased { article_id: catalogue.id(row), similarity }
             }
-            Reason::LikeSeen { row, similarity } => Self::LikeSeen { article_id: catalogue.id(row), similarity },
+            Reason::LikeSeen { row, similarity } => {
+                Self::LikeSeen { article_id: catalogue.id(row), similarity }
+            }
             Reason::BestSeller { rank } => Self::BestSeller { rank },
         }
     }

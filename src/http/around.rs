@@ -14,7 +14,11 @@ use tower::{Layer, Service};
 
 /// What happens before and after a route answers.
 pub(super) trait Middleware: Send + Sync + 'static {
-    fn handle(self: Arc<Self>, request: Request, route: Route) -> impl Future<Output = Response> + Send + 'static;
+    fn handle(
+        self: Arc<Self>,
+        request: Request,
+        route: Route,
+    ) -> impl Future<Output = Response> + Send + 'static;
 }
 
 /// The layer that puts a middleware around every route of a router.

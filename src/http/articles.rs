@@ -20,7 +20,9 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    let tagged = OpenApiRouter::new().routes(routes!(get_article)).route_layer(middleware::from_fn(revalidate));
+    let tagged = OpenApiRouter::new()
+        .routes(routes!(get_article))
+        .route_layer(middleware::from_fn(revalidate));
     tagged.routes(routes!(list_similar))
 }
 
@@ -49,15 +51,19 @@ struct Article<'a> {
         (status = 304, description = "The article is still what `If-None-Match` names"),
     )
 )]
-async fn get_article(State(app): State<App>, PathVariable(id): PathVariable<ArticleId>) -> Result<Response, ApiError> {
+async fn get_article(
+    State(app): State<App>,
+    PathVariable(id): PathVariable<ArticleId>,
+) -> Result<Response, ApiError> {
     let state = app.service().state();
     let catalogue = state.catalogue()?;
-    let row = catalogue
-        .row(id.as_str())
-        .ok_or_else(|| ApiError::new(ErrorCode::UnknownArticle, format!("the catalogue has no article `{id}`")))?;
+    let row = catalogue.row(id.as_str()).ok_or_else(|| {
+        ApiError::new(ErrorCode::UnknownArticle, format!("the catalogue has no article `{id}`"))
+    })?;
     let column = |name| catalogue.attribute(name).map(|at| catalogue.column(at));
     let others = |(_, column): &(usize, &Column)| column.name != PRICE && column.name != IMAGE_URL;
-    let columns: Vec<usize> = catalogue.columns().enumerate().filter(others).map(|(at, _)| at).collect();
+    let columns: Vec<usize> =
+        catalogue.columns().enumerate().filter(others).map(|(at, _)| at).collect();
     json(&Article {
         article_id: catalogue.id(row),
         available: catalogue.available().contains(row),

@@ -58,8 +58,8 @@ pub(super) struct RecommendationRequest {
     #[serde(default)]
     #[schema(value_type = Option<Id>)]
     pub(super) customer_id: Option<CustomerId>,
-    /// The browser of whoever asks, as `POST /v1/events` names it: what was done there counts, beside what the
-    /// customer did or instead of it.
+    /// The browser of whoever asks, as `POST /v1/events` names it: what was done there counts,
+    /// beside what the customer did or instead of it.
     #[serde(default)]
     #[schema(value_type = Option<Id>)]
     visitor_id: Option<VisitorId>,
@@ -110,8 +110,8 @@ pub(super) struct RecommendationRequest {
     #[serde(default)]
     #[schema(max_items = 64)]
     fields: Vec<String>,
-    /// Return reasons with every article. Reasons that tell the customer's purchases need a key with
-    /// the scope `read-purchases`.
+    /// Return reasons with every article. Reasons that tell the customer's purchases need a key
+    /// with the scope `read-purchases`.
     #[serde(default)]
     explain: bool,
     /// Write the list article by article, each continuing the history and the articles before it.
@@ -246,7 +246,8 @@ pub(super) struct Exclude {
     #[serde(default)]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 36_500)]
     purchased_within_days: Option<Whole>,
-    /// What the customer or visitor was shown so many times in the last 24 hours, as impressions tell.
+    /// What the customer or visitor was shown so many times in the last 24 hours, as impressions
+    /// tell.
     #[serde(default)]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 1_000)]
     seen_times_today: Option<Whole>,
@@ -296,8 +297,8 @@ pub(super) struct CustomerParams {
     filter: Option<String>,
     /// Leave out the customer's purchases.
     exclude_purchased: Option<bool>,
-    /// Return reasons with every article. Reasons that tell the customer's purchases need a key with
-    /// the scope `read-purchases`.
+    /// Return reasons with every article. Reasons that tell the customer's purchases need a key
+    /// with the scope `read-purchases`.
     explain: Option<bool>,
 }
 
@@ -348,7 +349,11 @@ impl RecommendationRequest {
             explain: self.explain,
             generation,
             recipe: Arc::new(recipe),
-            ..Request::new(self.customer_id, top_k(self.k.0)?, self.at.map_or_else(next_second, |at| at.0))
+            ..Request::new(
+                self.customer_id,
+                top_k(self.k.0)?,
+                self.at.map_or_else(next_second, |at| at.0),
+            )
         };
         Ok((request, distinct_fields(self.fields)?))
     }
@@ -357,10 +362,14 @@ impl RecommendationRequest {
         let Some(ObjectOf(generation)) = self.generation else { return Ok(None) };
         let (k, max) = (self.k.0, Generation::MAX_K);
         if k > max as u64 {
-            return Err(ApiError::invalid(format!("`k` must be 1 to {max} with `generation`, not {k}")));
+            return Err(ApiError::invalid(format!(
+                "`k` must be 1 to {max} with `generation`, not {k}"
+            )));
         }
         if self.offset.is_some() {
-            return Err(ApiError::invalid("a generated list has no pages: leave out `offset` or `generation`"));
+            return Err(ApiError::invalid(
+                "a generated list has no pages: leave out `offset` or `generation`",
+            ));
         }
         if !self.sources.is_empty() {
             let detail = "`sources` and `generation` exclude each other: name the source `generated` instead";
@@ -371,8 +380,8 @@ impl RecommendationRequest {
 }
 
 impl BatchRequest {
-    /// What is asked for every customer, the customers' ids as they were sent, and the attributes to
-    /// return.
+    /// What is asked for every customer, the customers' ids as they were sent, and the attributes
+    /// to return.
     pub(super) fn into_requests(self) -> Result<(Request, Vec<String>, Vec<String>), ApiError> {
         if self.customer_ids.is_empty() {
             return Err(ApiError::invalid("`customer_ids` names no customer"));
@@ -381,7 +390,9 @@ impl BatchRequest {
         at_most("fields", self.fields.len(), MAX_BATCH_FIELDS)?;
         let k = self.k.0;
         if k > MAX_BATCH_K {
-            return Err(ApiError::invalid(format!("`k` must be 1 to {MAX_BATCH_K} in a batch, not {k}")));
+            return Err(ApiError::invalid(format!(
+                "`k` must be 1 to {MAX_BATCH_K} in a batch, not {k}"
+            )));
         }
         let recipe = Recipe {
             model: self.model,
@@ -401,10 +412,13 @@ impl BatchRequest {
 
 impl ListGeneration {
     fn checked(self) -> Result<Generation, ApiError> {
-        let within = |name: &str, value: f32, least: f32, most: f32| match (least..=most).contains(&value) {
-            true => Ok(()),
-            false => Err(ApiError::invalid(format!("`generation.{name}` must be {least} to {most}, not {value}"))),
-        };
+        let within =
+            |name: &str, value: f32, least: f32, most: f32| match (least..=most).contains(&value) {
+                true => Ok(()),
+                false => Err(ApiError::invalid(format!(
+                    "`generation.{name}` must be {least} to {most}, not {value}"
+                ))),
+            };
         Ok(match self {
             Self::Greedy {} => Generation::Greedy,
             Self::Beam { width: Whole(width) } => {
@@ -414,11 +428,14 @@ impl ListGeneration {
             Self::Sample { temperature, top_p, seed: Whole(seed) } => {
                 within("temperature", temperature, 0.01, 10.0)?;
                 if !(top_p > 0.0 && top_p <= 1.0) {
-                    let problem = format!("`generation.top_p` must be above 0 and at most 1, not {top_p}");
+                    let problem =
+                        format!("`generation.top_p` must be above 0 and at most 1, not {top_p}");
                     return Err(ApiError::invalid(problem));
                 }
                 if seed > MAX_SEED {
-                    return Err(ApiError::invalid(format!("`generation.seed` must be 0 to {MAX_SEED}, not {seed}")));
+                    return Err(ApiError::invalid(format!(
+                        "`generation.seed` must be 0 to {MAX_SEED}, not {seed}"
+                    )));
                 }
                 Generation::Sample(Sampling { temperature, top_p, seed })
             }
@@ -429,28 +446,48 @@ impl ListGeneration {
 impl Exclude {
     fn checked(self) -> Result<recommend::Exclude, ApiError> {
         at_most("exclude.article_ids", self.article_ids.len(), MAX_EXCLUDED)?;
-        let Self { article_ids, purchased, purchased_within_days, seen_times_today, disliked } = self;
-        let within = |key: &str, number: Option<Whole>, most: u32| match number.map(|Whole(n)| (n, u32::try_from(n))) {
+        let Self { article_ids, purchased, purchased_within_days, seen_times_today, disliked } =
+            self;
+        let within = |key: &str, number: Option<Whole>, most: u32| match number
+            .map(|Whole(n)| (n, u32::try_from(n)))
+        {
             None => Ok(None),
             Some((_, Ok(number))) if (1..=most).contains(&number) => Ok(Some(number)),
-            Some((number, _)) => Err(ApiError::invalid(format!("`exclude.{key}` must be 1 to {most}, not {number}"))),
+            Some((number, _)) => {
+                Err(ApiError::invalid(format!("`exclude.{key}` must be 1 to {most}, not {number}")))
+            }
         };
         Ok(recommend::Exclude {
             article_ids,
             purchased,
-            purchased_within_days: within("purchased_within_days", purchased_within_days, MAX_DAYS)?,
-            seen_times_today: within("seen_times_today", seen_times_today, recommend::Exclude::MAX_TIMES)?,
+            purchased_within_days: within(
+                "purchased_within_days",
+                purchased_within_days,
+                MAX_DAYS,
+            )?,
+            seen_times_today: within(
+                "seen_times_today",
+                seen_times_today,
+                recommend::Exclude::MAX_TIMES,
+            )?,
             disliked: disliked.unwrap_or(true),
         })
     }
 }
 
 impl ListParams {
-    pub(super) fn into_request(self, subject: Subject, customer: Option<CustomerId>) -> Result<Asked, ApiError> {
+    pub(super) fn into_request(
+        self,
+        subject: Subject,
+        customer: Option<CustomerId>,
+    ) -> Result<Asked, ApiError> {
         let filter = self.filter.as_deref().unwrap_or("{}");
-        let filter = serde_json::from_str(filter).map_err(|error| ApiError::invalid(format!("`filter`: {error}")))?;
-        let fields = self.fields.iter().flat_map(|text| text.split(',')).map(str::to_owned).collect();
-        let recipe = Recipe { model: self.model, filter: self::filter(&filter)?, ..Recipe::default() };
+        let filter = serde_json::from_str(filter)
+            .map_err(|error| ApiError::invalid(format!("`filter`: {error}")))?;
+        let fields =
+            self.fields.iter().flat_map(|text| text.split(',')).map(str::to_owned).collect();
+        let recipe =
+            Recipe { model: self.model, filter: self::filter(&filter)?, ..Recipe::default() };
         let request = Request {
             subject,
             offset: checked_offset(self.offset)?,
@@ -524,9 +561,9 @@ pub(super) fn checked_offset(offset: Option<u64>) -> Result<Option<usize>, ApiEr
 
 fn listed(ids: Option<Vec<ArticleId>>) -> Result<Option<Vec<ArticleId>>, ApiError> {
     match &ids {
-        Some(ids) if ids.is_empty() => {
-            Err(ApiError::invalid("`article_ids` lists no article: name some, or leave it out to rank all"))
-        }
+        Some(ids) if ids.is_empty() => Err(ApiError::invalid(
+            "`article_ids` lists no article: name some, or leave it out to rank all",
+        )),
         Some(ids) => at_most("article_ids", ids.len(), MAX_LISTED),
         None => Ok(()),
     }?;
@@ -548,9 +585,10 @@ fn filter(conditions: &BTreeMap<String, Value>) -> Result<Filter, ApiError> {
 fn quotas(max_per: BTreeMap<String, Whole>) -> Result<Vec<(String, usize)>, ApiError> {
     at_most("max_per", max_per.len(), MAX_QUOTAS)?;
     let quota = |(name, Whole(limit)): (String, Whole)| match u16::try_from(limit) {
-        Ok(0) | Err(_) => {
-            Err(ApiError::invalid(format!("`max_per.{name}` must be at least 1 and at most {}", u16::MAX)))
-        }
+        Ok(0) | Err(_) => Err(ApiError::invalid(format!(
+            "`max_per.{name}` must be at least 1 and at most {}",
+            u16::MAX
+        ))),
         Ok(limit) => Ok((name, usize::from(limit))),
     };
     max_per.into_iter().map(quota).collect()
@@ -565,5 +603,9 @@ fn distinct_fields(mut fields: Vec<String>) -> Result<Vec<String>, ApiError> {
 }
 
 pub(super) fn at_most(what: &str, count: usize, max: usize) -> Result<(), ApiError> {
-    if count > max { Err(ApiError::invalid(format!("`{what}` holds at most {max}, not {count}"))) } else { Ok(()) }
+    if count > max {
+        Err(ApiError::invalid(format!("`{what}` holds at most {max}, not {count}")))
+    } else {
+        Ok(())
+    }
 }

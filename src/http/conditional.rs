@@ -1,7 +1,8 @@
 //! ETags: who has an answer already gets 304 and no body.
 //!
-//! `no-cache` lets browsers and proxies keep an answer and makes them ask whether it still holds, so a
-//! sold-out article is never served from a cache. Tags are weak because compression changes bytes.
+//! `no-cache` lets browsers and proxies keep an answer and makes them ask whether it still holds,
+//! so a sold-out article is never served from a cache. Tags are weak because compression changes
+//! bytes.
 
 use super::ApiError;
 use axum::{
@@ -18,7 +19,8 @@ const LARGEST: usize = 16 << 20;
 
 /// The tag of what answers are made of.
 pub(super) fn tag(content: &[u8]) -> HeaderValue {
-    let digits: String = Sha256::digest(content)[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits: String =
+        Sha256::digest(content)[..16].iter().map(|byte| format!("{byte:02x}")).collect();
     HeaderValue::from_str(&format!("W/\"{digits}\"")).unwrap_or(HeaderValue::from_static("W/\"\""))
 }
 

@@ -1,7 +1,9 @@
-//! The open connections of one listener: what each of them waits for, how long it may, and which one makes room.
+//! The open connections of one listener: what each of them waits for, how long it may, and which
+//! one makes room.
 //!
 //! * A connection that works on a request is never closed; every other one can be.
-//! * Nobody holds a place by waiting: when all are taken, the connection that has waited longest is closed.
+//! * Nobody holds a place by waiting: when all are taken, the connection that has waited longest is
+//!   closed.
 
 use metrics::Gauge;
 use std::{
@@ -45,7 +47,8 @@ pub(super) enum Order {
 #[derive(Debug)]
 pub(super) struct Connection {
     peer: IpAddr,
-    /// The phase in the upper byte, the millisecond in which it began below: one word, so that both are of one moment.
+    /// The phase in the upper byte, the millisecond in which it began below: one word, so that both
+    /// are of one moment.
     state: AtomicU64,
     order: AtomicU8,
     ordered: Notify,
@@ -136,11 +139,13 @@ pub(super) struct ConnectionLimits {
     pub(super) per_address: Option<usize>,
     /// From the first byte of a request to the end of its head.
     pub(super) head: Duration,
-    /// From an answer, or from the connection, to the next request; and a client that does not take its answer.
+    /// From an answer, or from the connection, to the next request; and a client that does not take
+    /// its answer.
     pub(super) idle: Duration,
 }
 
-/// How long a connection may stay without a request once the server stops: its request may be on the way.
+/// How long a connection may stay without a request once the server stops: its request may be on
+/// the way.
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
 
 /// The open connections of a listener.
@@ -183,11 +188,12 @@ impl Connections {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a new connection; somebody who only waits makes room for it. `None` where its address has as many
-    /// as it may, all of them at work.
+    /// A place for a new connection; somebody who only waits makes room for it. `None` where its
+    /// address has as many as it may, all of them at work.
     pub(super) async fn place(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
         if let Some(most) = self.limits.per_address
-            && self.open().by_number.values().filter(|connection| connection.peer == peer).count() >= most
+            && self.open().by_number.values().filter(|connection| connection.peer == peer).count()
+                >= most
         {
             self.longest_waiting(Some(peer))?.tell(Order::Leave);
         }
@@ -196,7 +202,8 @@ impl Connections {
                 return Some(place);
             }
             self.make_room();
-            // Where all work, one of them will be done; where one was told to leave, it may have got a request.
+            // Where all work, one of them will be done; where one was told to leave, it may have
+            // got a request.
             let _ = tokio::time::timeout(Duration::from_millis(20), self.freed.notified()).await;
         }
     }
@@ -221,7 +228,8 @@ impl Connections {
 
     fn longest_waiting(&self, peer: Option<IpAddr>) -> Option<Arc<Connection>> {
         let open = self.open();
-        let wanted = open.by_number.values().filter(|other| peer.is_none_or(|peer| other.peer == peer));
+        let wanted =
+            open.by_number.values().filter(|other| peer.is_none_or(|peer| other.peer == peer));
         let waiting = wanted.filter(|connection| connection.phase() != Phase::Working);
         waiting.min_by_key(|connection| connection.state().1).cloned()
     }

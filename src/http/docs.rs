@@ -9,7 +9,8 @@ const DOCUMENT: &str = "/openapi.yaml";
 
 pub(super) fn routes(document: String) -> Router<App> {
     let document: Arc<str> = document.into();
-    let serve = move || async move { ([(header::CONTENT_TYPE, "application/yaml")], document.to_string()) };
+    let serve =
+        move || async move { ([(header::CONTENT_TYPE, "application/yaml")], document.to_string()) };
     Router::new()
         .route(DOCUMENT, get(serve))
         .merge(SwaggerUi::new("/docs").config(Config::from(DOCUMENT)))

@@ -56,7 +56,8 @@ impl Middleware for Edge {
         let metrics = self.app.service().metrics();
         let _in_flight = metrics.request_begins();
         let tracer = self.app.service().tracer();
-        let trace = tracer.and_then(|tracer| Some((tracer, tracer.begin(traceparent(request.headers()))?)));
+        let trace =
+            tracer.and_then(|tracer| Some((tracer, tracer.begin(traceparent(request.headers()))?)));
         let (response, stages) = stages::record(answer(request, to)).await;
         let (mut response, code) = finish(&self, response, &request_id);
         response.headers_mut().insert(REQUEST_ID, request_id.clone());
@@ -72,9 +73,13 @@ impl Middleware for Edge {
             stages: &stages,
         });
         if let Some((tracer, context)) = trace {
-            let (request_id, method, route) = (text(&request_id), method.as_str(), route.unwrap_or("unmatched"));
+            let (request_id, method, route) =
+                (text(&request_id), method.as_str(), route.unwrap_or("unmatched"));
             let status = response.status().as_u16();
-            tracer.end(&context, &Traced { request_id, method, route, status, started, stages: &stages });
+            tracer.end(
+                &context,
+                &Traced { request_id, method, route, status, started, stages: &stages },
+            );
         }
         response
     }
@@ -90,14 +95,20 @@ async fn answer(request: Request, to: Route) -> Response {
         Ok(response) => response,
         Err(panic) => {
             let message = panic.downcast_ref::<String>().map(String::as_str);
-            let message = message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+            let message =
+                message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
             ApiError::internal(format!("a handler panicked: {message}")).into_response()
         }
     }
 }
 
-/// Turns whatever is an error into a problem document and logs its cause if it is the server's fault.
-fn finish(edge: &Edge, response: Response, request_id: &HeaderValue) -> (Response, Option<ErrorCode>) {
+/// Turns whatever is an error into a problem document and logs its cause if it is the server's
+/// fault.
+fn finish(
+    edge: &Edge,
+    response: Response,
+    request_id: &HeaderValue,
+) -> (Response, Option<ErrorCode>) {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
         return (response, None);
@@ -112,7 +123,10 @@ fn finish(edge: &Edge, response: Response, request_id: &HeaderValue) -> (Respons
     if let Some(overload) = error.overload {
         metrics.count_overload(overload);
     }
-    if matches!(error.code, ErrorCode::Timeout | ErrorCode::StillRunning | ErrorCode::RequestTimeout) {
+    if matches!(
+        error.code,
+        ErrorCode::Timeout | ErrorCode::StillRunning | ErrorCode::RequestTimeout
+    ) {
         metrics.count_timeout();
     }
     parts.status = error.code.parts().0;
@@ -136,13 +150,19 @@ fn problem_headers(error: &ApiError) -> impl Iterator<Item = (HeaderName, Header
         StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, "1")),
         StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, "Bearer")),
         // The rest of the body is not read.
-        StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT => Some((header::CONNECTION, "close")),
+        StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT => {
+            Some((header::CONNECTION, "close"))
+        }
         _ => None,
     };
-    [Some(kind), more].into_iter().flatten().map(|(name, value)| (name, HeaderValue::from_static(value)))
+    [Some(kind), more]
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| (name, HeaderValue::from_static(value)))
 }
 
-/// The bytes of an answer to a client that has not brought a request this far; the connection ends with it.
+/// The bytes of an answer to a client that has not brought a request this far; the connection ends
+/// with it.
 pub(super) fn bare(error: &ApiError) -> Vec<u8> {
     let status = error.code.parts().0;
     let request_id = request_id(&HeaderMap::new());
@@ -175,11 +195,17 @@ fn foreign(status: StatusCode) -> ApiError {
 
 pub(super) async fn not_found(uri: Uri) -> ApiError {
     let path: String = uri.path().chars().take(100).collect();
-    ApiError::new(ErrorCode::NotFound, format!("there is nothing at {path}; see /docs on the public address"))
+    ApiError::new(
+        ErrorCode::NotFound,
+        format!("there is nothing at {path}; see /docs on the public address"),
+    )
 }
 
 pub(super) async fn method_not_allowed() -> ApiError {
-    ApiError::new(ErrorCode::MethodNotAllowed, "this path answers other methods; see the header `allow`")
+    ApiError::new(
+        ErrorCode::MethodNotAllowed,
+        "this path answers other methods; see the header `allow`",
+    )
 }
 
 /// The caller's id if it is a sane one, else a new one that sorts by time.
@@ -195,11 +221,12 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     })
 }
 
-/// A UUID of version 7. Its random bits come from the thread's generator, which spares each request a
-/// call of the system.
+/// A UUID of version 7. Its random bits come from the thread's generator, which spares each request
+/// a call of the system.
 fn time_ordered_id() -> uuid::Uuid {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    uuid::Builder::from_unix_timestamp_millis(since_epoch.as_millis() as u64, &rand::random()).into_uuid()
+    uuid::Builder::from_unix_timestamp_millis(since_epoch.as_millis() as u64, &rand::random())
+        .into_uuid()
 }
 
 fn text(value: &HeaderValue) -> &str {
@@ -242,7 +269,8 @@ mod tests {
             .route("/foreign", get(|| async { (StatusCode::BAD_GATEWAY, "inner secret") }));
         let router = router.layer(Gate::open(Arc::new(Admission::public(&config))));
         let router = router.layer(around(&app, &config)).with_state(app);
-        let response = router.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+        let response =
+            router.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         let body = response.into_body().collect().await.unwrap().to_bytes();
         (status, headers, String::from_utf8(body.to_vec()).unwrap())

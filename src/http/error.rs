@@ -1,8 +1,8 @@
 //! Errors of the API: a closed set of codes, one form.
 //!
-//! Use a 4xx code for what the caller can mend and say in `detail` how; use [`ApiError::internal`] for everything the
-//! caller can not: its text goes to the log, never into the answer. `edge` writes the problem document, because only it
-//! knows the request id.
+//! Use a 4xx code for what the caller can mend and say in `detail` how; use [`ApiError::internal`]
+//! for everything the caller can not: its text goes to the log, never into the answer. `edge`
+//! writes the problem document, because only it knows the request id.
 
 use crate::{
     recommend::{FilterError, RecommendError},
@@ -96,7 +96,9 @@ impl ErrorCode {
             Self::InvalidRequest => (S::BAD_REQUEST, "Invalid request", "invalid_request"),
             Self::InvalidFilter => (S::BAD_REQUEST, "Invalid filter", "invalid_filter"),
             Self::InvalidArticle => (S::UNPROCESSABLE_ENTITY, "Invalid article", "invalid_article"),
-            Self::InvalidPlacement => (S::UNPROCESSABLE_ENTITY, "Invalid placement", "invalid_placement"),
+            Self::InvalidPlacement => {
+                (S::UNPROCESSABLE_ENTITY, "Invalid placement", "invalid_placement")
+            }
             Self::UnknownAttribute => (S::BAD_REQUEST, "Unknown attribute", "unknown_attribute"),
             Self::Unauthorized => (S::UNAUTHORIZED, "Unauthorized", "unauthorized"),
             Self::Forbidden => (S::FORBIDDEN, "Forbidden", "forbidden"),
@@ -106,7 +108,9 @@ impl ErrorCode {
             Self::UnknownPlacement => (S::NOT_FOUND, "Unknown placement", "unknown_placement"),
             Self::UnknownKey => (S::NOT_FOUND, "Unknown key", "unknown_key"),
             Self::UnknownCustomer => (S::NOT_FOUND, "Unknown customer", "unknown_customer"),
-            Self::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "Method not allowed", "method_not_allowed"),
+            Self::MethodNotAllowed => {
+                (S::METHOD_NOT_ALLOWED, "Method not allowed", "method_not_allowed")
+            }
             Self::NoPreviousVersion => (S::CONFLICT, "No such version", "no_previous_version"),
             Self::KeyExists => (S::CONFLICT, "Key exists", "key_exists"),
             Self::PlacementChanged => (S::CONFLICT, "Placement changed", "placement_changed"),
@@ -114,7 +118,9 @@ impl ErrorCode {
             Self::BundleRefused => (S::UNPROCESSABLE_ENTITY, "Bundle refused", "bundle_refused"),
             Self::BodyTooLarge => (S::PAYLOAD_TOO_LARGE, "Body too large", "body_too_large"),
             Self::UriTooLong => (S::URI_TOO_LONG, "URL too long", "uri_too_long"),
-            Self::HeadersTooLarge => (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "Headers too large", "headers_too_large"),
+            Self::HeadersTooLarge => {
+                (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "Headers too large", "headers_too_large")
+            }
             Self::RequestTimeout => (S::REQUEST_TIMEOUT, "Request too slow", "request_timeout"),
             Self::UnsupportedMediaType => {
                 (S::UNSUPPORTED_MEDIA_TYPE, "Unsupported media type", "unsupported_media_type")
@@ -123,7 +129,9 @@ impl ErrorCode {
             Self::Internal => (S::INTERNAL_SERVER_ERROR, "Internal error", "internal"),
             Self::Overloaded => (S::SERVICE_UNAVAILABLE, "Overloaded", "overloaded"),
             Self::NotReady => (S::SERVICE_UNAVAILABLE, "Not ready", "not_ready"),
-            Self::DatabaseUnavailable => (S::SERVICE_UNAVAILABLE, "Database unavailable", "database_unavailable"),
+            Self::DatabaseUnavailable => {
+                (S::SERVICE_UNAVAILABLE, "Database unavailable", "database_unavailable")
+            }
             Self::Timeout => (S::SERVICE_UNAVAILABLE, "Timeout", "timeout"),
             Self::StillRunning => (S::GATEWAY_TIMEOUT, "Still running", "still_running"),
         }
@@ -137,7 +145,8 @@ impl ApiError {
 
     /// A fault of the server; `cause` is logged and not told.
     pub fn internal(cause: impl Into<String>) -> Self {
-        let detail = "something went wrong inside the server; its log says more under this request id";
+        let detail =
+            "something went wrong inside the server; its log says more under this request id";
         Self { cause: Some(cause.into()), ..Self::new(ErrorCode::Internal, detail) }
     }
 
@@ -188,12 +197,22 @@ impl From<RecommendError> for ApiError {
     fn from(error: RecommendError) -> Self {
         match error {
             RecommendError::Filter(error) => error.into(),
-            RecommendError::MaxPerTags(_) | RecommendError::NoSequence(_) => Self::invalid(error.to_string()),
-            RecommendError::SourceUnfit { .. } | RecommendError::RankerUnfit { .. } => Self::invalid(error.to_string()),
+            RecommendError::MaxPerTags(_) | RecommendError::NoSequence(_) => {
+                Self::invalid(error.to_string())
+            }
+            RecommendError::SourceUnfit { .. } | RecommendError::RankerUnfit { .. } => {
+                Self::invalid(error.to_string())
+            }
             RecommendError::NoStatistics => Self::new(ErrorCode::NotReady, error.to_string()),
-            RecommendError::UnknownModel(_) => Self::new(ErrorCode::UnknownModel, error.to_string()),
-            RecommendError::UnknownArticle(_) => Self::new(ErrorCode::UnknownArticle, error.to_string()),
-            RecommendError::Model(_) | RecommendError::Search(_) => Self::internal(error.to_string()),
+            RecommendError::UnknownModel(_) => {
+                Self::new(ErrorCode::UnknownModel, error.to_string())
+            }
+            RecommendError::UnknownArticle(_) => {
+                Self::new(ErrorCode::UnknownArticle, error.to_string())
+            }
+            RecommendError::Model(_) | RecommendError::Search(_) => {
+                Self::internal(error.to_string())
+            }
         }
     }
 }
@@ -203,14 +222,19 @@ impl From<StoreError> for ApiError {
         match error {
             StoreError::Unavailable(cause) => Self {
                 cause: Some(cause),
-                ..Self::new(ErrorCode::DatabaseUnavailable, "the database is not available; try again")
+                ..Self::new(
+                    ErrorCode::DatabaseUnavailable,
+                    "the database is not available; try again",
+                )
             },
             StoreError::Erased(_) => Self::new(ErrorCode::CustomerErased, error.to_string()),
             StoreError::Refused(_) | StoreError::Conflict(_) => Self::invalid(error.to_string()),
             StoreError::Changed(_) => Self::new(ErrorCode::PlacementChanged, error.to_string()),
             StoreError::BadArticle(_) => Self::new(ErrorCode::InvalidArticle, error.to_string()),
             StoreError::NotFound(_) => Self::new(ErrorCode::NoPreviousVersion, error.to_string()),
-            StoreError::NotMigrated { .. } | StoreError::Fault(_) => Self::internal(error.to_string()),
+            StoreError::NotMigrated { .. } | StoreError::Fault(_) => {
+                Self::internal(error.to_string())
+            }
         }
     }
 }
@@ -227,7 +251,9 @@ impl From<ServeError> for ApiError {
             ServeError::Recommend(error) => error.into(),
             ServeError::Store(error) => error.into(),
             ServeError::Refused { .. } => Self::new(ErrorCode::BundleRefused, text),
-            ServeError::Bundles(_) | ServeError::Address { .. } | ServeError::Internal(_) => Self::internal(text),
+            ServeError::Bundles(_) | ServeError::Address { .. } | ServeError::Internal(_) => {
+                Self::internal(text)
+            }
             ServeError::Id(_) => Self::invalid(text),
         }
     }

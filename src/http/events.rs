@@ -1,8 +1,8 @@
 //! What happens in the shop, told by its pages and its back office.
 //!
-//! Every event gets a verdict of its own: one that cannot be taken refuses only itself, and says what
-//! to mend. The answer comes once all others are in the database. Nothing of the connection is kept:
-//! no address, no headers.
+//! Every event gets a verdict of its own: one that cannot be taken refuses only itself, and says
+//! what to mend. The answer comes once all others are in the database. Nothing of the connection is
+//! kept: no address, no headers.
 
 mod check;
 
@@ -66,9 +66,9 @@ pub(super) struct Event {
     /// `wishlist`, `search`, or a type that the server's configuration registers.
     #[schema(example = "view")]
     r#type: String,
-    /// When it happened (RFC 3339); now if not given. At most 10 minutes in the future, for clocks that
-    /// are fast: that counts as now. One older than 30 days is kept, but does not change what is
-    /// popular.
+    /// When it happened (RFC 3339); now if not given. At most 10 minutes in the future, for clocks
+    /// that are fast: that counts as now. One older than 30 days is kept, but does not change what
+    /// is popular.
     #[serde(default)]
     #[schema(format = DateTime)]
     at: Option<String>,
@@ -76,8 +76,8 @@ pub(super) struct Event {
     #[serde(default)]
     #[schema(value_type = Option<Id>)]
     customer_id: Option<String>,
-    /// The browser it was done in, by a random id of the page's own. With both ids, all that is done in
-    /// this browser is the customer's from then on.
+    /// The browser it was done in, by a random id of the page's own. With both ids, all that is
+    /// done in this browser is the customer's from then on.
     #[serde(default)]
     #[schema(value_type = Option<Id>)]
     visitor_id: Option<String>,
@@ -112,8 +112,8 @@ pub(super) struct EventItem {
     #[serde(default)]
     #[schema(minimum = 0)]
     price: Option<f64>,
-    /// What tells two lines of an order with the same article apart; without it, they are told apart by
-    /// their order in the event.
+    /// What tells two lines of an order with the same article apart; without it, they are told
+    /// apart by their order in the event.
     #[serde(default)]
     #[schema(min_length = 1, max_length = 128)]
     line: Option<String>,
@@ -198,8 +198,8 @@ pub(super) enum EventProblem {
 
 /// Tell what happens in the shop
 ///
-/// Send a key with the scope `events`. A page that sends by `navigator.sendBeacon` may send `text/plain`
-/// and name a key that has no other scope in the query string: `?key=…`.
+/// Send a key with the scope `events`. A page that sends by `navigator.sendBeacon` may send
+/// `text/plain` and name a key that has no other scope in the query string: `?key=…`.
 #[utoipa::path(
     post, path = "/v1/events", tag = "events", request_body = EventBatch,
     params(("key" = Option<String>, Query, description = "A key with the scope `events` alone, where no header can be sent")),
@@ -212,11 +212,14 @@ async fn tell_events(
     BeaconBody(EventBatch { events }): BeaconBody<EventBatch>,
 ) -> Result<Response, ApiError> {
     super::ask::at_most("events", events.len(), MAX_EVENTS)?;
-    if let Err(refusal) = take_from_limits(&app, &caller, address.map(RateSubject::address), events.len()) {
+    if let Err(refusal) =
+        take_from_limits(&app, &caller, address.map(RateSubject::address), events.len())
+    {
         return Ok(refusal.into_response());
     }
     let service = app.service();
-    let check = Check { now: Millis::now(), config: service.events_config(), signer: service.signer() };
+    let check =
+        Check { now: Millis::now(), config: service.events_config(), signer: service.signer() };
     let (mut places, mut good, mut rejected) = (Vec::new(), Vec::new(), Vec::new());
     let mut unattributed = Vec::new();
     for (index, event) in events.into_iter().enumerate() {
@@ -224,16 +227,23 @@ async fn tell_events(
             Ok((event, problem)) => {
                 places.push(index);
                 good.push(event);
-                unattributed.extend(problem.map(|problem| EventUnattributed { index, detail: problem.to_string() }));
+                unattributed.extend(
+                    problem.map(|problem| EventUnattributed { index, detail: problem.to_string() }),
+                );
             }
             Err((code, detail)) => rejected.push(EventRejected { index, code, detail }),
         }
     }
     let verdicts = if good.is_empty() { Vec::new() } else { service.add_events(good).await? };
-    for (&index, _) in places.iter().zip(&verdicts).filter(|(_, verdict)| **verdict == Verdict::Erased) {
-        let detail =
-            "this customer or visitor was erased: nothing of them is kept; a person who comes back needs a new id";
-        rejected.push(EventRejected { index, code: EventProblem::Erased, detail: detail.to_owned() });
+    for (&index, _) in
+        places.iter().zip(&verdicts).filter(|(_, verdict)| **verdict == Verdict::Erased)
+    {
+        let detail = "this customer or visitor was erased: nothing of them is kept; a person who comes back needs a new id";
+        rejected.push(EventRejected {
+            index,
+            code: EventProblem::Erased,
+            detail: detail.to_owned(),
+        });
     }
     rejected.sort_by_key(|rejected| rejected.index);
     let count = |wanted| verdicts.iter().filter(|&&verdict| verdict == wanted).count();
@@ -243,15 +253,23 @@ async fn tell_events(
     Ok((StatusCode::ACCEPTED, json(&taken)?).into_response())
 }
 
-/// Counts the events of a request. A public key is everybody's, so what bounds one sender is the address.
-fn take_from_limits(app: &App, caller: &Caller, address: Option<RateSubject>, events: usize) -> Result<(), Refusal> {
+/// Counts the events of a request. A public key is everybody's, so what bounds one sender is the
+/// address.
+fn take_from_limits(
+    app: &App,
+    caller: &Caller,
+    address: Option<RateSubject>,
+    events: usize,
+) -> Result<(), Refusal> {
     let (limits, config) = (app.event_limits(), app.service().events_config());
     let events = u32::try_from(events).unwrap_or(u32::MAX);
     if let Some(address) = address.filter(|_| caller.may_only(Scope::Events)) {
         limits.take(address, config.per_second_per_address, events).map_err(Refusal::TooMany)?;
     }
     if let Some(name) = &caller.name {
-        limits.take(RateSubject::Key(name.clone()), config.per_second_per_key, events).map_err(Refusal::TooMany)?;
+        limits
+            .take(RateSubject::Key(name.clone()), config.per_second_per_key, events)
+            .map_err(Refusal::TooMany)?;
     }
     Ok(())
 }

@@ -39,18 +39,25 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for BeaconBody<T> {
 }
 
 async fn read_json<T: DeserializeOwned>(request: Request, kinds: &[&str]) -> Result<T, ApiError> {
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("");
+    let kind = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or("");
     let kind = kind.split(';').next().unwrap_or("").trim();
     if !kinds.iter().any(|wanted| kind.eq_ignore_ascii_case(wanted)) {
         let kind: String = kind.chars().take(64).collect();
-        let detail = format!("the body must be JSON: send `content-type: application/json`, not `{kind}`");
+        let detail =
+            format!("the body must be JSON: send `content-type: application/json`, not `{kind}`");
         return Err(ApiError::new(ErrorCode::UnsupportedMediaType, detail));
     }
     // Read before (see `admission`), within its limits.
     let body = to_bytes(request.into_body(), usize::MAX)
         .await
         .map_err(|_| ApiError::invalid("the body could not be read to its end"))?;
-    serde_json::from_slice(&body).map(|ObjectOf(value)| value).map_err(|error| refusal::<ObjectOf<T>>(&body, &error))
+    serde_json::from_slice(&body)
+        .map(|ObjectOf(value)| value)
+        .map_err(|error| refusal::<ObjectOf<T>>(&body, &error))
 }
 
 /// The definition of a placement. What is wrong with it names the key.
@@ -74,7 +81,9 @@ fn refusal<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> ApiEr
         let detail = format!("the body is not valid JSON: {message} ({place})");
         return ApiError::new(ErrorCode::InvalidJson, detail);
     }
-    let path = match serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_slice(body)) {
+    let path = match serde_path_to_error::deserialize::<_, T>(
+        &mut serde_json::Deserializer::from_slice(body),
+    ) {
         Err(error) => error.path().to_string(),
         Ok(_) => String::new(),
     };
@@ -91,7 +100,9 @@ fn told(path: &str, message: &str) -> String {
         _ => format!(" in `{path}`"),
     };
     match Expected::read(message) {
-        Some(Expected::Other { wanted, found }) => format!("{subject} must be {wanted}, not {}", short(&found)),
+        Some(Expected::Other { wanted, found }) => {
+            format!("{subject} must be {wanted}, not {}", short(&found))
+        }
         Some(Expected::UnknownKey { key, known }) => {
             format!("unknown key `{}`{}; known: {known}", short(&key), inside(&key))
         }
@@ -104,8 +115,12 @@ fn told(path: &str, message: &str) -> String {
             "invalid digit found in string" | "number too large to fit in target type" => {
                 format!("{subject} must be a whole number, 0 or above")
             }
-            "cannot parse integer from empty string" => format!("{subject} is empty; give a whole number"),
-            "provided string was not `true` or `false`" => format!("{subject} must be true or false"),
+            "cannot parse integer from empty string" => {
+                format!("{subject} is empty; give a whole number")
+            }
+            "provided string was not `true` or `false`" => {
+                format!("{subject} must be true or false")
+            }
             _ => format!("{subject}: {message}"),
         },
     }
@@ -145,7 +160,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
 /// The one variable of the path.
 pub(super) struct PathVariable<T>(pub(super) T);
 
-impl<S: Send + Sync, T: TryFrom<String, Error: std::fmt::Display>> FromRequestParts<S> for PathVariable<T> {
+impl<S: Send + Sync, T: TryFrom<String, Error: std::fmt::Display>> FromRequestParts<S>
+    for PathVariable<T>
+{
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {

@@ -1,5 +1,5 @@
-//! The system's side of a listener: addresses taken before anything is loaded, and a queue of connections that is
-//! emptied before the listener closes.
+//! The system's side of a listener: addresses taken before anything is loaded, and a queue of
+//! connections that is emptied before the listener closes.
 
 use crate::serving::{Config, ServeError};
 use std::{io, net::SocketAddr};
@@ -29,7 +29,8 @@ impl Listeners {
     /// # Errors
     /// [`ServeError::Address`] when one cannot be had: in use, not allowed, or not of this machine.
     pub fn bind(config: &Config) -> Result<Self, ServeError> {
-        // The soft limit is a default for programs that use `select`; a server may have the hard one.
+        // The soft limit is a default for programs that use `select`; a server may have the hard
+        // one.
         let open_files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
         Ok(Self {
             public: Address::take("http.listen", config.http.listen)?,
@@ -62,17 +63,22 @@ impl Address {
 
 fn refused(key: &'static str, address: SocketAddr, error: &io::Error) -> ServeError {
     let reason = match error.kind() {
-        io::ErrorKind::AddrInUse => "another program listens there already; stop it or choose another port".into(),
-        io::ErrorKind::PermissionDenied => "the system does not allow it; ports below 1024 need a privilege".into(),
+        io::ErrorKind::AddrInUse => {
+            "another program listens there already; stop it or choose another port".into()
+        }
+        io::ErrorKind::PermissionDenied => {
+            "the system does not allow it; ports below 1024 need a privilege".into()
+        }
         io::ErrorKind::AddrNotAvailable => "this machine does not have that address".into(),
         _ => error.to_string(),
     };
     ServeError::Address { key, address, reason }
 }
 
-/// Makes the system ignore new clients of a listener, while those that it has already greeted still get in. Their
-/// clients try again after a second and are then refused, or reach whoever listens there next. Closing a listener
-/// resets whatever waits to be accepted: with this before it, nothing comes between the last accept and the close.
+/// Makes the system ignore new clients of a listener, while those that it has already greeted still
+/// get in. Their clients try again after a second and are then refused, or reach whoever listens
+/// there next. Closing a listener resets whatever waits to be accepted: with this before it,
+/// nothing comes between the last accept and the close.
 ///
 /// Without an effect where the system has no such filters.
 #[cfg(target_os = "linux")]
@@ -88,8 +94,8 @@ pub(super) fn ignore_newcomers(listener: &TcpListener) {
         instruction(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX),
     ];
     let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
-    // SAFETY: the descriptor is open for the whole call, and the kernel only reads `filter` and the instructions it
-    // points to, which live until the call returns; it copies and checks them.
+    // SAFETY: the descriptor is open for the whole call, and the kernel only reads `filter` and the
+    // instructions it points to, which live until the call returns; it copies and checks them.
     let result = unsafe {
         libc::setsockopt(
             listener.as_raw_fd(),

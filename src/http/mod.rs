@@ -1,7 +1,7 @@
 //! The REST surface: router, extractors, errors, one file a resource. Knows no training.
 //!
-//! Two routers: [`public`] for the shop, [`admin`] for the operator, on listeners of their own. Routes and the OpenAPI
-//! document come from the same declarations, so they cannot diverge.
+//! Two routers: [`public`] for the shop, [`admin`] for the operator, on listeners of their own.
+//! Routes and the OpenAPI document come from the same declarations, so they cannot diverge.
 
 mod access;
 mod access_log;
@@ -68,7 +68,11 @@ struct Shared {
 
 impl App {
     pub fn new(service: Arc<Service>) -> Self {
-        Self(Arc::new(Shared { service, event_limits: RateLimits::default(), draining: false.into() }))
+        Self(Arc::new(Shared {
+            service,
+            event_limits: RateLimits::default(),
+            draining: false.into(),
+        }))
     }
 
     pub(crate) fn service(&self) -> &Arc<Service> {
@@ -96,7 +100,9 @@ fn asked_routes() -> OpenApiRouter<App> {
 }
 
 fn public_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(spec::Description::openapi()).merge(asked_routes()).merge(health::routes())
+    OpenApiRouter::with_openapi(spec::Description::openapi())
+        .merge(asked_routes())
+        .merge(health::routes())
 }
 
 /// The OpenAPI document of both listeners.
@@ -129,10 +135,14 @@ pub fn public(app: &App, config: &Config) -> Result<Router, ServeError> {
     let (asked, _) = asked_routes().split_for_parts();
     let asked = asked.route_layer(Gate::with_key(Access::public(app, config), admission.clone()));
     let (health, _) = health::routes().split_for_parts();
-    let others = health.merge(docs::routes(openapi_yaml()?)).merge(snippet::routes()).fallback(edge::not_found);
+    let others = health
+        .merge(docs::routes(openapi_yaml()?))
+        .merge(snippet::routes())
+        .fallback(edge::not_found);
     let router = asked.merge(others.layer(Gate::open(admission)));
     let router = router.method_not_allowed_fallback(edge::method_not_allowed);
-    let compression = CompressionLayer::new().compress_when(SizeAbove::new(config.http.compress_above));
+    let compression =
+        CompressionLayer::new().compress_when(SizeAbove::new(config.http.compress_above));
     // One layer of two: a router boxes and clones each layer that it is given.
     let router = router.layer((compression, edge::around(app, config)));
     Ok(match cors(&config.http.cors_origins) {

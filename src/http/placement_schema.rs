@@ -1,5 +1,5 @@
-//! The schema of a placement's definition. The pipeline reads definitions itself, from JSON and TOML
-//! alike, so that no type of this surface says what they are.
+//! The schema of a placement's definition. The pipeline reads definitions itself, from JSON and
+//! TOML alike, so that no type of this surface says what they are.
 
 use super::schema::{Filter, Id, Quotas, Schemas, named, written};
 use crate::recommend::{
@@ -107,7 +107,8 @@ impl ToSchema for PlacementDefinition {
 
 fn rule() -> Value {
     let names: Vec<&str> = RULES.iter().map(|kind| kind.name).collect();
-    let kinds: Vec<String> = RULES.iter().map(|kind| format!("* `{}`: {}", kind.name, kind.about)).collect();
+    let kinds: Vec<String> =
+        RULES.iter().map(|kind| format!("* `{}`: {}", kind.name, kind.about)).collect();
     let moment = |what: &str| json!({"type": "string", "description": format!("{what}; a date or RFC 3339.")});
     json!({
         "type": "object",
@@ -137,7 +138,8 @@ pub(super) fn sources() -> Value {
 impl PartialSchema for CandidateSource {
     fn schema() -> RefOr<Schema> {
         let names: Vec<&str> = REGISTRY.iter().map(|kind| kind.name).collect();
-        let kinds: Vec<String> = REGISTRY.iter().map(|kind| format!("* `{}`: {}", kind.name, kind.about)).collect();
+        let kinds: Vec<String> =
+            REGISTRY.iter().map(|kind| format!("* `{}`: {}", kind.name, kind.about)).collect();
         written(json!({
             "type": "object",
             "description": format!("A source of candidates. Its kind may want parameters of its own.\n{}", kinds.join("\n")),

@@ -35,8 +35,8 @@ pub(super) struct PlacementRequest {
     #[serde(default)]
     #[schema(value_type = Option<Id>)]
     customer_id: Option<CustomerId>,
-    /// The browser of whoever asks, as `POST /v1/events` names it: what was done there counts, beside what the
-    /// customer did or instead of it.
+    /// The browser of whoever asks, as `POST /v1/events` names it: what was done there counts,
+    /// beside what the customer did or instead of it.
     #[serde(default)]
     #[schema(value_type = Option<Id>)]
     visitor_id: Option<VisitorId>,
@@ -59,8 +59,8 @@ pub(super) struct PlacementRequest {
     #[serde(default)]
     #[schema(value_type = Option<usize>, minimum = 0, maximum = 500)]
     offset: Option<Whole>,
-    /// Return reasons with every article. Reasons that tell the customer's purchases need a key with
-    /// the scope `read-purchases`.
+    /// Return reasons with every article. Reasons that tell the customer's purchases need a key
+    /// with the scope `read-purchases`.
     #[serde(default)]
     explain: bool,
 }
@@ -78,8 +78,8 @@ struct PlacementParams {
     /// The article that is looked at.
     #[param(value_type = Option<Id>)]
     article_id: Option<ArticleId>,
-    /// Articles looked at in this visit, newest first, separated by commas. Ids that hold commas need
-    /// the body of `POST`.
+    /// Articles looked at in this visit, newest first, separated by commas. Ids that hold commas
+    /// need the body of `POST`.
     #[param(
         example = "0706016001,0568601006",
         pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f,]{0,128}(,[^\\u0000-\\u001f\\u007f-\\u009f,]{0,128}){0,199}$"

@@ -17,7 +17,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub(super) const RECOMMENDATIONS: &str = "/v1/recommendations";
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    let tagged = OpenApiRouter::new().routes(routes!(list_popular)).route_layer(middleware::from_fn(revalidate));
+    let tagged = OpenApiRouter::new()
+        .routes(routes!(list_popular))
+        .route_layer(middleware::from_fn(revalidate));
     tagged.routes(routes!(recommend)).routes(routes!(recommend_to_customer))
 }
 

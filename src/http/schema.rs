@@ -21,8 +21,8 @@ pub(super) struct Id;
 #[serde(transparent)]
 pub(super) struct Filter(pub(super) BTreeMap<String, Value>);
 
-/// A whole number of at least 0. `12.0` is one, too: so JSON Schema has it, and so do the clients of
-/// languages that know only one kind of number.
+/// A whole number of at least 0. `12.0` is one, too: so JSON Schema has it, and so do the clients
+/// of languages that know only one kind of number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Whole(pub(super) u64);
 
@@ -79,8 +79,8 @@ impl<'de> Deserialize<'de> for Whole {
     }
 }
 
-/// The members of an object that the pipeline reads itself: `12.0` becomes the whole number that it is
-/// in JSON Schema.
+/// The members of an object that the pipeline reads itself: `12.0` becomes the whole number that it
+/// is in JSON Schema.
 pub(super) fn whole_members(members: Map<String, Value>) -> Map<String, Value> {
     members.into_iter().map(|(key, value)| (key, whole(value))).collect()
 }
@@ -89,7 +89,9 @@ fn whole(value: Value) -> Value {
     const EXACT: f64 = (1u64 << 53) as f64;
     match value {
         Value::Number(number) => match number.as_f64() {
-            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < EXACT => Value::from(float as i64),
+            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < EXACT => {
+                Value::from(float as i64)
+            }
             _ => Value::Number(number),
         },
         Value::Array(values) => values.into_iter().map(whole).collect(),
@@ -316,10 +318,17 @@ mod tests {
     fn whole_numbers_are_read_however_they_are_written() {
         let read = |json: &str| serde_json::from_str::<Whole>(json).map(|number| number.0);
         assert_eq!(
-            [read("12").unwrap(), read("12.0").unwrap(), read("1.2e1").unwrap(), read("0").unwrap()],
+            [
+                read("12").unwrap(),
+                read("12.0").unwrap(),
+                read("1.2e1").unwrap(),
+                read("0").unwrap()
+            ],
             [12, 12, 12, 0]
         );
-        let members = serde_json::from_str(r#"{"a": 12.0, "b": [{"c": -3.0}], "d": 0.5, "e": "1.0"}"#).unwrap();
+        let members =
+            serde_json::from_str(r#"{"a": 12.0, "b": [{"c": -3.0}], "d": 0.5, "e": "1.0"}"#)
+                .unwrap();
         let whole = Value::Object(whole_members(members));
         assert_eq!(whole.to_string(), r#"{"a":12,"b":[{"c":-3}],"d":0.5,"e":"1.0"}"#);
         for bad in ["-1", "1.5", "1e300", "\"12\"", "null", "[]"] {

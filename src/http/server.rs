@@ -1,8 +1,8 @@
 //! Two listeners, and an orderly end.
 //!
-//! A stop loses no request: `/readyz` fails first, and for the unready time connections are still taken, while every
-//! answer asks its client to leave. Then each listener empties its queue and closes, and a connection ends once it has
-//! nothing in flight.
+//! A stop loses no request: `/readyz` fails first, and for the unready time connections are still
+//! taken, while every answer asks its client to leave. Then each listener empties its queue and
+//! closes, and a connection ends once it has nothing in flight.
 
 use super::{
     App, admin,
@@ -73,15 +73,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// How long handshakes that had begun may take to end when a listener closes.
 const LAST_HANDSHAKES: Duration = Duration::from_millis(200);
 
-/// How long, and how much, a client may go on sending what nobody reads: closed any earlier, the connection would be
-/// reset, and the client would not see the answer.
+/// How long, and how much, a client may go on sending what nobody reads: closed any earlier, the
+/// connection would be reset, and the client would not see the answer.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: u64 = 64 << 20;
 
 /// Largest request head.
 const HEAD_BYTES: usize = 128 << 10;
 
-/// Open files that are not connections of clients: standard streams, the runtime, bundles being read.
+/// Open files that are not connections of clients: standard streams, the runtime, bundles being
+/// read.
 const OTHER_FILES: usize = 64;
 
 /// Files of a connection to the database: SQLite has three.
@@ -95,7 +96,11 @@ impl Server {
     ///
     /// # Errors
     /// As [`Listeners::bind`].
-    pub async fn bind(service: Arc<Service>, config: &Config, admin_key: Secret) -> Result<Self, ServeError> {
+    pub async fn bind(
+        service: Arc<Service>,
+        config: &Config,
+        admin_key: Secret,
+    ) -> Result<Self, ServeError> {
         Self::listen(Listeners::bind(config)?, service, config, admin_key)
     }
 
@@ -128,7 +133,11 @@ impl Server {
         Ok(Self {
             public: Listener {
                 socket: listeners.public.listen()?,
-                clients: clients(public(&app, config)?, public_limits, metrics.public_connections()),
+                clients: clients(
+                    public(&app, config)?,
+                    public_limits,
+                    metrics.public_connections(),
+                ),
             },
             admin: Listener {
                 socket: listeners.admin.listen()?,
@@ -158,12 +167,13 @@ impl Server {
         Ok((self.public.socket.local_addr()?, self.admin.socket.local_addr()?))
     }
 
-    /// Answers until `stop` resolves; then until the unready time is over and all requests are answered, or the drain
-    /// time is over too.
+    /// Answers until `stop` resolves; then until the unready time is over and all requests are
+    /// answered, or the drain time is over too.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self { app, public, admin, drain, unready } = self;
         let (closing, closed) = watch::channel(false);
-        let listeners = async { tokio::join!(public.run(closed.clone()), admin.run(closed.clone())) };
+        let listeners =
+            async { tokio::join!(public.run(closed.clone()), admin.run(closed.clone())) };
         let mut listeners = pin!(listeners);
         tokio::select! {
             _ = &mut listeners => return,
@@ -180,7 +190,8 @@ impl Server {
             tracing::warn!("some requests did not finish within the drain time");
         }
         // The last traces; a collector that is away is waited for a moment only.
-        let _ = tokio::task::spawn_blocking(move || app.service().tracer().map(Tracer::flush)).await;
+        let _ =
+            tokio::task::spawn_blocking(move || app.service().tracer().map(Tracer::flush)).await;
     }
 }
 
@@ -229,8 +240,8 @@ impl Listener {
 }
 
 impl Clients {
-    /// Takes connections until `end` resolves. Only the wait for one is ever cut short: a connection that was taken
-    /// is served.
+    /// Takes connections until `end` resolves. Only the wait for one is ever cut short: a
+    /// connection that was taken is served.
     async fn accept_until(&self, socket: &TcpListener, end: impl Future<Output = ()>) {
         let mut end = pin!(end);
         loop {
@@ -248,7 +259,8 @@ impl Clients {
                     tokio::spawn(serve(stream, place, self.router.clone(), self.app.clone()));
                 }
                 Err(error) => {
-                    // A client that left before it was accepted, or no files: neither ends the listener.
+                    // A client that left before it was accepted, or no files: neither ends the
+                    // listener.
                     tracing::warn!(%error, "a connection could not be accepted");
                     self.connections.make_room();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -277,14 +289,17 @@ async fn serve(stream: TcpStream, place: Place, router: Router, app: App) {
             connection.enter(Phase::Idle);
             answer.map(|mut response| {
                 if app.is_draining() {
-                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                    response
+                        .headers_mut()
+                        .insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
                 response
             })
         })
     });
     let transport = TokioIo::new(Transport::new(stream, connection.clone()));
-    let mut http = http1::Builder::new().max_buf_size(HEAD_BYTES).serve_connection(transport, requests);
+    let mut http =
+        http1::Builder::new().max_buf_size(HEAD_BYTES).serve_connection(transport, requests);
     let ended_by = drive(&mut http, &place).await;
     let head_is_late = ended_by == Some(Phase::Head);
     // Whoever breaks the protocol or leaves has broken only their own connection.
@@ -292,13 +307,19 @@ async fn serve(stream: TcpStream, place: Place, router: Router, app: App) {
     if head_is_late {
         let _ = stream.try_write(&late());
     }
-    if head_is_late || ended_by.is_none() && (sends_bodies.into_inner() || connection.phase() == Phase::Head) {
+    if head_is_late
+        || ended_by.is_none() && (sends_bodies.into_inner() || connection.phase() == Phase::Head)
+    {
         linger(&mut stream).await;
     }
 }
 
-/// Runs a connection to its end; answers in which phase it was told to leave, `None` if it ended by itself.
-async fn drive<S>(http: &mut http1::Connection<TokioIo<Transport>, S>, place: &Place) -> Option<Phase>
+/// Runs a connection to its end; answers in which phase it was told to leave, `None` if it ended by
+/// itself.
+async fn drive<S>(
+    http: &mut http1::Connection<TokioIo<Transport>, S>,
+    place: &Place,
+) -> Option<Phase>
 where
     S: HttpService<Incoming, ResBody = Body, Error = Infallible, Future: Unpin> + Unpin,
 {

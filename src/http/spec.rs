@@ -149,7 +149,8 @@ const EVENTS: &str = "/v1/events";
 pub(super) fn complete(document: &mut openapi::OpenApi) {
     document.servers = Some(vec![server("/", "The public listener")]);
     let components = document.components.get_or_insert_default();
-    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("A key of the server"));
+    let bearer =
+        HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("A key of the server"));
     components.add_security_scheme("key", SecurityScheme::Http(bearer.build()));
     for class in &CLASSES {
         components.responses.insert(class.name.into(), RefOr::T(class.response()));
@@ -174,7 +175,9 @@ fn is_admin(path: &str) -> bool {
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch].into_iter().flatten()
+    [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch]
+        .into_iter()
+        .flatten()
 }
 
 /// Public operations take a key but may be configured to answer without one.
@@ -198,8 +201,10 @@ fn document_errors(path: &str, operation: &mut Operation) {
     let parameters = operation.parameters.as_deref().unwrap_or_default();
     let named = |name: &str| parameters.iter().any(|p| matches!(p, RefOr::T(p) if p.name == name));
     let serves = path.starts_with("/v1/") || is_admin(path);
-    let may_be_unknown =
-        has_body && path.starts_with("/v1/") && path != EVENTS || named("id") || named("name") || named("model");
+    let may_be_unknown = has_body && path.starts_with("/v1/") && path != EVENTS
+        || named("id")
+        || named("name")
+        || named("model");
     let may_be_refused = path.starts_with("/admin/v1/models/")
         || path.starts_with("/admin/v1/attributes/")
         || path == "/admin/v1/articles"
@@ -242,7 +247,8 @@ impl Class {
         let codes: Vec<&str> = self.codes.iter().map(|code| code.parts().2).collect();
         let codes = codes.iter().map(|code| format!("`{code}`")).collect::<Vec<_>>().join(", ");
         let problem = Ref::new("#/components/schemas/Problem");
-        let content = ContentBuilder::new().schema(Some(problem)).example(Some(self.example())).build();
+        let content =
+            ContentBuilder::new().schema(Some(problem)).example(Some(self.example())).build();
         let response = ResponseBuilder::new()
             .description(format!("{} (codes: {codes})", self.description))
             .content("application/problem+json", content);

@@ -1,5 +1,5 @@
-//! The bytes of a connection, watched: they say in which phase it is, and what hyper answers by itself on a broken
-//! request head becomes a problem document.
+//! The bytes of a connection, watched: they say in which phase it is, and what hyper answers by
+//! itself on a broken request head becomes a problem document.
 
 use super::{
     connection::{Connection, Phase},
@@ -35,7 +35,8 @@ impl Transport {
         self.stream
     }
 
-    /// A head that breaks the protocol is answered by hyper before any service sees it, with a bare status.
+    /// A head that breaks the protocol is answered by hyper before any service sees it, with a bare
+    /// status.
     fn is_refusing(&self) -> bool {
         self.refusal.is_some() || self.connection.phase() == Phase::Head
     }
@@ -72,26 +73,40 @@ impl Transport {
 fn refusal(bytes: &[u8]) -> Vec<u8> {
     let status = bytes.get(9..12).and_then(|status| std::str::from_utf8(status).ok());
     edge::bare(&match status {
-        Some("431") => {
-            ApiError::new(ErrorCode::HeadersTooLarge, "the request head is too large; send fewer or shorter headers")
+        Some("431") => ApiError::new(
+            ErrorCode::HeadersTooLarge,
+            "the request head is too large; send fewer or shorter headers",
+        ),
+        Some("414") => ApiError::new(
+            ErrorCode::UriTooLong,
+            "the URL is too long; send the request as a POST body",
+        ),
+        _ => {
+            ApiError::invalid("the request is not valid HTTP/1.1: check its first line and headers")
         }
-        Some("414") => ApiError::new(ErrorCode::UriTooLong, "the URL is too long; send the request as a POST body"),
-        _ => ApiError::invalid("the request is not valid HTTP/1.1: check its first line and headers"),
     })
 }
 
 /// The answer to a client that has not sent the whole head in time.
 pub(super) fn late() -> Vec<u8> {
-    edge::bare(&ApiError::new(ErrorCode::RequestTimeout, "the request head did not arrive in time; send it at once"))
+    edge::bare(&ApiError::new(
+        ErrorCode::RequestTimeout,
+        "the request head did not arrive in time; send it at once",
+    ))
 }
 
 impl AsyncRead for Transport {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let before = buffer.filled().len();
         let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
         if read.is_pending() && this.connection.take_probe() {
-            // The runtime may not have heard yet of data that is there: before a close, the system itself is asked.
+            // The runtime may not have heard yet of data that is there: before a close, the system
+            // itself is asked.
             match (&*socket2::SockRef::from(&this.stream)).read(buffer.initialize_unfilled()) {
                 Ok(count) => buffer.advance(count),
                 Err(_) => return Poll::Pending,
@@ -107,7 +122,11 @@ impl AsyncRead for Transport {
 }
 
 impl AsyncWrite for Transport {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         if self.is_refusing() {
             return self.poll_refuse(cx, bytes);
         }

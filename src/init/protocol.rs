@@ -52,7 +52,9 @@ impl Protocol {
     pub(super) fn section(&self) -> String {
         match self.split {
             Split::Time { days } => {
-                format!("[split]\nprotocol = \"time\"\ntest_days = {days}\nvalidation_days = {days}\n")
+                format!(
+                    "[split]\nprotocol = \"time\"\ntest_days = {days}\nvalidation_days = {days}\n"
+                )
             }
             Split::LeaveOneOut { keep_repeats } => {
                 let repeats = if keep_repeats { "keep" } else { "drop" };
@@ -65,8 +67,11 @@ impl Protocol {
 fn split(shop: &Shop, dataset: &Dataset, histories: &Histories) -> (Split, Vec<String>) {
     let leave_one_out = |reason: String| {
         let keep_repeats = shop.repeats >= OFTEN;
-        let repeats =
-            if keep_repeats { ", articles bought before included, because customers buy things again" } else { "" };
+        let repeats = if keep_repeats {
+            ", articles bought before included, because customers buy things again"
+        } else {
+            ""
+        };
         let text = format!("{reason}: each customer's last purchase is the test{repeats}");
         (Split::LeaveOneOut { keep_repeats }, vec![text])
     };
@@ -82,9 +87,14 @@ fn split(shop: &Shop, dataset: &Dataset, histories: &Histories) -> (Split, Vec<S
     let enough = windows.iter().find(|(_, cases)| *cases >= ENOUGH);
     match enough.or_else(|| windows.iter().min_by_key(|(_, cases)| std::cmp::Reverse(*cases))) {
         Some(&(window, cases)) if cases >= 30 => {
-            let why = format!("the last {window} days are the test and the {window} before them the validation");
+            let why = format!(
+                "the last {window} days are the test and the {window} before them the validation"
+            );
             let held = if cases >= ENOUGH { "at least" } else { "no window holds more than" };
-            (Split::Time { days: window }, vec![format!("{why}: {held} {cases} customers bought in each")])
+            (
+                Split::Time { days: window },
+                vec![format!("{why}: {held} {cases} customers bought in each")],
+            )
         }
         Some(_) => leave_one_out("hardly anybody bought in the last weeks".to_owned()),
         None => leave_one_out(format!("{days} days are too few to hold weeks out")),
@@ -111,7 +121,8 @@ struct Hits {
     cases: usize,
 }
 
-/// How many validation cases the twelve best-sellers before them hit: a first idea of how hard the test is.
+/// How many validation cases the twelve best-sellers before them hit: a first idea of how hard the
+/// test is.
 fn popular_hits(dataset: &Dataset, histories: &Histories, split: Split) -> Hits {
     let purchases = &dataset.purchases;
     let mut counts = vec![0u32; dataset.articles.len()];
@@ -121,13 +132,17 @@ fn popular_hits(dataset: &Dataset, histories: &Histories, split: Split) -> Hits 
         Split::LeaveOneOut { .. } if rows.len() < 3 => (rows.len(), rows.len()),
         Split::LeaveOneOut { .. } => (rows.len() - 2, rows.len() - 1),
         Split::Time { days } => {
-            let at = |day: u32| rows.partition_point(|&row| purchases.time[row as usize].day() < day);
+            let at =
+                |day: u32| rows.partition_point(|&row| purchases.time[row as usize].day() < day);
             (at(end.saturating_sub(2 * days)), at(end.saturating_sub(days)))
         }
     };
-    let customers = || (0..histories.customers() as u32).map(|customer| histories.of_customer(customer));
+    let customers =
+        || (0..histories.customers() as u32).map(|customer| histories.of_customer(customer));
     for rows in customers() {
-        rows[..asked(rows).0].iter().for_each(|&row| counts[purchases.article[row as usize] as usize] += 1);
+        rows[..asked(rows).0]
+            .iter()
+            .for_each(|&row| counts[purchases.article[row as usize] as usize] += 1);
     }
     let mut order: Vec<u32> = (0..counts.len() as u32).collect();
     order.sort_by_key(|&article| std::cmp::Reverse(counts[article as usize]));
@@ -137,7 +152,8 @@ fn popular_hits(dataset: &Dataset, histories: &Histories, split: Split) -> Hits 
         let (from, to) = asked(rows);
         let wanted = &rows[from..to];
         hits.cases += usize::from(!wanted.is_empty());
-        hits.found += usize::from(wanted.iter().any(|&row| order.contains(&purchases.article[row as usize])));
+        hits.found +=
+            usize::from(wanted.iter().any(|&row| order.contains(&purchases.article[row as usize])));
     }
     hits
 }
@@ -175,7 +191,10 @@ mod tests {
     #[test]
     fn few_hits_are_judged_by_longer_lists() {
         let few = of_articles(3_000, 40, 300, TimeUnit::Day);
-        assert!(few.metric == "hr@100" && few.why.iter().any(|why| why.contains("too few")), "{few:?}");
+        assert!(
+            few.metric == "hr@100" && few.why.iter().any(|why| why.contains("too few")),
+            "{few:?}"
+        );
         assert_eq!(protocol(2_000, 90, TimeUnit::Day).metric, "recall@12");
     }
 }

@@ -21,7 +21,8 @@ pub struct Shop {
     pub sequences: usize,
     /// Customers who bought two different articles or more.
     pub pairs: usize,
-    /// Share of the purchases that repeat an article which the customer had bought at an earlier moment.
+    /// Share of the purchases that repeat an article which the customer had bought at an earlier
+    /// moment.
     pub repeats: f64,
     /// Share of the purchases that share their moment with the one before them.
     pub ties: f64,
@@ -97,14 +98,19 @@ impl Shop {
             for moment in rows.chunk_by(|&a, &b| purchases.moment_of(a) == purchases.moment_of(b)) {
                 moments += 1;
                 ties += moment.len() - 1;
-                repeats += moment.iter().filter(|&&row| seen.contains(&purchases.article[row as usize])).count();
+                repeats += moment
+                    .iter()
+                    .filter(|&&row| seen.contains(&purchases.article[row as usize]))
+                    .count();
                 seen.extend(moment.iter().map(|&row| purchases.article[row as usize]));
             }
             self.sequences += usize::from(moments >= 3);
             self.pairs += usize::from(seen.len() >= 2);
         }
         lengths.sort_unstable();
-        let at = |share: f64| lengths.get((share * lengths.len() as f64) as usize).copied().unwrap_or_default();
+        let at = |share: f64| {
+            lengths.get((share * lengths.len() as f64) as usize).copied().unwrap_or_default()
+        };
         let all = purchases.len().max(1) as f64;
         self.customers = lengths.len();
         self.repeats = repeats as f64 / all;
@@ -141,7 +147,8 @@ fn days(dataset: &Dataset, histories: &Histories) -> Option<u32> {
 
 /// The attribute columns of a table, without those that say the same as another one.
 fn attributes(entities: &Entities, rows: &[u32]) -> Vec<Attribute> {
-    let columns: Vec<&Column> = entities.columns.iter().filter(|column| !repeats_another(column, entities)).collect();
+    let columns: Vec<&Column> =
+        entities.columns.iter().filter(|column| !repeats_another(column, entities)).collect();
     columns.into_iter().map(|column| attribute(column, rows)).collect()
 }
 
@@ -154,7 +161,8 @@ fn attribute(column: &Column, rows: &[u32]) -> Attribute {
         values @ Values::Tags { .. } => values.tags(row).next().is_some(),
         values @ (Values::Number(_) | Values::Integer(_)) => values.number(row).is_some(),
     };
-    let coverage = sample().filter(|&row| filled(row)).count() as f64 / sample().count().max(1) as f64;
+    let coverage =
+        sample().filter(|&row| filled(row)).count() as f64 / sample().count().max(1) as f64;
     let kind = match &column.values {
         Values::Category { dictionary, .. } => AttributeKind::Category(dictionary.len()),
         Values::Tags { dictionary, .. } => AttributeKind::Tags(dictionary.len()),
@@ -163,13 +171,16 @@ fn attribute(column: &Column, rows: &[u32]) -> Attribute {
     Attribute { name: column.name.clone(), kind, coverage }
 }
 
-/// Whether an earlier or better named column has another text for each of this one's values, as a code beside a name.
+/// Whether an earlier or better named column has another text for each of this one's values, as a
+/// code beside a name.
 fn repeats_another(column: &Column, entities: &Entities) -> bool {
     let Values::Category { codes, dictionary } = &column.values else { return false };
     let position = |name: &str| entities.columns.iter().position(|column| column.name == name);
     let is_name = |name: &str| name.ends_with("name") || name.ends_with("Name");
     entities.columns.iter().any(|other| {
-        let Values::Category { codes: others, dictionary: names } = &other.values else { return false };
+        let Values::Category { codes: others, dictionary: names } = &other.values else {
+            return false;
+        };
         if other.name == column.name || names.len() != dictionary.len() {
             return false;
         }
@@ -210,20 +221,31 @@ mod tests {
     #[test]
     fn repeats_and_ties_are_of_moments() {
         let late = 1_600_000_000;
-        let rows = [(0, 0, late), (0, 1, late), (0, 1, late), (0, 0, late + 90_000), (1, 2, late + 90_000)];
+        let rows = [
+            (0, 0, late),
+            (0, 1, late),
+            (0, 1, late),
+            (0, 0, late + 90_000),
+            (1, 2, late + 90_000),
+        ];
         let shop = shop(&rows, TimeUnit::Second);
         assert_eq!((shop.customers, shop.articles_bought, shop.purchases), (2, 3, 5));
         assert_eq!((shop.repeats, shop.ties), (0.2, 0.4));
         assert_eq!((shop.days, shop.pairs, shop.sequences), (Some(2), 1, 0));
-        assert_eq!((shop.history.quarter, shop.history.three_quarters, shop.history.mean), (1, 4, 2.5));
+        assert_eq!(
+            (shop.history.quarter, shop.history.three_quarters, shop.history.mean),
+            (1, 4, 2.5)
+        );
     }
 
     #[test]
     fn numbers_of_orders_are_no_days() {
-        let orders: Vec<(u32, u32, u32)> =
-            (0..3).flat_map(|customer| (1..4).map(move |day| (customer, day, day * Timestamp::DAY))).collect();
+        let orders: Vec<(u32, u32, u32)> = (0..3)
+            .flat_map(|customer| (1..4).map(move |day| (customer, day, day * Timestamp::DAY)))
+            .collect();
         assert_eq!(shop(&orders, TimeUnit::Day).days, None);
-        let days = [(0, 0, Timestamp::DAY), (1, 0, 9 * Timestamp::DAY), (2, 0, 20 * Timestamp::DAY)];
+        let days =
+            [(0, 0, Timestamp::DAY), (1, 0, 9 * Timestamp::DAY), (2, 0, 20 * Timestamp::DAY)];
         assert_eq!(shop(&days, TimeUnit::Day).days, Some(20));
     }
 

@@ -1,5 +1,5 @@
-//! Adam and AdamW (Kingma & Ba 2015, arXiv:1412.6980; Loshchilov & Hutter 2019, arXiv:1711.05101), with or without
-//! AMSGrad (Reddi, Kale & Kumar 2018, arXiv:1904.09237).
+//! Adam and AdamW (Kingma & Ba 2015, arXiv:1412.6980; Loshchilov & Hutter 2019, arXiv:1711.05101),
+//! with or without AMSGrad (Reddi, Kale & Kumar 2018, arXiv:1904.09237).
 
 use super::simd::{AdamStep, Simd, adamw, amsgrad};
 
@@ -7,11 +7,12 @@ use super::simd::{AdamStep, Simd, adamw, amsgrad};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamW {
     pub learning_rate: f32,
-    /// The share of a weight removed by each step that touches it: λ of the paper with η = 1, *not* multiplied by the
-    /// learning rate (PyTorch's `weight_decay` × `lr`; the same as TensorFlow Addons').
+    /// The share of a weight removed by each step that touches it: λ of the paper with η = 1, *not*
+    /// multiplied by the learning rate (PyTorch's `weight_decay` × `lr`; the same as TensorFlow
+    /// Addons').
     pub weight_decay: f32,
-    /// Coupled decay, Adam's: so much of the weight is added to its gradient and goes through the moments (PyTorch's Adam
-    /// calls this `weight_decay`).
+    /// Coupled decay, Adam's: so much of the weight is added to its gradient and goes through the
+    /// moments (PyTorch's Adam calls this `weight_decay`).
     pub l2: f32,
     pub beta1: f32,
     pub beta2: f32,
@@ -20,7 +21,14 @@ pub struct AdamW {
 
 impl Default for AdamW {
     fn default() -> Self {
-        Self { learning_rate: 1e-3, weight_decay: 0.0, l2: 0.0, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
+        Self {
+            learning_rate: 1e-3,
+            weight_decay: 0.0,
+            l2: 0.0,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+        }
     }
 }
 
@@ -50,8 +58,8 @@ impl AdamW {
 pub struct Moments {
     pub first: Vec<f32>,
     pub second: Vec<f32>,
-    /// With AMSGrad the largest second moments so far, whose root then divides the step, so that steps never grow again;
-    /// else empty.
+    /// With AMSGrad the largest second moments so far, whose root then divides the step, so that
+    /// steps never grow again; else empty.
     pub largest: Vec<f32>,
 }
 
@@ -87,7 +95,8 @@ mod tests {
         let mut ends = Vec::new();
         for (weight_decay, l2) in [(0.01, 0.0), (0.0, 0.01)] {
             for amsgrad in [false, true] {
-                let optimizer = AdamW { learning_rate: 0.1, weight_decay, l2, beta2: 0.9, ..AdamW::default() };
+                let optimizer =
+                    AdamW { learning_rate: 0.1, weight_decay, l2, beta2: 0.9, ..AdamW::default() };
                 let (mut w, mut moments) = (vec![1.0f32], Moments::zeros(1));
                 if amsgrad {
                     moments.start_amsgrad();
@@ -99,8 +108,13 @@ mod tests {
                     (m, v) = (0.9 * m + 0.1 * g, 0.9 * v + 0.1 * g * g);
                     largest = if amsgrad { largest.max(v) } else { v };
                     let left = 1.0 - 0.9f64.powi(t as i32 + 1);
-                    want -= f64::from(weight_decay) * want + 0.1 * (m / left) / ((largest / left).sqrt() + 1e-8);
-                    assert!((f64::from(w[0]) - want).abs() < 1e-5, "step {t}: {} is not {want}", w[0]);
+                    want -= f64::from(weight_decay) * want
+                        + 0.1 * (m / left) / ((largest / left).sqrt() + 1e-8);
+                    assert!(
+                        (f64::from(w[0]) - want).abs() < 1e-5,
+                        "step {t}: {} is not {want}",
+                        w[0]
+                    );
                 }
                 ends.push(w[0]);
             }

@@ -3,7 +3,8 @@
 use super::table::{Scatter, Table};
 use crate::features::{Slot, TowerSchema};
 
-/// Rows of raw tower inputs as [`crate::features`] encodes them: `rows × indices` and `rows × numbers`.
+/// Rows of raw tower inputs as [`crate::features`] encodes them: `rows × indices` and `rows ×
+/// numbers`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Inputs {
     pub rows: usize,
@@ -20,7 +21,8 @@ pub(super) enum Rows {
     Trained,
 }
 
-/// Where every feature of a tower goes in the input matrix. Tables are numbered in the schema's order.
+/// Where every feature of a tower goes in the input matrix. Tables are numbered in the schema's
+/// order.
 #[derive(Debug, Clone)]
 pub struct Assembly {
     parts: Vec<(usize, Part)>,
@@ -53,7 +55,9 @@ impl Assembly {
                     let weights = (0..length).map(|position| decay.powi(position as i32)).collect();
                     Part::History { table: tables.len() - 1, at, weights }
                 }
-                Slot::Sequence { .. } => unreachable!("a dense tower reads no sequences: the configuration is checked"),
+                Slot::Sequence { .. } => {
+                    unreachable!("a dense tower reads no sequences: the configuration is checked")
+                }
                 Slot::OneHot { at, .. } => Part::OneHot { at },
                 Slot::Numbers { at, width } => Part::Numbers { at, width },
             };
@@ -79,7 +83,14 @@ impl Assembly {
     }
 
     /// Fills `out` (`rows × width`) with the input rows from `first` on.
-    pub(super) fn gather(&self, tables: &[Table], rows: Rows, inputs: &Inputs, first: usize, out: &mut [f32]) {
+    pub(super) fn gather(
+        &self,
+        tables: &[Table],
+        rows: Rows,
+        inputs: &Inputs,
+        first: usize,
+        out: &mut [f32],
+    ) {
         out.fill(0.0);
         let pick = |table: usize, row: usize| match rows {
             Rows::Training => tables[table].row(row),
@@ -101,7 +112,9 @@ impl Assembly {
                         let (_, rows, dim) = self.tables[*table];
                         let mean = &mut out[*column..column + dim];
                         for (row, weight) in known(rows, &indices[*at..], weights) {
-                            mean.iter_mut().zip(pick(*table, row)).for_each(|(m, w)| *m += weight * w);
+                            mean.iter_mut()
+                                .zip(pick(*table, row))
+                                .for_each(|(m, w)| *m += weight * w);
                         }
                     }
                 }
@@ -116,7 +129,11 @@ impl Assembly {
             match part {
                 Part::Row { table: t, at } if *t == table => {
                     for (i, g) in gradient.chunks_exact(self.width).enumerate() {
-                        into.add(self.row(inputs, i).0[*at] as usize, 1.0, &g[*column..column + dim]);
+                        into.add(
+                            self.row(inputs, i).0[*at] as usize,
+                            1.0,
+                            &g[*column..column + dim],
+                        );
                     }
                 }
                 Part::History { table: t, at, weights } if *t == table => {
@@ -133,13 +150,21 @@ impl Assembly {
 
     fn row<'a>(&self, inputs: &'a Inputs, row: usize) -> (&'a [i64], &'a [f32]) {
         let (indices, numbers) = self.widths;
-        (&inputs.indices[row * indices..(row + 1) * indices], &inputs.numbers[row * numbers..(row + 1) * numbers])
+        (
+            &inputs.indices[row * indices..(row + 1) * indices],
+            &inputs.numbers[row * numbers..(row + 1) * numbers],
+        )
     }
 }
 
 /// Table rows of a history with their shares of the mean; the last row is padding and has none.
-fn known<'a>(rows: usize, indices: &'a [i64], weights: &'a [f32]) -> impl Iterator<Item = (usize, f32)> + 'a {
-    let filled = move || indices.iter().zip(weights).filter(move |&(&row, _)| row as usize + 1 != rows);
+fn known<'a>(
+    rows: usize,
+    indices: &'a [i64],
+    weights: &'a [f32],
+) -> impl Iterator<Item = (usize, f32)> + 'a {
+    let filled =
+        move || indices.iter().zip(weights).filter(move |&(&row, _)| row as usize + 1 != rows);
     let total: f32 = filled().map(|(_, weight)| weight).sum();
     filled().map(move |(&row, weight)| (row as usize, weight / total))
 }
@@ -150,15 +175,28 @@ mod tests {
     use crate::features::{Encoding, Feature};
 
     fn schema() -> TowerSchema {
-        let feature = |name: &str, encoding| Feature { name: name.into(), source: name.into(), encoding };
+        let feature =
+            |name: &str, encoding| Feature { name: name.into(), source: name.into(), encoding };
         TowerSchema {
             features: vec![
-                feature("id", Encoding::Embedding { vocabulary: "id".into(), rows: 4, dim: 2, dropout: 0.0 }),
+                feature(
+                    "id",
+                    Encoding::Embedding { vocabulary: "id".into(), rows: 4, dim: 2, dropout: 0.0 },
+                ),
                 feature("age", Encoding::Number { mean: 0.0, std: 1.0, range: None }),
-                feature("group", Encoding::OneHot { vocabulary: "group".into(), rows: 3, dropout: 0.0 }),
+                feature(
+                    "group",
+                    Encoding::OneHot { vocabulary: "group".into(), rows: 3, dropout: 0.0 },
+                ),
                 feature(
                     "bought",
-                    Encoding::History { vocabulary: "id".into(), rows: 5, dim: 2, length: 3, decay: 0.5 },
+                    Encoding::History {
+                        vocabulary: "id".into(),
+                        rows: 5,
+                        dim: 2,
+                        length: 3,
+                        decay: 0.5,
+                    },
                 ),
             ],
         }
@@ -174,10 +212,15 @@ mod tests {
                 *w = (10 * t + i) as f32;
             }
         }
-        let inputs = Inputs { rows: 2, indices: vec![1, 2, 0, 4, 3, 3, 0, 4, 4, 4], numbers: vec![0.5, -1.0] };
+        let inputs = Inputs {
+            rows: 2,
+            indices: vec![1, 2, 0, 4, 3, 3, 0, 4, 4, 4],
+            numbers: vec![0.5, -1.0],
+        };
         let mut out = vec![9.0; 16];
         assembly.gather(&tables, Rows::Training, &inputs, 0, &mut out);
-        // History of the first row: items 0 (weight 1) and 3 (weight ¼, position 1 being padding): rows (10, 11), (16, 17).
+        // History of the first row: items 0 (weight 1) and 3 (weight ¼, position 1 being padding):
+        // rows (10, 11), (16, 17).
         let want = [2.0, 3.0, 0.5, 0.0, 0.0, 1.0, 11.2, 12.2f32];
         assert!(out[..8].iter().zip(want).all(|(got, want)| (got - want).abs() < 1e-5), "{out:?}");
         assert_eq!(out[8..], [6.0, 7.0, -1.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
@@ -192,7 +235,10 @@ mod tests {
         let gradient: Vec<f32> = (1..=16).map(|g| g as f32).collect();
         let mut scatter = Scatter::new(5, 2);
         assembly.scatter(1, &inputs, &gradient, &mut scatter);
-        assert_eq!(scatter.sums(), [(0, vec![7.0 * 0.8, 8.0 * 0.8]), (3, vec![7.0 * 0.2, 8.0 * 0.2])]);
+        assert_eq!(
+            scatter.sums(),
+            [(0, vec![7.0 * 0.8, 8.0 * 0.8]), (3, vec![7.0 * 0.2, 8.0 * 0.2])]
+        );
         let mut scatter = Scatter::new(4, 2);
         assembly.scatter(0, &inputs, &gradient, &mut scatter);
         assert_eq!(scatter.sums(), [(1, vec![1.0, 2.0]), (3, vec![9.0, 10.0])]);

@@ -1,11 +1,13 @@
-//! The sequence encoders in burn's tensors, on any device of burn's: the reference that the tests compare the training
-//! kernels with, and what trains on a GPU (`DeviceSequenceModel`).
+//! The sequence encoders in burn's tensors, on any device of burn's: the reference that the tests
+//! compare the training kernels with, and what trains on a GPU (`DeviceSequenceModel`).
 //!
-//! A batch is padded to its longest sequence ([`Padded`]), tokens first. A token sees none after it, and padding comes after
-//! all tokens: the causal mask keeps it out of attention, and BatchNorm leaves it out by `Padded::real`.
+//! A batch is padded to its longest sequence ([`Padded`]), tokens first. A token sees none after
+//! it, and padding comes after all tokens: the causal mask keeps it out of attention, and BatchNorm
+//! leaves it out by `Padded::real`.
 
 use super::sequence::{
-    Activation, DecoderConfig, EncoderConfig, LstmConfig, Packed, Parameter, Positions, SequenceEncoder,
+    Activation, DecoderConfig, EncoderConfig, LstmConfig, Packed, Parameter, Positions,
+    SequenceEncoder,
 };
 use burn::tensor::{
     Device, Distribution, Int, Tensor, TensorData,
@@ -19,7 +21,8 @@ const BATCH_NORM_EPSILON: f64 = 1e-3;
 /// Added to the scores of tokens that a token may not see.
 const MASKED: f32 = -1e9;
 
-/// Packed sequences as a batch padded to its longest: `sequences · longest` rows, sequence after sequence.
+/// Packed sequences as a batch padded to its longest: `sequences · longest` rows, sequence after
+/// sequence.
 #[derive(Debug)]
 pub struct Padded {
     sequences: usize,
@@ -47,7 +50,8 @@ pub struct BurnEncoder {
     training: bool,
 }
 
-/// The outputs of each sequence's last token in evaluation mode, computed on the CPU: `sequences × output_width`.
+/// The outputs of each sequence's last token in evaluation mode, computed on the CPU: `sequences ×
+/// output_width`.
 #[cfg(test)]
 pub fn embed(encoder: &SequenceEncoder, packed: &Packed, tokens: &[f32]) -> Vec<f32> {
     let device = Device::flex();
@@ -71,11 +75,14 @@ impl Padded {
         let (sequences, tokens) = (packed.sequences(), packed.tokens());
         let longest = (0..sequences).map(|s| packed.rows(s).len()).max().unwrap_or(0);
         let row = |s: usize, i: usize| packed.rows(s).nth(i).unwrap_or(tokens);
-        let sources: Vec<usize> = (0..sequences).flat_map(|s| (0..longest).map(move |i| row(s, i))).collect();
-        let real: Vec<f32> = sources.iter().map(|&source| f32::from(u8::from(source < tokens))).collect();
-        let places = (0..sequences).flat_map(|s| (0..packed.rows(s).len()).map(move |i| s * longest + i));
-        let following =
-            (0..sequences).flat_map(|s| (0..longest).map(move |i| packed.rows(s).len().saturating_sub(i + 1)));
+        let sources: Vec<usize> =
+            (0..sequences).flat_map(|s| (0..longest).map(move |i| row(s, i))).collect();
+        let real: Vec<f32> =
+            sources.iter().map(|&source| f32::from(u8::from(source < tokens))).collect();
+        let places =
+            (0..sequences).flat_map(|s| (0..packed.rows(s).len()).map(move |i| s * longest + i));
+        let following = (0..sequences)
+            .flat_map(|s| (0..longest).map(move |i| packed.rows(s).len().saturating_sub(i + 1)));
         Self {
             sequences,
             longest,
@@ -120,7 +127,10 @@ impl BurnEncoder {
     /// An encoder as it stands, in evaluation mode.
     pub fn of(encoder: &SequenceEncoder, device: &Device) -> Self {
         let tensor = |parameter: &Parameter<'_>| {
-            Tensor::from_data(TensorData::new(parameter.values.to_vec(), matrix(parameter.shape)), device)
+            Tensor::from_data(
+                TensorData::new(parameter.values.to_vec(), matrix(parameter.shape)),
+                device,
+            )
         };
         let weights = encoder.parameters().iter().map(|p| (p.name.to_owned(), tensor(p))).collect();
         Self { config: encoder.config().clone(), weights, training: false }
@@ -131,7 +141,8 @@ impl BurnEncoder {
         Self { config: config.clone(), weights, training: true }
     }
 
-    /// `rows × input_width` → `rows × output_width`, and each BatchNorm's statistics of the batch, where in training mode.
+    /// `rows × input_width` → `rows × output_width`, and each BatchNorm's statistics of the batch,
+    /// where in training mode.
     pub fn forward(&self, padded: &Padded, x: Tensor<2>) -> (Tensor<2>, Vec<Statistics>) {
         match &self.config {
             EncoderConfig::Decoder(config) => (self.decoder(config, padded, x), Vec::new()),
@@ -178,14 +189,16 @@ impl BurnEncoder {
             Positions::LearnedFromEnd | Positions::Rotary | Positions::None => None,
         };
         if let Some(positions) = positions {
-            x = (x.reshape([sequences, longest, width]) + positions.unsqueeze::<3>()).reshape([rows, width]);
+            x = (x.reshape([sequences, longest, width]) + positions.unsqueeze::<3>())
+                .reshape([rows, width]);
         }
         x = self.dropout(config.dropout, x);
         let head_width = width / config.heads;
         let mask = causal(longest, &device);
         for l in 0..config.layers {
             let name = |part: &str| format!("layers.{l}.{part}");
-            let qkv = self.linear(&name("qkv"), self.layer_norm(&name("attention_norm"), x.clone()));
+            let qkv =
+                self.linear(&name("qkv"), self.layer_norm(&name("attention_norm"), x.clone()));
             let part = |i: usize| {
                 let part = qkv.clone().narrow(1, i * width, width);
                 part.reshape([sequences, longest, config.heads, head_width]).swap_dims(1, 2)
@@ -196,16 +209,22 @@ impl BurnEncoder {
             }
             let scale = 1.0 / (head_width as f64).sqrt();
             let attended = attention([query, key, part(2)], scale, mask.clone());
-            let attended = self.linear(&name("attention_output"), attended.swap_dims(1, 2).reshape([rows, width]));
+            let attended = self
+                .linear(&name("attention_output"), attended.swap_dims(1, 2).reshape([rows, width]));
             let attended = self.dropout(config.dropout, attended);
             x = x.clone() + self.gated(config, &name("attention_gate"), x, attended);
-            let hidden = self.linear(&name("feed_forward_in"), self.layer_norm(&name("feed_forward_norm"), x.clone()));
+            let hidden = self.linear(
+                &name("feed_forward_in"),
+                self.layer_norm(&name("feed_forward_norm"), x.clone()),
+            );
             let hidden = match config.activation {
                 Activation::Relu => relu(hidden),
                 Activation::Gelu => gelu(hidden),
                 Activation::Elu => elu(hidden, 1.0),
                 Activation::Swiglu => {
-                    let half = |i: usize| hidden.clone().narrow(1, i * config.feed_forward, config.feed_forward);
+                    let half = |i: usize| {
+                        hidden.clone().narrow(1, i * config.feed_forward, config.feed_forward)
+                    };
                     half(0) * sigmoid(half(0)) * half(1)
                 }
             };
@@ -220,7 +239,12 @@ impl BurnEncoder {
         if config.gated { sigmoid(self.linear(gate, x)) * y } else { y }
     }
 
-    fn lstm(&self, config: &LstmConfig, padded: &Padded, x: Tensor<2>) -> (Tensor<2>, Vec<Statistics>) {
+    fn lstm(
+        &self,
+        config: &LstmConfig,
+        padded: &Padded,
+        x: Tensor<2>,
+    ) -> (Tensor<2>, Vec<Statistics>) {
         let (mut x, mut statistics) = (x, Vec::new());
         let norm = |l: usize, x, statistics: &mut Vec<_>| {
             if config.batch_norm { self.batch_norm(l, padded, x, statistics) } else { x }
@@ -239,10 +263,17 @@ impl BurnEncoder {
         (x, statistics)
     }
 
-    fn batch_norm(&self, l: usize, padded: &Padded, x: Tensor<2>, statistics: &mut Vec<Statistics>) -> Tensor<2> {
+    fn batch_norm(
+        &self,
+        l: usize,
+        padded: &Padded,
+        x: Tensor<2>,
+        statistics: &mut Vec<Statistics>,
+    ) -> Tensor<2> {
         let weight = |part: &str| self.weight(&format!("norms.{l}.{part}"));
         let (mean, variance) = if self.training {
-            let mean_of = |x: Tensor<2>| (x * padded.real.clone()).sum_dim(0) / padded.tokens as f64;
+            let mean_of =
+                |x: Tensor<2>| (x * padded.real.clone()).sum_dim(0) / padded.tokens as f64;
             let mean = mean_of(x.clone());
             let variance = mean_of((x.clone() - mean.clone()).powi_scalar(2));
             statistics.push([mean.clone().inner(), variance.clone().inner()]);
@@ -253,8 +284,8 @@ impl BurnEncoder {
         (x - mean) / (variance + BATCH_NORM_EPSILON).sqrt() * weight("gamma") + weight("beta")
     }
 
-    /// Hidden states, all sequences a step at a time. One product a step for the input and the state together: many small
-    /// products would leave a GPU idle.
+    /// Hidden states, all sequences a step at a time. One product a step for the input and the
+    /// state together: many small products would leave a GPU idle.
     fn cells(&self, l: usize, width: usize, padded: &Padded, x: Tensor<2>) -> Tensor<2> {
         let weight = |part: &str| self.weight(&format!("lstm.{l}.{part}"));
         let &Padded { sequences, longest, .. } = padded;
@@ -294,9 +325,12 @@ fn causal(len: usize, device: &Device) -> Tensor<4> {
 fn rotated(x: Tensor<4>) -> Tensor<4> {
     let ([_, _, len, width], device) = (x.dims(), x.device());
     let half = width / 2;
-    let angle = |place: usize, k: usize| place as f64 / 10_000f64.powf((2 * k) as f64 / width as f64);
-    let cos = constant(len, half, |place, k| angle(place, k).cos() as f32, &device).unsqueeze::<4>();
-    let sin = constant(len, half, |place, k| angle(place, k).sin() as f32, &device).unsqueeze::<4>();
+    let angle =
+        |place: usize, k: usize| place as f64 / 10_000f64.powf((2 * k) as f64 / width as f64);
+    let cos =
+        constant(len, half, |place, k| angle(place, k).cos() as f32, &device).unsqueeze::<4>();
+    let sin =
+        constant(len, half, |place, k| angle(place, k).sin() as f32, &device).unsqueeze::<4>();
     let (a, b) = (x.clone().narrow(3, 0, half), x.narrow(3, half, half));
     Tensor::cat(vec![a.clone() * cos.clone() - b.clone() * sin.clone(), a * sin + b * cos], 3)
 }
@@ -309,7 +343,12 @@ fn sinusoids(len: usize, width: usize, device: &Device) -> Tensor<2> {
     constant(len, width, value, device)
 }
 
-fn constant(rows: usize, columns: usize, f: impl Fn(usize, usize) -> f32, device: &Device) -> Tensor<2> {
+fn constant(
+    rows: usize,
+    columns: usize,
+    f: impl Fn(usize, usize) -> f32,
+    device: &Device,
+) -> Tensor<2> {
     let values = (0..rows * columns).map(|i| f(i / columns, i % columns)).collect::<Vec<_>>();
     Tensor::from_data(TensorData::new(values, [rows, columns]), device)
 }
@@ -321,7 +360,8 @@ mod tests {
     use rand::{Rng, SeedableRng, rngs::StdRng};
 
     fn configs() -> Vec<EncoderConfig> {
-        let decoder = DecoderConfig { heads: 2, feed_forward: 20, dropout: 0.0, ..DecoderConfig::default() };
+        let decoder =
+            DecoderConfig { heads: 2, feed_forward: 20, dropout: 0.0, ..DecoderConfig::default() };
         let lstm = LstmConfig { hidden: vec![10, 12], ..LstmConfig::default() };
         vec![
             EncoderConfig::Decoder(decoder.clone()),
@@ -339,8 +379,15 @@ mod tests {
                 positions: Positions::Rotary,
                 ..decoder.clone()
             }),
-            EncoderConfig::Decoder(DecoderConfig { heads: 1, positions: Positions::None, ..decoder.clone() }),
-            EncoderConfig::Decoder(DecoderConfig { positions: Positions::LearnedFromEnd, ..decoder.clone() }),
+            EncoderConfig::Decoder(DecoderConfig {
+                heads: 1,
+                positions: Positions::None,
+                ..decoder.clone()
+            }),
+            EncoderConfig::Decoder(DecoderConfig {
+                positions: Positions::LearnedFromEnd,
+                ..decoder.clone()
+            }),
             EncoderConfig::Decoder(DecoderConfig {
                 gated: true,
                 activation: Activation::Swiglu,
@@ -350,7 +397,12 @@ mod tests {
             EncoderConfig::Lstm(lstm.clone()),
             EncoderConfig::Lstm(LstmConfig { attention: false, ..lstm.clone() }),
             EncoderConfig::Lstm(LstmConfig { batch_norm: false, ..lstm.clone() }),
-            EncoderConfig::Lstm(LstmConfig { hidden: vec![7], batch_norm: false, attention: false, ..lstm }),
+            EncoderConfig::Lstm(LstmConfig {
+                hidden: vec![7],
+                batch_norm: false,
+                attention: false,
+                ..lstm
+            }),
         ]
     }
 
@@ -390,18 +442,28 @@ mod tests {
         for config in configs() {
             let mut encoder = drawn(&config, &mut rng);
             let rows = packed.tokens();
-            let (tokens, upstream) = (draw(&mut rng, rows * 18), draw(&mut rng, rows * encoder.output_width()));
+            let (tokens, upstream) =
+                (draw(&mut rng, rows * 18), draw(&mut rng, rows * encoder.output_width()));
             let device = Device::flex().autodiff();
             let mut module = BurnEncoder::of(&encoder, &device);
             module.weights.values_mut().for_each(|weight| *weight = weight.clone().require_grad());
-            let x = Tensor::<2>::from_data(TensorData::new(tokens.clone(), [rows, 18]), &device).require_grad();
+            let x = Tensor::<2>::from_data(TensorData::new(tokens.clone(), [rows, 18]), &device)
+                .require_grad();
             let padded = Padded::new(&packed, &device);
-            let run = |module: &BurnEncoder| padded.collect(module.forward(&padded, padded.spread(x.clone())).0);
+            let run = |module: &BurnEncoder| {
+                padded.collect(module.forward(&padded, padded.spread(x.clone())).0)
+            };
             let evaluated = values(run(&module));
-            assert_close("evaluation", encoder.forward(&packed, &tokens, Mode::Evaluation), &evaluated);
+            assert_close(
+                "evaluation",
+                encoder.forward(&packed, &tokens, Mode::Evaluation),
+                &evaluated,
+            );
             let width = encoder.output_width();
-            let last: Vec<f32> =
-                packed.last_rows().flat_map(|row| evaluated[row * width..(row + 1) * width].to_vec()).collect();
+            let last: Vec<f32> = packed
+                .last_rows()
+                .flat_map(|row| evaluated[row * width..(row + 1) * width].to_vec())
+                .collect();
             assert_close("embed", &encoder.embed(&packed, &tokens), &last);
             assert_close("reference", &embed(&encoder, &packed, &tokens), &last);
 
@@ -419,7 +481,8 @@ mod tests {
                 );
                 encoder.backward(&packed, &mut upstream.clone(), &mut by_tokens);
             }
-            let upstream = Tensor::<2>::from_data(TensorData::new(upstream, [rows, width]), &device);
+            let upstream =
+                Tensor::<2>::from_data(TensorData::new(upstream, [rows, width]), &device);
             let tape = (y * upstream).sum().backward();
             assert_close("by tokens", &by_tokens, &values(x.grad(&tape).unwrap()));
             for gradient in encoder.gradients() {
@@ -439,7 +502,11 @@ mod tests {
             let together = embed(&encoder, &packed, &tokens);
             for s in 0..packed.sequences() {
                 let rows = packed.rows(s);
-                let alone = embed(&encoder, &Packed::of([rows.len()]), &tokens[rows.start * 18..rows.end * 18]);
+                let alone = embed(
+                    &encoder,
+                    &Packed::of([rows.len()]),
+                    &tokens[rows.start * 18..rows.end * 18],
+                );
                 assert_close("alone", &alone, &together[s * alone.len()..(s + 1) * alone.len()]);
             }
         }

@@ -66,7 +66,8 @@ mod tests {
     use rand::{Rng, SeedableRng, rngs::StdRng};
 
     fn close(got: &[f32], want: &[f32]) -> bool {
-        got.len() == want.len() && got.iter().zip(want).all(|(g, w)| (g - w).abs() <= 1e-4 * (1.0 + w.abs()))
+        got.len() == want.len()
+            && got.iter().zip(want).all(|(g, w)| (g - w).abs() <= 1e-4 * (1.0 + w.abs()))
     }
 
     fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
@@ -82,7 +83,8 @@ mod tests {
                 layer.bias.iter_mut().for_each(|b| *b = rng.random_range(-0.5..0.5));
             }
             let rows = 11;
-            let mut draw = |n: usize| (0..n).map(|_| rng.random_range(-1f32..1.0)).collect::<Vec<_>>();
+            let mut draw =
+                |n: usize| (0..n).map(|_| rng.random_range(-1f32..1.0)).collect::<Vec<_>>();
             let (input, upstream) = (draw(rows * 6), draw(rows * 4));
             let (mut pass, mut gradients, mut input_gradient) =
                 (TowerPass::default(), Gradients::default(), Vec::new());
@@ -94,7 +96,8 @@ mod tests {
 
             let device = Device::flex().autodiff();
             let module = BurnTower::of(&tower, &device);
-            let x = Tensor::<2>::from_data(TensorData::new(input.clone(), [rows, 6]), &device).require_grad();
+            let x = Tensor::<2>::from_data(TensorData::new(input.clone(), [rows, 6]), &device)
+                .require_grad();
             let y = module.forward(x.clone());
             assert!(close(tower.embedding(&pass), &values(y.clone())));
             assert!(close(&BurnTower::embed(&tower, input), tower.embedding(&pass)));
@@ -103,7 +106,10 @@ mod tests {
             assert!(close(&input_gradient, &values(x.grad_remove(&mut tape).unwrap())));
             for (layer, (weight, bias)) in module.layers.iter().zip(&gradients.layers) {
                 assert!(close(weight, &values(layer.weight.val().grad(&tape).unwrap())));
-                assert!(close(bias, &values(layer.bias.as_ref().unwrap().val().grad(&tape).unwrap())));
+                assert!(close(
+                    bias,
+                    &values(layer.bias.as_ref().unwrap().val().grad(&tape).unwrap())
+                ));
             }
         }
     }

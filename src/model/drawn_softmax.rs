@@ -77,17 +77,34 @@ impl DrawnSoftmax<'_> {
     ///
     /// # Panics
     /// When the lengths do not fit together.
-    pub fn gradients(&self, by_queries: &mut [f32], by_items: &mut Scatter, workspace: &mut DrawnWorkspace) -> f64 {
-        let (dim, tokens, sequences) = (self.items.dim, self.packed.tokens(), self.packed.sequences());
-        assert!(self.queries.len() == tokens * dim && by_queries.len() == tokens * dim, "queries are not tokens × dim");
+    pub fn gradients(
+        &self,
+        by_queries: &mut [f32],
+        by_items: &mut Scatter,
+        workspace: &mut DrawnWorkspace,
+    ) -> f64 {
+        let (dim, tokens, sequences) =
+            (self.items.dim, self.packed.tokens(), self.packed.sequences());
+        assert!(
+            self.queries.len() == tokens * dim && by_queries.len() == tokens * dim,
+            "queries are not tokens × dim"
+        );
         assert!(self.targets.len() == tokens, "not one target a token");
-        assert!(self.weights.is_none_or(|weights| weights.len() == tokens), "not one weight a token");
+        assert!(
+            self.weights.is_none_or(|weights| weights.len() == tokens),
+            "not one weight a token"
+        );
         if tokens == 0 {
             return 0.0;
         }
         let count = self.negatives.len() / sequences;
-        assert!(count > 0 && self.negatives.len() == sequences * count, "not as many negatives for each sequence");
-        let total = self.weights.map_or(tokens as f64, |weights| weights.iter().map(|&w| f64::from(w)).sum());
+        assert!(
+            count > 0 && self.negatives.len() == sequences * count,
+            "not as many negatives for each sequence"
+        );
+        let total = self
+            .weights
+            .map_or(tokens as f64, |weights| weights.iter().map(|&w| f64::from(w)).sum());
         let pass = Pass { simd: Simd::detect(), share: (1.0 / total) as f32, count };
 
         let runs = self.packed.runs(rayon::current_num_threads());
@@ -102,7 +119,9 @@ impl DrawnSoftmax<'_> {
             rest = tail;
             parts.push((piece, run, gradients));
         }
-        parts.into_par_iter().for_each(|(piece, run, gradients)| self.run(&pass, run, gradients, piece));
+        parts
+            .into_par_iter()
+            .for_each(|(piece, run, gradients)| self.run(&pass, run, gradients, piece));
         for piece in pieces.iter_mut() {
             by_items.absorb(&mut piece.by_items);
         }
@@ -145,7 +164,8 @@ impl DrawnSoftmax<'_> {
         let mut factors = Vec::with_capacity(rows.len());
         for (token, (row, query)) in rows.clone().zip(tokens) {
             let target = self.targets[token];
-            for (logit, _) in row.iter_mut().zip(drawn).filter(|(_, negative)| **negative == target) {
+            for (logit, _) in row.iter_mut().zip(drawn).filter(|(_, negative)| **negative == target)
+            {
                 *logit = f32::NEG_INFINITY;
             }
             row[count] = self.scale * dot(simd, query, self.items.row(target as usize));
@@ -216,7 +236,8 @@ mod tests {
             let packed = Packed::of((0..sequences).map(|_| rng.random_range(1..40)));
             let mut rows = |n: usize| (0..n).map(|_| rng.random_range(0..40)).collect::<Vec<u32>>();
             let (targets, negatives) = (rows(packed.tokens()), rows(sequences * count));
-            let queries = (0..packed.tokens() * dim).map(|_| rng.random_range(-spread..spread)).collect();
+            let queries =
+                (0..packed.tokens() * dim).map(|_| rng.random_range(-spread..spread)).collect();
             let weights = (0..packed.tokens()).map(|_| rng.random_range(0.1..2.0)).collect();
             Self { items, packed, queries, targets, negatives, weights }
         }
@@ -224,7 +245,8 @@ mod tests {
         fn run(&self) -> (f64, Vec<f32>, Vec<f32>) {
             let Self { items, packed, queries, targets, negatives, weights } = self;
             let weights = Some(&weights[..]);
-            let softmax = DrawnSoftmax { items, packed, queries, targets, negatives, weights, scale: SCALE };
+            let softmax =
+                DrawnSoftmax { items, packed, queries, targets, negatives, weights, scale: SCALE };
             let mut workspace = DrawnWorkspace::default();
             let mut by_queries = vec![9.0; queries.len()];
             let mut scatter = Scatter::new(items.rows(), items.dim);
@@ -253,12 +275,14 @@ mod tests {
                 for token in self.packed.rows(sequence) {
                     let target = self.targets[token];
                     let drawn = &self.negatives[sequence * count..(sequence + 1) * count];
-                    let mut candidates: Vec<u32> = drawn.iter().copied().filter(|&row| row != target).collect();
+                    let mut candidates: Vec<u32> =
+                        drawn.iter().copied().filter(|&row| row != target).collect();
                     candidates.push(target);
                     let query = &self.queries[token * dim..(token + 1) * dim];
                     let logit = |row: u32| {
                         let terms = query.iter().zip(self.items.row(row as usize));
-                        f64::from(SCALE) * terms.map(|(q, v)| f64::from(*q) * f64::from(*v)).sum::<f64>()
+                        f64::from(SCALE)
+                            * terms.map(|(q, v)| f64::from(*q) * f64::from(*v)).sum::<f64>()
                     };
                     let logits: Vec<f64> = candidates.iter().map(|&row| logit(row)).collect();
                     let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);

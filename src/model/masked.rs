@@ -176,7 +176,13 @@ mod tests {
     const WORDS: u32 = 12;
 
     fn model(dropout: f32, smoothing: f32) -> MaskedModel {
-        let shape = DecoderConfig { layers: 2, heads: 2, feed_forward: 32, dropout, ..DecoderConfig::default() };
+        let shape = DecoderConfig {
+            layers: 2,
+            heads: 2,
+            feed_forward: 32,
+            dropout,
+            ..DecoderConfig::default()
+        };
         MaskedModel::new(shape, (WORDS as usize, 16, 9), smoothing, 3).unwrap()
     }
 
@@ -225,8 +231,12 @@ mod tests {
         assert!(model.evaluate(&batch) < before);
         // What cannot be computed changes nothing.
         model.tokens.weights[0] = f32::NAN;
-        let broken =
-            MaskedBatch { packed: Packed::of([2]), tokens: vec![0, model.mask()], hidden: vec![(1, 3)], seed: 1 };
+        let broken = MaskedBatch {
+            packed: Packed::of([2]),
+            tokens: vec![0, model.mask()],
+            hidden: vec![(1, 3)],
+            seed: 1,
+        };
         let words = model.words.weights.clone();
         assert!(!model.step(&broken, &optimizer).is_finite());
         assert_eq!(model.words.weights, words);
@@ -237,7 +247,8 @@ mod tests {
         let mut model = model(0.3, 0.0);
         let texts = [vec![1, 2, 3], vec![4], vec![3, 2, 1, 5]];
         let together = model.embed(&texts);
-        let alone: Vec<f32> = texts.iter().flat_map(|text| model.embed(std::slice::from_ref(text))).collect();
+        let alone: Vec<f32> =
+            texts.iter().flat_map(|text| model.embed(std::slice::from_ref(text))).collect();
         assert!(together.iter().zip(&alone).all(|(a, b)| (a - b).abs() < 1e-5));
         assert_eq!(together.len(), 3 * model.dim());
     }

@@ -38,20 +38,37 @@ impl<'a> View<'a> {
 
     pub(crate) fn transposed(self) -> Self {
         let Self { data, rows, columns, row_stride, column_stride } = self;
-        Self { data, rows: columns, columns: rows, row_stride: column_stride, column_stride: row_stride }
+        Self {
+            data,
+            rows: columns,
+            columns: rows,
+            row_stride: column_stride,
+            column_stride: row_stride,
+        }
     }
 }
 
-/// `out ← factor · a·b`, or `out ← out + factor · a·b` where `accumulate`; `out` is row-major with rows `stride` apart.
-pub(crate) fn multiply(out: &mut [f32], stride: usize, accumulate: bool, factor: f32, a: View<'_>, b: View<'_>) {
+/// `out ← factor · a·b`, or `out ← out + factor · a·b` where `accumulate`; `out` is row-major with
+/// rows `stride` apart.
+pub(crate) fn multiply(
+    out: &mut [f32],
+    stride: usize,
+    accumulate: bool,
+    factor: f32,
+    a: View<'_>,
+    b: View<'_>,
+) {
     assert_eq!(a.columns, b.rows, "matrices that do not fit");
     let (rows, columns) = (a.rows, b.columns);
-    assert!(columns <= stride && (rows == 0 || (rows - 1) * stride + columns <= out.len()), "a product out of bounds");
+    assert!(
+        columns <= stride && (rows == 0 || (rows - 1) * stride + columns <= out.len()),
+        "a product out of bounds"
+    );
     if rows == 0 || columns == 0 {
         return;
     }
-    // SAFETY: `View` and the assertion above keep every element read or written inside its slice, and `out` is
-    // borrowed mutably, so it overlaps neither operand.
+    // SAFETY: `View` and the assertion above keep every element read or written inside its slice,
+    // and `out` is borrowed mutably, so it overlaps neither operand.
     unsafe {
         gemm::gemm(
             rows,

@@ -5,13 +5,16 @@ use crate::dataset::NO_NEGATIVE;
 use serde::{Deserialize, Serialize};
 
 /// What a two-tower learns by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum LossKind {
     /// Each purchase against the columns of its batch ([`super::SoftmaxBatch`]).
     #[default]
     Softmax,
-    /// One softmax over all pairs of a batch, purchases and negatives alike; each purchase asks for a mass of 1.
+    /// One softmax over all pairs of a batch, purchases and negatives alike; each purchase asks for
+    /// a mass of 1.
     CosineCrossEntropy,
     /// Each pair by itself is a purchase or none.
     BinaryCrossEntropy,
@@ -52,16 +55,23 @@ struct Pair {
 }
 
 impl PairBatch<'_> {
-    /// The loss of the average purchase, `W = Σ wᵢ`; writes gradients by the queries and by the items (same shapes as
-    /// those). Finite logits give a finite loss however extreme; anything not finite in the inputs gives a loss that is not.
+    /// The loss of the average purchase, `W = Σ wᵢ`; writes gradients by the queries and by the
+    /// items (same shapes as those). Finite logits give a finite loss however extreme; anything not
+    /// finite in the inputs gives a loss that is not.
     ///
-    /// * `CosineCrossEntropy`: `L = −Σ wᵢ · log softmax(all logits)[i's purchase]`, returned as `L / W`. The gradients
-    ///   are those of the sum `L`: what a cross-entropy over one row of classes with target masses comes to.
+    /// * `CosineCrossEntropy`: `L = −Σ wᵢ · log softmax(all logits)[i's purchase]`, returned as `L
+    ///   / W`. The gradients are those of the sum `L`: what a cross-entropy over one row of classes
+    ///   with target masses comes to.
     /// * `BinaryCrossEntropy`: the mean over pairs of `log(1 + exp(∓logit))`, and its gradients.
     ///
     /// # Panics
     /// When the lengths do not fit together, a column is not there, or the kind is not pairwise.
-    pub fn gradients(&self, kind: LossKind, query_gradients: &mut [f32], item_gradients: &mut [f32]) -> f64 {
+    pub fn gradients(
+        &self,
+        kind: LossKind,
+        query_gradients: &mut [f32],
+        item_gradients: &mut [f32],
+    ) -> f64 {
         assert!(
             query_gradients.len() == self.queries.len() && item_gradients.len() == self.items.len(),
             "other shapes"
@@ -75,8 +85,14 @@ impl PairBatch<'_> {
         let (simd, dim) = (Simd::detect(), self.dim);
         let mut add = |pair: &Pair, by_logit: f64| {
             let factor = (by_logit * f64::from(self.scale)) as f32;
-            let (query, item) = (pair.query * dim..(pair.query + 1) * dim, pair.item * dim..(pair.item + 1) * dim);
-            add_scaled(simd, &mut query_gradients[query.clone()], &self.items[item.clone()], factor);
+            let (query, item) =
+                (pair.query * dim..(pair.query + 1) * dim, pair.item * dim..(pair.item + 1) * dim);
+            add_scaled(
+                simd,
+                &mut query_gradients[query.clone()],
+                &self.items[item.clone()],
+                factor,
+            );
             add_scaled(simd, &mut item_gradients[item], &self.queries[query], factor);
         };
         match kind {
@@ -84,7 +100,8 @@ impl PairBatch<'_> {
             LossKind::CosineCrossEntropy => {
                 let max = pairs.iter().fold(f64::NEG_INFINITY, |max, pair| max.max(pair.logit));
                 let log_sum = pairs.iter().map(|pair| (pair.logit - max).exp()).sum::<f64>().ln();
-                let total: f64 = pairs.iter().filter(|pair| pair.bought).map(|pair| pair.weight).sum();
+                let total: f64 =
+                    pairs.iter().filter(|pair| pair.bought).map(|pair| pair.weight).sum();
                 let mut loss = 0.0;
                 for pair in &pairs {
                     let log_share = pair.logit - max - log_sum;
@@ -98,7 +115,8 @@ impl PairBatch<'_> {
                 let total: f64 = pairs.iter().map(|pair| pair.weight).sum();
                 let mut loss = 0.0;
                 for pair in &pairs {
-                    // How wrong the pair is: log(1 + exp(wrong)), whose slope is the logistic function.
+                    // How wrong the pair is: log(1 + exp(wrong)), whose slope is the logistic
+                    // function.
                     let wrong = if pair.bought { -pair.logit } else { pair.logit };
                     loss += pair.weight * (wrong.max(0.0) + (-wrong.abs()).exp().ln_1p());
                     let slope = pair.weight / total / (1.0 + (-wrong).exp());
@@ -111,11 +129,15 @@ impl PairBatch<'_> {
 
     fn pairs(&self) -> Vec<Pair> {
         let (simd, dim, n) = (Simd::detect(), self.dim, self.targets.len());
-        assert!(self.queries.len() == n * dim && self.negatives.len() == n, "queries are not n × dim");
+        assert!(
+            self.queries.len() == n * dim && self.negatives.len() == n,
+            "queries are not n × dim"
+        );
         assert!(self.weights.is_none_or(|weights| weights.len() == n), "not one weight a query");
         let pair = |query: usize, item: u32, bought: bool| {
             let item = item as usize;
-            let logit = dot(simd, &self.queries[query * dim..][..dim], &self.items[item * dim..][..dim]);
+            let logit =
+                dot(simd, &self.queries[query * dim..][..dim], &self.items[item * dim..][..dim]);
             let weight = self.weights.map_or(1.0, |weights| f64::from(weights[query]));
             Pair { query, item, bought, weight, logit: f64::from(self.scale * logit) }
         };
@@ -147,12 +169,16 @@ mod tests {
     impl Sample {
         fn draw(n: usize, m: usize, dim: usize, spread: f32, seed: u64) -> Self {
             let mut rng = StdRng::seed_from_u64(seed);
-            let mut draw = |len: usize| (0..len).map(|_| rng.random_range(-spread..spread)).collect::<Vec<f32>>();
+            let mut draw = |len: usize| {
+                (0..len).map(|_| rng.random_range(-spread..spread)).collect::<Vec<f32>>()
+            };
             let (queries, items) = (draw(n * dim), draw(m * dim));
             let targets = (0..n).map(|_| rng.random_range(0..m as u32)).collect();
-            let negative = |_| if rng.random_bool(0.1) { NO_NEGATIVE } else { rng.random_range(0..m as u32) };
+            let negative =
+                |_| if rng.random_bool(0.1) { NO_NEGATIVE } else { rng.random_range(0..m as u32) };
             let negatives = (0..n).map(negative).collect();
-            let weights = seed.is_multiple_of(2).then(|| (0..n).map(|i| 0.1 + i as f32 % 3.0).collect());
+            let weights =
+                seed.is_multiple_of(2).then(|| (0..n).map(|i| 0.1 + i as f32 % 3.0).collect());
             Self { dim, queries, items, targets, negatives, weights }
         }
 
@@ -170,12 +196,14 @@ mod tests {
             (batch.gradients(kind, &mut u, &mut v), u, v)
         }
 
-        /// The definition in f64 on given vectors: the loss that is differentiated, and what to divide it by for the report.
+        /// The definition in f64 on given vectors: the loss that is differentiated, and what to
+        /// divide it by for the report.
         fn plain(&self, kind: LossKind, queries: &[f64], items: &[f64]) -> (f64, f64) {
             let d = self.dim;
             let weight = |i: usize| self.weights.as_ref().map_or(1.0, |w| f64::from(w[i]));
-            let logit =
-                |i: usize, j: u32| 1.7 * (0..d).map(|k| queries[i * d + k] * items[j as usize * d + k]).sum::<f64>();
+            let logit = |i: usize, j: u32| {
+                1.7 * (0..d).map(|k| queries[i * d + k] * items[j as usize * d + k]).sum::<f64>()
+            };
             let mut logits = Vec::new();
             for i in 0..self.targets.len() {
                 logits.push((logit(i, self.targets[i]), 1.0, weight(i)));
@@ -192,7 +220,9 @@ mod tests {
                 _ => {
                     let total: f64 = logits.iter().map(|(_, _, w)| w).sum();
                     let chance = |s: f64| 1.0 / (1.0 + (-s).exp());
-                    let one = |&(s, y, w): &(f64, f64, f64)| -w * (y * chance(s).ln() + (1.0 - y) * chance(-s).ln());
+                    let one = |&(s, y, w): &(f64, f64, f64)| {
+                        -w * (y * chance(s).ln() + (1.0 - y) * chance(-s).ln())
+                    };
                     (logits.iter().map(one).sum::<f64>() / total, 1.0)
                 }
             }

@@ -9,8 +9,8 @@ use super::{
 #[derive(Debug)]
 pub struct ListRanker {
     network: Tower,
-    /// The mean of the layers over the last few hundred steps (Polyak & Juditsky 1992, with weights that
-    /// fall exponentially): what is tested and shipped.
+    /// The mean of the layers over the last few hundred steps (Polyak & Juditsky 1992, with weights
+    /// that fall exponentially): what is tested and shipped.
     average: Vec<Dense>,
     steps: u32,
     work: Work,
@@ -49,8 +49,8 @@ impl ListRanker {
         self.steps
     }
 
-    /// One optimiser step; the loss of the average list before it. A loss that is not finite changes
-    /// nothing.
+    /// One optimiser step; the loss of the average list before it. A loss that is not finite
+    /// changes nothing.
     pub fn step(&mut self, batch: ListBatch<'_>, optimizer: &AdamW) -> f64 {
         let Work { pass, gradients, by_score, by_input } = &mut self.work;
         self.network.forward(batch.rows, pass);
@@ -64,7 +64,9 @@ impl ListRanker {
         let steps = self.steps as f32;
         let keep = Self::KEEP.min((1.0 + steps) / (10.0 + steps));
         let mean = |mean: &mut [f32], now: &[f32]| {
-            mean.iter_mut().zip(now).for_each(|(mean, now)| *mean = keep * *mean + (1.0 - keep) * now);
+            mean.iter_mut()
+                .zip(now)
+                .for_each(|(mean, now)| *mean = keep * *mean + (1.0 - keep) * now);
         };
         for (average, layer) in self.average.iter_mut().zip(&self.network.layers) {
             mean(&mut average.weight, &layer.weight);
@@ -79,14 +81,17 @@ impl ListRanker {
     }
 }
 
-/// The listwise softmax (Cao et al. 2007): `−Σ log softmax(scores)` over what was bought of a list, by
-/// the root of how much that is, and the mean of that over the lists. Long shopping lists tell more than
-/// short ones, but not in proportion. Writes the gradients by the scores.
+/// The listwise softmax (Cao et al. 2007): `−Σ log softmax(scores)` over what was bought of a list,
+/// by the root of how much that is, and the mean of that over the lists. Long shopping lists tell
+/// more than short ones, but not in proportion. Writes the gradients by the scores.
 ///
 /// # Panics
 /// When the lengths do not fit together.
 pub fn list_loss(scores: &[f32], batch: &ListBatch<'_>, by_score: &mut Vec<f32>) -> f64 {
-    assert!(scores.len() == batch.bought.len() && batch.starts.last() == Some(&scores.len()), "other lengths");
+    assert!(
+        scores.len() == batch.bought.len() && batch.starts.last() == Some(&scores.len()),
+        "other lengths"
+    );
     by_score.clear();
     let lists = batch.starts.len().saturating_sub(1).max(1) as f64;
     let mut loss = 0.0;
@@ -119,8 +124,11 @@ mod tests {
             let mut x: Vec<f64> = row.iter().map(|&x| f64::from(x)).collect();
             for (at, layer) in layers.iter().enumerate() {
                 let out = |o: usize| {
-                    let sum: f64 =
-                        x.iter().enumerate().map(|(i, x)| x * f64::from(layer.weight[i * layer.outputs + o])).sum();
+                    let sum: f64 = x
+                        .iter()
+                        .enumerate()
+                        .map(|(i, x)| x * f64::from(layer.weight[i * layer.outputs + o]))
+                        .sum();
                     let sum = sum + f64::from(layer.bias[o]);
                     if at + 1 < layers.len() { sum.max(0.0) } else { sum }
                 };
@@ -133,7 +141,11 @@ mod tests {
             let (scores, bought) = (&scores[two[0]..two[1]], &batch.bought[two[0]..two[1]]);
             let total: f64 = scores.iter().map(|score| score.exp()).sum();
             let count = bought.iter().filter(|&&bought| bought).count() as f64;
-            let logs = scores.iter().zip(bought).filter(|(_, bought)| **bought).map(|(score, _)| total.ln() - score);
+            let logs = scores
+                .iter()
+                .zip(bought)
+                .filter(|(_, bought)| **bought)
+                .map(|(score, _)| total.ln() - score);
             logs.sum::<f64>() / count.sqrt()
         });
         lists.sum::<f64>() / (batch.starts.len() - 1) as f64

@@ -1,8 +1,9 @@
-//! A next-item model: `score(history, item) = (⟨encoder(history), v⟩ + b) / temperature`, the history a sequence of item
-//! tokens, the item a row of a table.
+//! A next-item model: `score(history, item) = (⟨encoder(history), v⟩ + b) / temperature`, the
+//! history a sequence of item tokens, the item a row of a table.
 //!
-//! The item table holds a row for every item and one more, the *boundary*: as an input it begins a sequence (`<sos>`, or all
-//! there is of an empty history), as a class it ends one (`<eos>`). There is no `<pad>`: sequences are packed.
+//! The item table holds a row for every item and one more, the *boundary*: as an input it begins a
+//! sequence (`<sos>`, or all there is of an empty history), as a class it ends one (`<eos>`). There
+//! is no `<pad>`: sequences are packed.
 
 use super::{
     adamw::AdamW,
@@ -36,7 +37,8 @@ pub struct SequenceModelConfig {
     pub bias: bool,
     /// Every sequence begins with the boundary token.
     pub sos: bool,
-    /// Rows (classes and one for an empty position) and width of the ages that follow the item in a token.
+    /// Rows (classes and one for an empty position) and width of the ages that follow the item in a
+    /// token.
     pub ages: Option<(usize, usize)>,
     pub temperature: f32,
     /// Of the softmax that a batch shares; see [`super::SoftmaxBatch`].
@@ -148,7 +150,8 @@ impl SequenceModel {
         let seed = |part: u64| seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(part);
         let SequenceModelConfig { items, length, item_dim, tied, bias, sos, ages, .. } = *config;
         let input = item_dim + ages.map_or(0, |(_, dim)| dim);
-        let encoder = SequenceEncoder::new(&config.encoder, input, length + usize::from(sos), seed(0))?;
+        let encoder =
+            SequenceEncoder::new(&config.encoder, input, length + usize::from(sos), seed(0))?;
         let width = encoder.output_width() + usize::from(bias);
         let mut table = Table::new(items + 1, width, seed(1));
         if bias {
@@ -164,11 +167,20 @@ impl SequenceModel {
         };
         let work = Work { scatters, ..Work::default() };
         let frozen = false;
-        Ok(Self { items: table, tokens, ages, encoder, steps: 0, frozen, config: config.clone(), work })
+        Ok(Self {
+            items: table,
+            tokens,
+            ages,
+            encoder,
+            steps: 0,
+            frozen,
+            config: config.clone(),
+            work,
+        })
     }
 
-    /// Reads items by these vectors (`items × item_dim`) from now on, without learning them; the boundary's token is still
-    /// learnt. An item that was never bought has a token like any other.
+    /// Reads items by these vectors (`items × item_dim`) from now on, without learning them; the
+    /// boundary's token is still learnt. An item that was never bought has a token like any other.
     ///
     /// # Panics
     /// When the tokens are tied to the items, or the vectors are more or fewer numbers.
@@ -215,16 +227,16 @@ impl SequenceModel {
         self.tokens.as_ref().unwrap_or(&self.items)
     }
 
-    /// The rows of what is predicted over the temperature, `(items + 1) × dim`: their inner products with a query vector are
-    /// the logits of the softmax.
+    /// The rows of what is predicted over the temperature, `(items + 1) × dim`: their inner
+    /// products with a query vector are the logits of the softmax.
     pub fn predicted_rows(&self) -> Vec<f32> {
         let mut rows = self.items.trained_weights();
         rows.iter_mut().for_each(|x| *x /= self.config.temperature);
         rows
     }
 
-    /// One optimiser step, gradients longer than `clip` cut to it; the mean loss before it. A loss that is not finite changes
-    /// nothing in the model but running statistics.
+    /// One optimiser step, gradients longer than `clip` cut to it; the mean loss before it. A loss
+    /// that is not finite changes nothing in the model but running statistics.
     pub fn step(&mut self, batch: &SequenceBatch, optimizer: &AdamW, clip: Option<f32>) -> f64 {
         let mut work = std::mem::take(&mut self.work);
         let loss = self.step_with(batch, optimizer, clip, &mut work);
@@ -232,7 +244,13 @@ impl SequenceModel {
         loss
     }
 
-    fn step_with(&mut self, batch: &SequenceBatch, optimizer: &AdamW, clip: Option<f32>, work: &mut Work) -> f64 {
+    fn step_with(
+        &mut self,
+        batch: &SequenceBatch,
+        optimizer: &AdamW,
+        clip: Option<f32>,
+        work: &mut Work,
+    ) -> f64 {
         let (dim, packed) = (self.items.dim, &batch.tokens.packed);
         self.gather(&batch.tokens, Table::row, &mut work.input);
         let output = self.encoder.forward(packed, &work.input, Mode::Training { seed: batch.seed });
@@ -244,7 +262,9 @@ impl SequenceModel {
         }
         let by_output = if self.config.bias {
             work.by_output.clear();
-            work.by_query.chunks_exact(dim).for_each(|row| work.by_output.extend_from_slice(&row[..dim - 1]));
+            work.by_query
+                .chunks_exact(dim)
+                .for_each(|row| work.by_output.extend_from_slice(&row[..dim - 1]));
             &mut work.by_output
         } else {
             &mut work.by_query
@@ -275,7 +295,8 @@ impl SequenceModel {
     /// The mean loss of the queries, with its gradients by the queries and, in the scatter, by the
     /// rows of the item table.
     fn loss(&self, batch: &SequenceBatch, work: &mut Work) -> f64 {
-        let (dim, scale, weights) = (self.items.dim, 1.0 / self.config.temperature, batch.weights.as_deref());
+        let (dim, scale, weights) =
+            (self.items.dim, 1.0 / self.config.temperature, batch.weights.as_deref());
         let smoothing = self.config.smoothing;
         let Work { queries, by_query, columns, by_column, scatters, softmax, drawn, .. } = work;
         let Some(by_items) = &mut scatters.items else { return f64::NAN };
@@ -283,9 +304,19 @@ impl SequenceModel {
         match &batch.candidates {
             Candidates::Shared(SharedColumns { targets, rows, bias }) => {
                 columns.clear();
-                rows.iter().for_each(|&row| columns.extend_from_slice(self.items.row(row as usize)));
+                rows.iter()
+                    .for_each(|&row| columns.extend_from_slice(self.items.row(row as usize)));
                 by_column.resize(columns.len(), 0.0);
-                let loss = SoftmaxBatch { dim, queries, items: columns, targets, bias, weights, scale, smoothing };
+                let loss = SoftmaxBatch {
+                    dim,
+                    queries,
+                    items: columns,
+                    targets,
+                    bias,
+                    weights,
+                    scale,
+                    smoothing,
+                };
                 let loss = loss.gradients(by_query, by_column, softmax);
                 for (&row, gradient) in rows.iter().zip(by_column.chunks_exact(dim)) {
                     by_items.add(row as usize, 1.0, gradient);
@@ -294,14 +325,20 @@ impl SequenceModel {
             }
             Candidates::Drawn(DrawnNegatives { targets, negatives }) => {
                 let (items, packed) = (&self.items, &batch.tokens.packed);
-                let loss = DrawnSoftmax { items, packed, queries, targets, negatives, weights, scale };
+                let loss =
+                    DrawnSoftmax { items, packed, queries, targets, negatives, weights, scale };
                 loss.gradients(by_query, by_items, drawn)
             }
         }
     }
 
     /// The input matrix of tokens: item rows, then ages.
-    fn gather<'a>(&'a self, tokens: &Tokens, row: impl Fn(&'a Table, usize) -> &'a [f32], out: &mut Vec<f32>) {
+    fn gather<'a>(
+        &'a self,
+        tokens: &Tokens,
+        row: impl Fn(&'a Table, usize) -> &'a [f32],
+        out: &mut Vec<f32>,
+    ) {
         let (items, width) = (self.token_table(), self.config.item_dim);
         out.clear();
         for (at, &item) in tokens.items.iter().enumerate() {
@@ -341,7 +378,8 @@ impl SequenceModel {
         (self.encoder.gradient_norm().powi(2) + tables).sqrt()
     }
 
-    /// Vectors of histories encoded as a query row ([`crate::features`]: newest first, padded): `rows × dim`.
+    /// Vectors of histories encoded as a query row ([`crate::features`]: newest first, padded):
+    /// `rows × dim`.
     pub fn embed(&self, inputs: &Inputs) -> Vec<f32> {
         let width = self.config.length * (1 + usize::from(self.ages.is_some()));
         let (mut out, mut input, mut vectors) =
@@ -369,7 +407,8 @@ impl SequenceModel {
         let table = View::new(&self.items.weights[..items * dim], items, dim).transposed();
         let best = |scores: &[f32]| {
             let seen = (0..items as u32).filter(|&item| self.items.steps[item as usize] > 0);
-            seen.max_by(|&a, &b| scores[a as usize].total_cmp(&scores[b as usize])).unwrap_or_default()
+            seen.max_by(|&a, &b| scores[a as usize].total_cmp(&scores[b as usize]))
+                .unwrap_or_default()
         };
         let block = |queries: &[f32]| {
             let rows = queries.len() / dim;
@@ -402,7 +441,8 @@ impl SequenceModel {
 
 /// Sets the first `width` numbers of the first rows to those of `vectors` that are not all zero.
 fn set_rows(table: &mut Table, width: usize, vectors: &[f32]) {
-    for (row, vector) in table.weights.chunks_exact_mut(table.dim).zip(vectors.chunks_exact(width)) {
+    for (row, vector) in table.weights.chunks_exact_mut(table.dim).zip(vectors.chunks_exact(width))
+    {
         if vector.iter().any(|&x| x != 0.0) {
             row[..width].copy_from_slice(vector);
         }

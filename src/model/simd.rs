@@ -1,6 +1,8 @@
-//! The element-wise inner loops of training, compiled for AVX-512, AVX2 and any processor, picked at run time.
+//! The element-wise inner loops of training, compiled for AVX-512, AVX2 and any processor, picked
+//! at run time.
 //!
-//! Each loop is written once over 16 lanes, without fused multiply-add, so that all three give the same bits.
+//! Each loop is written once over 16 lanes, without fused multiply-add, so that all three give the
+//! same bits.
 
 use std::sync::OnceLock;
 
@@ -43,7 +45,8 @@ impl Simd {
     }
 }
 
-/// Compiles `$body` under the name `$name` for every instruction set and dispatches by the first argument.
+/// Compiles `$body` under the name `$name` for every instruction set and dispatches by the first
+/// argument.
 macro_rules! for_every_set {
     ($(#[$doc:meta])* fn $name:ident($($argument:ident: $kind:ty),*) $(-> $result:ty)? = $body:ident) => {
         $(#[$doc])*
@@ -82,10 +85,11 @@ pub(super) struct RowSoftmax {
 }
 
 for_every_set! {
-    /// Turns a row of logits into unnormalised gradients: `row[j] ← exp(row[j] + bias[j] − max)`, except
-    /// `row[target] ← −Σ of the others`, so that `row / sum = softmax − one-hot` without cancellation when the target
-    /// takes nearly all the mass. Entries of `−∞` are masked: they come out as 0. Row and bias are of one length, a
-    /// multiple of [`PADDING`]; the target's logit must be finite.
+    /// Turns a row of logits into unnormalised gradients: `row[j] ← exp(row[j] + bias[j] − max)`,
+    /// except `row[target] ← −Σ of the others`, so that `row / sum = softmax − one-hot` without
+    /// cancellation when the target takes nearly all the mass. Entries of `−∞` are masked: they
+    /// come out as 0. Row and bias are of one length, a multiple of [`PADDING`]; the target's logit
+    /// must be finite.
     fn softmax_row(row: &mut [f32], bias: &[f32], target: usize) -> RowSoftmax = softmax_row_body
 }
 
@@ -156,7 +160,8 @@ pub(super) struct AdamStep {
 }
 
 for_every_set! {
-    /// One step of AdamW on parameters `w` with moments `m`, `v` and gradient `g`, all of one length.
+    /// One step of AdamW on parameters `w` with moments `m`, `v` and gradient `g`, all of one
+    /// length.
     fn adamw(w: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], step: &AdamStep) = adamw_body
 }
 
@@ -178,7 +183,14 @@ for_every_set! {
 }
 
 #[inline(always)]
-fn amsgrad_body(w: &mut [f32], m: &mut [f32], v: &mut [f32], x: &mut [f32], g: &[f32], step: &AdamStep) {
+fn amsgrad_body(
+    w: &mut [f32],
+    m: &mut [f32],
+    v: &mut [f32],
+    x: &mut [f32],
+    g: &[f32],
+    step: &AdamStep,
+) {
     let n = g.len();
     let (w, m, v, x) = (&mut w[..n], &mut m[..n], &mut v[..n], &mut x[..n]);
     for i in 0..n {
@@ -221,7 +233,8 @@ fn add_scaled_body(out: &mut [f32], x: &[f32], factor: f32) {
 }
 
 for_every_set! {
-    /// Adds the bias to every row and, where `relu`, cuts at zero. `x` is rows of the bias's length.
+    /// Adds the bias to every row and, where `relu`, cuts at zero. `x` is rows of the bias's
+    /// length.
     fn bias_and_relu(x: &mut [f32], bias: &[f32], relu: bool) = bias_and_relu_body
 }
 

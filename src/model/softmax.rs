@@ -1,7 +1,7 @@
 //! Sampled softmax over the batch's columns: loss and both gradients in one tiled pass.
 //!
-//! Logits are never kept whole: a block of rows is multiplied (gemm), exponentiated in place, and multiplied back into
-//! both gradients while it is still in the cache.
+//! Logits are never kept whole: a block of rows is multiplied (gemm), exponentiated in place, and
+//! multiplied back into both gradients while it is still in the cache.
 
 use super::{
     matrix::{View, multiply},
@@ -56,11 +56,17 @@ struct Piece {
 impl SoftmaxBatch<'_> {
     /// The mean loss; writes its gradients by the queries and by the items (same shapes as those).
     ///
-    /// Finite logits give a finite loss however extreme; anything not finite in the inputs gives a loss that is not.
+    /// Finite logits give a finite loss however extreme; anything not finite in the inputs gives a
+    /// loss that is not.
     ///
     /// # Panics
     /// When the lengths do not fit together.
-    pub fn gradients(&self, queries: &mut [f32], items: &mut [f32], workspace: &mut SoftmaxWorkspace) -> f64 {
+    pub fn gradients(
+        &self,
+        queries: &mut [f32],
+        items: &mut [f32],
+        workspace: &mut SoftmaxWorkspace,
+    ) -> f64 {
         self.gradients_with(Simd::detect(), queries, items, workspace)
     }
 
@@ -72,8 +78,14 @@ impl SoftmaxBatch<'_> {
         workspace: &mut SoftmaxWorkspace,
     ) -> f64 {
         let (dim, n, m) = (self.dim, self.targets.len(), self.bias.len());
-        assert!(self.queries.len() == n * dim && query_gradients.len() == n * dim, "queries are not n × dim");
-        assert!(self.items.len() == m * dim && item_gradients.len() == m * dim, "items are not m × dim");
+        assert!(
+            self.queries.len() == n * dim && query_gradients.len() == n * dim,
+            "queries are not n × dim"
+        );
+        assert!(
+            self.items.len() == m * dim && item_gradients.len() == m * dim,
+            "items are not m × dim"
+        );
         assert!(self.targets.iter().all(|&t| (t as usize) < m), "a target is not a column");
         assert!(self.weights.is_none_or(|w| w.len() == n), "not one weight a row");
         if n == 0 {
@@ -89,13 +101,17 @@ impl SoftmaxBatch<'_> {
         pieces.resize_with(n.div_ceil(rows), Piece::default);
         let share = (1.0 / total) as f32;
         let parts = pieces.iter_mut().zip(query_gradients.chunks_mut(rows * dim)).enumerate();
-        let parts: Vec<_> = parts.map(|(index, (piece, gradients))| (index * rows, piece, gradients)).collect();
+        let parts: Vec<_> =
+            parts.map(|(index, (piece, gradients))| (index * rows, piece, gradients)).collect();
         parts.into_par_iter().for_each(|(first, piece, gradients)| {
             self.piece(&Pass { simd, share, bias, first }, gradients, piece);
         });
         item_gradients.copy_from_slice(&pieces[0].item_gradients);
         for piece in &pieces[1..] {
-            item_gradients.iter_mut().zip(&piece.item_gradients).for_each(|(sum, part)| *sum += part);
+            item_gradients
+                .iter_mut()
+                .zip(&piece.item_gradients)
+                .for_each(|(sum, part)| *sum += part);
         }
         pieces.iter().map(|piece| piece.loss).sum::<f64>() / total
     }
@@ -104,7 +120,9 @@ impl SoftmaxBatch<'_> {
     fn piece(&self, pass: &Pass<'_>, gradients: &mut [f32], piece: &mut Piece) {
         let Pass { simd, share, bias, first } = *pass;
         let (dim, m, stride) = (self.dim, self.bias.len(), bias.len());
-        let most = (BLOCK_LOGITS / stride).clamp(*BLOCK_ROWS.start(), *BLOCK_ROWS.end()).min(gradients.len() / dim);
+        let most = (BLOCK_LOGITS / stride)
+            .clamp(*BLOCK_ROWS.start(), *BLOCK_ROWS.end())
+            .min(gradients.len() / dim);
         let items = View::new(self.items, m, dim);
         let Piece { logits, scaled_queries, factors, item_gradients, loss } = piece;
         logits.resize(most * stride, 0.0);
@@ -117,10 +135,18 @@ impl SoftmaxBatch<'_> {
             let start = first + block * most;
             let rows = gradients.len() / dim;
             let queries = &self.queries[start * dim..(start + rows) * dim];
-            multiply(logits, stride, false, self.scale, View::new(queries, rows, dim), items.transposed());
+            multiply(
+                logits,
+                stride,
+                false,
+                self.scale,
+                View::new(queries, rows, dim),
+                items.transposed(),
+            );
             for i in 0..rows {
                 let row = &mut logits[i * stride..(i + 1) * stride];
-                // What a wider matrix left behind here might not be finite, and −∞ plus that would be no mask.
+                // What a wider matrix left behind here might not be finite, and −∞ plus that would
+                // be no mask.
                 row[m..].fill(0.0);
                 let target = self.targets[start + i] as usize;
                 let lead = if self.smoothing > 0.0 { self.lead(&row[..m], target) } else { 0.0 };
@@ -141,7 +167,14 @@ impl SoftmaxBatch<'_> {
             for (row, factor) in gradients.chunks_exact_mut(dim).zip(factors.iter()) {
                 row.iter_mut().for_each(|g| *g *= factor);
             }
-            multiply(item_gradients, dim, true, 1.0, by_logits.transposed(), View::new(scaled_queries, rows, dim));
+            multiply(
+                item_gradients,
+                dim,
+                true,
+                1.0,
+                by_logits.transposed(),
+                View::new(scaled_queries, rows, dim),
+            );
         }
     }
 
@@ -185,7 +218,9 @@ mod tests {
     impl Sample {
         fn draw(n: usize, m: usize, dim: usize, spread: f32, seed: u64) -> Self {
             let mut rng = StdRng::seed_from_u64(seed);
-            let mut draw = |len: usize| (0..len).map(|_| rng.random_range(-spread..spread)).collect::<Vec<f32>>();
+            let mut draw = |len: usize| {
+                (0..len).map(|_| rng.random_range(-spread..spread)).collect::<Vec<f32>>()
+            };
             let (queries, items, mut bias) = (draw(n * dim), draw(m * dim), draw(m));
             let targets: Vec<u32> = (0..n).map(|_| rng.random_range(0..m as u32)).collect();
             for (j, b) in bias.iter_mut().enumerate() {
@@ -218,7 +253,8 @@ mod tests {
 
         fn run(&self, simd: Simd) -> (f64, Vec<f32>, Vec<f32>) {
             let (mut u, mut v) = (vec![9.0; self.queries.len()], vec![9.0; self.items.len()]);
-            let loss = self.batch().gradients_with(simd, &mut u, &mut v, &mut SoftmaxWorkspace::default());
+            let loss =
+                self.batch().gradients_with(simd, &mut u, &mut v, &mut SoftmaxWorkspace::default());
             (loss, u, v)
         }
 
@@ -229,14 +265,18 @@ mod tests {
             let (mut loss, mut du, mut dv) = (0.0, vec![0.0; n * d], vec![0.0; m * d]);
             for i in 0..n {
                 let logit = |j: usize| {
-                    let dot: f64 =
-                        (0..d).map(|k| f64::from(self.queries[i * d + k]) * f64::from(self.items[j * d + k])).sum();
+                    let dot: f64 = (0..d)
+                        .map(|k| {
+                            f64::from(self.queries[i * d + k]) * f64::from(self.items[j * d + k])
+                        })
+                        .sum();
                     f64::from(self.scale) * dot + f64::from(self.bias[j])
                 };
                 let logits: Vec<f64> = (0..m).map(logit).collect();
                 let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
                 let sum: f64 = logits.iter().map(|x| (x - max).exp()).sum();
-                let (target, weight) = (self.targets[i] as usize, f64::from(self.weights[i]) / total);
+                let (target, weight) =
+                    (self.targets[i] as usize, f64::from(self.weights[i]) / total);
                 let smoothing = f64::from(self.smoothing);
                 for j in 0..m {
                     let even = if smoothing > 0.0 { smoothing / m as f64 } else { 0.0 };
@@ -246,8 +286,10 @@ mod tests {
                     }
                     let p = (logits[j] - max).exp() / sum - wanted;
                     for k in 0..d {
-                        du[i * d + k] += weight * f64::from(self.scale) * p * f64::from(self.items[j * d + k]);
-                        dv[j * d + k] += weight * f64::from(self.scale) * p * f64::from(self.queries[i * d + k]);
+                        du[i * d + k] +=
+                            weight * f64::from(self.scale) * p * f64::from(self.items[j * d + k]);
+                        dv[j * d + k] +=
+                            weight * f64::from(self.scale) * p * f64::from(self.queries[i * d + k]);
                     }
                 }
             }

@@ -1,4 +1,5 @@
-//! Embedding tables and their row-wise ("lazy") AdamW: a step reads and writes only the rows the batch touched.
+//! Embedding tables and their row-wise ("lazy") AdamW: a step reads and writes only the rows the
+//! batch touched.
 
 use super::{
     adamw::AdamW,
@@ -14,9 +15,10 @@ const PARALLEL_NUMBERS: usize = 1 << 16;
 
 /// A trained table with its optimiser state. The last row is the *unknown* row.
 ///
-/// Every row counts its own steps, so bias correction and moments are those of plain Adam on the series of batches that
-/// touched the row: a row first met late in training starts as gently as one met at the beginning. (With one global
-/// count its first step would be √(1−β₂)⁻¹·(1−β₁) ≈ 3 times the learning rate.) Weight decay acts on touched rows only.
+/// Every row counts its own steps, so bias correction and moments are those of plain Adam on the
+/// series of batches that touched the row: a row first met late in training starts as gently as one
+/// met at the beginning. (With one global count its first step would be √(1−β₂)⁻¹·(1−β₁) ≈ 3 times
+/// the learning rate.) Weight decay acts on touched rows only.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
     pub dim: usize,
@@ -34,9 +36,16 @@ impl Table {
     /// Weights uniform in ±0.05; the unknown row is zero.
     pub fn new(rows: usize, dim: usize, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut weights: Vec<f32> = (0..rows * dim).map(|_| rng.random_range(-0.05f32..0.05)).collect();
+        let mut weights: Vec<f32> =
+            (0..rows * dim).map(|_| rng.random_range(-0.05f32..0.05)).collect();
         weights[(rows.max(1) - 1) * dim..].fill(0.0);
-        Self { dim, weights, moments: vec![0.0; 2 * rows * dim], largest: Vec::new(), steps: vec![0; rows] }
+        Self {
+            dim,
+            weights,
+            moments: vec![0.0; 2 * rows * dim],
+            largest: Vec::new(),
+            steps: vec![0; rows],
+        }
     }
 
     /// Keeps the largest second moments from now on.
@@ -52,13 +61,14 @@ impl Table {
         &self.weights[row * self.dim..(row + 1) * self.dim]
     }
 
-    /// The weights a row stands for outside training: those of the unknown row where no step has touched its own,
-    /// which still hold what was drawn at the start and say nothing.
+    /// The weights a row stands for outside training: those of the unknown row where no step has
+    /// touched its own, which still hold what was drawn at the start and say nothing.
     pub fn trained_row(&self, row: usize) -> &[f32] {
         self.row(if self.steps[row] == 0 { self.rows() - 1 } else { row })
     }
 
-    /// Gives a row weights that were learnt elsewhere. Its next step is its second: it has been trained.
+    /// Gives a row weights that were learnt elsewhere. Its next step is its second: it has been
+    /// trained.
     ///
     /// # Panics
     /// When there is no such row, or it is not as wide.
@@ -140,10 +150,16 @@ impl<'a> RowsMut<'a> {
         let dim = self.dim;
         let (weights, more_weights) = self.weights.split_at_mut(rows * dim);
         let (moments, more_moments) = self.moments.split_at_mut(2 * rows * dim);
-        let (largest, more_largest) = self.largest.split_at_mut((rows * dim).min(self.largest.len()));
+        let (largest, more_largest) =
+            self.largest.split_at_mut((rows * dim).min(self.largest.len()));
         let (steps, more_steps) = self.steps.split_at_mut(rows);
-        let rest =
-            RowsMut { dim, weights: more_weights, moments: more_moments, largest: more_largest, steps: more_steps };
+        let rest = RowsMut {
+            dim,
+            weights: more_weights,
+            moments: more_moments,
+            largest: more_largest,
+            steps: more_steps,
+        };
         (RowsMut { dim, weights, moments, largest, steps }, rest)
     }
 
@@ -205,7 +221,11 @@ impl Scatter {
     /// Rows and their summed gradients, in the order of first touch.
     #[cfg(test)]
     pub(super) fn sums(&self) -> Vec<(u32, Vec<f32>)> {
-        self.rows.iter().zip(self.gradients.chunks_exact(self.dim)).map(|(&row, g)| (row, g.to_vec())).collect()
+        self.rows
+            .iter()
+            .zip(self.gradients.chunks_exact(self.dim))
+            .map(|(&row, g)| (row, g.to_vec()))
+            .collect()
     }
 
     /// Sum of the squares of all gradients.
@@ -247,7 +267,8 @@ mod tests {
                 let mut touched = Scatter::new(rows, dim);
                 // Every row but some, from the last to the first.
                 for row in (0..rows).rev().filter(|row| !row.is_multiple_of(5 + step)) {
-                    let gradient: Vec<f32> = (0..dim).map(|k| ((row * dim + k * step) as f32).sin()).collect();
+                    let gradient: Vec<f32> =
+                        (0..dim).map(|k| ((row * dim + k * step) as f32).sin()).collect();
                     touched.add(row, 1.0, &gradient);
                 }
                 assert!(touched.gradients.len() >= PARALLEL_NUMBERS);
@@ -274,8 +295,8 @@ mod tests {
             let mut scatter = Scatter::new(6, 3);
             let mut want = table.row(4).to_vec();
             for t in 1..=3 {
-                // Row 4 twice in a batch: its gradients add up. Row 1 comes in the second batch only.
-                // Powers of two, so that sums are exact.
+                // Row 4 twice in a batch: its gradients add up. Row 1 comes in the second batch
+                // only. Powers of two, so that sums are exact.
                 let size = 0.5f32.powi(t as i32);
                 scatter.add(4, size, &[1.0, 2.0, 3.0]);
                 if t == 2 {

@@ -1,7 +1,8 @@
 //! A tower's dense layers, forward and backward, on matrices of rows.
 //!
-//! Written out with matrix products because autodiff over two small layers costs more than the layers themselves;
-//! `burn_tower` is the same network as a burn module, and the tests compare the two.
+//! Written out with matrix products because autodiff over two small layers costs more than the
+//! layers themselves; `burn_tower` is the same network as a burn module, and the tests compare the
+//! two.
 
 use super::{
     adamw::{AdamW, Moments},
@@ -12,8 +13,8 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-/// A squared length below this is taken for zero, so that a zero vector has no direction instead of NaN. The ONNX
-/// graph's normalisation uses the same floor on the length, its root.
+/// A squared length below this is taken for zero, so that a zero vector has no direction instead of
+/// NaN. The ONNX graph's normalisation uses the same floor on the length, its root.
 const SMALLEST_SQUARE: f32 = 1e-24;
 
 /// `y = x·weight + bias`.
@@ -66,7 +67,10 @@ impl Tower {
             layers.push(Dense { inputs: width, outputs, weight, bias: vec![0.0; outputs] });
             width = outputs;
         }
-        let moments = layers.iter().map(|l| (Moments::zeros(l.weight.len()), Moments::zeros(l.outputs))).collect();
+        let moments = layers
+            .iter()
+            .map(|l| (Moments::zeros(l.weight.len()), Moments::zeros(l.outputs)))
+            .collect();
         Self { layers, normalize, moments }
     }
 
@@ -91,13 +95,14 @@ impl Tower {
             let x: &[f32] = before.last().map_or(input, |x| x);
             let relu = at + 1 < self.layers.len();
             after[0].resize(rows * layer.outputs, 0.0);
-            after[0].par_chunks_mut(piece * layer.outputs).zip(x.par_chunks(piece * layer.inputs)).for_each(
-                |(y, x)| {
+            after[0]
+                .par_chunks_mut(piece * layer.outputs)
+                .zip(x.par_chunks(piece * layer.inputs))
+                .for_each(|(y, x)| {
                     let x = View::new(x, x.len() / layer.inputs, layer.inputs);
                     multiply(y, layer.outputs, false, 1.0, x, layer.weight());
                     bias_and_relu(simd, y, &layer.bias, relu);
-                },
-            );
+                });
         }
         if self.normalize {
             self.normalized(pass);
@@ -120,7 +125,8 @@ impl Tower {
         if self.normalize { &pass.embedding } else { pass.outputs.last().map_or(&[], |x| x) }
     }
 
-    /// Gradients of the layers and of the input rows, given those of the embeddings, for the pass's last forward.
+    /// Gradients of the layers and of the input rows, given those of the embeddings, for the pass's
+    /// last forward.
     pub fn backward(
         &self,
         input: &[f32],
@@ -138,7 +144,8 @@ impl Tower {
         if self.normalize {
             // d(x/|x|) = (g − y·⟨y, g⟩) / |x| with y = x/|x|
             let dim = self.dim();
-            let rows = gradient.chunks_exact_mut(dim).zip(embedding.chunks_exact(dim)).zip(lengths.iter());
+            let rows =
+                gradient.chunks_exact_mut(dim).zip(embedding.chunks_exact(dim)).zip(lengths.iter());
             for ((g, y), length) in rows {
                 let along: f32 = g.iter().zip(y).map(|(g, y)| g * y).sum();
                 g.iter_mut().zip(y).for_each(|(g, y)| *g = (*g - y * along) / length);
@@ -164,7 +171,14 @@ impl Tower {
                     let n = g.len() / width;
                     let g_view = View::new(g, n, width);
                     weight.resize(inputs * width, 0.0);
-                    multiply(weight, width, false, 1.0, View::new(x, n, inputs).transposed(), g_view);
+                    multiply(
+                        weight,
+                        width,
+                        false,
+                        1.0,
+                        View::new(x, n, inputs).transposed(),
+                        g_view,
+                    );
                     bias.clear();
                     bias.resize(width, 0.0);
                     for row in g.chunks_exact(width) {
@@ -183,7 +197,9 @@ impl Tower {
 
     /// Step `t` (from 1) of the optimiser.
     pub fn update(&mut self, gradients: &Gradients, optimizer: &AdamW, t: u32) {
-        for ((layer, moments), (weight, bias)) in self.layers.iter_mut().zip(&mut self.moments).zip(&gradients.layers) {
+        for ((layer, moments), (weight, bias)) in
+            self.layers.iter_mut().zip(&mut self.moments).zip(&gradients.layers)
+        {
             moments.0.update(&mut layer.weight, weight, optimizer, t);
             moments.1.update(&mut layer.bias, bias, &optimizer.without_decay(), t);
         }

@@ -1,4 +1,5 @@
-//! The two-tower model: `score(query, item) = ⟨u, v⟩ / temperature`, both towers over gathered table rows.
+//! The two-tower model: `score(query, item) = ⟨u, v⟩ / temperature`, both towers over gathered
+//! table rows.
 
 use super::{
     adamw::AdamW,
@@ -70,7 +71,8 @@ pub struct StepBatch {
     pub items: Inputs,
     /// For each query the column of the item bought.
     pub targets: Vec<u32>,
-    /// For each query the column of its drawn negative or [`crate::dataset::NO_NEGATIVE`]; of the pairwise losses only.
+    /// For each query the column of its drawn negative or [`crate::dataset::NO_NEGATIVE`]; of the
+    /// pairwise losses only.
     pub negatives: Vec<u32>,
     /// Added to each column's logits; of the softmax only.
     pub bias: Vec<f32>,
@@ -83,7 +85,8 @@ impl TwoTower {
     pub fn new(schema: &FeatureSchema, config: &TwoTowerConfig, seed: u64) -> Self {
         let &TwoTowerConfig { dim, normalize, loss, temperature, amsgrad, .. } = config;
         // Both sides need different draws even when their schemas are alike.
-        let mut query = Side::new(&schema.query, &config.query_layers, dim, normalize, seed.wrapping_mul(2));
+        let mut query =
+            Side::new(&schema.query, &config.query_layers, dim, normalize, seed.wrapping_mul(2));
         let seed = seed.wrapping_mul(2).wrapping_add(1);
         let mut item = Side::new(&schema.item, &config.item_layers, dim, normalize, seed);
         if amsgrad {
@@ -93,8 +96,8 @@ impl TwoTower {
         Self { query, item, steps: 0, loss, temperature, softmax: SoftmaxWorkspace::default() }
     }
 
-    /// One optimiser step; the loss of the average purchase before it. A loss that is not finite changes nothing in the
-    /// model.
+    /// One optimiser step; the loss of the average purchase before it. A loss that is not finite
+    /// changes nothing in the model.
     pub fn step(&mut self, batch: &StepBatch, optimizer: &AdamW) -> f64 {
         self.query.forward(&batch.queries);
         self.item.forward(&batch.items);
@@ -112,16 +115,28 @@ impl TwoTower {
     fn gradients(&mut self, batch: &StepBatch) -> f64 {
         let Self { query, item, softmax, .. } = self;
         let (dim, scale) = (query.tower.dim(), 1.0 / self.temperature);
-        let (queries, items) = (query.tower.embedding(&query.work.pass), item.tower.embedding(&item.work.pass));
+        let (queries, items) =
+            (query.tower.embedding(&query.work.pass), item.tower.embedding(&item.work.pass));
         let (targets, weights) = (batch.targets.as_slice(), batch.weights.as_deref());
         query.work.embedding_gradient.resize(queries.len(), 0.0);
         item.work.embedding_gradient.resize(items.len(), 0.0);
-        let (by_query, by_item) = (&mut query.work.embedding_gradient, &mut item.work.embedding_gradient);
+        let (by_query, by_item) =
+            (&mut query.work.embedding_gradient, &mut item.work.embedding_gradient);
         if self.loss == LossKind::Softmax {
-            let loss = SoftmaxBatch { dim, queries, items, targets, bias: &batch.bias, weights, scale, smoothing: 0.0 };
+            let loss = SoftmaxBatch {
+                dim,
+                queries,
+                items,
+                targets,
+                bias: &batch.bias,
+                weights,
+                scale,
+                smoothing: 0.0,
+            };
             return loss.gradients(by_query, by_item, softmax);
         }
-        let loss = PairBatch { dim, queries, items, targets, negatives: &batch.negatives, weights, scale };
+        let loss =
+            PairBatch { dim, queries, items, targets, negatives: &batch.negatives, weights, scale };
         loss.gradients(self.loss, by_query, by_item)
     }
 }
@@ -131,9 +146,11 @@ impl Side {
         let assembly = Assembly::of(schema);
         let seed = |part: usize| seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(part as u64);
         let tables = assembly.tables().iter().enumerate();
-        let tables = tables.map(|(i, &(_, rows, dim))| Table::new(rows, dim, seed(i + 1))).collect();
+        let tables =
+            tables.map(|(i, &(_, rows, dim))| Table::new(rows, dim, seed(i + 1))).collect();
         let tower = Tower::new(assembly.width(), hidden, dim, normalize, seed(0));
-        let scatters = assembly.tables().iter().map(|&(_, rows, dim)| Scatter::new(rows, dim)).collect();
+        let scatters =
+            assembly.tables().iter().map(|&(_, rows, dim)| Scatter::new(rows, dim)).collect();
         Self { assembly, tables, tower, work: Work { scatters, ..Work::default() } }
     }
 
@@ -150,7 +167,14 @@ impl Side {
         self.assemble_as(Rows::Trained, inputs, first, rows, out);
     }
 
-    fn assemble_as(&self, kind: Rows, inputs: &Inputs, first: usize, rows: usize, out: &mut Vec<f32>) {
+    fn assemble_as(
+        &self,
+        kind: Rows,
+        inputs: &Inputs,
+        first: usize,
+        rows: usize,
+        out: &mut Vec<f32>,
+    ) {
         let width = self.assembly.width();
         out.resize(rows * width, 0.0);
         let piece = piece_rows(rows);

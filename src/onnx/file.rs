@@ -24,14 +24,20 @@ const OPSET: i64 = 17;
 /// External tensors start on a page, so that a reader can map each alone.
 const PAGE: u64 = 4096;
 
-pub(super) fn write(graph: &Graph<'_>, path: &Path, external_above: usize) -> Result<Vec<PathBuf>, OnnxError> {
+pub(super) fn write(
+    graph: &Graph<'_>,
+    path: &Path,
+    external_above: usize,
+) -> Result<Vec<PathBuf>, OnnxError> {
     let data_path = data_path(path);
     let external = write_external(graph, &data_path, external_above)
         .map_err(|source| OnnxError::Io { path: data_path.clone(), source })?;
     let bytes = model(graph, &external).encode_to_vec();
     let io = |source| OnnxError::Io { path: path.to_owned(), source };
     if bytes.len() > i32::MAX as usize {
-        return Err(io(std::io::Error::other("a protobuf file holds at most 2 GiB; keep more tables outside")));
+        return Err(io(std::io::Error::other(
+            "a protobuf file holds at most 2 GiB; keep more tables outside",
+        )));
     }
     let mut file = File::create(path).map_err(io)?;
     file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(io)?;
@@ -73,7 +79,10 @@ fn write_external(graph: &Graph<'_>, path: &Path, above: usize) -> std::io::Resu
     }
     out.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
     let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| {
-        std::io::Error::new(std::io::ErrorKind::InvalidInput, "the name of an ONNX file must be valid UTF-8")
+        std::io::Error::new(
+            std::io::ErrorKind::InvalidInput,
+            "the name of an ONNX file must be valid UTF-8",
+        )
     })?;
     Ok(External { file: Some(name.to_owned()), ranges })
 }
@@ -118,7 +127,11 @@ fn model(graph: &Graph<'_>, external: &External) -> pb::ModelProto {
 }
 
 fn tensor(constant: &Constant<'_>, outside: Option<((u64, u64), &str)>) -> pb::TensorProto {
-    let mut tensor = pb::TensorProto { name: constant.name.clone(), dims: constant.dims.clone(), ..Default::default() };
+    let mut tensor = pb::TensorProto {
+        name: constant.name.clone(),
+        dims: constant.dims.clone(),
+        ..Default::default()
+    };
     tensor.data_type = match &constant.data {
         Data::F32(_) => DataType::Float,
         Data::I64(_) => DataType::Int64,
@@ -126,15 +139,22 @@ fn tensor(constant: &Constant<'_>, outside: Option<((u64, u64), &str)>) -> pb::T
     match (&constant.data, outside) {
         (_, Some(((offset, length), file))) => {
             tensor.data_location = Some(DataLocation::External as i32);
-            let entry = |key: &str, value: String| pb::StringStringEntryProto { key: key.to_owned(), value };
+            let entry = |key: &str, value: String| pb::StringStringEntryProto {
+                key: key.to_owned(),
+                value,
+            };
             tensor.external_data = vec![
                 entry("location", file.to_owned()),
                 entry("offset", offset.to_string()),
                 entry("length", length.to_string()),
             ];
         }
-        (Data::F32(values), None) => tensor.raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        (Data::I64(values), None) => tensor.raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        (Data::F32(values), None) => {
+            tensor.raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect()
+        }
+        (Data::I64(values), None) => {
+            tensor.raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect()
+        }
     }
     tensor
 }
@@ -146,7 +166,9 @@ fn value(name: &str, datum: DataType, columns: Columns) -> pb::ValueInfoProto {
         Columns::Fixed(columns) => dimension::Value::DimValue(columns as i64),
         Columns::Free => dimension::Value::DimParam("columns".to_owned()),
     };
-    let shape = pb::TensorShapeProto { dim: vec![dim(dimension::Value::DimParam("batch".to_owned())), dim(columns)] };
+    let shape = pb::TensorShapeProto {
+        dim: vec![dim(dimension::Value::DimParam("batch".to_owned())), dim(columns)],
+    };
     pb::ValueInfoProto {
         name: name.to_owned(),
         r#type: Some(pb::TypeProto {

@@ -53,7 +53,8 @@ impl<'a> Graph<'a> {
             numbers: reads_numbers.then_some(tower.widths.1),
             dim: tower.dim(),
         };
-        let parts: Vec<String> = inputs.iter().enumerate().map(|(i, input)| graph.input(i, input)).collect();
+        let parts: Vec<String> =
+            inputs.iter().enumerate().map(|(i, input)| graph.input(i, input)).collect();
         let mut x = match <[String; 1]>::try_from(parts) {
             Ok([part]) => part,
             Err(parts) => {
@@ -68,7 +69,8 @@ impl<'a> Graph<'a> {
             }
         }
         if tower.normalize {
-            let norm = graph.node("ReduceL2", "norm", &[&x], vec![ints("axes", &[1]), int("keepdims", 1)]);
+            let norm =
+                graph.node("ReduceL2", "norm", &[&x], vec![ints("axes", &[1]), int("keepdims", 1)]);
             let floor = graph.scalar("norm_floor", NORM_FLOOR);
             let norm = graph.node("Max", "norm_floored", &[&norm, &floor], vec![]);
             x = graph.node("Div", "normalized", &[&x, &norm], vec![]);
@@ -94,13 +96,17 @@ impl<'a> Graph<'a> {
                 self.node("OneHot", &id, &[&row, &depth, &values], vec![int("axis", -1)])
             }
             Input::History { .. } => self.history(i, input),
-            Input::Numbers { at, width } if (at, Some(width)) == (0, self.numbers) => NUMBERS.to_owned(),
-            Input::Numbers { at, width } => self.slice(&format!("in_{i}_numbers"), NUMBERS, at, width),
+            Input::Numbers { at, width } if (at, Some(width)) == (0, self.numbers) => {
+                NUMBERS.to_owned()
+            }
+            Input::Numbers { at, width } => {
+                self.slice(&format!("in_{i}_numbers"), NUMBERS, at, width)
+            }
         }
     }
 
-    /// The weighted mean of the rows that are not padding: weights `decay^j · (index ≠ padding)`, divided by their sum
-    /// before they meet the rows.
+    /// The weighted mean of the rows that are not padding: weights `decay^j · (index ≠ padding)`,
+    /// divided by their sum before they meet the rows.
     fn history(&mut self, i: usize, input: &Input<'a>) -> String {
         let Input::History { name, table, rows, dim, at, length, decay } = *input else {
             unreachable!("called for histories only")
@@ -128,7 +134,8 @@ impl<'a> Graph<'a> {
     }
 
     fn dense(&mut self, i: usize, layer: &Dense<'a>, x: &str) -> String {
-        let weight = self.table(&format!("layer_{i}_weight"), layer.weight, layer.inputs, layer.outputs);
+        let weight =
+            self.table(&format!("layer_{i}_weight"), layer.weight, layer.inputs, layer.outputs);
         self.constants.push(Constant {
             name: format!("layer_{i}_bias"),
             dims: vec![layer.outputs as i64],
@@ -152,7 +159,13 @@ impl<'a> Graph<'a> {
     }
 
     /// Adds a node with one output, which bears the node's name.
-    pub(super) fn node(&mut self, op: &str, name: &str, inputs: &[&str], attribute: Vec<pb::AttributeProto>) -> String {
+    pub(super) fn node(
+        &mut self,
+        op: &str,
+        name: &str,
+        inputs: &[&str],
+        attribute: Vec<pb::AttributeProto>,
+    ) -> String {
         self.nodes.push(pb::NodeProto {
             input: inputs.iter().map(|&input| input.to_owned()).collect(),
             output: vec![name.to_owned()],
@@ -169,7 +182,13 @@ impl<'a> Graph<'a> {
         name.to_owned()
     }
 
-    pub(super) fn table(&mut self, name: &str, values: &'a [f32], rows: usize, dim: usize) -> String {
+    pub(super) fn table(
+        &mut self,
+        name: &str,
+        values: &'a [f32],
+        rows: usize,
+        dim: usize,
+    ) -> String {
         self.constant(name, vec![rows as i64, dim as i64], Data::F32(values.into()))
     }
 
@@ -196,7 +215,9 @@ fn merge_numbers<'a>(inputs: &[Input<'a>]) -> Vec<Input<'a>> {
     let mut merged: Vec<Input<'a>> = Vec::with_capacity(inputs.len());
     for &input in inputs {
         match (merged.last_mut(), input) {
-            (Some(Input::Numbers { at, width }), Input::Numbers { at: next, width: more }) if *at + *width == next => {
+            (Some(Input::Numbers { at, width }), Input::Numbers { at: next, width: more })
+                if *at + *width == next =>
+            {
                 *width += more;
             }
             _ => merged.push(input),
@@ -209,7 +230,9 @@ fn describe(tower: &TowerGraph<'_>) -> String {
     let mut parts = Vec::new();
     for input in &tower.inputs {
         parts.push(match *input {
-            Input::Embedding { name, rows, dim, at, .. } => format!("indices[{at}] {name}: embedding {rows}×{dim}"),
+            Input::Embedding { name, rows, dim, at, .. } => {
+                format!("indices[{at}] {name}: embedding {rows}×{dim}")
+            }
             Input::OneHot { name, rows, at } => format!("indices[{at}] {name}: one-hot {rows}"),
             Input::History { name, rows, dim, at, length, decay, .. } => {
                 format!(
@@ -223,17 +246,28 @@ fn describe(tower: &TowerGraph<'_>) -> String {
     }
     let layers: Vec<String> = tower.layers.iter().map(|layer| layer.outputs.to_string()).collect();
     let end = if tower.normalize { ", then unit length" } else { "" };
-    format!("{}. Inputs: {}. Dense layers: {}{end}.", tower.name, parts.join("; "), layers.join(" → "))
+    format!(
+        "{}. Inputs: {}. Dense layers: {}{end}.",
+        tower.name,
+        parts.join("; "),
+        layers.join(" → ")
+    )
 }
 
 /// A name ONNX allows, unique by the input's position.
 fn identifier(i: usize, name: &str) -> String {
-    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    let name: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
     format!("in_{i}_{name}")
 }
 
 pub(super) fn int(name: &str, value: i64) -> pb::AttributeProto {
-    pb::AttributeProto { name: name.to_owned(), r#type: AttributeType::Int as i32, i: value, ..Default::default() }
+    pb::AttributeProto {
+        name: name.to_owned(),
+        r#type: AttributeType::Int as i32,
+        i: value,
+        ..Default::default()
+    }
 }
 
 pub(super) fn ints(name: &str, values: &[i64]) -> pb::AttributeProto {
@@ -246,5 +280,10 @@ pub(super) fn ints(name: &str, values: &[i64]) -> pb::AttributeProto {
 }
 
 pub(super) fn float(name: &str, value: f32) -> pb::AttributeProto {
-    pb::AttributeProto { name: name.to_owned(), r#type: AttributeType::Float as i32, f: value, ..Default::default() }
+    pb::AttributeProto {
+        name: name.to_owned(),
+        r#type: AttributeType::Float as i32,
+        f: value,
+        ..Default::default()
+    }
 }

@@ -1,10 +1,12 @@
-//! Writes ONNX graphs (opset 17, IR 8) of towers and sequence encoders. Knows nothing of the rest of the system.
+//! Writes ONNX graphs (opset 17, IR 8) of towers and sequence encoders. Knows nothing of the rest
+//! of the system.
 //!
-//! The graph has the inputs `indices` int64 `[batch, n]` and `numbers` float32 `[batch, m]` (an input that no part
-//! uses is left out) and the output `embedding` float32 `[batch, dim]`; `batch` is free, and so is `n` of a sequence
-//! encoder, up to its length (twice that, when it reads ages too). It uses plain operators only
-//! (`Gather`, `OneHot`, `Slice`, `Concat`, `Gemm`, `Relu`, `ReduceSum`, …), so tract, ONNX Runtime and any other
-//! ONNX engine run it alike. An index outside its table is the caller's fault and undefined, as ONNX has it.
+//! The graph has the inputs `indices` int64 `[batch, n]` and `numbers` float32 `[batch, m]` (an
+//! input that no part uses is left out) and the output `embedding` float32 `[batch, dim]`; `batch`
+//! is free, and so is `n` of a sequence encoder, up to its length (twice that, when it reads ages
+//! too). It uses plain operators only (`Gather`, `OneHot`, `Slice`, `Concat`, `Gemm`, `Relu`,
+//! `ReduceSum`, …), so tract, ONNX Runtime and any other ONNX engine run it alike. An index outside
+//! its table is the caller's fault and undefined, as ONNX has it.
 
 mod file;
 mod graph;
@@ -12,14 +14,16 @@ mod sequence;
 mod split;
 
 pub use sequence::{
-    Activation, Block, DecoderGraph, EncoderGraph, LstmGraph, LstmLayer, Norm, Positions, SequenceGraph, TokenTable,
+    Activation, Block, DecoderGraph, EncoderGraph, LstmGraph, LstmLayer, Norm, Positions,
+    SequenceGraph, TokenTable,
 };
 pub use split::SplitTower;
 
 use std::path::{Path, PathBuf};
 
-/// A tower to write: inputs concatenated in order, dense layers with ReLU between them and none after the last,
-/// optionally scaled to unit length. Without layers the concatenation itself is the output.
+/// A tower to write: inputs concatenated in order, dense layers with ReLU between them and none
+/// after the last, optionally scaled to unit length. Without layers the concatenation itself is the
+/// output.
 pub struct TowerGraph<'a> {
     /// Name of the graph, for people.
     pub name: &'a str,
@@ -38,8 +42,17 @@ pub enum Input<'a> {
     Embedding { name: &'a str, table: &'a [f32], rows: usize, dim: usize, at: usize },
     /// One-hot of `indices[at]` over `rows`.
     OneHot { name: &'a str, rows: usize, at: usize },
-    /// Σ wⱼ·tableⱼ / Σ wⱼ over `j < length` with `indices[at + j] != rows - 1`, wⱼ = decay^j; zeros when there is none.
-    History { name: &'a str, table: &'a [f32], rows: usize, dim: usize, at: usize, length: usize, decay: f32 },
+    /// Σ wⱼ·tableⱼ / Σ wⱼ over `j < length` with `indices[at + j] != rows - 1`, wⱼ = decay^j; zeros
+    /// when there is none.
+    History {
+        name: &'a str,
+        table: &'a [f32],
+        rows: usize,
+        dim: usize,
+        at: usize,
+        length: usize,
+        decay: f32,
+    },
     /// `numbers[at..at + width]`.
     Numbers { at: usize, width: usize },
 }
@@ -59,8 +72,8 @@ pub const NORM_FLOOR: f32 = 1e-12;
 /// Added to the variance where a row is normalised.
 pub const NORM_EPSILON: f32 = 1e-5;
 
-/// Tables of more bytes than this are written beside the graph, into `<file name>.data`: protobuf messages end at
-/// 2 GiB, and a table of its own can be memory-mapped.
+/// Tables of more bytes than this are written beside the graph, into `<file name>.data`: protobuf
+/// messages end at 2 GiB, and a table of its own can be memory-mapped.
 pub const EXTERNAL_ABOVE: usize = 64 << 20;
 
 /// Why a tower cannot be written.
@@ -119,8 +132,13 @@ impl<'a> From<SequenceGraph<'a>> for QueryGraph<'a> {
 /// `<path>.data`. Both files are flushed to the disk. Returns the paths written.
 ///
 /// # Errors
-/// [`OnnxError::Shape`] when tables, widths and layers do not fit together or hold a number that is not finite.
-pub fn write(tower: &TowerGraph<'_>, path: &Path, external_above: usize) -> Result<Vec<PathBuf>, OnnxError> {
+/// [`OnnxError::Shape`] when tables, widths and layers do not fit together or hold a number that is
+/// not finite.
+pub fn write(
+    tower: &TowerGraph<'_>,
+    path: &Path,
+    external_above: usize,
+) -> Result<Vec<PathBuf>, OnnxError> {
     tower.check().map_err(|reason| OnnxError::Shape { tower: tower.name.to_owned(), reason })?;
     file::write(&graph::Graph::of(tower), path, external_above)
 }
@@ -140,9 +158,13 @@ impl Input<'_> {
             Self::Embedding { name, table, rows, dim, at } => {
                 (name, Some((table, rows, dim)), indices, at.checked_add(1))
             }
-            Self::OneHot { name, rows: 0, .. } => return Err(format!("one-hot `{name}` has no rows")),
+            Self::OneHot { name, rows: 0, .. } => {
+                return Err(format!("one-hot `{name}` has no rows"));
+            }
             Self::OneHot { name, at, .. } => (name, None, indices, at.checked_add(1)),
-            Self::History { name, length: 0, .. } => return Err(format!("history `{name}` has no positions")),
+            Self::History { name, length: 0, .. } => {
+                return Err(format!("history `{name}` has no positions"));
+            }
             Self::History { name, decay, .. } if !(decay > 0.0 && decay <= 1.0) => {
                 return Err(format!("history `{name}` decays by {decay}, which is not in (0, 1]"));
             }
@@ -157,7 +179,10 @@ impl Input<'_> {
         }
         if let Some((table, rows, dim)) = table {
             if rows == 0 || dim == 0 || rows.checked_mul(dim) != Some(table.len()) {
-                return Err(format!("table `{label}` has {} numbers, not {rows} × {dim}", table.len()));
+                return Err(format!(
+                    "table `{label}` has {} numbers, not {rows} × {dim}",
+                    table.len()
+                ));
             }
             finite(table, label)?;
         }
@@ -168,7 +193,9 @@ impl Input<'_> {
 impl TowerGraph<'_> {
     /// Length of the tower's output.
     pub fn dim(&self) -> usize {
-        self.layers.last().map_or_else(|| self.inputs.iter().map(Input::width).sum(), |layer| layer.outputs)
+        self.layers
+            .last()
+            .map_or_else(|| self.inputs.iter().map(Input::width).sum(), |layer| layer.outputs)
     }
 
     fn check(&self) -> Result<(), String> {
@@ -182,7 +209,9 @@ impl TowerGraph<'_> {
         for (i, layer) in self.layers.iter().enumerate() {
             let Dense { weight, bias, inputs, outputs } = *layer;
             if inputs != width || outputs == 0 {
-                return Err(format!("layer {i} maps {inputs} to {outputs} columns, but {width} arrive"));
+                return Err(format!(
+                    "layer {i} maps {inputs} to {outputs} columns, but {width} arrive"
+                ));
             }
             if weight.len() != inputs * outputs || bias.len() != outputs {
                 return Err(format!(
@@ -206,7 +235,10 @@ impl Dense<'_> {
             && self.bias.len() == outputs
             && outputs > 0;
         if !fits {
-            return Err(format!("a layer maps {} to {} columns, not {inputs} to {outputs}", self.inputs, self.outputs));
+            return Err(format!(
+                "a layer maps {} to {} columns, not {inputs} to {outputs}",
+                self.inputs, self.outputs
+            ));
         }
         finite(self.weight, "layer").and_then(|()| finite(self.bias, "layer"))
     }
@@ -214,7 +246,9 @@ impl Dense<'_> {
 
 fn finite(values: &[f32], what: &str) -> Result<(), String> {
     match values.iter().position(|v| !v.is_finite()) {
-        Some(at) => Err(format!("`{what}` holds {} at position {at}: the training diverged", values[at])),
+        Some(at) => {
+            Err(format!("`{what}` holds {} at position {at}: the training diverged", values[at]))
+        }
         None => Ok(()),
     }
 }

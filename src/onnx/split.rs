@@ -1,11 +1,13 @@
-//! A tower in parts: an encoder for each of its tables, and the layers over the concatenated columns.
+//! A tower in parts: an encoder for each of its tables, and the layers over the concatenated
+//! columns.
 
 use super::{Input, TowerGraph};
 
-/// The parts of a tower; `concatenate(encoders' outputs, one-hots, numbers)` in the order of its inputs, put through
-/// `layers`, is what the tower itself computes.
+/// The parts of a tower; `concatenate(encoders' outputs, one-hots, numbers)` in the order of its
+/// inputs, put through `layers`, is what the tower itself computes.
 pub struct SplitTower<'a> {
-    /// One a table, by the name of its feature: `indices` `[batch, 1]`, or `[batch, length]` of a history, to `[batch, dim]`.
+    /// One a table, by the name of its feature: `indices` `[batch, 1]`, or `[batch, length]` of a
+    /// history, to `[batch, dim]`.
     pub encoders: Vec<(&'a str, TowerGraph<'a>)>,
     /// The dense layers: `numbers` `[batch, width of all inputs]` to `[batch, dim]`.
     pub layers: TowerGraph<'a>,
@@ -23,8 +25,13 @@ impl<'a> SplitTower<'a> {
                 }
                 Input::OneHot { .. } | Input::Numbers { .. } => return None,
             };
-            let graph =
-                TowerGraph { name, widths: (columns, 0), inputs: vec![input], layers: vec![], normalize: false };
+            let graph = TowerGraph {
+                name,
+                widths: (columns, 0),
+                inputs: vec![input],
+                layers: vec![],
+                normalize: false,
+            };
             Some((name, graph))
         };
         let width = tower.inputs.iter().map(Input::width).sum();

@@ -3,8 +3,8 @@
 //!
 //! A purchase is a choice among everything the shop has; a look at an article is only a look. So
 //! actions stand beside the purchases and not among them: whoever has bought before is known by the
-//! purchases, and the actions of the last day show what this visit is about. Of somebody who has not
-//! bought anything, the actions of a month are all there is.
+//! purchases, and the actions of the last day show what this visit is about. Of somebody who has
+//! not bought anything, the actions of a month are all there is.
 
 use super::Context;
 use crate::domain::{ArticleId, Timestamp};
@@ -68,10 +68,15 @@ impl ActionKind {
 /// Actions with the rows of their articles, newest first, without those the catalogue lacks.
 fn rows<'a>(context: &'a Context<'_>) -> impl Iterator<Item = (u32, &'a Action)> {
     let catalogue = context.snapshot.catalogue();
-    context.customer.actions.iter().filter_map(|action| Some((catalogue.row(action.article.as_str())?, action)))
+    context
+        .customer
+        .actions
+        .iter()
+        .filter_map(|action| Some((catalogue.row(action.article.as_str())?, action)))
 }
 
-/// The articles that interest the customer, the latest first, each once and with its greatest weight.
+/// The articles that interest the customer, the latest first, each once and with its greatest
+/// weight.
 pub(super) fn interests(context: &Context<'_>) -> Vec<Interest> {
     let days = if context.customer.purchases.is_empty() { STRANGER_DAYS } else { VISIT_DAYS };
     let since = context.request.at.minus_days(days);
@@ -102,7 +107,8 @@ pub(super) fn disliked(context: &Context<'_>) -> Vec<u32> {
         match action.kind {
             ActionKind::Want => wanted.push(row),
             ActionKind::Dislike if !wanted.contains(&row) && !disliked.contains(&row) => {
-                let bought_since = |bought: &super::Bought| bought.row == row && bought.at >= action.at;
+                let bought_since =
+                    |bought: &super::Bought| bought.row == row && bought.at >= action.at;
                 if !context.history().iter().any(bought_since) {
                     disliked.push(row);
                 }
@@ -117,8 +123,10 @@ pub(super) fn disliked(context: &Context<'_>) -> Vec<u32> {
 pub(super) fn shown(context: &Context<'_>, times: u32) -> Vec<u32> {
     let since = Timestamp(context.request.at.0.saturating_sub(TODAY));
     let today = rows(context).take_while(|(_, action)| action.at >= since);
-    let mut shown: Vec<u32> =
-        today.filter(|(_, action)| action.kind == ActionKind::Impression).map(|(row, _)| row).collect();
+    let mut shown: Vec<u32> = today
+        .filter(|(_, action)| action.kind == ActionKind::Impression)
+        .map(|(row, _)| row)
+        .collect();
     shown.sort_unstable();
     let often = shown.chunk_by(|a, b| a == b).filter(|same| same.len() >= times as usize);
     often.map(|same| same[0]).collect()

@@ -72,8 +72,8 @@ pub struct Ranked {
     pub found: Vec<FoundBy>,
     /// Names of the rules that touched it, with [`Request::explain`](super::Request::explain).
     pub rules: Vec<String>,
-    /// What speaks for it in the eyes of the learned ranker, with [`Request::explain`](super::Request::explain); none
-    /// where purchases must not be told.
+    /// What speaks for it in the eyes of the learned ranker, with
+    /// [`Request::explain`](super::Request::explain); none where purchases must not be told.
     pub ranked_by: Vec<RankedBy>,
 }
 
@@ -128,7 +128,8 @@ impl Strategy {
 pub enum Fallback {
     /// Nothing is known of the customer: popularity.
     UnknownCustomer,
-    /// The model has no row of this customer: its unknown row, with attributes, purchases and visit as far as known.
+    /// The model has no row of this customer: its unknown row, with attributes, purchases and visit
+    /// as far as known.
     UnknownToModel,
     /// Neither a customer nor a visit was named: popularity.
     Anonymous,
@@ -143,9 +144,11 @@ pub enum Fallback {
 pub enum Warning {
     /// The database did not answer: attributes and purchases of the customer are unknown.
     CustomerDataUnavailable,
-    /// The database did not answer: attributes and purchases of the customer are those of an earlier moment.
+    /// The database did not answer: attributes and purchases of the customer are those of an
+    /// earlier moment.
     CustomerDataStale,
-    /// The server started without the database: attributes and availability of articles are unknown.
+    /// The server started without the database: attributes and availability of articles are
+    /// unknown.
     CatalogueUnavailable,
     /// Some articles of the visit are not in the catalogue.
     UnknownSessionArticles,

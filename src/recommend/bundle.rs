@@ -65,7 +65,10 @@ impl Model for Bundle {
     }
 
     fn knows_customer(&self, id: &str) -> bool {
-        self.encoder().vocabularies().get(source::CUSTOMER_ID).is_some_and(|ids| ids.find(id).is_some())
+        self.encoder()
+            .vocabularies()
+            .get(source::CUSTOMER_ID)
+            .is_some_and(|ids| ids.find(id).is_some())
     }
 
     fn reads_history(&self) -> bool {
@@ -90,18 +93,28 @@ impl Model for Bundle {
     }
 
     fn needs_history(&self) -> bool {
-        self.manifest().schema.query.features.iter().all(|feature| feature.source == source::HISTORY)
+        self.manifest()
+            .schema
+            .query
+            .features
+            .iter()
+            .all(|feature| feature.source == source::HISTORY)
     }
 
     fn reads_sequence(&self) -> bool {
         // A mean of the history has no order; every other way to read it has.
         let ordered = |feature: &Feature| {
-            feature.source == source::HISTORY && !matches!(feature.encoding, Encoding::History { .. })
+            feature.source == source::HISTORY
+                && !matches!(feature.encoding, Encoding::History { .. })
         };
         self.manifest().schema.query.features.iter().any(ordered)
     }
 
-    fn embed_customer(&self, customer: &CustomerView<'_>, vector: &mut Vec<f32>) -> Result<(), ModelError> {
+    fn embed_customer(
+        &self,
+        customer: &CustomerView<'_>,
+        vector: &mut Vec<f32>,
+    ) -> Result<(), ModelError> {
         let Some(Towers { query, .. }) = self.towers() else { return Err(without_towers()) };
         let (indices, numbers) = self.encoder().query_widths();
         let (mut indices, mut numbers) = (vec![0; indices], vec![0.0; numbers]);
@@ -112,7 +125,14 @@ impl Model for Bundle {
     fn embed_articles(&self, articles: &[ArticleView<'_>]) -> Result<Vec<f32>, ModelError> {
         let Some(Towers { item, .. }) = self.towers() else { return Ok(Vec::new()) };
         // The row of ids never seen stands for no article in particular.
-        if self.manifest().schema.item.features.iter().all(|feature| feature.source == source::ARTICLE_ID) {
+        if self
+            .manifest()
+            .schema
+            .item
+            .features
+            .iter()
+            .all(|feature| feature.source == source::ARTICLE_ID)
+        {
             return Ok(Vec::new());
         }
         let (index_width, number_width) = self.encoder().item_widths();
@@ -121,7 +141,11 @@ impl Model for Bundle {
         for (i, article) in articles.iter().enumerate() {
             let (index_row, number_row) = (i * index_width, i * number_width);
             let indices = &mut indices[index_row..index_row + index_width];
-            self.encoder().encode_item(article, indices, &mut numbers[number_row..number_row + number_width]);
+            self.encoder().encode_item(
+                article,
+                indices,
+                &mut numbers[number_row..number_row + number_width],
+            );
         }
         let mut vectors = Vec::new();
         let embedded = item.embed(&indices, &numbers, articles.len(), &mut vectors);

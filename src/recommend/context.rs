@@ -6,8 +6,8 @@
 //! with `at`: the catalogue, availability, popularity and the model are those of today.
 
 use super::{
-    Customer, Eligible, Filter, Interest, Query, RecommendError, Request, Shop, Snapshot, Subject, actions,
-    filter::Given, query, rules::InForce,
+    Customer, Eligible, Filter, Interest, Query, RecommendError, Request, Shop, Snapshot, Subject,
+    actions, filter::Given, query, rules::InForce,
 };
 use crate::{
     domain::{ArticleId, Timestamp},
@@ -54,8 +54,8 @@ pub struct Bought {
 
 impl<'a> Context<'a> {
     /// # Errors
-    /// [`RecommendError::UnknownArticle`] for articles like one that the catalogue lacks; a filter that
-    /// does not fit the catalogue; [`RecommendError::NoSequence`].
+    /// [`RecommendError::UnknownArticle`] for articles like one that the catalogue lacks; a filter
+    /// that does not fit the catalogue; [`RecommendError::NoSequence`].
     pub fn new(
         shop: &'a Shop,
         snapshot: &'a Snapshot,
@@ -74,7 +74,12 @@ impl<'a> Context<'a> {
             seen.insert(0, row.ok_or_else(|| RecommendError::UnknownArticle(id.clone()))?);
         }
         let catalogue = &**snapshot.catalogue();
-        let given = Given { catalogue, at: request.at, article: seen.first().copied(), customer: customer.attributes };
+        let given = Given {
+            catalogue,
+            at: request.at,
+            article: seen.first().copied(),
+            customer: customer.attributes,
+        };
         let filter = request.recipe.filter.resolve(&given);
         let mut rules = InForce::of(&request.recipe.rules, &given, snapshot);
         let condition_left_out = filter.left_out;
@@ -101,8 +106,14 @@ impl<'a> Context<'a> {
     /// The customer's purchases, newest first.
     pub fn history(&self) -> &[Bought] {
         self.history.get_or_init(|| {
-            let times = self.customer.purchase_times.iter().copied().chain(std::iter::repeat(self.request.at));
-            let weights = self.customer.purchase_weights.iter().copied().chain(std::iter::repeat(1.0));
+            let times = self
+                .customer
+                .purchase_times
+                .iter()
+                .copied()
+                .chain(std::iter::repeat(self.request.at));
+            let weights =
+                self.customer.purchase_weights.iter().copied().chain(std::iter::repeat(1.0));
             let all = self.customer.purchases.iter().zip(times).zip(weights);
             let bought = all.filter_map(|((id, at), weight)| {
                 Some(Bought { row: self.snapshot.catalogue().row(id.as_str())?, at, weight })
@@ -116,7 +127,9 @@ impl<'a> Context<'a> {
     pub fn interests(&self) -> &[Interest] {
         self.interests.get_or_init(|| {
             let mut interests = actions::interests(self);
-            interests.retain(|interest| !self.seen.contains(&interest.row) && !self.cart.contains(&interest.row));
+            interests.retain(|interest| {
+                !self.seen.contains(&interest.row) && !self.cart.contains(&interest.row)
+            });
             interests
         })
     }
@@ -183,7 +196,8 @@ impl<'a> Context<'a> {
     fn excluded(&self) -> Vec<u32> {
         let exclude = &self.request.recipe.exclude;
         let named = exclude.article_ids.iter();
-        let mut rows: Vec<u32> = named.filter_map(|id| self.snapshot.catalogue().row(id.as_str())).collect();
+        let mut rows: Vec<u32> =
+            named.filter_map(|id| self.snapshot.catalogue().row(id.as_str())).collect();
         rows.extend(&self.seen);
         rows.extend(&self.cart);
         if exclude.reads_purchases() {
@@ -203,8 +217,8 @@ impl<'a> Context<'a> {
 }
 
 impl Customer<'_> {
-    /// The customer without the purchases made at `at` or later, and without later actions. Purchases
-    /// without a time were made before.
+    /// The customer without the purchases made at `at` or later, and without later actions.
+    /// Purchases without a time were made before.
     fn known_at(self, at: Timestamp) -> Self {
         // Newest first: what is too late stands at the beginning.
         let late = self.purchase_times.partition_point(|&time| time >= at);

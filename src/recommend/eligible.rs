@@ -3,7 +3,8 @@
 use super::fresh::Fresh;
 use crate::retrieval::ItemSet;
 
-/// A set of articles, as catalogue rows, as items of the model, and as vectors of articles newer than it.
+/// A set of articles, as catalogue rows, as items of the model, and as vectors of articles newer
+/// than it.
 #[derive(Debug, Clone)]
 pub struct Eligible {
     pub rows: ItemSet,

@@ -60,17 +60,24 @@ impl Explainer<'_> {
 
     fn found(&self, pick: &Pick) -> Vec<FoundBy> {
         let snapshot = self.context.snapshot;
-        let one = |rank: usize| vec![FoundBy { source: pick.source, rank: rank + 1, score: pick.score }];
+        let one =
+            |rank: usize| vec![FoundBy { source: pick.source, rank: rank + 1, score: pick.score }];
         match pick.origin {
             Origin::Candidate(found) => {
                 let said = self.candidates.sources.iter().zip(self.candidates.found_at(found));
                 let found = said.filter_map(|(&source, found)| Some((source, found.as_ref()?)));
                 found
-                    .map(|(source, found)| FoundBy { source, rank: found.rank as usize + 1, score: found.score })
+                    .map(|(source, found)| FoundBy {
+                        source,
+                        rank: found.rank as usize + 1,
+                        score: found.score,
+                    })
                     .collect()
             }
             Origin::Fallback(rank) => one(rank),
-            Origin::Popularity if pick.source == POPULAR => one(snapshot.popularity_rank(pick.row) as usize),
+            Origin::Popularity if pick.source == POPULAR => {
+                one(snapshot.popularity_rank(pick.row) as usize)
+            }
             Origin::Popularity => Vec::new(),
         }
     }
@@ -89,16 +96,21 @@ impl Explainer<'_> {
         if item.source == MODEL || item.source == GENERATED {
             let closest = |rows: &mut dyn Iterator<Item = u32>| {
                 let vector = snapshot.vector(item.row)?;
-                let known = rows.take(REASONS_FROM).filter_map(|row| Some((row, snapshot.vector(row)?)));
-                known.map(|(row, other)| (row, cosine(vector, other))).max_by(|a, b| a.1.total_cmp(&b.1))
+                let known =
+                    rows.take(REASONS_FROM).filter_map(|row| Some((row, snapshot.vector(row)?)));
+                known
+                    .map(|(row, other)| (row, cosine(vector, other)))
+                    .max_by(|a, b| a.1.total_cmp(&b.1))
             };
             let seen = closest(&mut context.seen.iter().copied());
             reasons.extend(seen.map(|(row, similarity)| Reason::LikeSeen { row, similarity }));
             let bought = closest(&mut purchased.iter().map(|bought| bought.row));
-            reasons.extend(bought.map(|(row, similarity)| Reason::LikePurchased { row, similarity }));
+            reasons
+                .extend(bought.map(|(row, similarity)| Reason::LikePurchased { row, similarity }));
         }
         if snapshot.popularity(item.row) > 0.0 {
-            reasons.push(Reason::BestSeller { rank: snapshot.popularity_rank(item.row) as usize + 1 });
+            reasons
+                .push(Reason::BestSeller { rank: snapshot.popularity_rank(item.row) as usize + 1 });
         }
         reasons
     }

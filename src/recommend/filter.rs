@@ -28,7 +28,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// A parsed filter in canonical form: equal filters have equal [`Filter::key`]s however they were written.
+/// A parsed filter in canonical form: equal filters have equal [`Filter::key`]s however they were
+/// written.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Filter {
     clauses: Vec<Clause>,
@@ -212,9 +213,9 @@ impl<'a> Conditions<'a> {
             Ok(match clause {
                 Clause::Attribute(name, condition) => {
                     let column = catalogue.column(find_attribute(catalogue, name)?);
-                    let wanted = condition
-                        .wanted(column)
-                        .map_err(|problem| FilterError::Invalid { attribute: name.clone(), problem })?;
+                    let wanted = condition.wanted(column).map_err(|problem| {
+                        FilterError::Invalid { attribute: name.clone(), problem }
+                    })?;
                     Bound::Attribute(column, wanted)
                 }
                 Clause::All(all) => Bound::All(groups(all)?),
@@ -245,10 +246,12 @@ impl Wanted {
     fn holds(&self, column: &Column, row: u32) -> bool {
         match self {
             Self::Texts(codes) => column.any_code(row, |code| codes.contains(code)),
-            Self::Numbers(numbers) => column.number(row).is_some_and(|number| numbers.contains(&number)),
-            Self::Range { min, max } => column
-                .number(row)
-                .is_some_and(|number| min.is_none_or(|min| min <= number) && max.is_none_or(|max| number <= max)),
+            Self::Numbers(numbers) => {
+                column.number(row).is_some_and(|number| numbers.contains(&number))
+            }
+            Self::Range { min, max } => column.number(row).is_some_and(|number| {
+                min.is_none_or(|min| min <= number) && max.is_none_or(|max| number <= max)
+            }),
             Self::Not(wanted) => !wanted.holds(column, row),
             Self::Exists(wanted) => column.has_value(row) == *wanted,
             Self::Days { from, to } => {
@@ -257,7 +260,9 @@ impl Wanted {
                 // values as articles.
                 column.number(row).map(day_of_number).is_some_and(within)
                     || column.text(row).and_then(day_of_text).is_some_and(within)
-                    || column.texts(row).is_some_and(|texts| texts.filter_map(day_of_text).any(within))
+                    || column
+                        .texts(row)
+                        .is_some_and(|texts| texts.filter_map(day_of_text).any(within))
             }
             Self::Anything => true,
         }
@@ -281,9 +286,15 @@ fn unmatched(clauses: &[Clause], catalogue: &Catalogue, found: &mut Vec<Unmatche
             }
             Clause::Not(group) => unmatched(group, catalogue, found),
             Clause::Articles(ids) => {
-                let absent = ids.iter().filter(|id| catalogue.row(id.as_str()).is_none()).take(MAX_UNMATCHED);
+                let absent = ids
+                    .iter()
+                    .filter(|id| catalogue.row(id.as_str()).is_none())
+                    .take(MAX_UNMATCHED);
                 let attribute = || parse::ARTICLES.to_owned();
-                found.extend(absent.map(|id| UnmatchedValue { attribute: attribute(), value: id.as_str().to_owned() }));
+                found.extend(absent.map(|id| UnmatchedValue {
+                    attribute: attribute(),
+                    value: id.as_str().to_owned(),
+                }));
             }
         }
     }
@@ -305,15 +316,22 @@ impl Condition {
         Ok(match (self, column.kind()) {
             (Self::AnyOf(texts), AttributeKind::Number) => {
                 let numbers = texts.iter().map(|text| Number::parse(text)).collect::<Option<_>>();
-                Wanted::Numbers(numbers.ok_or("it holds numbers; give a number or {\"min\": …, \"max\": …}")?)
+                Wanted::Numbers(
+                    numbers.ok_or("it holds numbers; give a number or {\"min\": …, \"max\": …}")?,
+                )
             }
             (Self::AnyOf(texts), AttributeKind::Text | AttributeKind::Texts) => {
                 let mut codes = ItemSet::empty(column.codes());
-                texts.iter().filter_map(|text| column.code(text)).for_each(|code| codes.insert(code));
+                texts
+                    .iter()
+                    .filter_map(|text| column.code(text))
+                    .for_each(|code| codes.insert(code));
                 Wanted::Texts(codes)
             }
             (&Self::Range { min, max }, AttributeKind::Number) => Wanted::Range { min, max },
-            (Self::Range { .. }, _) => return Err("it holds texts, which have no min and max; give values".into()),
+            (Self::Range { .. }, _) => {
+                return Err("it holds texts, which have no min and max; give values".into());
+            }
             (Self::Not(condition), _) => Wanted::Not(Box::new(condition.wanted(column)?)),
             (&Self::Exists(exists), _) => Wanted::Exists(exists),
             (&Self::Days { from, to }, _) => Wanted::Days { from, to },
@@ -331,7 +349,8 @@ impl Condition {
         let absent: Vec<&String> = match column.kind() {
             AttributeKind::Number => {
                 let held = held_numbers(catalogue, column, texts);
-                let is_held = |text: &str| group_of(text).is_some_and(|number| held.contains(&number));
+                let is_held =
+                    |text: &str| group_of(text).is_some_and(|number| held.contains(&number));
                 texts.iter().filter(|text| !is_held(text)).collect()
             }
             AttributeKind::Text | AttributeKind::Texts => {

@@ -1,12 +1,12 @@
-//! Results of filters, remembered within a bound of bytes: whoever asks may send as many filters, and
-//! as long ones, as they like.
+//! Results of filters, remembered within a bound of bytes: whoever asks may send as many filters,
+//! and as long ones, as they like.
 
 use super::{Eligible, Filter};
 use hashbrown::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Two generations, each of half the bytes. What is used moves to the young one; when that is full, the
-/// old one is forgotten and the young one takes its place.
+/// Two generations, each of half the bytes. What is used moves to the young one; when that is full,
+/// the old one is forgotten and the young one takes its place.
 pub(super) struct FilterCache {
     capacity: usize,
     generations: Mutex<Generations>,
@@ -96,7 +96,11 @@ mod tests {
     use crate::retrieval::ItemSet;
 
     fn eligible() -> Arc<Eligible> {
-        Arc::new(Eligible { rows: ItemSet::empty(8_000), items: ItemSet::empty(8_000), fresh: Vec::new() })
+        Arc::new(Eligible {
+            rows: ItemSet::empty(8_000),
+            items: ItemSet::empty(8_000),
+            fresh: Vec::new(),
+        })
     }
 
     fn filter(text: &str) -> Filter {

@@ -1,7 +1,9 @@
-//! Articles newer than the model: embedded by its item tower and searched by a small index of their own.
+//! Articles newer than the model: embedded by its item tower and searched by a small index of their
+//! own.
 //!
-//! Most stand in a first segment whose index is built once; those that changed since stand in a second one, which is
-//! built anew with every change and merged into the first before that takes long.
+//! Most stand in a first segment whose index is built once; those that changed since stand in a
+//! second one, which is built anew with every change and merged into the first before that takes
+//! long.
 
 use super::{Catalogue, CatalogueRow, Model, ModelError};
 use crate::{
@@ -37,8 +39,8 @@ struct Vectors {
 const BATCH: usize = 512;
 /// Most articles of the second segment, however small the first one is.
 const TAIL: usize = 2_048;
-/// Beside a large first segment, the second may have one for so many of its articles: a merge builds the
-/// whole first segment anew.
+/// Beside a large first segment, the second may have one for so many of its articles: a merge
+/// builds the whole first segment anew.
 const TAIL_PART: usize = 16;
 /// Longest vector that an index takes, squared.
 const MAX_SQUARE: f64 = 1e36;
@@ -48,7 +50,11 @@ impl Fresh {
     ///
     /// # Errors
     /// When memory for the index cannot be had.
-    pub(super) fn of(model: &dyn Model, catalogue: &Catalogue, rows: &[u32]) -> Result<Self, ModelError> {
+    pub(super) fn of(
+        model: &dyn Model,
+        catalogue: &Catalogue,
+        rows: &[u32],
+    ) -> Result<Self, ModelError> {
         let segment = Segment::of(model, embed(model, catalogue, rows))?;
         Ok(Self { segments: segment.into_iter().collect() })
     }
@@ -106,17 +112,25 @@ impl Fresh {
         })
     }
 
-    /// The nearest `k` by falling score, ties by row. `allowed`: the vectors of each segment that may be answered.
+    /// The nearest `k` by falling score, ties by row. `allowed`: the vectors of each segment that
+    /// may be answered.
     ///
     /// # Errors
     /// When the vector does not fit.
-    pub(super) fn nearest(&self, vector: &[f32], k: usize, allowed: &[ItemSet]) -> Result<Vec<(f32, u32)>, QueryError> {
+    pub(super) fn nearest(
+        &self,
+        vector: &[f32],
+        k: usize,
+        allowed: &[ItemSet],
+    ) -> Result<Vec<(f32, u32)>, QueryError> {
         let mut found = Vec::new();
         for (segment, allowed) in self.segments.iter().zip(allowed) {
             if allowed.count() > 0 {
                 let allowed = (allowed.count() < segment.index.len()).then_some(allowed);
                 let hits = segment.index.search(&Query { vector, k, allowed })?;
-                found.extend(hits.into_iter().map(|hit| (hit.score, segment.rows[hit.item as usize])));
+                found.extend(
+                    hits.into_iter().map(|hit| (hit.score, segment.rows[hit.item as usize])),
+                );
             }
         }
         found.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
@@ -127,7 +141,9 @@ impl Fresh {
 
 impl Segment {
     fn of(model: &dyn Model, vectors: Vectors) -> Result<Option<Self>, ModelError> {
-        let Some(dim) = model.index().map(Index::dim).filter(|_| !vectors.rows.is_empty()) else { return Ok(None) };
+        let Some(dim) = model.index().map(Index::dim).filter(|_| !vectors.rows.is_empty()) else {
+            return Ok(None);
+        };
         let index = ItemVectors::from_rows(dim, &vectors.numbers).and_then(Retriever::clustered);
         let index = index.map_err(|error| ModelError(error.to_string()))?;
         let live = ItemSet::full(vectors.rows.len());
@@ -169,25 +185,30 @@ impl Vectors {
         let dim = self.numbers.len() / self.rows.len().max(1);
         let mut order: Vec<usize> = (0..self.rows.len()).collect();
         order.sort_unstable_by_key(|&at| self.rows[at]);
-        let numbers = order.iter().flat_map(|&at| &self.numbers[at * dim..(at + 1) * dim]).copied().collect();
+        let numbers =
+            order.iter().flat_map(|&at| &self.numbers[at * dim..(at + 1) * dim]).copied().collect();
         Self { rows: order.iter().map(|&at| self.rows[at]).collect(), numbers }
     }
 }
 
-/// The vectors of rows, as far as the model has any for them. An article that the model cannot embed is left out, told
-/// in the log, and never keeps the others out.
+/// The vectors of rows, as far as the model has any for them. An article that the model cannot
+/// embed is left out, told in the log, and never keeps the others out.
 fn embed(model: &dyn Model, catalogue: &Catalogue, rows: &[u32]) -> Vectors {
     let mut vectors = Vectors::default();
     let Some(dim) = model.index().map(Index::dim) else { return vectors };
     let (mut failed, mut reason) = (0, None);
     let mut take = |batch: &[u32]| {
         let rows: Vec<_> = batch.iter().map(|&row| CatalogueRow { catalogue, row }).collect();
-        let views = rows.iter().map(|row| ArticleView { id: Some(catalogue.id(row.row)), attributes: row });
+        let views =
+            rows.iter().map(|row| ArticleView { id: Some(catalogue.id(row.row)), attributes: row });
         let numbers = model.embed_articles(&views.collect::<Vec<_>>())?;
         for (&row, vector) in batch.iter().zip(numbers.chunks_exact(dim)) {
             let square: f64 = vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
             if square.is_nan() || square > MAX_SQUARE {
-                return Err(ModelError(format!("the vector of article `{}` is not finite", catalogue.id(row))));
+                return Err(ModelError(format!(
+                    "the vector of article `{}` is not finite",
+                    catalogue.id(row)
+                )));
             }
         }
         // A model that knows articles by their ids alone has no vector for others.

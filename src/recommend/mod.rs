@@ -11,9 +11,10 @@
 //!                   └ explain ── reasons, counts, warnings
 //! ```
 //!
-//! Invariants: no I/O; the same request on the same [`Snapshot`] gets the same answer; an article that
-//! is unavailable or excluded is never answered, on any path; fewer than `k` only when fewer than `k` are eligible
-//! (under `max_per`: when no further eligible article fits). Knows neither HTTP nor databases.
+//! Invariants: no I/O; the same request on the same [`Snapshot`] gets the same answer; an article
+//! that is unavailable or excluded is never answered, on any path; fewer than `k` only when fewer
+//! than `k` are eligible (under `max_per`: when no further eligible article fits). Knows neither
+//! HTTP nor databases.
 
 mod actions;
 mod answer;
@@ -42,9 +43,14 @@ mod snapshot;
 pub mod sources;
 
 pub use actions::{Action, ActionKind, Interest};
-pub use answer::{Answer, Counts, Fallback, FoundBy, Ranked, Reason, RecommendError, SourceCount, Strategy, Warning};
+pub use answer::{
+    Answer, Counts, Fallback, FoundBy, Ranked, Reason, RecommendError, SourceCount, Strategy,
+    Warning,
+};
 pub use candidates::{Candidate, Candidates, Found};
-pub use catalogue::{Attributes, Catalogue, CatalogueBuilder, CatalogueRow, Cell, Change, Column, Group, LeftOut};
+pub use catalogue::{
+    Attributes, Catalogue, CatalogueBuilder, CatalogueRow, Cell, Change, Column, Group, LeftOut,
+};
 pub use context::{Bought, Context};
 pub use eligible::Eligible;
 pub use filter::{Conditions, Filter, FilterError, UnmatchedValue, find_attribute};

@@ -7,8 +7,8 @@ use crate::{
     retrieval::{Index, Query},
 };
 
-/// A loaded model; a bundle in production. It has vectors and an index of them, or it counts what a customer bought
-/// ([`Model::frequency`]) and has none.
+/// A loaded model; a bundle in production. It has vectors and an index of them, or it counts what a
+/// customer bought ([`Model::frequency`]) and has none.
 pub trait Model: Send + Sync {
     fn name(&self) -> &str;
     fn version(&self) -> &str;
@@ -26,16 +26,18 @@ pub trait Model: Send + Sync {
     }
     /// The vector of an item, as long as the index says; `None` for a model without vectors.
     fn vector(&self, item: u32) -> Option<&[f32]>;
-    /// How a customer's own articles are ranked, in place of vectors; `None` for a model with vectors.
+    /// How a customer's own articles are ranked, in place of vectors; `None` for a model with
+    /// vectors.
     fn frequency(&self) -> Option<PersonalFrequency> {
         None
     }
-    /// The network that ranks candidates which other sources found, in place of vectors; `None` for a
-    /// model that finds its own.
+    /// The network that ranks candidates which other sources found, in place of vectors; `None` for
+    /// a model that finds its own.
     fn ranker(&self) -> Option<&dyn ListModel> {
         None
     }
-    /// Purchases in the training window, one number an item. They count where the catalogue has no sales of its own.
+    /// Purchases in the training window, one number an item. They count where the catalogue has no
+    /// sales of its own.
     fn popularity(&self) -> &[f32];
     /// Whether the customer has a trained row of their own.
     fn knows_customer(&self, id: &str) -> bool;
@@ -49,13 +51,19 @@ pub trait Model: Send + Sync {
     fn needs_history(&self) -> bool;
     /// Whether the query encoder reads them in their order, as a sequence that can be continued.
     fn reads_sequence(&self) -> bool;
-    /// Embeds a customer: leaves finite numbers in `vector`, as many as the index says, whatever it held before.
+    /// Embeds a customer: leaves finite numbers in `vector`, as many as the index says, whatever it
+    /// held before.
     ///
     /// # Errors
     /// When the tower fails or there is none.
-    fn embed_customer(&self, customer: &CustomerView<'_>, vector: &mut Vec<f32>) -> Result<(), ModelError>;
-    /// Embeds articles by their attributes, whether the model has seen them or not: one vector after the other, or none at
-    /// all where the model knows articles by their id alone or has no vectors.
+    fn embed_customer(
+        &self,
+        customer: &CustomerView<'_>,
+        vector: &mut Vec<f32>,
+    ) -> Result<(), ModelError>;
+    /// Embeds articles by their attributes, whether the model has seen them or not: one vector
+    /// after the other, or none at all where the model knows articles by their id alone or has no
+    /// vectors.
     ///
     /// # Errors
     /// When the tower fails.

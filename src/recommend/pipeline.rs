@@ -1,8 +1,8 @@
 //! The steps of an answer, one after the other.
 
 use super::{
-    Answer, Candidates, Context, Counts, Customer, Preview, Ranked, Recipe, RecommendError, Request, Shop, Snapshot,
-    SourceCount, Strategy, Warning,
+    Answer, Candidates, Context, Counts, Customer, Preview, Ranked, Recipe, RecommendError,
+    Request, Shop, Snapshot, SourceCount, Strategy, Warning,
     answer::Elapsed,
     explain::Explainer,
     preview::Trace,
@@ -63,7 +63,11 @@ pub fn check(snapshot: &Snapshot, recipe: &Recipe) -> Result<(), RecommendError>
 ///
 /// # Errors
 /// [`RecommendError::UnknownModel`], [`RecommendError::RankerUnfit`].
-pub fn check_ranker(shop: &Shop, snapshot: &Snapshot, recipe: &Recipe) -> Result<(), RecommendError> {
+pub fn check_ranker(
+    shop: &Shop,
+    snapshot: &Snapshot,
+    recipe: &Recipe,
+) -> Result<(), RecommendError> {
     rank::named(shop, snapshot, recipe).map(drop)
 }
 
@@ -71,7 +75,8 @@ fn answer(context: &Context<'_>, trace: &mut Trace) -> Result<Answer, RecommendE
     let request = context.request;
     let (learned, specs, ranker_unfit) = course(context);
     let named = learned.is_some() || !request.recipe.sources.is_empty();
-    let Picked { list, candidates, drawn, found, ranker_failed } = pick(context, &specs, learned.as_ref(), trace)?;
+    let Picked { list, candidates, drawn, found, ranker_failed } =
+        pick(context, &specs, learned.as_ref(), trace)?;
     let filled = list.len() - found;
     let Page { list, unknown, last } = page(context, list);
     trace.picked(context, &list);
@@ -82,7 +87,8 @@ fn answer(context: &Context<'_>, trace: &mut Trace) -> Result<Answer, RecommendE
     let sources = if tells_sources { counted(all, &drawn, &list) } else { Vec::new() };
     let explainer = Explainer { context, candidates: &candidates, withheld };
     let offset = request.offset.unwrap_or(0);
-    let mut items: Vec<Ranked> = list.iter().zip(offset..).map(|(pick, place)| explainer.ranked(pick, place)).collect();
+    let mut items: Vec<Ranked> =
+        list.iter().zip(offset..).map(|(pick, place)| explainer.ranked(pick, place)).collect();
     let tells = request.explain && !withheld && request.tell_purchases;
     if let Some(learned) = learned.as_ref().filter(|_| tells && !ranker_failed) {
         let rows: Vec<u32> = items.iter().map(|item| item.row).collect();
@@ -142,8 +148,8 @@ pub fn candidates(context: &Context<'_>) -> Result<Candidates, RecommendError> {
     Ok(candidates)
 }
 
-/// The learned ranker of a request, its sources, and whether the ranker that was asked for does not fit
-/// (any more): an answer is worth more than its order.
+/// The learned ranker of a request, its sources, and whether the ranker that was asked for does not
+/// fit (any more): an answer is worth more than its order.
 fn course<'a>(context: &Context<'a>) -> (Option<Learned<'a>>, Vec<SourceSpec>, bool) {
     match rank::learned(context) {
         Ok(Some(learned)) => {
@@ -219,7 +225,11 @@ fn pick(
 }
 
 /// Asks the sources. One that fails alone is an error, unless a fallback chain stands behind it.
-fn draw(context: &Context<'_>, specs: &[SourceSpec], want: usize) -> Result<Vec<Drawn>, RecommendError> {
+fn draw(
+    context: &Context<'_>,
+    specs: &[SourceSpec],
+    want: usize,
+) -> Result<Vec<Drawn>, RecommendError> {
     match sources::draw(context, specs, want) {
         Err(error) if !context.request.recipe.fallback.is_empty() => {
             tracing::debug!(%error, "the only source was left out");
@@ -229,8 +239,8 @@ fn draw(context: &Context<'_>, specs: &[SourceSpec], want: usize) -> Result<Vec<
     }
 }
 
-/// Asks the sources of the fallback chain, one after the other, until the list is full; answers what
-/// those that were asked gave.
+/// Asks the sources of the fallback chain, one after the other, until the list is full; answers
+/// what those that were asked gave.
 fn fall_back(context: &Context<'_>, selection: &mut Selection<'_>, length: usize) -> Vec<Drawn> {
     let mut asked = Vec::new();
     for spec in &context.request.recipe.fallback {
@@ -247,7 +257,8 @@ fn fall_back(context: &Context<'_>, selection: &mut Selection<'_>, length: usize
     asked
 }
 
-/// What to say of the query: that of the request's own model, unless the answer is made `by_sources`.
+/// What to say of the query: that of the request's own model, unless the answer is made
+/// `by_sources`.
 fn told(
     context: &Context<'_>,
     by_sources: bool,
@@ -268,7 +279,11 @@ fn counts(context: &Context<'_>) -> Counts {
 
 /// What each source gave that was asked; of the fallback chain those behind the first that filled
 /// the list were not.
-fn counted<'a>(specs: impl Iterator<Item = &'a SourceSpec>, drawn: &[Drawn], list: &[Pick]) -> Vec<SourceCount> {
+fn counted<'a>(
+    specs: impl Iterator<Item = &'a SourceSpec>,
+    drawn: &[Drawn],
+    list: &[Pick],
+) -> Vec<SourceCount> {
     let count = |(spec, drawn): (&SourceSpec, &Drawn)| SourceCount {
         source: spec.name(),
         found: drawn.articles.len(),

@@ -91,11 +91,21 @@ impl Placement {
         if !(0.0..=1.0).contains(&self.diversity) {
             return invalid("diversity", format!("must be 0 to 1, not {}", self.diversity));
         }
-        if let Some((name, limit)) = self.max_per.iter().find(|(_, limit)| !(1..=65_535).contains(*limit)) {
-            return invalid("max_per", format!("allows 1 to 65535 articles, not {limit} (`{name}`)"));
+        if let Some((name, limit)) =
+            self.max_per.iter().find(|(_, limit)| !(1..=65_535).contains(*limit))
+        {
+            return invalid(
+                "max_per",
+                format!("allows 1 to 65535 articles, not {limit} (`{name}`)"),
+            );
         }
-        if let Some(times) = self.exclude.seen_times_today.filter(|times| !(1..=Exclude::MAX_TIMES).contains(times)) {
-            return invalid("exclude", format!("`seen_times_today` is 1 to {}, not {times}", Exclude::MAX_TIMES));
+        if let Some(times) =
+            self.exclude.seen_times_today.filter(|times| !(1..=Exclude::MAX_TIMES).contains(times))
+        {
+            return invalid(
+                "exclude",
+                format!("`seen_times_today` is 1 to {}, not {times}", Exclude::MAX_TIMES),
+            );
         }
         Ok(Recipe {
             model: self.model.clone(),
@@ -129,8 +139,8 @@ impl Placement {
     /// its rules pin.
     ///
     /// # Errors
-    /// Which it lacks, what does not fit its kind, or which rule another part of the placement keeps
-    /// from holding.
+    /// Which it lacks, what does not fit its kind, or which rule another part of the placement
+    /// keeps from holding.
     pub fn check(&self, snapshot: &Snapshot) -> Result<(), PlacementError> {
         let recipe = self.recipe()?;
         super::check(snapshot, &recipe)?;

@@ -19,18 +19,31 @@ const INSERTED: usize = 64;
 impl Popularity {
     /// `items`: the model's item of each row, or [`NONE`].
     pub(super) fn of(model: &dyn Model, catalogue: &Catalogue, items: &[u32]) -> Self {
-        let popularity = Self { own: own(model, catalogue, items, 0), order: Vec::new(), rank: Vec::new() };
+        let popularity =
+            Self { own: own(model, catalogue, items, 0), order: Vec::new(), rank: Vec::new() };
         popularity.sorted(catalogue, (0..catalogue.rows() as u32).collect())
     }
 
-    /// The same rows by other sales. Little has moved since they were sorted last, which is quick to sort again.
-    pub(super) fn with_sales(&self, model: &dyn Model, catalogue: &Catalogue, items: &[u32]) -> Self {
-        let popularity = Self { own: own(model, catalogue, items, 0), order: Vec::new(), rank: Vec::new() };
+    /// The same rows by other sales. Little has moved since they were sorted last, which is quick
+    /// to sort again.
+    pub(super) fn with_sales(
+        &self,
+        model: &dyn Model,
+        catalogue: &Catalogue,
+        items: &[u32],
+    ) -> Self {
+        let popularity =
+            Self { own: own(model, catalogue, items, 0), order: Vec::new(), rank: Vec::new() };
         popularity.sorted(catalogue, self.order.clone())
     }
 
     /// The same with the rows that the catalogue has got since.
-    pub(super) fn with_new_rows(&self, model: &dyn Model, catalogue: &Catalogue, items: &[u32]) -> Self {
+    pub(super) fn with_new_rows(
+        &self,
+        model: &dyn Model,
+        catalogue: &Catalogue,
+        items: &[u32],
+    ) -> Self {
         let known = self.order.len();
         if catalogue.rows() - known > INSERTED {
             return Self::of(model, catalogue, items);
@@ -38,7 +51,9 @@ impl Popularity {
         let mut next = Self { own: self.own.clone(), order: self.order.clone(), rank: Vec::new() };
         next.own.extend(own(model, catalogue, items, known));
         for row in known as u32..catalogue.rows() as u32 {
-            let place = next.order.partition_point(|&other| next.compare(catalogue, other, row) == Ordering::Less);
+            let place = next
+                .order
+                .partition_point(|&other| next.compare(catalogue, other, row) == Ordering::Less);
             next.order.insert(place, row);
         }
         next.ranked()
@@ -80,5 +95,9 @@ impl Popularity {
 /// The model's sales of the rows from `first` on; none where the catalogue has its own.
 fn own(model: &dyn Model, catalogue: &Catalogue, items: &[u32], first: usize) -> Vec<f32> {
     let of_item = |&item: &u32| if item == NONE { 0.0 } else { model.popularity()[item as usize] };
-    if catalogue.sales().is_some() { Vec::new() } else { items[first..].iter().map(of_item).collect() }
+    if catalogue.sales().is_some() {
+        Vec::new()
+    } else {
+        items[first..].iter().map(of_item).collect()
+    }
 }

@@ -118,7 +118,12 @@ impl Trace {
         let source = |(spec, drawn): (&SourceSpec, &Drawn)| SourceStage {
             source: spec.name(),
             left_out: drawn.left_out,
-            articles: drawn.articles.iter().take(SHOWN).map(|&(row, score)| scored(context, row, score)).collect(),
+            articles: drawn
+                .articles
+                .iter()
+                .take(SHOWN)
+                .map(|&(row, score)| scored(context, row, score))
+                .collect(),
         };
         stages.sources = specs.iter().zip(drawn).map(source).collect();
         stages.ranked = listed(context, candidates);
@@ -157,14 +162,28 @@ impl Trace {
         };
         if answer.sources_withheld {
             let picks = stages.picks.into_iter().zip(&answer.items);
-            let picks = picks.map(|(pick, item)| PickStage { source: item.source, origin: item.source, ..pick });
-            stages = Stages { picks: picks.collect(), rules: stages.rules, withheld: true, ..Stages::default() };
+            let picks = picks.map(|(pick, item)| PickStage {
+                source: item.source,
+                origin: item.source,
+                ..pick
+            });
+            stages = Stages {
+                picks: picks.collect(),
+                rules: stages.rules,
+                withheld: true,
+                ..Stages::default()
+            };
         }
         Preview { answer, stages }
     }
 }
 
-fn rule(context: &Context<'_>, candidates: &Candidates, place: usize, spec: &RuleSpec) -> RuleStage {
+fn rule(
+    context: &Context<'_>,
+    candidates: &Candidates,
+    place: usize,
+    spec: &RuleSpec,
+) -> RuleStage {
     let ignored = context.rules.ignored.iter().find(|ignored| ignored.rule == spec.name());
     let state = match ignored {
         Some(_) => RuleState::Ignored,
@@ -176,7 +195,11 @@ fn rule(context: &Context<'_>, candidates: &Candidates, place: usize, spec: &Rul
         kind: spec.kind(),
         state,
         reason: ignored.map(|ignored| ignored.reason.clone()),
-        weighed: candidates.list.iter().filter(|candidate| candidate.rules >> place & 1 == 1).count(),
+        weighed: candidates
+            .list
+            .iter()
+            .filter(|candidate| candidate.rules >> place & 1 == 1)
+            .count(),
         answered: 0,
         hidden: context.rules.hidden_by(place, context.snapshot),
     }

@@ -1,6 +1,9 @@
 //! The query: by whose vector, or by which counts, articles are sought.
 
-use super::{Context, Fallback, ModelError, RecommendError, Snapshot, Strategy, Subject, Warning, sources::own};
+use super::{
+    Context, Fallback, ModelError, RecommendError, Snapshot, Strategy, Subject, Warning,
+    sources::own,
+};
 use crate::{domain::Timestamp, features::CustomerView, retrieval::Index};
 
 /// What a request asks of a model.
@@ -59,7 +62,8 @@ fn of_customer(context: &Context<'_>, snapshot: &Snapshot) -> Result<Query, Reco
     }
     if let Some(frequency) = model.frequency() {
         if !context.seen.is_empty() {
-            // A visit's articles are never answered back, and a model that counts knows no others by them.
+            // A visit's articles are never answered back, and a model that counts knows no others
+            // by them.
             warnings.push(Warning::SessionNotUsed);
         }
         let own = own::ranked(context, &frequency);
@@ -67,7 +71,11 @@ fn of_customer(context: &Context<'_>, snapshot: &Snapshot) -> Result<Query, Reco
             let basis = Basis::Own(own);
             return Ok(Query { basis, strategy: Strategy::Personalised, fallback: None, warnings });
         }
-        let fallback = if request.customer.is_some() { Fallback::UnknownCustomer } else { Fallback::Anonymous };
+        let fallback = if request.customer.is_some() {
+            Fallback::UnknownCustomer
+        } else {
+            Fallback::Anonymous
+        };
         return Ok(Query { warnings, ..Query::popular(Some(fallback)) });
     }
     let id = request.customer.as_ref();
@@ -76,24 +84,34 @@ fn of_customer(context: &Context<'_>, snapshot: &Snapshot) -> Result<Query, Reco
     let silent = model.needs_history() && history(context, snapshot).0.is_empty();
     // It would answer alike whatever a customer does whom it was not trained with.
     let deaf = !has_row && !model.reads_history() && !context.interests().is_empty();
-    let (basis, strategy, fallback) = if id.is_some() && (has_row || customer.recorded) && !silent && !deaf {
-        if !context.seen.is_empty() && !model.reads_history() {
-            warnings.push(Warning::SessionNotUsed);
-        }
-        let fallback = (!has_row && !model.needs_history()).then_some(Fallback::UnknownToModel);
-        (Basis::Vector(embed(context, snapshot, &[])?), Strategy::Personalised, fallback)
-    } else {
-        let fallback = id.map(|_| Fallback::UnknownCustomer);
-        match session_vector(context, snapshot)? {
-            Some(vector) => (Basis::Vector(vector), Strategy::Session, fallback.map(|_| Fallback::UnknownToModel)),
-            None => (Basis::Nothing, Strategy::Popular, fallback.or(Some(Fallback::Anonymous))),
-        }
-    };
+    let (basis, strategy, fallback) =
+        if id.is_some() && (has_row || customer.recorded) && !silent && !deaf {
+            if !context.seen.is_empty() && !model.reads_history() {
+                warnings.push(Warning::SessionNotUsed);
+            }
+            let fallback = (!has_row && !model.needs_history()).then_some(Fallback::UnknownToModel);
+            (Basis::Vector(embed(context, snapshot, &[])?), Strategy::Personalised, fallback)
+        } else {
+            let fallback = id.map(|_| Fallback::UnknownCustomer);
+            match session_vector(context, snapshot)? {
+                Some(vector) => (
+                    Basis::Vector(vector),
+                    Strategy::Session,
+                    fallback.map(|_| Fallback::UnknownToModel),
+                ),
+                None => (Basis::Nothing, Strategy::Popular, fallback.or(Some(Fallback::Anonymous))),
+            }
+        };
     Ok(Query { basis, strategy, fallback, warnings })
 }
 
-/// The query tower's vector of the customer with generated items, visit and purchases as the history, newest first.
-pub(super) fn embed(context: &Context<'_>, snapshot: &Snapshot, generated: &[u32]) -> Result<Vec<f32>, RecommendError> {
+/// The query tower's vector of the customer with generated items, visit and purchases as the
+/// history, newest first.
+pub(super) fn embed(
+    context: &Context<'_>,
+    snapshot: &Snapshot,
+    generated: &[u32],
+) -> Result<Vec<f32>, RecommendError> {
     let (model, at) = (snapshot.model(), context.request.at);
     let (history, times) = match model.reads_history() {
         true => {
@@ -112,13 +130,14 @@ pub(super) fn embed(context: &Context<'_>, snapshot: &Snapshot, generated: &[u32
     Ok(vector)
 }
 
-/// The items of visit, interests and purchases that the model knows, newest first, and when they were looked at or
-/// bought.
+/// The items of visit, interests and purchases that the model knows, newest first, and when they
+/// were looked at or bought.
 fn history(context: &Context<'_>, snapshot: &Snapshot) -> (Vec<u32>, Vec<Timestamp>) {
     let (customer, at) = (&context.customer, context.request.at);
     let visit = context.request.session.iter().map(|id| (id.as_str(), at));
     let catalogue = context.snapshot.catalogue();
-    let mut interests = context.interests().iter().map(|of| (catalogue.id(of.row), of.at)).peekable();
+    let mut interests =
+        context.interests().iter().map(|of| (catalogue.id(of.row), of.at)).peekable();
     let times = customer.purchase_times.iter().copied().chain(std::iter::repeat(at));
     let mut purchases = customer.purchases.iter().map(|id| id.as_str()).zip(times).peekable();
     let both = std::iter::from_fn(|| match (interests.peek(), purchases.peek()) {
@@ -129,11 +148,16 @@ fn history(context: &Context<'_>, snapshot: &Snapshot) -> (Vec<u32>, Vec<Timesta
     visit.chain(both).filter_map(|(id, at)| Some((snapshot.model().item(id)?, at))).unzip()
 }
 
-/// The vector of a visit: by the query tower when it reads histories, else the mean direction of the articles.
-fn session_vector(context: &Context<'_>, snapshot: &Snapshot) -> Result<Option<Vec<f32>>, RecommendError> {
+/// The vector of a visit: by the query tower when it reads histories, else the mean direction of
+/// the articles.
+fn session_vector(
+    context: &Context<'_>,
+    snapshot: &Snapshot,
+) -> Result<Option<Vec<f32>>, RecommendError> {
     let interests = context.interests().iter().map(|interest| interest.row);
     let seen: Vec<u32> = context.seen.iter().copied().chain(interests).collect();
-    let reads_any = snapshot.model().reads_history() && seen.iter().any(|&row| snapshot.item_of_row(row).is_some());
+    let reads_any = snapshot.model().reads_history()
+        && seen.iter().any(|&row| snapshot.item_of_row(row).is_some());
     if reads_any {
         return embed(context, snapshot, &[]).map(Some);
     }

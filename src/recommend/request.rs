@@ -39,11 +39,12 @@ pub struct Request {
     pub explain: bool,
     /// Reasons may tell what the customer bought.
     pub tell_purchases: bool,
-    /// Write the list item by item, by a sequence model and for a customer only; `k` is then at most
+    /// Write the list item by item, by a sequence model and for a customer only; `k` is then at
+    /// most
     /// [`Generation::MAX_K`]. `None`: the nearest articles at once.
     pub generation: Option<Generation>,
-    /// After so much time, sources that were not asked yet are left out. An evaluation has all the time there is: what it
-    /// measures must not depend on how busy the machine is.
+    /// After so much time, sources that were not asked yet are left out. An evaluation has all the
+    /// time there is: what it measures must not depend on how busy the machine is.
     pub time: Duration,
     pub recipe: Arc<Recipe>,
 }
@@ -66,8 +67,8 @@ pub struct Recipe {
     pub model: Option<String>,
     /// Where candidates come from; none: the model alone.
     pub sources: Vec<SourceSpec>,
-    /// The model that ranks the candidates, of the family `ranker`; `None`: they are ranked by their
-    /// ranks in the sources.
+    /// The model that ranks the candidates, of the family `ranker`; `None`: they are ranked by
+    /// their ranks in the sources.
     pub ranker: Option<String>,
     pub filter: Filter,
     pub exclude: Exclude,

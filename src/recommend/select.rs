@@ -67,7 +67,11 @@ pub(super) struct Picks<'a> {
 impl<'a> Picks<'a> {
     /// # Errors
     /// When `max_per` names an attribute that is unknown or holds several values.
-    pub(super) fn new(snapshot: &'a Snapshot, k: usize, max_per: &[(String, usize)]) -> Result<Self, RecommendError> {
+    pub(super) fn new(
+        snapshot: &'a Snapshot,
+        k: usize,
+        max_per: &[(String, usize)],
+    ) -> Result<Self, RecommendError> {
         let mut quotas = Vec::with_capacity(max_per.len());
         for (name, limit) in max_per {
             let catalogue = snapshot.catalogue();
@@ -112,7 +116,9 @@ impl<'a> Picks<'a> {
 
 impl Quota<'_> {
     fn admits(&self, row: u32) -> bool {
-        self.column.group(row).is_none_or(|key| self.used.get(&key).is_none_or(|&used| used < self.limit))
+        self.column
+            .group(row)
+            .is_none_or(|key| self.used.get(&key).is_none_or(|&used| used < self.limit))
     }
 
     fn take(&mut self, row: u32) {

@@ -86,7 +86,12 @@ impl Signals {
 
     /// The same articles with other statistics; those that are new to the statistics come last.
     #[must_use]
-    pub fn with_statistics(&self, statistics: Arc<Statistics>, ids: &Arc<IdTable>, catalogue: &Catalogue) -> Self {
+    pub fn with_statistics(
+        &self,
+        statistics: Arc<Statistics>,
+        ids: &Arc<IdTable>,
+        catalogue: &Catalogue,
+    ) -> Self {
         let same = self.ids.as_ref().is_some_and(|known| Arc::ptr_eq(known, ids));
         if !same || self.articles.len() != catalogue.rows() {
             return Self::over(statistics, ids.clone(), catalogue);
@@ -117,7 +122,8 @@ impl Signals {
 
     fn rank(&mut self) {
         let by = |score: &dyn Fn(ArticleStatistics) -> f32| {
-            let mut ranked: Vec<(u32, f32)> = self.rows().map(|row| (row, score(self.article(row)))).collect();
+            let mut ranked: Vec<(u32, f32)> =
+                self.rows().map(|row| (row, score(self.article(row)))).collect();
             ranked.retain(|&(_, score)| score > 0.0);
             ranked.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
             ranked.truncate(RANKED);
@@ -146,7 +152,8 @@ impl Signals {
 
     /// How the article of a row sells.
     pub fn article(&self, row: u32) -> ArticleStatistics {
-        self.article_of(row).map_or_else(Default::default, |article| self.statistics.articles[article as usize])
+        self.article_of(row)
+            .map_or_else(Default::default, |article| self.statistics.articles[article as usize])
     }
 
     /// The rows with statistics.
@@ -168,7 +175,8 @@ impl Signals {
     ) -> Vec<(u32, f32)> {
         let seeds = self.seeds(seeds);
         let row = |article: u32| self.rows[article as usize];
-        let mut found = table.near(&seeds, want, |article| row(article) != NONE && allowed(row(article)));
+        let mut found =
+            table.near(&seeds, want, |article| row(article) != NONE && allowed(row(article)));
         found.iter_mut().for_each(|(article, _)| *article = row(*article));
         found
     }
@@ -186,10 +194,16 @@ impl Signals {
         self.article_of(row).map_or(0.0, |article| table.affinity(seeds, article))
     }
 
-    /// The best sellers of the last 28 days by value of an attribute; counted when they are first asked
-    /// for. `None` for an attribute that the catalogue lacks or that holds lists.
-    pub fn best_by_value(&self, catalogue: &Catalogue, attribute: &str) -> Option<Arc<BestByValue>> {
-        if let Some(known) = self.by_value.read().unwrap_or_else(PoisonError::into_inner).get(attribute) {
+    /// The best sellers of the last 28 days by value of an attribute; counted when they are first
+    /// asked for. `None` for an attribute that the catalogue lacks or that holds lists.
+    pub fn best_by_value(
+        &self,
+        catalogue: &Catalogue,
+        attribute: &str,
+    ) -> Option<Arc<BestByValue>> {
+        if let Some(known) =
+            self.by_value.read().unwrap_or_else(PoisonError::into_inner).get(attribute)
+        {
             return Some(known.clone());
         }
         let column = catalogue.column(catalogue.attribute(attribute)?);

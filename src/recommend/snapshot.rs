@@ -37,13 +37,15 @@ const FILTER_BYTES: usize = 32 << 20;
 
 impl Snapshot {
     /// # Errors
-    /// When memory for the articles that the model was not trained with cannot be had; a ranker of other
-    /// sources or features than this program has.
+    /// When memory for the articles that the model was not trained with cannot be had; a ranker of
+    /// other sources or features than this program has.
     pub fn new(model: Arc<dyn Model>, catalogue: Arc<Catalogue>) -> Result<Self, ModelError> {
         let ranker = model.ranker().map(RankerSpec::of).transpose()?.map(Arc::new);
-        let mut join = Join { rows: vec![NONE; model.items()], items: Vec::new(), fresh: Fresh::default() };
+        let mut join =
+            Join { rows: vec![NONE; model.items()], items: Vec::new(), fresh: Fresh::default() };
         join.extend(&*model, &catalogue);
-        let fresh: Vec<u32> = catalogue.present().iter().filter(|&row| join.items[row as usize] == NONE).collect();
+        let fresh: Vec<u32> =
+            catalogue.present().iter().filter(|&row| join.items[row as usize] == NONE).collect();
         join.fresh = Fresh::of(&*model, &catalogue, &fresh)?;
         let popularity = Popularity::of(&*model, &catalogue, &join.items);
         let filtered = Arc::new(FilterCache::new(FILTER_BYTES));
@@ -65,20 +67,21 @@ impl Snapshot {
         Self { filtered: Arc::new(FilterCache::new(bytes)), ..self }
     }
 
-    /// The same model over a catalogue of the same articles with other sales; `None` if the articles differ. What filters
-    /// came to is kept: no filter sees sales.
+    /// The same model over a catalogue of the same articles with other sales; `None` if the
+    /// articles differ. What filters came to is kept: no filter sees sales.
     pub fn over(&self, catalogue: Arc<Catalogue>) -> Option<Self> {
         if !catalogue.has_articles_of(&self.catalogue) {
             return None;
         }
-        let popularity = Arc::new(self.popularity.with_sales(&*self.model, &catalogue, &self.join.items));
+        let popularity =
+            Arc::new(self.popularity.with_sales(&*self.model, &catalogue, &self.join.items));
         let (model, ranker, join) = (self.model.clone(), self.ranker.clone(), self.join.clone());
         let (available, filtered) = (self.available.clone(), self.filtered.clone());
         Some(Self { model, catalogue, ranker, join, popularity, available, filtered })
     }
 
-    /// The same model over a catalogue that was made from this one's by these changes. Costs what the changes cost; what
-    /// filters came to is kept.
+    /// The same model over a catalogue that was made from this one's by these changes. Costs what
+    /// the changes cost; what filters came to is kept.
     ///
     /// # Errors
     /// As [`Snapshot::new`].
@@ -87,8 +90,12 @@ impl Snapshot {
         let mut join = Join::clone(old);
         join.extend(&*self.model, &catalogue);
         let (mut changed, mut removed) = (Vec::new(), Vec::new());
-        for change in changes.iter().filter(|change| change.content && join.items[change.row as usize] == NONE) {
-            let to = if catalogue.present().contains(change.row) { &mut changed } else { &mut removed };
+        for change in changes
+            .iter()
+            .filter(|change| change.content && join.items[change.row as usize] == NONE)
+        {
+            let to =
+                if catalogue.present().contains(change.row) { &mut changed } else { &mut removed };
             to.push(change.row);
         }
         changed.sort_unstable();
@@ -105,11 +112,20 @@ impl Snapshot {
             // A filter that does not fit any more is told so when it is asked for.
             if let Ok(conditions) = filter.on(&catalogue) {
                 let holds = |row: u32| is_available(row) && conditions.hold(row);
-                filtered.insert(&filter, Arc::new(join.eligible_after(old, &eligible, changes, holds)));
+                filtered
+                    .insert(&filter, Arc::new(join.eligible_after(old, &eligible, changes, holds)));
             }
         }
         let (model, ranker, join) = (self.model.clone(), self.ranker.clone(), Arc::new(join));
-        Ok(Self { model, catalogue, ranker, join, popularity, available, filtered: Arc::new(filtered) })
+        Ok(Self {
+            model,
+            catalogue,
+            ranker,
+            join,
+            popularity,
+            available,
+            filtered: Arc::new(filtered),
+        })
     }
 
     pub fn model(&self) -> &Arc<dyn Model> {
@@ -135,7 +151,8 @@ impl Snapshot {
         self.join.fresh.len()
     }
 
-    /// The available articles that pass the filter. Remembered: the next call with an equal filter is a look-up.
+    /// The available articles that pass the filter. Remembered: the next call with an equal filter
+    /// is a look-up.
     ///
     /// # Errors
     /// When the filter does not fit the catalogue.
@@ -204,7 +221,10 @@ impl Snapshot {
     }
 
     /// Rows of a set by falling popularity.
-    pub(super) fn by_popularity<'a>(&'a self, rows: &'a ItemSet) -> Box<dyn Iterator<Item = u32> + 'a> {
+    pub(super) fn by_popularity<'a>(
+        &'a self,
+        rows: &'a ItemSet,
+    ) -> Box<dyn Iterator<Item = u32> + 'a> {
         // A small set is cheaper to sort than to look for along the whole order.
         if rows.count() < self.catalogue.len() / 64 {
             let mut rows: Vec<u32> = rows.iter().collect();
@@ -263,10 +283,12 @@ impl Join {
         }
         let mut fresh = Vec::with_capacity(self.fresh.segments().len());
         for (at, segment) in self.fresh.segments().iter().enumerate() {
-            fresh.push(match old.fresh.segments().get(at).filter(|old| segment.numbers_like(old)) {
-                Some(_) => update(segment, &before.fresh[at], changes, &rows),
-                None => segment.eligible(&rows),
-            });
+            fresh.push(
+                match old.fresh.segments().get(at).filter(|old| segment.numbers_like(old)) {
+                    Some(_) => update(segment, &before.fresh[at], changes, &rows),
+                    None => segment.eligible(&rows),
+                },
+            );
         }
         Eligible { rows, items, fresh }
     }

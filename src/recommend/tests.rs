@@ -51,7 +51,8 @@ impl Index for Spiral {
         DIM
     }
     fn search(&self, query: &Query<'_>) -> Result<Vec<Hit>, QueryError> {
-        let allowed = (0..self.len() as u32).filter(|&item| query.allowed.is_none_or(|set| set.contains(item)));
+        let allowed = (0..self.len() as u32)
+            .filter(|&item| query.allowed.is_none_or(|set| set.contains(item)));
         let row = |item: u32| &self.vectors[item as usize * DIM..][..DIM];
         let score = |item| row(item).iter().zip(query.vector).map(|(a, b)| a * b).sum();
         let mut hits: Vec<Hit> = allowed.map(|item| Hit { item, score: score(item) }).collect();
@@ -98,7 +99,11 @@ impl Model for Spiral {
     fn reads_sequence(&self) -> bool {
         self.history
     }
-    fn embed_customer(&self, customer: &CustomerView<'_>, vector: &mut Vec<f32>) -> Result<(), ModelError> {
+    fn embed_customer(
+        &self,
+        customer: &CustomerView<'_>,
+        vector: &mut Vec<f32>,
+    ) -> Result<(), ModelError> {
         let own = customer.id.and_then(|id| id.strip_prefix('c')?.parse().ok());
         let last = customer.history.first().map(|&item| item as usize);
         *vector = direction(own.or(last).unwrap_or(5)).to_vec();
@@ -121,18 +126,27 @@ fn push(builder: &mut CatalogueBuilder, n: usize, available: bool) {
         _ => "many",
     };
     let price = Cell::Number(Number::Integer(n as i64));
-    builder.push(&id, available, [("bucket", Cell::Text(bucket)), ("code", Cell::Text(&code)), ("price", price)]);
+    builder.push(
+        &id,
+        available,
+        [("bucket", Cell::Text(bucket)), ("code", Cell::Text(&code)), ("price", price)],
+    );
 }
 
 /// The snapshot after changes of its catalogue.
-fn changed(snapshot: &Snapshot, version: i64, change: impl FnOnce(&mut CatalogueBuilder)) -> Snapshot {
+fn changed(
+    snapshot: &Snapshot,
+    version: i64,
+    change: impl FnOnce(&mut CatalogueBuilder),
+) -> Snapshot {
     let mut builder = CatalogueBuilder::of(snapshot.catalogue(), Default::default()).unwrap();
     change(&mut builder);
     let (catalogue, changes) = builder.finish_with(version, |_| 0.0);
     snapshot.after(Arc::new(catalogue), &changes).unwrap()
 }
 
-/// Article `n` keeps `bucket` = the number of digits n has, `parity`, `code` = n / 2; every 10th is sold out.
+/// Article `n` keeps `bucket` = the number of digits n has, `parity`, `code` = n / 2; every 10th is
+/// sold out.
 fn catalogue(extra: &[&str], lacking: &[usize]) -> Catalogue {
     let mut builder = CatalogueBuilder::default();
     for n in (0..ARTICLES).filter(|n| !lacking.contains(n)) {
@@ -145,7 +159,8 @@ fn catalogue(extra: &[&str], lacking: &[usize]) -> Catalogue {
 }
 
 fn snapshot() -> Snapshot {
-    Snapshot::new(Arc::new(Spiral::new(ARTICLES)), Arc::new(catalogue(&["new1", "new2"], &[]))).unwrap()
+    Snapshot::new(Arc::new(Spiral::new(ARTICLES)), Arc::new(catalogue(&["new1", "new2"], &[])))
+        .unwrap()
 }
 
 fn filter(json: &str) -> Filter {
@@ -244,7 +259,11 @@ fn refused(snapshot: &Snapshot, ask: &Ask<'_>) -> RecommendError {
 
 fn answer(snapshot: &Snapshot, ask: &Ask<'_>) -> Answer {
     let answer = try_answer(snapshot, ask).unwrap();
-    assert_eq!(answer, try_answer(snapshot, ask).unwrap(), "same request, same snapshot, same answer");
+    assert_eq!(
+        answer,
+        try_answer(snapshot, ask).unwrap(),
+        "same request, same snapshot, same answer"
+    );
     for item in &answer.items {
         assert!(snapshot.catalogue().available().contains(item.row), "available");
     }
@@ -291,13 +310,17 @@ fn k_articles_whenever_k_are_eligible_however_selective_the_filter() {
 fn who_asks_decides_strategy_and_fallback() {
     let snapshot = snapshot();
     let none = Filter::default();
-    let (known, unknown) = (CustomerId::parse("c77").unwrap(), CustomerId::parse("nobody").unwrap());
+    let (known, unknown) =
+        (CustomerId::parse("c77").unwrap(), CustomerId::parse("nobody").unwrap());
     let session = ids(&["a300", "a301", "gone"]);
     let told = |customer: Visitor<'_>| {
         let answer = answer(&snapshot, &request(Who::Customer(customer), 5, &none));
         (answer.strategy, answer.fallback, answer.items[0].source, answer.warnings)
     };
-    assert_eq!(told(customer(Some(&known))), (Strategy::Personalised, None, sources::MODEL, vec![]));
+    assert_eq!(
+        told(customer(Some(&known))),
+        (Strategy::Personalised, None, sources::MODEL, vec![])
+    );
     assert_eq!(
         told(customer(Some(&unknown))),
         (Strategy::Popular, Some(Fallback::UnknownCustomer), sources::POPULAR, vec![])
@@ -306,12 +329,18 @@ fn who_asks_decides_strategy_and_fallback() {
         told(Visitor { recorded: true, ..customer(Some(&unknown)) }),
         (Strategy::Personalised, Some(Fallback::UnknownToModel), sources::MODEL, vec![])
     );
-    assert_eq!(told(customer(None)), (Strategy::Popular, Some(Fallback::Anonymous), sources::POPULAR, vec![]));
+    assert_eq!(
+        told(customer(None)),
+        (Strategy::Popular, Some(Fallback::Anonymous), sources::POPULAR, vec![])
+    );
     assert_eq!(
         told(Visitor { session: &session, ..customer(None) }),
         (Strategy::Session, None, sources::MODEL, vec![Warning::UnknownSessionArticles])
     );
-    assert_eq!(told(Visitor { session: &session[..1], ..customer(Some(&known)) }).3, [Warning::SessionNotUsed],);
+    assert_eq!(
+        told(Visitor { session: &session[..1], ..customer(Some(&known)) }).3,
+        [Warning::SessionNotUsed],
+    );
 }
 
 #[test]
@@ -322,9 +351,14 @@ fn a_visit_feeds_the_history_of_a_model_that_reads_one() {
     let guest = Visitor { session: &session, ..customer(None) };
     let none = Filter::default();
     let got = answer(&snapshot, &request(Who::Customer(guest), 3, &none));
-    let same = Spiral::new(ARTICLES).search(&Query { vector: &direction(777), k: 9, allowed: None }).unwrap();
+    let same = Spiral::new(ARTICLES)
+        .search(&Query { vector: &direction(777), k: 9, allowed: None })
+        .unwrap();
     let best = same.iter().map(|hit| hit.item as usize).find(|n| n % 10 != 0 && *n != 777).unwrap();
-    assert_eq!((got.strategy, names(&snapshot, &got)[0]), (Strategy::Session, format!("a{best}").as_str()));
+    assert_eq!(
+        (got.strategy, names(&snapshot, &got)[0]),
+        (Strategy::Session, format!("a{best}").as_str())
+    );
     assert!(!names(&snapshot, &got).contains(&"a777"), "what was just seen is not answered back");
 }
 
@@ -333,7 +367,8 @@ fn purchased_and_excluded_articles_never_appear() {
     let snapshot = snapshot();
     let (id, all) = (CustomerId::parse("c77").unwrap(), Filter::default());
     let open = request(Who::Customer(customer(Some(&id))), 10, &all);
-    let before: Vec<String> = names(&snapshot, &answer(&snapshot, &open)).into_iter().map(str::to_owned).collect();
+    let before: Vec<String> =
+        names(&snapshot, &answer(&snapshot, &open)).into_iter().map(str::to_owned).collect();
     let texts: Vec<&str> = before.iter().map(String::as_str).collect();
     let (purchases, named) = (ids(&texts[..5]), ids(&texts[5..8]));
     let buyer = Visitor { purchases: &purchases, ..customer(Some(&id)) };
@@ -367,7 +402,8 @@ fn max_per_limits_each_value_and_still_fills() {
     let snapshot = snapshot();
     let (id, all) = (CustomerId::parse("c77").unwrap(), filter(r#"{"bucket": "ten"}"#));
     let one_per_code = [("code".to_owned(), 1)];
-    let limited = Ask { max_per: &one_per_code, ..request(Who::Customer(customer(Some(&id))), 500, &all) };
+    let limited =
+        Ask { max_per: &one_per_code, ..request(Who::Customer(customer(Some(&id))), 500, &all) };
     let answer = answer(&snapshot, &limited);
     // Articles 2..14 share a code in pairs: six codes.
     assert_eq!(answer.items.len(), 6);
@@ -386,7 +422,9 @@ fn reasons_name_the_closest_known_articles() {
     let answer = answer(&snapshot, &asked);
     assert_eq!(names(&snapshot, &answer), ["a77"]);
     let closest = snapshot.catalogue().row("a78").unwrap();
-    assert!(matches!(answer.items[0].reasons[0], Reason::LikePurchased { row, .. } if row == closest));
+    assert!(
+        matches!(answer.items[0].reasons[0], Reason::LikePurchased { row, .. } if row == closest)
+    );
     assert!(matches!(answer.items[0].reasons[1], Reason::BestSeller { rank } if rank > 1));
 }
 
@@ -396,10 +434,14 @@ fn reasons_do_not_tell_purchases_to_whoever_may_not_know_them() {
     let (id, all) = (CustomerId::parse("c77").unwrap(), Filter::default());
     let purchases = ids(&["a78", "a77"]);
     let buyer = Visitor { purchases: &purchases, ..customer(Some(&id)) };
-    let asked = Ask { explain: true, tell_purchases: false, ..request(Who::Customer(buyer), 50, &all) };
+    let asked =
+        Ask { explain: true, tell_purchases: false, ..request(Who::Customer(buyer), 50, &all) };
     let answer = answer(&snapshot, &asked);
     let reasons: Vec<&Reason> = answer.items.iter().flat_map(|item| &item.reasons).collect();
-    assert!(!reasons.is_empty() && reasons.iter().all(|reason| matches!(reason, Reason::BestSeller { .. })));
+    assert!(
+        !reasons.is_empty()
+            && reasons.iter().all(|reason| matches!(reason, Reason::BestSeller { .. }))
+    );
     assert_eq!(answer.warnings, [Warning::PurchasesNotTold]);
 }
 
@@ -436,7 +478,10 @@ fn a_given_list_is_ranked_and_unknown_ids_come_last() {
     let whole = answer(&snapshot, &asked);
     let found = names(&snapshot, &whole);
     assert_eq!((found[0], found.len()), ("a77", 3));
-    assert_eq!((&whole.unknown, &whole.last), (&ids(&["nothing", "nobody"]), &ids(&["nothing", "nobody"])));
+    assert_eq!(
+        (&whole.unknown, &whole.last),
+        (&ids(&["nothing", "nobody"]), &ids(&["nothing", "nobody"]))
+    );
     assert_eq!(whole.warnings, [Warning::UnknownArticleIds]);
     let page = |offset, k| {
         let k = TopK::new(k).unwrap();
@@ -463,7 +508,11 @@ fn popular_articles_come_by_falling_sales() {
 #[test]
 fn a_change_gives_what_joining_anew_gives() {
     let old = snapshot();
-    let filters = [r#"{"bucket": "new"}"#, r#"{"bucket": ["ten", "new"]}"#, r#"{"price": {"min": 70, "max": 90}}"#];
+    let filters = [
+        r#"{"bucket": "new"}"#,
+        r#"{"bucket": ["ten", "new"]}"#,
+        r#"{"price": {"min": 70, "max": 90}}"#,
+    ];
     for json in filters {
         old.eligible(&filter(json)).unwrap();
     }
@@ -482,12 +531,17 @@ fn a_change_gives_what_joining_anew_gives() {
         for json in filters.into_iter().chain(["{}"]) {
             let filter = filter(json);
             assert!(later.remembers(&filter), "{json}");
-            let (kept, joined) = (later.eligible(&filter).unwrap(), anew.eligible(&filter).unwrap());
+            let (kept, joined) =
+                (later.eligible(&filter).unwrap(), anew.eligible(&filter).unwrap());
             assert_eq!((&kept.rows, &kept.items), (&joined.rows, &joined.items), "{json}");
             for subject in ["c77", "c42", "c79"] {
                 let id = CustomerId::parse(subject).unwrap();
                 let asked = request(Who::Customer(customer(Some(&id))), 30, &filter);
-                assert_eq!(answer(&later, &asked).items, answer(&anew, &asked).items, "{round} {json} {subject}");
+                assert_eq!(
+                    answer(&later, &asked).items,
+                    answer(&anew, &asked).items,
+                    "{round} {json} {subject}"
+                );
             }
             let popular = request(Who::Everyone, 40, &filter);
             assert_eq!(answer(&later, &popular).items, answer(&anew, &popular).items, "{json}");
@@ -523,7 +577,10 @@ fn thousands_of_new_articles_are_found_like_all_others() {
             builder.remove(&format!("a{}", 5_000 + round));
         });
     }
-    assert_eq!((snapshot.fresh_articles(), snapshot.catalogue().len()), (ARTICLES + 4_500 - 13, ARTICLES + 4_500 - 3));
+    assert_eq!(
+        (snapshot.fresh_articles(), snapshot.catalogue().len()),
+        (ARTICLES + 4_500 - 13, ARTICLES + 4_500 - 3)
+    );
     let id = CustomerId::parse("c3").unwrap();
     let one = filter(r#"{"price": [5000, 5001, 7000, 16499]}"#);
     let found = answer(&snapshot, &request(Who::Customer(customer(Some(&id))), 10, &one));
@@ -544,7 +601,10 @@ fn an_article_that_cannot_be_embedded_has_no_vector() {
     assert_eq!(["a1", "good", "bad"].map(vector), [true, true, false]);
     let id = CustomerId::parse("c1").unwrap();
     let none = Filter::default();
-    assert_eq!(answer(&snapshot, &request(Who::Customer(customer(Some(&id))), 5, &none)).items.len(), 3);
+    assert_eq!(
+        answer(&snapshot, &request(Who::Customer(customer(Some(&id))), 5, &none)).items.len(),
+        3
+    );
 }
 
 #[test]
@@ -563,7 +623,13 @@ fn the_sales_of_the_shop_come_before_those_of_the_model() {
     // a10 is sold out, a1 comes first by its id among those that nobody bought.
     assert_eq!(names(&snapshot, &found), ["new1", "a11", "a1"]);
     assert_eq!((found.items[0].score, found.items[2].source), (3.5, sources::CATALOGUE));
-    assert_eq!((snapshot.popularity(3), snapshot.popularity_rank(snapshot.catalogue().row("a10").unwrap())), (0.0, 0));
+    assert_eq!(
+        (
+            snapshot.popularity(3),
+            snapshot.popularity_rank(snapshot.catalogue().row("a10").unwrap())
+        ),
+        (0.0, 0)
+    );
     // What changes the availability keeps the sales.
     let restocked = changed(&snapshot, 5, |builder| push(builder, 10, true));
     assert_eq!(names(&restocked, &popular(&restocked)), ["a10", "new1", "a11"]);
@@ -571,14 +637,21 @@ fn the_sales_of_the_shop_come_before_those_of_the_model() {
 
 #[test]
 fn what_was_bought_after_the_moment_asked_for_is_not_known() {
-    let snapshot =
-        Snapshot::new(Arc::new(Spiral { history: true, ..Spiral::new(ARTICLES) }), Arc::new(catalogue(&[], &[])));
+    let snapshot = Snapshot::new(
+        Arc::new(Spiral { history: true, ..Spiral::new(ARTICLES) }),
+        Arc::new(catalogue(&[], &[])),
+    );
     let (snapshot, none) = (snapshot.unwrap(), Filter::default());
     let id = CustomerId::parse("newcomer").unwrap();
     let purchases = ids(&["a333", "a222", "a111"]);
     let times = [30, 20, 10].map(Timestamp);
     let ask = |at: u32, purchased: bool| {
-        let known = Visitor { recorded: true, purchases: &purchases, purchase_times: &times, ..customer(Some(&id)) };
+        let known = Visitor {
+            recorded: true,
+            purchases: &purchases,
+            purchase_times: &times,
+            ..customer(Some(&id))
+        };
         let request = Ask {
             at: Timestamp(at),
             explain: true,
@@ -602,8 +675,15 @@ fn what_was_bought_after_the_moment_asked_for_is_not_known() {
     let future = snapshot.catalogue().row("a333").unwrap();
     let before = ask(25, true);
     let reasons = before.items.iter().flat_map(|item| &item.reasons);
-    assert!(!reasons.into_iter().any(|reason| matches!(reason, Reason::LikePurchased { row, .. } if *row == future)));
+    assert!(
+        !reasons
+            .into_iter()
+            .any(|reason| matches!(reason, Reason::LikePurchased { row, .. } if *row == future))
+    );
     assert!(ask(10, false).items.iter().all(|item| {
-        !item.reasons.iter().any(|r| matches!(r, Reason::LikePurchased { .. } | Reason::BoughtBefore { .. }))
+        !item
+            .reasons
+            .iter()
+            .any(|r| matches!(r, Reason::LikePurchased { .. } | Reason::BoughtBefore { .. }))
     }));
 }

@@ -7,8 +7,8 @@ use std::{fs, path::Path};
 /// What a bundle is called while it is removed: no listing finds it.
 const REMOVED: &str = ".removed-";
 
-/// Removes all but the newest `keep` bundles of a model; `never` are those that stay whatever their age. Answers the versions
-/// that went.
+/// Removes all but the newest `keep` bundles of a model; `never` are those that stay whatever their
+/// age. Answers the versions that went.
 ///
 /// # Errors
 /// A folder that cannot be read or changed. What was removed before stays removed.
@@ -65,7 +65,8 @@ mod tests {
         make("m/.removed-2020-1");
         let never = ["2026-1".to_owned(), "2026-3".to_owned()];
         assert_eq!(remove_old(models.path(), "m", 2, &never).unwrap(), ["2026-4", "2026-2"]);
-        let left: Vec<String> = bundle::list(models.path()).unwrap().into_iter().map(|bundle| bundle.version).collect();
+        let left: Vec<String> =
+            bundle::list(models.path()).unwrap().into_iter().map(|bundle| bundle.version).collect();
         assert_eq!(left, ["2026-6", "2026-5", "2026-3", "2026-1", "2020-1"]);
         assert!(!models.path().join("m/.removed-2020-1").exists());
         assert_eq!(remove_old(models.path(), "absent", 1, &[]).unwrap(), [""; 0]);

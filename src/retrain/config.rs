@@ -7,8 +7,8 @@ use crate::{
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
-/// Everything a retraining is told. Paths are relative to the working directory, but for the training configuration, which
-/// lies beside the file.
+/// Everything a retraining is told. Paths are relative to the working directory, but for the
+/// training configuration, which lies beside the file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RetrainConfig {
@@ -36,11 +36,12 @@ pub struct TrainingSection {
     /// Overrides of its keys, such as `training.epochs=3`.
     #[serde(default)]
     pub set: Vec<String>,
-    /// Start from the active bundle and pass over the purchases so many times; 0 always starts afresh.
+    /// Start from the active bundle and pass over the purchases so many times; 0 always starts
+    /// afresh.
     #[serde(default)]
     pub warm_epochs: u32,
-    /// Learn from whole days alone, in UTC: the day that has begun is left for the next night, whose gate then judges by
-    /// all of it.
+    /// Learn from whole days alone, in UTC: the day that has begun is left for the next night,
+    /// whose gate then judges by all of it.
     #[serde(default = "yes")]
     pub whole_days: bool,
 }
@@ -71,7 +72,8 @@ pub struct Publish {
     pub models: PathBuf,
     /// The folder of runs.
     pub runs: PathBuf,
-    /// How many bundles of the model stay, beside the active one and the one that a rollback would return to.
+    /// How many bundles of the model stay, beside the active one and the one that a rollback would
+    /// return to.
     pub keep: usize,
 }
 
@@ -121,7 +123,9 @@ impl Default for GateRules {
             most_days: 7,
             least_cases: 50,
             least_coverage: 0.5,
-            baselines: ["popularity", "decayed-popularity", "personal-frequency"].map(str::to_owned).to_vec(),
+            baselines: ["popularity", "decayed-popularity", "personal-frequency"]
+                .map(str::to_owned)
+                .to_vec(),
             above_baselines: false,
         }
     }
@@ -165,7 +169,8 @@ impl RetrainConfig {
     /// [`InvalidRetrainConfig`] naming the file, the key and what is wrong with it.
     pub fn load(path: &Path) -> Result<Self, InvalidRetrainConfig> {
         let text = std::fs::read_to_string(path);
-        let text = text.map_err(|source| InvalidRetrainConfig::Read { path: path.into(), source })?;
+        let text =
+            text.map_err(|source| InvalidRetrainConfig::Read { path: path.into(), source })?;
         let wrong = |message: String| InvalidRetrainConfig::Parse { path: path.into(), message };
         let mut config: Self = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
         config.check().map_err(wrong)?;
@@ -181,11 +186,15 @@ impl RetrainConfig {
             ("watch.most_errors", watch.most_errors),
             ("watch.most_empty", watch.most_empty),
         ];
-        if let Some((key, value)) = shares.into_iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {
+        if let Some((key, value)) =
+            shares.into_iter().find(|(_, value)| !(0.0..=1.0).contains(value))
+        {
             return Err(format!("`{key}` is {value}, but a share lies between 0 and 1"));
         }
         if gate.most_days == 0 || publish.keep == 0 || watch.rounds == 0 {
-            return Err("`gate.most_days`, `publish.keep` and `watch.rounds` must be at least 1".to_owned());
+            return Err(
+                "`gate.most_days`, `publish.keep` and `watch.rounds` must be at least 1".to_owned()
+            );
         }
         if !(watch.most_slowdown >= 1.0 && watch.quick_milliseconds >= 0.0) {
             return Err("`watch.most_slowdown` must be at least 1 and `watch.quick_milliseconds` at least 0".to_owned());
@@ -220,8 +229,14 @@ mod tests {
     #[test]
     fn a_short_file_is_enough() {
         let config = load("[training]\nconfig = \"retrieval.toml\"").unwrap();
-        assert!(config.training.config.ends_with("retrieval.toml") && config.training.config.is_absolute());
-        assert_eq!((config.gate, config.publish.keep, config.watch.servers.len()), (GateRules::default(), 5, 0));
+        assert!(
+            config.training.config.ends_with("retrieval.toml")
+                && config.training.config.is_absolute()
+        );
+        assert_eq!(
+            (config.gate, config.publish.keep, config.watch.servers.len()),
+            (GateRules::default(), 5, 0)
+        );
         assert_eq!((config.purchases, config.training.whole_days), (ReadOptions::default(), true));
     }
 
@@ -237,10 +252,19 @@ mod tests {
         for (text, said) in [
             ("[gate]\nmost_days = 3", "missing field `training`"),
             ("[training]\nconfig = \"a\"\nepoch = 3", "unknown field `epoch`"),
-            ("[training]\nconfig = \"a\"\n[gate]\nleast_coverage = 2.0", "`gate.least_coverage` is 2"),
-            ("[training]\nconfig = \"a\"\n[gate]\nbaselines = [\"best\"]", "names `best`; there are "),
+            (
+                "[training]\nconfig = \"a\"\n[gate]\nleast_coverage = 2.0",
+                "`gate.least_coverage` is 2",
+            ),
+            (
+                "[training]\nconfig = \"a\"\n[gate]\nbaselines = [\"best\"]",
+                "names `best`; there are ",
+            ),
             ("[training]\nconfig = \"a\"\n[publish]\nkeep = 0", "at least 1"),
-            ("[training]\nconfig = \"a\"\n[purchases]\nevents = { view = -1.0 }", "the weight of `view`"),
+            (
+                "[training]\nconfig = \"a\"\n[purchases]\nevents = { view = -1.0 }",
+                "the weight of `view`",
+            ),
         ] {
             let error = load(text).unwrap_err();
             assert!(error.contains(said) && error.contains("nightly.toml"), "{text}: {error}");

@@ -1,4 +1,5 @@
-//! Whether a candidate may take the place of the active bundle: both ranked the same held-out purchases.
+//! Whether a candidate may take the place of the active bundle: both ranked the same held-out
+//! purchases.
 
 use super::GateRules;
 use crate::{
@@ -39,7 +40,8 @@ pub struct GateReport {
 impl GateReport {
     /// Why the candidate is refused; `None` when it may ship.
     pub fn refusal(&self) -> Option<String> {
-        let failed: Vec<&str> = self.checks.iter().filter(|check| !check.passed).map(|check| &*check.said).collect();
+        let failed: Vec<&str> =
+            self.checks.iter().filter(|check| !check.passed).map(|check| &*check.said).collect();
         (!failed.is_empty()).then(|| failed.join("; "))
     }
 }
@@ -83,7 +85,8 @@ fn against_active(judged: &Judged<'_>, active: &Measured) -> Check {
     let metric = judged.metric;
     let (new, old) = (value(judged.candidate, metric), value(active, metric));
     let Some(difference) = judged.candidate.outcomes.difference(&active.outcomes, metric) else {
-        let said = format!("{metric} cannot be compared with the active bundle: their customers differ");
+        let said =
+            format!("{metric} cannot be compared with the active bundle: their customers differ");
         return Check { name: "active", passed: false, said };
     };
     let [low, high] = difference.interval;

@@ -8,7 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The file's name, in the folder of runs for all nights and in the folder of each run for its own steps.
+/// The file's name, in the folder of runs for all nights and in the folder of each run for its own
+/// steps.
 const FILE: &str = "retrain.jsonl";
 
 /// Appends steps to the journal of the shop and, once there is one, to that of the run.
@@ -56,7 +57,10 @@ impl Journal {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Left::Nothing),
             text => text.map_err(RetrainError::io(&self.path))?,
         };
-        let last = text.lines().rev().find_map(|line| serde_json::from_str::<Map<String, Value>>(line).ok());
+        let last = text
+            .lines()
+            .rev()
+            .find_map(|line| serde_json::from_str::<Map<String, Value>>(line).ok());
         Ok(last.map_or(Left::Nothing, |step| Left::of(&step)))
     }
 
@@ -98,7 +102,9 @@ impl Journal {
 impl Left {
     fn of(step: &Map<String, Value>) -> Self {
         let text = |key: &str| step.get(key).and_then(Value::as_str).map(str::to_owned);
-        let (Some(model), Some(version)) = (text("model"), text("version")) else { return Self::Nothing };
+        let (Some(model), Some(version)) = (text("model"), text("version")) else {
+            return Self::Nothing;
+        };
         match step.get("step").and_then(Value::as_str) {
             Some("publish") => Self::Published { model, version },
             Some("activate") => {
@@ -110,10 +116,12 @@ impl Left {
     }
 }
 
-/// A line is on the disk when this returns. One that was cut off before is ended first, so that it spoils no other.
+/// A line is on the disk when this returns. One that was cut off before is ended first, so that it
+/// spoils no other.
 fn append(path: &Path, line: &str) -> Result<(), RetrainError> {
     let write = || -> std::io::Result<()> {
-        let is_cut_off = fs::read(path).is_ok_and(|bytes| !bytes.is_empty() && !bytes.ends_with(b"\n"));
+        let is_cut_off =
+            fs::read(path).is_ok_and(|bytes| !bytes.is_empty() && !bytes.ends_with(b"\n"));
         let mut file: File = OpenOptions::new().create(true).append(true).open(path)?;
         file.write_all(format!("{}{line}\n", if is_cut_off { "\n" } else { "" }).as_bytes())?;
         file.sync_data()
@@ -123,7 +131,9 @@ fn append(path: &Path, line: &str) -> Result<(), RetrainError> {
 
 /// UTC in RFC 3339, to the second.
 fn now() -> String {
-    let now = time::OffsetDateTime::now_utc().replace_nanosecond(0).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+    let now = time::OffsetDateTime::now_utc()
+        .replace_nanosecond(0)
+        .unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
     now.format(&time::format_description::well_known::Rfc3339).unwrap_or_default()
 }
 
@@ -147,7 +157,8 @@ mod tests {
         text.push_str("{\"at\": \"2026-");
         fs::write(&path, &text).unwrap();
         assert_eq!(journal.left().unwrap(), published);
-        let figures = json!({"model": "m", "version": "1", "previous": "0", "before": {"empty": 0.0}});
+        let figures =
+            json!({"model": "m", "version": "1", "previous": "0", "before": {"empty": 0.0}});
         journal.step("activate", "m 1", figures).unwrap();
         let activated = Left::Activated {
             model: "m".into(),

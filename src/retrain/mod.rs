@@ -1,9 +1,11 @@
-//! Retraining every night: read the database as of now, train from where the active bundle stands, let a gate judge the
-//! candidate, publish and activate it, watch the servers, and take it back if they get worse.
+//! Retraining every night: read the database as of now, train from where the active bundle stands,
+//! let a gate judge the candidate, publish and activate it, watch the servers, and take it back if
+//! they get worse.
 //!
-//! What always holds: the servers change their model in one step, the activation; whatever ends before it, or refuses, leaves
-//! the shop as it was. Each step is written to a journal before the next one begins, so that a run which was killed behind
-//! the publication goes on from there. Two retrainings of one shop exclude each other.
+//! What always holds: the servers change their model in one step, the activation; whatever ends
+//! before it, or refuses, leaves the shop as it was. Each step is written to a journal before the
+//! next one begins, so that a run which was killed behind the publication goes on from there. Two
+//! retrainings of one shop exclude each other.
 
 mod clean;
 mod config;
@@ -13,15 +15,17 @@ mod registry;
 mod run;
 mod watch;
 
-pub use config::{GateRules, InvalidRetrainConfig, Publish, RetrainConfig, Server, TrainingSection, Watch};
+pub use config::{
+    GateRules, InvalidRetrainConfig, Publish, RetrainConfig, Server, TrainingSection, Watch,
+};
 pub use gate::{Check, GateReport, Judged, judge};
 pub use journal::{Journal, Left};
 pub use registry::Registry;
 pub use run::{Ending, Retraining};
 
 use crate::{
-    bundle::BundleError, dataset::SplitError, evaluation::EvaluationError, experiments::ExperimentError,
-    recommend::ModelError, store::StoreError, training::ConfigError,
+    bundle::BundleError, dataset::SplitError, evaluation::EvaluationError,
+    experiments::ExperimentError, recommend::ModelError, store::StoreError, training::ConfigError,
 };
 use std::path::{Path, PathBuf};
 

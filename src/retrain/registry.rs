@@ -32,7 +32,8 @@ impl Registry {
     /// A database that cannot be reached or is not migrated.
     pub fn open(url: &str) -> Result<Self, RetrainError> {
         let runtime = Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| RetrainError::Input(format!("no runtime: {error}")))?;
+        let runtime =
+            runtime.map_err(|error| RetrainError::Input(format!("no runtime: {error}")))?;
         let options = StoreOptions { acquire_timeout: PATIENCE, ..StoreOptions::default() };
         let store = runtime.block_on(store::connect(url, &options))?;
         Ok(Self { url: url.to_owned(), options, store, runtime })
@@ -74,7 +75,8 @@ impl Registry {
         }
     }
 
-    /// Makes a version the active one; answers the one that it replaces. Waits for a database that is away.
+    /// Makes a version the active one; answers the one that it replaces. Waits for a database that
+    /// is away.
     ///
     /// # Errors
     /// A database that stays away or refuses.

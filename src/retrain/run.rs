@@ -20,12 +20,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Where a bundle lies between its training and its publication: in the folder of models, so that publishing is a rename,
-/// and under a name that no listing finds.
+/// Where a bundle lies between its training and its publication: in the folder of models, so that
+/// publishing is a rename, and under a name that no listing finds.
 const STAGE: &str = ".retrain";
 
-/// What ships must reach this share of the candidate's metric: two trainings of one configuration differ by chance, and a
-/// broken one by much more.
+/// What ships must reach this share of the candidate's metric: two trainings of one configuration
+/// differ by chance, and a broken one by much more.
 const LEAST_OF_CANDIDATE: f64 = 0.75;
 
 /// A retraining of one shop.
@@ -75,18 +75,27 @@ impl Retraining<'_> {
     /// Runs all steps, or those that a killed run has left.
     ///
     /// # Errors
-    /// [`RetrainError`]. What is served has not changed, unless the error is one of the activation itself.
+    /// [`RetrainError`]. What is served has not changed, unless the error is one of the activation
+    /// itself.
     pub fn run(&self) -> Result<Ending, RetrainError> {
         let publish = &self.config.publish;
         let Some(_lock) = self.registry.lock()? else { return Ok(Ending::Busy) };
         let mut journal = Journal::open(&publish.runs)?;
         match journal.left()? {
             Left::Published { model, version } if self.is_there(&model, &version) => {
-                journal.step("resume", &format!("version {version} was published, not activated"), json!({}))?;
+                journal.step(
+                    "resume",
+                    &format!("version {version} was published, not activated"),
+                    json!({}),
+                )?;
                 return self.activate(&mut journal, &version);
             }
             Left::Activated { model, version, previous, before } if model == *self.model() => {
-                journal.step("resume", &format!("version {version} was activated, not watched"), json!({}))?;
+                journal.step(
+                    "resume",
+                    &format!("version {version} was activated, not watched"),
+                    json!({}),
+                )?;
                 let before = serde_json::from_value(before).unwrap_or_default();
                 return self.watch(&mut journal, &version, previous, before);
             }
@@ -120,10 +129,13 @@ impl Retraining<'_> {
         });
         journal.step("read", &format!("{report}\n{used} purchases are used"), figures)?;
         if used == 0 {
-            return Err(RetrainError::Input("the database holds no purchases of whole days yet".to_owned()));
+            return Err(RetrainError::Input(
+                "the database holds no purchases of whole days yet".to_owned(),
+            ));
         }
         if let Some(text) = &self.training.text {
-            crate::text::attach(&mut dataset, text).map_err(|error| RetrainError::Input(error.to_string()))?;
+            crate::text::attach(&mut dataset, text)
+                .map_err(|error| RetrainError::Input(error.to_string()))?;
         }
         Ok((dataset, report))
     }
@@ -142,27 +154,36 @@ impl Retraining<'_> {
         }
     }
 
-    fn train(&self, mut journal: Journal, dataset: &Dataset, report: &ReadReport) -> Result<Ending, RetrainError> {
+    fn train(
+        &self,
+        mut journal: Journal,
+        dataset: &Dataset,
+        report: &ReadReport,
+    ) -> Result<Ending, RetrainError> {
         let active = self.active(&mut journal)?;
-        let (days, rival) = match self.window(dataset, active.as_ref().map(|active| active.bundle.manifest())) {
-            Window::Unseen(days) => (Some(days), active.as_ref()),
-            Window::Own(why) => {
-                journal.step("days", &format!("{why}; baselines alone judge"), json!({}))?;
-                (None, None)
-            }
-            Window::TooEarly(why) => {
-                journal.step("days", &why, json!({}))?;
-                return Ok(Ending::Nothing(why));
-            }
-        };
+        let (days, rival) =
+            match self.window(dataset, active.as_ref().map(|active| active.bundle.manifest())) {
+                Window::Unseen(days) => (Some(days), active.as_ref()),
+                Window::Own(why) => {
+                    journal.step("days", &format!("{why}; baselines alone judge"), json!({}))?;
+                    (None, None)
+                }
+                Window::TooEarly(why) => {
+                    journal.step("days", &why, json!({}))?;
+                    return Ok(Ending::Nothing(why));
+                }
+            };
         let config = self.configured(days);
         let data = Data::new(dataset, &self.source);
         if let Some(days) = days {
-            let (cases, least) =
-                (Split::new(dataset, &data.histories, config.split)?.test.len(), self.config.gate.least_cases);
+            let (cases, least) = (
+                Split::new(dataset, &data.histories, config.split)?.test.len(),
+                self.config.gate.least_cases,
+            );
             if cases < least {
-                let why =
-                    format!("{cases} customers bought in the last {days} days, fewer than the {least} that judge");
+                let why = format!(
+                    "{cases} customers bought in the last {days} days, fewer than the {least} that judge"
+                );
                 journal.step("days", &why, json!({}))?;
                 return Ok(Ending::Nothing(why));
             }
@@ -170,7 +191,9 @@ impl Retraining<'_> {
         let warm = self.warm(active.as_ref(), &mut journal)?;
         let journal = RefCell::new(journal);
         let trained = match self.candidate(&journal, &data, &config, warm.as_ref(), rival) {
-            Err(RetrainError::Experiment(ExperimentError::Training(TrainingError::WarmStart(why)))) => {
+            Err(RetrainError::Experiment(ExperimentError::Training(TrainingError::WarmStart(
+                why,
+            )))) => {
                 let said = format!("the training starts afresh, because the model {why}");
                 journal.borrow_mut().step("warm", &said, json!({}))?;
                 self.candidate(&journal, &data, &config, None, rival)
@@ -179,7 +202,9 @@ impl Retraining<'_> {
         };
         let mut journal = journal.into_inner();
         match trained? {
-            (Ended::Bundle(staged), Some(measured)) => self.publish(&mut journal, &data, &staged, &measured, report),
+            (Ended::Bundle(staged), Some(measured)) => {
+                self.publish(&mut journal, &data, &staged, &measured, report)
+            }
             (Ended::Interrupted(_), _) | (Ended::Bundle(_), None) => Ok(Ending::Interrupted),
             (Ended::Refused(reason), _) => Ok(Ending::Refused(reason)),
             (Ended::Gated(verdict), _) => Ok(Ending::Refused(verdict.to_string())),
@@ -192,17 +217,20 @@ impl Retraining<'_> {
         let last = dataset.purchases.time.last().copied().unwrap_or_default();
         let dated = dataset.time_unit != TimeUnit::Position;
         let Some(seen) = manifest.seen_until.filter(|_| dated) else {
-            return Window::Own("the active bundle does not say up to when it has seen purchases".to_owned());
+            return Window::Own(
+                "the active bundle does not say up to when it has seen purchases".to_owned(),
+            );
         };
         match last.day().saturating_sub(seen.day()) {
-            0 => {
-                Window::TooEarly(format!("there is no day with purchases since the active bundle was trained ({seen})"))
-            }
+            0 => Window::TooEarly(format!(
+                "there is no day with purchases since the active bundle was trained ({seen})"
+            )),
             days => Window::Unseen(days.min(self.config.gate.most_days)),
         }
     }
 
-    /// The training configuration with the days that judge held out, and all purchases in what ships.
+    /// The training configuration with the days that judge held out, and all purchases in what
+    /// ships.
     fn configured(&self, days: Option<u32>) -> TrainingConfig {
         let mut config = self.training.clone();
         config.training.refit = Refit::All;
@@ -211,13 +239,18 @@ impl Retraining<'_> {
                 Protocol::Time { validation_days, .. } => validation_days,
                 Protocol::LeaveOneOut { .. } => self.config.gate.most_days,
             };
-            config.split = Protocol::Time { test_days, validation_days, repeats: config.split.repeats() };
+            config.split =
+                Protocol::Time { test_days, validation_days, repeats: config.split.repeats() };
         }
         config
     }
 
     /// What the training starts from.
-    fn warm(&self, active: Option<&Active>, journal: &mut Journal) -> Result<Option<WarmStart>, RetrainError> {
+    fn warm(
+        &self,
+        active: Option<&Active>,
+        journal: &mut Journal,
+    ) -> Result<Option<WarmStart>, RetrainError> {
         let epochs = self.config.training.warm_epochs;
         let Some(active) = active.filter(|_| epochs > 0) else { return Ok(None) };
         if !WarmStart::suits(self.training.model.family) {
@@ -244,7 +277,9 @@ impl Retraining<'_> {
         journal.borrow_mut().begin_run(run.directory())?;
         let names: Vec<&str> = self.config.gate.baselines.iter().map(String::as_str).collect();
         let baselines = data.baselines(config, &names)?;
-        let judge = |candidate: &Candidate<'_>| self.judge(journal, rival, candidate).map_err(into_experiment);
+        let judge = |candidate: &Candidate<'_>| {
+            self.judge(journal, rival, candidate).map_err(into_experiment)
+        };
         let job = Job {
             data,
             config,
@@ -268,10 +303,15 @@ impl Retraining<'_> {
         let (own, baselines) = candidate.table.split_at(1);
         let metric = self.config.gate.metric.as_deref().unwrap_or(&self.training.training.metric);
         let cases = candidate.cases.len();
-        let judged = Judged { candidate: &own[0], active: active.as_ref(), baselines, cases, metric };
+        let judged =
+            Judged { candidate: &own[0], active: active.as_ref(), baselines, cases, metric };
         let report = judge(&self.config.gate, &judged);
         let refusal = report.refusal();
-        journal.borrow_mut().step("gate", &told(&report), json!({"checks": report.checks, "refused": refusal}))?;
+        journal.borrow_mut().step(
+            "gate",
+            &told(&report),
+            json!({"checks": report.checks, "refused": refusal}),
+        )?;
         Ok(refusal)
     }
 
@@ -284,7 +324,8 @@ impl Retraining<'_> {
         candidate: &Measured,
         report: &ReadReport,
     ) -> Result<Ending, RetrainError> {
-        // It has seen the days that judge, so it can hardly do worse on them than the candidate that had not.
+        // It has seen the days that judge, so it can hardly do worse on them than the candidate
+        // that had not.
         let bundle = Bundle::open(staged)?;
         let version = bundle.manifest().version.clone();
         if let Some(reason) = self.is_worse(&bundle, data, candidate)? {
@@ -297,16 +338,28 @@ impl Retraining<'_> {
         fs::create_dir_all(&folder).map_err(RetrainError::io(&folder))?;
         let target = folder.join(&version);
         fs::rename(staged, &target).map_err(RetrainError::io(&target))?;
-        fs::File::open(&folder).and_then(|folder| folder.sync_all()).map_err(RetrainError::io(&folder))?;
+        fs::File::open(&folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(RetrainError::io(&folder))?;
         remove_stage(&self.config.publish.models)?;
-        let figures = json!({"model": self.model(), "version": version, "moment": report.moment.to_string()});
+        let figures =
+            json!({"model": self.model(), "version": version, "moment": report.moment.to_string()});
         journal.step("publish", &target.display().to_string(), figures)?;
         self.activate(journal, &version)
     }
 
-    fn is_worse(&self, bundle: &Bundle, data: &Data<'_>, candidate: &Measured) -> Result<Option<String>, RetrainError> {
+    fn is_worse(
+        &self,
+        bundle: &Bundle,
+        data: &Data<'_>,
+        candidate: &Measured,
+    ) -> Result<Option<String>, RetrainError> {
         let manifest = bundle.manifest();
-        let split = manifest.training.get("split").cloned().and_then(|split| serde_json::from_value(split).ok());
+        let split = manifest
+            .training
+            .get("split")
+            .cloned()
+            .and_then(|split| serde_json::from_value(split).ok());
         let Some(protocol) = split else { return Ok(None) };
         let split = Split::new(data.dataset, &data.histories, protocol)?;
         let cases = crate::training::spaced(&split.test, self.training.training.evaluation_cases);
@@ -327,7 +380,11 @@ impl Retraining<'_> {
         let watcher = self.watcher()?;
         let before = watcher.before();
         let previous = self.registry.activate(self.model(), version)?;
-        let said = format!("{} {version} (before: {})", self.model(), previous.as_deref().unwrap_or("none"));
+        let said = format!(
+            "{} {version} (before: {})",
+            self.model(),
+            previous.as_deref().unwrap_or("none")
+        );
         let figures = json!({
             "model": self.model(), "version": version, "previous": previous, "before": before.figures()?,
         });
@@ -337,7 +394,11 @@ impl Retraining<'_> {
 
     fn watcher(&self) -> Result<Watcher<'_>, RetrainError> {
         let watch = &self.config.watch;
-        let customers = if watch.servers.is_empty() { Vec::new() } else { self.registry.customers(watch.probes)? };
+        let customers = if watch.servers.is_empty() {
+            Vec::new()
+        } else {
+            self.registry.customers(watch.probes)?
+        };
         Ok(Watcher::new(watch, customers))
     }
 
@@ -353,19 +414,23 @@ impl Retraining<'_> {
             Err(reason) => (Quality::default(), Some(reason)),
             Ok(()) => watcher.watch(before),
         };
-        let figures = json!({"model": self.model(), "version": version, "quality": quality.figures()?});
+        let figures =
+            json!({"model": self.model(), "version": version, "quality": quality.figures()?});
         match (reason, previous) {
             (Some(reason), Some(_)) => {
                 let back = self.registry.take_back(self.model(), version)?;
                 let said = match &back {
                     Some(back) => format!("{reason}; version {back} is active again"),
-                    None => format!("{reason}; somebody else has changed the active version meanwhile"),
+                    None => {
+                        format!("{reason}; somebody else has changed the active version meanwhile")
+                    }
                 };
                 journal.step("back", &said, json!({"version": version, "back": back}))?;
                 Ok(Ending::TakenBack { version: version.to_owned(), reason: said })
             }
             (Some(reason), None) => {
-                let said = format!("{reason}; there is no version to go back to, so {version} stays");
+                let said =
+                    format!("{reason}; there is no version to go back to, so {version} stays");
                 journal.step("watch", &said, figures)?;
                 Ok(Ending::TakenBack { version: version.to_owned(), reason: said })
             }
@@ -388,9 +453,11 @@ impl Retraining<'_> {
         never.extend(self.registry.active(self.model())?);
         never.extend(self.registry.rollback_target(self.model())?);
         match clean::remove_old(&publish.models, self.model(), publish.keep, &never) {
-            Ok(removed) => {
-                journal.step("clean", &format!("{} old bundles removed", removed.len()), json!({"removed": removed}))
-            }
+            Ok(removed) => journal.step(
+                "clean",
+                &format!("{} old bundles removed", removed.len()),
+                json!({"removed": removed}),
+            ),
             Err(error) => journal.step("clean", &error.to_string(), json!({"failed": true})),
         }
     }

@@ -1,4 +1,5 @@
-//! Watching the servers after an activation: do they serve the new version, and do their answers get worse?
+//! Watching the servers after an activation: do they serve the new version, and do their answers
+//! get worse?
 
 use super::{RetrainError, Server, Watch};
 use serde::{Deserialize, Serialize};
@@ -31,7 +32,8 @@ pub(super) struct Quality {
     pub empty: f64,
     /// The 95th percentile of their time.
     pub milliseconds: f64,
-    /// Of the requests of customers meanwhile: how many there were, and the share that the server failed.
+    /// Of the requests of customers meanwhile: how many there were, and the share that the server
+    /// failed.
     pub requests: f64,
     pub request_errors: f64,
 }
@@ -47,7 +49,8 @@ pub(super) struct Watcher<'a> {
     key: Option<String>,
 }
 
-/// The replicas that a name leads to, each by its own address; the server as it is written where the names lead nowhere.
+/// The replicas that a name leads to, each by its own address; the server as it is written where
+/// the names lead nowhere.
 fn replicas(server: &Server) -> Vec<Server> {
     let (public, admin) = (addresses(&server.public), addresses(&server.admin));
     if !server.every_address || public.is_empty() || public.len() != admin.len() {
@@ -57,9 +60,12 @@ fn replicas(server: &Server) -> Vec<Server> {
     public.into_iter().zip(admin).map(replica).collect()
 }
 
-/// The URL with each address of its host in the place of the name. Certificates are for names, so those of `https` stay.
+/// The URL with each address of its host in the place of the name. Certificates are for names, so
+/// those of `https` stay.
 fn addresses(url: &str) -> Vec<String> {
-    let Some(host) = url.strip_prefix("http://").map(|rest| rest.split('/').next().unwrap_or_default()) else {
+    let Some(host) =
+        url.strip_prefix("http://").map(|rest| rest.split('/').next().unwrap_or_default())
+    else {
         return Vec::new();
     };
     let with_port = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
@@ -85,16 +91,21 @@ struct Counters {
 }
 
 impl<'a> Watcher<'a> {
-    /// Keys come from the environment: `VITRINE__ADMIN__KEY` for the admin address, `VITRINE_WATCH_KEY` for the public one.
+    /// Keys come from the environment: `VITRINE__ADMIN__KEY` for the admin address,
+    /// `VITRINE_WATCH_KEY` for the public one.
     pub(super) fn new(rules: &'a Watch, customers: Vec<String>) -> Self {
-        let config = Agent::config_builder().timeout_global(Some(LONGEST)).http_status_as_error(false).build();
+        let config = Agent::config_builder()
+            .timeout_global(Some(LONGEST))
+            .http_status_as_error(false)
+            .build();
         let variable = |name: &str| env::var(name).ok().filter(|key| !key.is_empty());
         let (admin_key, key) = (variable("VITRINE__ADMIN__KEY"), variable("VITRINE_WATCH_KEY"));
         let servers = rules.servers.iter().flat_map(replicas).collect();
         Self { rules, servers, customers, agent: config.into(), admin_key, key }
     }
 
-    /// What answers are like before the activation. A server that is away does not answer, which is an error as well.
+    /// What answers are like before the activation. A server that is away does not answer, which is
+    /// an error as well.
     pub(super) fn before(&self) -> Quality {
         let mut sample = Sample::default();
         self.servers.iter().for_each(|server| self.probe(server, &mut sample));
@@ -112,7 +123,10 @@ impl<'a> Watcher<'a> {
                 match self.state(server, model, version) {
                     State::Serves => break,
                     State::Refuses(reason) => {
-                        return Err(format!("{} does not load version {version}: {reason}", server.admin));
+                        return Err(format!(
+                            "{} does not load version {version}: {reason}",
+                            server.admin
+                        ));
                     }
                     State::NotYet(_) if begun.elapsed().as_secs() < self.rules.takeover_seconds => {
                         sleep(BETWEEN_LOOKS);
@@ -130,10 +144,12 @@ impl<'a> Watcher<'a> {
         Ok(())
     }
 
-    /// Watches for the configured rounds, if there is a server to watch; the reason to take the activation back as soon as there is one.
+    /// Watches for the configured rounds, if there is a server to watch; the reason to take the
+    /// activation back as soon as there is one.
     pub(super) fn watch(&self, before: Quality) -> (Quality, Option<String>) {
         let mut sample = Sample::default();
-        let at_first: Vec<Option<Counters>> = self.servers.iter().map(|server| self.counters(server)).collect();
+        let at_first: Vec<Option<Counters>> =
+            self.servers.iter().map(|server| self.counters(server)).collect();
         let mut quality = Quality::default();
         let rounds = if self.servers.is_empty() { 0 } else { self.rules.rounds };
         for round in 0..rounds {
@@ -179,16 +195,22 @@ impl<'a> Watcher<'a> {
             Ok(status) => status,
             Err(error) => return State::NotYet(error),
         };
-        let entries = |key: &str| status.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
-        let is = |entry: &Value, key: &str, text: &str| entry.get(key).and_then(Value::as_str) == Some(text);
+        let entries =
+            |key: &str| status.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+        let is = |entry: &Value, key: &str, text: &str| {
+            entry.get(key).and_then(Value::as_str) == Some(text)
+        };
         let of_version = |entry: &Value| is(entry, "model", model) && is(entry, "version", version);
         if let Some(refusal) = entries("refusals").iter().find(|entry| of_version(entry)) {
-            let reason = refusal.get("reason").and_then(Value::as_str).unwrap_or("it does not say why");
+            let reason =
+                refusal.get("reason").and_then(Value::as_str).unwrap_or("it does not say why");
             return State::Refuses(reason.to_owned());
         }
         match entries("models").iter().find(|entry| is(entry, "name", model)) {
             Some(entry) if is(entry, "version", version) => State::Serves,
-            Some(entry) => State::NotYet(format!("it serves {}", entry.get("version").unwrap_or(&Value::Null))),
+            Some(entry) => {
+                State::NotYet(format!("it serves {}", entry.get("version").unwrap_or(&Value::Null)))
+            }
             None => State::NotYet("it does not serve the model".to_owned()),
         }
     }
@@ -225,7 +247,10 @@ impl<'a> Watcher<'a> {
         };
         let mut answer = answer.map_err(|error| format!("it does not answer: {error}"))?;
         let status = answer.status();
-        let text = answer.body_mut().read_to_string().map_err(|error| format!("its answer breaks off: {error}"))?;
+        let text = answer
+            .body_mut()
+            .read_to_string()
+            .map_err(|error| format!("its answer breaks off: {error}"))?;
         if !status.is_success() {
             return Err(format!("it answers with status {status}"));
         }
@@ -253,7 +278,11 @@ impl Sample {
             empty: share(self.empty, answers - self.failed),
             milliseconds: times.get(at).copied().unwrap_or(0.0),
             requests: counted.requests,
-            request_errors: if counted.requests > 0.0 { counted.failed / counted.requests } else { 0.0 },
+            request_errors: if counted.requests > 0.0 {
+                counted.failed / counted.requests
+            } else {
+                0.0
+            },
         }
     }
 }
@@ -321,7 +350,10 @@ mod tests {
         let reason = |now: Quality| worse(&rules, before, now).unwrap_or_default();
         assert_eq!(reason(quality(0.01, 0.03, 29.0)), "");
         assert!(reason(quality(0.02, 0.0, 1.0)).contains("2.0 % of 100 answers fail"));
-        assert!(reason(quality(0.0, 0.05, 1.0)).contains("5.0 % of the answers are empty, 2.0 % were before"));
+        assert!(
+            reason(quality(0.0, 0.05, 1.0))
+                .contains("5.0 % of the answers are empty, 2.0 % were before")
+        );
         assert!(reason(quality(0.0, 0.0, 31.0)).contains("up to 31.0 ms, 15.0 ms before"));
         let busy = |requests, request_errors| Quality { requests, request_errors, ..before };
         assert!(reason(busy(200.0, 0.05)).contains("5.0 % of the 200 requests"));
@@ -344,7 +376,10 @@ mod tests {
             assert_eq!(replicas(&alone), [alone]);
         }
         let resolved = server("http://127.0.0.1:80", "http://127.0.0.1:2", false);
-        assert_eq!(replicas(&server("http://127.0.0.1/v1", "http://127.0.0.1:2/", true)), [resolved]);
+        assert_eq!(
+            replicas(&server("http://127.0.0.1/v1", "http://127.0.0.1:2/", true)),
+            [resolved]
+        );
     }
 
     #[test]
@@ -359,7 +394,8 @@ mod tests {
 
     #[test]
     fn the_95th_percentile_is_one_of_the_times() {
-        let sample = Sample { milliseconds: (1..=20).rev().map(f64::from).collect(), failed: 4, empty: 4 };
+        let sample =
+            Sample { milliseconds: (1..=20).rev().map(f64::from).collect(), failed: 4, empty: 4 };
         let quality = sample.quality(Counters::default());
         assert_eq!((quality.milliseconds, quality.errors, quality.empty), (19.0, 0.2, 0.25));
         assert_eq!(Sample::default().quality(Counters::default()), Quality::default());

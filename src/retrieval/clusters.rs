@@ -1,7 +1,7 @@
 //! Vectors in clusters (k-means), so that a query looks at the nearest ones alone.
 //!
-//! Quickly built, where a graph takes many seconds: for articles that come while the server runs. For the
-//! same time a graph finds a little more, so the items of a bundle have a graph.
+//! Quickly built, where a graph takes many seconds: for articles that come while the server runs.
+//! For the same time a graph finds a little more, so the items of a bundle have a graph.
 
 use super::{
     ItemVectors, RetrievalError,
@@ -29,14 +29,19 @@ impl Clusters {
     ///
     /// # Errors
     /// When memory for the centroids cannot be had.
-    pub(super) fn of(kernels: &Kernels, items: &ItemVectors) -> Result<Option<Self>, RetrievalError> {
+    pub(super) fn of(
+        kernels: &Kernels,
+        items: &ItemVectors,
+    ) -> Result<Option<Self>, RetrievalError> {
         if items.len() < FEWEST {
             return Ok(None);
         }
         let count = items.len().isqrt();
-        let sample: Vec<u32> = (0..items.len() as u32).step_by((items.len() / SAMPLE).max(1)).collect();
+        let sample: Vec<u32> =
+            (0..items.len() as u32).step_by((items.len() / SAMPLE).max(1)).collect();
         let starts = (0..count).flat_map(|at| items.row(sample[at * sample.len() / count]));
-        let mut centroids = ItemVectors::from_rows(items.dim(), &starts.copied().collect::<Vec<_>>())?;
+        let mut centroids =
+            ItemVectors::from_rows(items.dim(), &starts.copied().collect::<Vec<_>>())?;
         for _ in 0..ROUNDS {
             let nearest = nearest_centroids(kernels, items, &sample, &centroids);
             centroids = means(items, &sample, &nearest, &centroids)?;
@@ -61,8 +66,8 @@ impl Clusters {
         &self.items
     }
 
-    /// Fills in the scratch's ranges for its query: the blocks of the nearest clusters that hold at least
-    /// `rows` items.
+    /// Fills in the scratch's ranges for its query: the blocks of the nearest clusters that hold at
+    /// least `rows` items.
     pub(super) fn select(&self, kernels: &Kernels, rows: usize, scratch: &mut Scratch) {
         let Scratch { query, ids, floats, keys, ranges, .. } = scratch;
         ids.clear();
@@ -70,7 +75,9 @@ impl Clusters {
         floats.clear();
         kernels.dot_rows(query, self.centroids.padded(), ids, floats);
         keys.clear();
-        keys.extend(ids.iter().zip(floats.iter()).map(|(&cluster, &score)| Key::of_float(score, cluster)));
+        keys.extend(
+            ids.iter().zip(floats.iter()).map(|(&cluster, &score)| Key::of_float(score, cluster)),
+        );
         keys.sort_unstable_by(|a, b| b.cmp(a));
         ranges.clear();
         let mut covered = 0;
@@ -93,16 +100,26 @@ impl Clusters {
 }
 
 /// The centroid nearest to each of some items.
-fn nearest_centroids(kernels: &Kernels, items: &ItemVectors, ids: &[u32], centroids: &ItemVectors) -> Vec<u32> {
+fn nearest_centroids(
+    kernels: &Kernels,
+    items: &ItemVectors,
+    ids: &[u32],
+    centroids: &ItemVectors,
+) -> Vec<u32> {
     let all: Vec<u32> = (0..centroids.len() as u32).collect();
     // |x − c|² is least where ⟨x, c⟩ − |c|²/2 is greatest.
-    let halves: Vec<f32> = centroids.rows().map(|row| row.iter().map(|x| x * x).sum::<f32>() / 2.0).collect();
+    let halves: Vec<f32> =
+        centroids.rows().map(|row| row.iter().map(|x| x * x).sum::<f32>() / 2.0).collect();
     let mut products = Vec::with_capacity(all.len());
     let nearest = |&id: &u32| {
         products.clear();
         let row = &items.padded()[id as usize * items.stride()..][..items.stride()];
         kernels.dot_rows(row, centroids.padded(), &all, &mut products);
-        let scored = products.iter().zip(&halves).zip(&all).map(|((product, half), &at)| (product - half, at));
+        let scored = products
+            .iter()
+            .zip(&halves)
+            .zip(&all)
+            .map(|((product, half), &at)| (product - half, at));
         scored.max_by(|a, b| a.0.total_cmp(&b.0)).map_or(0, |(_, at)| at)
     };
     ids.iter().map(nearest).collect()

@@ -36,7 +36,9 @@ impl RetrievalError {
 pub enum QueryError {
     #[error("the query vector has {got} numbers, the index {expected}")]
     Length { expected: usize, got: usize },
-    #[error("number {position} of the query vector is not finite, or the vector is longer than 1e18")]
+    #[error(
+        "number {position} of the query vector is not finite, or the vector is longer than 1e18"
+    )]
     NotFinite { position: usize },
     #[error("the set of allowed items is over {got} items, the index over {expected}")]
     ItemSet { expected: usize, got: usize },

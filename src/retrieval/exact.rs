@@ -1,4 +1,5 @@
-//! The exact index: the oracle of the graph, and what serves small catalogues and selective filters.
+//! The exact index: the oracle of the graph, and what serves small catalogues and selective
+//! filters.
 
 use super::{
     Graph, Hit, Index, ItemSet, ItemVectors, Query, QueryError, RetrievalError,
@@ -24,9 +25,9 @@ pub(super) enum Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// Nodes where they are at most half as many as the items, as in a shop with many articles that are
-    /// alike or were never sold. A filter skips blocks of items but not of nodes, so for fewer equal vectors
-    /// items are better.
+    /// Nodes where they are at most half as many as the items, as in a shop with many articles that
+    /// are alike or were never sold. A filter skips blocks of items but not of nodes, so for fewer
+    /// equal vectors items are better.
     pub(super) fn of(graph: Option<&'a Graph>) -> Self {
         graph.filter(|graph| graph.nodes() <= graph.len() / 2).map_or(Self::Items, Self::Nodes)
     }
@@ -66,7 +67,9 @@ impl<'a> Rows<'a> {
             match (self.items_of(row), allowed) {
                 (None, _) => ids.push(row),
                 (Some(items), None) => ids.extend(items),
-                (Some(items), Some(allowed)) => ids.extend(items.iter().filter(|&&item| allowed.contains(item))),
+                (Some(items), Some(allowed)) => {
+                    ids.extend(items.iter().filter(|&&item| allowed.contains(item)))
+                }
             }
         }
     }
@@ -87,7 +90,8 @@ impl Wanted<'_> {
         if keys.len() < self.k {
             return i32::MIN;
         }
-        // Every row stands for an item at least: the k-th best row is no better than the k-th best item.
+        // Every row stands for an item at least: the k-th best row is no better than the k-th best
+        // item.
         let (_, worst, _) = keys.select_nth_unstable_by(self.k - 1, |a, b| b.cmp(a));
         let threshold = worst.integer().saturating_sub(margin);
         keys.retain(|key| key.integer() >= threshold);
@@ -95,8 +99,9 @@ impl Wanted<'_> {
     }
 }
 
-/// Exact top-k by inner product. Two ways with the same answer: all allowed rows in f32, or a scan of eight-bit codes
-/// whose survivors (provably a superset of the answer, see [`super::quantised`]) are scored in f32.
+/// Exact top-k by inner product. Two ways with the same answer: all allowed rows in f32, or a scan
+/// of eight-bit codes whose survivors (provably a superset of the answer, see [`super::quantised`])
+/// are scored in f32.
 pub(super) struct Exact {
     pub codes: CodeBlocks,
     pub kernels: &'static Kernels,
@@ -123,16 +128,26 @@ impl Exact {
         rescore(self.kernels, items, k, scratch)
     }
 
-    /// Scans all codes: exact. The scratch holds the query; the rows are those that the codes were made
-    /// of.
-    pub(super) fn scan(&self, items: &ItemVectors, wanted: Wanted<'_>, scratch: &mut Scratch) -> Vec<Hit> {
+    /// Scans all codes: exact. The scratch holds the query; the rows are those that the codes were
+    /// made of.
+    pub(super) fn scan(
+        &self,
+        items: &ItemVectors,
+        wanted: Wanted<'_>,
+        scratch: &mut Scratch,
+    ) -> Vec<Hit> {
         scratch.ranges.clear();
         scratch.ranges.push(0..self.codes.blocks());
         self.scan_ranges(items, wanted, scratch)
     }
 
     /// Scans the codes in the scratch's ranges.
-    pub(super) fn scan_ranges(&self, items: &ItemVectors, wanted: Wanted<'_>, scratch: &mut Scratch) -> Vec<Hit> {
+    pub(super) fn scan_ranges(
+        &self,
+        items: &ItemVectors,
+        wanted: Wanted<'_>,
+        scratch: &mut Scratch,
+    ) -> Vec<Hit> {
         let Wanted { rows, allowed, k } = wanted;
         if k == 0 {
             return Vec::new();
@@ -164,7 +179,12 @@ impl Exact {
 }
 
 /// The best `k` of the scratch's items by f32 score.
-pub(super) fn rescore(kernels: &Kernels, items: &ItemVectors, k: usize, scratch: &mut Scratch) -> Vec<Hit> {
+pub(super) fn rescore(
+    kernels: &Kernels,
+    items: &ItemVectors,
+    k: usize,
+    scratch: &mut Scratch,
+) -> Vec<Hit> {
     /// Rows asked for ahead of the one being scored.
     const AHEAD: usize = 64;
     let Scratch { query, ids, floats, keys, .. } = scratch;

@@ -11,7 +11,13 @@ use proptest::prelude::*;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 /// Scan and gather of one query must be the same, bit for bit.
-fn agree(items: &ItemVectors, exact: &Exact, query: &[f32], k: usize, allowed: Option<&ItemSet>) -> Vec<Hit> {
+fn agree(
+    items: &ItemVectors,
+    exact: &Exact,
+    query: &[f32],
+    k: usize,
+    allowed: Option<&ItemSet>,
+) -> Vec<Hit> {
     Scratch::with(|scratch| {
         scratch.load(items, query).unwrap();
         let gathered = exact.gather(items, allowed, k, scratch);
@@ -24,7 +30,9 @@ fn agree(items: &ItemVectors, exact: &Exact, query: &[f32], k: usize, allowed: O
 #[test]
 fn the_scan_equals_the_oracle() {
     for kind in KINDS {
-        for (len, dim) in [(1, 1), (2, 3), (3000, 1), (2500, 7), (4000, 16), (5000, 64), (1500, 100), (700, 128)] {
+        for (len, dim) in
+            [(1, 1), (2, 3), (3000, 1), (2500, 7), (4000, 16), (5000, 64), (1500, 100), (700, 128)]
+        {
             let (items, queries) = table(kind, len, dim, 8);
             let mut exact = Exact::new(&items, Rows::Items).unwrap();
             for kernels in Kernels::all() {
@@ -47,7 +55,11 @@ fn the_oracle_equals_arithmetic_in_f64() {
     for query in &queries {
         let hits = agree(&items, &exact, query, 500, None);
         for hit in &hits {
-            let plain: f64 = query.iter().zip(items.row(hit.item)).map(|(&q, &x)| f64::from(q) * f64::from(x)).sum();
+            let plain: f64 = query
+                .iter()
+                .zip(items.row(hit.item))
+                .map(|(&q, &x)| f64::from(q) * f64::from(x))
+                .sum();
             assert!((plain - f64::from(hit.score)).abs() < 1e-5);
         }
         assert!(

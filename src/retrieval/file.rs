@@ -1,4 +1,5 @@
-//! What `items.bin` and `index.bin` share: a 64-byte header with a checksum of its own, and atomic writing.
+//! What `items.bin` and `index.bin` share: a 64-byte header with a checksum of its own, and atomic
+//! writing.
 //!
 //! ```text
 //! 0  magic        8 bytes
@@ -6,8 +7,8 @@
 //! 16 fields       5 × u64, their meaning is the format's
 //! 56 checksum     u64, FNV-1a of bytes 0..56
 //! ```
-//! All numbers are little-endian. Content integrity is the bundle's matter (sha256 of every file); here every
-//! length, id and number is validated, so that any bytes are refused or safe.
+//! All numbers are little-endian. Content integrity is the bundle's matter (sha256 of every file);
+//! here every length, id and number is validated, so that any bytes are refused or safe.
 
 use super::RetrievalError;
 use std::{
@@ -31,8 +32,8 @@ pub(super) struct Format {
 }
 
 impl Format {
-    /// Opens `path` and reads its header: the file behind the header, the header's fields, and the length of the
-    /// content in bytes.
+    /// Opens `path` and reads its header: the file behind the header, the header's fields, and the
+    /// length of the content in bytes.
     pub(super) fn open(&self, path: &Path) -> Result<(File, [u64; FIELDS], u64), RetrievalError> {
         let mut file = File::open(path).map_err(RetrievalError::io(path))?;
         let length = file.metadata().map_err(RetrievalError::io(path))?.len();
@@ -47,7 +48,12 @@ impl Format {
             return refuse(format!("is not {}", self.what));
         }
         if number(8) != u64::from(self.version) {
-            return refuse(format!("is {} of format {}, this program reads {}", self.what, number(8), self.version));
+            return refuse(format!(
+                "is {} of format {}, this program reads {}",
+                self.what,
+                number(8),
+                self.version
+            ));
         }
         if number(56) != fnv1a(&header[..56]) {
             return refuse("the header's checksum does not match".into());
@@ -55,8 +61,8 @@ impl Format {
         Ok((file, std::array::from_fn(|i| number(16 + 8 * i)), length - HEADER as u64))
     }
 
-    /// Writes header and content to a temporary file beside `path`, syncs it and renames it: the file is whole or
-    /// absent.
+    /// Writes header and content to a temporary file beside `path`, syncs it and renames it: the
+    /// file is whole or absent.
     pub(super) fn write(
         &self,
         path: &Path,
@@ -94,5 +100,7 @@ impl Format {
 }
 
 pub(super) fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }

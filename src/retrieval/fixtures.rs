@@ -18,13 +18,21 @@ pub(super) enum Kind {
 pub(super) const KINDS: [Kind; 4] = [Kind::Clustered, Kind::Uniform, Kind::Norms, Kind::Duplicates];
 
 /// `len` vectors and `queries` query vectors of the same distribution.
-pub(super) fn vectors(kind: Kind, len: usize, dim: usize, queries: usize) -> (Vec<f32>, Vec<Vec<f32>>) {
+pub(super) fn vectors(
+    kind: Kind,
+    len: usize,
+    dim: usize,
+    queries: usize,
+) -> (Vec<f32>, Vec<Vec<f32>>) {
     let mut rng = StdRng::seed_from_u64(7);
     let centres: Vec<Vec<f32>> = (0..40).map(|_| uniform(&mut rng, dim)).collect();
     let clustered = |rng: &mut StdRng| {
         let centre = &centres[rng.random_range(0..centres.len())];
-        let mut vector: Vec<f32> =
-            centre.iter().zip(uniform(rng, dim)).map(|(centre, noise)| centre + 0.6 * noise).collect();
+        let mut vector: Vec<f32> = centre
+            .iter()
+            .zip(uniform(rng, dim))
+            .map(|(centre, noise)| centre + 0.6 * noise)
+            .collect();
         let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-9);
         vector.iter_mut().for_each(|x| *x /= norm);
         vector
@@ -43,8 +51,9 @@ pub(super) fn vectors(kind: Kind, len: usize, dim: usize, queries: usize) -> (Ve
             Kind::Duplicates => clustered(&mut rng),
         });
     }
-    let queries =
-        (0..queries).map(|_| if matches!(kind, Kind::Uniform) { uniform(&mut rng, dim) } else { clustered(&mut rng) });
+    let queries = (0..queries).map(|_| {
+        if matches!(kind, Kind::Uniform) { uniform(&mut rng, dim) } else { clustered(&mut rng) }
+    });
     let queries = queries.collect();
     (rows.concat(), queries)
 }
@@ -53,7 +62,12 @@ fn uniform(rng: &mut StdRng, dim: usize) -> Vec<f32> {
     (0..dim).map(|_| rng.random::<f32>() * 2.0 - 1.0).collect()
 }
 
-pub(super) fn table(kind: Kind, len: usize, dim: usize, queries: usize) -> (ItemVectors, Vec<Vec<f32>>) {
+pub(super) fn table(
+    kind: Kind,
+    len: usize,
+    dim: usize,
+    queries: usize,
+) -> (ItemVectors, Vec<Vec<f32>>) {
     let (rows, queries) = vectors(kind, len, dim, queries);
     (ItemVectors::from_rows(dim, &rows).unwrap(), queries)
 }

@@ -129,6 +129,9 @@ mod tests {
         set.grow(200);
         set.insert(199);
         set.retain(|item| item != 63);
-        assert_eq!((set.iter().collect::<Vec<_>>(), set.count(), set.capacity()), (vec![0, 129, 199], 3, 200));
+        assert_eq!(
+            (set.iter().collect::<Vec<_>>(), set.count(), set.capacity()),
+            (vec![0, 129, 199], 3, 200)
+        );
     }
 }

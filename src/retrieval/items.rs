@@ -1,7 +1,8 @@
 //! `items.bin`: one f32 vector an item.
 //!
-//! Header fields: count, dim, stride, 0, 0. Then `count` rows of `stride` f32: the `dim` numbers and zeros up to the
-//! next multiple of 16, so that a row is whole cache lines and the kernels need no tail.
+//! Header fields: count, dim, stride, 0, 0. Then `count` rows of `stride` f32: the `dim` numbers
+//! and zeros up to the next multiple of 16, so that a row is whole cache lines and the kernels need
+//! no tail.
 
 use super::{RetrievalError, buffer::Buffer, file::Format, kernel::LANES};
 use std::{io::Read, path::Path};
@@ -15,7 +16,8 @@ pub const MAX_ITEMS: usize = i32::MAX as usize;
 /// Vectors longer than this could overflow an inner product.
 pub(super) const MAX_NORM: f32 = 1e18;
 
-/// The item vectors in memory, padded and validated: 1 to [`MAX_ITEMS`] rows of `dim` finite numbers.
+/// The item vectors in memory, padded and validated: 1 to [`MAX_ITEMS`] rows of `dim` finite
+/// numbers.
 pub struct ItemVectors {
     rows: Buffer<f32>,
     len: usize,
@@ -27,8 +29,8 @@ impl ItemVectors {
     /// Takes `rows.len() / dim` vectors, row after row.
     ///
     /// # Errors
-    /// When `dim` is not 1 to 4,096, the length is no multiple of it, there is no row, or a number is not finite or
-    /// a vector longer than 1e18.
+    /// When `dim` is not 1 to 4,096, the length is no multiple of it, there is no row, or a number
+    /// is not finite or a vector longer than 1e18.
     pub fn from_rows(dim: usize, rows: &[f32]) -> Result<Self, RetrievalError> {
         let len = shape(dim, rows)?;
         let stride = stride(dim);
@@ -57,7 +59,9 @@ impl ItemVectors {
         // At most 2^31 × 4,096 × 4 bytes: no overflow.
         let expected = len as u64 * stride as u64 * 4;
         if content != expected {
-            return Err(refuse(format!("{content} bytes of rows instead of {expected}: truncated or overlong")));
+            return Err(refuse(format!(
+                "{content} bytes of rows instead of {expected}: truncated or overlong"
+            )));
         }
         let mut rows = Buffer::zeroed("item vectors", len * stride)?;
         file.read_exact(bytemuck::cast_slice_mut(&mut rows)).map_err(RetrievalError::io(path))?;
@@ -67,7 +71,8 @@ impl ItemVectors {
     fn validated(rows: Buffer<f32>, len: usize, dim: usize) -> Result<Self, String> {
         let mut max_norm = 0f32;
         for (item, row) in rows.chunks_exact(stride(dim)).enumerate() {
-            // Non-finite numbers make the sum non-finite, so one pass finds them as well as overlong vectors.
+            // Non-finite numbers make the sum non-finite, so one pass finds them as well as
+            // overlong vectors.
             let norm = row.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
             if norm.is_nan() || norm > f64::from(MAX_NORM) {
                 return Err(format!("row {item} is not finite or longer than {MAX_NORM:e}"));

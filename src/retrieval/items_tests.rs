@@ -21,8 +21,15 @@ fn what_is_written_is_read() {
 
 #[test]
 fn unusable_vectors_are_refused() {
-    let refused = |dim, rows: &[f32]| matches!(ItemVectors::from_rows(dim, rows), Err(RetrievalError::Vectors(_)));
-    assert!(refused(0, &[1.0]) && refused(4097, &[1.0; 4097]) && refused(2, &[]) && refused(2, &[1.0; 3]));
+    let refused = |dim, rows: &[f32]| {
+        matches!(ItemVectors::from_rows(dim, rows), Err(RetrievalError::Vectors(_)))
+    };
+    assert!(
+        refused(0, &[1.0])
+            && refused(4097, &[1.0; 4097])
+            && refused(2, &[])
+            && refused(2, &[1.0; 3])
+    );
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 2e18] {
         assert!(refused(2, &[1.0, 2.0, bad, 0.0]), "{bad}");
     }

@@ -1,5 +1,5 @@
-//! Top-k by inner product over item vectors: exact scan and graph search behind one trait, and the planner between
-//! them. Knows no HTTP. Items are numbered by their row.
+//! Top-k by inner product over item vectors: exact scan and graph search behind one trait, and the
+//! planner between them. Knows no HTTP. Items are numbered by their row.
 
 mod buffer;
 mod clusters;
@@ -41,7 +41,8 @@ pub struct Hit {
     pub score: f32,
 }
 
-/// A search: the query vector (`dim` finite numbers), how many hits, and which items may be answered (`None`: all).
+/// A search: the query vector (`dim` finite numbers), how many hits, and which items may be
+/// answered (`None`: all).
 #[derive(Debug, Clone, Copy)]
 pub struct Query<'a> {
     pub vector: &'a [f32],
@@ -70,10 +71,11 @@ pub trait Index: Send + Sync {
     }
     /// Length of a vector.
     fn dim(&self) -> usize;
-    /// Hits in order of falling score, ties by rising item; fewer than `k` only when fewer items are allowed.
+    /// Hits in order of falling score, ties by rising item; fewer than `k` only when fewer items
+    /// are allowed.
     ///
     /// # Errors
-    /// When the vector has another length than [`Index::dim`] or a number that is not finite, or the set of allowed
-    /// items is over another number of items.
+    /// When the vector has another length than [`Index::dim`] or a number that is not finite, or
+    /// the set of allowed items is over another number of items.
     fn search(&self, query: &Query<'_>) -> Result<Vec<Hit>, QueryError>;
 }

@@ -1,13 +1,16 @@
-//! The item table in eight bits a number, for a scan that reads a quarter of the memory, with a proven error bound.
+//! The item table in eight bits a number, for a scan that reads a quarter of the memory, with a
+//! proven error bound.
 //!
-//! Each dimension d has its own range: x_d ≈ low_d + step_d · u_d with u_d in 0..=255. Then for a query q
+//! Each dimension d has its own range: x_d ≈ low_d + step_d · u_d with u_d in 0..=255. Then for a
+//! query q
 //!
 //! ```text
 //! ⟨q, x⟩ = Σ q_d·low_d + Σ (q_d·step_d)·u_d + Σ q_d·e_d          e: what rounding x left over
 //! ```
-//! The first sum is the same for all items. The scan weights w_d are q_d·step_d rounded to 15 bits in units of `unit`,
-//! so the integer I = Σ w_d·u_d ranks the items up to an error of at most ε each, ε = |q·e| + |rounding of w| + float
-//! rounding. An item whose I is more than 2ε/unit below the k-th best I can therefore not be among the top k.
+//! The first sum is the same for all items. The scan weights w_d are q_d·step_d rounded to 15 bits
+//! in units of `unit`, so the integer I = Σ w_d·u_d ranks the items up to an error of at most ε
+//! each, ε = |q·e| + |rounding of w| + float rounding. An item whose I is more than 2ε/unit below
+//! the k-th best I can therefore not be among the top k.
 
 use super::{
     ItemVectors, RetrievalError,
@@ -43,14 +46,21 @@ impl Quantiser {
 
     /// The codes of one row.
     pub(super) fn encode<'a>(&'a self, row: &'a [f32]) -> impl Iterator<Item = u8> + 'a {
-        // A dimension without spread divides by zero; the cast makes NaN the code 0, which is right for it.
-        row.iter().zip(&self.low).zip(&self.step).map(|((x, low), step)| ((x - low) / step).round() as u8)
+        // A dimension without spread divides by zero; the cast makes NaN the code 0, which is right
+        // for it.
+        row.iter()
+            .zip(&self.low)
+            .zip(&self.step)
+            .map(|((x, low), step)| ((x - low) / step).round() as u8)
     }
 
     fn measure(&mut self, row: &[f32], codes: &[u8]) {
         let mut sum = 0.0;
         for (dim, (&x, &code)) in row.iter().zip(codes).enumerate() {
-            let error = (f64::from(x) - f64::from(self.low[dim]) - f64::from(self.step[dim]) * f64::from(code)).abs();
+            let error = (f64::from(x)
+                - f64::from(self.low[dim])
+                - f64::from(self.step[dim]) * f64::from(code))
+            .abs();
             self.residuals[dim] = self.residuals[dim].max(error);
             sum += error * error;
         }
@@ -72,7 +82,8 @@ impl CodeBlocks {
         let mut quantiser = Quantiser::new(items);
         let row_bytes = items.dim().next_multiple_of(4);
         let len = rows.len(items);
-        let mut blocks = Buffer::zeroed("the quantised scan", len.next_multiple_of(BLOCK) * row_bytes)?;
+        let mut blocks =
+            Buffer::zeroed("the quantised scan", len.next_multiple_of(BLOCK) * row_bytes)?;
         let mut codes = vec![0; items.dim()];
         for number in 0..len {
             let row = items.row(rows.first_item(number as u32));
@@ -89,7 +100,8 @@ impl CodeBlocks {
         Ok(Self { quantiser, blocks, max_norm, len })
     }
 
-    /// Fills in the scratch's scan weights for its query. Answers the margin 2ε/unit in whole numbers, rounded up.
+    /// Fills in the scratch's scan weights for its query. Answers the margin 2ε/unit in whole
+    /// numbers, rounded up.
     pub(super) fn weigh(&self, kernels: &Kernels, scratch: &mut Scratch) -> i32 {
         let Quantiser { step, residual, residuals, .. } = &self.quantiser;
         let dim = step.len();
@@ -114,7 +126,8 @@ impl CodeBlocks {
         // itself is off by at most (additions + 1) half-units of its last place, and by underflow.
         let float = (dim + 32) as f64 * (f64::from(f32::EPSILON) * length * self.max_norm + 1e-44);
         let error = residual_by_dim.min(length * residual) + 127.5 * rounding + float;
-        // The last factor covers the rounding of this very sum; the cast saturates, and NaN (unit 0) means "no bound".
+        // The last factor covers the rounding of this very sum; the cast saturates, and NaN (unit
+        // 0) means "no bound".
         let margin = (2.0 * error / unit * (1.0 + 1e-9)).ceil() + 1.0;
         if margin.is_nan() { i32::MAX } else { margin as i32 }
     }

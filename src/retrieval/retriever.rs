@@ -19,7 +19,8 @@ pub enum Plan {
     Gather,
     /// All items, or all their different vectors, by eight-bit codes; the survivors in f32: exact.
     Scan,
-    /// The graph with a beam of `ef`; the scan steps in when it ends with fewer than `k` allowed items.
+    /// The graph with a beam of `ef`; the scan steps in when it ends with fewer than `k` allowed
+    /// items.
     Graph { ef: usize },
     /// The clusters nearest to the query that hold so many items; the scan steps in as for a graph.
     Clusters { items: usize },
@@ -38,8 +39,8 @@ impl Plan {
     }
 }
 
-/// The index that serves: item vectors, the exact scan and the graph behind one planner. Exactly `k` hits come back
-/// whenever `k` items are allowed.
+/// The index that serves: item vectors, the exact scan and the graph behind one planner. Exactly
+/// `k` hits come back whenever `k` items are allowed.
 pub struct Retriever {
     items: ItemVectors,
     exact: Exact,
@@ -78,8 +79,8 @@ impl Retriever {
         Ok(Self { items, exact, graph, clusters: None })
     }
 
-    /// An index over vectors in memory that is quickly built. Over a few thousand it answers exactly, over
-    /// more it finds nearly all that an exact one does.
+    /// An index over vectors in memory that is quickly built. Over a few thousand it answers
+    /// exactly, over more it finds nearly all that an exact one does.
     ///
     /// # Errors
     /// When memory for it cannot be had.
@@ -147,10 +148,15 @@ impl Retriever {
             scratch.load(&self.items, query.vector)?;
             let hits = match (plan, &self.graph, &self.clusters) {
                 (Plan::Nothing, ..) => return Ok(Vec::new()),
-                (Plan::Gather, ..) => return Ok(self.exact.gather(&self.items, allowed, k, scratch)),
-                (Plan::Graph { ef }, Some(graph), _) => {
-                    graph.search(self.exact.kernels, &self.items, Target { k, ef, allowed }, scratch)
+                (Plan::Gather, ..) => {
+                    return Ok(self.exact.gather(&self.items, allowed, k, scratch));
                 }
+                (Plan::Graph { ef }, Some(graph), _) => graph.search(
+                    self.exact.kernels,
+                    &self.items,
+                    Target { k, ef, allowed },
+                    scratch,
+                ),
                 (Plan::Clusters { items }, _, Some(clusters)) => {
                     clusters.select(self.exact.kernels, items, scratch);
                     self.exact.scan_ranges(&self.items, wanted, scratch)
@@ -158,7 +164,11 @@ impl Retriever {
                 (Plan::Scan | Plan::Graph { .. } | Plan::Clusters { .. }, ..) => Vec::new(),
             };
             let possible = allowed.map_or(self.items.len(), |allowed| allowed.count()).min(k);
-            Ok(if hits.len() < possible { self.exact.scan(&self.items, wanted, scratch) } else { hits })
+            Ok(if hits.len() < possible {
+                self.exact.scan(&self.items, wanted, scratch)
+            } else {
+                hits
+            })
         })
     }
 }
@@ -177,7 +187,8 @@ impl Index for Retriever {
     }
 }
 
-/// The cost model. Times are in nanoseconds on a server core of 2024 with AVX-512; only their ratios matter.
+/// The cost model. Times are in nanoseconds on a server core of 2024 with AVX-512; only their
+/// ratios matter.
 struct Costs {
     len: f64,
     /// Rows of codes: fewer than items where many have equal vectors.
@@ -199,8 +210,8 @@ impl Costs {
         allowed * (6.0 + 2.0 * self.lines)
     }
 
-    /// Codes of all rows in order, some 3k candidates in f32. Blocks without an allowed item are skipped
-    /// where rows are items in their order.
+    /// Codes of all rows in order, some 3k candidates in f32. Blocks without an allowed item are
+    /// skipped where rows are items in their order.
     fn scan(&self, k: f64, allowed: f64) -> f64 {
         let in_order = self.rows == self.len && self.clusters.is_none();
         let touched = if in_order { 1.0 - (1.0 - allowed / self.len).powi(16) } else { 1.0 };
@@ -228,7 +239,8 @@ impl Costs {
         if let Some(ef) = self.ef {
             // Short lists keep the recall of 100 items with less: down to half the beam.
             let short = ef as f64 * (0.5 + wanted / 200.0).min(1.0);
-            // The beam ends with the best items of all; of those the allowed share is left, and must be k.
+            // The beam ends with the best items of all; of those the allowed share is left, and
+            // must be k.
             let ef = (short.max((k + k / 16 + 4) as f64) * self.len / allowed).ceil();
             if self.graph(ef) < gather.min(scan) {
                 return Plan::Graph { ef: ef as usize };
@@ -236,7 +248,8 @@ impl Costs {
         }
         if let Some(clusters) = self.clusters {
             // The more is filtered out, the more clusters the best of the rest are spread over.
-            let items = (self.len / CLUSTERED_SHARE).max(CLUSTERED_SHARE * wanted) * self.len / allowed;
+            let items =
+                (self.len / CLUSTERED_SHARE).max(CLUSTERED_SHARE * wanted) * self.len / allowed;
             if self.clusters(clusters as f64, wanted, items) < gather.min(scan) {
                 return Plan::Clusters { items: items.ceil() as usize };
             }

@@ -1,4 +1,5 @@
-//! The planner: whatever it picks, exactly k hits when k items are allowed, and no panic for any query.
+//! The planner: whatever it picks, exactly k hits when k items are allowed, and no panic for any
+//! query.
 
 use super::{
     Graph, Index, Insertion, ItemSet, ItemVectors, Plan, Query, QueryError, Retriever,
@@ -41,7 +42,10 @@ fn filters_of_every_size_get_their_k() {
                 found += truth.iter().filter(|hit| hits.contains(hit)).count();
                 wanted += truth.len();
             }
-            assert!(found as f64 >= 0.97 * wanted as f64, "{keep} allowed: recall {found} of {wanted}");
+            assert!(
+                found as f64 >= 0.97 * wanted as f64,
+                "{keep} allowed: recall {found} of {wanted}"
+            );
         }
     }
     assert_eq!(plans.into_iter().collect::<Vec<_>>(), ["gather", "graph", "nothing", "scan"]);
@@ -62,13 +66,21 @@ fn items_with_equal_vectors_are_scanned_once_and_all_found() {
                 for allowed in [Some(&allowed), None] {
                     let query = Query { vector, k, allowed };
                     let truth = retriever.exact().search(&query).unwrap();
-                    assert_eq!(retriever.search_by(&query, Plan::Scan).unwrap(), truth, "{keep} allowed, k = {k}");
+                    assert_eq!(
+                        retriever.search_by(&query, Plan::Scan).unwrap(),
+                        truth,
+                        "{keep} allowed, k = {k}"
+                    );
                 }
             }
         }
     }
     let unfiltered = Query { vector: &queries[0], k: 12, allowed: None };
-    assert_eq!(retriever.plan(&unfiltered).unwrap(), Plan::Scan, "fewer vectors than a beam would look at");
+    assert_eq!(
+        retriever.plan(&unfiltered).unwrap(),
+        Plan::Scan,
+        "fewer vectors than a beam would look at"
+    );
 }
 
 #[test]
@@ -90,14 +102,21 @@ fn clusters_find_nearly_everything_and_always_k() {
                 let hits = retriever.search(&query).unwrap();
                 let truth = retriever.exact().search(&query).unwrap();
                 assert_eq!(hits.len(), keep.min(12), "{keep} allowed");
-                assert_eq!(ids(&hits).into_iter().collect::<BTreeSet<_>>().len(), hits.len(), "an item twice");
+                assert_eq!(
+                    ids(&hits).into_iter().collect::<BTreeSet<_>>().len(),
+                    hits.len(),
+                    "an item twice"
+                );
                 assert!(ids(&hits).iter().all(|&item| allowed.contains(item)));
                 // By score, because any of the items with equal vectors will do.
                 let worst = truth.last().map_or(0.0, |hit| hit.score);
                 found += hits.iter().filter(|hit| hit.score >= worst).count();
                 wanted += truth.len();
             }
-            assert!(found as f64 >= 0.9 * wanted as f64, "{kind:?}, {keep} allowed: {found} of {wanted}");
+            assert!(
+                found as f64 >= 0.9 * wanted as f64,
+                "{kind:?}, {keep} allowed: {found} of {wanted}"
+            );
         }
         assert_eq!(plans.into_iter().collect::<Vec<_>>(), ["clusters", "gather", "nothing"]);
     }
@@ -115,7 +134,8 @@ fn a_few_vectors_have_no_clusters_and_are_found_exactly() {
 
 #[test]
 fn a_filter_far_from_the_query_falls_back() {
-    // Allowed is only what is farthest from the query, so no beam of the planned width ends with k allowed items.
+    // Allowed is only what is farthest from the query, so no beam of the planned width ends with k
+    // allowed items.
     let (items, queries) = table(Kind::Clustered, 5000, 16, 1);
     let retriever = retriever(items);
     let all = Query { vector: &queries[0], k: 5000, allowed: None };
@@ -174,7 +194,9 @@ fn many_threads_get_one_threads_answers() {
         // Two indexes on one thread share its scratch.
         let other = Query { vector: &[0.5, -0.5], k: 3, allowed: None };
         assert_eq!(small.search_by(&other, Plan::Graph { ef: 9 }).unwrap().len(), 3);
-        retriever.search_by(&Query { vector, k: 50, allowed: None }, Plan::Graph { ef: 80 }).unwrap()
+        retriever
+            .search_by(&Query { vector, k: 50, allowed: None }, Plan::Graph { ef: 80 })
+            .unwrap()
     };
     let expected: Vec<_> = queries.iter().map(ask).collect();
     std::thread::scope(|scope| {

@@ -64,13 +64,21 @@ mod tests {
             assert_eq!(Key::of_float(pair[0], 9).float(), pair[0]);
         }
         assert!(Key::of_float(-0.0, 1) > Key::of_float(0.0, 2));
-        assert!(Key::of_integer(3, 2) > Key::of_integer(3, 4) && Key::of_integer(3, 4) > Key::of_integer(-1, 0));
-        assert_eq!((Key::of_integer(i32::MIN, 7).integer(), Key::of_integer(-5, 7).item()), (i32::MIN, 7));
+        assert!(
+            Key::of_integer(3, 2) > Key::of_integer(3, 4)
+                && Key::of_integer(3, 4) > Key::of_integer(-1, 0)
+        );
+        assert_eq!(
+            (Key::of_integer(i32::MIN, 7).integer(), Key::of_integer(-5, 7).item()),
+            (i32::MIN, 7)
+        );
     }
 
     #[test]
     fn best_hits_handles_every_k() {
-        let keys = || [(0.5, 3), (0.9, 1), (0.5, 2)].map(|(score, item)| Key::of_float(score, item)).to_vec();
+        let keys = || {
+            [(0.5, 3), (0.9, 1), (0.5, 2)].map(|(score, item)| Key::of_float(score, item)).to_vec()
+        };
         let items = |k| best_hits(&mut keys(), k).iter().map(|hit| hit.item).collect::<Vec<_>>();
         assert_eq!((items(0), items(2), items(9)), (vec![], vec![1, 2], vec![1, 2, 3]));
     }

@@ -97,13 +97,17 @@ impl Signer {
         mac.update(content);
         // In constant time.
         mac.verify_truncated_left(signature).map_err(|_| Unattributed::Forged)?;
-        // What is signed was written by `sign`, so a part that is missing is a version of the future.
+        // What is signed was written by `sign`, so a part that is missing is a version of the
+        // future.
         let list = Sha256::digest(content)[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-        find(&mut Reader(content), article, list).ok_or(Unattributed::Forged)?.ok_or(Unattributed::NotInList)
+        find(&mut Reader(content), article, list)
+            .ok_or(Unattributed::Forged)?
+            .ok_or(Unattributed::NotInList)
     }
 
     fn mac(&self) -> Hmac<Sha256> {
-        Hmac::new_from_slice(&self.key).unwrap_or_else(|_| unreachable!("HMAC takes keys of every length"))
+        Hmac::new_from_slice(&self.key)
+            .unwrap_or_else(|_| unreachable!("HMAC takes keys of every length"))
     }
 
     fn signature(&self, bytes: &[u8]) -> [u8; SIGNATURE] {

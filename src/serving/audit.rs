@@ -13,8 +13,8 @@ pub struct AuditRow {
     pub id: i64,
     #[schema(format = DateTime)]
     pub at: String,
-    /// The name of the key, `admin.key` for the one of the configuration, or `cli:` and the user of a
-    /// command line.
+    /// The name of the key, `admin.key` for the one of the configuration, or `cli:` and the user of
+    /// a command line.
     pub actor: String,
     #[schema(example = "models.activate")]
     pub action: String,
@@ -61,7 +61,12 @@ impl From<AuditRecord> for AuditRow {
 ///
 /// # Errors
 /// When the output cannot be written.
-pub fn write_audit(rows: &[AuditRow], format: AuditFormat, header: bool, mut output: impl io::Write) -> io::Result<()> {
+pub fn write_audit(
+    rows: &[AuditRow],
+    format: AuditFormat,
+    header: bool,
+    mut output: impl io::Write,
+) -> io::Result<()> {
     match format {
         AuditFormat::JsonLines => {
             for row in rows {
@@ -73,9 +78,12 @@ pub fn write_audit(rows: &[AuditRow], format: AuditFormat, header: bool, mut out
         AuditFormat::Csv => {
             let mut csv = csv::Writer::from_writer(output);
             if header {
-                csv.write_record(["id", "at", "actor", "action", "subject", "before", "after", "outcome", "error"])?;
+                csv.write_record([
+                    "id", "at", "actor", "action", "subject", "before", "after", "outcome", "error",
+                ])?;
             }
-            let json = |value: &Option<Value>| value.as_ref().map(Value::to_string).unwrap_or_default();
+            let json =
+                |value: &Option<Value>| value.as_ref().map(Value::to_string).unwrap_or_default();
             for row in rows {
                 let (id, before, after) = (row.id.to_string(), json(&row.before), json(&row.after));
                 let error = row.error.as_deref().unwrap_or_default();
@@ -100,7 +108,11 @@ pub fn write_audit(rows: &[AuditRow], format: AuditFormat, header: bool, mut out
 
 /// Spreadsheets run what begins with `=`, `+`, `-` or `@`; a quote before it makes it a text.
 fn plain(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        format!("'{text}")
+    } else {
+        text.to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -127,7 +139,8 @@ mod tests {
         let mut lines = Vec::new();
         write_audit(&rows, AuditFormat::JsonLines, true, &mut lines).unwrap();
         let lines = String::from_utf8(lines).unwrap();
-        let read: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let read: Vec<Value> =
+            lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!((read.len(), &read[0]["after"]["a"]), (2, &Value::from("x,\"y\"")));
         let mut csv = Vec::new();
         write_audit(&rows, AuditFormat::Csv, true, &mut csv).unwrap();

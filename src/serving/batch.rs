@@ -39,7 +39,8 @@ impl Service {
         checked.map_err(|error| ServeError::Internal(error.to_string()))??;
         let chunks: Vec<Vec<CustomerId>> = customers.chunks(CHUNK).map(<[_]>::to_vec).collect();
         let answer = |chunk| self.clone().answer_chunk(served.clone(), shared.clone(), chunk);
-        let answers = stream::iter(chunks).map(answer).buffered(self.batches.available_permits().max(1));
+        let answers =
+            stream::iter(chunks).map(answer).buffered(self.batches.available_permits().max(1));
         let chunks: Vec<Answers> = answers.try_collect().await?;
         let identify = |answer: Result<Answered, ServeError>| Ok(self.identified(route, answer?));
         Ok(chunks.into_iter().flatten().map(identify).collect())
@@ -57,7 +58,8 @@ impl Service {
             let lookup = service.look_up_customer(&id, of, asked).await;
             (id, lookup)
         };
-        let known: Vec<(CustomerId, Lookup)> = stream::iter(customers).map(look_up).buffered(LOOKUPS).collect().await;
+        let known: Vec<(CustomerId, Lookup)> =
+            stream::iter(customers).map(look_up).buffered(LOOKUPS).collect().await;
         let permit = self.batches.clone().acquire_owned().await;
         let service = self.clone();
         let work = move || -> Result<Answers, ServeError> {
@@ -67,7 +69,10 @@ impl Service {
                 let answer = || service.answer(served.clone(), &request, Some(&lookup));
                 let answer = catch_unwind(AssertUnwindSafe(answer));
                 // The hook of the process has reported the panic.
-                separate(answer.unwrap_or_else(|_| Err(ServeError::Internal("a request panicked".into()))))
+                separate(
+                    answer
+                        .unwrap_or_else(|_| Err(ServeError::Internal("a request panicked".into()))),
+                )
             };
             known.into_iter().map(one).collect()
         };
@@ -77,9 +82,13 @@ impl Service {
 }
 
 /// Tells what is wrong with the request, and so with every customer, from what befell one of them.
-fn separate(answer: Result<Answered, ServeError>) -> Result<Result<Answered, ServeError>, ServeError> {
+fn separate(
+    answer: Result<Answered, ServeError>,
+) -> Result<Result<Answered, ServeError>, ServeError> {
     match answer {
-        Err(ServeError::Recommend(RecommendError::Model(_) | RecommendError::Search(_))) => Ok(answer),
+        Err(ServeError::Recommend(RecommendError::Model(_) | RecommendError::Search(_))) => {
+            Ok(answer)
+        }
         Err(error @ ServeError::Recommend(_)) => Err(error),
         other => Ok(other),
     }

@@ -1,5 +1,5 @@
-//! Who may use the processors: every kind of heavy work has permits and a queue of its own, so that a flood of one
-//! kind leaves the others as they were.
+//! Who may use the processors: every kind of heavy work has permits and a queue of its own, so that
+//! a flood of one kind leaves the others as they were.
 
 use super::LimitsConfig;
 use std::{sync::Arc, time::Duration};
@@ -28,9 +28,12 @@ pub struct Overload {
 }
 
 impl Overload {
-    pub const REQUESTS: Self = Self { what: "requests at once", key: "limits.concurrent_requests", label: "requests" };
-    pub const BODIES: Self = Self { what: "large request bodies", key: "limits.body_memory_bytes", label: "bodies" };
-    pub const EVENTS: Self = Self { what: "events that wait to be written", key: "events.queue", label: "events" };
+    pub const REQUESTS: Self =
+        Self { what: "requests at once", key: "limits.concurrent_requests", label: "requests" };
+    pub const BODIES: Self =
+        Self { what: "large request bodies", key: "limits.body_memory_bytes", label: "bodies" };
+    pub const EVENTS: Self =
+        Self { what: "events that wait to be written", key: "events.queue", label: "events" };
     /// Every budget.
     pub(super) const ALL: [Self; 6] = [
         Self::REQUESTS,
@@ -45,11 +48,17 @@ impl Overload {
 impl Work {
     const fn overload(self) -> Overload {
         match self {
-            Self::Generate => Overload { what: "generated lists", key: "limits.generate", label: "generate" },
-            Self::Explain => Overload { what: "answers with reasons", key: "limits.explain", label: "explain" },
-            Self::Wide => {
-                Overload { what: "requests with many articles or a new filter", key: "limits.wide", label: "wide" }
+            Self::Generate => {
+                Overload { what: "generated lists", key: "limits.generate", label: "generate" }
             }
+            Self::Explain => {
+                Overload { what: "answers with reasons", key: "limits.explain", label: "explain" }
+            }
+            Self::Wide => Overload {
+                what: "requests with many articles or a new filter",
+                key: "limits.wide",
+                label: "wide",
+            },
         }
     }
 }
@@ -66,7 +75,8 @@ pub(super) struct Budgets {
 struct Budget {
     /// Work that runs.
     running: Arc<Semaphore>,
-    /// Work that runs or waits. Bounded, so that those who wait leave permits of requests to others.
+    /// Work that runs or waits. Bounded, so that those who wait leave permits of requests to
+    /// others.
     admitted: Arc<Semaphore>,
 }
 
@@ -119,10 +129,18 @@ mod tests {
         let mut limits = Config::default().limits;
         (limits.generate, limits.explain, limits.wide, limits.queue) = (2, 1, 1, Duration::ZERO);
         let budgets = Budgets::new(&limits);
-        let running = [budgets.permit(Work::Generate).await.unwrap(), budgets.permit(Work::Generate).await.unwrap()];
+        let running = [
+            budgets.permit(Work::Generate).await.unwrap(),
+            budgets.permit(Work::Generate).await.unwrap(),
+        ];
         let refused = budgets.permit(Work::Generate).await.err().unwrap().to_string();
-        assert!(refused.contains("generated lists") && refused.contains("`limits.generate`"), "{refused}");
-        assert!(budgets.permit(Work::Explain).await.is_ok() && budgets.permit(Work::Wide).await.is_ok());
+        assert!(
+            refused.contains("generated lists") && refused.contains("`limits.generate`"),
+            "{refused}"
+        );
+        assert!(
+            budgets.permit(Work::Explain).await.is_ok() && budgets.permit(Work::Wide).await.is_ok()
+        );
         drop(running);
         assert!(budgets.permit(Work::Generate).await.is_ok());
     }
@@ -130,7 +148,8 @@ mod tests {
     #[tokio::test]
     async fn the_queue_of_a_kind_is_bounded() {
         let mut limits = Config::default().limits;
-        (limits.wide, limits.concurrent_requests, limits.queue) = (1, 16, Duration::from_secs(3_600));
+        (limits.wide, limits.concurrent_requests, limits.queue) =
+            (1, 16, Duration::from_secs(3_600));
         let budgets = Budgets::new(&limits);
         let _running = budgets.permit(Work::Wide).await.unwrap();
         let mut waiting: Vec<_> = (0..9).map(|_| Box::pin(budgets.permit(Work::Wide))).collect();

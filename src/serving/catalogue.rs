@@ -14,8 +14,8 @@ pub const IMAGE_URL: &str = "image_url";
 /// The version of a catalogue that is not the database's; that one counts from 0.
 const FROM_MODELS: i64 = -1;
 
-/// The articles that the models know, with nothing but their ids: for the time before the database is
-/// first reached.
+/// The articles that the models know, with nothing but their ids: for the time before the database
+/// is first reached.
 pub(super) fn from_models(models: &[Arc<dyn Model>]) -> Catalogue {
     let mut builder = CatalogueBuilder::default();
     let ids: BTreeSet<&str> = models.iter().flat_map(|model| model.article_ids()).collect();
@@ -39,8 +39,8 @@ pub(super) async fn read(store: &dyn Store, version: i64) -> Result<Catalogue, S
     Ok(builder.finish(version))
 }
 
-/// The catalogue after changes, and what became of its rows; `None` when it must be read as a whole. `sales` tells how
-/// well an article sells that is new to the catalogue.
+/// The catalogue after changes, and what became of its rows; `None` when it must be read as a
+/// whole. `sales` tells how well an article sells that is new to the catalogue.
 pub(super) fn apply(
     catalogue: &Catalogue,
     changes: CatalogueChanges,
@@ -62,7 +62,8 @@ fn add(builder: &mut CatalogueBuilder, article: &ArticleRecord) {
     let image = article.image_url.as_deref().map(|url| (IMAGE_URL, Cell::Text(url)));
     // A shop's own attribute of that name counts where the typed column is empty.
     let attributes = article.attributes.iter().filter(|(name, _)| {
-        !(price.is_some() && name.as_str() == PRICE || image.is_some() && name.as_str() == IMAGE_URL)
+        !(price.is_some() && name.as_str() == PRICE
+            || image.is_some() && name.as_str() == IMAGE_URL)
     });
     let cells = attributes.map(|(name, value)| {
         let cell = match value {
@@ -72,7 +73,11 @@ fn add(builder: &mut CatalogueBuilder, article: &ArticleRecord) {
         };
         (name.as_str(), cell)
     });
-    builder.push(article.id.as_str(), article.available, price.into_iter().chain(image).chain(cells));
+    builder.push(
+        article.id.as_str(),
+        article.available,
+        price.into_iter().chain(image).chain(cells),
+    );
 }
 
 /// Values that an earlier version, or somebody past the API, wrote.

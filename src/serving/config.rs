@@ -1,4 +1,5 @@
-//! The server's configuration: defaults, then `vitrine.toml`, then `VITRINE__SECTION__KEY`, then flags.
+//! The server's configuration: defaults, then `vitrine.toml`, then `VITRINE__SECTION__KEY`, then
+//! flags.
 //!
 //! | key | default | meaning |
 //! |---|---|---|
@@ -180,7 +181,13 @@ pub struct EventWeights(pub(super) BTreeMap<String, f32>);
 impl Default for EventWeights {
     /// A purchase is a decision; a cart is half of one, and most looks lead to nothing.
     fn default() -> Self {
-        let weights = [("purchase", 1.0), ("cart_add", 0.5), ("wishlist", 0.5), ("click", 0.3), ("view", 0.2)];
+        let weights = [
+            ("purchase", 1.0),
+            ("cart_add", 0.5),
+            ("wishlist", 0.5),
+            ("click", 0.3),
+            ("view", 0.2),
+        ];
         Self(weights.map(|(kind, weight)| (kind.to_owned(), weight)).into())
     }
 }
@@ -249,8 +256,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads the file if one is given, then the variables `VITRINE__SECTION__KEY` of `environment`, then `flags`
-    /// (dotted keys such as `http.listen`).
+    /// Reads the file if one is given, then the variables `VITRINE__SECTION__KEY` of `environment`,
+    /// then `flags` (dotted keys such as `http.listen`).
     ///
     /// # Errors
     /// When the file cannot be read, a key is unknown, or a value is not valid: names the key.
@@ -261,8 +268,8 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let mut figment = Figment::new();
         if let Some(path) = file {
-            let text =
-                std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
             let source = figment::providers::Toml::string(&text);
             figment = figment.merge(source);
         }
@@ -271,7 +278,11 @@ impl Config {
             let name = name.to_string_lossy();
             if let Some(key) = name.strip_prefix("VITRINE__") {
                 let key = key.to_ascii_lowercase().replace("__", ".");
-                let not_text = |_| ConfigError::Invalid(format!("the environment variable {name} is not UTF-8 text"));
+                let not_text = |_| {
+                    ConfigError::Invalid(format!(
+                        "the environment variable {name} is not UTF-8 text"
+                    ))
+                };
                 figment = figment.merge((key, value.into_string().map_err(not_text)?));
             }
         }
@@ -313,7 +324,11 @@ fn describe(error: &figment::Error) -> String {
 mod tests {
     use super::*;
 
-    fn load(toml: &str, environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Config, String> {
+    fn load(
+        toml: &str,
+        environment: &[(&str, &str)],
+        flags: &[(&str, &str)],
+    ) -> Result<Config, String> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("vitrine.toml");
         std::fs::write(&path, toml).unwrap();
@@ -324,9 +339,13 @@ mod tests {
 
     #[test]
     fn later_sources_win() {
-        let toml = "[http]\nlisten = \"127.0.0.1:1\"\nbody_limit_bytes = 9\n[models]\ndirectory = \"a\"";
-        let environment =
-            [("VITRINE__HTTP__LISTEN", "127.0.0.1:2"), ("VITRINE__MODELS__DIRECTORY", "b"), ("HOME", "/")];
+        let toml =
+            "[http]\nlisten = \"127.0.0.1:1\"\nbody_limit_bytes = 9\n[models]\ndirectory = \"a\"";
+        let environment = [
+            ("VITRINE__HTTP__LISTEN", "127.0.0.1:2"),
+            ("VITRINE__MODELS__DIRECTORY", "b"),
+            ("HOME", "/"),
+        ];
         let config = load(toml, &environment, &[("http.listen", "127.0.0.1:3")]).unwrap();
         assert_eq!(config.http.listen.port(), 3);
         assert_eq!((config.http.body_limit, config.models.directory), (9, PathBuf::from("b")));
@@ -353,16 +372,28 @@ mod tests {
         assert!(error("[http\n").contains("line") || error("[http\n").contains("TOML"));
         let variable = load("", &[("VITRINE__HTTP__PORT", "80")], &[]).unwrap_err();
         assert!(variable.contains("unknown key `port`"), "{variable}");
-        assert!(Config::load(Some("nowhere.toml".as_ref()), [], &[]).unwrap_err().to_string().contains("nowhere.toml"));
+        assert!(
+            Config::load(Some("nowhere.toml".as_ref()), [], &[])
+                .unwrap_err()
+                .to_string()
+                .contains("nowhere.toml")
+        );
     }
 
     #[test]
     fn secrets_are_not_shown() {
-        let config = load("[admin]\nkey = \"0123456789abcdef\"\n[database]\nurl = \"postgres://a:pw@h/d\"", &[], &[]);
+        let config = load(
+            "[admin]\nkey = \"0123456789abcdef\"\n[database]\nurl = \"postgres://a:pw@h/d\"",
+            &[],
+            &[],
+        );
         let shown = format!("{:?}", config.unwrap());
         assert!(!shown.contains("0123456789abcdef") && !shown.contains("pw@"), "{shown}");
         let wrong = load("[admin]\nkey = 1234567890123456", &[], &[]).unwrap_err();
-        assert!(wrong.contains("`admin.key` must be a text") && !wrong.contains("123456"), "{wrong}");
+        assert!(
+            wrong.contains("`admin.key` must be a text") && !wrong.contains("123456"),
+            "{wrong}"
+        );
     }
 
     #[test]
@@ -371,9 +402,15 @@ mod tests {
         let events = load(toml, &[], &[]).unwrap().events;
         let quiz = events.event_type("quiz").unwrap();
         assert_eq!((quiz.retention, quiz.needs_items), (Retention::Actions, false));
-        assert!(events.event_type("purchase").unwrap().needs_items && events.event_type("other").is_none());
+        assert!(
+            events.event_type("purchase").unwrap().needs_items
+                && events.event_type("other").is_none()
+        );
         let weight = |kind: &str| events.weights.0.get(kind).copied();
-        assert_eq!([weight("quiz"), weight("view"), weight("purchase")], [Some(0.4), Some(0.0), Some(1.0)]);
+        assert_eq!(
+            [weight("quiz"), weight("view"), weight("purchase")],
+            [Some(0.4), Some(0.0), Some(1.0)]
+        );
         for (toml, says) in [
             ("types.view = {}", "built in"),
             ("types.\"a b\" = {}", "a-z"),
@@ -390,8 +427,13 @@ mod tests {
 
     #[test]
     fn traces_go_to_the_path_that_collectors_have_for_them() {
-        let endpoint = |url| load("", &[("VITRINE__TELEMETRY__OTLP_ENDPOINT", url)], &[]).map(|c| c.telemetry.endpoint);
-        for url in ["http://localhost:4318", "http://localhost:4318/", "http://localhost:4318/v1/traces"] {
+        let endpoint = |url| {
+            load("", &[("VITRINE__TELEMETRY__OTLP_ENDPOINT", url)], &[])
+                .map(|c| c.telemetry.endpoint)
+        };
+        for url in
+            ["http://localhost:4318", "http://localhost:4318/", "http://localhost:4318/v1/traces"]
+        {
             assert_eq!(endpoint(url).unwrap().as_deref(), Some("http://localhost:4318/v1/traces"));
         }
         assert!(endpoint("localhost:4318").unwrap_err().contains("`telemetry.otlp_endpoint`"));
@@ -405,19 +447,36 @@ mod tests {
         assert!(key.unwrap().matches(b"1234567890123456"), "a key of digits is a text");
         assert_eq!(load("VITRINE__LIMITS__CONNECTIONS", "7").unwrap().limits.connections, 7);
         assert_eq!(load("VITRINE__LOG__ACCESS", "0.5").unwrap().log.access, 0.5);
-        assert_eq!(load("VITRINE__MODELS__DEFAULT", "2024").unwrap().models.default.as_deref(), Some("2024"));
+        assert_eq!(
+            load("VITRINE__MODELS__DEFAULT", "2024").unwrap().models.default.as_deref(),
+            Some("2024")
+        );
         for (text, origins) in [
             ("https://shop.example", vec!["https://shop.example"]),
-            ("https://a.example, https://b.example:8443", vec!["https://a.example", "https://b.example:8443"]),
+            (
+                "https://a.example, https://b.example:8443",
+                vec!["https://a.example", "https://b.example:8443"],
+            ),
             (r#"["https://a.example"]"#, vec!["https://a.example"]),
             ("*", vec!["*"]),
             ("", vec![]),
         ] {
-            assert_eq!(load("VITRINE__HTTP__CORS_ORIGINS", text).unwrap().http.cors_origins, origins);
+            assert_eq!(
+                load("VITRINE__HTTP__CORS_ORIGINS", text).unwrap().http.cors_origins,
+                origins
+            );
         }
         for (name, value, says) in [
-            ("VITRINE__LIMITS__CONNECTIONS", "many", "`limits.connections` must be a whole number, 0 or above"),
-            ("VITRINE__LIMITS__CONNECTIONS", "-1", "`limits.connections` must be a whole number, 0 or above"),
+            (
+                "VITRINE__LIMITS__CONNECTIONS",
+                "many",
+                "`limits.connections` must be a whole number, 0 or above",
+            ),
+            (
+                "VITRINE__LIMITS__CONNECTIONS",
+                "-1",
+                "`limits.connections` must be a whole number, 0 or above",
+            ),
             ("VITRINE__HTTP__CORS_ORIGINS", "shop.example", "`shop.example` is no origin"),
         ] {
             let error = load(name, value).unwrap_err();
@@ -428,7 +487,8 @@ mod tests {
     #[test]
     fn bytes_that_are_no_text_are_an_error_in_our_variables_and_nothing_in_others() {
         use std::os::unix::ffi::OsStringExt;
-        let load = |name: &str| Config::load(None, [(name.into(), OsString::from_vec(vec![0xff]))], &[]);
+        let load =
+            |name: &str| Config::load(None, [(name.into(), OsString::from_vec(vec![0xff]))], &[]);
         let error = load("VITRINE__MODELS__DEFAULT").unwrap_err().to_string();
         assert!(error.contains("VITRINE__MODELS__DEFAULT is not UTF-8"), "{error}");
         assert!(load("LESSCHARSET").is_ok());

@@ -34,7 +34,8 @@ pub(super) enum Currency {
     Unavailable,
 }
 
-/// What is known of a customer; `known` is `None` when the shop has no record (or none could be read).
+/// What is known of a customer; `known` is `None` when the shop has no record (or none could be
+/// read).
 #[derive(Debug, Clone)]
 pub(super) struct Lookup {
     pub(super) known: Option<Arc<Known>>,
@@ -48,7 +49,8 @@ pub(super) struct Lookup {
 const VISITOR_ACTIONS: usize = 500;
 
 impl Lookup {
-    const UNAVAILABLE: Self = Self { known: None, currency: Currency::Unavailable, cached: false, limit: usize::MAX };
+    const UNAVAILABLE: Self =
+        Self { known: None, currency: Currency::Unavailable, cached: false, limit: usize::MAX };
 
     /// Whether older purchases than these may exist.
     pub(super) fn is_cut(&self) -> bool {
@@ -58,7 +60,9 @@ impl Lookup {
     /// What is known of a customer, with what the visitor did who asks.
     pub(super) fn with_visitor(self, visitor: Self) -> Self {
         let known = match (self.known, visitor.known) {
-            (Some(customer), Some(visitor)) if !visitor.is_empty() => Some(Arc::new(customer.with_visitor(&visitor))),
+            (Some(customer), Some(visitor)) if !visitor.is_empty() => {
+                Some(Arc::new(customer.with_visitor(&visitor)))
+            }
             (customer, visitor) => customer.or(visitor),
         };
         Self { known, ..self }
@@ -133,18 +137,23 @@ struct Moment {
 impl<K: Hash + Eq + Clone + Send + Sync + 'static> Remembered<K> {
     fn new(config: &CustomersConfig, bytes: u64, text: fn(&K) -> &str) -> Self {
         let weigher = move |id: &K, entry: &Entry| entry.weight(text(id));
-        let entries = Cache::builder().weigher(weigher).max_capacity(bytes).time_to_live(config.stale).build();
+        let entries = Cache::builder()
+            .weigher(weigher)
+            .max_capacity(bytes)
+            .time_to_live(config.stale)
+            .build();
         Self { entries, forgotten: AtomicU64::new(0), cleared: AtomicU64::new(0) }
     }
 
     /// For [`Self::keep`], to be taken before the reading begins.
     fn now(&self) -> Moment {
-        let [forgotten, cleared] = [&self.forgotten, &self.cleared].map(|count| count.load(Ordering::SeqCst));
+        let [forgotten, cleared] =
+            [&self.forgotten, &self.cleared].map(|count| count.load(Ordering::SeqCst));
         Moment { forgotten, cleared }
     }
 
-    /// Keeps what was read since `began`. If somebody was forgotten meanwhile, it may be what was read: then it only
-    /// stands in while the database is away.
+    /// Keeps what was read since `began`. If somebody was forgotten meanwhile, it may be what was
+    /// read: then it only stands in while the database is away.
     fn keep(&self, id: &K, entry: Entry, began: Moment) {
         self.entries.insert(id.clone(), entry.clone());
         // After the insertion: whoever forgets later finds it.
@@ -157,7 +166,13 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> Remembered<K> {
     }
 
     /// What was read, else what was remembered before.
-    fn answer(&self, id: &K, read: Option<Entry>, remembered: Option<Entry>, began: Moment) -> Lookup {
+    fn answer(
+        &self,
+        id: &K,
+        read: Option<Entry>,
+        remembered: Option<Entry>,
+        began: Moment,
+    ) -> Lookup {
         match (read, remembered) {
             (Some(entry), _) => {
                 self.keep(id, entry.clone(), began);
@@ -197,7 +212,11 @@ impl Customers {
     ) -> Self {
         let reader = Reader::new(database.clone(), connections, unreadable, weights.clone());
         Self {
-            customers: Remembered::new(&config, config.cache - config.cache / 4, CustomerId::as_str),
+            customers: Remembered::new(
+                &config,
+                config.cache - config.cache / 4,
+                CustomerId::as_str,
+            ),
             visitors: Remembered::new(&config, config.cache / 4, VisitorId::as_str),
             config,
             weights,
@@ -211,8 +230,8 @@ impl Customers {
         self.config.purchases
     }
 
-    /// What is known of the customer, with the latest `purchases` at least; never an error, because an answer without
-    /// it is better than none.
+    /// What is known of the customer, with the latest `purchases` at least; never an error, because
+    /// an answer without it is better than none.
     pub(super) async fn look_up(&self, id: &CustomerId, purchases: usize) -> Lookup {
         let purchases = purchases.min(self.config.purchases);
         let remembered = self.customers.entries.get(id);
@@ -242,7 +261,8 @@ impl Customers {
         Some(Entry::new(known, limit))
     }
 
-    /// What a visitor did, unless it is known whose visits these are: then it stands with the customer.
+    /// What a visitor did, unless it is known whose visits these are: then it stands with the
+    /// customer.
     pub(super) async fn look_up_visitor(&self, id: &VisitorId) -> Lookup {
         let remembered = self.visitors.entries.get(id);
         if let Some(entry) = remembered.as_ref().filter(|entry| entry.is_fresh(&self.config)) {
@@ -257,7 +277,8 @@ impl Customers {
 
     /// Has the people of these events read again.
     pub(super) fn forget_told(&self, events: &[NewEvent]) {
-        let customers = events.iter().filter_map(|event| event.customer.clone().map(Person::Customer));
+        let customers =
+            events.iter().filter_map(|event| event.customer.clone().map(Person::Customer));
         let visitors = events.iter().filter_map(|event| event.visitor.clone().map(Person::Visitor));
         self.forget(customers.chain(visitors));
     }

@@ -1,9 +1,10 @@
 //! The database as requests see it: never slow, sometimes away.
 //!
-//! Reads fail one by one before anything is concluded from it: after [`FAILURES`] in a row the database
-//! is taken for away, and reads fail at once, without waiting. A probe in the background, which reads
-//! what failed last, brings it back once it is clearly well: [`GOOD_PROBES`] reads in a row, each within
-//! half of what a request would wait. So a database that is slow does not come and go.
+//! Reads fail one by one before anything is concluded from it: after [`FAILURES`] in a row the
+//! database is taken for away, and reads fail at once, without waiting. A probe in the background,
+//! which reads what failed last, brings it back once it is clearly well: [`GOOD_PROBES`] reads in a
+//! row, each within half of what a request would wait. So a database that is slow does not come and
+//! go.
 
 use crate::{
     domain::{CustomerId, VisitorId},
@@ -93,7 +94,8 @@ impl Database {
         let result = within(self.patience(), self.store.customers(ids, purchases)).await;
         match &result {
             Ok(_) => self.failures.store(0, Ordering::Relaxed),
-            // A fault is treated like an absence: answers go on, the log is written once, the probe tries again.
+            // A fault is treated like an absence: answers go on, the log is written once, the probe
+            // tries again.
             Err(error) => {
                 let reason = Some(error.to_string());
                 *self.trouble() = Trouble { reason, customers: ids.to_vec(), purchases };
@@ -107,7 +109,11 @@ impl Database {
     ///
     /// # Errors
     /// As [`Self::customers`].
-    pub(super) async fn visitor(&self, id: &VisitorId, most: usize) -> Result<Vec<ActionRecord>, StoreError> {
+    pub(super) async fn visitor(
+        &self,
+        id: &VisitorId,
+        most: usize,
+    ) -> Result<Vec<ActionRecord>, StoreError> {
         if !self.is_available() {
             return Err(StoreError::Unavailable(self.reason().unwrap_or_default()));
         }
@@ -156,7 +162,8 @@ impl Database {
             let trouble = self.trouble();
             (trouble.customers.clone(), trouble.purchases)
         };
-        let ids = if ids.is_empty() { CustomerId::parse(NOBODY).into_iter().collect() } else { ids };
+        let ids =
+            if ids.is_empty() { CustomerId::parse(NOBODY).into_iter().collect() } else { ids };
         if self.is_available() {
             match within(self.patience(), self.store.customers(&ids, purchases)).await {
                 Ok(_) => self.failures.store(0, Ordering::Relaxed),
@@ -165,10 +172,12 @@ impl Database {
             return;
         }
         // Connecting anew is not what requests wait for.
-        let mut good = within(self.patience(), self.store.customers(&ids, purchases)).await.map(drop);
+        let mut good =
+            within(self.patience(), self.store.customers(&ids, purchases)).await.map(drop);
         for _ in 0..GOOD_PROBES {
             if good.is_ok() {
-                good = within(self.timeout / 2, self.store.customers(&ids, purchases)).await.map(drop);
+                good =
+                    within(self.timeout / 2, self.store.customers(&ids, purchases)).await.map(drop);
             }
         }
         match good {
@@ -187,8 +196,11 @@ impl Database {
     }
 }
 
-async fn within<T>(longest: Duration, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    tokio::time::timeout(longest, work)
-        .await
-        .unwrap_or_else(|_| Err(StoreError::Unavailable(format!("no answer within {} ms", longest.as_millis()))))
+async fn within<T>(
+    longest: Duration,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    tokio::time::timeout(longest, work).await.unwrap_or_else(|_| {
+        Err(StoreError::Unavailable(format!("no answer within {} ms", longest.as_millis())))
+    })
 }

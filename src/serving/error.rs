@@ -2,8 +2,9 @@ use super::Overload;
 use crate::{bundle::BundleError, domain::InvalidId, recommend::RecommendError, store::StoreError};
 use std::net::SocketAddr;
 
-/// Why the service cannot do what was asked. Use `Overloaded`, `NotReady` and [`StoreError::Unavailable`] for what
-/// passes by itself; the others need another request or an operator.
+/// Why the service cannot do what was asked. Use `Overloaded`, `NotReady` and
+/// [`StoreError::Unavailable`] for what passes by itself; the others need another request or an
+/// operator.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     #[error("no model is loaded yet")]

@@ -28,7 +28,12 @@ const BUILT_IN: [BuiltIn; 10] = [
     action("cart_remove", true),
     fact("purchase", Counting::Adds),
     fact("return", Counting::Takes),
-    BuiltIn { name: "impression", retention: Retention::Impressions, counting: Counting::Nothing, needs_items: true },
+    BuiltIn {
+        name: "impression",
+        retention: Retention::Impressions,
+        counting: Counting::Nothing,
+        needs_items: true,
+    },
     action("dislike", true),
     action("wishlist", true),
     action("search", false),

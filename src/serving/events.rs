@@ -1,9 +1,9 @@
 //! Events on their way into the database.
 //!
-//! A request that comes alone is written at once. Those that arrive while a transaction is being written,
-//! or soon after one began, are written together in the next one, so many small requests cost few
-//! commits. A request is answered once its transaction has committed and the caches of this server have
-//! forgotten whom it is about: from then on answers know it.
+//! A request that comes alone is written at once. Those that arrive while a transaction is being
+//! written, or soon after one began, are written together in the next one, so many small requests
+//! cost few commits. A request is answered once its transaction has committed and the caches of
+//! this server have forgotten whom it is about: from then on answers know it.
 //!
 //! The queue is bounded; whoever finds it full is told to come again.
 
@@ -22,7 +22,8 @@ use tokio::{
 /// Events after which a transaction takes no further request.
 const TOGETHER: usize = 2_000;
 
-/// Between the beginnings of two transactions: a commit costs the same for one event as for a hundred.
+/// Between the beginnings of two transactions: a commit costs the same for one event as for a
+/// hundred.
 const SPACING: Duration = Duration::from_millis(40);
 
 pub(super) struct EventWriter {
@@ -51,16 +52,24 @@ struct Told {
 }
 
 impl EventWriter {
-    pub(super) fn new(database: Arc<Database>, customers: Arc<Customers>, most: usize) -> Arc<Self> {
+    pub(super) fn new(
+        database: Arc<Database>,
+        customers: Arc<Customers>,
+        most: usize,
+    ) -> Arc<Self> {
         Arc::new(Self { database, customers, most, queue: Mutex::default() })
     }
 
     /// Writes events and answers what became of each, in their order.
     ///
     /// # Errors
-    /// [`ServeError::Overloaded`] when too many wait; those of the store. Then nothing was written, or,
-    /// where a connection broke, perhaps everything: the same events sent again are then duplicates.
-    pub(super) async fn write(self: &Arc<Self>, events: Vec<NewEvent>) -> Result<Vec<Verdict>, ServeError> {
+    /// [`ServeError::Overloaded`] when too many wait; those of the store. Then nothing was written,
+    /// or, where a connection broke, perhaps everything: the same events sent again are then
+    /// duplicates.
+    pub(super) async fn write(
+        self: &Arc<Self>,
+        events: Vec<NewEvent>,
+    ) -> Result<Vec<Verdict>, ServeError> {
         if !self.database.is_available() {
             return Err(StoreError::Unavailable(self.database.reason().unwrap_or_default()).into());
         }
@@ -68,7 +77,10 @@ impl EventWriter {
         Ok(written.map_err(|_| ServeError::Internal("the writer of events ended".into()))??)
     }
 
-    fn stand_in_line(self: &Arc<Self>, events: Vec<NewEvent>) -> Result<oneshot::Receiver<Written>, Overload> {
+    fn stand_in_line(
+        self: &Arc<Self>,
+        events: Vec<NewEvent>,
+    ) -> Result<oneshot::Receiver<Written>, Overload> {
         let (answer, written) = oneshot::channel();
         let mut queue = self.queue();
         if queue.events > 0 && queue.events + events.len() > self.most {
@@ -113,7 +125,9 @@ impl EventWriter {
             let answer = match &mut written {
                 Ok(verdicts) => Ok(verdicts.drain(..length).collect()),
                 // The database refused the transaction, which may be the fault of a single request.
-                Err(error) if own.len() < events.len() && !error.is_transient() => self.write_one(own).await,
+                Err(error) if own.len() < events.len() && !error.is_transient() => {
+                    self.write_one(own).await
+                }
                 Err(error) => Err(error.clone()),
             };
             // Some no longer wait.
@@ -126,7 +140,11 @@ impl EventWriter {
         let verdicts = self.database.store().add_events(events).await;
         match &verdicts {
             Ok(verdicts) if verdicts.len() != events.len() => {
-                return Err(StoreError::Fault(format!("{} verdicts on {} events", verdicts.len(), events.len())));
+                return Err(StoreError::Fault(format!(
+                    "{} verdicts on {} events",
+                    verdicts.len(),
+                    events.len()
+                )));
             }
             // Even after a failure: a transaction whose answer was lost may have been committed.
             _ => self.customers.forget_told(events),

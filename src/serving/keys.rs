@@ -33,7 +33,8 @@ pub enum Scope {
     Write,
     /// See, try and change placements.
     Placements,
-    /// Tell events; nothing can be read. A key for this alone may stand in a page that everybody sees.
+    /// Tell events; nothing can be read. A key for this alone may stand in a page that everybody
+    /// sees.
     Events,
     /// Change, merge, erase and export customers.
     Customers,
@@ -134,8 +135,8 @@ pub(super) struct Keys {
     by_hash: ArcSwap<HashMap<[u8; 32], Caller>>,
     /// Whether they were read at all.
     read: AtomicBool,
-    /// Revision of the keys that are loaded; `None`: they were never read. Locked while they are read,
-    /// so that an older reading never replaces a newer one.
+    /// Revision of the keys that are loaded; `None`: they were never read. Locked while they are
+    /// read, so that an older reading never replaces a newer one.
     followed: Mutex<Option<i64>>,
 }
 
@@ -161,7 +162,8 @@ impl Keys {
         }
         let records = store.keys().await?;
         let live = records.iter().filter(|record| record.withdrawn_at.is_none());
-        self.by_hash.store(Arc::new(live.map(|record| (record.hash, Caller::of(record))).collect()));
+        self.by_hash
+            .store(Arc::new(live.map(|record| (record.hash, Caller::of(record))).collect()));
         self.read.store(true, Ordering::Release);
         *followed = Some(revision);
         Ok(())
@@ -190,7 +192,8 @@ pub fn name_problem(name: &str) -> Option<String> {
     if name.is_empty() || name.len() > 64 || !name.chars().all(allowed) {
         return Some("the name of a key has 1 to 64 letters, digits, `-`, `_` or `.`".into());
     }
-    (name == Caller::CONFIGURED).then(|| format!("`{name}` is the key of the configuration; choose another name"))
+    (name == Caller::CONFIGURED)
+        .then(|| format!("`{name}` is the key of the configuration; choose another name"))
 }
 
 #[cfg(test)]
@@ -241,13 +244,20 @@ mod tests {
         crate::store::migrate(&url, &options).await.unwrap();
         let store = crate::store::connect(&url, &options).await.unwrap();
         let scopes = ["events".to_owned()];
-        let key =
-            crate::store::NewKey { name: "page", hash: hash(b"secret"), scopes: &scopes, requests_per_second: None };
+        let key = crate::store::NewKey {
+            name: "page",
+            hash: hash(b"secret"),
+            scopes: &scopes,
+            requests_per_second: None,
+        };
         store.add_key(&key).await.unwrap();
         let keys = Keys::default();
         assert!(!keys.are_read());
         // What a server believes of the database before it has asked.
         keys.follow(&*store, crate::store::Revisions::default().keys).await.unwrap();
-        assert!(keys.are_read() && keys.find(b"secret").is_some_and(|caller| caller.may_only(Scope::Events)));
+        assert!(
+            keys.are_read()
+                && keys.find(b"secret").is_some_and(|caller| caller.may_only(Scope::Events))
+        );
     }
 }

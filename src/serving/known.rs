@@ -37,7 +37,8 @@ impl Known {
             };
             3 * TEXT + name.len() + value
         };
-        let purchase = |id: &ArticleId| TEXT + id.as_str().len() + size_of::<Timestamp>() + size_of::<f32>();
+        let purchase =
+            |id: &ArticleId| TEXT + id.as_str().len() + size_of::<Timestamp>() + size_of::<f32>();
         let attributes: usize = self.attributes.iter().map(attribute).sum();
         let action = |action: &Action| TEXT + action.article.as_str().len() + size_of::<Action>();
         let purchases: usize = self.purchases.iter().map(purchase).sum();
@@ -46,8 +47,8 @@ impl Known {
 }
 
 impl Known {
-    /// Purchases of one moment come from the database in the order of its keys; training drew theirs by a hash, and the
-    /// model must read the same history here.
+    /// Purchases of one moment come from the database in the order of its keys; training drew
+    /// theirs by a hash, and the model must read the same history here.
     pub(super) fn of(mut record: CustomerRecord, weights: &EventWeights) -> Self {
         let ties = Ties::of(Histories::TIE_SEED, record.id.as_str());
         record
@@ -55,7 +56,9 @@ impl Known {
             .chunk_by_mut(|a, b| (a.at, a.millis) == (b.at, b.millis))
             .filter(|tied| tied.len() > 1)
             .for_each(|tied| {
-                tied.sort_by_cached_key(|purchase| std::cmp::Reverse(ties.place(purchase.article.as_str())));
+                tied.sort_by_cached_key(|purchase| {
+                    std::cmp::Reverse(ties.place(purchase.article.as_str()))
+                });
             });
         let mut known = Self { recorded: true, attributes: record.attributes, ..Self::default() };
         for purchase in record.purchases {
@@ -71,7 +74,11 @@ impl Known {
         for action in actions {
             match action.kind.as_str() {
                 "purchase" => {
-                    known.buy(action.article, action.at.timestamp(), action.quantity * weights.of("purchase"));
+                    known.buy(
+                        action.article,
+                        action.at.timestamp(),
+                        action.quantity * weights.of("purchase"),
+                    );
                 }
                 "return" => {}
                 _ => known.actions.push(weights.action(action)),
@@ -82,18 +89,29 @@ impl Known {
 
     /// The customer with what was done in a browser that is not known to be theirs.
     pub(super) fn with_visitor(&self, visitor: &Self) -> Self {
-        let mut known = Self { recorded: self.recorded, attributes: self.attributes.clone(), ..Self::default() };
+        let mut known = Self {
+            recorded: self.recorded,
+            attributes: self.attributes.clone(),
+            ..Self::default()
+        };
         // Once it is known whose visits these are, the customer's record has them too.
         let owned: HashSet<&str> = self.purchases.iter().map(ArticleId::as_str).collect();
         let others = visitor.bought().filter(|(article, ..)| !owned.contains(article.as_str()));
         let mut purchases: Vec<_> = self.bought().chain(others).collect();
         // Stable: ties stay as they are.
         purchases.sort_by_key(|&(_, at, _)| std::cmp::Reverse(at));
-        purchases.into_iter().for_each(|(article, at, weight)| known.buy(article.clone(), at, weight));
-        let done: HashSet<_> =
-            self.actions.iter().map(|action| (action.article.as_str(), action.at, action.kind)).collect();
-        let is_other = |action: &&Action| !done.contains(&(action.article.as_str(), action.at, action.kind));
-        known.actions = self.actions.iter().chain(visitor.actions.iter().filter(is_other)).cloned().collect();
+        purchases
+            .into_iter()
+            .for_each(|(article, at, weight)| known.buy(article.clone(), at, weight));
+        let done: HashSet<_> = self
+            .actions
+            .iter()
+            .map(|action| (action.article.as_str(), action.at, action.kind))
+            .collect();
+        let is_other =
+            |action: &&Action| !done.contains(&(action.article.as_str(), action.at, action.kind));
+        known.actions =
+            self.actions.iter().chain(visitor.actions.iter().filter(is_other)).cloned().collect();
         known.actions.sort_by_key(|action| std::cmp::Reverse(action.at));
         known
     }
@@ -181,17 +199,27 @@ mod tests {
             millis: 0,
             weight: 1.0,
         };
-        let mut record = record(CustomerId::parse("x").unwrap(), vec![bought("c", 30), bought("a", 10)]);
+        let mut record =
+            record(CustomerId::parse("x").unwrap(), vec![bought("c", 30), bought("a", 10)]);
         record.actions = vec![action("view", "v", 40), action("view", "u", 5)];
         let known = Known::of(record, &weights);
         // The customer's record has some of it already.
-        let told = [("view", "u", 5), ("purchase", "a", 10)].map(|(kind, article, at)| action(kind, article, at));
-        let visitor = [action("click", "w", 25), action("purchase", "b", 20), action("return", "b", 22)];
+        let told = [("view", "u", 5), ("purchase", "a", 10)]
+            .map(|(kind, article, at)| action(kind, article, at));
+        let visitor =
+            [action("click", "w", 25), action("purchase", "b", 20), action("return", "b", 22)];
         let visitor = visitor.into_iter().chain(told).collect();
         let both = known.with_visitor(&Known::of_visitor(visitor, &weights));
-        assert_eq!(both.purchases.iter().map(ArticleId::as_str).collect::<Vec<_>>(), ["c", "b", "a"]);
-        assert_eq!((both.purchase_weights, both.purchase_times[1]), (vec![1.0, 2.0, 1.0], Timestamp(20)));
-        let actions: Vec<_> = both.actions.iter().map(|action| (action.article.as_str(), action.at.0)).collect();
+        assert_eq!(
+            both.purchases.iter().map(ArticleId::as_str).collect::<Vec<_>>(),
+            ["c", "b", "a"]
+        );
+        assert_eq!(
+            (both.purchase_weights, both.purchase_times[1]),
+            (vec![1.0, 2.0, 1.0], Timestamp(20))
+        );
+        let actions: Vec<_> =
+            both.actions.iter().map(|action| (action.article.as_str(), action.at.0)).collect();
         assert_eq!((actions, both.recorded), (vec![("v", 40), ("w", 25), ("u", 5)], true));
     }
 
@@ -205,7 +233,11 @@ mod tests {
         };
         for articles in [["a", "b", "c"], ["c", "b", "a"], ["b", "c", "a"]] {
             let [newest, middle, oldest] = articles;
-            let purchases = vec![purchase(newest, 900, 2.0), purchase(middle, 500, 0.5), purchase(oldest, 20, 1.0)];
+            let purchases = vec![
+                purchase(newest, 900, 2.0),
+                purchase(middle, 500, 0.5),
+                purchase(oldest, 20, 1.0),
+            ];
             let id = CustomerId::parse("x").unwrap();
             let known = Known::of(record(id, purchases), &EventWeights::default());
             assert_eq!(known.purchases.iter().map(ArticleId::as_str).collect::<Vec<_>>(), articles);
@@ -221,17 +253,24 @@ mod tests {
         let histories = Histories::of(&dataset);
         for customer in 0..4 {
             let purchase = |&row: &u32| PurchaseRecord {
-                article: ArticleId::parse(dataset.articles.ids.get(dataset.purchases.article[row as usize])).unwrap(),
+                article: ArticleId::parse(
+                    dataset.articles.ids.get(dataset.purchases.article[row as usize]),
+                )
+                .unwrap(),
                 at: dataset.purchases.time[row as usize],
                 millis: 0,
                 weight: 1.0,
             };
-            let trained: Vec<PurchaseRecord> = histories.of_customer(customer).iter().rev().map(purchase).collect();
+            let trained: Vec<PurchaseRecord> =
+                histories.of_customer(customer).iter().rev().map(purchase).collect();
             let mut purchases = trained.clone();
             purchases.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| b.article.cmp(&a.article)));
             let id = CustomerId::parse(dataset.customers.ids.get(customer)).unwrap();
             let known = Known::of(record(id, purchases), &EventWeights::default());
-            assert_eq!(known.purchases, trained.iter().map(|p| p.article.clone()).collect::<Vec<_>>());
+            assert_eq!(
+                known.purchases,
+                trained.iter().map(|p| p.article.clone()).collect::<Vec<_>>()
+            );
         }
     }
 }

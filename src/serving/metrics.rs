@@ -1,5 +1,6 @@
-//! Numbers for the operator, in the Prometheus text format, named by its conventions: base units, `_total` on
-//! counters, a help text for every family. `deploy/` has alert rules and a board over them.
+//! Numbers for the operator, in the Prometheus text format, named by its conventions: base units,
+//! `_total` on counters, a help text for every family. `deploy/` has alert rules and a board over
+//! them.
 
 use super::{Overload, process};
 use crate::{
@@ -8,10 +9,12 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use metrics::{
-    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
-    with_local_recorder,
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram, with_local_recorder,
 };
-use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use metrics_exporter_prometheus::{
+    BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 /// Handles of all metrics, looked up once: recording is an atomic operation.
@@ -76,10 +79,13 @@ const STRATEGIES: [(Strategy, &str); 6] = [
 ];
 
 /// From the quickest stage to three times the time-out of requests.
-const SECONDS: [f64; 17] =
-    [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+const SECONDS: [f64; 17] = [
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0, 30.0,
+];
 
-/// Help texts; the name says the kind: `_total` a counter, `_seconds` a histogram, anything else a gauge.
+/// Help texts; the name says the kind: `_total` a counter, `_seconds` a histogram, anything else a
+/// gauge.
 const FAMILIES: [(&str, &str); 25] = [
     ("vitrine_build_info", "1; the labels say which build this is."),
     ("vitrine_requests_total", "Answered requests, by route and class of status."),
@@ -90,7 +96,10 @@ const FAMILIES: [(&str, &str); 25] = [
     ("vitrine_connections", "Open connections of clients, by listener."),
     ("vitrine_recommendations_total", "Ranked answers, by model and how the query was formed."),
     ("vitrine_stage_seconds", "Time of the stages of a ranked answer, by model."),
-    ("vitrine_cold_starts_total", "Answers by popularity because nothing was known of the customer."),
+    (
+        "vitrine_cold_starts_total",
+        "Answers by popularity because nothing was known of the customer.",
+    ),
     ("vitrine_customer_lookup_seconds", "Time to find out what is known of a customer."),
     ("vitrine_customer_lookups_total", "Lookups of customers, by where the answer came from."),
     ("vitrine_events_total", "Events that were told, by what became of them."),
@@ -102,10 +111,16 @@ const FAMILIES: [(&str, &str); 25] = [
         "vitrine_source_articles_total",
         "Candidates that a source found, and articles of answers that it ranked best of all sources.",
     ),
-    ("vitrine_source_left_out_total", "Answers without a source, because it failed or had no time left."),
+    (
+        "vitrine_source_left_out_total",
+        "Answers without a source, because it failed or had no time left.",
+    ),
     ("vitrine_searches_total", "Searches of an index, by plan."),
     ("vitrine_reloads_total", "Bundles that were loaded or refused."),
-    ("vitrine_model_stand_ins_total", "How often an older version began to serve because the active one could not."),
+    (
+        "vitrine_model_stand_ins_total",
+        "How often an older version began to serve because the active one could not.",
+    ),
     ("vitrine_model_served", "1 for a version that answers requests, 0 for one that did."),
     ("vitrine_catalogue_refreshes_total", "How often the whole catalogue was read."),
     ("vitrine_catalogue_articles", "Articles of the catalogue."),
@@ -152,7 +167,8 @@ impl RouteMetrics {
 
 impl SourceMetrics {
     fn new(source: &'static str) -> Self {
-        let articles = |are| counter!("vitrine_source_articles_total", "source" => source, "are" => are);
+        let articles =
+            |are| counter!("vitrine_source_articles_total", "source" => source, "are" => are);
         Self {
             found: articles("found"),
             answered: articles("answered"),
@@ -164,7 +180,8 @@ impl SourceMetrics {
 impl ModelMetrics {
     fn new(model: &str) -> Self {
         let model = model.to_owned();
-        let stage = |stage| histogram!("vitrine_stage_seconds", "stage" => stage, "model" => model.clone());
+        let stage =
+            |stage| histogram!("vitrine_stage_seconds", "stage" => stage, "model" => model.clone());
         let strategy = |(_, name): (Strategy, &'static str)| counter!("vitrine_recommendations_total", "model" => model.clone(), "strategy" => name);
         Self {
             embed: stage("embed"),
@@ -187,7 +204,8 @@ impl Metrics {
     /// # Errors
     /// Never with the fixed buckets used here.
     pub(super) fn new(routes: &[&'static str]) -> Result<Self, BuildError> {
-        let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)?;
+        let builder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)?;
         let recorder = Arc::new(builder.build_recorder());
         let handle = recorder.handle();
         let customers = |from| counter!("vitrine_customer_lookups_total", "from" => from);
@@ -219,15 +237,19 @@ impl Metrics {
                 ],
                 client_connections: ["public", "admin"]
                     .map(|listener| gauge!("vitrine_connections", "listener" => listener)),
-                overloads: Overload::ALL
-                    .map(|overload| counter!("vitrine_overloads_total", "budget" => overload.label)),
+                overloads: Overload::ALL.map(
+                    |overload| counter!("vitrine_overloads_total", "budget" => overload.label),
+                ),
                 timeouts: counter!("vitrine_timeouts_total"),
                 in_flight: gauge!("vitrine_requests_in_flight"),
                 searches: ["graph", "scan", "gather", "nothing"]
                     .map(|plan| counter!("vitrine_searches_total", "plan" => plan)),
                 events: ["accepted", "duplicate", "rejected"]
                     .map(|verdict| counter!("vitrine_events_total", "verdict" => verdict)),
-                sources: REGISTRY.iter().map(|kind| (kind.name, SourceMetrics::new(kind.name))).collect(),
+                sources: REGISTRY
+                    .iter()
+                    .map(|kind| (kind.name, SourceMetrics::new(kind.name)))
+                    .collect(),
                 recorder: recorder.clone(),
             }
         }))
@@ -255,7 +277,10 @@ impl Metrics {
 
     /// Events were accepted, sent before, or rejected.
     pub fn count_events(&self, numbers: [usize; 3]) {
-        self.events.iter().zip(numbers).for_each(|(counter, number)| counter.increment(number as u64));
+        self.events
+            .iter()
+            .zip(numbers)
+            .for_each(|(counter, number)| counter.increment(number as u64));
     }
 
     /// Articles of an accepted event that come from answers.
@@ -296,7 +321,9 @@ impl Metrics {
             for (on, versions) in [(0.0, old), (1.0, new)] {
                 for (model, version) in versions {
                     gauge!("vitrine_model_served", "model" => model.clone(), "version" => version.clone()).set(on);
-                    models.entry(model.clone()).or_insert_with(|| Arc::new(ModelMetrics::new(model)));
+                    models
+                        .entry(model.clone())
+                        .or_insert_with(|| Arc::new(ModelMetrics::new(model)));
                 }
             }
             self.models.store(Arc::new(models));

@@ -16,8 +16,8 @@ use std::{
 /// Where the bundle of a version lies.
 ///
 /// # Errors
-/// [`ServeError::Refused`] when these cannot be the names of one: they come from requests and from the database, and
-/// must not lead out of the directory.
+/// [`ServeError::Refused`] when these cannot be the names of one: they come from requests and from
+/// the database, and must not lead out of the directory.
 pub(super) fn directory(models: &Path, model: &str, version: &str) -> Result<PathBuf, ServeError> {
     if Manifest::is_name(model) && Manifest::is_version(version) {
         return Ok(models.join(model).join(version));
@@ -30,8 +30,16 @@ pub(super) fn directory(models: &Path, model: &str, version: &str) -> Result<Pat
 ///
 /// # Errors
 /// [`ServeError::Refused`] with the reason.
-pub async fn check_version(config: &ModelsConfig, model: &str, version: &str) -> Result<(), ServeError> {
-    let refused = |reason: String| ServeError::Refused { model: model.into(), version: version.into(), reason };
+pub async fn check_version(
+    config: &ModelsConfig,
+    model: &str,
+    version: &str,
+) -> Result<(), ServeError> {
+    let refused = |reason: String| ServeError::Refused {
+        model: model.into(),
+        version: version.into(),
+        reason,
+    };
     let directory = directory(&config.directory, model, version)?;
     Trial::new(config).run(&directory).await.map_err(refused)?;
     let manifest = Bundle::open_metadata(&directory).map_err(|error| refused(error.to_string()))?;
@@ -51,14 +59,23 @@ fn check_names(manifest: &Manifest, model: &str, version: &str) -> Result<(), Se
 ///
 /// # Errors
 /// [`ServeError::Refused`] with the reason.
-pub(super) fn load(directory: &Path, model: &str, version: &str) -> Result<Arc<dyn Model>, ServeError> {
-    let refused = |reason: String| ServeError::Refused { model: model.into(), version: version.into(), reason };
+pub(super) fn load(
+    directory: &Path,
+    model: &str,
+    version: &str,
+) -> Result<Arc<dyn Model>, ServeError> {
+    let refused = |reason: String| ServeError::Refused {
+        model: model.into(),
+        version: version.into(),
+        reason,
+    };
     let bundle = Bundle::open(directory).map_err(|error| refused(error.to_string()))?;
     check_names(bundle.manifest(), model, version)?;
     Ok(Arc::new(bundle))
 }
 
-/// Joins model and catalogue and touches what requests will touch, so that the first one is not slow.
+/// Joins model and catalogue and touches what requests will touch, so that the first one is not
+/// slow.
 ///
 /// # Errors
 /// [`ServeError::Refused`] when the model cannot embed or search.
@@ -68,7 +85,11 @@ pub(super) fn join(
     filter_bytes: usize,
 ) -> Result<Arc<Snapshot>, ServeError> {
     let (name, version) = (model.name().to_owned(), model.version().to_owned());
-    let refused = |reason: String| ServeError::Refused { model: name.clone(), version: version.clone(), reason };
+    let refused = |reason: String| ServeError::Refused {
+        model: name.clone(),
+        version: version.clone(),
+        reason,
+    };
     let snapshot = Snapshot::new(model, catalogue).map_err(|error| refused(error.to_string()))?;
     let snapshot = snapshot.with_filter_bytes(filter_bytes);
     warm_up(&snapshot).map_err(refused)?;
@@ -79,13 +100,21 @@ fn warm_up(snapshot: &Snapshot) -> Result<(), String> {
     const QUERIES: usize = 64;
     let model = snapshot.model();
     let Some(index) = model.index() else { return Ok(()) };
-    let guest = CustomerView { id: None, attributes: &NoAttributes, at: Timestamp(0), history: &[], times: &[] };
+    let guest = CustomerView {
+        id: None,
+        attributes: &NoAttributes,
+        at: Timestamp(0),
+        history: &[],
+        times: &[],
+    };
     let mut vector = Vec::new();
     model.embed_customer(&guest, &mut vector).map_err(|error| error.to_string())?;
     let items = index.len() as u32;
     for item in (0..items).step_by((items as usize / QUERIES).max(1)) {
         let Some(vector) = model.vector(item) else { continue };
-        index.search(&Query { vector, k: 100, allowed: None }).map_err(|error| error.to_string())?;
+        index
+            .search(&Query { vector, k: 100, allowed: None })
+            .map_err(|error| error.to_string())?;
     }
     Ok(())
 }

@@ -33,7 +33,11 @@ impl Service {
     ///
     /// # Errors
     /// Those of the store; then nothing has changed.
-    pub async fn merge_visitor(&self, visitor: &VisitorId, customer: &CustomerId) -> Result<(), ServeError> {
+    pub async fn merge_visitor(
+        &self,
+        visitor: &VisitorId,
+        customer: &CustomerId,
+    ) -> Result<(), ServeError> {
         let merged = self.database.store().merge_visitor(visitor, customer).await;
         self.customers.clear();
         Ok(merged?)

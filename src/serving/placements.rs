@@ -1,9 +1,10 @@
 //! Placements: what the database holds, fitted to what is served.
 //!
 //! * A definition is checked when it is saved; what it names must be there.
-//! * What vanishes later (an attribute, a model) is left out of what serves, and the answer says so. A placement
-//!   never fails because of it.
-//! * A definition that this version cannot read is left out alone; a built-in of its name stands in.
+//! * What vanishes later (an attribute, a model) is left out of what serves, and the answer says
+//!   so. A placement never fails because of it.
+//! * A definition that this version cannot read is left out alone; a built-in of its name stands
+//!   in.
 
 use super::{ServeError, State};
 use crate::{
@@ -102,7 +103,9 @@ pub fn built_in(name: &str) -> Option<Placement> {
             {"source": "buy_again", "weight": 0.5},
             {"source": "popular", "weight": 0.25},
         ]),
-        "product-page" => json!([{"source": "model"}, {"source": "bought_together", "weight": 0.5}]),
+        "product-page" => {
+            json!([{"source": "model"}, {"source": "bought_together", "weight": 0.5}])
+        }
         "cart" => json!([{"source": "bought_together"}, {"source": "model", "weight": 0.5}]),
         "popular" => json!([{"source": "popular"}]),
         _ => return None,
@@ -150,13 +153,19 @@ pub(super) fn check(
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn check_all(store: &dyn Store, placements: &BTreeMap<String, Placement>) -> Result<Vec<String>, StoreError> {
+pub async fn check_all(
+    store: &dyn Store,
+    placements: &BTreeMap<String, Placement>,
+) -> Result<Vec<String>, StoreError> {
     let catalogue = super::catalogue::read(store, store.catalogue_version().await?).await?;
     let models = store.models().await?;
     let has_model = |name: &str| models.iter().any(|row| row.active && row.model == name);
     let mut problems = Vec::new();
     if placements.len() > MAX_PLACEMENTS {
-        problems.push(format!("a shop has at most {MAX_PLACEMENTS} placements, not {}", placements.len()));
+        problems.push(format!(
+            "a shop has at most {MAX_PLACEMENTS} placements, not {}",
+            placements.len()
+        ));
     }
     for (name, definition) in placements {
         problems.extend(name_problem(name).map(|problem| format!("`{name}`: {problem}")));
@@ -177,9 +186,12 @@ fn too_large(definition: &Placement) -> Vec<Misfit> {
     let mut found: Vec<Misfit> = counts
         .into_iter()
         .filter(|(_, count, most)| count > most)
-        .map(|(key, count, most)| Misfit::new(Part::Whole(key), format!("holds at most {most}, not {count}")))
+        .map(|(key, count, most)| {
+            Misfit::new(Part::Whole(key), format!("holds at most {most}, not {count}"))
+        })
         .collect();
-    if let Some(days) = exclude.purchased_within_days.filter(|days| !(1..=MAX_DAYS).contains(days)) {
+    if let Some(days) = exclude.purchased_within_days.filter(|days| !(1..=MAX_DAYS).contains(days))
+    {
         let problem = format!("must be 1 to {MAX_DAYS}, not {days}");
         found.push(Misfit::new(Part::Whole("exclude.purchased_within_days"), problem));
     }
@@ -192,7 +204,11 @@ fn too_large(definition: &Placement) -> Vec<Misfit> {
 }
 
 /// The parts of a definition that name what is not there.
-fn misfits(definition: &Placement, catalogue: &Catalogue, has_model: impl Fn(&str) -> bool) -> Vec<Misfit> {
+fn misfits(
+    definition: &Placement,
+    catalogue: &Catalogue,
+    has_model: impl Fn(&str) -> bool,
+) -> Vec<Misfit> {
     let unknown = |name: &str| format!("there is no model `{name}`");
     let mut found = Vec::new();
     if let Some(name) = definition.model.as_deref().filter(|name| !has_model(name)) {
@@ -201,12 +217,16 @@ fn misfits(definition: &Placement, catalogue: &Catalogue, has_model: impl Fn(&st
     if let Some(name) = definition.ranker.as_deref().filter(|name| !has_model(name)) {
         found.push(Misfit::new(Part::Whole("ranker"), unknown(name)));
     }
-    let sources = definition.sources.iter().enumerate().map(|(at, source)| (Part::Source(at), source));
-    let fallback = definition.fallback.iter().enumerate().map(|(at, source)| (Part::Fallback(at), source));
+    let sources =
+        definition.sources.iter().enumerate().map(|(at, source)| (Part::Source(at), source));
+    let fallback =
+        definition.fallback.iter().enumerate().map(|(at, source)| (Part::Fallback(at), source));
     for (part, source) in sources.chain(fallback) {
         if let Some(name) = source.model().filter(|name| !has_model(name)) {
             found.push(Misfit::new(part, unknown(name)));
-        } else if let Some(Err(error)) = source.attribute().map(|name| find_attribute(catalogue, name)) {
+        } else if let Some(Err(error)) =
+            source.attribute().map(|name| find_attribute(catalogue, name))
+        {
             found.push(Misfit::new(part, error));
         }
     }
@@ -305,7 +325,10 @@ impl State {
         let mut fitted = BTreeMap::new();
         for name in BUILT_IN {
             if let Some(definition) = built_in(name) {
-                fitted.extend(self.fit(name, 0, &definition).map(|served| (name.to_owned(), Arc::new(served))));
+                fitted.extend(
+                    self.fit(name, 0, &definition)
+                        .map(|served| (name.to_owned(), Arc::new(served))),
+                );
             }
         }
         for (name, stored) in self.stored_placements.iter().flat_map(|stored| stored.iter()) {
@@ -319,7 +342,12 @@ impl State {
 
     /// A placement without the parts that do not fit what is served; `None` for a definition that
     /// makes no sense whatever is served.
-    pub(super) fn fit(&self, name: &str, version: i64, definition: &Placement) -> Option<ServedPlacement> {
+    pub(super) fn fit(
+        &self,
+        name: &str,
+        version: i64,
+        definition: &Placement,
+    ) -> Option<ServedPlacement> {
         let ignored = match self.placement_catalogue(definition) {
             Some(catalogue) => misfits(definition, catalogue, |name| self.has_model(name)),
             // Nothing answers yet.

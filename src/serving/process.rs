@@ -5,7 +5,8 @@ use std::{fmt::Write, fs};
 /// Kernels tell times to programs in hundredths of a second.
 const TICKS: f64 = 100.0;
 
-/// Adds the metrics of this process to an exposition; those that the system does not tell are left out.
+/// Adds the metrics of this process to an exposition; those that the system does not tell are left
+/// out.
 pub(super) fn render(text: &mut String) {
     let mut add = |name: &str, kind: &str, help: &str, value: Option<f64>| {
         if let Some(value) = value {
@@ -15,12 +16,22 @@ pub(super) fn render(text: &mut String) {
     let stat = Stat::read();
     let field = |n| stat.as_ref().and_then(|stat| stat.field(n));
     let ticks = field(14).zip(field(15)).map(|(user, system)| user + system);
-    add("process_cpu_seconds_total", "counter", "Processor time used, in seconds.", ticks.map(|ticks| ticks / TICKS));
+    add(
+        "process_cpu_seconds_total",
+        "counter",
+        "Processor time used, in seconds.",
+        ticks.map(|ticks| ticks / TICKS),
+    );
     add("process_threads", "gauge", "Threads.", field(20));
     add("process_virtual_memory_bytes", "gauge", "Virtual memory, in bytes.", field(23));
     add("process_resident_memory_bytes", "gauge", "Memory in use, in bytes.", resident());
     let started = field(22).zip(boot_time()).map(|(ticks, boot)| boot + ticks / TICKS);
-    add("process_start_time_seconds", "gauge", "Start of the process, in seconds since 1970.", started);
+    add(
+        "process_start_time_seconds",
+        "gauge",
+        "Start of the process, in seconds since 1970.",
+        started,
+    );
     let open = fs::read_dir("/proc/self/fd").ok().map(|files| files.count() as f64);
     add("process_open_fds", "gauge", "Open files.", open);
     let most = rlimit::Resource::NOFILE.get().ok().map(|(soft, _)| soft as f64);

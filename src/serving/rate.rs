@@ -1,8 +1,8 @@
 //! How many requests, or events, a key or an address may send in a second.
 //!
 //! Token buckets in the form of GCRA: a bucket is one number, the time at which it would be full
-//! again. A bucket holds two seconds' worth, so short bursts pass. Their memory is bounded: what was
-//! not used for long is forgotten, and beyond [`BUCKETS`] the least used go first. A forgotten
+//! again. A bucket holds two seconds' worth, so short bursts pass. Their memory is bounded: what
+//! was not used for long is forgotten, and beyond [`BUCKETS`] the least used go first. A forgotten
 //! bucket is full again.
 
 use moka::sync::Cache;
@@ -60,8 +60,9 @@ impl Default for RateLimits {
 }
 
 impl RateLimits {
-    /// Counts a request, or so many events at once; 0 a second means no limit. What comes at once is let through while
-    /// there is room for one: it can be more than the bucket holds, and the next then waits the longer.
+    /// Counts a request, or so many events at once; 0 a second means no limit. What comes at once
+    /// is let through while there is room for one: it can be more than the bucket holds, and the
+    /// next then waits the longer.
     ///
     /// # Errors
     /// How long to wait before the next one is allowed.
@@ -123,7 +124,10 @@ mod tests {
         let limits = RateLimits::default();
         let address = |text: &str| Subject::address(text.parse().unwrap());
         for subject in [address("10.0.0.1"), address("10.0.0.2"), Subject::Key("a".into())] {
-            assert!(limits.take(subject.clone(), 1, 1).is_ok() && limits.take(subject.clone(), 1, 1).is_ok());
+            assert!(
+                limits.take(subject.clone(), 1, 1).is_ok()
+                    && limits.take(subject.clone(), 1, 1).is_ok()
+            );
             assert!(limits.take(subject.clone(), 1, 1).is_err());
             assert!(limits.take(subject, 0, 1).is_ok(), "0 is no limit");
         }

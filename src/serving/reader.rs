@@ -1,9 +1,9 @@
 //! Reads customers for many requests at once.
 //!
-//! A customer who is being read is not read again: whoever asks meanwhile waits for the same answer.
-//! Customers for whom no connection is free wait and are then read together in one query, so a burst
-//! of new customers costs a few queries and not one each. The queue cannot grow beyond the requests
-//! in progress, whose number is limited.
+//! A customer who is being read is not read again: whoever asks meanwhile waits for the same
+//! answer. Customers for whom no connection is free wait and are then read together in one query,
+//! so a burst of new customers costs a few queries and not one each. The queue cannot grow beyond
+//! the requests in progress, whose number is limited.
 
 use super::{EventWeights, database::Database, known::Known};
 use crate::{
@@ -135,7 +135,8 @@ impl Reader {
         let (mut ids, mut purchases) = (Vec::new(), 0);
         while let Some(id) = queue.waiting.front() {
             let most = queue.wanted.get(id).map_or(0, |wanted| wanted.purchases).max(purchases);
-            let fits = ids.len() < MAX_CUSTOMERS && most.saturating_mul(ids.len() + 1) <= MAX_PURCHASES;
+            let fits =
+                ids.len() < MAX_CUSTOMERS && most.saturating_mul(ids.len() + 1) <= MAX_PURCHASES;
             if !fits && !ids.is_empty() {
                 break;
             }
@@ -184,7 +185,8 @@ impl Queue {
     /// Puts a customer at the end of the line.
     fn want(&mut self, id: CustomerId, purchases: usize, askers: Vec<oneshot::Sender<Read>>) {
         self.waiting.push_back(id.clone());
-        let wanted = Wanted { purchases, askers, reading: false, late: Vec::new(), outdated: false };
+        let wanted =
+            Wanted { purchases, askers, reading: false, late: Vec::new(), outdated: false };
         self.wanted.insert(id, wanted);
     }
 }
@@ -195,7 +197,9 @@ impl Batch<'_> {
         let Ok(found) = result else { return };
         let limit = self.purchases;
         let said = found.into_iter().map(|(id, record)| match record {
-            Ok(record) => (id, Read::Known(Arc::new(Known::of(record, &self.reader.weights)), limit)),
+            Ok(record) => {
+                (id, Read::Known(Arc::new(Known::of(record, &self.reader.weights)), limit))
+            }
             Err(error) => {
                 self.reader.report(&error);
                 (id, Read::Unreadable)

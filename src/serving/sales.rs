@@ -1,8 +1,8 @@
-//! Popularity by the shop's own purchases: counted now and then from all of them, kept up to date by
-//! events in between, laid over every catalogue that is served.
+//! Popularity by the shop's own purchases: counted now and then from all of them, kept up to date
+//! by events in between, laid over every catalogue that is served.
 //!
-//! What was imported or told is popular at once, whatever the models were trained on. A database that
-//! is away or too slow costs nothing but age: the last count stays, and before the first one
+//! What was imported or told is popular at once, whatever the models were trained on. A database
+//! that is away or too slow costs nothing but age: the last count stays, and before the first one
 //! popularity is that of the bundles.
 
 use super::PopularityConfig;
@@ -22,8 +22,8 @@ use tokio::sync::Notify;
 #[derive(Debug, Clone)]
 pub struct Sales {
     ids: Arc<IdTable>,
-    /// By article: each purchase counts `2^((at − counted from) / half-life)`, which no later purchase
-    /// changes.
+    /// By article: each purchase counts `2^((at − counted from) / half-life)`, which no later
+    /// purchase changes.
     sums: Arc<Vec<f64>>,
     counted_from: Timestamp,
     /// Of the latest purchase, which counts 1.
@@ -72,7 +72,9 @@ impl SalesCounter {
     pub(super) fn due(&self, purchases: i64) -> Option<&PopularityConfig> {
         let config = self.config.as_ref()?;
         let current = self.latest().is_some_and(|latest| {
-            latest.statistics.is_some() && latest.purchases == purchases && latest.counted.elapsed() < config.refresh
+            latest.statistics.is_some()
+                && latest.purchases == purchases
+                && latest.counted.elapsed() < config.refresh
         });
         (!current).then_some(config)
     }
@@ -82,7 +84,8 @@ impl SalesCounter {
         self.recounted.notify_one();
     }
 
-    /// Keeps what was made from `before`, unless all was counted again meanwhile; answers what is kept.
+    /// Keeps what was made from `before`, unless all was counted again meanwhile; answers what is
+    /// kept.
     pub(super) fn replace(&self, before: &Arc<Sales>, sales: Sales) -> Arc<Sales> {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *latest {
@@ -131,10 +134,12 @@ impl Sales {
         };
         let mut sums = vec![0.0; log.articles.len()];
         for purchase in log.purchases.iter().chain(&log.returns) {
-            sums[purchase.article as usize] += f64::from(purchase.weight) * sales.worth(purchase.at);
+            sums[purchase.article as usize] +=
+                f64::from(purchase.weight) * sales.worth(purchase.at);
         }
         sales.sums = Arc::new(sums);
-        let statistics = Statistics::count(log.articles.len(), log.purchases, log.until).with_views(log.views);
+        let statistics =
+            Statistics::count(log.articles.len(), log.purchases, log.until).with_views(log.views);
         sales.statistics = Some(Arc::new(statistics));
         sales
     }
@@ -150,12 +155,13 @@ impl Sales {
         (days / self.half_life_days).exp2()
     }
 
-    /// Adds the lines of a page that are not counted yet; answers whether there were any. The page goes on where this
-    /// count ends, or begins before that.
+    /// Adds the lines of a page that are not counted yet; answers whether there were any. The page
+    /// goes on where this count ends, or begins before that.
     pub(super) fn add_page(&mut self, page: &EventPage, catalogue: Option<&Catalogue>) -> bool {
         let seen = self.events.unwrap_or(i64::MAX);
         let new = page.lines.iter().filter(|line| line.revision > seen && line.counts != 0.0);
-        let most = self.statistics.as_ref().map_or(0, |statistics| statistics.articles.len()) + UNKNOWN_ARTICLES;
+        let most = self.statistics.as_ref().map_or(0, |statistics| statistics.articles.len())
+            + UNKNOWN_ARTICLES;
         let mut any = false;
         for line in new {
             any |= self.add(line, catalogue, most);
@@ -167,7 +173,8 @@ impl Sales {
     fn add(&mut self, line: &EventLine, catalogue: Option<&Catalogue>, most: usize) -> bool {
         let Some(id) = line.article.as_ref().map(ArticleId::as_str) else { return false };
         let known = self.ids.find(id);
-        let may_be_new = self.ids.len() < most || catalogue.is_some_and(|catalogue| catalogue.row(id).is_some());
+        let may_be_new =
+            self.ids.len() < most || catalogue.is_some_and(|catalogue| catalogue.row(id).is_some());
         let article = match known {
             Some(article) => article,
             None if may_be_new => Arc::make_mut(&mut self.ids).insert(id),
@@ -201,7 +208,11 @@ impl Sales {
     }
 
     /// What the purchases say of the articles of a catalogue; `before`: what they said so far.
-    pub(super) fn signals(&self, before: Option<&Signals>, catalogue: &Catalogue) -> Option<Signals> {
+    pub(super) fn signals(
+        &self,
+        before: Option<&Signals>,
+        catalogue: &Catalogue,
+    ) -> Option<Signals> {
         let statistics = self.statistics.clone()?;
         Some(match before {
             Some(before) => before.with_statistics(statistics, &self.ids, catalogue),
@@ -223,11 +234,8 @@ mod tests {
 
     fn log(purchases: &[(u32, u32, f32)], events: i64) -> PurchaseLog {
         let until = purchases.iter().map(|purchase| purchase.1 + 1).max().unwrap_or(0);
-        let purchases = purchases.iter().zip(0..).map(|(&(article, at, weight), customer)| Purchase {
-            customer,
-            article,
-            at: Timestamp(at),
-            weight,
+        let purchases = purchases.iter().zip(0..).map(|(&(article, at, weight), customer)| {
+            Purchase { customer, article, at: Timestamp(at), weight }
         });
         PurchaseLog {
             articles: ["a", "b", "c"].map(article).into(),
@@ -256,7 +264,12 @@ mod tests {
     #[test]
     fn sales_that_follow_events_equal_those_of_a_recount() {
         let old = [(0, 100 * DAY, 1.0), (1, 93 * DAY, 3.0)];
-        let told = [(0, 100 * DAY + 10, 2.0), (2, 99 * DAY, 1.0), (1, 103 * DAY, 1.0), (1, 102 * DAY, 4.0)];
+        let told = [
+            (0, 100 * DAY + 10, 2.0),
+            (2, 99 * DAY, 1.0),
+            (1, 103 * DAY, 1.0),
+            (1, 102 * DAY, 4.0),
+        ];
         let ids = ["a", "b", "c"];
         let mut followed = Sales::of(log(&old, 7), 7.0, 1);
         let mut revision = 8;
@@ -272,7 +285,11 @@ mod tests {
         }
         let sold = |sales: &Sales| -> Vec<_> {
             let statistics = sales.statistics.as_ref().unwrap();
-            statistics.articles.iter().map(|article| (article.sold, article.first, article.last)).collect()
+            statistics
+                .articles
+                .iter()
+                .map(|article| (article.sold, article.first, article.last))
+                .collect()
         };
         assert_eq!(sold(&followed), sold(&recounted));
     }

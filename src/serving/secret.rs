@@ -43,7 +43,11 @@ mod tests {
     #[test]
     fn a_secret_is_compared_but_not_shown() {
         let secret = Secret::new("open sesame".into());
-        assert!(secret.matches(b"open sesame") && !secret.matches(b"open sesam") && !secret.matches(b""));
+        assert!(
+            secret.matches(b"open sesame")
+                && !secret.matches(b"open sesam")
+                && !secret.matches(b"")
+        );
         assert!(!format!("{secret:?}").contains("sesame"));
     }
 }

@@ -17,8 +17,8 @@ use super::{
 use crate::{
     domain::{ArticleId, CustomerId, Timestamp},
     recommend::{
-        Answer, Catalogue, Customer, Preview, Request, Shop, Signals, Snapshot, Stages as PipelineStages, Strategy,
-        Warning, preview, recommend, sources::SourceSpec,
+        Answer, Catalogue, Customer, Preview, Request, Shop, Signals, Snapshot,
+        Stages as PipelineStages, Strategy, Warning, preview, recommend, sources::SourceSpec,
     },
     store::{NewEvent, Revisions, Store, StoreError, Verdict},
 };
@@ -83,7 +83,8 @@ pub struct State {
     pub(super) placements: Arc<BTreeMap<String, Arc<ServedPlacement>>>,
     /// What purchases say about the articles of the catalogue; `None` until they are counted.
     pub(super) signals: Option<Arc<Signals>>,
-    /// What requests read besides their own model's snapshot; made of the rest at [`Service::publish`].
+    /// What requests read besides their own model's snapshot; made of the rest at
+    /// [`Service::publish`].
     pub(super) shop: Arc<Shop>,
     /// The version of each model that should serve.
     pub(super) active: BTreeMap<String, String>,
@@ -105,7 +106,8 @@ pub struct StandIn {
 pub struct Answered {
     pub snapshot: Arc<Snapshot>,
     pub answer: Answer,
-    /// Identifies the answer in events; see [`super::Signer`]. `None` before the key was read that signs it.
+    /// Identifies the answer in events; see [`super::Signer`]. `None` before the key was read that
+    /// signs it.
     pub recommendation_id: Option<String>,
     /// The placement that answered, and the keys of its definition that were left out.
     pub placement: Option<(Arc<ServedPlacement>, Vec<String>)>,
@@ -135,7 +137,10 @@ impl State {
         let Some(name) = name.or(self.default.as_deref()) else { return Err(ServeError::NotReady) };
         self.models.get(name).ok_or_else(|| match self.models.is_empty() {
             true => ServeError::NotReady,
-            false => ServeError::UnknownModel { name: name.into(), loaded: self.models.keys().cloned().collect() },
+            false => ServeError::UnknownModel {
+                name: name.into(),
+                loaded: self.models.keys().cloned().collect(),
+            },
         })
     }
 
@@ -146,7 +151,8 @@ impl State {
     /// Models whose active version does not serve.
     pub fn stand_ins(&self) -> Vec<StandIn> {
         let stand_in = |(model, active): (&String, &String)| {
-            let served = self.models.get(model).map(|snapshot| snapshot.model().version().to_owned());
+            let served =
+                self.models.get(model).map(|snapshot| snapshot.model().version().to_owned());
             let differs = served.as_ref() != Some(active);
             differs.then(|| StandIn { model: model.clone(), active: active.clone(), served })
         };
@@ -156,7 +162,8 @@ impl State {
     /// What answers the request.
     ///
     /// # Errors
-    /// When there is no such model, or the request needs attributes of articles that are not known yet.
+    /// When there is no such model, or the request needs attributes of articles that are not known
+    /// yet.
     pub(super) fn served_for(&self, request: &Request) -> Result<Served, ServeError> {
         let recipe = &request.recipe;
         let snapshot = self.model(recipe.model.as_deref())?.clone();
@@ -171,27 +178,39 @@ impl State {
         Ok(Served { snapshot, shop: self.shop.clone() })
     }
 
-    /// Whether the articles are only those that the models know, because the database was never reached.
+    /// Whether the articles are only those that the models know, because the database was never
+    /// reached.
     pub fn lacks_catalogue(&self) -> bool {
         self.catalogue.as_deref().is_none_or(catalogue::is_from_models)
     }
 }
 
 impl Service {
-    /// A service that has loaded nothing yet; see [`Service::catch_up`] and [`Service::run`]. `routes` get metrics
-    /// of their own.
+    /// A service that has loaded nothing yet; see [`Service::catch_up`] and [`Service::run`].
+    /// `routes` get metrics of their own.
     ///
     /// # Errors
     /// When the metrics or traces cannot be set up.
-    pub fn new(store: Arc<dyn Store>, config: &Config, routes: &[&'static str]) -> Result<Self, ServeError> {
-        let metrics = Metrics::new(routes).map_err(|error| ServeError::Internal(error.to_string()))?;
+    pub fn new(
+        store: Arc<dyn Store>,
+        config: &Config,
+        routes: &[&'static str],
+    ) -> Result<Self, ServeError> {
+        let metrics =
+            Metrics::new(routes).map_err(|error| ServeError::Internal(error.to_string()))?;
         let database = &config.database;
         let connections = database.connections as usize;
         let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let database = Arc::new(Database::new(store, database.queue, database.timeout));
         let unreadable = metrics.customers_unreadable.clone();
         let weights = Arc::new(config.events.weights.clone());
-        let customers = Customers::new(config.customers.clone(), weights, database.clone(), connections, unreadable);
+        let customers = Customers::new(
+            config.customers.clone(),
+            weights,
+            database.clone(),
+            connections,
+            unreadable,
+        );
         let customers = Arc::new(customers);
         Ok(Self {
             state: ArcSwap::from_pointee(State::default()),
@@ -214,7 +233,8 @@ impl Service {
             keys: Keys::default(),
             signer: OnceLock::new(),
             metrics,
-            tracer: Tracer::new(&config.telemetry).map_err(|error| ServeError::Internal(error.to_string()))?,
+            tracer: Tracer::new(&config.telemetry)
+                .map_err(|error| ServeError::Internal(error.to_string()))?,
             budgets: Budgets::new(&config.limits),
             batches: Arc::new(Semaphore::new((processors / 2).max(1))),
         })
@@ -239,7 +259,8 @@ impl Service {
         self.keys.find(secret)
     }
 
-    /// Whether the keys were read. Before that nobody's is known, and whoever sends one must come again.
+    /// Whether the keys were read. Before that nobody's is known, and whoever sends one must come
+    /// again.
     pub fn knows_keys(&self) -> bool {
         self.keys.are_read()
     }
@@ -275,7 +296,8 @@ impl Service {
     pub async fn add_events(&self, events: Vec<NewEvent>) -> Result<Vec<Verdict>, ServeError> {
         let names_answer = |event: &NewEvent| event.items.iter().any(|item| item.origin.is_some());
         let named = events.iter().enumerate().filter(|(_, event)| names_answer(event));
-        let attributed: Vec<(usize, NewEvent)> = named.map(|(at, event)| (at, event.clone())).collect();
+        let attributed: Vec<(usize, NewEvent)> =
+            named.map(|(at, event)| (at, event.clone())).collect();
         let verdicts = self.events.write(events).await?;
         let accepted = attributed.iter().filter(|(at, _)| verdicts[*at] == Verdict::Accepted);
         accepted.for_each(|(_, event)| self.metrics.count_attributed(event));
@@ -308,7 +330,8 @@ impl Service {
     }
 
     pub(super) fn publish(&self, mut state: State) {
-        state.shop = Arc::new(Shop { models: state.models.clone(), signals: state.signals.clone() });
+        state.shop =
+            Arc::new(Shop { models: state.models.clone(), signals: state.signals.clone() });
         state.placements = Arc::new(state.fitted_placements());
         let versions = |state: &State| -> Vec<_> {
             let models = state.models.values().map(|snapshot| snapshot.model());
@@ -321,9 +344,13 @@ impl Service {
     /// Answers a request on one snapshot. `route` is what its events are attributed to.
     ///
     /// # Errors
-    /// [`ServeError::NotReady`], [`ServeError::UnknownModel`], [`ServeError::Overloaded`], or what the pipeline
-    /// refuses. An unavailable database is not an error: the answer says so instead.
-    pub async fn recommend(self: &Arc<Self>, route: &'static str, request: Request) -> Result<Answered, ServeError> {
+    /// [`ServeError::NotReady`], [`ServeError::UnknownModel`], [`ServeError::Overloaded`], or what
+    /// the pipeline refuses. An unavailable database is not an error: the answer says so instead.
+    pub async fn recommend(
+        self: &Arc<Self>,
+        route: &'static str,
+        request: Request,
+    ) -> Result<Answered, ServeError> {
         let state = self.state();
         Ok(self.identified(route, self.recommend_on(&state, request).await?))
     }
@@ -377,7 +404,8 @@ impl Service {
         let answered = match work_of(&served.snapshot, &request) {
             Some(work) => {
                 let service = self.clone();
-                self.on_processor(work, move || service.answer(served, &request, lookup.as_ref())).await??
+                self.on_processor(work, move || service.answer(served, &request, lookup.as_ref()))
+                    .await??
             }
             None => self.answer(served, &request, lookup.as_ref())?,
         };
@@ -401,7 +429,8 @@ impl Service {
             let previewed = preview(&shop, &snapshot, &request, as_known(lookup.as_ref()));
             previewed.map(|previewed| (snapshot, previewed))
         };
-        let (snapshot, Preview { answer, stages }) = self.on_processor(Work::Explain, work).await??;
+        let (snapshot, Preview { answer, stages }) =
+            self.on_processor(Work::Explain, work).await??;
         let stage = |name| Stage { name, started, took: Duration::ZERO };
         let answered = Answered {
             snapshot,
@@ -427,13 +456,19 @@ impl Service {
         })
     }
 
-    /// Reads as many purchases as this answer needs: all that are ever read where it names or excludes them, else
-    /// those of the model's history.
-    pub(super) async fn look_up_customer(&self, id: &CustomerId, snapshot: &Snapshot, request: &Request) -> Lookup {
+    /// Reads as many purchases as this answer needs: all that are ever read where it names or
+    /// excludes them, else those of the model's history.
+    pub(super) async fn look_up_customer(
+        &self,
+        id: &CustomerId,
+        snapshot: &Snapshot,
+        request: &Request,
+    ) -> Lookup {
         let started = Instant::now();
         let all = self.customers.purchases();
         let recipe = &request.recipe;
-        let draws = !recipe.sources.is_empty() || !recipe.fallback.is_empty() || recipe.ranker.is_some();
+        let draws =
+            !recipe.sources.is_empty() || !recipe.fallback.is_empty() || recipe.ranker.is_some();
         let reads_all = recipe.exclude.reads_purchases() || request.explain || draws;
         let history = if reads_all { all } else { snapshot.model().history_length() };
         // Some more, because not every purchase counts; see below.
@@ -491,13 +526,15 @@ impl Service {
         Ok(Answered { snapshot, answer, recommendation_id: None, placement: None, stages })
     }
 
-    /// Whether reasons may tell this caller what a customer has bought. Decided here and nowhere else: whoever knows an
-    /// id can ask for its recommendations, so the public must not learn purchases from them.
+    /// Whether reasons may tell this caller what a customer has bought. Decided here and nowhere
+    /// else: whoever knows an id can ask for its recommendations, so the public must not learn
+    /// purchases from them.
     pub fn may_tell_purchases(&self, caller: &Caller) -> bool {
         self.explain_purchases || caller.may(Scope::ReadPurchases)
     }
 
-    /// Runs heavy work off the asynchronous threads, as much of its kind at a time as it has permits.
+    /// Runs heavy work off the asynchronous threads, as much of its kind at a time as it has
+    /// permits.
     async fn on_processor<T: Send + 'static>(
         &self,
         kind: Work,
@@ -534,8 +571,9 @@ fn as_known(lookup: Option<&Lookup>) -> Customer<'_> {
     }
 }
 
-/// Whether the look-up holds as many purchases as the model's history: of articles that the model knows, made before the
-/// moment of the query, and not of the last moment read, whose other purchases may be missing.
+/// Whether the look-up holds as many purchases as the model's history: of articles that the model
+/// knows, made before the moment of the query, and not of the last moment read, whose other
+/// purchases may be missing.
 fn has_history(lookup: &Lookup, snapshot: &Snapshot, at: Timestamp, length: usize) -> bool {
     let Some(known) = &lookup.known else { return true };
     let last = known.purchase_times.last().copied();
@@ -554,8 +592,8 @@ fn work_of(snapshot: &Snapshot, request: &Request) -> Option<Work> {
         return Some(Work::Explain);
     }
     let recipe = &request.recipe;
-    let scans_many =
-        !recipe.filter.is_empty() && snapshot.catalogue().len() > 200_000 || snapshot.fresh_vectors() > 200_000;
+    let scans_many = !recipe.filter.is_empty() && snapshot.catalogue().len() > 200_000
+        || snapshot.fresh_vectors() > 200_000;
     let is_long = request.k.get() > 100 || request.offset.is_some() || request.only.is_some();
     let wide = is_long || scans_many || !recipe.is_light(snapshot);
     wide.then_some(Work::Wide)

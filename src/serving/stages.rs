@@ -1,5 +1,5 @@
-//! How long the stages of one request took, for the log and for traces. Kept beside the request's task, so that no
-//! function between passes it on.
+//! How long the stages of one request took, for the log and for traces. Kept beside the request's
+//! task, so that no function between passes it on.
 
 use std::{
     cell::RefCell,

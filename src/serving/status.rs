@@ -62,8 +62,8 @@ pub struct PlacementStatus {
     pub name: String,
     /// 0 for a built-in one.
     pub version: i64,
-    /// Why the saved definition does not serve. Where there is a built-in placement of this name, that
-    /// one answers.
+    /// Why the saved definition does not serve. Where there is a built-in placement of this name,
+    /// that one answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub problem: Option<String>,
@@ -107,7 +107,10 @@ impl Service {
         Status {
             ready: state.is_ready(),
             reasons: self.reasons(&state),
-            database: DatabaseStatus { available: self.database.is_available(), reason: self.database.reason() },
+            database: DatabaseStatus {
+                available: self.database.is_available(),
+                reason: self.database.reason(),
+            },
             catalogue,
             models: models.collect(),
             placements: state.placement_status(),
@@ -123,7 +126,9 @@ impl Service {
         }
         for StandIn { model, active, served } in state.stand_ins() {
             reasons.push(match served {
-                Some(served) => format!("version {active} of model `{model}` cannot be loaded; {served} stands in"),
+                Some(served) => format!(
+                    "version {active} of model `{model}` cannot be loaded; {served} stands in"
+                ),
                 None => format!("version {active} of model `{model}` cannot be loaded"),
             });
         }
@@ -131,7 +136,10 @@ impl Service {
             reasons.push("the database is away: answers go on with what is known".to_owned());
         }
         if state.is_ready() && state.lacks_catalogue() {
-            reasons.push("the catalogue was not read yet: attributes and availability are unknown".to_owned());
+            reasons.push(
+                "the catalogue was not read yet: attributes and availability are unknown"
+                    .to_owned(),
+            );
         }
         reasons
     }
@@ -161,7 +169,12 @@ impl State {
             let Some(problem) = stored.problem() else { continue };
             all.retain(|placement| placement.name != *name);
             let problem = Some(problem.to_owned());
-            all.push(PlacementStatus { name: name.clone(), version: stored.version(), problem, ignored: Vec::new() });
+            all.push(PlacementStatus {
+                name: name.clone(),
+                version: stored.version(),
+                problem,
+                ignored: Vec::new(),
+            });
         }
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all

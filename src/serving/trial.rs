@@ -84,7 +84,9 @@ impl Trial {
                 "checking it needed more than {memory} MB of memory (`models.load_memory_mb`), or failed badly \
                  ({status})"
             ),
-            Some(_) => format!("checking it within {memory} MB (`models.load_memory_mb`) failed ({status})"),
+            Some(_) => format!(
+                "checking it within {memory} MB (`models.load_memory_mb`) failed ({status})"
+            ),
         }
     }
 }
@@ -127,8 +129,8 @@ pub fn open_within(directory: &Path, memory_mb: u64) -> Result<(), String> {
     Bundle::open(directory).map(drop).map_err(|error| error.to_string())
 }
 
-/// Bytes of address space that this process has already, which its allocator reserves in advance. 0 where the system does
-/// not tell.
+/// Bytes of address space that this process has already, which its allocator reserves in advance. 0
+/// where the system does not tell.
 fn mapped() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let size = status.lines().find_map(|line| line.strip_prefix("VmSize:"));

@@ -26,14 +26,20 @@ impl Expected {
         let either = ["invalid type: ", "invalid value: ", "invalid length "];
         if let Some(rest) = either.iter().find_map(|start| message.strip_prefix(start)) {
             let (found, wanted) = rest.rsplit_once(", expected ")?;
-            return Some(Self::Other { wanted: expectation(wanted).into(), found: found_words(found) });
+            return Some(Self::Other {
+                wanted: expectation(wanted).into(),
+                found: found_words(found),
+            });
         }
         let named = |start: &str| {
             let (name, rest) = message.strip_prefix(start)?.strip_prefix('`')?.split_once('`')?;
             Some((name.to_owned(), rest))
         };
         let known = |rest: &str| {
-            let rest = rest.trim_start_matches(", ").trim_start_matches("expected ").trim_start_matches("one of ");
+            let rest = rest
+                .trim_start_matches(", ")
+                .trim_start_matches("expected ")
+                .trim_start_matches("one of ");
             if rest.starts_with("there are no") { String::new() } else { rest.to_owned() }
         };
         if let Some((key, rest)) = named("unknown field ") {
@@ -99,7 +105,10 @@ mod tests {
             #[allow(dead_code, reason = "only its name counts")]
             k: u8,
         }
-        let other = |wanted: &str, found: &str| Expected::Other { wanted: wanted.into(), found: found.into() };
+        let other = |wanted: &str, found: &str| Expected::Other {
+            wanted: wanted.into(),
+            found: found.into(),
+        };
         assert_eq!(read::<usize>("-1"), other("a whole number, 0 or above", "-1"));
         assert_eq!(read::<u64>("1.5"), other("a whole number, 0 or above", "1.5"));
         assert_eq!(
@@ -111,7 +120,10 @@ mod tests {
         assert_eq!(read::<String>("[]"), other("a text", "a list"));
         assert_eq!(read::<BTreeMap<String, u8>>("true"), other("an object", "true"));
         assert_eq!(read::<Strict>("7"), other("an object", "7"));
-        assert_eq!(read::<Strict>("{\"l\": 1}"), Expected::UnknownKey { key: "l".into(), known: "`k`".into() });
+        assert_eq!(
+            read::<Strict>("{\"l\": 1}"),
+            Expected::UnknownKey { key: "l".into(), known: "`k`".into() }
+        );
         assert_eq!(read::<Strict>("{}"), Expected::Missing("k".into()));
         assert_eq!(read::<Strict>("{\"k\": 1, \"k\": 2}"), Expected::Twice("k".into()));
     }

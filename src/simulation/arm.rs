@@ -1,4 +1,5 @@
-//! One arm of the comparison: a way to choose lists, and the shop's customers as they become under it.
+//! One arm of the comparison: a way to choose lists, and the shop's customers as they become under
+//! it.
 
 use super::{
     Plan, SimulationError,
@@ -84,7 +85,13 @@ pub(super) struct Arm<'a> {
 }
 
 impl<'a> Arm<'a> {
-    pub(super) fn new(chooser: Chooser, plan: &'a Plan, told: Told<'a>, history: &History, place: Place) -> Self {
+    pub(super) fn new(
+        chooser: Chooser,
+        plan: &'a Plan,
+        told: Told<'a>,
+        history: &History,
+        place: Place,
+    ) -> Self {
         Self {
             chooser,
             plan,
@@ -129,13 +136,20 @@ impl<'a> Arm<'a> {
             if stop.load(Ordering::Relaxed) {
                 return Err(SimulationError::Stopped);
             }
-            let visitor = Visitor { customer, day, at: self.told.visit(day, number, visitors.len()) };
+            let visitor =
+                Visitor { customer, day, at: self.told.visit(day, number, visitors.len()) };
             let shown = self.list(visitor)?;
-            let visit = self.told.shop.visit(customer, day, &shown.list, &mut self.households[customer]);
+            let visit =
+                self.told.shop.visit(customer, day, &shown.list, &mut self.households[customer]);
             record.add(self.told.shop, &shown.list, &visit);
             self.tell(visitor, &shown, &visit)?;
             let returns = visit.returns.into_iter();
-            self.returns.extend(returns.map(|(due, article)| Return { due, customer, article, bought: day }));
+            self.returns.extend(returns.map(|(due, article)| Return {
+                due,
+                customer,
+                article,
+                bought: day,
+            }));
         }
         self.days.push(record);
         Ok(())
@@ -158,7 +172,12 @@ impl<'a> Arm<'a> {
         let k = self.plan.k;
         let Some(server) = &self.server else {
             let Visitor { customer, day, .. } = visitor;
-            let moment = Moment { shop: self.told.shop, customer, household: &self.households[customer], day };
+            let moment = Moment {
+                shop: self.told.shop,
+                customer,
+                household: &self.households[customer],
+                day,
+            };
             return Ok(Shown { list: best_list(moment, k), recommendation: None });
         };
         let mut request = self.plan.recipe.clone();
@@ -169,10 +188,16 @@ impl<'a> Arm<'a> {
         request.insert("k".to_owned(), k.into());
         request.insert("at".to_owned(), visitor.at.to_string().into());
         let answer = server.public.post("/v1/recommendations", &Value::Object(request))?;
-        let ids = answer["items"].as_array().into_iter().flatten().filter_map(|item| item["article_id"].as_str());
+        let ids = answer["items"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|item| item["article_id"].as_str());
         let list = ids.filter_map(article_number).collect();
         match answer["recommendation_id"].as_str() {
-            Some(recommendation) => Ok(Shown { list, recommendation: Some(recommendation.to_owned()) }),
+            Some(recommendation) => {
+                Ok(Shown { list, recommendation: Some(recommendation.to_owned()) })
+            }
             None => Err(SimulationError::NotSigned),
         }
     }
@@ -193,7 +218,8 @@ impl<'a> Arm<'a> {
             }
             item
         };
-        let seen = shown.list.iter().enumerate().map(|(position, &article)| item(article, Some(position)));
+        let seen =
+            shown.list.iter().enumerate().map(|(position, &article)| item(article, Some(position)));
         let mut events = vec![("impression", seen.collect::<Vec<_>>())];
         let acted = |act: Act| visit.deeds.iter().filter(move |deed| deed.act == act);
         for deed in acted(Act::Click) {
@@ -238,7 +264,9 @@ impl<'a> Arm<'a> {
             }));
         }
         match self.listener() {
-            Some(server) if !events.is_empty() => events.chunks(500).try_for_each(|part| tell(server, part.to_vec())),
+            Some(server) if !events.is_empty() => {
+                events.chunks(500).try_for_each(|part| tell(server, part.to_vec()))
+            }
             _ => Ok(()),
         }
     }
@@ -279,6 +307,8 @@ fn tell(server: &Server, events: Vec<Value>) -> Result<(), SimulationError> {
     let answer = server.public.post("/v1/events", &json!({"events": events}))?;
     match answer["accepted"].as_u64() == Some(told as u64) {
         true => Ok(()),
-        false => Err(SimulationError::NotTaken { answer: answer.to_string().chars().take(600).collect() }),
+        false => Err(SimulationError::NotTaken {
+            answer: answer.to_string().chars().take(600).collect(),
+        }),
     }
 }

@@ -1,7 +1,9 @@
 //! The articles of the shop over time: new ones come every day, and old ones go.
 
 use super::{
-    market::{BRANDS, CATEGORIES, COLOURS, Category, Day, FITS, Kind, STYLES, VARIANTS_OF_A_SYSTEM},
+    market::{
+        BRANDS, CATEGORIES, COLOURS, Category, Day, FITS, Kind, STYLES, VARIANTS_OF_A_SYSTEM,
+    },
     random::{About, Chance},
 };
 use std::ops::Range;
@@ -41,8 +43,8 @@ impl Article {
 }
 
 impl Assortment {
-    /// All articles that are on sale on one of the days. Their number stays the same: a place on the shelf that
-    /// an article leaves is taken by a new one.
+    /// All articles that are on sale on one of the days. Their number stays the same: a place on
+    /// the shelf that an article leaves is taken by a new one.
     pub(super) fn new(chance: Chance, days: Range<Day>) -> Self {
         let mut articles = Vec::new();
         for (number, category) in CATEGORIES.iter().enumerate() {
@@ -53,7 +55,9 @@ impl Assortment {
                 let age = category.life() * chance.uniform(About::Shelf, key(1 << 20));
                 let mut from = days.start - age as Day;
                 while from < days.end {
-                    let life = 10.0 + (category.life() - 10.0) * chance.exponential(About::Shelf, key(generation));
+                    let life = 10.0
+                        + (category.life() - 10.0)
+                            * chance.exponential(About::Shelf, key(generation));
                     let until = from + life as Day;
                     if until > days.start {
                         articles.push(article(chance, number, key(generation), from..until));
@@ -73,7 +77,12 @@ impl Assortment {
     }
 }
 
-fn article(chance: Chance, number: usize, [place, generation, _]: [u64; 3], sale: Range<Day>) -> Article {
+fn article(
+    chance: Chance,
+    number: usize,
+    [place, generation, _]: [u64; 3],
+    sale: Range<Day>,
+) -> Article {
     let category = &CATEGORIES[number];
     let key = |what| [place, generation, what];
     let below = |what, bound| chance.below(About::Article, key(what), bound);

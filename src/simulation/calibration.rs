@@ -10,10 +10,11 @@ const DAYS: Day = 120;
 struct Shape {
     rows_a_basket: f64,
     baskets_in_28_days: f64,
-    /// Share of the purchases, in the last third, of an article that the customer had bought on another day.
+    /// Share of the purchases, in the last third, of an article that the customer had bought on
+    /// another day.
     repeats: f64,
-    /// Of the last 28 days: shares of the best-selling hundredth and tenth of the articles, and of articles
-    /// that are at most 28 days old.
+    /// Of the last 28 days: shares of the best-selling hundredth and tenth of the articles, and of
+    /// articles that are at most 28 days old.
     top_hundredth: f64,
     top_tenth: f64,
     new: f64,
@@ -28,7 +29,8 @@ impl Shape {
         let (mut late, mut repeats, mut month, mut new) = (0.0, 0.0, 0.0, 0.0);
         for purchase in purchases {
             *baskets.entry((purchase.customer, purchase.day)).or_default() += 1;
-            let before = *first.entry((purchase.customer, purchase.article)).or_insert(purchase.day);
+            let before =
+                *first.entry((purchase.customer, purchase.article)).or_insert(purchase.day);
             if purchase.day >= -DAYS / 3 {
                 late += 1.0;
                 repeats += f64::from(before < purchase.day);
@@ -41,7 +43,8 @@ impl Shape {
         }
         let mut counts: Vec<f64> = sold.into_values().collect();
         counts.sort_by(|a, b| b.total_cmp(a));
-        let top = |part: f64| counts[..(counts.len() as f64 * part) as usize].iter().sum::<f64>() / month;
+        let top =
+            |part: f64| counts[..(counts.len() as f64 * part) as usize].iter().sum::<f64>() / month;
         let months = f64::from(DAYS) / 28.0;
         Self {
             rows_a_basket: purchases.len() as f64 / baskets.len() as f64,

@@ -1,4 +1,5 @@
-//! The shop's customers: what they need, like and can afford. All of it is hidden; the shop knows an id.
+//! The shop's customers: what they need, like and can afford. All of it is hidden; the shop knows
+//! an id.
 
 use super::{
     market::{BRANDS, CATEGORIES, COLOURS, Day, FITS, Kind, STYLES, SYSTEMS, VARIANTS_OF_A_SYSTEM},
@@ -50,7 +51,8 @@ impl Customer {
         let (before, after) = (below(1, PERSONAS as usize), below(2, PERSONAS as usize));
         let styles = [before, after].map(|persona| {
             std::array::from_fn(|style| {
-                let shared = chance.normal(About::Customer, [1 << 40, persona as u64, style as u64]);
+                let shared =
+                    chance.normal(About::Customer, [1 << 40, persona as u64, style as u64]);
                 1.2 * shared + 0.5 * normal(100 + style as u64)
             })
         });
@@ -62,7 +64,9 @@ impl Customer {
             thrift: (0.9 + 0.5 * normal(3)).max(0.0),
             curiosity: 0.6 + 0.8 * normal(4),
             habit: 0.6 + 0.6 * normal(5),
-            categories: (0..CATEGORIES.len()).map(|number| Need::new(chance, customer, number)).collect(),
+            categories: (0..CATEGORIES.len())
+                .map(|number| Need::new(chance, customer, number))
+                .collect(),
             styles,
             colours: std::array::from_fn(|colour| 0.5 * normal(200 + colour as u64)),
             // One in five changes in the simulated four weeks, others before or later.
@@ -77,7 +81,9 @@ impl Customer {
     /// Liking of a style and a colour on a day (log odds).
     pub(super) fn taste(&self, style: usize, colour: usize, day: Day) -> f64 {
         let changed = (f64::from(day - self.change.0) / self.change.1).clamp(0.0, 1.0);
-        (1.0 - changed) * self.styles[0][style] + changed * self.styles[1][style] + self.colours[colour]
+        (1.0 - changed) * self.styles[0][style]
+            + changed * self.styles[1][style]
+            + self.colours[colour]
     }
 }
 
@@ -87,7 +93,9 @@ impl Need {
         let key = |what| [customer, number as u64, what];
         let wanted = chance.uniform(About::Need, key(1)) < category.share;
         let amount = match category.kind {
-            Kind::Consumable => category.interval * (0.4 * chance.normal(About::Need, key(2))).exp(),
+            Kind::Consumable => {
+                category.interval * (0.4 * chance.normal(About::Need, key(2))).exp()
+            }
             Kind::Clothing | Kind::Durable => 0.25 + 0.6 * chance.uniform(About::Need, key(3)),
         };
         let loyalty = (0.8 + 0.8 * chance.normal(About::Need, key(4))).max(0.0);

@@ -19,7 +19,9 @@ pub enum SimulationError {
     Refused { url: String, status: u16, answer: String },
     #[error("the server did not take all events: {answer}")]
     NotTaken { answer: String },
-    #[error("the server answered without a `recommendation_id`, so that no event could name the answer")]
+    #[error(
+        "the server answered without a `recommendation_id`, so that no event could name the answer"
+    )]
     NotSigned,
     #[error("the gate refused the first model, so there is nothing to serve: {0}")]
     NoModel(String),

@@ -75,8 +75,11 @@ impl Told<'_> {
     /// Empty where the article has none.
     fn attributes(&self, article: &Article) -> [(&'static str, String); 8] {
         let category = article.category();
-        let worn = |text: &str| if category.kind == Kind::Clothing { text.to_owned() } else { String::new() };
-        let system = category.system.map(|system| format!("{system}{}", ["A", "B", "C"][article.variant]));
+        let worn = |text: &str| {
+            if category.kind == Kind::Clothing { text.to_owned() } else { String::new() }
+        };
+        let system =
+            category.system.map(|system| format!("{system}{}", ["A", "B", "C"][article.variant]));
         [
             ("category", category.name.to_owned()),
             ("department", category.department().to_owned()),
@@ -90,18 +93,26 @@ impl Told<'_> {
     }
 
     /// Writes the articles that have been on sale up to a day, and purchases.
-    pub(super) fn write(&self, folder: &Path, until: Day, purchases: &[Purchase]) -> Result<(), SimulationError> {
+    pub(super) fn write(
+        &self,
+        folder: &Path,
+        until: Day,
+        purchases: &[Purchase],
+    ) -> Result<(), SimulationError> {
         fs::create_dir_all(folder).map_err(SimulationError::io(folder))?;
         let put = |name: &str, text: &str| {
             let path = folder.join(name);
             fs::write(&path, text).map_err(SimulationError::io(&path))
         };
         put("dataset.toml", DESCRIPTION)?;
-        let mut text = String::from("article_id,category,department,brand,style,colour,fit,system,launched,price\n");
+        let mut text = String::from(
+            "article_id,category,department,brand,style,colour,fit,system,launched,price\n",
+        );
         for (number, article) in self.shop.assortment.articles.iter().enumerate() {
             if article.sale.start < until {
                 let attributes = self.attributes(article).map(|(_, value)| value).join(",");
-                let _ = writeln!(text, "{},{attributes},{}", article_id(number as u32), article.price);
+                let _ =
+                    writeln!(text, "{},{attributes},{}", article_id(number as u32), article.price);
             }
         }
         put("articles.csv", &text)?;
@@ -109,7 +120,8 @@ impl Told<'_> {
         for &Purchase { customer, article, day, order } in purchases {
             let time = self.day(day).0 + 43_200 + order as u32;
             let price = self.shop.article(article).price;
-            let _ = writeln!(text, "{},{},{time},{price}", customer_id(customer), article_id(article));
+            let _ =
+                writeln!(text, "{},{},{time},{price}", customer_id(customer), article_id(article));
         }
         put("purchases.csv", &text)
     }

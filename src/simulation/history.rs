@@ -1,4 +1,5 @@
-//! What happened before the first simulated day: customers searched, and nobody recommended anything.
+//! What happened before the first simulated day: customers searched, and nobody recommended
+//! anything.
 
 use super::{
     household::Household,
@@ -37,7 +38,9 @@ impl History {
             returns.retain(|&(due, customer, number)| {
                 if due == day {
                     households[customer].returns(number, shop.article(number));
-                    let kept = |purchase: &Purchase| (purchase.customer, purchase.article) != (customer, number);
+                    let kept = |purchase: &Purchase| {
+                        (purchase.customer, purchase.article) != (customer, number)
+                    };
                     purchases.retain(kept);
                 }
                 due > day
@@ -46,13 +49,11 @@ impl History {
                 let visit = shop.visit(customer, day, &[], &mut households[customer]);
                 visits += 1;
                 let bought = visit.deeds.iter().filter(|deed| deed.act == Act::Purchase);
-                purchases.extend(bought.enumerate().map(|(order, &Deed { article, .. })| Purchase {
-                    customer,
-                    article,
-                    day,
-                    order,
+                purchases.extend(bought.enumerate().map(|(order, &Deed { article, .. })| {
+                    Purchase { customer, article, day, order }
                 }));
-                returns.extend(visit.returns.into_iter().map(|(due, number)| (due, customer, number)));
+                returns
+                    .extend(visit.returns.into_iter().map(|(due, number)| (due, customer, number)));
             }
         }
         Self { purchases, households, visits }

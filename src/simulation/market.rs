@@ -25,8 +25,8 @@ pub(super) struct Category {
     pub articles: usize,
     /// Median price.
     pub price: f64,
-    /// Consumables: days until a purchase is used up. Clothing: days until the wish is back. Durables: days
-    /// between two wishes.
+    /// Consumables: days until a purchase is used up. Clothing: days until the wish is back.
+    /// Durables: days between two wishes.
     pub interval: f64,
     /// Share of households that ever want it.
     pub share: f64,
@@ -39,22 +39,58 @@ pub(super) struct Category {
 /// Systems of a device and what it uses: capsules, blades, ink.
 pub(super) const SYSTEMS: usize = 3;
 pub(super) const VARIANTS_OF_A_SYSTEM: usize = 3;
-pub(super) const STYLES: [&str; 10] =
-    ["basic", "sporty", "romantic", "business", "street", "outdoor", "vintage", "bohemian", "minimal", "party"];
-pub(super) const COLOURS: [&str; 8] = ["black", "white", "blue", "red", "green", "beige", "grey", "pink"];
+pub(super) const STYLES: [&str; 10] = [
+    "basic", "sporty", "romantic", "business", "street", "outdoor", "vintage", "bohemian",
+    "minimal", "party",
+];
+pub(super) const COLOURS: [&str; 8] =
+    ["black", "white", "blue", "red", "green", "beige", "grey", "pink"];
 pub(super) const FITS: [&str; 4] = ["slim", "regular", "wide", "tall"];
 pub(super) const BRANDS: usize = 8;
 
 const fn consumable(name: &'static str, price: f64, interval: f64, share: f64) -> Category {
-    Category { name, kind: Kind::Consumable, articles: 45, price, interval, share, system: None, peak: 0.0 }
+    Category {
+        name,
+        kind: Kind::Consumable,
+        articles: 45,
+        price,
+        interval,
+        share,
+        system: None,
+        peak: 0.0,
+    }
 }
 
-const fn clothing(name: &'static str, articles: usize, price: f64, share: f64, peak: f64) -> Category {
-    Category { name, kind: Kind::Clothing, articles, price, interval: 14.0, share, system: None, peak }
+const fn clothing(
+    name: &'static str,
+    articles: usize,
+    price: f64,
+    share: f64,
+    peak: f64,
+) -> Category {
+    Category {
+        name,
+        kind: Kind::Clothing,
+        articles,
+        price,
+        interval: 14.0,
+        share,
+        system: None,
+        peak,
+    }
 }
 
 const fn durable(name: &'static str, price: f64, share: f64) -> Category {
-    Category { name, kind: Kind::Durable, articles: 40, price, interval: 150.0, share, system: None, peak: 0.0 }
+    Category {
+        name,
+        kind: Kind::Durable,
+        articles: 40,
+        price,
+        interval: 150.0,
+        share,
+        system: None,
+        peak: 0.0,
+    }
 }
 
 const fn of_system(category: Category, system: usize) -> Category {

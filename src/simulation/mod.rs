@@ -1,9 +1,9 @@
 //! A simulated shop that visits running servers over HTTP, to find out what the loop of events and
 //! retraining is worth.
 //!
-//! Customers have needs, tastes and limits that nobody but the simulation knows. They visit, see a list,
-//! click, buy, search for the rest, and send things back. Servers and trainer see what a shop would show
-//! them: articles with attributes, and events. docs/simulation.md describes the model.
+//! Customers have needs, tastes and limits that nobody but the simulation knows. They visit, see a
+//! list, click, buy, search for the rest, and send things back. Servers and trainer see what a shop
+//! would show them: articles with attributes, and events. docs/simulation.md describes the model.
 
 mod arm;
 mod assortment;

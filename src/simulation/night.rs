@@ -24,19 +24,28 @@ pub(super) fn prepare(place: &Place, plan: &Plan) -> Result<(), SimulationError>
     );
     let path = place.at("nightly.toml");
     fs::write(&path, text).map_err(SimulationError::io(&path))?;
-    fs::copy(&plan.config, place.at("training.toml")).map(|_| ()).map_err(SimulationError::io(&plan.config))
+    fs::copy(&plan.config, place.at("training.toml"))
+        .map(|_| ())
+        .map_err(SimulationError::io(&plan.config))
 }
 
 /// Retrains as of the evening.
 pub(super) fn retrain(place: &Place, plan: &Plan) -> Result<Night, SimulationError> {
     prepare(place, plan)?;
     let started = Instant::now();
-    let Ended { status, printed, words } = place.end("vitrine-trainer", &["retrain", "--config", "nightly.toml"])?;
+    let Ended { status, printed, words } =
+        place.end("vitrine-trainer", &["retrain", "--config", "nightly.toml"])?;
     let seconds = started.elapsed().as_secs_f64();
     match status.code() {
-        Some(0) if printed.starts_with("nothing new") => Ok(Night::Nothing { seconds, why: printed }),
+        Some(0) if printed.starts_with("nothing new") => {
+            Ok(Night::Nothing { seconds, why: printed })
+        }
         Some(0) => Ok(Night::Trained { seconds, version: printed.trim().to_owned() }),
         Some(REFUSED) => Ok(Night::Refused { seconds, why: words }),
-        _ => Err(SimulationError::Program { command: "vitrine-trainer retrain".to_owned(), status, words }),
+        _ => Err(SimulationError::Program {
+            command: "vitrine-trainer retrain".to_owned(),
+            status,
+            words,
+        }),
     }
 }

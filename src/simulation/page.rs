@@ -27,7 +27,9 @@ pub fn page(seeds: &Seeds) -> Result<String, SimulationError> {
                 "Purchases a visit that the list brings, by the hidden utilities",
                 &DayRecord::expected_a_visit,
             ),
-            ("all", "All purchases a visit, those by searching included", &|day| day.a_visit(day.all_purchases as f64)),
+            ("all", "All purchases a visit, those by searching included", &|day| {
+                day.a_visit(day.all_purchases as f64)
+            }),
             ("clicks", "Clicks a visit", &|day| day.a_visit(day.clicks as f64)),
         ];
         for (name, caption, value) in charts {
@@ -69,8 +71,13 @@ fn answer(html: &mut String, seeds: &Seeds) {
     html.push_str("</table>");
 }
 
-fn chart(name: &'static str, arms: &[ArmRecord], value: Figure<'_>) -> Result<String, SimulationError> {
-    let points = |arm: &ArmRecord| arm.days.iter().map(|day| (f64::from(day.day + 1), value(day))).collect();
+fn chart(
+    name: &'static str,
+    arms: &[ArmRecord],
+    value: Figure<'_>,
+) -> Result<String, SimulationError> {
+    let points =
+        |arm: &ArmRecord| arm.days.iter().map(|day| (f64::from(day.day + 1), value(day))).collect();
     let series: Vec<Vec<(f64, f64)>> = arms.iter().map(points).collect();
     let most = series.iter().flatten().map(|point| point.1).fold(1e-6, f64::max);
     let last = series.iter().flatten().map(|point| point.0).fold(2.0, f64::max);
@@ -111,7 +118,9 @@ fn sums(html: &mut String, arms: &[ArmRecord]) {
             total.a_visit(total.returns as f64),
         );
     }
-    html.push_str("</table><p class=\"soft\">Purchases, revenue and returns are those of a visit.</p>");
+    html.push_str(
+        "</table><p class=\"soft\">Purchases, revenue and returns are those of a visit.</p>",
+    );
 }
 
 fn colour(at: usize) -> RGBColor {

@@ -1,8 +1,8 @@
 //! Common random numbers: a number depends on nothing but the seed and what it is for.
 //!
-//! Every arm of a comparison asks for the same numbers for the same customer, visit and article, so two
-//! arms that show an article at the same place see the same click. What differs between arms is then due
-//! to the lists, and a comparison needs far fewer visits.
+//! Every arm of a comparison asks for the same numbers for the same customer, visit and article, so
+//! two arms that show an article at the same place see the same click. What differs between arms is
+//! then due to the lists, and a comparison needs far fewer visits.
 
 use std::f64::consts::TAU;
 
@@ -37,7 +37,9 @@ impl Chance {
 
     /// Uniform in [0, 1).
     pub(super) fn uniform(self, about: About, key: [u64; 3]) -> f64 {
-        let bits = key.into_iter().fold(self.seed ^ mix(about as u64 + 1), |state, part| mix(state ^ mix(part)));
+        let bits = key
+            .into_iter()
+            .fold(self.seed ^ mix(about as u64 + 1), |state, part| mix(state ^ mix(part)));
         (bits >> 11) as f64 / (1u64 << 53) as f64
     }
 
@@ -78,7 +80,10 @@ mod tests {
     #[test]
     fn numbers_depend_on_their_purpose_and_key_alone() {
         let chance = Chance::new(7);
-        assert_eq!(chance.uniform(About::Click, [1, 2, 3]), chance.uniform(About::Click, [1, 2, 3]));
+        assert_eq!(
+            chance.uniform(About::Click, [1, 2, 3]),
+            chance.uniform(About::Click, [1, 2, 3])
+        );
         let others = [
             chance.uniform(About::Click, [2, 1, 3]),
             chance.uniform(About::Buy, [1, 2, 3]),

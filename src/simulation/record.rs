@@ -57,7 +57,9 @@ pub enum Night {
 impl Night {
     pub fn seconds(&self) -> f64 {
         match self {
-            Self::Trained { seconds, .. } | Self::Refused { seconds, .. } | Self::Nothing { seconds, .. } => *seconds,
+            Self::Trained { seconds, .. }
+            | Self::Refused { seconds, .. }
+            | Self::Nothing { seconds, .. } => *seconds,
         }
     }
 }
@@ -135,8 +137,13 @@ mod tests {
 
     #[test]
     fn days_add_up() {
-        let day = |day, visits, expected| DayRecord { day, visits, expected, ..DayRecord::default() };
-        let arm = ArmRecord { arm: "loop".into(), days: vec![day(0, 2, 1.0), day(1, 6, 3.0)], nights: Vec::new() };
+        let day =
+            |day, visits, expected| DayRecord { day, visits, expected, ..DayRecord::default() };
+        let arm = ArmRecord {
+            arm: "loop".into(),
+            days: vec![day(0, 2, 1.0), day(1, 6, 3.0)],
+            nights: Vec::new(),
+        };
         assert_eq!((arm.total().visits, arm.total().expected_a_visit()), (8, 0.5));
     }
 }

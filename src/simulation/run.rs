@@ -46,11 +46,16 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Runs all arms. `told` hears of every finished day; once `stop` is set, the simulation ends with its servers.
+    /// Runs all arms. `told` hears of every finished day; once `stop` is set, the simulation ends
+    /// with its servers.
     ///
     /// # Errors
     /// A program that fails, a request that is refused, a disk that is full.
-    pub fn run(&self, told: &dyn Fn(&str), stop: &AtomicBool) -> Result<Vec<ArmRecord>, SimulationError> {
+    pub fn run(
+        &self,
+        told: &dyn Fn(&str),
+        stop: &AtomicBool,
+    ) -> Result<Vec<ArmRecord>, SimulationError> {
         let shop = Shop::new(self.seed, self.customers, -self.history_days..self.days);
         let history = History::of(&shop, -self.history_days);
         told(&format!(
@@ -64,7 +69,8 @@ impl Plan {
         let told_shop = Told { shop: &shop, start: self.start };
         let mut arms: Vec<Arm<'_>> = Vec::new();
         for &chooser in &self.choosers {
-            let place = Place { programs: self.programs.clone(), folder: self.folder.join(chooser.name()) };
+            let place =
+                Place { programs: self.programs.clone(), folder: self.folder.join(chooser.name()) };
             copy_into(&ready, &place)?;
             let mut arm = Arm::new(chooser, self, told_shop, &history, place);
             arm.open()?;
@@ -78,21 +84,34 @@ impl Plan {
     }
 
     /// One day and night of all arms, side by side.
-    fn day(&self, arms: &mut [Arm<'_>], day: Day, stop: &AtomicBool) -> Result<(), SimulationError> {
+    fn day(
+        &self,
+        arms: &mut [Arm<'_>],
+        day: Day,
+        stop: &AtomicBool,
+    ) -> Result<(), SimulationError> {
         let is_last = day + 1 == self.days;
         thread::scope(|scope| {
             let work = |arm: &mut Arm<'_>| {
                 arm.day(day, stop)?;
                 if is_last { Ok(()) } else { arm.night() }
             };
-            let threads: Vec<_> = arms.iter_mut().map(|arm| scope.spawn(move || work(arm))).collect();
+            let threads: Vec<_> =
+                arms.iter_mut().map(|arm| scope.spawn(move || work(arm))).collect();
             let mut ended = threads.into_iter().map(|thread| thread.join());
-            ended.try_for_each(|ended| ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            ended.try_for_each(|ended| {
+                ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
         })
     }
 
     /// The database and the model with which every arm begins.
-    fn prepare(&self, shop: &Shop, history: &History, told: &dyn Fn(&str)) -> Result<Place, SimulationError> {
+    fn prepare(
+        &self,
+        shop: &Shop,
+        history: &History,
+        told: &dyn Fn(&str),
+    ) -> Result<Place, SimulationError> {
         let folder = self.folder.join("day-zero");
         fs::create_dir_all(&folder).map_err(SimulationError::io(&folder))?;
         let place = Place { programs: self.programs.clone(), folder };
@@ -100,11 +119,18 @@ impl Plan {
             return Ok(place);
         }
         Told { shop, start: self.start }.write(&place.at("shop"), 0, &history.purchases)?;
-        place.run("vitrine-server", &["import", "--data", "shop", "--database", &place.database()])?;
+        place.run(
+            "vitrine-server",
+            &["import", "--data", "shop", "--database", &place.database()],
+        )?;
         told(&format!("seed {}: training the first model", self.seed));
         match retrain(&place, self)? {
-            Night::Trained { seconds, .. } => told(&format!("seed {}: trained in {seconds:.1} s", self.seed)),
-            Night::Refused { why, .. } | Night::Nothing { why, .. } => return Err(SimulationError::NoModel(why)),
+            Night::Trained { seconds, .. } => {
+                told(&format!("seed {}: trained in {seconds:.1} s", self.seed))
+            }
+            Night::Refused { why, .. } | Night::Nothing { why, .. } => {
+                return Err(SimulationError::NoModel(why));
+            }
         }
         Ok(place)
     }

@@ -55,20 +55,32 @@ impl Place {
     pub(super) fn run(&self, program: &str, arguments: &[&str]) -> Result<(), SimulationError> {
         let Ended { status, words, .. } = self.end(program, arguments)?;
         let command = || format!("{program} {}", arguments.join(" "));
-        if status.success() { Ok(()) } else { Err(SimulationError::Program { command: command(), status, words }) }
+        if status.success() {
+            Ok(())
+        } else {
+            Err(SimulationError::Program { command: command(), status, words })
+        }
     }
 
     /// Runs a command to its end, whatever that is. What it says goes into a log.
     pub(super) fn end(&self, program: &str, arguments: &[&str]) -> Result<Ended, SimulationError> {
         let path = self.programs.join(program);
-        let started = Command::new(&path).args(arguments).current_dir(&self.folder).stdin(Stdio::null()).output();
+        let started = Command::new(&path)
+            .args(arguments)
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .output();
         let output = started.map_err(|source| SimulationError::Start { program: path, source })?;
         let said = String::from_utf8_lossy(&output.stderr);
         let log = self.at(&format!("{program}.log"));
         fs::write(&log, &*said).map_err(SimulationError::io(&log))?;
         let last: Vec<&str> = said.lines().rev().take(5).collect();
         let words = last.into_iter().rev().collect::<Vec<_>>().join(" | ");
-        Ok(Ended { status: output.status, printed: String::from_utf8_lossy(&output.stdout).into_owned(), words })
+        Ok(Ended {
+            status: output.status,
+            printed: String::from_utf8_lossy(&output.stdout).into_owned(),
+            words,
+        })
     }
 
     /// Starts a server on free ports of this machine.
@@ -106,9 +118,13 @@ fn listening(log: &Path, process: &mut Child) -> Option<(SocketAddr, SocketAddr)
     let started = Instant::now();
     while started.elapsed() < PATIENCE && matches!(process.try_wait(), Ok(None)) {
         let text = fs::read_to_string(log).unwrap_or_default();
-        let lines = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-        let address = |line: &serde_json::Value, name: &str| line["fields"][name].as_str()?.parse().ok();
-        let found = lines.filter_map(|line| Some((address(&line, "public")?, address(&line, "admin")?))).next();
+        let lines =
+            text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let address =
+            |line: &serde_json::Value, name: &str| line["fields"][name].as_str()?.parse().ok();
+        let found = lines
+            .filter_map(|line| Some((address(&line, "public")?, address(&line, "admin")?)))
+            .next();
         if found.is_some() {
             return found;
         }

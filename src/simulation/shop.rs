@@ -46,7 +46,9 @@ impl Shop {
         Self {
             chance,
             assortment: Assortment::new(chance, days),
-            customers: (0..customers as u64).map(|customer| Customer::new(chance, customer)).collect(),
+            customers: (0..customers as u64)
+                .map(|customer| Customer::new(chance, customer))
+                .collect(),
             fashion: Fashion::new(chance),
         }
     }
@@ -58,7 +60,8 @@ impl Shop {
     /// The customers who come on a day, in order. The same in every arm.
     pub(super) fn visitors(&self, day: Day) -> impl Iterator<Item = usize> + '_ {
         let comes = move |&customer: &usize| {
-            let draw = self.chance.uniform(About::Visits, [customer as u64, u64::from(day as u32), 0]);
+            let draw =
+                self.chance.uniform(About::Visits, [customer as u64, u64::from(day as u32), 0]);
             draw < self.customers[customer].rate
         };
         (0..self.customers.len()).filter(comes)
@@ -82,7 +85,9 @@ impl<'a> Moment<'a> {
         }
         let since = self.household.since(category, self.day);
         match kind.kind {
-            Kind::Consumable => since.map_or(1.0, |since| (2.0 * since / need.amount - 1.0).clamp(0.0, 1.0)),
+            Kind::Consumable => {
+                since.map_or(1.0, |since| (2.0 * since / need.amount - 1.0).clamp(0.0, 1.0))
+            }
             Kind::Clothing => {
                 let back = since.map_or(1.0, |since| (since / kind.interval).clamp(0.0, 1.0));
                 (need.amount * kind.season(self.day) * back).min(1.0)
@@ -98,14 +103,15 @@ impl<'a> Moment<'a> {
         // One wish an interval, somewhere within it.
         let period = self.day.div_euclid(interval);
         let key = [self.customer as u64, category as u64, u64::from(period as u32)];
-        let opens = period * interval + (self.shop.chance.uniform(About::Wish, key) * f64::from(interval)) as Day;
+        let opens = period * interval
+            + (self.shop.chance.uniform(About::Wish, key) * f64::from(interval)) as Day;
         let open = (opens..opens + OPEN).contains(&self.day);
         let fulfilled = since.is_some_and(|since| self.day - (since as Day) >= opens);
         if open && !fulfilled { 1.0 } else { 0.0 }
     }
 
-    /// How attractive an article is, whether it is needed or not, 0 to 1. Limits of size, system and
-    /// price are gates: nothing makes up for them.
+    /// How attractive an article is, whether it is needed or not, 0 to 1. Limits of size, system
+    /// and price are gates: nothing makes up for them.
     pub(super) fn appeal(&self, number: u32) -> f64 {
         let (customer, article) = (self.customer(), self.shop.article(number));
         if !self.fits(article) {
@@ -136,7 +142,8 @@ impl<'a> Moment<'a> {
             }
             Kind::Consumable | Kind::Durable => 0.0,
         };
-        let usual = category.kind == Kind::Consumable && self.household.last(article.category) == Some(number);
+        let usual = category.kind == Kind::Consumable
+            && self.household.last(article.category) == Some(number);
         let habit = if usual { customer.habit } else { 0.0 };
         let age = f64::from((self.day - article.sale.start).max(0));
         let novelty = customer.curiosity * (-age / 10.0).exp();

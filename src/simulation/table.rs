@@ -7,7 +7,10 @@ use std::fmt::Write;
 pub fn table(seeds: &[(u64, Vec<ArmRecord>)]) -> String {
     let mut text = String::new();
     for (seed, arms) in seeds {
-        let _ = writeln!(text, "\nseed {seed}: expected purchases a visit from the list, by the hidden utilities");
+        let _ = writeln!(
+            text,
+            "\nseed {seed}: expected purchases a visit from the list, by the hidden utilities"
+        );
         days(&mut text, arms);
         sums(&mut text, arms);
     }
@@ -34,7 +37,16 @@ fn sums(text: &mut String, arms: &[ArmRecord]) {
     let _ = writeln!(
         text,
         "\n{:<11} {:>7} {:>11} {:>7} {:>9} {:>9} {:>9} {:>9} {:>8} {:>20}",
-        "arm", "visits", "impressions", "clicks", "from list", "all", "expected", "revenue", "returns", "new models"
+        "arm",
+        "visits",
+        "impressions",
+        "clicks",
+        "from list",
+        "all",
+        "expected",
+        "revenue",
+        "returns",
+        "new models"
     );
     for arm in arms {
         let total = arm.total();
@@ -72,15 +84,24 @@ pub(super) fn above(
     (a, b): (&str, &str),
     of: impl Fn(&DayRecord) -> f64,
 ) -> Option<(f64, f64)> {
-    let find = |arms: &[ArmRecord], name: &str| arms.iter().find(|arm| arm.arm == name).map(ArmRecord::total);
-    let ratio = |(_, arms): &(u64, Vec<ArmRecord>)| Some(100.0 * (of(&find(arms, a)?) / of(&find(arms, b)?) - 1.0));
+    let find = |arms: &[ArmRecord], name: &str| {
+        arms.iter().find(|arm| arm.arm == name).map(ArmRecord::total)
+    };
+    let ratio = |(_, arms): &(u64, Vec<ArmRecord>)| {
+        Some(100.0 * (of(&find(arms, a)?) / of(&find(arms, b)?) - 1.0))
+    };
     let ratios: Vec<f64> = seeds.iter().map(ratio).collect::<Option<_>>()?;
     Some(mean_and_margin(&ratios))
 }
 
 /// The pairs that a comparison tells of.
-pub(super) const PAIRS: [(&str, &str); 5] =
-    [("loop", "once"), ("loop", "frozen"), ("loop", "popularity"), ("once", "popularity"), ("best", "loop")];
+pub(super) const PAIRS: [(&str, &str); 5] = [
+    ("loop", "once"),
+    ("loop", "frozen"),
+    ("loop", "popularity"),
+    ("once", "popularity"),
+    ("best", "loop"),
+];
 
 fn comparison(text: &mut String, seeds: &[(u64, Vec<ArmRecord>)]) {
     let _ = writeln!(
@@ -103,7 +124,13 @@ fn comparison(text: &mut String, seeds: &[(u64, Vec<ArmRecord>)]) {
         ];
         if let [Some(expected), Some(listed), Some(all)] = columns {
             let name = format!("{} above {}", pair.0, pair.1);
-            let _ = writeln!(text, "{name:<24} {:>22} {:>22} {:>22}", cell(expected), cell(listed), cell(all));
+            let _ = writeln!(
+                text,
+                "{name:<24} {:>22} {:>22} {:>22}",
+                cell(expected),
+                cell(listed),
+                cell(all)
+            );
         }
     }
 }

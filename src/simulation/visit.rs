@@ -1,4 +1,5 @@
-//! A visit: the customer looks down the list, clicks and buys; then searches for what is still needed.
+//! A visit: the customer looks down the list, clicks and buys; then searches for what is still
+//! needed.
 
 use super::{
     assortment::Article,
@@ -67,7 +68,8 @@ pub(super) fn best_list(moment: Moment<'_>, k: usize) -> Vec<u32> {
     let mut open = [1.0; CATEGORIES.len()];
     let mut list = Vec::with_capacity(k);
     while list.len() < k && !rated.is_empty() {
-        let worth = |&(buys, number): &(f64, u32)| buys * open[moment.shop.article(number).category];
+        let worth =
+            |&(buys, number): &(f64, u32)| buys * open[moment.shop.article(number).category];
         let best = (0..rated.len()).max_by(|&a, &b| worth(&rated[a]).total_cmp(&worth(&rated[b])));
         let (buys, number) = rated.remove(best.unwrap_or(0));
         open[moment.shop.article(number).category] *= 1.0 - looked_at(list.len()) * buys;
@@ -78,7 +80,13 @@ pub(super) fn best_list(moment: Moment<'_>, k: usize) -> Vec<u32> {
 
 impl Shop {
     /// A visit of a customer who is shown a list. The household remembers what was bought.
-    pub(super) fn visit(&self, customer: usize, day: Day, list: &[u32], household: &mut Household) -> Visit {
+    pub(super) fn visit(
+        &self,
+        customer: usize,
+        day: Day,
+        list: &[u32],
+        household: &mut Household,
+    ) -> Visit {
         let moment = Moment { shop: self, customer, household, day };
         let mut visit = Visit { expected: expected_purchases(moment, list), ..Visit::default() };
         // The same customer on the same day draws the same numbers in every arm.
@@ -110,7 +118,11 @@ impl Shop {
 
     /// The piece of clothing bought last in this visit.
     fn outfit(&self, deeds: &[Deed]) -> Option<&Article> {
-        let bought = deeds.iter().rev().filter(|deed| deed.act == Act::Purchase).map(|deed| self.article(deed.article));
+        let bought = deeds
+            .iter()
+            .rev()
+            .filter(|deed| deed.act == Act::Purchase)
+            .map(|deed| self.article(deed.article));
         bought.into_iter().find(|article| article.category().kind == Kind::Clothing)
     }
 
@@ -144,7 +156,8 @@ impl Moment<'_> {
     /// Articles of a category that a search shows.
     const SHOWN: usize = 10;
 
-    /// How much likelier a second piece of clothing is, and what it gains by going with the first (factors).
+    /// How much likelier a second piece of clothing is, and what it gains by going with the first
+    /// (factors).
     const OUTFIT: (f64, f64) = (1.8, 2.0);
 
     /// What the customer finds and buys without the list, in one category.
@@ -157,27 +170,38 @@ impl Moment<'_> {
             Kind::Clothing => 0.5,
             Kind::Durable => 0.4,
         };
-        let key = |what: u64| [self.customer as u64, u64::from(self.day as u32), (category as u64) << 32 | what];
+        let key = |what: u64| {
+            [self.customer as u64, u64::from(self.day as u32), (category as u64) << 32 | what]
+        };
         if shop.chance.uniform(About::Search, key(0)) >= need * eagerness {
             return None;
         }
-        // A search lists by the space that the shop gives an article; the usual one is found in any case.
+        // A search lists by the space that the shop gives an article; the usual one is found in any
+        // case.
         let drawn = |number: &u32| {
             let article = shop.article(*number);
             article.shelf.ln() + shop.chance.gumbel(About::Search, key(1 + u64::from(*number)))
         };
         // Customers filter by their size, and by what their devices take.
-        let of_category = |number: &u32| shop.article(*number).category == category && self.fits(shop.article(*number));
-        let mut shown: Vec<(f64, u32)> =
-            shop.assortment.on_sale(self.day).filter(of_category).map(|number| (drawn(&number), number)).collect();
+        let of_category = |number: &u32| {
+            shop.article(*number).category == category && self.fits(shop.article(*number))
+        };
+        let mut shown: Vec<(f64, u32)> = shop
+            .assortment
+            .on_sale(self.day)
+            .filter(of_category)
+            .map(|number| (drawn(&number), number))
+            .collect();
         shown.sort_by(|a, b| b.0.total_cmp(&a.0));
         shown.truncate(Self::SHOWN);
-        let usual = self.household.last(category).filter(|&number| shop.article(number).on_sale(self.day));
+        let usual =
+            self.household.last(category).filter(|&number| shop.article(number).on_sale(self.day));
         if let Some(number) = usual.filter(|_| kind == Kind::Consumable) {
             shown.push((0.0, number));
         }
         let worth = |number: u32| {
-            let goes_with = |with: &Article| with.style == shop.article(number).style && kind == Kind::Clothing;
+            let goes_with =
+                |with: &Article| with.style == shop.article(number).style && kind == Kind::Clothing;
             self.appeal(number) * if outfit.is_some_and(goes_with) { Self::OUTFIT.1 } else { 1.0 }
         };
         let best = shown.into_iter().map(|(_, number)| (worth(number), number));
@@ -211,7 +235,10 @@ mod tests {
             }
         }
         // Poisson noise of about 4 % at this number of purchases.
-        assert!(expected > 300.0 && (happened / expected - 1.0).abs() < 0.15, "{happened} of {expected}");
+        assert!(
+            expected > 300.0 && (happened / expected - 1.0).abs() < 0.15,
+            "{happened} of {expected}"
+        );
     }
 
     #[test]
@@ -244,7 +271,11 @@ mod tests {
         let visit = || {
             let mut household = Household::new(shop.customers[9].systems);
             let visit = shop.visit(9, 1, &list, &mut household);
-            visit.deeds.iter().map(|deed| (deed.article, deed.act == Act::Purchase)).collect::<Vec<_>>()
+            visit
+                .deeds
+                .iter()
+                .map(|deed| (deed.article, deed.act == Act::Purchase))
+                .collect::<Vec<_>>()
         };
         assert_eq!(visit(), visit());
     }

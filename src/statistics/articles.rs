@@ -34,8 +34,8 @@ impl ArticleStatistics {
         Self::WINDOWS.iter().position(|&window| window == days).map(|at| self.sold[at])
     }
 
-    /// How much better it sells in the last week than a week of the last four, as a logarithm: 0 where
-    /// nothing changes.
+    /// How much better it sells in the last week than a week of the last four, as a logarithm: 0
+    /// where nothing changes.
     pub fn trend(&self) -> f32 {
         ((self.sold[0] as f32 + 1.0) / (self.sold[1] as f32 / 4.0 + 1.0)).ln()
     }
@@ -47,7 +47,8 @@ impl ArticleStatistics {
         ((self.sold[0] as f32 - usual) / (usual + 1.0).sqrt()).max(0.0)
     }
 
-    /// Days from a purchase to the customer's next one; articles with few such pairs lean on the mean.
+    /// Days from a purchase to the customer's next one; articles with few such pairs lean on the
+    /// mean.
     pub fn gap(&self, mean_gap: f32) -> f32 {
         let (sum, count) = self.gaps;
         (sum + Self::PRIOR_GAPS * mean_gap) / (count as f32 + Self::PRIOR_GAPS)
@@ -74,7 +75,11 @@ impl ArticleStatistics {
 }
 
 /// Counts purchases, which are sorted by customer, article and time. Answers the mean gap as well.
-pub(super) fn count(articles: usize, purchases: &[Purchase], now: Timestamp) -> (Vec<ArticleStatistics>, f32) {
+pub(super) fn count(
+    articles: usize,
+    purchases: &[Purchase],
+    now: Timestamp,
+) -> (Vec<ArticleStatistics>, f32) {
     let mut counted = vec![ArticleStatistics::default(); articles];
     for pair in purchases.chunk_by(|a, b| (a.customer, a.article) == (b.customer, b.article)) {
         let article = &mut counted[pair[0].article as usize];

@@ -1,6 +1,6 @@
 //! What a shop's purchases say about its articles, as of a moment: how often each sold lately, who
-//! buys it again and when, what is bought together. The same counts feed the sources and the ranker,
-//! when a server answers and when lists of past moments are made for training.
+//! buys it again and when, what is bought together. The same counts feed the sources and the
+//! ranker, when a server answers and when lists of past moments are made for training.
 
 mod articles;
 mod neighbours;
@@ -50,20 +50,33 @@ impl Statistics {
     /// When an article's number is not below `articles`.
     pub fn count(articles: usize, mut purchases: Vec<Purchase>, at: Timestamp) -> Self {
         purchases.retain(|purchase| purchase.at < at);
-        purchases.sort_unstable_by_key(|purchase| (purchase.customer, purchase.article, purchase.at));
+        purchases
+            .sort_unstable_by_key(|purchase| (purchase.customer, purchase.article, purchase.at));
         let (counted, mean_gap) = articles::count(articles, &purchases, at);
         let since = at.minus_days(Self::DAYS);
         purchases.retain(|purchase| purchase.at >= since);
         let similar = neighbours::by_customer(articles, &purchases).into();
-        purchases.sort_unstable_by_key(|purchase| (purchase.customer, purchase.at.day(), purchase.article));
+        purchases.sort_unstable_by_key(|purchase| {
+            (purchase.customer, purchase.at.day(), purchase.article)
+        });
         let together = neighbours::by_day(articles, &purchases).into();
         // Purchases of one moment have no order: one is drawn, the same every time.
-        purchases.sort_unstable_by_key(|purchase| (purchase.customer, purchase.at, drawn(purchase)));
+        purchases
+            .sort_unstable_by_key(|purchase| (purchase.customer, purchase.at, drawn(purchase)));
         let following = neighbours::following(articles, &purchases).into();
-        Self { at, articles: counted, mean_gap, together, similar, following, viewed: Arc::default() }
+        Self {
+            at,
+            articles: counted,
+            mean_gap,
+            together,
+            similar,
+            following,
+            viewed: Arc::default(),
+        }
     }
 
-    /// The same with what was viewed together. `views` are counted as [`Statistics::count`] counts purchases.
+    /// The same with what was viewed together. `views` are counted as [`Statistics::count`] counts
+    /// purchases.
     #[must_use]
     pub fn with_views(mut self, mut views: Vec<Purchase>) -> Self {
         views.sort_unstable_by_key(|view| (view.customer, view.at.day(), view.article));
@@ -71,8 +84,8 @@ impl Statistics {
         self
     }
 
-    /// The same with a purchase of an article, made lately: how often articles sold follows at once. Who buys what
-    /// again and what is bought together waits for the next count of all.
+    /// The same with a purchase of an article, made lately: how often articles sold follows at
+    /// once. Who buys what again and what is bought together waits for the next count of all.
     pub fn add(&mut self, article: u32, at: Timestamp) {
         let now = self.at.max(at);
         self.make_room(article as usize + 1);

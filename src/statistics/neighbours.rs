@@ -49,7 +49,12 @@ impl Neighbours {
 
     /// The articles near to those of `seeds`, each with the sum of `weight · similarity` over the
     /// seeds: the best `want` that `allowed` lets through, best first, ties by article.
-    pub fn near(&self, seeds: &[(u32, f32)], want: usize, allowed: impl Fn(u32) -> bool) -> Vec<(u32, f32)> {
+    pub fn near(
+        &self,
+        seeds: &[(u32, f32)],
+        want: usize,
+        allowed: impl Fn(u32) -> bool,
+    ) -> Vec<(u32, f32)> {
         thread_local! {
             static SUMS: RefCell<(Vec<f32>, Vec<u32>)> = const { RefCell::new((Vec::new(), Vec::new())) };
         }
@@ -81,7 +86,9 @@ impl Neighbours {
     /// article.
     pub fn affinity(&self, seeds: &[(u32, f32)], article: u32) -> f32 {
         let weight = |near: &NearestArticles| {
-            seeds.binary_search_by_key(&near.article, |seed| seed.0).map_or(0.0, |at| seeds[at].1 * near.similarity)
+            seeds
+                .binary_search_by_key(&near.article, |seed| seed.0)
+                .map_or(0.0, |at| seeds[at].1 * near.similarity)
         };
         self.of(article).iter().map(weight).sum()
     }
@@ -111,9 +118,9 @@ pub(super) fn by_day(articles: usize, purchases: &[Purchase]) -> Neighbours {
     neighbours(articles, &Groups::of(groups, OF_DAY))
 }
 
-/// Of each article those that customers buy next: the share that each makes up of all purchases which
-/// follow the article within [`REACH`] purchases, the n-th counting `1/n` (a first-order Markov chain).
-/// `purchases` are those of one customer after the other, each oldest first.
+/// Of each article those that customers buy next: the share that each makes up of all purchases
+/// which follow the article within [`REACH`] purchases, the n-th counting `1/n` (a first-order
+/// Markov chain). `purchases` are those of one customer after the other, each oldest first.
 pub(super) fn following(articles: usize, purchases: &[Purchase]) -> Neighbours {
     let mut positions = vec![Vec::new(); articles];
     for (position, purchase) in purchases.iter().enumerate() {
@@ -138,9 +145,13 @@ pub(super) fn following(articles: usize, purchases: &[Purchase]) -> Neighbours {
                 total += share;
             }
         }
-        near.extend(touched.iter().map(|&next| (next, std::mem::take(&mut counts[next as usize]) / total)));
+        near.extend(
+            touched.iter().map(|&next| (next, std::mem::take(&mut counts[next as usize]) / total)),
+        );
         best(&mut near, FOLLOWERS);
-        all.near.extend(near.iter().map(|&(article, similarity)| NearestArticles { article, similarity }));
+        all.near.extend(
+            near.iter().map(|&(article, similarity)| NearestArticles { article, similarity }),
+        );
         all.starts.push(all.near.len() as u32);
     }
     all.near.shrink_to_fit();
@@ -221,7 +232,8 @@ fn neighbours(articles: usize, groups: &Groups) -> Neighbours {
     let holders = groups.transposed(articles);
     let sold = (0..articles).filter(|&article| !holders.get(article).is_empty()).count();
     let rules = Rules::of(groups, sold);
-    let norms: Vec<f32> = (0..articles).map(|article| (holders.get(article).len() as f32).sqrt()).collect();
+    let norms: Vec<f32> =
+        (0..articles).map(|article| (holders.get(article).len() as f32).sqrt()).collect();
     let counts = |article: u32| holders.get(article as usize).len() >= rules.article;
     let mut all = Neighbours { starts: vec![0], near: Vec::new() };
     let mut both = vec![0f32; articles];
@@ -247,7 +259,9 @@ fn neighbours(articles: usize, groups: &Groups) -> Neighbours {
             }
         }
         best(&mut near, KEPT);
-        all.near.extend(near.iter().map(|&(article, similarity)| NearestArticles { article, similarity }));
+        all.near.extend(
+            near.iter().map(|&(article, similarity)| NearestArticles { article, similarity }),
+        );
         all.starts.push(all.near.len() as u32);
     }
     all.near.shrink_to_fit();

@@ -21,7 +21,10 @@ fn counts_by_hand() {
     assert_eq!((one.sold, one.buyers, one.recent_buyers, one.rebuyers), ([1, 3, 4, 4], 2, 1, 1));
     assert_eq!((one.gaps, counted.mean_gap), ((10.0, 1), 10.0));
     assert_eq!((one.first.day(), one.last.day()), (950, 999));
-    assert_eq!((counted.articles[2].sold, counted.articles[3]), ([0, 0, 0, 1], ArticleStatistics::default()));
+    assert_eq!(
+        (counted.articles[2].sold, counted.articles[3]),
+        ([0, 0, 0, 1], ArticleStatistics::default())
+    );
     assert!(one.trend() > 0.0 && counted.articles[3].trend() == 0.0);
 }
 
@@ -35,8 +38,11 @@ fn an_article_a_year_ago_is_in_season() {
 #[test]
 fn days_and_customers_make_different_neighbours() {
     // 0 and 1 on one day, 2 on another, by both customers.
-    let day = |customer| [purchase(customer, 0, 10), purchase(customer, 1, 10), purchase(customer, 2, 20)];
-    let counted = Statistics::count(4, (0..2).flat_map(day).collect(), Timestamp(30 * Timestamp::DAY));
+    let day = |customer| {
+        [purchase(customer, 0, 10), purchase(customer, 1, 10), purchase(customer, 2, 20)]
+    };
+    let counted =
+        Statistics::count(4, (0..2).flat_map(day).collect(), Timestamp(30 * Timestamp::DAY));
     let ids = |near: &[NearestArticles]| near.iter().map(|near| near.article).collect::<Vec<_>>();
     assert_eq!((ids(counted.together.of(0)), ids(counted.together.of(2))), (vec![1], Vec::new()));
     assert_eq!((ids(counted.similar.of(0)), ids(counted.similar.of(3))), (vec![1, 2], Vec::new()));
@@ -51,9 +57,16 @@ fn days_and_customers_make_different_neighbours() {
 #[test]
 fn what_follows_counts_less_the_later_it_comes() {
     // 0 → 1 → 2 by one customer, 0 → 2 by another.
-    let purchases = vec![purchase(0, 0, 1), purchase(0, 1, 2), purchase(0, 2, 3), purchase(1, 0, 1), purchase(1, 2, 9)];
+    let purchases = vec![
+        purchase(0, 0, 1),
+        purchase(0, 1, 2),
+        purchase(0, 2, 3),
+        purchase(1, 0, 1),
+        purchase(1, 2, 9),
+    ];
     let counted = Statistics::count(3, purchases, Timestamp(10 * Timestamp::DAY));
-    let follows: Vec<(u32, f32)> = counted.following.of(0).iter().map(|near| (near.article, near.similarity)).collect();
+    let follows: Vec<(u32, f32)> =
+        counted.following.of(0).iter().map(|near| (near.article, near.similarity)).collect();
     assert_eq!(follows, [(2, 1.5 / 2.5), (1, 1.0 / 2.5)]);
     assert!(counted.following.of(2).is_empty());
 }
@@ -62,7 +75,10 @@ fn what_follows_counts_less_the_later_it_comes() {
 fn a_shop_without_purchases_has_empty_statistics() {
     let counted = Statistics::count(3, Vec::new(), Timestamp(5));
     assert_eq!((counted.articles.len(), counted.mean_gap), (3, 0.0));
-    assert!(counted.together.of(0).is_empty() && counted.similar.near(&[(0, 1.0)], 9, |_| true).is_empty());
+    assert!(
+        counted.together.of(0).is_empty()
+            && counted.similar.near(&[(0, 1.0)], 9, |_| true).is_empty()
+    );
 }
 
 proptest! {

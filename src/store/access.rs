@@ -91,11 +91,14 @@ pub(super) fn write_scopes(scopes: &[String]) -> String {
 }
 
 pub(super) fn read_scopes(name: &str, json: &str) -> Result<Vec<String>, StoreError> {
-    serde_json::from_str(json).map_err(|error| StoreError::Fault(format!("the scopes of the key `{name}`: {error}")))
+    serde_json::from_str(json)
+        .map_err(|error| StoreError::Fault(format!("the scopes of the key `{name}`: {error}")))
 }
 
 pub(super) fn read_hash(name: &str, bytes: &[u8]) -> Result<[u8; 32], StoreError> {
-    let fault = |_| StoreError::Fault(format!("the hash of the key `{name}` has {} bytes, not 32", bytes.len()));
+    let fault = |_| {
+        StoreError::Fault(format!("the hash of the key `{name}` has {} bytes, not 32", bytes.len()))
+    };
     bytes.try_into().map_err(fault)
 }
 

@@ -1,9 +1,9 @@
-//! What came of recommendations: sums over the rows of events, so that they can be computed again at
-//! any time.
+//! What came of recommendations: sums over the rows of events, so that they can be computed again
+//! at any time.
 //!
-//! *Direct*: the event itself names the answer that it comes from. *Assisted*: a purchase that names
-//! none, by somebody who clicked a recommended article within the seven days before; the last click
-//! has it. Returns count with the purchase of the same order and article.
+//! *Direct*: the event itself names the answer that it comes from. *Assisted*: a purchase that
+//! names none, by somebody who clicked a recommended article within the seven days before; the last
+//! click has it. Returns count with the purchase of the same order and article.
 
 use crate::domain::Timestamp;
 
@@ -18,7 +18,9 @@ pub struct AttributionQuery {
     pub by: Vec<Dimension>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Dimension {
     /// A placement, or the path of a route.
@@ -33,8 +35,15 @@ pub enum Dimension {
 }
 
 impl Dimension {
-    pub const ALL: [Self; 7] =
-        [Self::Placement, Self::Model, Self::Version, Self::Source, Self::Position, Self::Day, Self::Currency];
+    pub const ALL: [Self; 7] = [
+        Self::Placement,
+        Self::Model,
+        Self::Version,
+        Self::Source,
+        Self::Position,
+        Self::Day,
+        Self::Currency,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -70,10 +79,11 @@ pub struct AttributionRow {
     pub assisted_revenue: f64,
 }
 
-/// The sums over `touched`, which both databases make in their own way: its columns are those of a dimension each, and
-/// `type`, `assisted`, `ordered`, `quantity`, `price` and `back`.
+/// The sums over `touched`, which both databases make in their own way: its columns are those of a
+/// dimension each, and `type`, `assisted`, `ordered`, `quantity`, `price` and `back`.
 pub(super) fn sums(by: &[Dimension]) -> String {
-    let columns: String = by.iter().map(|dimension| format!("CAST({} AS text), ", dimension.name())).collect();
+    let columns: String =
+        by.iter().map(|dimension| format!("CAST({} AS text), ", dimension.name())).collect();
     let group: String = match by.is_empty() {
         true => String::new(),
         false => {

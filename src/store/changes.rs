@@ -6,9 +6,9 @@ use tokio::sync::watch;
 
 /// The latest [`Revisions`] seen, kept up to date by a task that ends when the receiver is dropped.
 ///
-/// A change on Postgres is seen within milliseconds (LISTEN/NOTIFY), with polling every `poll` behind it; one
-/// made through the same [`Store`] on SQLite likewise, one by another process on SQLite within `poll`. While
-/// the database is away the last value stands.
+/// A change on Postgres is seen within milliseconds (LISTEN/NOTIFY), with polling every `poll`
+/// behind it; one made through the same [`Store`] on SQLite likewise, one by another process on
+/// SQLite within `poll`. While the database is away the last value stands.
 pub fn watch(store: Arc<dyn Store>, seen: Revisions, poll: Duration) -> watch::Receiver<Revisions> {
     let (sender, receiver) = watch::channel(seen);
     tokio::spawn(async move {

@@ -15,7 +15,8 @@ pub(super) const ACTIONS: i64 = 300;
 pub(super) const PURCHASE: &str = "purchase";
 pub(super) const RETURN: &str = "return";
 
-/// A row of a query for customers: each has one row for every purchase and every event, or one without any.
+/// A row of a query for customers: each has one row for every purchase and every event, or one
+/// without any.
 pub(super) trait CustomerRow {
     fn id(&self) -> Result<&str, sqlx::Error>;
     fn attributes(&self) -> Result<Attributes, StoreError>;
@@ -37,12 +38,16 @@ pub(super) struct Entry<'a> {
     pub kind: Option<&'a str>,
 }
 
-/// The customers of these rows, those of one customer standing together, newest first; of each the latest purchases, at
-/// most `limit`. What is unreadable in a customer's rows spoils that record alone.
+/// The customers of these rows, those of one customer standing together, newest first; of each the
+/// latest purchases, at most `limit`. What is unreadable in a customer's rows spoils that record
+/// alone.
 ///
 /// # Errors
 /// When the rows do not even say whose they are.
-pub(super) fn collect<R: CustomerRow>(rows: &[R], limit: usize) -> Result<Vec<ReadCustomer>, StoreError> {
+pub(super) fn collect<R: CustomerRow>(
+    rows: &[R],
+    limit: usize,
+) -> Result<Vec<ReadCustomer>, StoreError> {
     let of_one = rows.chunk_by(|a, b| a.id().ok() == b.id().ok());
     of_one
         .map(|rows| {
@@ -54,14 +59,20 @@ pub(super) fn collect<R: CustomerRow>(rows: &[R], limit: usize) -> Result<Vec<Re
         .collect()
 }
 
-fn record<R: CustomerRow>(id: &CustomerId, rows: &[R], limit: usize) -> Result<CustomerRecord, StoreError> {
+fn record<R: CustomerRow>(
+    id: &CustomerId,
+    rows: &[R],
+    limit: usize,
+) -> Result<CustomerRecord, StoreError> {
     let attributes = rows[0].attributes()?;
-    let mut record = CustomerRecord { id: id.clone(), attributes, purchases: Vec::new(), actions: Vec::new() };
+    let mut record =
+        CustomerRecord { id: id.clone(), attributes, purchases: Vec::new(), actions: Vec::new() };
     // What came back and was not yet met as a purchase: its article and how much of it.
     let mut returned: Vec<(ArticleId, f32)> = Vec::new();
     for row in rows {
         let Some(entry) = row.entry()? else { continue };
-        let article = ArticleId::parse(entry.article).map_err(|error| unreadable(&row.customer(), &error))?;
+        let article =
+            ArticleId::parse(entry.article).map_err(|error| unreadable(&row.customer(), &error))?;
         match entry.kind {
             None | Some(PURCHASE) => {
                 let weight = entry.weight - take_back(&mut returned, &article, entry.weight);

@@ -2,8 +2,9 @@
 
 use sqlx::error::{DatabaseError, ErrorKind};
 
-/// Which kind to use when: the caller may try again ([`Unavailable`](Self::Unavailable)), must change the
-/// request ([`Refused`](Self::Refused), [`BadArticle`](Self::BadArticle), [`NotFound`](Self::NotFound),
+/// Which kind to use when: the caller may try again ([`Unavailable`](Self::Unavailable)), must
+/// change the request ([`Refused`](Self::Refused), [`BadArticle`](Self::BadArticle),
+/// [`NotFound`](Self::NotFound),
 /// [`Conflict`](Self::Conflict), [`Changed`](Self::Changed)), an operator must act
 /// ([`NotMigrated`](Self::NotMigrated)), or something is broken ([`Fault`](Self::Fault)).
 #[derive(Debug, Clone, thiserror::Error)]
@@ -37,9 +38,13 @@ pub enum StoreError {
 
 fn not_migrated(found: i64, needed: i64) -> String {
     if found < needed {
-        format!("the database has schema version {found}, this program needs {needed}: run `vitrine-server migrate`")
+        format!(
+            "the database has schema version {found}, this program needs {needed}: run `vitrine-server migrate`"
+        )
     } else {
-        format!("the database has schema version {found}, this program only knows {needed}: run a newer version of it")
+        format!(
+            "the database has schema version {found}, this program only knows {needed}: run a newer version of it"
+        )
     }
 }
 
@@ -55,13 +60,19 @@ impl From<sqlx::Error> for StoreError {
         match error {
             sqlx::Error::Io(error) => Self::Unavailable(format!("the connection failed ({error})")),
             sqlx::Error::Tls(error) => Self::Unavailable(format!("no secure connection ({error})")),
-            sqlx::Error::PoolTimedOut => Self::Unavailable("no connection became free in time".into()),
+            sqlx::Error::PoolTimedOut => {
+                Self::Unavailable("no connection became free in time".into())
+            }
             sqlx::Error::PoolClosed => Self::Unavailable("the connection pool is closed".into()),
             sqlx::Error::WorkerCrashed => Self::Unavailable("the database thread ended".into()),
             // The stream broke in the middle of a message.
-            sqlx::Error::Protocol(what) => Self::Unavailable(format!("the connection was lost ({what})")),
+            sqlx::Error::Protocol(what) => {
+                Self::Unavailable(format!("the connection was lost ({what})"))
+            }
             sqlx::Error::BeginFailed => Self::Unavailable("the connection was lost".into()),
-            sqlx::Error::Configuration(error) => Self::Refused(format!("the database URL is wrong: {error}")),
+            sqlx::Error::Configuration(error) => {
+                Self::Refused(format!("the database URL is wrong: {error}"))
+            }
             sqlx::Error::Migrate(error) => (*error).into(),
             sqlx::Error::Database(error) => from_database(&*error),
             other => Self::Fault(other.to_string()),
@@ -89,7 +100,9 @@ fn from_database(error: &dyn DatabaseError) -> StoreError {
         return StoreError::Unavailable(format!("{} (code {code})", error.message()));
     }
     match error.kind() {
-        ErrorKind::Other if is_bad_data(&code) => StoreError::Refused(format!("{} (code {code})", error.message())),
+        ErrorKind::Other if is_bad_data(&code) => {
+            StoreError::Refused(format!("{} (code {code})", error.message()))
+        }
         ErrorKind::Other => StoreError::Fault(format!("{} (code {code})", error.message())),
         _ => StoreError::Refused(violation(error)),
     }
@@ -107,9 +120,13 @@ fn is_outage(code: &str) -> bool {
         "57P03", // starting up
         "53300", // too many connections
     ];
-    // The low byte of an extended SQLite code is the code: 5 busy, 6 locked, 10 I/O error, 13 disk full.
-    let sqlite = code.parse::<u32>().is_ok_and(|n| code.len() < 5 && matches!(n & 0xff, 5 | 6 | 10 | 13));
-    SQLSTATES.contains(&code) || code.len() == 5 && (code.starts_with("08") || code.starts_with("53")) || sqlite
+    // The low byte of an extended SQLite code is the code: 5 busy, 6 locked, 10 I/O error, 13 disk
+    // full.
+    let sqlite =
+        code.parse::<u32>().is_ok_and(|n| code.len() < 5 && matches!(n & 0xff, 5 | 6 | 10 | 13));
+    SQLSTATES.contains(&code)
+        || code.len() == 5 && (code.starts_with("08") || code.starts_with("53"))
+        || sqlite
 }
 
 /// Class 22 of SQLSTATE, "data exception": a value that the column's type cannot hold.
@@ -128,11 +145,20 @@ fn violation(error: &dyn DatabaseError) -> String {
         ("purchases_article_exists", "a purchase names an article that does not exist"),
         ("FOREIGN KEY", "a row refers to another that does not exist"),
         ("models_one_active", "a model can have one active version only"),
-        ("api_keys_name_unique", "there is a key of this name already: withdraw it first, or choose another name"),
-        ("api_keys.name", "there is a key of this name already: withdraw it first, or choose another name"),
+        (
+            "api_keys_name_unique",
+            "there is a key of this name already: withdraw it first, or choose another name",
+        ),
+        (
+            "api_keys.name",
+            "there is a key of this name already: withdraw it first, or choose another name",
+        ),
         ("models_version_unique", "this version of the model is registered already"),
     ];
-    known.iter().find(|(name, _)| text.contains(name)).map_or_else(|| text.to_owned(), |(_, words)| (*words).to_owned())
+    known
+        .iter()
+        .find(|(name, _)| text.contains(name))
+        .map_or_else(|| text.to_owned(), |(_, words)| (*words).to_owned())
 }
 
 #[cfg(test)]
@@ -153,7 +179,11 @@ mod tests {
 
     #[test]
     fn a_schema_behind_and_one_ahead_need_different_remedies() {
-        assert!(StoreError::NotMigrated { found: 0, needed: 2 }.to_string().contains("vitrine-server migrate"));
+        assert!(
+            StoreError::NotMigrated { found: 0, needed: 2 }
+                .to_string()
+                .contains("vitrine-server migrate")
+        );
         assert!(StoreError::NotMigrated { found: 3, needed: 2 }.to_string().contains("newer"));
     }
 }

@@ -120,7 +120,8 @@ pub struct EventLine {
     pub customer: Option<CustomerId>,
     pub visitor: Option<VisitorId>,
     pub article: Option<ArticleId>,
-    /// What it adds to the counts of the shop; negative for what comes back; 0 once an import has it.
+    /// What it adds to the counts of the shop; negative for what comes back; 0 once an import has
+    /// it.
     pub counts: f32,
 }
 
@@ -182,7 +183,8 @@ pub struct CustomerExport {
 }
 
 impl CustomerExport {
-    /// Of what a database holds; `purchases` have their moments in seconds since 1970, `events` are JSON objects.
+    /// Of what a database holds; `purchases` have their moments in seconds since 1970, `events` are
+    /// JSON objects.
     ///
     /// # Errors
     /// What this program cannot have written.
@@ -201,7 +203,11 @@ impl CustomerExport {
         Ok(Self {
             id: id.clone(),
             attributes: read_attributes(attributes, name)?,
-            visitors: visitors.iter().map(|id| VisitorId::parse(id)).collect::<Result<_, _>>().map_err(broken)?,
+            visitors: visitors
+                .iter()
+                .map(|id| VisitorId::parse(id))
+                .collect::<Result<_, _>>()
+                .map_err(broken)?,
             purchases: purchases.iter().map(purchase).collect::<Result<_, _>>().map_err(broken)?,
             events: events.iter().map(|json| read_event(json)).collect::<Result<_, _>>()?,
         })
@@ -258,7 +264,8 @@ impl Tombstones {
 
     /// Whether the customer was erased.
     pub(super) fn hold(&self, id: &str) -> bool {
-        !self.hashes.is_empty() && self.hashes.contains(&short_hash(&[&self.salt, b"customer", id.as_bytes()]))
+        !self.hashes.is_empty()
+            && self.hashes.contains(&short_hash(&[&self.salt, b"customer", id.as_bytes()]))
     }
 }
 
@@ -326,7 +333,8 @@ impl Secrets {
     /// # Errors
     /// When the value of the database is no secret.
     pub(super) fn keep(&self, name: &str, value: &[u8]) -> Result<[u8; 32], StoreError> {
-        let fault = |_| StoreError::Fault(format!("the secret `{name}` has {} bytes, not 32", value.len()));
+        let fault =
+            |_| StoreError::Fault(format!("the secret `{name}` has {} bytes, not 32", value.len()));
         let value = value.try_into().map_err(fault)?;
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), value);
         Ok(value)

@@ -3,8 +3,8 @@
 //! once.
 
 use super::{
-    Counting, Erasure, EventItem, MOST_COUNTED_AN_HOUR, MOST_COUNTED_ANONYMOUSLY, Millis, NewEvent, Person, Retention,
-    StoreError, Verdict,
+    Counting, Erasure, EventItem, MOST_COUNTED_AN_HOUR, MOST_COUNTED_ANONYMOUSLY, Millis, NewEvent,
+    Person, Retention, StoreError, Verdict,
     events::{short_hash, was_erased},
     records::unreadable,
 };
@@ -55,29 +55,57 @@ pub(super) trait Ledger: Send {
     /// Those that are tombstones.
     async fn erased(&mut self, hashes: &[Hash]) -> Result<HashSet<Hash>, StoreError>;
     /// Those that were not seen before; now they are.
-    async fn see(&mut self, table: SeenTable, hashes: &[Hash], now: Millis) -> Result<HashSet<Hash>, StoreError>;
+    async fn see(
+        &mut self,
+        table: SeenTable,
+        hashes: &[Hash],
+        now: Millis,
+    ) -> Result<HashSet<Hash>, StoreError>;
     /// The keys of customers, who are added where they are missing.
     async fn customer_keys(&mut self, ids: &[&str]) -> Result<HashMap<String, i32>, StoreError>;
     /// The same for visitors.
-    async fn visitor_keys(&mut self, ids: &[&str]) -> Result<HashMap<String, VisitorKey>, StoreError>;
+    async fn visitor_keys(
+        &mut self,
+        ids: &[&str],
+    ) -> Result<HashMap<String, VisitorKey>, StoreError>;
     /// Gives a visitor's past and future to a customer.
     async fn join(&mut self, visitor: i32, customer: i32) -> Result<(), StoreError>;
     /// Adds to what was counted in this hour; answers the sums with it.
-    async fn count(&mut self, hour: i32, added: &[(Hash, f32)]) -> Result<HashMap<Hash, f32>, StoreError>;
-    async fn insert(&mut self, rows: &[EventRow<'_>], revision: i64, now: Millis) -> Result<(), StoreError>;
+    async fn count(
+        &mut self,
+        hour: i32,
+        added: &[(Hash, f32)],
+    ) -> Result<HashMap<Hash, f32>, StoreError>;
+    async fn insert(
+        &mut self,
+        rows: &[EventRow<'_>],
+        revision: i64,
+        now: Millis,
+    ) -> Result<(), StoreError>;
     /// Keys and ids that a statement with one id selects.
-    async fn with_id(&mut self, statement: &'static str, id: &str) -> Result<Vec<(i32, String)>, StoreError>;
+    async fn with_id(
+        &mut self,
+        statement: &'static str,
+        id: &str,
+    ) -> Result<Vec<(i32, String)>, StoreError>;
     /// The same with a key.
-    async fn with_key(&mut self, statement: &'static str, key: i32) -> Result<Vec<(i32, String)>, StoreError>;
+    async fn with_key(
+        &mut self,
+        statement: &'static str,
+        key: i32,
+    ) -> Result<Vec<(i32, String)>, StoreError>;
     /// Runs a statement with one key; answers the number of rows.
     async fn run(&mut self, statement: &'static str, key: i32) -> Result<u64, StoreError>;
     /// Adds tombstones.
     async fn bury(&mut self, hashes: &[Hash]) -> Result<(), StoreError>;
 }
 
-/// The key of the customer, and keys and ids of the visitors: those who were joined to the customer, or the one who
-/// is meant.
-async fn find(ledger: &mut dyn Ledger, person: &Person) -> Result<(Option<i32>, Vec<(i32, String)>), StoreError> {
+/// The key of the customer, and keys and ids of the visitors: those who were joined to the
+/// customer, or the one who is meant.
+async fn find(
+    ledger: &mut dyn Ledger,
+    person: &Person,
+) -> Result<(Option<i32>, Vec<(i32, String)>), StoreError> {
     const CUSTOMER: &str = "SELECT key, id FROM customers WHERE id = $1";
     const VISITOR: &str = "SELECT key, id FROM visitors WHERE id = $1";
     const VISITORS_OF: &str = "SELECT key, id FROM visitors WHERE customer = $1";
@@ -91,9 +119,14 @@ async fn find(ledger: &mut dyn Ledger, person: &Person) -> Result<(Option<i32>, 
 }
 
 /// Removes a person with all that is kept of them.
-pub(super) async fn erase(ledger: &mut dyn Ledger, person: &Person, salt: &[u8]) -> Result<Erasure, StoreError> {
+pub(super) async fn erase(
+    ledger: &mut dyn Ledger,
+    person: &Person,
+    salt: &[u8],
+) -> Result<Erasure, StoreError> {
     let (customer, visitors) = find(ledger, person).await?;
-    let mut erasure = Erasure { known: customer.is_some() || !visitors.is_empty(), ..Erasure::default() };
+    let mut erasure =
+        Erasure { known: customer.is_some() || !visitors.is_empty(), ..Erasure::default() };
     let mut tombstones = vec![person.tombstone(salt)];
     if let Some(key) = customer {
         erasure.purchases = ledger.run("DELETE FROM purchases WHERE customer = $1", key).await?;
@@ -126,8 +159,10 @@ pub(super) async fn write(
     now: Millis,
 ) -> Result<Vec<Verdict>, StoreError> {
     let erased = erased(ledger, events, salt).await?;
-    let mut verdicts: Vec<Verdict> =
-        erased.iter().map(|&erased| if erased { Verdict::Erased } else { Verdict::Accepted }).collect();
+    let mut verdicts: Vec<Verdict> = erased
+        .iter()
+        .map(|&erased| if erased { Verdict::Erased } else { Verdict::Accepted })
+        .collect();
     drop_seen_events(ledger, events, &mut verdicts, now).await?;
     let lines = fresh_lines(ledger, events, &mut verdicts, now).await?;
     let persons = Persons::of(ledger, events, &verdicts).await?;
@@ -135,7 +170,14 @@ pub(super) async fn write(
     let mut rows = Vec::with_capacity(lines.len());
     for (line, counts) in lines.iter().zip(counts) {
         let (customer, visitor) = persons.keys(line.event);
-        rows.push(EventRow { event: line.event, item: line.item, line: line.nth, customer, visitor, counts });
+        rows.push(EventRow {
+            event: line.event,
+            item: line.item,
+            line: line.nth,
+            customer,
+            visitor,
+            counts,
+        });
     }
     if !rows.is_empty() {
         ledger.insert(&rows, revision, now).await?;
@@ -162,7 +204,9 @@ pub(super) async fn merge(
     let visitors = ledger.visitor_keys(&[visitor.as_str()]).await?;
     match (visitors.get(visitor.as_str()), customers.get(customer.as_str())) {
         (Some(visitor), Some(&customer)) => ledger.join(visitor.key, customer).await,
-        _ => Err(StoreError::Fault("a customer or a visitor that was just added is missing".into())),
+        _ => {
+            Err(StoreError::Fault("a customer or a visitor that was just added is missing".into()))
+        }
     }
 }
 
@@ -172,9 +216,15 @@ fn persons(event: &NewEvent) -> impl Iterator<Item = Person> {
 }
 
 /// Which events are of somebody who was erased.
-async fn erased(ledger: &mut dyn Ledger, events: &[NewEvent], salt: &[u8]) -> Result<Vec<bool>, StoreError> {
-    let hashes: Vec<Vec<Hash>> =
-        events.iter().map(|event| persons(event).map(|person| person.tombstone(salt)).collect()).collect();
+async fn erased(
+    ledger: &mut dyn Ledger,
+    events: &[NewEvent],
+    salt: &[u8],
+) -> Result<Vec<bool>, StoreError> {
+    let hashes: Vec<Vec<Hash>> = events
+        .iter()
+        .map(|event| persons(event).map(|person| person.tombstone(salt)).collect())
+        .collect();
     let asked: HashSet<Hash> = hashes.iter().flatten().copied().collect();
     if asked.is_empty() {
         return Ok(vec![false; events.len()]);
@@ -190,12 +240,19 @@ async fn drop_seen_events(
     now: Millis,
 ) -> Result<(), StoreError> {
     let mut first: HashMap<Hash, usize> = HashMap::new();
-    for (at, event) in events.iter().enumerate().filter(|(at, _)| verdicts[*at] == Verdict::Accepted) {
+    for (at, event) in
+        events.iter().enumerate().filter(|(at, _)| verdicts[*at] == Verdict::Accepted)
+    {
         first.entry(short_hash(&[event.event_id.as_bytes()])).or_insert(at);
     }
     let hashes: Vec<Hash> = first.keys().copied().collect();
-    let new = if hashes.is_empty() { HashSet::new() } else { ledger.see(SeenTable::Events, &hashes, now).await? };
-    let fresh: HashSet<usize> = first.iter().filter(|(hash, _)| new.contains(*hash)).map(|(_, &at)| at).collect();
+    let new = if hashes.is_empty() {
+        HashSet::new()
+    } else {
+        ledger.see(SeenTable::Events, &hashes, now).await?
+    };
+    let fresh: HashSet<usize> =
+        first.iter().filter(|(hash, _)| new.contains(*hash)).map(|(_, &at)| at).collect();
     for (at, verdict) in verdicts.iter_mut().enumerate() {
         if *verdict == Verdict::Accepted && !fresh.contains(&at) {
             *verdict = Verdict::Duplicate;
@@ -212,8 +269,8 @@ struct Line<'a> {
     order: Option<Hash>,
 }
 
-/// The lines of the accepted events, without those of orders that were told before. An event that has none left is a
-/// duplicate.
+/// The lines of the accepted events, without those of orders that were told before. An event that
+/// has none left is a duplicate.
 async fn fresh_lines<'a>(
     ledger: &mut dyn Ledger,
     events: &'a [NewEvent],
@@ -221,19 +278,24 @@ async fn fresh_lines<'a>(
     now: Millis,
 ) -> Result<Vec<Line<'a>>, StoreError> {
     let accepted = |at: &usize| verdicts[*at] == Verdict::Accepted;
-    let lines: Vec<Vec<Line<'a>>> =
-        (0..events.len()).map(|at| if accepted(&at) { lines_of(&events[at]) } else { Vec::new() }).collect();
+    let lines: Vec<Vec<Line<'a>>> = (0..events.len())
+        .map(|at| if accepted(&at) { lines_of(&events[at]) } else { Vec::new() })
+        .collect();
     let orders: HashSet<Hash> = lines.iter().flatten().filter_map(|line| line.order).collect();
     let mut new = match orders.is_empty() {
         true => HashSet::new(),
-        false => ledger.see(SeenTable::OrderLines, &orders.into_iter().collect::<Vec<_>>(), now).await?,
+        false => {
+            ledger.see(SeenTable::OrderLines, &orders.into_iter().collect::<Vec<_>>(), now).await?
+        }
     };
     let mut fresh = Vec::new();
     for (verdict, lines) in verdicts.iter_mut().zip(lines) {
         let told = lines.len();
         let before = fresh.len();
         // Taken out of the set: the second of two equal lines in one call is not new.
-        fresh.extend(lines.into_iter().filter(|line| line.order.is_none_or(|hash| new.remove(&hash))));
+        fresh.extend(
+            lines.into_iter().filter(|line| line.order.is_none_or(|hash| new.remove(&hash))),
+        );
         if told > 0 && fresh.len() == before {
             *verdict = Verdict::Duplicate;
         }
@@ -257,13 +319,19 @@ fn lines_of(event: &NewEvent) -> Vec<Line<'_>> {
     lines
 }
 
-/// Identifies a line of an order: by the shop's own name of the line, else by the article and how many lines of the
-/// order had it before.
+/// Identifies a line of an order: by the shop's own name of the line, else by the article and how
+/// many lines of the order had it before.
 fn order_line(event: &NewEvent, order: &str, item: &EventItem, occurrence: u32) -> Hash {
     let (kind, order) = (event.kind.as_bytes(), order.as_bytes());
     match &item.line {
         Some(line) => short_hash(&[kind, order, b"line", line.as_bytes()]),
-        None => short_hash(&[kind, order, b"article", item.article.as_str().as_bytes(), &occurrence.to_le_bytes()]),
+        None => short_hash(&[
+            kind,
+            order,
+            b"article",
+            item.article.as_str().as_bytes(),
+            &occurrence.to_le_bytes(),
+        ]),
     }
 }
 
@@ -275,12 +343,19 @@ struct Persons {
 
 impl Persons {
     /// Adds those who are new; joins visitors to the customers that stand beside them.
-    async fn of(ledger: &mut dyn Ledger, events: &[NewEvent], verdicts: &[Verdict]) -> Result<Self, StoreError> {
-        let accepted = || events.iter().zip(verdicts).filter(|(_, verdict)| **verdict == Verdict::Accepted);
-        let customers: HashSet<&str> =
-            accepted().filter_map(|(event, _)| event.customer.as_ref().map(CustomerId::as_str)).collect();
-        let visitors: HashSet<&str> =
-            accepted().filter_map(|(event, _)| event.visitor.as_ref().map(VisitorId::as_str)).collect();
+    async fn of(
+        ledger: &mut dyn Ledger,
+        events: &[NewEvent],
+        verdicts: &[Verdict],
+    ) -> Result<Self, StoreError> {
+        let accepted =
+            || events.iter().zip(verdicts).filter(|(_, verdict)| **verdict == Verdict::Accepted);
+        let customers: HashSet<&str> = accepted()
+            .filter_map(|(event, _)| event.customer.as_ref().map(CustomerId::as_str))
+            .collect();
+        let visitors: HashSet<&str> = accepted()
+            .filter_map(|(event, _)| event.visitor.as_ref().map(VisitorId::as_str))
+            .collect();
         let mut persons = Self { customers: HashMap::new(), visitors: HashMap::new() };
         if !customers.is_empty() {
             persons.customers = ledger.customer_keys(&sorted(customers)).await?;
@@ -304,8 +379,12 @@ impl Persons {
     /// Customer and visitor of an event. What a joined visitor does is the customer's.
     fn keys(&self, event: &NewEvent) -> (Option<i32>, Option<i32>) {
         let visitor = event.visitor.as_ref().and_then(|id| self.visitors.get(id.as_str()));
-        let customer = event.customer.as_ref().and_then(|id| self.customers.get(id.as_str()).copied());
-        (customer.or(visitor.and_then(|visitor| visitor.customer)), visitor.map(|visitor| visitor.key))
+        let customer =
+            event.customer.as_ref().and_then(|id| self.customers.get(id.as_str()).copied());
+        (
+            customer.or(visitor.and_then(|visitor| visitor.customer)),
+            visitor.map(|visitor| visitor.key),
+        )
     }
 }
 
@@ -316,9 +395,13 @@ fn sorted(ids: HashSet<&str>) -> Vec<&str> {
     ids
 }
 
-/// What each line adds to the counts of the shop. A public key is a door for spam: nobody adds more than so much to the
-/// count of one article within an hour.
-async fn counts(ledger: &mut dyn Ledger, lines: &[Line<'_>], now: Millis) -> Result<Vec<f32>, StoreError> {
+/// What each line adds to the counts of the shop. A public key is a door for spam: nobody adds more
+/// than so much to the count of one article within an hour.
+async fn counts(
+    ledger: &mut dyn Ledger,
+    lines: &[Line<'_>],
+    now: Millis,
+) -> Result<Vec<f32>, StoreError> {
     let wanted: Vec<Option<(Hash, f32)>> = lines.iter().map(counter).collect();
     let mut added: HashMap<Hash, f32> = HashMap::new();
     for (counter, quantity) in wanted.iter().flatten() {
@@ -327,9 +410,13 @@ async fn counts(ledger: &mut dyn Ledger, lines: &[Line<'_>], now: Millis) -> Res
     if added.is_empty() {
         return Ok(vec![0.0; lines.len()]);
     }
-    let sums = ledger.count(now.hour(), &added.iter().map(|(&hash, &sum)| (hash, sum)).collect::<Vec<_>>()).await?;
-    let mut used: HashMap<Hash, f32> =
-        added.iter().map(|(hash, added)| (*hash, sums.get(hash).map_or(0.0, |sum| sum - added))).collect();
+    let sums = ledger
+        .count(now.hour(), &added.iter().map(|(&hash, &sum)| (hash, sum)).collect::<Vec<_>>())
+        .await?;
+    let mut used: HashMap<Hash, f32> = added
+        .iter()
+        .map(|(hash, added)| (*hash, sums.get(hash).map_or(0.0, |sum| sum - added)))
+        .collect();
     let counted = lines.iter().zip(&wanted).map(|(line, wanted)| {
         let Some((counter, quantity)) = wanted else { return 0.0 };
         let used = used.entry(*counter).or_default();
@@ -349,7 +436,10 @@ fn counter(line: &Line<'_>) -> Option<(Hash, f32)> {
         (None, None) => (b"nobody", b""),
     };
     let way: &[u8] = if line.event.counting == Counting::Takes { b"takes" } else { b"adds" };
-    Some((short_hash(&[subject.0, subject.1, way, item.article.as_str().as_bytes()]), item.quantity))
+    Some((
+        short_hash(&[subject.0, subject.1, way, item.article.as_str().as_bytes()]),
+        item.quantity,
+    ))
 }
 
 fn most_counted(event: &NewEvent) -> f32 {

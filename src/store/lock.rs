@@ -4,7 +4,8 @@ use super::{Address, StoreError, StoreOptions, postgres, sqlite};
 use sqlx::PgConnection;
 use std::fs::File;
 
-/// Held while a retraining runs. The database, or the system, gives it back when the process ends, however it ends.
+/// Held while a retraining runs. The database, or the system, gives it back when the process ends,
+/// however it ends.
 pub struct RetrainLock {
     _held: Held,
 }
@@ -23,10 +24,12 @@ impl RetrainLock {
     /// A database that is away, or a file that cannot be made.
     pub async fn take(url: &str, options: &StoreOptions) -> Result<Option<Self>, StoreError> {
         let held = match Address::parse(url)? {
-            Address::Postgres(address) => {
-                postgres::lock_retraining(address, options).await?.map(|session| Held::Postgres { _session: session })
+            Address::Postgres(address) => postgres::lock_retraining(address, options)
+                .await?
+                .map(|session| Held::Postgres { _session: session }),
+            Address::Sqlite(address) => {
+                sqlite::lock_retraining(&address)?.map(|locked| Held::File { _locked: locked })
             }
-            Address::Sqlite(address) => sqlite::lock_retraining(&address)?.map(|locked| Held::File { _locked: locked }),
         };
         Ok(held.map(|held| Self { _held: held }))
     }

@@ -1,5 +1,5 @@
-//! The schema's versions, embedded in the binary. Built from plain files rather than by sqlx's macro, which
-//! would bring its parser into every build.
+//! The schema's versions, embedded in the binary. Built from plain files rather than by sqlx's
+//! macro, which would bring its parser into every build.
 
 use super::StoreError;
 use sqlx::{
@@ -41,9 +41,13 @@ pub(super) fn newest(migrator: &Migrator) -> i64 {
 }
 
 /// Applies what is missing; answers the versions before and after.
-pub(super) async fn run<C: Migrate>(migrator: &Migrator, connection: &mut C) -> Result<(i64, i64), StoreError> {
-    // Postgres's advisory lock (nothing on SQLite): replicas that start together migrate once. The migrator takes
-    // it again, which a session may; on an error the caller closes the connection and with it the lock.
+pub(super) async fn run<C: Migrate>(
+    migrator: &Migrator,
+    connection: &mut C,
+) -> Result<(i64, i64), StoreError> {
+    // Postgres's advisory lock (nothing on SQLite): replicas that start together migrate once. The
+    // migrator takes it again, which a session may; on an error the caller closes the connection
+    // and with it the lock.
     connection.lock().await?;
     connection.ensure_migrations_table(TABLE).await?;
     let before = applied(connection).await?;

@@ -1,5 +1,6 @@
-//! Placements, in the words of both databases. Every change adds a version, so the history is whole:
-//! a deletion is a version without a definition, a rollback one that restores an earlier one.
+//! Placements, in the words of both databases. Every change adds a version, so the history is
+//! whole: a deletion is a version without a definition, a rollback one that restores an earlier
+//! one.
 
 use super::StoreError;
 use crate::domain::Timestamp;
@@ -62,11 +63,19 @@ impl Newest {
     ///
     /// # Errors
     /// When another version is current than the change expects.
-    pub(super) fn next<'a>(&self, change: &PlacementChange<'a>) -> Result<Option<NewVersion<'a>>, StoreError> {
+    pub(super) fn next<'a>(
+        &self,
+        change: &PlacementChange<'a>,
+    ) -> Result<Option<NewVersion<'a>>, StoreError> {
         let PlacementChange { name, definition, expected } = *change;
         self.expect(name, expected)?;
         let changes = self.definition.as_ref() != definition;
-        Ok(changes.then_some(NewVersion { name, version: self.version + 1, definition, restores: None }))
+        Ok(changes.then_some(NewVersion {
+            name,
+            version: self.version + 1,
+            definition,
+            restores: None,
+        }))
     }
 
     /// The row that restores an earlier version.
@@ -83,7 +92,9 @@ impl Newest {
             return Ok(());
         }
         Err(StoreError::Changed(match current {
-            0 => format!("there is no placement `{name}` any more; look at it again before you change it"),
+            0 => format!(
+                "there is no placement `{name}` any more; look at it again before you change it"
+            ),
             _ => format!(
                 "the placement `{name}` has changed meanwhile: version {current} is current; look at it again \
                  before you change it"
@@ -98,7 +109,11 @@ pub(super) fn nothing_before(name: &str) -> StoreError {
 }
 
 /// A definition as the database holds it.
-pub(super) fn read_definition(name: &str, json: Option<String>) -> Result<Option<Value>, StoreError> {
-    let fault = |error| StoreError::Fault(format!("the definition of the placement `{name}`: {error}"));
+pub(super) fn read_definition(
+    name: &str,
+    json: Option<String>,
+) -> Result<Option<Value>, StoreError> {
+    let fault =
+        |error| StoreError::Fault(format!("the definition of the placement `{name}`: {error}"));
     json.map(|json| serde_json::from_str(&json).map_err(fault)).transpose()
 }

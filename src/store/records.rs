@@ -62,7 +62,8 @@ pub enum AttributeValue {
 pub struct CustomerRecord {
     pub id: CustomerId,
     pub attributes: Attributes,
-    /// Newest first; within one moment in a stable order that means nothing ([`crate::dataset::Ties`] draws one).
+    /// Newest first; within one moment in a stable order that means nothing
+    /// ([`crate::dataset::Ties`] draws one).
     pub purchases: Vec<PurchaseRecord>,
     /// The latest other things that the customer did, newest first: no purchases and no returns.
     pub actions: Vec<ActionRecord>,
@@ -86,7 +87,8 @@ pub struct ModelVersion {
     pub active: bool,
 }
 
-/// Counters that grow in the transaction of the change they count: who has seen a number has seen the change.
+/// Counters that grow in the transaction of the change they count: who has seen a number has seen
+/// the change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Revisions {
     /// Changes of articles.
@@ -112,13 +114,13 @@ pub struct SalesWindow {
     pub half_life_days: f64,
     /// Purchases made more than so many days before the latest one do not count.
     pub days: u32,
-    /// The present moment. Purchases dated later are taken for made at the latest moment before it, so that one row with
-    /// a wrong date does not make all others look old.
+    /// The present moment. Purchases dated later are taken for made at the latest moment before it,
+    /// so that one row with a wrong date does not make all others look old.
     pub now: Timestamp,
 }
 
-/// How well an article sells: the sum over its purchases of their weights, each halved for every half-life between it
-/// and the latest purchase of the shop.
+/// How well an article sells: the sum over its purchases of their weights, each halved for every
+/// half-life between it and the latest purchase of the shop.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ArticleSales {
     pub article: ArticleId,
@@ -143,7 +145,8 @@ pub struct PurchaseLog {
 }
 
 impl PurchaseLog {
-    /// What is viewed together changes faster than what is bought together, and there is far more of it.
+    /// What is viewed together changes faster than what is bought together, and there is far more
+    /// of it.
     pub(super) const VIEW_DAYS: i64 = 28;
     pub(super) const MOST_VIEWS: i64 = 2_000_000;
 
@@ -166,9 +169,18 @@ impl PurchaseLog {
         }
     }
 
-    pub(super) fn add_view(&mut self, customer: Option<i32>, visitor: Option<i32>, article: Option<&u32>, at: i64) {
+    pub(super) fn add_view(
+        &mut self,
+        customer: Option<i32>,
+        visitor: Option<i32>,
+        article: Option<&u32>,
+        at: i64,
+    ) {
         let Some(&article) = article else { return };
-        let (customer, at) = (self.buyer(customer, visitor), Timestamp(u32::try_from(at.max(0)).unwrap_or(u32::MAX)));
+        let (customer, at) = (
+            self.buyer(customer, visitor),
+            Timestamp(u32::try_from(at.max(0)).unwrap_or(u32::MAX)),
+        );
         self.views.push(Purchase { customer, article, at, weight: 1.0 });
     }
 
@@ -181,7 +193,8 @@ impl PurchaseLog {
 const OUT_OF_RANGE: &str = "a number must lie between -2^63 and 2^63";
 
 impl<'de> Deserialize<'de> for AttributeValue {
-    /// By hand, because a derived untagged enum copies every value first and cannot say what was expected.
+    /// By hand, because a derived untagged enum copies every value first and cannot say what was
+    /// expected.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Value;
         impl<'de> Visitor<'de> for Value {
@@ -191,13 +204,17 @@ impl<'de> Deserialize<'de> for AttributeValue {
                 f.write_str("a number, a text or a list of texts")
             }
             fn visit_f64<E: Error>(self, value: f64) -> Result<AttributeValue, E> {
-                Number::new(value).map(AttributeValue::Number).ok_or_else(|| E::custom(OUT_OF_RANGE))
+                Number::new(value)
+                    .map(AttributeValue::Number)
+                    .ok_or_else(|| E::custom(OUT_OF_RANGE))
             }
             fn visit_i64<E: Error>(self, value: i64) -> Result<AttributeValue, E> {
                 Ok(AttributeValue::Number(Number::Integer(value)))
             }
             fn visit_u64<E: Error>(self, value: u64) -> Result<AttributeValue, E> {
-                i64::try_from(value).map_err(|_| E::custom(OUT_OF_RANGE)).and_then(|value| self.visit_i64(value))
+                i64::try_from(value)
+                    .map_err(|_| E::custom(OUT_OF_RANGE))
+                    .and_then(|value| self.visit_i64(value))
             }
             fn visit_str<E: Error>(self, value: &str) -> Result<AttributeValue, E> {
                 Ok(AttributeValue::Text(value.to_owned()))
@@ -205,7 +222,10 @@ impl<'de> Deserialize<'de> for AttributeValue {
             fn visit_string<E: Error>(self, value: String) -> Result<AttributeValue, E> {
                 Ok(AttributeValue::Text(value))
             }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<AttributeValue, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(
+                self,
+                mut values: A,
+            ) -> Result<AttributeValue, A::Error> {
                 let mut tags = Vec::with_capacity(values.size_hint().unwrap_or(0).min(64));
                 while let Some(tag) = values.next_element()? {
                     tags.push(tag);
@@ -217,7 +237,8 @@ impl<'de> Deserialize<'de> for AttributeValue {
     }
 }
 
-/// Checked articles in the order of ids, the last of each id: one statement must not meet a row twice.
+/// Checked articles in the order of ids, the last of each id: one statement must not meet a row
+/// twice.
 pub(super) fn checked_articles<'a>(
     articles: &'a [ArticleRecord],
     limits: &CatalogueLimits,
@@ -240,8 +261,8 @@ pub(super) struct ArticleRow {
     pub attributes: String,
 }
 
-/// Turns rows into records. What this program cannot have written is left out and told in the log; it never keeps the
-/// other articles out.
+/// Turns rows into records. What this program cannot have written is left out and told in the log;
+/// it never keeps the other articles out.
 #[derive(Default)]
 pub(super) struct ArticleReader {
     left_out: usize,
@@ -265,8 +286,15 @@ impl ArticleReader {
             }
             is_price
         });
-        let attributes = serde_json::from_str(&row.attributes).unwrap_or_else(|_| self.salvage(&id, &row.attributes));
-        Some(ArticleRecord { id, available: row.available, price, image_url: row.image_url, attributes })
+        let attributes = serde_json::from_str(&row.attributes)
+            .unwrap_or_else(|_| self.salvage(&id, &row.attributes));
+        Some(ArticleRecord {
+            id,
+            available: row.available,
+            price,
+            image_url: row.image_url,
+            attributes,
+        })
     }
 
     /// The attributes that can be read.
@@ -274,7 +302,9 @@ impl ArticleReader {
         let values: BTreeMap<String, serde_json::Value> = match serde_json::from_str(json) {
             Ok(values) => values,
             Err(error) => {
-                self.leave_out(|| format!("article `{id}`: the attributes are no JSON object: {error}"));
+                self.leave_out(|| {
+                    format!("article `{id}`: the attributes are no JSON object: {error}")
+                });
                 return Attributes::new();
             }
         };
@@ -282,7 +312,9 @@ impl ArticleReader {
         for (name, value) in values {
             match serde_json::from_value(value) {
                 Ok(value) => drop(attributes.insert(name, value)),
-                Err(error) => self.leave_out(|| format!("article `{id}`: attribute `{name}`: {error}")),
+                Err(error) => {
+                    self.leave_out(|| format!("article `{id}`: attribute `{name}`: {error}"))
+                }
             }
         }
         attributes
@@ -296,16 +328,24 @@ impl ArticleReader {
     /// Tells the log once what was left out.
     pub(super) fn finish(self) {
         if let Some(first) = self.first {
-            tracing::warn!(values = self.left_out, first, "the database holds what cannot be read; it is left out");
+            tracing::warn!(
+                values = self.left_out,
+                first,
+                "the database holds what cannot be read; it is left out"
+            );
         }
     }
 }
 
-pub(super) fn read_attributes(json: &str, what: impl Fn() -> String) -> Result<Attributes, StoreError> {
+pub(super) fn read_attributes(
+    json: &str,
+    what: impl Fn() -> String,
+) -> Result<Attributes, StoreError> {
     serde_json::from_str(json).map_err(|error| unreadable(&what(), &error))
 }
 
-/// A customer in an error, and so in the log, which must not name people. Whoever has the id can find the line.
+/// A customer in an error, and so in the log, which must not name people. Whoever has the id can
+/// find the line.
 pub fn pseudonym(id: &str) -> String {
     let hash = Sha256::digest(id.as_bytes());
     let start: String = hash[..6].iter().map(|byte| format!("{byte:02x}")).collect();
@@ -334,7 +374,10 @@ mod tests {
         assert_eq!(attributes["size"], AttributeValue::Number(Number::Decimal(1.5)));
         assert_eq!(attributes["text"], AttributeValue::Text("Grün ✓".into()));
         assert_eq!(attributes["tags"], AttributeValue::Tags(vec!["a".into(), "b".into()]));
-        assert_eq!(read_attributes(&write_attributes(&attributes), String::new).unwrap(), attributes);
+        assert_eq!(
+            read_attributes(&write_attributes(&attributes), String::new).unwrap(),
+            attributes
+        );
     }
 
     #[test]
@@ -355,7 +398,9 @@ mod tests {
     #[test]
     fn numbers_beyond_64_bits_are_refused() {
         for bad in ["9223372036854775808", "18446744073709551615", "1e300", "-1e19"] {
-            let error = serde_json::from_str::<Attributes>(&format!("{{\"a\":{bad}}}")).unwrap_err().to_string();
+            let error = serde_json::from_str::<Attributes>(&format!("{{\"a\":{bad}}}"))
+                .unwrap_err()
+                .to_string();
             assert!(error.contains("between -2^63 and 2^63"), "{bad}: {error}");
         }
         let exact = r#"{"a":9223372036854775807,"b":16777217}"#;

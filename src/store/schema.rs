@@ -1,19 +1,21 @@
-//! The attribute schema: what kind of value each attribute holds, and how much an article may carry. Checked before an
-//! article is written, so that whatever the database holds can be loaded.
+//! The attribute schema: what kind of value each attribute holds, and how much an article may
+//! carry. Checked before an article is written, so that whatever the database holds can be loaded.
 
 use super::{ArticleRecord, AttributeValue, Attributes, StoreError};
 use crate::domain::{AttributeKind, Number};
 use std::collections::BTreeMap;
 
 /// Attributes under these names are the typed columns of an article.
-const FIELDS: [(&str, AttributeKind); 2] = [("price", AttributeKind::Number), ("image_url", AttributeKind::Text)];
+const FIELDS: [(&str, AttributeKind); 2] =
+    [("price", AttributeKind::Number), ("image_url", AttributeKind::Text)];
 
 /// The kind of a field of an article, if the name is that of one.
 pub(super) fn field(name: &str) -> Option<AttributeKind> {
     FIELDS.into_iter().find(|(field, _)| *field == name).map(|(_, kind)| kind)
 }
 
-/// How much the catalogue takes from a change of articles. Imports are not limited: their files are the operator's.
+/// How much the catalogue takes from a change of articles. Imports are not limited: their files are
+/// the operator's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CatalogueLimits {
     /// Distinct attributes of all articles together.
@@ -28,7 +30,13 @@ pub struct CatalogueLimits {
 
 impl Default for CatalogueLimits {
     fn default() -> Self {
-        Self { attributes: 500, attributes_per_article: 200, name_bytes: 128, article_bytes: 64 << 10, list_texts: 256 }
+        Self {
+            attributes: 500,
+            attributes_per_article: 200,
+            name_bytes: 128,
+            article_bytes: 64 << 10,
+            list_texts: 256,
+        }
     }
 }
 
@@ -37,8 +45,8 @@ impl Default for CatalogueLimits {
 pub struct AttributeRecord {
     pub name: String,
     pub kind: AttributeKind,
-    /// Whether an operator declared the kind; else it was learnt from an import or from the first article that had the
-    /// attribute.
+    /// Whether an operator declared the kind; else it was learnt from an import or from the first
+    /// article that had the attribute.
     pub declared: bool,
 }
 
@@ -57,7 +65,8 @@ impl Default for Schema {
 }
 
 impl Schema {
-    /// The schema as the database holds it. An attribute of a kind that this program does not know counts as not there.
+    /// The schema as the database holds it. An attribute of a kind that this program does not know
+    /// counts as not there.
     pub(super) fn new(rows: impl IntoIterator<Item = (String, String, bool)>) -> Self {
         let mut schema = Self::default();
         for (name, kind, declared) in rows {
@@ -78,7 +87,11 @@ impl Schema {
 
     /// All attributes by name.
     pub fn attributes(&self) -> impl Iterator<Item = AttributeRecord> + '_ {
-        self.attributes.iter().map(|(name, &(kind, declared))| AttributeRecord { name: name.clone(), kind, declared })
+        self.attributes.iter().map(|(name, &(kind, declared))| AttributeRecord {
+            name: name.clone(),
+            kind,
+            declared,
+        })
     }
 
     /// Checks articles against the schema; answers the attributes that they add to it.
@@ -98,10 +111,14 @@ impl Schema {
                 match expected {
                     Some(expected) if expected == found => {}
                     Some(expected) => {
-                        let what = format!("attribute `{name}` is {found}, but it is {expected} in this shop");
+                        let what = format!(
+                            "attribute `{name}` is {found}, but it is {expected} in this shop"
+                        );
                         return Err(bad(article, &what));
                     }
-                    None if self.attributes.len() + added.len() >= limits.attributes + FIELDS.len() => {
+                    None if self.attributes.len() + added.len()
+                        >= limits.attributes + FIELDS.len() =>
+                    {
                         let (name, most) = (shortened(name), limits.attributes);
                         return Err(bad(
                             article,
@@ -127,20 +144,27 @@ impl Schema {
         kind: AttributeKind,
         limits: &CatalogueLimits,
     ) -> Result<(), StoreError> {
-        let refuse = |what: String| Err(StoreError::Refused(format!("attribute `{}`: {what}", shortened(name))));
+        let refuse = |what: String| {
+            Err(StoreError::Refused(format!("attribute `{}`: {what}", shortened(name))))
+        };
         if name.is_empty() || name.len() > limits.name_bytes || name.contains('\0') {
             return refuse(format!("a name has 1 to {} bytes and no U+0000", limits.name_bytes));
         }
         match field(name) {
-            Some(expected) if expected != kind => refuse(format!("it is a field of every article: {expected}")),
-            None if self.kind(name).is_none() && self.attributes.len() >= limits.attributes + FIELDS.len() => {
+            Some(expected) if expected != kind => {
+                refuse(format!("it is a field of every article: {expected}"))
+            }
+            None if self.kind(name).is_none()
+                && self.attributes.len() >= limits.attributes + FIELDS.len() =>
+            {
                 refuse(format!("it is new, and the shop has {} already", limits.attributes))
             }
             _ => Ok(()),
         }
     }
 
-    /// Checks the columns of an import, which may change what was learnt; answers those whose kind is new.
+    /// Checks the columns of an import, which may change what was learnt; answers those whose kind
+    /// is new.
     ///
     /// # Errors
     /// [`StoreError::Refused`] for a column of another kind than an operator declared.
@@ -187,17 +211,26 @@ pub(super) fn check_article(article: &ArticleRecord) -> Result<(), StoreError> {
 }
 
 /// Checks what a change of one article may carry.
-pub(super) fn check_size(article: &ArticleRecord, limits: &CatalogueLimits) -> Result<(), StoreError> {
+pub(super) fn check_size(
+    article: &ArticleRecord,
+    limits: &CatalogueLimits,
+) -> Result<(), StoreError> {
     let attributes = &article.attributes;
     if attributes.len() > limits.attributes_per_article {
         let (found, most) = (attributes.len(), limits.attributes_per_article);
-        return Err(bad(article, &format!("it has {found} attributes; an article may have {most}")));
+        return Err(bad(
+            article,
+            &format!("it has {found} attributes; an article may have {most}"),
+        ));
     }
     let mut bytes = article.image_url.as_ref().map_or(0, String::len);
     for (name, value) in attributes {
         if name.is_empty() || name.len() > limits.name_bytes {
             let (name, most) = (shortened(name), limits.name_bytes);
-            return Err(bad(article, &format!("the name of attribute `{name}` must have 1 to {most} bytes")));
+            return Err(bad(
+                article,
+                &format!("the name of attribute `{name}` must have 1 to {most} bytes"),
+            ));
         }
         bytes += name.len();
         bytes += match value {
@@ -205,7 +238,10 @@ pub(super) fn check_size(article: &ArticleRecord, limits: &CatalogueLimits) -> R
             AttributeValue::Text(text) => text.len(),
             AttributeValue::Tags(tags) if tags.len() > limits.list_texts => {
                 let (found, most) = (tags.len(), limits.list_texts);
-                return Err(bad(article, &format!("attribute `{name}` lists {found} texts; a list may have {most}")));
+                return Err(bad(
+                    article,
+                    &format!("attribute `{name}` lists {found} texts; a list may have {most}"),
+                ));
             }
             AttributeValue::Tags(tags) => tags.iter().map(|tag| tag.len() + 4).sum(),
         };
@@ -226,7 +262,10 @@ pub(super) fn check_attributes(attributes: &Attributes) -> Result<(), String> {
         };
         if nul || name.contains('\0') {
             // Postgres cannot hold it.
-            return Err(format!("attribute `{}` must not contain the character U+0000", name.replace('\0', "")));
+            return Err(format!(
+                "attribute `{}` must not contain the character U+0000",
+                name.replace('\0', "")
+            ));
         }
     }
     Ok(())
@@ -247,7 +286,8 @@ mod tests {
     use crate::domain::ArticleId;
 
     fn article(id: &str, attributes: &[(&str, AttributeValue)]) -> ArticleRecord {
-        let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        let attributes =
+            attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         let id = ArticleId::parse(id).unwrap();
         ArticleRecord { id, available: true, price: None, image_url: None, attributes }
     }
@@ -272,8 +312,16 @@ mod tests {
         let schema = Schema::new([("size".to_owned(), "text".to_owned(), false)]);
         let limits = CatalogueLimits::default();
         for (attribute, value, told) in [
-            ("price", text("on request"), "article `a`: attribute `price` is a text, but it is a number in this shop"),
-            ("size", AttributeValue::Tags(vec![]), "attribute `size` is a list of texts, but it is a text"),
+            (
+                "price",
+                text("on request"),
+                "article `a`: attribute `price` is a text, but it is a number in this shop",
+            ),
+            (
+                "size",
+                AttributeValue::Tags(vec![]),
+                "attribute `size` is a list of texts, but it is a text",
+            ),
             ("size", number(38), "attribute `size` is a number, but it is a text"),
         ] {
             let bad = article("a", &[(attribute, value)]);
@@ -281,7 +329,8 @@ mod tests {
             assert!(message.contains(told) && message.contains("nothing was written"), "{message}");
         }
         // The first article with a new attribute decides, within one request too.
-        let (first, second) = (article("a", &[("new", number(1))]), article("b", &[("new", text("x"))]));
+        let (first, second) =
+            (article("a", &[("new", number(1))]), article("b", &[("new", text("x"))]));
         let added = schema.admit(&[&first], &limits).unwrap();
         assert_eq!(added, [("new".to_owned(), AttributeKind::Number)]);
         assert!(message(schema.admit(&[&first, &second], &limits)).contains("article `b`"));
@@ -315,25 +364,37 @@ mod tests {
 
     #[test]
     fn an_import_may_change_what_was_learnt_but_not_what_was_declared() {
-        let rows = [("learnt", "text", false), ("declared", "number", true), ("odd", "matrix", true)];
-        let schema = Schema::new(rows.map(|(name, kind, declared)| (name.to_owned(), kind.to_owned(), declared)));
+        let rows =
+            [("learnt", "text", false), ("declared", "number", true), ("odd", "matrix", true)];
+        let schema = Schema::new(
+            rows.map(|(name, kind, declared)| (name.to_owned(), kind.to_owned(), declared)),
+        );
         assert_eq!(schema.kind("odd"), None);
         let column = |name: &str, kind| [(name.to_owned(), kind)];
         assert_eq!(schema.admit_columns(&column("learnt", AttributeKind::Text)).unwrap(), []);
         let changed = column("learnt", AttributeKind::Texts);
         assert_eq!(schema.admit_columns(&changed).unwrap(), changed);
-        let error = schema.admit_columns(&column("declared", AttributeKind::Text)).unwrap_err().to_string();
-        assert!(error.contains("`declared` holds a text") && error.contains("declared as a number"), "{error}");
+        let error =
+            schema.admit_columns(&column("declared", AttributeKind::Text)).unwrap_err().to_string();
+        assert!(
+            error.contains("`declared` holds a text") && error.contains("declared as a number"),
+            "{error}"
+        );
     }
 
     #[test]
     fn what_a_database_cannot_hold_is_refused() {
-        let mut bad = [article("a1", &[]), article("a1", &[]), article("a1", &[("c", text("a\0"))])];
+        let mut bad =
+            [article("a1", &[]), article("a1", &[]), article("a1", &[("c", text("a\0"))])];
         bad[0].price = Some(-1.0);
         bad[1].price = Some(f64::INFINITY);
-        for bad in bad.into_iter().chain([article("a1", &[("c", AttributeValue::Tags(vec!["\0".into()]))])]) {
+        for bad in bad
+            .into_iter()
+            .chain([article("a1", &[("c", AttributeValue::Tags(vec!["\0".into()]))])])
+        {
             assert!(message(check_article(&bad)).contains("a1"));
         }
-        check_article(&ArticleRecord { price: Some(0.0), ..article("a", &[("c", text("red"))]) }).unwrap();
+        check_article(&ArticleRecord { price: Some(0.0), ..article("a", &[("c", text("red"))]) })
+            .unwrap();
     }
 }

@@ -1,7 +1,7 @@
 //! The transformer of BERT (Devlin et al. 2019, arXiv:1810.04805) and its like, forward only.
 //!
-//! Texts are laid one after the other without padding, so that every product but attention's runs over all tokens at
-//! once and none is wasted. Each layer normalises behind its two residual sums.
+//! Texts are laid one after the other without padding, so that every product but attention's runs
+//! over all tokens at once and none is wasted. Each layer normalises behind its two residual sums.
 
 use super::weights::Weights;
 use crate::model::matrix::{View, multiply};
@@ -38,14 +38,20 @@ impl Shape {
         let shape: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         let supported = ["bert", "roberta", "xlm-roberta", "camembert", "distilbert"];
         if !supported.contains(&shape.model_type.as_str()) {
-            return Err(format!("`model_type` is `{}`; supported are {}", shape.model_type, supported.join(", ")));
+            return Err(format!(
+                "`model_type` is `{}`; supported are {}",
+                shape.model_type,
+                supported.join(", ")
+            ));
         }
         if shape.position_embedding_type.as_deref().is_some_and(|kind| kind != "absolute") {
             return Err("`position_embedding_type` is not `absolute`".to_owned());
         }
         let (width, heads) = (shape.hidden_size, shape.num_attention_heads);
         if width == 0 || heads == 0 || width % heads != 0 || shape.intermediate_size == 0 {
-            return Err(format!("a width of {width} and {heads} attention heads do not fit each other"));
+            return Err(format!(
+                "a width of {width} and {heads} attention heads do not fit each other"
+            ));
         }
         Ok(shape)
     }
@@ -148,7 +154,11 @@ impl Bert {
         };
         let norm = |name: &str| -> Result<Norm, String> {
             let scale = weights.get(&format!("{name}.weight"), &[dim])?;
-            Ok(Norm { scale, shift: weights.get(&format!("{name}.bias"), &[dim])?, epsilon: shape.layer_norm_eps })
+            Ok(Norm {
+                scale,
+                shift: weights.get(&format!("{name}.bias"), &[dim])?,
+                epsilon: shape.layer_norm_eps,
+            })
         };
         let linear = |name: &str, inputs: usize, outputs: usize| -> Result<Linear, String> {
             let weight = weights.get(&format!("{name}.weight"), &[outputs, inputs])?;
@@ -240,7 +250,8 @@ impl Bert {
         x
     }
 
-    /// Attention of every text within itself; `parts` holds query, key and value of each token side by side.
+    /// Attention of every text within itself; `parts` holds query, key and value of each token side
+    /// by side.
     fn attend(&self, texts: &[Vec<u32>], parts: &[f32], mixed: &mut [f32]) {
         let (dim, width) = (self.dim, self.dim / self.heads);
         let factor = 1.0 / (width as f32).sqrt();
@@ -250,7 +261,12 @@ impl Bert {
             shares.resize(length * length, 0.0);
             for head in (0..dim).step_by(width) {
                 let part = |offset: usize| {
-                    View::strided(&parts[first * 3 * dim + offset * dim + head..], length, width, 3 * dim)
+                    View::strided(
+                        &parts[first * 3 * dim + offset * dim + head..],
+                        length,
+                        width,
+                        3 * dim,
+                    )
                 };
                 multiply(&mut shares, length, false, factor, part(0), part(1).transposed());
                 shares.chunks_exact_mut(length).for_each(softmax);
@@ -289,7 +305,9 @@ impl Norm {
 impl Activation {
     fn apply(self, x: &mut [f32]) {
         match self {
-            Self::Gelu => x.iter_mut().for_each(|x| *x *= 0.5 * (1.0 + erf(*x * std::f32::consts::FRAC_1_SQRT_2))),
+            Self::Gelu => x
+                .iter_mut()
+                .for_each(|x| *x *= 0.5 * (1.0 + erf(*x * std::f32::consts::FRAC_1_SQRT_2))),
             Self::GeluTanh => x.iter_mut().for_each(|x| {
                 // tanh(y) = 1 − 2 / (e^2y + 1)
                 let y = 0.797_884_6 * (*x + 0.044_715 * *x * *x * *x);
@@ -319,7 +337,8 @@ fn erf(x: f32) -> f32 {
     (1.0 - sum * exp(-x * x)).copysign(x)
 }
 
-/// `eˣ` within 3·10⁻⁷ of its value: 2ⁿ·eʳ with |r| ≤ ½ ln 2, without branches, so that loops over it are vectorised.
+/// `eˣ` within 3·10⁻⁷ of its value: 2ⁿ·eʳ with |r| ≤ ½ ln 2, without branches, so that loops over
+/// it are vectorised.
 fn exp(x: f32) -> f32 {
     let x = x.clamp(-87.0, 88.0);
     let n = (x * std::f32::consts::LOG2_E + 12_582_912.0) - 12_582_912.0;
@@ -341,8 +360,13 @@ mod tests {
             assert!((f64::from(exp(x)) / truth - 1.0).abs() < 5e-7, "exp {x}");
         }
         // erf at 0, ½, 1, 2, −1
-        for (x, truth) in [(0.0, 0.0), (0.5, 0.520_499_9), (1.0, 0.842_700_8), (2.0, 0.995_322_3), (-1.0, -0.842_700_8)]
-        {
+        for (x, truth) in [
+            (0.0, 0.0),
+            (0.5, 0.520_499_9),
+            (1.0, 0.842_700_8),
+            (2.0, 0.995_322_3),
+            (-1.0, -0.842_700_8),
+        ] {
             assert!((erf(x) - truth).abs() < 1e-6, "erf {x}");
         }
         assert!(exp(-1e30) > 0.0 && exp(1e30).is_finite());
@@ -369,7 +393,11 @@ mod tests {
             ("heads\": 2", "heads\": 3", "3 attention heads"),
             ("heads\": 2", "heads\": 0", "0 attention heads"),
             ("\"hidden_size\": 8,", "", "missing field `hidden_size`"),
-            ("\"gelu\"", "\"gelu\", \"position_embedding_type\": \"relative_key\"", "not `absolute`"),
+            (
+                "\"gelu\"",
+                "\"gelu\", \"position_embedding_type\": \"relative_key\"",
+                "not `absolute`",
+            ),
         ] {
             let error = shape((from, to)).unwrap_err();
             assert!(error.contains(says), "{error}");

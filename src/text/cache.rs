@@ -1,7 +1,8 @@
 //! Vectors on disk, a file an encoder: records of a text's hash and its vector.
 //!
-//! The file is locked while it is open: a second process waits and then finds what the first one computed. A killed run
-//! leaves whole records and perhaps a part of one, which the next run cuts off.
+//! The file is locked while it is open: a second process waits and then finds what the first one
+//! computed. A killed run leaves whole records and perhaps a part of one, which the next run cuts
+//! off.
 
 use super::TextError;
 use hashbrown::HashMap;
@@ -56,7 +57,10 @@ impl Cache {
     }
 
     /// Adds vectors and writes them through to the disk.
-    pub fn add<'a>(&mut self, vectors: impl Iterator<Item = (&'a str, &'a [f32])>) -> Result<(), TextError> {
+    pub fn add<'a>(
+        &mut self,
+        vectors: impl Iterator<Item = (&'a str, &'a [f32])>,
+    ) -> Result<(), TextError> {
         let mut bytes = Vec::new();
         for (text, vector) in vectors {
             assert_eq!(vector.len(), self.dim, "a vector of another length");

@@ -12,7 +12,9 @@ use std::{fs, io, ops::Range, path::Path};
 use tokenizers::{Tokenizer, TruncationParams};
 
 /// How the vectors of a text's tokens become one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pooling {
     /// Their mean.
@@ -30,11 +32,13 @@ pub struct TextEncoder {
     fingerprint: String,
 }
 
-/// Tokens that one thread takes through the transformer at a time: enough rows for its products to run at full speed.
+/// Tokens that one thread takes through the transformer at a time: enough rows for its products to
+/// run at full speed.
 const TOKENS: usize = 2_048;
 
 impl TextEncoder {
-    /// Reads `config.json`, `tokenizer.json` and `model.safetensors` of a directory. Texts are cut to `max_tokens`.
+    /// Reads `config.json`, `tokenizer.json` and `model.safetensors` of a directory. Texts are cut
+    /// to `max_tokens`.
     ///
     /// # Errors
     /// Files that are missing or damaged, or of a kind of model that is not supported.
@@ -52,7 +56,8 @@ impl TextEncoder {
             let path = dir.join(file);
             move |detail: String| TextError::Encoder { path, detail }
         };
-        let (config, tokens, model) = (read("config.json")?, read("tokenizer.json")?, read("model.safetensors")?);
+        let (config, tokens, model) =
+            (read("config.json")?, read("tokenizer.json")?, read("model.safetensors")?);
         let mut hash = Sha256::new();
         hash.update(format!("vitrine text 1 {pooling:?} {max_tokens}"));
         for bytes in [&config, &tokens, &model] {
@@ -73,8 +78,9 @@ impl TextEncoder {
         let tokenizer = tokenizer(&tokens, max_tokens).map_err(wrong("tokenizer.json"))?;
         if tokenizer.get_vocab_size(true) > bert.vocabulary() {
             let (tokens, rows) = (tokenizer.get_vocab_size(true), bert.vocabulary());
-            let detail =
-                format!("has {tokens} tokens, but the model has vectors for {rows}: files of different models?");
+            let detail = format!(
+                "has {tokens} tokens, but the model has vectors for {rows}: files of different models?"
+            );
             return Err(wrong("tokenizer.json")(detail));
         }
         Ok(Self { tokenizer, bert, pooling, fingerprint })
@@ -95,7 +101,8 @@ impl TextEncoder {
     /// # Errors
     /// A text that the tokenizer refuses, or a model that gives something other than numbers.
     pub fn embed(&self, texts: &[&str]) -> Result<Vec<f32>, TextError> {
-        let tokens = texts.par_iter().map(|text| self.tokens(text)).collect::<Result<Vec<_>, _>>()?;
+        let tokens =
+            texts.par_iter().map(|text| self.tokens(text)).collect::<Result<Vec<_>, _>>()?;
         let vectors: Vec<Vec<f32>> = pieces(&tokens)
             .into_par_iter()
             .map(|piece| {
@@ -115,12 +122,17 @@ impl TextEncoder {
     fn tokens(&self, text: &str) -> Result<Vec<u32>, TextError> {
         let encoding = self.tokenizer.encode_fast(text, true);
         let tokens = encoding.map(|encoding| encoding.get_ids().to_vec());
-        let tokens = tokens.map_err(|error| TextError::Config(format!("the tokenizer refuses a text: {error}")))?;
+        let tokens = tokens
+            .map_err(|error| TextError::Config(format!("the tokenizer refuses a text: {error}")))?;
         let rows = self.bert.vocabulary() as u32;
         match tokens.iter().find(|&&token| token >= rows) {
             // A tokenizer may number its tokens with gaps.
-            Some(token) => Err(TextError::Config(format!("the tokenizer gives token {token}, the model has {rows}"))),
-            None if tokens.is_empty() => Err(TextError::Config("the tokenizer gives no token for a text".to_owned())),
+            Some(token) => Err(TextError::Config(format!(
+                "the tokenizer gives token {token}, the model has {rows}"
+            ))),
+            None if tokens.is_empty() => {
+                Err(TextError::Config("the tokenizer gives no token for a text".to_owned()))
+            }
             None => Ok(tokens),
         }
     }
@@ -135,7 +147,9 @@ impl TextEncoder {
                 Pooling::Cls => out.copy_from_slice(&rows[..dim]),
                 Pooling::Mean => {
                     for row in rows.chunks_exact(dim) {
-                        out.iter_mut().zip(row).for_each(|(sum, x)| *sum += x / tokens.len() as f32);
+                        out.iter_mut()
+                            .zip(row)
+                            .for_each(|(sum, x)| *sum += x / tokens.len() as f32);
                     }
                 }
             }

@@ -1,7 +1,9 @@
-//! A text encoder that learns from nothing but the shop's own texts: their words and a masked language model.
+//! A text encoder that learns from nothing but the shop's own texts: their words and a masked
+//! language model.
 //!
-//! Whole words, because every text to be drawn is one that was learnt from; and because the trainer of word pieces depends on
-//! the order of a hash map, so that the same seed would not give the same map.
+//! Whole words, because every text to be drawn is one that was learnt from; and because the trainer
+//! of word pieces depends on the order of a hash map, so that the same seed would not give the same
+//! map.
 
 use super::TextError;
 use crate::{
@@ -15,15 +17,23 @@ use hashbrown::HashSet;
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use tokenizers::{
-    AddedToken, DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper, TokenizerImpl,
+    AddedToken, DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper,
+    TokenizerImpl,
     models::wordlevel::{WordLevel, WordLevelTrainer},
     normalizers::BertNormalizer,
     pre_tokenizers::bert::BertPreTokenizer,
 };
 
-type Tokenizer = TokenizerImpl<WordLevel, NormalizerWrapper, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>;
+type Tokenizer = TokenizerImpl<
+    WordLevel,
+    NormalizerWrapper,
+    PreTokenizerWrapper,
+    PostProcessorWrapper,
+    DecoderWrapper,
+>;
 
-/// What stands for a word that the vocabulary lacks; then the special texts of the sequences of items.
+/// What stands for a word that the vocabulary lacks; then the special texts of the sequences of
+/// items.
 const UNKNOWN: &str = "[UNK]";
 const SPECIAL: [&str; 4] = ["<pad>", "<sos>", "<eos>", UNKNOWN];
 
@@ -36,7 +46,8 @@ const HIDDEN: f64 = 0.15;
 /// Of the texts, so many are kept to measure what was learnt: one in twenty, at most this many.
 const MOST_HELD_OUT: usize = 2_000;
 
-/// How the encoder is made; the defaults are those of the documented text model where it names them.
+/// How the encoder is made; the defaults are those of the documented text model where it names
+/// them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LearnedConfig {
     /// Words in the vocabulary at most, the most frequent ones.
@@ -99,8 +110,11 @@ impl LearnedEncoder {
     /// Too few texts, sizes that do not fit together, or a training that fails.
     pub fn train(texts: &[String], config: &LearnedConfig) -> Result<Self, TextError> {
         let mut known = HashSet::new();
-        let distinct: Vec<&str> =
-            texts.iter().map(|text| text.trim()).filter(|text| !text.is_empty() && known.insert(*text)).collect();
+        let distinct: Vec<&str> = texts
+            .iter()
+            .map(|text| text.trim())
+            .filter(|text| !text.is_empty() && known.insert(*text))
+            .collect();
         if distinct.len() < LEAST_TEXTS {
             return Err(TextError::Config(format!(
                 "there are {} different texts; an encoder needs at least {LEAST_TEXTS}",
@@ -119,14 +133,23 @@ impl LearnedEncoder {
             scale_embedding: true,
             ..DecoderConfig::default()
         };
-        let model = MaskedModel::new(shape, (size, config.dim, config.max_tokens), config.smoothing, config.seed);
+        let model = MaskedModel::new(
+            shape,
+            (size, config.dim, config.max_tokens),
+            config.smoothing,
+            config.seed,
+        );
         let model = model.map_err(|error| TextError::Config(error.to_string()))?;
-        let mut encoder = Self { tokenizer, model, max_tokens: config.max_tokens, losses: Vec::new() };
-        let mut sequences =
-            distinct.iter().map(|text| encoder.tokens(text)).collect::<Result<Vec<Vec<u32>>, TextError>>()?;
+        let mut encoder =
+            Self { tokenizer, model, max_tokens: config.max_tokens, losses: Vec::new() };
+        let mut sequences = distinct
+            .iter()
+            .map(|text| encoder.tokens(text))
+            .collect::<Result<Vec<Vec<u32>>, TextError>>()?;
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
         sequences.shuffle(&mut rng);
-        let held_out = sequences.split_off(sequences.len() - (sequences.len() / 20).clamp(1, MOST_HELD_OUT));
+        let held_out =
+            sequences.split_off(sequences.len() - (sequences.len() / 20).clamp(1, MOST_HELD_OUT));
         tracing::info!("{} texts, {size} words in the vocabulary", distinct.len());
         for epoch in 1..=config.epochs {
             let loss = encoder.epoch(epoch, &mut sequences, &held_out, config, &mut rng)?;
@@ -151,7 +174,8 @@ impl LearnedEncoder {
             let batch = hide(texts, self.model.mask(), rng);
             let loss = self.model.step(&batch, &optimizer);
             if !loss.is_finite() {
-                let problem = format!("the loss of epoch {epoch} is not finite; lower the learning rate");
+                let problem =
+                    format!("the loss of epoch {epoch} is not finite; lower the learning rate");
                 return Err(TextError::Config(problem));
             }
             mean.add(loss, batch.hidden.len());
@@ -184,7 +208,8 @@ impl LearnedEncoder {
     pub fn embed(&mut self, texts: &[String]) -> Result<Vec<f32>, TextError> {
         let dim = self.dim();
         let mut vectors = vec![0.0; texts.len() * dim];
-        let sequences = texts.iter().map(|text| self.tokens(text)).collect::<Result<Vec<_>, _>>()?;
+        let sequences =
+            texts.iter().map(|text| self.tokens(text)).collect::<Result<Vec<_>, _>>()?;
         let (places, sequences): (Vec<usize>, Vec<Vec<u32>>) =
             sequences.into_iter().enumerate().filter(|(_, tokens)| !tokens.is_empty()).unzip();
         let embedded = self.model.embed(&sequences);
@@ -196,7 +221,8 @@ impl LearnedEncoder {
 
     fn tokens(&self, text: &str) -> Result<Vec<u32>, TextError> {
         let encoding = self.tokenizer.encode(text, false);
-        let encoding = encoding.map_err(|error| TextError::Config(format!("a text cannot be read: {error}")))?;
+        let encoding = encoding
+            .map_err(|error| TextError::Config(format!("a text cannot be read: {error}")))?;
         let ids = encoding.get_ids();
         Ok(ids[..ids.len().min(self.max_tokens)].to_vec())
     }
@@ -207,7 +233,9 @@ const LEAST_COUNT: u64 = 2;
 
 /// The words of the texts, lower case and without accents as BERT's.
 fn vocabulary(texts: &[&str], size: usize) -> Result<Tokenizer, TextError> {
-    let failed = |error: tokenizers::Error| TextError::Config(format!("no vocabulary could be made: {error}"));
+    let failed = |error: tokenizers::Error| {
+        TextError::Config(format!("no vocabulary could be made: {error}"))
+    };
     let model = WordLevel::builder().unk_token(UNKNOWN.to_owned()).build().map_err(failed)?;
     let mut tokenizer = Tokenizer::new(model);
     let normalizer = BertNormalizer::new(true, true, Some(true), true);
@@ -301,7 +329,9 @@ mod tests {
     fn texts() -> Vec<String> {
         let colours = ["red", "green", "blue", "black", "white", "grey", "pink"];
         let parts = [("trousers", "denim legs zip"), ("hat", "wool head warm")];
-        let text = |(name, words): (&str, &str), colour: &str, n: usize| format!("{name} {colour} {words} {n}");
+        let text = |(name, words): (&str, &str), colour: &str, n: usize| {
+            format!("{name} {colour} {words} {n}")
+        };
         let all = colours.iter().flat_map(|colour| (0..6).map(move |n| (*colour, n)));
         all.flat_map(|(colour, n)| parts.map(|part| text(part, colour, n))).collect()
     }
@@ -311,9 +341,14 @@ mod tests {
         let texts = texts();
         let mut encoder = LearnedEncoder::train(&texts, &config()).unwrap();
         let (first, last) = (encoder.losses[0], encoder.losses[encoder.losses.len() - 1]);
-        assert!(last.training < 0.7 * first.training && last.held_out < 0.8 * first.held_out, "{first:?} {last:?}");
+        assert!(
+            last.training < 0.7 * first.training && last.held_out < 0.8 * first.held_out,
+            "{first:?} {last:?}"
+        );
         let mut asked = vec![String::new()];
-        asked.extend(["trousers red denim", "trousers grey denim", "hat red wool"].map(str::to_owned));
+        asked.extend(
+            ["trousers red denim", "trousers grey denim", "hat red wool"].map(str::to_owned),
+        );
         let vectors = encoder.embed(&asked).unwrap();
         let vector = |at: usize| &vectors[at * 16..(at + 1) * 16];
         let cosine = |a: &[f32], b: &[f32]| {

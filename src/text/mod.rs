@@ -1,12 +1,14 @@
-//! Item texts as vectors: a frozen text encoder of the BERT family, read from a directory of the machine.
+//! Item texts as vectors: a frozen text encoder of the BERT family, read from a directory of the
+//! machine.
 //!
-//! [`attach`] joins the text columns of every article, embeds each distinct text once with [`TextEncoder`] and adds the
-//! vectors to the articles under [`NAME`]. What is computed once is kept on disk, named by the content of the
-//! encoder and of the text, so that the next run only reads it. A feature `{ source = "text", encoding = "vector" }`
-//! then gives the vectors to a tower, whose first layer is the learned projection.
+//! [`attach`] joins the text columns of every article, embeds each distinct text once with
+//! [`TextEncoder`] and adds the vectors to the articles under [`NAME`]. What is computed once is
+//! kept on disk, named by the content of the encoder and of the text, so that the next run only
+//! reads it. A feature `{ source = "text", encoding = "vector" }` then gives the vectors to a
+//! tower, whose first layer is the learned projection.
 //!
-//! [`LearnedEncoder`] needs no published model: it learns a vocabulary and a small encoder from the texts themselves. It draws
-//! maps (`vitrine-trainer map --text`).
+//! [`LearnedEncoder`] needs no published model: it learns a vocabulary and a small encoder from the
+//! texts themselves. It draws maps (`vitrine-trainer map --text`).
 //!
 //! Knows no HTTP: the server gets the vectors within the bundle and never runs an encoder.
 
@@ -107,14 +109,17 @@ impl TextError {
     }
 }
 
-/// Adds the vectors [`NAME`] to the articles: the vector of each article's text, at the scale of a normalised number
-/// (root mean square 1); zeros for articles without any text. Progress and an account go to standard error.
+/// Adds the vectors [`NAME`] to the articles: the vector of each article's text, at the scale of a
+/// normalised number (root mean square 1); zeros for articles without any text. Progress and an
+/// account go to standard error.
 ///
 /// # Errors
 /// [`TextError`]; the dataset is then as it was.
 pub fn attach(dataset: &mut Dataset, config: &TextConfig) -> Result<(), TextError> {
     if dataset.articles.column(NAME).is_some() {
-        return Err(TextError::Config(format!("the articles have a column `{NAME}`; leave it out with `keep`")));
+        return Err(TextError::Config(format!(
+            "the articles have a column `{NAME}`; leave it out with `keep`"
+        )));
     }
     let texts = texts(&dataset.articles, &config.columns)?;
     let encoder = TextEncoder::open(&config.encoder, config.pooling, config.max_tokens)?;
@@ -132,7 +137,12 @@ pub fn texts(articles: &Entities, columns: &[String]) -> Result<Vec<String>, Tex
     let column = |name: &String| {
         articles.column(name).ok_or_else(|| TextError::NoColumn {
             column: name.clone(),
-            available: articles.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", "),
+            available: articles
+                .columns
+                .iter()
+                .map(|column| column.name.as_str())
+                .collect::<Vec<_>>()
+                .join(", "),
         })
     };
     let columns = columns.iter().map(column).collect::<Result<Vec<_>, _>>()?;
@@ -170,7 +180,8 @@ fn embed(encoder: &TextEncoder, texts: &[String], cache: &Path) -> Result<Vec<f3
     }
     if !missing.is_empty() {
         let progress = Progress::new("embedding texts", missing.len() as u64, "texts");
-        // Texts of like length together, the longest first: a round then never waits long for its last text.
+        // Texts of like length together, the longest first: a round then never waits long for its
+        // last text.
         missing.sort_by_key(|text| std::cmp::Reverse(text.len()));
         for round in missing.chunks(ROUND) {
             let vectors = encoder.embed(round)?;

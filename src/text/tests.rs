@@ -18,9 +18,15 @@ fn write_encoder(dir: &Path, seed: u64, old: bool) {
     let mut add = |name: String, shape: &[usize]| {
         let count: usize = shape.iter().product();
         let around = if name.contains("LayerNorm.weight") { 1.0 } else { 0.0 };
-        let bytes = (0..count).flat_map(|_| (around + rng.random_range(-0.5..0.5f32)).to_le_bytes()).collect();
+        let bytes = (0..count)
+            .flat_map(|_| (around + rng.random_range(-0.5..0.5f32)).to_le_bytes())
+            .collect();
         let name = if old { name.replace("LayerNorm.weight", "LayerNorm.gamma") } else { name };
-        let name = if old { format!("bert.{}", name.replace("LayerNorm.bias", "LayerNorm.beta")) } else { name };
+        let name = if old {
+            format!("bert.{}", name.replace("LayerNorm.bias", "LayerNorm.beta"))
+        } else {
+            name
+        };
         tensors.insert(name, (shape.to_vec(), bytes));
     };
     for (name, rows) in [("word", WORDS.len()), ("position", 16), ("token_type", 2)] {
@@ -32,7 +38,8 @@ fn write_encoder(dir: &Path, seed: u64, old: bool) {
     };
     pair("embeddings.LayerNorm", &[DIM]);
     for layer in 0..2 {
-        let mut part = |name: &str, shape: &[usize]| pair(&format!("encoder.layer.{layer}.{name}"), shape);
+        let mut part =
+            |name: &str, shape: &[usize]| pair(&format!("encoder.layer.{layer}.{name}"), shape);
         for name in ["self.query", "self.key", "self.value", "output.dense"] {
             part(&format!("attention.{name}"), &[DIM, DIM]);
         }
@@ -41,9 +48,9 @@ fn write_encoder(dir: &Path, seed: u64, old: bool) {
         part("output.dense", &[DIM, 20]);
         part("output.LayerNorm", &[DIM]);
     }
-    let views = tensors
-        .iter()
-        .map(|(name, (shape, bytes))| (name.clone(), TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
+    let views = tensors.iter().map(|(name, (shape, bytes))| {
+        (name.clone(), TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
+    });
     fs::write(dir.join("model.safetensors"), safetensors::serialize(views, None).unwrap()).unwrap();
     fs::write(
         dir.join("config.json"),
@@ -51,7 +58,8 @@ fn write_encoder(dir: &Path, seed: u64, old: bool) {
             "intermediate_size": 20, "hidden_act": "gelu", "layer_norm_eps": 1e-12}"#,
     )
     .unwrap();
-    let vocabulary: BTreeMap<&str, usize> = WORDS.iter().enumerate().map(|(i, word)| (*word, i)).collect();
+    let vocabulary: BTreeMap<&str, usize> =
+        WORDS.iter().enumerate().map(|(i, word)| (*word, i)).collect();
     let tokenizer = serde_json::json!({
         "version": "1.0",
         "padding": {"strategy": {"Fixed": 16}, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0,
@@ -141,7 +149,8 @@ fn articles_get_vectors_and_a_second_run_computes_nothing() {
     assert_eq!((0..5).filter(|&row| again.row(row) == [1.0; DIM]).count(), 1);
     assert_eq!(fs::read(&file).unwrap(), kept, "nothing was computed");
 
-    // Cut off within a record, as by a kill: that text is computed again. Other weights never meet these vectors.
+    // Cut off within a record, as by a kill: that text is computed again. Other weights never meet
+    // these vectors.
     fs::write(&file, &kept[..kept.len() - 5]).unwrap();
     let mut third = shop();
     attach(&mut third, &config).unwrap();
@@ -213,14 +222,19 @@ fn what_is_missing_or_wrong_is_named() {
     assert!(with_file("model.safetensors", b"no tensors").contains("no safetensors file"));
     let weights = fs::read(dir.path().join("model.safetensors")).unwrap();
     with_file("model.safetensors", &weights[..weights.len() / 2]);
-    let wide = fs::read_to_string(dir.path().join("config.json")).unwrap().replace("size\": 20", "size\": 24");
+    let wide = fs::read_to_string(dir.path().join("config.json"))
+        .unwrap()
+        .replace("size\": 20", "size\": 24");
     fs::write(dir.path().join("config.json"), wide).unwrap();
     let message = refused(&|_| ());
     assert!(
-        message.contains("`encoder.layer.0.intermediate.dense.weight` is [20, 8]; config.json makes it [24, 8]"),
+        message.contains(
+            "`encoder.layer.0.intermediate.dense.weight` is [20, 8]; config.json makes it [24, 8]"
+        ),
         "{message}"
     );
-    // Any byte of the weights changed: vectors of finite numbers or an error that names it, never a panic.
+    // Any byte of the weights changed: vectors of finite numbers or an error that names it, never a
+    // panic.
     write_encoder(dir.path(), 7, false);
     for position in (0..weights.len()).step_by(211) {
         let mut bytes = weights.clone();

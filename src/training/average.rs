@@ -33,22 +33,28 @@ impl Average {
     }
 
     /// Takes the weights after so many steps in. The weights at the start count for nothing: after
-    /// `n` looks the average is `Σ decayⁿ⁻ⁱ·wᵢ / Σ decayⁿ⁻ⁱ`, as in Adam's bias correction. While the
-    /// run is short it spans the last [`SPAN`] of the steps at most: the first weights are far from the
-    /// optimum, and a small shop takes few steps.
+    /// `n` looks the average is `Σ decayⁿ⁻ⁱ·wᵢ / Σ decayⁿ⁻ⁱ`, as in Adam's bias correction. While
+    /// the run is short it spans the last [`SPAN`] of the steps at most: the first weights are far
+    /// from the optimum, and a small shop takes few steps.
     pub(super) fn follow(&mut self, steps: u32, weights: Vec<&mut [f32]>) {
         let looks = (steps / EVERY).max(1);
         let corrected = (1.0 - self.decay) / (1.0 - self.decay.powf(f64::from(looks)));
         let spanning = 1.0 - 1.0 / (1.0 + SPAN * f64::from(steps));
         let rate = corrected.max(1.0 - spanning.powi(EVERY.min(steps) as i32)) as f32;
         for (average, weights) in self.values.iter_mut().zip(weights) {
-            average.iter_mut().zip(weights).for_each(|(average, weight)| *average += rate * (*weight - *average));
+            average
+                .iter_mut()
+                .zip(weights)
+                .for_each(|(average, weight)| *average += rate * (*weight - *average));
         }
     }
 
     /// Exchanges the average and the weights; a second call exchanges them back.
     pub(super) fn swap(&mut self, weights: Vec<&mut [f32]>) {
-        self.values.iter_mut().zip(weights).for_each(|(average, weights)| weights.swap_with_slice(average));
+        self.values
+            .iter_mut()
+            .zip(weights)
+            .for_each(|(average, weights)| weights.swap_with_slice(average));
     }
 
     /// What a checkpoint holds of it.
@@ -80,7 +86,10 @@ mod tests {
                 looked.push(value);
             }
             if steps < 15 {
-                assert!((average.values[0][0] - looked[looked.len() - 1]).abs() < 1e-6, "the start counts for nothing");
+                assert!(
+                    (average.values[0][0] - looked[looked.len() - 1]).abs() < 1e-6,
+                    "the start counts for nothing"
+                );
             }
         }
         let (mut sum, mut total) = (0.0, 0.0);
@@ -90,7 +99,11 @@ mod tests {
         }
         let want = sum / total;
         average.swap(slices(&mut weights));
-        let close = weights.concat().iter().zip([want, -want, 2.0 * want, 1.0]).all(|(a, b)| (a - b).abs() < 1e-4);
+        let close = weights
+            .concat()
+            .iter()
+            .zip([want, -want, 2.0 * want, 1.0])
+            .all(|(a, b)| (a - b).abs() < 1e-4);
         assert!(close, "{weights:?} are not of {want}");
         average.swap(slices(&mut weights));
         let last = (45 * 45 % 17) as f32;

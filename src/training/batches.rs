@@ -4,8 +4,8 @@ use crate::domain::Timestamp;
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
-/// Makes the batches of an epoch. Batch `b` of epoch `e` depends on the seed, `e` and `b` alone, so that a resumed run sees
-/// the same batches.
+/// Makes the batches of an epoch. Batch `b` of epoch `e` depends on the seed, `e` and `b` alone, so
+/// that a resumed run sees the same batches.
 pub trait Batches<B>: Sync {
     fn shuffle(&self) -> &Shuffle;
 
@@ -65,7 +65,10 @@ pub(crate) struct AgeWeights {
 
 impl AgeWeights {
     /// For purchases at these times; `None` without a half-life.
-    pub(crate) fn new(half_life: Option<f32>, times: impl Iterator<Item = Timestamp>) -> Option<Self> {
+    pub(crate) fn new(
+        half_life: Option<f32>,
+        times: impl Iterator<Item = Timestamp>,
+    ) -> Option<Self> {
         half_life.map(|half_life| Self { half_life, last: times.max().unwrap_or_default() })
     }
 
@@ -76,8 +79,9 @@ impl AgeWeights {
     }
 }
 
-/// The columns of a softmax: items numbered in the order they first come, each once. An item bought by several customers
-/// of the batch is one column, so it is never a negative of its own buyers ("accidental hit").
+/// The columns of a softmax: items numbered in the order they first come, each once. An item bought
+/// by several customers of the batch is one column, so it is never a negative of its own buyers
+/// ("accidental hit").
 #[derive(Default)]
 pub(crate) struct ColumnSet {
     pub(crate) columns: Vec<u32>,
@@ -94,8 +98,8 @@ impl ColumnSet {
     }
 }
 
-/// The columns of what was bought and `negatives` uniform draws of all `items` (so many or more of them make every item a
-/// column), and for each purchase the column of its item.
+/// The columns of what was bought and `negatives` uniform draws of all `items` (so many or more of
+/// them make every item a column), and for each purchase the column of its item.
 pub(crate) fn columns(
     bought: impl Iterator<Item = u32>,
     items: usize,
@@ -113,12 +117,14 @@ pub(crate) fn columns(
     (set.columns, targets)
 }
 
-/// −log of the chance that an item is among the columns of a batch of `batch` purchases and `negatives` uniform draws,
-/// `share` being its part of the purchases. Each item is at most one column, so the chance of being there at all takes the
-/// place of the sampling probability of Yi et al. 2019; for rare items both differ by the constant log of the batch size.
+/// −log of the chance that an item is among the columns of a batch of `batch` purchases and
+/// `negatives` uniform draws, `share` being its part of the purchases. Each item is at most one
+/// column, so the chance of being there at all takes the place of the sampling probability of Yi et
+/// al. 2019; for rare items both differ by the constant log of the batch size.
 pub(crate) fn column_bias(share: f64, batch: usize, negatives: usize, items: usize) -> f32 {
     let absent = batch as f64 * (-share).ln_1p() + negatives as f64 * (-1.0 / items as f64).ln_1p();
     let present = -absent.exp_m1();
-    // Nothing but a purchase or a draw makes an item a column, so what is never present never asks for its bias.
+    // Nothing but a purchase or a draw makes an item a column, so what is never present never asks
+    // for its bias.
     if present > 0.0 { (-present.ln()) as f32 } else { 0.0 }
 }

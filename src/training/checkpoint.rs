@@ -28,7 +28,8 @@ pub struct State {
     pub config: serde_json::Value,
     /// Fingerprint of the data.
     pub data: String,
-    /// `Some(epochs)` once the number of epochs is known and the model is trained again with the validation purchases.
+    /// `Some(epochs)` once the number of epochs is known and the model is trained again with the
+    /// validation purchases.
     pub refit: Option<u32>,
     /// Finished epochs, and finished batches of the one under way.
     pub epoch: u32,
@@ -78,8 +79,10 @@ pub fn write(
     let fail = |source| CheckpointError::Io { path: path.to_owned(), source };
     let partial = path.with_extension("partial");
     let mut write = || -> std::io::Result<()> {
-        let mut out =
-            Hashing { inner: BufWriter::with_capacity(1 << 20, File::create(&partial)?), hash: Sha256::new() };
+        let mut out = Hashing {
+            inner: BufWriter::with_capacity(1 << 20, File::create(&partial)?),
+            hash: Sha256::new(),
+        };
         let header = serde_json::to_vec(state)?;
         out.write_all(MAGIC)?;
         out.write_all(&(header.len() as u64).to_le_bytes())?;
@@ -115,9 +118,17 @@ pub fn read_state(path: &Path) -> Result<State, CheckpointError> {
 /// both hold a mixture and must not be used.
 ///
 /// # Errors
-/// [`CheckpointError`] when the file is missing, cut short, changed, or of a model of another shape.
-pub fn read(path: &Path, model: &mut impl Learner, average: &mut Average) -> Result<State, CheckpointError> {
-    let damaged = |problem: &str| CheckpointError::Damaged { path: path.to_owned(), problem: problem.to_owned() };
+/// [`CheckpointError`] when the file is missing, cut short, changed, or of a model of another
+/// shape.
+pub fn read(
+    path: &Path,
+    model: &mut impl Learner,
+    average: &mut Average,
+) -> Result<State, CheckpointError> {
+    let damaged = |problem: &str| CheckpointError::Damaged {
+        path: path.to_owned(),
+        problem: problem.to_owned(),
+    };
     let (state, mut input) = open(path)?;
     for array in model.arrays().into_iter().chain(average.arrays()) {
         input.read_exact(array).map_err(|_| damaged("it ends early"))?;
@@ -149,7 +160,8 @@ fn open(path: &Path) -> Result<(State, Hashing<BufReader<File>>), CheckpointErro
     }
     let mut header = vec![0; length as usize];
     input.read_exact(&mut header).map_err(|_| damaged("it ends early".into()))?;
-    let state = serde_json::from_slice(&header).map_err(|error| damaged(format!("header: {error}")))?;
+    let state =
+        serde_json::from_slice(&header).map_err(|error| damaged(format!("header: {error}")))?;
     Ok((state, input))
 }
 
@@ -167,7 +179,12 @@ fn compare(key: &str, was: &serde_json::Value, now: &serde_json::Value, found: &
         (Object(was), Object(now)) => {
             let names: std::collections::BTreeSet<&String> = was.keys().chain(now.keys()).collect();
             for name in names {
-                compare(&below(name), was.get(name).unwrap_or(&Null), now.get(name).unwrap_or(&Null), found);
+                compare(
+                    &below(name),
+                    was.get(name).unwrap_or(&Null),
+                    now.get(name).unwrap_or(&Null),
+                    found,
+                );
             }
         }
         (Array(was), Array(now)) if was.len() == now.len() => {

@@ -1,7 +1,10 @@
 //! Why training failed.
 
 use super::checkpoint::CheckpointError;
-use crate::{bundle::BundleError, evaluation::EvaluationError, features::FeatureError, model::sequence::SequenceError};
+use crate::{
+    bundle::BundleError, evaluation::EvaluationError, features::FeatureError,
+    model::sequence::SequenceError,
+};
 use std::path::PathBuf;
 
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +19,9 @@ pub enum TrainingError {
     Bundle(#[from] BundleError),
     #[error("there is no checkpoint {} to resume from; train without --resume", .0.display())]
     NothingToResume(PathBuf),
-    #[error("no purchase lies in the last {0} days before what is held out; raise `training.window_days`")]
+    #[error(
+        "no purchase lies in the last {0} days before what is held out; raise `training.window_days`"
+    )]
     EmptyWindow(u32),
     #[error(
         "the loss became {loss} at step {step} (epoch {epoch}, batch {batch}): lower `optimizer.learning_rate` or raise \

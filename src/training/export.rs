@@ -5,7 +5,10 @@ use super::{
     run::{Trained, Trainer},
 };
 use crate::{
-    bundle::{self, Contents, Golden, GoldenItem, GoldenQuery, MetricsRow, Provenance, RankingContents, TowerContents},
+    bundle::{
+        self, Contents, Golden, GoldenItem, GoldenQuery, MetricsRow, Provenance, RankingContents,
+        TowerContents,
+    },
     counters::Popularity,
     dataset::TimeUnit,
     features::Moment,
@@ -25,20 +28,31 @@ pub struct Export<'a> {
 }
 
 impl Trainer<'_> {
-    /// Writes the model as a bundle `<models>/<name>/<version>` and returns its path. Item vectors and golden vectors come
-    /// from the training kernels and the tables, so that a bundle whose graph computes something else does not open.
+    /// Writes the model as a bundle `<models>/<name>/<version>` and returns its path. Item vectors
+    /// and golden vectors come from the training kernels and the tables, so that a bundle whose
+    /// graph computes something else does not open.
     ///
     /// # Errors
     /// [`TrainingError::Bundle`].
-    pub fn export(&self, trained: &Trained, metrics: &[MetricsRow], models: &Path) -> Result<PathBuf, TrainingError> {
+    pub fn export(
+        &self,
+        trained: &Trained,
+        metrics: &[MetricsRow],
+        models: &Path,
+    ) -> Result<PathBuf, TrainingError> {
         trained.model.export(&Export { trainer: self, trained, metrics, models })
     }
 
     /// How well each article sells by the purchases `rows`, at the moment of the last of them.
     pub(crate) fn popularity(&self, rows: &[u32], counting: &Popularity) -> Vec<f32> {
         let purchases = &self.dataset.purchases;
-        let bought =
-            |&row: &u32| (purchases.article[row as usize], purchases.time[row as usize], purchases.weight_of(row));
+        let bought = |&row: &u32| {
+            (
+                purchases.article[row as usize],
+                purchases.time[row as usize],
+                purchases.weight_of(row),
+            )
+        };
         let at = rows.iter().map(|&row| purchases.time[row as usize]).max().unwrap_or_default();
         counting.counts(self.dataset.articles.len(), rows.iter().map(bought), at)
     }
@@ -49,7 +63,11 @@ impl Export<'_> {
     ///
     /// # Errors
     /// [`TrainingError::Bundle`].
-    pub fn write(&self, ranking: RankingContents<'_>, golden: Golden) -> Result<PathBuf, TrainingError> {
+    pub fn write(
+        &self,
+        ranking: RankingContents<'_>,
+        golden: Golden,
+    ) -> Result<PathBuf, TrainingError> {
         let Self { trainer, trained, metrics, models } = *self;
         let popularity = trainer.popularity(&trained.rows, &trained.model.popularity());
         let contents = Contents {
@@ -69,8 +87,8 @@ impl Export<'_> {
         Ok(bundle::write(models, contents)?)
     }
 
-    /// Writes a bundle of two towers. Golden requests are the query rows with the vectors that the graph must give, and
-    /// some of the rows of all items.
+    /// Writes a bundle of two towers. Golden requests are the query rows with the vectors that the
+    /// graph must give, and some of the rows of all items.
     ///
     /// # Errors
     /// [`TrainingError::Bundle`].
@@ -85,7 +103,12 @@ impl Export<'_> {
         let (query_widths, item_widths) = (schema.query.row_widths(), schema.item.row_widths());
         let queries = (0..queries.rows).map(|i| {
             let (indices, numbers) = row(queries, query_widths, i);
-            GoldenQuery { indices, numbers, vector: vectors[i * dim..(i + 1) * dim].to_vec(), top: Vec::new() }
+            GoldenQuery {
+                indices,
+                numbers,
+                vector: vectors[i * dim..(i + 1) * dim].to_vec(),
+                top: Vec::new(),
+            }
         });
         let items = spaced(all_items.rows).map(|i| {
             let (indices, numbers) = row(all_items, item_widths, i);
@@ -100,7 +123,8 @@ impl Export<'_> {
         let (dataset, histories) = (self.trainer.dataset, self.trainer.histories);
         let at = dataset.purchases.time.last().copied().unwrap_or_default();
         let moments = spaced(dataset.customers.len()).enumerate().map(|(i, customer)| {
-            let known = if i == 0 { 0 } else { histories.of_customer(customer as u32).len() as u32 };
+            let known =
+                if i == 0 { 0 } else { histories.of_customer(customer as u32).len() as u32 };
             Moment { customer: customer as u32, at, known }
         });
         moments.collect::<Vec<_>>().into_iter()
@@ -116,7 +140,10 @@ impl Export<'_> {
         let Self { trainer, trained, .. } = self;
         let dated = trainer.dataset.time_unit != TimeUnit::Position;
         let last = trained.rows.last().filter(|_| dated);
-        let held_out = trainer.final_epochs.is_none().then(|| trainer.split.held_out_fingerprint(trainer.dataset));
+        let held_out = trainer
+            .final_epochs
+            .is_none()
+            .then(|| trainer.split.held_out_fingerprint(trainer.dataset));
         Provenance {
             seen_until: last.map(|&row| trainer.dataset.purchases.time[row as usize]),
             held_out,
@@ -131,5 +158,8 @@ fn spaced(len: usize) -> impl Iterator<Item = usize> {
 }
 
 fn row(inputs: &Inputs, (i, n): (usize, usize), row: usize) -> (Vec<i64>, Vec<f32>) {
-    (inputs.indices[row * i..(row + 1) * i].to_vec(), inputs.numbers[row * n..(row + 1) * n].to_vec())
+    (
+        inputs.indices[row * i..(row + 1) * i].to_vec(),
+        inputs.numbers[row * n..(row + 1) * n].to_vec(),
+    )
 }

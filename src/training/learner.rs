@@ -1,6 +1,8 @@
 //! What the training loop asks of a model family. The loop itself knows none.
 
-use super::{TrainingError, batches::Batches, config::TrainingConfig, run::Trainer, warm::WarmStart};
+use super::{
+    TrainingError, batches::Batches, config::TrainingConfig, run::Trainer, warm::WarmStart,
+};
 use crate::{
     dataset::{Dataset, Histories},
     families::TrainedModel,
@@ -19,7 +21,11 @@ pub trait Learner: Sized + Sync {
     ///
     /// # Errors
     /// A shape that cannot be.
-    fn new(encoder: &Encoder, dataset: &Dataset, config: &TrainingConfig) -> Result<Self, TrainingError>;
+    fn new(
+        encoder: &Encoder,
+        dataset: &Dataset,
+        config: &TrainingConfig,
+    ) -> Result<Self, TrainingError>;
 
     /// Prepares the purchases `rows` for training, and the whole dataset for evaluation.
     fn samples<'a>(
@@ -31,7 +37,11 @@ pub trait Learner: Sized + Sync {
     ) -> Self::Samples<'a>;
 
     /// The same with whatever training needs beside the purchases.
-    fn training_samples<'a>(trainer: &'a Trainer<'_>, encoder: &'a Encoder, rows: &[u32]) -> Self::Samples<'a> {
+    fn training_samples<'a>(
+        trainer: &'a Trainer<'_>,
+        encoder: &'a Encoder,
+        rows: &[u32],
+    ) -> Self::Samples<'a> {
         Self::samples(encoder, trainer.dataset, trainer.histories, rows, trainer.config)
     }
 
@@ -47,17 +57,22 @@ pub trait Learner: Sized + Sync {
         Err("is of a family that always starts afresh".to_owned())
     }
 
-    /// One optimiser step; the mean loss before it. A loss that is not finite changes nothing in the model.
+    /// One optimiser step; the mean loss before it. A loss that is not finite changes nothing in
+    /// the model.
     ///
     /// # Errors
     /// When the device that computes it fails.
-    fn step(&mut self, batch: &Self::Batch, optimizer: &StepOptimizer) -> Result<f64, TrainingError>;
+    fn step(
+        &mut self,
+        batch: &Self::Batch,
+        optimizer: &StepOptimizer,
+    ) -> Result<f64, TrainingError>;
 
     /// Optimiser steps taken; a checkpoint sets it.
     fn steps(&mut self) -> &mut u32;
 
-    /// Brings back what steps keep elsewhere. The loop calls it between the last step and the first look at arrays or
-    /// vectors.
+    /// Brings back what steps keep elsewhere. The loop calls it between the last step and the first
+    /// look at arrays or vectors.
     ///
     /// # Errors
     /// When the device that holds it fails.
@@ -82,9 +97,14 @@ pub trait Learner: Sized + Sync {
     fn item_vectors(&self, samples: &Self::Samples<'_>) -> Vec<f32>;
 
     /// The vectors of customers at any moments.
-    fn query_vectors(&self, samples: &Self::Samples<'_>, moments: impl ExactSizeIterator<Item = Moment>) -> Vec<f32>;
+    fn query_vectors(
+        &self,
+        samples: &Self::Samples<'_>,
+        moments: impl ExactSizeIterator<Item = Moment>,
+    ) -> Vec<f32>;
 
-    /// A metric of the family's own, on at most `most` of the examples that its samples held out themselves.
+    /// A metric of the family's own, on at most `most` of the examples that its samples held out
+    /// themselves.
     fn own_metric(&self, _samples: &Self::Samples<'_>, _most: usize) -> Option<(String, f64)> {
         None
     }

@@ -7,8 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// An open metrics file. Every line is an object with `stage` (`search` or `refit`), `epoch` and `step`, and `loss`;
-/// lines at the end of an epoch also have `seconds` and, where there are validation cases, the metrics by name.
+/// An open metrics file. Every line is an object with `stage` (`search` or `refit`), `epoch` and
+/// `step`, and `loss`; lines at the end of an epoch also have `seconds` and, where there are
+/// validation cases, the metrics by name.
 pub(crate) struct MetricsFile<'a> {
     path: PathBuf,
     file: File,
@@ -23,7 +24,8 @@ impl<'a> MetricsFile<'a> {
         resume: bool,
         observe: &'a (dyn Fn(&serde_json::Value) + Sync),
     ) -> Result<Self, TrainingError> {
-        let file = OpenOptions::new().create(true).write(true).append(resume).truncate(!resume).open(path);
+        let file =
+            OpenOptions::new().create(true).write(true).append(resume).truncate(!resume).open(path);
         let file = file.map_err(|source| TrainingError::Io { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), file, observe })
     }

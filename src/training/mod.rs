@@ -1,7 +1,8 @@
 //! The training run: configuration, samples, loop, checkpoints, and the bundle at its end.
 //!
-//! [`TrainingConfig`] says what to learn; [`Trainer`] learns it ([`Batches`] makes its batches, [`checkpoint`] keeps it
-//! safe) and writes the bundle. What a model is, [`crate::families`] alone knows.
+//! [`TrainingConfig`] says what to learn; [`Trainer`] learns it ([`Batches`] makes its batches,
+//! [`checkpoint`] keeps it safe) and writes the bundle. What a model is, [`crate::families`] alone
+//! knows.
 
 mod average;
 mod batches;
@@ -23,8 +24,8 @@ pub use batches::{Batches, Shuffle};
 pub(crate) use config::WITHOUT_CUDA;
 pub use config::reference as config_reference;
 pub use config::{
-    ComputeDevice, ConfigError, LoopConfig, LossConfig, ModelConfig, OptimizerConfig, OptimizerKind, Refit, Schedule,
-    TrainingConfig,
+    ComputeDevice, ConfigError, LoopConfig, LossConfig, ModelConfig, OptimizerConfig,
+    OptimizerKind, Refit, Schedule, TrainingConfig,
 };
 pub use error::TrainingError;
 pub use export::Export;

@@ -48,9 +48,11 @@ pub struct Trainer<'a> {
     pub stop: &'a (dyn Fn() -> bool + Sync),
     /// Told of every line of the metrics file as it is written.
     pub observe: &'a (dyn Fn(&serde_json::Value) + Sync),
-    /// Train what ships, on all purchases and for so many epochs, and choose nothing: the last step of [`Refit::All`].
+    /// Train what ships, on all purchases and for so many epochs, and choose nothing: the last step
+    /// of [`Refit::All`].
     pub final_epochs: Option<u32>,
-    /// Start from this bundle's weights, for its number of epochs, and choose nothing: it has seen the validation purchases.
+    /// Start from this bundle's weights, for its number of epochs, and choose nothing: it has seen
+    /// the validation purchases.
     pub warm: Option<&'a WarmStart>,
 }
 
@@ -95,7 +97,8 @@ impl Trainer<'_> {
         pool.install(|| self.config.family.train(self, resume))
     }
 
-    /// Trains by steps: until nothing improves, then again for as many epochs, as the configuration says.
+    /// Trains by steps: until nothing improves, then again for as many epochs, as the configuration
+    /// says.
     pub(crate) fn stages<L: Learner>(&self, resume: bool) -> Result<Outcome, TrainingError> {
         let io = |source| TrainingError::Io { path: self.directory.clone(), source };
         std::fs::create_dir_all(&self.directory).map_err(io)?;
@@ -106,11 +109,13 @@ impl Trainer<'_> {
         if let Some(warm) = self.warm.filter(|_| !resume) {
             state.refit = Some(warm.epochs);
         }
-        let mut metrics = MetricsFile::open(&self.directory.join("metrics.jsonl"), resume, self.observe)?;
+        let mut metrics =
+            MetricsFile::open(&self.directory.join("metrics.jsonl"), resume, self.observe)?;
         let mut resume = resume;
         if state.refit.is_none() {
             let stage = self.search_stage()?;
-            let Some(mut trained) = self.stage::<L>(&stage, &mut state, resume, &mut metrics)? else {
+            let Some(mut trained) = self.stage::<L>(&stage, &mut state, resume, &mut metrics)?
+            else {
                 return Ok(Outcome::Interrupted(self.last()));
             };
             let Some(best) = state.best else { return Ok(Outcome::Finished(Box::new(trained))) };
@@ -134,11 +139,14 @@ impl Trainer<'_> {
         })
     }
 
-    /// Trains on all purchases. A run that was stopped before this stage began has no checkpoint of it yet.
+    /// Trains on all purchases. A run that was stopped before this stage began has no checkpoint of
+    /// it yet.
     fn final_stage<L: Learner>(&self, epochs: u32, resume: bool) -> Result<Outcome, TrainingError> {
         let resume = resume && self.last().exists();
-        let mut state = if resume { self.resumed()? } else { State { refit: Some(epochs), ..self.fresh() } };
-        let mut metrics = MetricsFile::open(&self.directory.join("metrics.jsonl"), resume, self.observe)?;
+        let mut state =
+            if resume { self.resumed()? } else { State { refit: Some(epochs), ..self.fresh() } };
+        let mut metrics =
+            MetricsFile::open(&self.directory.join("metrics.jsonl"), resume, self.observe)?;
         let rows = self.window((0..self.dataset.purchases.len() as u32).collect())?;
         let stage = Stage { rows, cases: Vec::new(), epochs };
         Ok(match self.stage::<L>(&stage, &mut state, resume, &mut metrics)? {
@@ -151,7 +159,8 @@ impl Trainer<'_> {
     pub fn measured_state(&self) -> MeasuredState {
         match self.config.training.refit {
             Refit::None => MeasuredState::Training,
-            // Without validation cases there was nothing to choose by, and nothing is trained again.
+            // Without validation cases there was nothing to choose by, and nothing is trained
+            // again.
             _ if self.split.validation.is_empty() => MeasuredState::Training,
             Refit::Validation | Refit::All => MeasuredState::TrainingAndValidation,
         }
@@ -178,7 +187,10 @@ impl Trainer<'_> {
         let state = checkpoint::read_state(&path)?;
         let mut differences = checkpoint::differences(&state.config, &json!(self.config));
         if state.data != self.fingerprint {
-            differences.push(format!("the data's fingerprint was {}, is now {}", state.data, self.fingerprint));
+            differences.push(format!(
+                "the data's fingerprint was {}, is now {}",
+                state.data, self.fingerprint
+            ));
         }
         if differences.is_empty() {
             return Ok(state);
@@ -196,7 +208,11 @@ impl Trainer<'_> {
 
     fn search_stage(&self) -> Result<Stage, TrainingError> {
         let cases = spaced(&self.split.validation, self.config.training.evaluation_cases);
-        Ok(Stage { rows: self.window(self.split.train.clone())?, cases, epochs: self.config.training.epochs })
+        Ok(Stage {
+            rows: self.window(self.split.train.clone())?,
+            cases,
+            epochs: self.config.training.epochs,
+        })
     }
 
     /// The purchases behind a model that is not trained by steps.
@@ -219,7 +235,14 @@ impl Trainer<'_> {
     ) -> Result<Outcome, TrainingError> {
         let (schema, vocabularies) = fit(self.dataset, &rows, &self.config.schema_features())?;
         let encoder = Encoder::new(schema, vocabularies)?;
-        Ok(Outcome::Finished(Box::new(Trained { encoder, model, epochs, rows, validation, measured: None })))
+        Ok(Outcome::Finished(Box::new(Trained {
+            encoder,
+            model,
+            epochs,
+            rows,
+            validation,
+            measured: None,
+        })))
     }
 
     /// The rows of the last `window_days` before what is held out; rows are in order of time.
@@ -227,7 +250,8 @@ impl Trainer<'_> {
         let Some(days) = self.config.training.window_days else { return Ok(rows) };
         let time = |row: u32| self.dataset.purchases.time[row as usize];
         let Some(&last) = rows.last() else { return Ok(rows) };
-        let from = Timestamp((time(last).day() + 1).saturating_sub(days).saturating_mul(Timestamp::DAY));
+        let from =
+            Timestamp((time(last).day() + 1).saturating_sub(days).saturating_mul(Timestamp::DAY));
         let first = rows.partition_point(|&row| time(row) < from);
         let rows = rows[first..].to_vec();
         if rows.is_empty() { Err(TrainingError::EmptyWindow(days)) } else { Ok(rows) }
@@ -241,14 +265,18 @@ impl Trainer<'_> {
         resume: bool,
         metrics: &mut MetricsFile<'_>,
     ) -> Result<Option<Trained>, TrainingError> {
-        let (schema, vocabularies) = fit(self.dataset, &stage.rows, &self.config.schema_features())?;
+        let (schema, vocabularies) =
+            fit(self.dataset, &stage.rows, &self.config.schema_features())?;
         let encoder = Encoder::new(schema, vocabularies)?;
         let mut model = L::new(&encoder, self.dataset, self.config)?;
         let mut average = Average::new(self.config.optimizer.ema_decay, model.weights());
         if resume {
             checkpoint::read(&self.last(), &mut model, &mut average)?;
             // A run may have ended between writing its best epoch and keeping it.
-            if state.batch == 0 && state.best.is_some_and(|best| best.epoch == state.epoch) && self.keeps_best(stage) {
+            if state.batch == 0
+                && state.best.is_some_and(|best| best.epoch == state.epoch)
+                && self.keeps_best(stage)
+            {
                 self.keep_best()?;
             }
         }
@@ -264,7 +292,9 @@ impl Trainer<'_> {
         }
         while state.epoch < stage.epochs && !self.out_of_patience(stage, state) {
             let started = Instant::now();
-            let Some(loss) = self.epoch(stage, &samples, (&mut model, &mut average), state, metrics)? else {
+            let Some(loss) =
+                self.epoch(stage, &samples, (&mut model, &mut average), state, metrics)?
+            else {
                 return Ok(None);
             };
             let mut line = json!({
@@ -329,7 +359,8 @@ impl Trainer<'_> {
             let order = &order;
             scope.spawn(move || {
                 // Ends early when the loop below has dropped its end.
-                (first..batches).all(|batch| sender.send(samples.batch(order, epoch, batch)).is_ok())
+                (first..batches)
+                    .all(|batch| sender.send(samples.batch(order, epoch, batch)).is_ok())
             });
             for batch in receiver {
                 if (self.stop)() {
@@ -337,7 +368,10 @@ impl Trainer<'_> {
                     checkpoint::write(&self.last(), state, model, average)?;
                     return Ok(None);
                 }
-                let optimizer = self.config.optimizer.at(state.steps, stage.epochs.saturating_mul(batches as u32));
+                let optimizer = self
+                    .config
+                    .optimizer
+                    .at(state.steps, stage.epochs.saturating_mul(batches as u32));
                 let loss = model.step(&batch, &optimizer)?;
                 state.batch += 1;
                 if !loss.is_finite() {
@@ -384,7 +418,8 @@ impl Trainer<'_> {
         Ok(Some(self.evaluate("validation", samples, model, &stage.cases)?.row))
     }
 
-    /// Ranks the full catalogue for the test cases: a row of the metrics table, under the model's name.
+    /// Ranks the full catalogue for the test cases: a row of the metrics table, under the model's
+    /// name.
     ///
     /// # Errors
     /// [`TrainingError::Evaluation`] when there are no cases.
@@ -420,7 +455,8 @@ impl Trainer<'_> {
         model: &L,
         cases: &[Case],
     ) -> Result<Measured, TrainingError> {
-        let samples = L::samples(&trained.encoder, self.dataset, self.histories, &trained.rows, self.config);
+        let samples =
+            L::samples(&trained.encoder, self.dataset, self.histories, &trained.rows, self.config);
         let mut measured = self.evaluate(&self.config.model.name, &samples, model, cases)?;
         measured.row.intervals = measured.outcomes.intervals();
         Ok(measured)
@@ -505,12 +541,19 @@ impl Trainer<'_> {
         (model, average): (&mut L, &mut Average),
     ) -> Result<(), TrainingError> {
         let found = checkpoint::read(&self.best(), model, average)?;
-        let own = found.data == state.data && found.best.is_some_and(|found| found.epoch == best.epoch);
+        let own =
+            found.data == state.data && found.best.is_some_and(|found| found.epoch == best.epoch);
         if own && found.epoch == best.epoch {
             return Ok(());
         }
         let (path, last) = (self.best(), self.last());
-        Err(checkpoint::CheckpointError::NotTheBest { path, last, found: found.epoch, wanted: best.epoch }.into())
+        Err(checkpoint::CheckpointError::NotTheBest {
+            path,
+            last,
+            found: found.epoch,
+            wanted: best.epoch,
+        }
+        .into())
     }
 
     /// Makes the last checkpoint the best one too, without copying where the file system can link.
@@ -518,7 +561,8 @@ impl Trainer<'_> {
         let (last, best, next) = (self.last(), self.best(), self.directory.join("best.partial"));
         let keep = || -> std::io::Result<()> {
             let _ = std::fs::remove_file(&next);
-            std::fs::hard_link(&last, &next).or_else(|_| std::fs::copy(&last, &next).map(|_| ()))?;
+            std::fs::hard_link(&last, &next)
+                .or_else(|_| std::fs::copy(&last, &next).map(|_| ()))?;
             std::fs::rename(&next, &best)
         };
         keep().map_err(|source| TrainingError::Io { path: best.clone(), source })
@@ -534,8 +578,9 @@ impl Trainer<'_> {
 }
 
 impl Trained {
-    /// Writes `query_tower.onnx` and `item_tower.onnx`, both over the concatenated features, and `<feature>_encoder.onnx` for
-    /// each table of the towers; the paths written. The folder appears whole or not at all.
+    /// Writes `query_tower.onnx` and `item_tower.onnx`, both over the concatenated features, and
+    /// `<feature>_encoder.onnx` for each table of the towers; the paths written. The folder appears
+    /// whole or not at all.
     ///
     /// # Errors
     /// When the model has no two towers, and when the folder is there already or can't be written.

@@ -9,8 +9,8 @@ use crate::{
     features::testing,
     model::{SequenceModel, TwoTower},
     recommend::{
-        CatalogueBuilder, Customer, Generation, Request, Sampling, Shop, Snapshot, Strategy, Warning, recommend,
-        sources,
+        CatalogueBuilder, Customer, Generation, Request, Sampling, Shop, Snapshot, Strategy,
+        Warning, recommend, sources,
     },
     text,
 };
@@ -55,7 +55,8 @@ pub(crate) fn configure(text: &str, changes: &[&str]) -> Result<TrainingConfig, 
     TrainingConfig::load(&path, &changes)
 }
 
-/// Holds weeks out, where a taste is half the catalogue: chance and popularity would find half of what is bought.
+/// Holds weeks out, where a taste is half the catalogue: chance and popularity would find half of
+/// what is bought.
 const WEEK: &str = "split={protocol=\"temporal\", test_days=7, validation_days=7}";
 
 /// Trains in `directory`, stopping before step number `steps` of this call.
@@ -66,7 +67,9 @@ pub(crate) fn train(
     steps: usize,
 ) -> Result<Outcome, TrainingError> {
     let taken = AtomicUsize::new(0);
-    with_trainer(config, directory, &|| taken.fetch_add(1, Ordering::Relaxed) >= steps, |trainer| trainer.train(resume))
+    with_trainer(config, directory, &|| taken.fetch_add(1, Ordering::Relaxed) >= steps, |trainer| {
+        trainer.train(resume)
+    })
 }
 
 pub(crate) fn with_trainer<T>(
@@ -132,11 +135,15 @@ fn assert_same(a: &Trained, b: &Trained) {
 
 #[test]
 fn a_resumed_run_ends_in_the_same_bits() {
-    // 540 purchases, 17 batches an epoch: within the first epoch, after two, within the third, within a refit.
+    // 540 purchases, 17 batches an epoch: within the first epoch, after two, within the third,
+    // within a refit.
     for (changes, stops) in [
         (&[][..], &[5, 34, 40][..]),
         (&["training.refit=validation", "training.patience=2", "training.epochs=3"], &[20, 60]),
-        (&["loss.kind=cosine-cross-entropy", "optimizer.kind=adam", "optimizer.amsgrad=true"], &[10, 50]),
+        (
+            &["loss.kind=cosine-cross-entropy", "optimizer.kind=adam", "optimizer.amsgrad=true"],
+            &[10, 50],
+        ),
     ] {
         let config = config(changes);
         let straight = tempfile::tempdir().unwrap();
@@ -146,7 +153,10 @@ fn a_resumed_run_ends_in_the_same_bits() {
             let first = train(&config, directory.path(), false, stop).unwrap();
             assert!(matches!(first, Outcome::Interrupted(path) if path.exists()), "{stop}");
             // Twice: once more in between, without a step taken.
-            assert!(matches!(train(&config, directory.path(), true, 0).unwrap(), Outcome::Interrupted(_)));
+            assert!(matches!(
+                train(&config, directory.path(), true, 0).unwrap(),
+                Outcome::Interrupted(_)
+            ));
             assert_same(&finished(train(&config, directory.path(), true, usize::MAX)), &straight);
         }
     }
@@ -160,7 +170,10 @@ fn checkpoints_of_other_runs_and_damaged_ones_are_refused() {
         Ok(_) => panic!("resumed"),
     };
     assert!(error(&config(&[])).1.contains("train without --resume"));
-    assert!(matches!(train(&config(&[]), directory.path(), false, 20).unwrap(), Outcome::Interrupted(_)));
+    assert!(matches!(
+        train(&config(&[]), directory.path(), false, 20).unwrap(),
+        Outcome::Interrupted(_)
+    ));
     let (bad_input, text) = error(&config(&["optimizer.learning_rate=0.5", "model.dim=4"]));
     assert!(
         bad_input
@@ -201,7 +214,10 @@ fn the_best_checkpoint_must_be_of_the_epoch_that_the_last_one_names() {
         Err(error) => {
             let (found, wanted) = (straight.epochs + 1, straight.epochs);
             let text = error.to_string();
-            assert!(error.is_bad_input() && text.contains(&format!("is of epoch {found}")), "{text}");
+            assert!(
+                error.is_bad_input() && text.contains(&format!("is of epoch {found}")),
+                "{text}"
+            );
             assert!(text.contains(&format!("names epoch {wanted} as the best")), "{text}");
         }
         Ok(_) => panic!("took another epoch for the best"),
@@ -218,7 +234,10 @@ fn a_best_epoch_that_was_not_kept_yet_is_kept_on_resuming() {
     // 17 batches an epoch; the stop in the next one leaves the end of the best epoch in
     // `best.ckpt`.
     let steps = 17 * straight.epochs as usize + 1;
-    assert!(matches!(train(&config, directory.path(), false, steps).unwrap(), Outcome::Interrupted(_)));
+    assert!(matches!(
+        train(&config, directory.path(), false, steps).unwrap(),
+        Outcome::Interrupted(_)
+    ));
     let [last, best] = ["last.ckpt", "best.ckpt"].map(|name| directory.path().join(name));
     std::fs::rename(&best, &last).unwrap();
     assert_same(&finished(train(&config, directory.path(), true, usize::MAX)), &straight);
@@ -226,7 +245,11 @@ fn a_best_epoch_that_was_not_kept_yet_is_kept_on_resuming() {
 
 #[test]
 fn a_diverging_run_names_the_step_and_keeps_its_last_checkpoint() {
-    let wild = config(&["optimizer.learning_rate=1e30", "model.normalize=false", "loss.temperature=1e-30"]);
+    let wild = config(&[
+        "optimizer.learning_rate=1e30",
+        "model.normalize=false",
+        "loss.temperature=1e-30",
+    ]);
     assert_diverges(train, &config(&[]), &wild);
 }
 
@@ -253,7 +276,10 @@ fn drawn_negatives_are_kept_and_never_used_for_other_purchases() {
     let pairs = |seed: &str| config(&["loss.kind=binary-cross-entropy", "training.epochs=1", seed]);
     let run = |seed: &str| finished(train(&pairs(seed), directory.path(), false, usize::MAX));
     let files = || -> Vec<_> {
-        std::fs::read_dir(directory.path().join("cache")).unwrap().map(|entry| entry.unwrap().path()).collect()
+        std::fs::read_dir(directory.path().join("cache"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect()
     };
     let first = run("training.seed=1");
     let [path] = files().try_into().unwrap();
@@ -285,7 +311,11 @@ fn every_loss_learns_tastes() {
             let lines = std::fs::read_to_string(directory.path().join("metrics.jsonl")).unwrap();
             let losses: Vec<f64> = lines
                 .lines()
-                .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["loss"].as_f64().unwrap())
+                .map(|line| {
+                    serde_json::from_str::<serde_json::Value>(line).unwrap()["loss"]
+                        .as_f64()
+                        .unwrap()
+                })
                 .collect();
             assert!(losses[14] < 0.95 * losses[0], "{kind}: {losses:?}");
             let row = trainer.test(&trained).unwrap();
@@ -296,8 +326,13 @@ fn every_loss_learns_tastes() {
 
 #[test]
 fn tastes_are_learnt_and_the_bundle_holds_the_model() {
-    let changes =
-        ["training.epochs=15", "training.patience=15", "training.refit=validation", "training.threads=2", WEEK];
+    let changes = [
+        "training.epochs=15",
+        "training.patience=15",
+        "training.refit=validation",
+        "training.threads=2",
+        WEEK,
+    ];
     let config = config(&changes);
     let directory = tempfile::tempdir().unwrap();
     with_trainer(&config, directory.path(), &|| false, |trainer| {
@@ -306,10 +341,14 @@ fn tastes_are_learnt_and_the_bundle_holds_the_model() {
         assert!(row.metrics["recall@10"] > 0.9, "{:?}", row.metrics);
         let bundle = trainer.export(&trained, &[row], directory.path()).unwrap();
         let bundle = Bundle::open(&bundle).unwrap();
-        assert_eq!((bundle.manifest().dim, bundle.manifest().items, bundle.manifest().metrics.len()), (8, 20, 1));
+        assert_eq!(
+            (bundle.manifest().dim, bundle.manifest().items, bundle.manifest().metrics.len()),
+            (8, 20, 1)
+        );
     });
     let lines = std::fs::read_to_string(directory.path().join("metrics.jsonl")).unwrap();
-    let lines: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let loss = |line: &serde_json::Value| line["loss"].as_f64().unwrap();
     assert!(loss(&lines[14]) < 0.9 * loss(&lines[0]));
     assert!(lines[0]["ndcg@10"].is_f64() && lines.iter().any(|line| line["stage"] == "refit"));
@@ -365,14 +404,17 @@ fn a_decoder_reads_texts_answers_guests_and_generates() {
     for id in dataset.articles.ids.iter() {
         catalogue.push(id, id != "a4", std::iter::empty());
     }
-    let snapshot = Snapshot::new(Arc::new(Bundle::open(&bundle).unwrap()), Arc::new(catalogue.finish(1))).unwrap();
+    let snapshot =
+        Snapshot::new(Arc::new(Bundle::open(&bundle).unwrap()), Arc::new(catalogue.finish(1)))
+            .unwrap();
     let session = ["a3", "gone", "a5", "a1"].map(|id| ArticleId::parse(id).unwrap());
     let answer = |generation| {
         let guest = Request::new(None, TopK::new(6).unwrap(), Timestamp(1_600_000_000));
         let request = Request { session: session.to_vec(), generation, ..guest };
         let answer = recommend(&Shop::default(), &snapshot, &request, Customer::UNKNOWN).unwrap();
         assert_eq!(answer.warnings, [Warning::UnknownSessionArticles]);
-        let ids: Vec<String> = answer.items.iter().map(|item| snapshot.catalogue().id(item.row).to_owned()).collect();
+        let ids: Vec<String> =
+            answer.items.iter().map(|item| snapshot.catalogue().id(item.row).to_owned()).collect();
         let in_taste = ids.iter().filter(|id| id[1..].parse::<usize>().unwrap() < 10).count();
         assert!(in_taste >= 5, "three clicks tell the taste: {ids:?}");
         assert!(ids.iter().all(|id| !["a4", "a3", "a5", "a1"].contains(&id.as_str())), "{ids:?}");
@@ -383,7 +425,12 @@ fn a_decoder_reads_texts_answers_guests_and_generates() {
     for generation in [Some(Generation::Greedy), Some(Generation::Beam { width: 3 }), sample(1)] {
         let (ids, generated) = answer(generation);
         assert_eq!((generated.strategy, ids.len()), (Strategy::Generated, 6));
-        assert!(generated.items.iter().all(|item| item.source == sources::GENERATED && item.score <= 0.0));
+        assert!(
+            generated
+                .items
+                .iter()
+                .all(|item| item.source == sources::GENERATED && item.score <= 0.0)
+        );
         assert_eq!(answer(generation).0, ids);
     }
 }
@@ -392,7 +439,10 @@ fn a_decoder_reads_texts_answers_guests_and_generates() {
 fn tokens_of_texts_need_texts_and_a_table_of_their_own() {
     for (from, to) in [("tied = false", "tied = true"), ("text = {", "#")] {
         let error = parse(&READS_TEXTS.replace(from, to)).unwrap_err();
-        assert!(error.contains("`sequence.tokens` is `text`: that needs a section [text]"), "{error}");
+        assert!(
+            error.contains("`sequence.tokens` is `text`: that needs a section [text]"),
+            "{error}"
+        );
     }
     let text = include_str!("../../models/configs/decoder-text.toml");
     assert_eq!(serde_json::json!(parse(text).unwrap())["sequence"]["tokens"], "text");

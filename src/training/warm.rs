@@ -1,5 +1,5 @@
-//! Starting from what another bundle has learnt: rows of its tables by the values that they stand for, and the weights of
-//! its layers. What the bundle does not know starts afresh.
+//! Starting from what another bundle has learnt: rows of its tables by the values that they stand
+//! for, and the weights of its layers. What the bundle does not know starts afresh.
 
 use crate::{
     bundle::{Bundle, BundleError, Constants},
@@ -32,7 +32,8 @@ impl WarmStart {
             Some(_) => bundle.constants()?,
             None => <(Constants, Constants)>::default(),
         };
-        let (schema, vocabularies) = (bundle.encoder().schema().clone(), bundle.encoder().vocabularies().clone());
+        let (schema, vocabularies) =
+            (bundle.encoder().schema().clone(), bundle.encoder().vocabularies().clone());
         Ok(Self { epochs, schema, vocabularies, query, item })
     }
 }

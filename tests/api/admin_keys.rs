@@ -21,9 +21,14 @@ async fn make(api: &Api, name: &str, more: Value) -> String {
 }
 
 async fn ask(router: &Router, method: Method, path: &str, key: &str, body: Option<Value>) -> Reply {
-    let request = Request::builder().method(method).uri(path).header(header::AUTHORIZATION, format!("Bearer {key}"));
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::AUTHORIZATION, format!("Bearer {key}"));
     let request = match body {
-        Some(body) => request.header(header::CONTENT_TYPE, "application/json").body(Body::from(body.to_string())),
+        Some(body) => request
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body.to_string())),
         None => request.body(Body::empty()),
     };
     send(router, request.unwrap()).await
@@ -38,7 +43,8 @@ async fn a_key_is_told_once_used_and_withdrawn() {
     let api = Api::start_with(|config| config.http.require_key = true).await;
     api.get("/v1/popular").await.problem(401, "unauthorized");
     assert_eq!(api.get("/livez").await.status, 200, "health checks have no key");
-    let secret = make(&api, "shop", json!({"scopes": ["recommend"], "requests_per_second": 100})).await;
+    let secret =
+        make(&api, "shop", json!({"scopes": ["recommend"], "requests_per_second": 100})).await;
     assert_eq!(get(&api.public, "/v1/popular", &secret).await.status, 200);
     let list = api.operate(Method::GET, KEYS, None).await;
     assert!(!list.body.contains(&secret));
@@ -48,7 +54,8 @@ async fn a_key_is_told_once_used_and_withdrawn() {
         (&json!("shop"), &json!(["recommend"]), &json!(100))
     );
 
-    let twice = api.operate(Method::POST, KEYS, Some(json!({"name": "shop", "scopes": ["write"]}))).await;
+    let twice =
+        api.operate(Method::POST, KEYS, Some(json!({"name": "shop", "scopes": ["write"]}))).await;
     assert!(twice.problem(409, "key_exists").contains("shop"));
     assert_eq!(api.operate(Method::DELETE, "/admin/v1/keys/shop", None).await.status, 204);
     get(&api.public, "/v1/popular", &secret).await.problem(401, "unauthorized");
@@ -62,7 +69,8 @@ async fn a_wrong_key_is_refused_even_where_none_is_wanted() {
     let api = Api::start().await;
     get(&api.public, "/v1/popular", "vitrine_guess").await.problem(401, "unauthorized");
     assert_eq!(api.get("/v1/popular").await.status, 200);
-    let lower = Request::get("/admin/v1/status").header(header::AUTHORIZATION, format!("bearer {KEY}"));
+    let lower =
+        Request::get("/admin/v1/status").header(header::AUTHORIZATION, format!("bearer {KEY}"));
     assert_eq!(send(&api.admin, lower.body(Body::empty()).unwrap()).await.status, 200);
 }
 
@@ -82,17 +90,33 @@ async fn each_scope_opens_its_routes_and_no_others() {
         (Method::GET, "/admin/v1/audit", None, "admin"),
         (Method::POST, reload.as_str(), None, "admin"),
     ];
-    for scope in ["recommend", "read-purchases", "write", "placements", "events", "customers", "monitor", "admin"] {
+    for scope in [
+        "recommend",
+        "read-purchases",
+        "write",
+        "placements",
+        "events",
+        "customers",
+        "monitor",
+        "admin",
+    ] {
         let secret = make(&api, scope, json!({"scopes": [scope]})).await;
         for (method, path, body, needed) in &routes {
             let reply = ask(&api.admin, method.clone(), path, &secret, body.clone()).await;
             match scope == *needed || scope == "admin" {
                 true => assert_eq!(reply.status, 200, "{scope} {path}: {}", reply.body),
-                false => assert!(reply.problem(403, "forbidden").contains(needed), "{scope} {path}"),
+                false => {
+                    assert!(reply.problem(403, "forbidden").contains(needed), "{scope} {path}")
+                }
             }
         }
         let public = get(&api.public, "/v1/popular", &secret).await;
-        assert_eq!(public.status == 200, ["recommend", "admin"].contains(&scope), "{scope}: {}", public.body);
+        assert_eq!(
+            public.status == 200,
+            ["recommend", "admin"].contains(&scope),
+            "{scope}: {}",
+            public.body
+        );
     }
 }
 
@@ -115,14 +139,18 @@ async fn purchases_are_told_only_to_keys_that_may_read_them() {
     assert_eq!(reply.meta()["warnings"], json!([]));
     let body = json!({"customer_id": "customer_id3", "k": 50, "explain": true});
     assert!(!told(&api.recommend(body.clone()).await));
-    assert!(told(&ask(&api.public, Method::POST, "/v1/recommendations", &support, Some(body)).await));
+    assert!(told(
+        &ask(&api.public, Method::POST, "/v1/recommendations", &support, Some(body)).await
+    ));
 }
 
 #[tokio::test]
 async fn a_key_that_sends_too_much_is_told_how_long_to_wait() {
     let api = Api::start_with(|config| config.limits.requests_per_second_per_key = 1).await;
     let slow = make(&api, "slow", json!({"scopes": ["recommend"]})).await;
-    let fast = make(&api, "fast", json!({"scopes": ["recommend"], "requests_per_second": 1_000_000})).await;
+    let fast =
+        make(&api, "fast", json!({"scopes": ["recommend"], "requests_per_second": 1_000_000}))
+            .await;
     let mut replies = Vec::new();
     for _ in 0..100 {
         replies.push(get(&api.public, "/v1/articles/article_id7", &slow).await);
@@ -147,7 +175,12 @@ async fn another_server_follows_keys_while_it_serves() {
     let store = vitrine::store::connect(&api.database(), &crate::support::patient()).await.unwrap();
     let hash = vitrine::serving::hash_secret(secret.as_bytes());
     store
-        .add_key(&vitrine::store::NewKey { name: "cli", hash, scopes: &scopes, requests_per_second: None })
+        .add_key(&vitrine::store::NewKey {
+            name: "cli",
+            hash,
+            scopes: &scopes,
+            requests_per_second: None,
+        })
         .await
         .unwrap();
     let until = async |status: u16| {
@@ -169,7 +202,10 @@ async fn every_change_is_recorded_with_who_and_what() {
     let api = Api::start().await;
     let pim = make(&api, "pim", json!({"scopes": ["write"]})).await;
     let put = json!({"articles": [{"article_id": "article_id7", "price": 9.5, "attributes": {"bucket": "ten"}}]});
-    assert_eq!(ask(&api.admin, Method::POST, "/admin/v1/articles", &pim, Some(put)).await.status, 200);
+    assert_eq!(
+        ask(&api.admin, Method::POST, "/admin/v1/articles", &pim, Some(put)).await.status,
+        200
+    );
     let sold = json!({"article_ids": ["article_id7", "never heard of"], "available": false});
     ask(&api.admin, Method::POST, "/admin/v1/articles/availability", &pim, Some(sold)).await;
     let activate = format!("/admin/v1/models/{MODEL}/activate");
@@ -182,7 +218,13 @@ async fn every_change_is_recorded_with_who_and_what() {
     let rows = page["rows"].as_array().unwrap();
     let told: Vec<(&str, &str, &str)> = rows
         .iter()
-        .map(|row| (row["actor"].as_str().unwrap(), row["action"].as_str().unwrap(), row["outcome"].as_str().unwrap()))
+        .map(|row| {
+            (
+                row["actor"].as_str().unwrap(),
+                row["action"].as_str().unwrap(),
+                row["outcome"].as_str().unwrap(),
+            )
+        })
         .collect();
     let expected = [
         ("admin.key", "models.activate", "failed"),
@@ -193,7 +235,10 @@ async fn every_change_is_recorded_with_who_and_what() {
     ];
     assert_eq!(told, expected);
     assert!(rows[0]["error"].as_str().unwrap().contains("no bundle"));
-    assert_eq!((&rows[1]["before"], &rows[1]["after"]), (&json!({"version": api.versions[0]}), &new));
+    assert_eq!(
+        (&rows[1]["before"], &rows[1]["after"]),
+        (&json!({"version": api.versions[0]}), &new)
+    );
     assert_eq!(
         (&rows[2]["before"], &rows[2]["after"]),
         (&json!({"article_id7": true}), &json!({"article_id7": false}))
@@ -207,9 +252,19 @@ async fn every_change_is_recorded_with_who_and_what() {
     let second = api.operate(Method::GET, &next, None).await.json();
     assert_eq!((second["rows"].as_array().unwrap().len(), &second["next"]), (2, &Value::Null));
     let csv = api.operate(Method::GET, "/admin/v1/audit?format=csv", None).await;
-    assert_eq!((csv.headers[header::CONTENT_TYPE].to_str().unwrap(), csv.body.lines().count()), ("text/csv", 6));
+    assert_eq!(
+        (csv.headers[header::CONTENT_TYPE].to_str().unwrap(), csv.body.lines().count()),
+        ("text/csv", 6)
+    );
     let lines = api.operate(Method::GET, "/admin/v1/audit?format=jsonl", None).await;
-    assert_eq!(lines.body.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect::<Vec<_>>(), *rows);
+    assert_eq!(
+        lines
+            .body
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap())
+            .collect::<Vec<_>>(),
+        *rows
+    );
 }
 
 #[tokio::test]
@@ -222,10 +277,15 @@ async fn what_is_wrong_is_said() {
         (json!({"name": "a", "scopes": ["fly"]}), "fly"),
         (json!({"name": "a", "scopes": ["write"], "requests_per_second": 0}), "1000000"),
     ] {
-        let detail = api.operate(Method::POST, KEYS, Some(body.clone())).await.problem(400, "invalid_request");
+        let detail = api
+            .operate(Method::POST, KEYS, Some(body.clone()))
+            .await
+            .problem(400, "invalid_request");
         assert!(detail.contains(told), "{body}: {detail}");
     }
-    for path in ["/admin/v1/audit?limit=0", "/admin/v1/audit?before=0", "/admin/v1/audit?format=xml"] {
+    for path in
+        ["/admin/v1/audit?limit=0", "/admin/v1/audit?before=0", "/admin/v1/audit?format=xml"]
+    {
         api.operate(Method::GET, path, None).await.problem(400, "invalid_request");
     }
 }

@@ -25,7 +25,11 @@ async fn versions_are_listed_activated_and_rolled_back() {
     let reply = change(&api, "activate", Some(json!({"version": new}))).await;
     assert_eq!(reply.json(), json!({"name": MODEL, "version": new, "previous": old}));
     assert_eq!(&served(&api).await, new);
-    assert_eq!(api.get("/v1/popular?k=1").await.article_ids(), ["article_id0"], "the new version's popularity");
+    assert_eq!(
+        api.get("/v1/popular?k=1").await.article_ids(),
+        ["article_id0"],
+        "the new version's popularity"
+    );
 
     let reply = change(&api, "rollback", None).await;
     assert_eq!(reply.json()["version"], json!(old));
@@ -38,7 +42,8 @@ async fn versions_are_listed_activated_and_rolled_back() {
 #[tokio::test]
 async fn what_is_wrong_is_said() {
     let api = Api::start().await;
-    let activate = async |version: &str| change(&api, "activate", Some(json!({"version": version}))).await;
+    let activate =
+        async |version: &str| change(&api, "activate", Some(json!({"version": version}))).await;
     let detail = activate("20200101T000000Z-00000000").await.problem(422, "bundle_refused");
     assert!(detail.contains("no bundle"), "{detail}");
     for odd in ["../../etc", "", "latest"] {
@@ -69,7 +74,8 @@ async fn the_timeout_of_requests_does_not_cut_an_activation() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_begun_is_finished_and_told_so() {
-    let api = Api::start_with(|config| config.admin.request_timeout = Duration::from_nanos(1)).await;
+    let api =
+        Api::start_with(|config| config.admin.request_timeout = Duration::from_nanos(1)).await;
     let reply = change(&api, "activate", Some(json!({"version": api.versions[1]}))).await;
     let detail = reply.problem(504, "still_running");
     assert!(detail.contains("goes on"), "{detail}");

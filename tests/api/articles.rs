@@ -29,12 +29,21 @@ async fn get_if_changed(api: &Api, path: &str, tag: &str) -> crate::harness::Rep
 #[tokio::test]
 async fn an_answer_that_the_client_has_is_not_sent_again() {
     let api = Api::start().await;
-    for path in ["/v1/articles/article_id7", "/v1/popular?k=3", "/openapi.yaml", "/docs/swagger-ui.css"] {
+    for path in
+        ["/v1/articles/article_id7", "/v1/popular?k=3", "/openapi.yaml", "/docs/swagger-ui.css"]
+    {
         let first = api.get(path).await;
         let tag = first.headers[header::ETAG].to_str().unwrap();
-        assert_eq!((first.status.as_u16(), &first.headers[header::CACHE_CONTROL]), (200, &"no-cache".parse().unwrap()));
-        for known in [tag.to_owned(), format!("\"other\", {tag}"), tag.trim_start_matches("W/").to_owned(), "*".into()]
-        {
+        assert_eq!(
+            (first.status.as_u16(), &first.headers[header::CACHE_CONTROL]),
+            (200, &"no-cache".parse().unwrap())
+        );
+        for known in [
+            tag.to_owned(),
+            format!("\"other\", {tag}"),
+            tag.trim_start_matches("W/").to_owned(),
+            "*".into(),
+        ] {
             let again = get_if_changed(&api, path, &known).await;
             assert_eq!((again.status.as_u16(), again.body.as_str()), (304, ""), "{path} {known}");
             assert_eq!(again.headers[header::ETAG].to_str().unwrap(), tag);
@@ -46,7 +55,11 @@ async fn an_answer_that_the_client_has_is_not_sent_again() {
     let tag = api.get(path).await.headers[header::ETAG].to_str().unwrap().to_owned();
     let id = vitrine::domain::ArticleId::parse("article_id7").unwrap();
     api.service.set_available(&[id], false).await.unwrap();
-    assert_eq!(get_if_changed(&api, path, &tag).await.json()["available"], json!(false), "what changed is sent");
+    assert_eq!(
+        get_if_changed(&api, path, &tag).await.json()["available"],
+        json!(false),
+        "what changed is sent"
+    );
     get_if_changed(&api, "/v1/articles/none", "*").await.problem(404, "unknown_article");
 }
 
@@ -55,7 +68,11 @@ async fn similar_articles_leave_the_article_itself_out() {
     let api = Api::start().await;
     for id in ["article_id7", "new7", "gone7"] {
         let reply = api.get(&format!("/v1/articles/{id}/similar?k=20&explain=true")).await;
-        assert_eq!((reply.article_ids().len(), &reply.meta()["strategy"]), (20, &json!("similar")), "{id}");
+        assert_eq!(
+            (reply.article_ids().len(), &reply.meta()["strategy"]),
+            (20, &json!("similar")),
+            "{id}"
+        );
         assert!(!reply.article_ids().iter().any(|other| other == id));
         assert_eq!(reply.json()["items"][0]["reasons"][0]["article_id"], json!(id));
     }

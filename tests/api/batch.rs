@@ -15,7 +15,10 @@ async fn every_customer_gets_what_a_single_request_gives() {
     let reply = api.post(PATH, &body).await;
     assert_eq!(reply.status, 200, "{}", reply.body);
     let results = reply.json()["results"].as_array().unwrap().clone();
-    assert_eq!(results.iter().map(|result| result["customer_id"].as_str().unwrap()).collect::<Vec<_>>(), ids);
+    assert_eq!(
+        results.iter().map(|result| result["customer_id"].as_str().unwrap()).collect::<Vec<_>>(),
+        ids
+    );
     for result in &results[..25] {
         let mut body = body.clone();
         body.as_object_mut().unwrap().remove("customer_ids");
@@ -29,7 +32,10 @@ async fn every_customer_gets_what_a_single_request_gives() {
 #[tokio::test]
 async fn one_bad_id_costs_only_its_own_answer() {
     let api = Api::start().await;
-    let reply = api.post(PATH, &json!({"customer_ids": ["customer_id1", "", "x".repeat(129), "nobody"]})).await.json();
+    let reply = api
+        .post(PATH, &json!({"customer_ids": ["customer_id1", "", "x".repeat(129), "nobody"]}))
+        .await
+        .json();
     let kinds: Vec<(bool, &Value)> = reply["results"]
         .as_array()
         .unwrap()
@@ -59,5 +65,7 @@ async fn what_is_wrong_with_all_refuses_all() {
         let detail = api.post(PATH, &body).await.problem(400, code);
         assert!(detail.contains(told), "{body}: {detail}");
     }
-    api.post(PATH, &json!({"customer_ids": ["a"], "model": "other"})).await.problem(404, "unknown_model");
+    api.post(PATH, &json!({"customer_ids": ["a"], "model": "other"}))
+        .await
+        .problem(404, "unknown_model");
 }

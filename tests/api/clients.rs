@@ -15,7 +15,8 @@ use std::{
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// A server whose shop has the attributes that the README's requests name, in articles that are for sale.
+/// A server whose shop has the attributes that the README's requests name, in articles that are for
+/// sale.
 async fn server() -> (Api, RunningServer, String) {
     let api = Api::start_on_sockets(|config| config.http.require_key = true).await;
     let articles = (0..30).map(|n| {
@@ -35,7 +36,8 @@ async fn server() -> (Api, RunningServer, String) {
     (api, server, key)
 }
 
-/// A copy of a client's folder with its packages, beside a copy of the document, as in the repository.
+/// A copy of a client's folder with its packages, beside a copy of the document, as in the
+/// repository.
 fn typescript() -> PathBuf {
     let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients-home");
     let client = home.join("clients/typescript");
@@ -47,8 +49,14 @@ fn typescript() -> PathBuf {
         fs::create_dir_all(client.join(folder)).unwrap();
         copy(&source.join(folder), &client.join(folder));
     }
-    let files =
-        ["package.json", "package-lock.json", "tsconfig.json", "tsconfig.smoke.json", "generate.mjs", "README.md"];
+    let files = [
+        "package.json",
+        "package-lock.json",
+        "tsconfig.json",
+        "tsconfig.smoke.json",
+        "generate.mjs",
+        "README.md",
+    ];
     for file in files {
         fs::copy(source.join(file), client.join(file)).unwrap();
     }
@@ -63,7 +71,8 @@ fn typescript() -> PathBuf {
 
 /// Without Node.js a test says so and passes; in CI it must not.
 pub(super) fn has_node() -> bool {
-    let found = Command::new("node").arg("--version").output().is_ok_and(|done| done.status.success());
+    let found =
+        Command::new("node").arg("--version").output().is_ok_and(|done| done.status.success());
     assert!(found || std::env::var_os("CI").is_none(), "CI needs Node.js 20 or newer");
     if !found {
         eprintln!("NOT TESTED: this needs Node.js 20 or newer, and `node` is not installed");
@@ -79,10 +88,12 @@ async fn the_typescript_client_is_current_and_works() {
     let (_api, server, key) = server().await;
     let url = format!("http://{}", server.public);
     let run = move || {
-        let lock = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients-home.lock")).unwrap();
+        let lock =
+            File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients-home.lock")).unwrap();
         lock.lock().unwrap();
         let client = typescript();
-        let npm = |arguments: &[&str]| succeed(Command::new("npm").args(arguments).current_dir(&client));
+        let npm =
+            |arguments: &[&str]| succeed(Command::new("npm").args(arguments).current_dir(&client));
         let committed = fs::read_to_string(client.join("src/schema.ts")).unwrap();
         npm(&["run", "generate"]);
         let generated = fs::read_to_string(client.join("src/schema.ts")).unwrap();
@@ -90,7 +101,10 @@ async fn the_typescript_client_is_current_and_works() {
         assert!(npm(&["run", "smoke", "--", &url, &key]).contains("the TypeScript client works"));
         let packed = npm(&["pack", "--dry-run", "--json"]);
         for file in ["dist/index.js", "dist/index.d.ts", "dist/schema.d.ts", "README.md"] {
-            assert!(packed.contains(&format!("\"{file}\"")), "{file} is not in the package: {packed}");
+            assert!(
+                packed.contains(&format!("\"{file}\"")),
+                "{file} is not in the package: {packed}"
+            );
         }
     };
     tokio::task::spawn_blocking(run).await.unwrap();
@@ -108,7 +122,11 @@ async fn the_python_client_is_current_and_works() {
         let mut smoke = Command::new(&python);
         smoke.arg(client.join("smoke.py")).args([&url, &key]).env("PYTHONPATH", client.join("src"));
         assert!(succeed(&mut smoke).contains("the Python client works"));
-        succeed(Command::new(&python).args(["-m", "mypy", "--strict", "src", "smoke.py"]).current_dir(&client));
+        succeed(
+            Command::new(&python)
+                .args(["-m", "mypy", "--strict", "src", "smoke.py"])
+                .current_dir(&client),
+        );
     };
     tokio::task::spawn_blocking(run).await.unwrap();
     server.stop().await;

@@ -13,14 +13,22 @@ const CONTRACT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/api/contract.
 #[track_caller]
 pub fn succeed(command: &mut Command) -> String {
     let done = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&done.stdout),
+        String::from_utf8_lossy(&done.stderr)
+    );
     assert!(done.status.success(), "{command:?} failed:\n{said}");
     said
 }
 
 #[test]
 fn a_public_validator_accepts_the_document() {
-    succeed(Command::new(python::interpreter("api")).args(["-m", "openapi_spec_validator", DOCUMENT]));
+    succeed(Command::new(python::interpreter("api")).args([
+        "-m",
+        "openapi_spec_validator",
+        DOCUMENT,
+    ]));
 }
 
 /// What the document allows is accepted, what it forbids refused, and every answer is as it says.

@@ -29,8 +29,8 @@ fn node(kind: &str, inputs: &[&str], output: &str) -> NodeProto {
     }
 }
 
-/// Adds the sum of a matrix of `size` × `size` zeros, multiplied by itself so many times, to a bias:
-/// the model answers as before, and a few kilobytes ask for any amount of memory and time.
+/// Adds the sum of a matrix of `size` × `size` zeros, multiplied by itself so many times, to a
+/// bias: the model answers as before, and a few kilobytes ask for any amount of memory and time.
 fn burden(graph: &mut GraphProto, size: i64, products: usize) {
     graph.initializer.extend([zeros("tall", [size, 1]), zeros("wide", [1, size])]);
     let mut nodes = vec![node("Add", &["tall", "wide"], "square_0")];
@@ -41,7 +41,10 @@ fn burden(graph: &mut GraphProto, size: i64, products: usize) {
     nodes.push(node("ReduceSum", &[&format!("square_{products}")], "sum"));
     let bias = "layer_0_bias";
     for user in graph.node.iter_mut() {
-        user.input.iter_mut().filter(|input| *input == bias).for_each(|input| *input = "burdened".to_owned());
+        user.input
+            .iter_mut()
+            .filter(|input| *input == bias)
+            .for_each(|input| *input = "burdened".to_owned());
     }
     nodes.push(node("Add", &[bias, "sum"], "burdened"));
     graph.node.splice(..0, nodes);

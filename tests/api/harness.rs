@@ -1,8 +1,9 @@
-//! A server over a small shop: 300 articles the model knows, 9,811 newer ones and 50 that are sold out.
+//! A server over a small shop: 300 articles the model knows, 9,811 newer ones and 50 that are sold
+//! out.
 //!
-//! `bucket` says how many available articles share it: `one` 1, `ten` 10, `hundred` 100, `many` 10,000. Customers
-//! `customer_id0..10` are in the database with an age and purchases, `customer_id10..20` are known to the model
-//! alone, `newcomer` to the database alone.
+//! `bucket` says how many available articles share it: `one` 1, `ten` 10, `hundred` 100, `many`
+//! 10,000. Customers `customer_id0..10` are in the database with an age and purchases,
+//! `customer_id10..20` are known to the model alone, `newcomer` to the database alone.
 
 use crate::{
     shop::{ITEMS, Shop},
@@ -80,14 +81,17 @@ pub async fn fill(url: &str) {
 
 fn category(name: &str, values: impl Iterator<Item = Option<String>>) -> Column {
     let mut dictionary = vitrine::domain::IdTable::new();
-    let codes = values.map(|value| value.map_or(MISSING, |value| dictionary.insert(&value))).collect();
+    let codes =
+        values.map(|value| value.map_or(MISSING, |value| dictionary.insert(&value))).collect();
     Column { name: name.into(), values: Values::Category { codes, dictionary } }
 }
 
 pub fn dataset() -> Dataset {
     let known = (0..ITEMS).map(|n| format!("article_id{n}"));
-    let ids: Vec<String> =
-        known.chain((0..NEW).map(|n| format!("new{n}"))).chain((0..GONE).map(|n| format!("gone{n}"))).collect();
+    let ids: Vec<String> = known
+        .chain((0..NEW).map(|n| format!("new{n}")))
+        .chain((0..GONE).map(|n| format!("gone{n}")))
+        .collect();
     let bucket = |n: usize| match n {
         0 => "one",
         1..=10 => "ten",
@@ -100,13 +104,20 @@ pub fn dataset() -> Dataset {
         ids: ids.iter().map(String::as_str).collect(),
         columns: vec![
             category("bucket", rows.clone().map(|n| Some(bucket(n).to_owned()))),
-            category("garment", rows.clone().map(|n| (n % 4 != 3).then(|| format!("garment{}", n % 4)))),
+            category(
+                "garment",
+                rows.clone().map(|n| (n % 4 != 3).then(|| format!("garment{}", n % 4))),
+            ),
             category("product_code", rows.clone().map(|n| Some((n / 2).to_string()))),
-            Column { name: "price".into(), values: Values::Number(rows.map(|n| n as f32 / 100.0).collect()) },
+            Column {
+                name: "price".into(),
+                values: Values::Number(rows.map(|n| n as f32 / 100.0).collect()),
+            },
         ],
         vectors: Vec::new(),
     };
-    let names: Vec<String> = (0..10).map(|n| format!("customer_id{n}")).chain(["newcomer".to_owned()]).collect();
+    let names: Vec<String> =
+        (0..10).map(|n| format!("customer_id{n}")).chain(["newcomer".to_owned()]).collect();
     let customers = Entities {
         ids: names.iter().map(String::as_str).collect(),
         columns: vec![Column {
@@ -192,7 +203,11 @@ impl Api {
     }
 
     /// A server that has loaded nothing yet.
-    fn serving(store: Arc<dyn Store>, directory: tempfile::TempDir, configure: impl FnOnce(&mut Config)) -> Self {
+    fn serving(
+        store: Arc<dyn Store>,
+        directory: tempfile::TempDir,
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
         let versions = TEMPLATE.versions.clone();
         let mut config = Config::default();
         config.models.directory = directory.path().join("models");
@@ -224,7 +239,8 @@ impl Api {
     /// Writes a bundle of another model; answers its version.
     pub fn add_model(&self, name: &str) -> String {
         let shop = Shop::new();
-        let path = bundle::write(&self.models(), bundle::Contents { name, ..shop.contents() }).unwrap();
+        let path =
+            bundle::write(&self.models(), bundle::Contents { name, ..shop.contents() }).unwrap();
         path.file_name().unwrap().to_str().unwrap().to_owned()
     }
 
@@ -255,7 +271,9 @@ impl Api {
     pub async fn recommend_with(&self, body: Value, key: Option<&str>) -> Reply {
         let mut request = with_json(Request::post("/v1/recommendations"), &body);
         if let Some(key) = key {
-            request.headers_mut().insert(header::AUTHORIZATION, format!("Bearer {key}").parse().unwrap());
+            request
+                .headers_mut()
+                .insert(header::AUTHORIZATION, format!("Bearer {key}").parse().unwrap());
         }
         let reply = send(&self.public, request).await;
         assert_eq!(reply.status, StatusCode::OK, "{body}: {}", reply.body);
@@ -271,8 +289,10 @@ impl Api {
 
     /// A request to the admin listener with the key.
     pub async fn operate(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
-        let request =
-            Request::builder().method(method).uri(path).header(header::AUTHORIZATION, format!("Bearer {KEY}"));
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::AUTHORIZATION, format!("Bearer {KEY}"));
         let request = match body {
             Some(body) => with_json(request, &body),
             None => request.body(Body::empty()).unwrap(),
@@ -295,7 +315,8 @@ pub struct RunningServer {
 
 impl RunningServer {
     pub async fn start(api: &Api) -> Self {
-        let server = Server::bind(api.service.clone(), &api.config, Secret::new(KEY.into())).await.unwrap();
+        let server =
+            Server::bind(api.service.clone(), &api.config, Secret::new(KEY.into())).await.unwrap();
         let (public, admin) = server.addresses().unwrap();
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(server.run(async {
@@ -311,7 +332,10 @@ impl RunningServer {
 }
 
 fn with_json(request: axum::http::request::Builder, body: &Value) -> Request<Body> {
-    request.header(header::CONTENT_TYPE, "application/json").body(Body::from(body.to_string())).unwrap()
+    request
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Body::from(body.to_string()))
+        .unwrap()
 }
 
 pub async fn send(router: &Router, request: Request<Body>) -> Reply {
@@ -334,7 +358,12 @@ impl Reply {
 
     pub fn article_ids(&self) -> Vec<String> {
         let json = self.json();
-        json["items"].as_array().unwrap().iter().map(|item| item["article_id"].as_str().unwrap().to_owned()).collect()
+        json["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["article_id"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     pub fn meta(&self) -> Value {
@@ -347,7 +376,10 @@ impl Reply {
         assert_eq!(self.status.as_u16(), status, "{}", self.body);
         assert_eq!(self.headers[header::CONTENT_TYPE], "application/problem+json");
         let problem = self.json();
-        assert_eq!((problem["status"].as_u64(), problem["code"].as_str()), (Some(u64::from(status)), Some(code)));
+        assert_eq!(
+            (problem["status"].as_u64(), problem["code"].as_str()),
+            (Some(u64::from(status)), Some(code))
+        );
         assert_eq!(problem["type"], json!(format!("urn:vitrine:error:{code}")));
         assert!(problem["title"].as_str().is_some_and(|title| !title.is_empty()));
         assert_eq!(problem["request_id"].as_str(), self.headers["x-request-id"].to_str().ok());

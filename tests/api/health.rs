@@ -16,9 +16,11 @@ use vitrine::{
 async fn a_server_without_a_model_lives_but_is_not_ready() {
     let database = crate::support::Database::sqlite().await;
     let config = Config::default();
-    let service = Arc::new(Service::new(database.store.clone(), &config, &http::route_patterns()).unwrap());
+    let service =
+        Arc::new(Service::new(database.store.clone(), &config, &http::route_patterns()).unwrap());
     let router = http::public(&App::new(service), &config).unwrap();
-    let get = async |path: &str| send(&router, Request::get(path).body(Body::empty()).unwrap()).await;
+    let get =
+        async |path: &str| send(&router, Request::get(path).body(Body::empty()).unwrap()).await;
     assert_eq!(get("/livez").await.json(), json!({"status": "live"}));
     get("/readyz").await.problem(503, "not_ready");
     get("/v1/popular").await.problem(503, "not_ready");

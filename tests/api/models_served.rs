@@ -1,4 +1,5 @@
-//! Which models serve: those that were activated, whatever else lies in the folder or is missing from it.
+//! Which models serve: those that were activated, whatever else lies in the folder or is missing
+//! from it.
 
 use crate::{
     harness::{Api, MODEL, Reply, fill},
@@ -16,7 +17,12 @@ async fn change(api: &Api, model: &str, what: &str, body: Option<Value>) -> Repl
 
 async fn served(api: &Api) -> Vec<String> {
     let status = api.status().await;
-    status["models"].as_array().unwrap().iter().map(|model| model["name"].as_str().unwrap().to_owned()).collect()
+    status["models"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|model| model["name"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 async fn default_model(api: &Api) -> Value {
@@ -43,7 +49,8 @@ async fn a_colleagues_bundle_in_the_folder_changes_nothing() {
     // Unless that is what was asked for.
     let detail = change(&api, MODEL, "deactivate", None).await.problem(400, "invalid_request");
     assert!(detail.contains("the default"), "{detail}");
-    change(&api, "a-colleagues", "activate", Some(json!({"version": version, "default": true}))).await;
+    change(&api, "a-colleagues", "activate", Some(json!({"version": version, "default": true})))
+        .await;
     assert_eq!(default_model(&api).await, json!("a-colleagues"));
     let gone = change(&api, MODEL, "deactivate", None).await.json();
     assert_eq!(gone, json!({"name": MODEL, "version": api.versions[1]}));
@@ -83,7 +90,8 @@ async fn of_several_models_none_is_chosen() {
     api.service.catch_up().await.unwrap();
     let detail = api.get("/readyz").await.problem(503, "not_ready");
     assert!(detail.contains("activate one"), "{detail}");
-    let api = api.again(database.store.clone(), |config| config.models.default = Some("other".into()));
+    let api =
+        api.again(database.store.clone(), |config| config.models.default = Some("other".into()));
     api.service.catch_up().await.unwrap();
     assert_eq!(served(&api).await, ["other"], "the configuration says which");
 }
@@ -102,17 +110,24 @@ async fn an_earlier_version_stands_in_for_a_damaged_one() {
     assert_eq!(ready["status"], json!("degraded"));
     assert!(ready["reasons"][0].as_str().unwrap().contains(new), "{ready}");
     let status = api.status().await;
-    assert_eq!((&status["models"][0]["version"], &status["models"][0]["active_version"]), (&json!(old), &json!(new)));
+    assert_eq!(
+        (&status["models"][0]["version"], &status["models"][0]["active_version"]),
+        (&json!(old), &json!(new))
+    );
     assert!(status["refusals"][0]["reason"].as_str().unwrap().contains("sha256"), "{status}");
     let list = api.operate(Method::GET, "/admin/v1/models", None).await.json();
-    assert_eq!((&list["models"][0]["version"], &list["models"][0]["active"]), (&json!(new), &json!(true)));
+    assert_eq!(
+        (&list["models"][0]["version"], &list["models"][0]["active"]),
+        (&json!(new), &json!(true))
+    );
     let metrics = api.operate(Method::GET, "/metrics", None).await.body;
     assert!(metrics.contains("vitrine_model_stand_ins_total 1"), "{metrics}");
 
     // Mended, it serves without being asked for.
     flip(&api.bundle(1).join("items.bin"));
     let follower = tokio::spawn(api.service.clone().run());
-    until(async || api.get("/readyz").await.json() == json!({"status": "ready", "database": true})).await;
+    until(async || api.get("/readyz").await.json() == json!({"status": "ready", "database": true}))
+        .await;
     assert_eq!(api.get("/v1/popular").await.meta()["model"]["version"], json!(new));
     follower.abort();
 }
@@ -122,7 +137,8 @@ async fn a_server_starts_without_the_database_and_heals() {
     let cluster = Cluster::start();
     let url = cluster.database();
     fill(&url).await;
-    let options = StoreOptions { acquire_timeout: Duration::from_secs(5), ..StoreOptions::default() };
+    let options =
+        StoreOptions { acquire_timeout: Duration::from_secs(5), ..StoreOptions::default() };
     let api = Api::over_store(store::connect(&url, &options).await.unwrap(), |_| {}).await;
     // The newest bundle is not what was active.
     assert_eq!(api.get("/v1/popular").await.meta()["model"]["version"], json!(api.versions[0]));
@@ -141,10 +157,13 @@ async fn a_server_starts_without_the_database_and_heals() {
     assert_eq!(guest.meta()["warnings"], json!(["catalogue_unavailable"]));
     let stranger = api.recommend(json!({"customer_id": "newcomer"})).await;
     assert_eq!(stranger.meta()["fallback"], json!("unknown_customer"));
-    api.post("/v1/recommendations", &json!({"filter": {"bucket": "ten"}})).await.problem(503, "database_unavailable");
+    api.post("/v1/recommendations", &json!({"filter": {"bucket": "ten"}}))
+        .await
+        .problem(503, "database_unavailable");
 
     cluster.resume();
-    until(async || api.get("/readyz").await.json() == json!({"status": "ready", "database": true})).await;
+    until(async || api.get("/readyz").await.json() == json!({"status": "ready", "database": true}))
+        .await;
     let filtered = api.recommend(json!({"filter": {"bucket": "ten"}})).await;
     assert_eq!((filtered.article_ids().len(), &filtered.meta()["warnings"]), (10, &json!([])));
     assert_eq!(served(&api).await, [MODEL]);

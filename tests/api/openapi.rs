@@ -9,7 +9,10 @@ async fn the_committed_document_is_the_served_one() {
     let served = api.get("/openapi.yaml").await;
     assert_eq!(served.headers["content-type"], "application/yaml");
     let committed = include_str!("../../openapi.yaml");
-    assert!(served.body == committed, "openapi.yaml is out of date: run `vitrine-server openapi > openapi.yaml`");
+    assert!(
+        served.body == committed,
+        "openapi.yaml is out of date: run `vitrine-server openapi > openapi.yaml`"
+    );
 }
 
 #[test]
@@ -17,13 +20,21 @@ fn every_path_documents_its_errors() {
     let document = vitrine::http::openapi();
     let json: serde_json::Value = serde_json::to_value(&document).unwrap();
     for (path, methods) in json["paths"].as_object().unwrap() {
-        for (method, operation) in methods.as_object().unwrap().iter().filter(|(method, _)| *method != "servers") {
+        for (method, operation) in
+            methods.as_object().unwrap().iter().filter(|(method, _)| *method != "servers")
+        {
             let responses = operation["responses"].as_object().unwrap();
-            assert!(path == "/livez" || responses.keys().any(|status| !status.starts_with('2')), "{method} {path}");
+            assert!(
+                path == "/livez" || responses.keys().any(|status| !status.starts_with('2')),
+                "{method} {path}"
+            );
             assert!(operation["summary"].is_string(), "{method} {path}");
             for (status, response) in responses {
                 let told = response["description"].as_str().is_some_and(|told| !told.is_empty());
-                assert!(told || response["$ref"].is_string(), "{method} {path}: {status} has no description");
+                assert!(
+                    told || response["$ref"].is_string(),
+                    "{method} {path}: {status} has no description"
+                );
                 assert!(status.parse::<u16>().is_ok(), "{method} {path}: {status} is a range");
             }
         }

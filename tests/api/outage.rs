@@ -21,7 +21,8 @@ async fn answers_degrade_say_so_and_recover() {
     let cluster = Cluster::start();
     let url = cluster.database();
     fill(&url).await;
-    let options = StoreOptions { acquire_timeout: Duration::from_secs(5), ..StoreOptions::default() };
+    let options =
+        StoreOptions { acquire_timeout: Duration::from_secs(5), ..StoreOptions::default() };
     let store = store::connect(&url, &options).await.unwrap();
     let api = Api::over_store(store, |config| {
         config.customers.fresh = Duration::ZERO;
@@ -29,16 +30,21 @@ async fn answers_degrade_say_so_and_recover() {
     })
     .await;
     let follower = tokio::spawn(api.service.clone().run());
-    let whole = api.recommend(json!({"customer_id": "customer_id3", "at": "2026-01-01"})).await.json();
+    let whole =
+        api.recommend(json!({"customer_id": "customer_id3", "at": "2026-01-01"})).await.json();
     assert_eq!(whole["meta"]["warnings"], json!([]));
 
     cluster.stop();
-    let stale = api.recommend(json!({"customer_id": "customer_id3", "at": "2026-01-01"})).await.json();
+    let stale =
+        api.recommend(json!({"customer_id": "customer_id3", "at": "2026-01-01"})).await.json();
     assert_eq!(stale["meta"]["warnings"], json!(["customer_data_stale"]));
     assert_eq!(stale["items"], whole["items"], "what was remembered still counts");
     let unread = api.recommend(json!({"customer_id": "customer_id4"})).await;
     assert_eq!(unread.meta()["warnings"], json!(["customer_data_unavailable"]));
-    assert_eq!((unread.meta()["strategy"].clone(), unread.article_ids().len()), (json!("personalised"), 12));
+    assert_eq!(
+        (unread.meta()["strategy"].clone(), unread.article_ids().len()),
+        (json!("personalised"), 12)
+    );
     let stranger = api.recommend(json!({"customer_id": "newcomer"})).await;
     assert_eq!(stranger.meta()["fallback"], json!("unknown_customer"));
     let ready = api.get("/readyz").await.json();
@@ -58,7 +64,10 @@ async fn answers_degrade_say_so_and_recover() {
     };
     tokio::time::timeout(Duration::from_secs(60), recovered).await.expect("recovery is automatic");
     let whole = api.recommend(json!({"customer_id": "newcomer"})).await;
-    assert_eq!((&whole.meta()["warnings"], &whole.meta()["fallback"]), (&json!([]), &json!("unknown_to_model")));
+    assert_eq!(
+        (&whole.meta()["warnings"], &whole.meta()["fallback"]),
+        (&json!([]), &json!("unknown_to_model"))
+    );
     follower.abort();
 }
 
@@ -67,14 +76,15 @@ async fn a_burst_of_new_customers_is_no_outage() {
     let url = postgres::shared().database();
     fill(&url).await;
     let options = StoreOptions { max_connections: 1, ..support::patient() };
-    let api = Api::over_store(store::connect(&url, &options).await.unwrap(), |config| config.database.connections = 1);
+    let api = Api::over_store(store::connect(&url, &options).await.unwrap(), |config| {
+        config.database.connections = 1
+    });
     let api = Arc::new(api.await);
     // The first query waits for the lock, and everybody behind it for the only connection.
     let lock = support::hold_lock(&url, "LOCK TABLE purchases IN ACCESS EXCLUSIVE MODE").await;
     let ask = |n: usize| {
         let api = api.clone();
-        let body =
-            json!({"customer_id": format!("customer_id{}", n % 10), "session": {"article_ids": ["article_id1"]}});
+        let body = json!({"customer_id": format!("customer_id{}", n % 10), "session": {"article_ids": ["article_id1"]}});
         async move { api.recommend(body).await.meta()["warnings"].clone() }
     };
     let asked: Vec<_> = (0..400).map(|n| tokio::spawn(ask(n))).collect();
@@ -140,10 +150,13 @@ async fn a_short_read_answers_as_a_long_one_does() {
         purchases.article.push(article);
         purchases.time.push(Timestamp(1_650_000_000 + day * Timestamp::DAY));
     };
-    // Many that the model knows, several a day, and then more than a short read holds that it does not know.
+    // Many that the model knows, several a day, and then more than a short read holds that it does
+    // not know.
     (0..60).for_each(|n| buy(&mut dataset.purchases, 3 * n, n / 7));
     (0..40).for_each(|n| buy(&mut dataset.purchases, ITEMS as u32 + n, 20 + n / 7));
-    store::import(&database.url, &support::patient(), &Import::new(&dataset, "many")).await.unwrap();
+    store::import(&database.url, &support::patient(), &Import::new(&dataset, "many"))
+        .await
+        .unwrap();
     let api = Api::over_store(database.store.clone(), |_| {}).await;
     for at in ["2026-01-01", "2022-04-25", "2022-04-20"] {
         let ask = |explain: bool| json!({"customer_id": "customer_id0", "at": at, "k": 50, "explain": explain});

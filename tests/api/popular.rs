@@ -17,9 +17,13 @@ async fn best_sellers_come_first() {
     let api = Api::start().await;
     let reply = api.get("/v1/popular?k=3").await;
     assert_eq!(reply.article_ids(), ["article_id299", "article_id298", "article_id297"]);
-    assert_eq!((&reply.meta()["strategy"], &reply.meta()["fallback"]), (&json!("popular"), &json!(null)));
+    assert_eq!(
+        (&reply.meta()["strategy"], &reply.meta()["fallback"]),
+        (&json!("popular"), &json!(null))
+    );
     let all = api.get("/v1/popular?k=500").await.json();
-    let sources: Vec<_> = all["items"].as_array().unwrap().iter().map(|i| i["source"].as_str().unwrap()).collect();
+    let sources: Vec<_> =
+        all["items"].as_array().unwrap().iter().map(|i| i["source"].as_str().unwrap()).collect();
     // Article 0 has sold nothing and neither have the new ones.
     assert_eq!((sources[298], sources[299], sources.len()), ("popular", "catalogue", 500));
     api.get("/v1/popular?k=999").await.problem(400, "invalid_request");
@@ -51,8 +55,16 @@ async fn what_the_shop_sold_lately_is_popular_whatever_the_bundle_says() {
     let (ids, json) = (reply.article_ids(), reply.json());
     assert_eq!(ids[..3], ["article_id147", "article_id144", "article_id141"]);
     let score = |place: usize| json["items"][place]["score"].as_f64().unwrap();
-    assert!((score(0) - 1.0).abs() < 1e-6 && (score(7) - 0.5).abs() < 1e-3, "{} {}", score(0), score(7));
-    assert_eq!((&json["items"][49]["source"], &json["items"][50]["source"]), (&json!("popular"), &json!("catalogue")));
+    assert!(
+        (score(0) - 1.0).abs() < 1e-6 && (score(7) - 0.5).abs() < 1e-3,
+        "{} {}",
+        score(0),
+        score(7)
+    );
+    assert_eq!(
+        (&json["items"][49]["source"], &json["items"][50]["source"]),
+        (&json!("popular"), &json!("catalogue"))
+    );
 }
 
 #[tokio::test]

@@ -12,7 +12,10 @@ async fn a_known_customer_gets_personal_articles() {
     let answer = reply.json();
     assert_eq!(answer["items"].as_array().unwrap().len(), 12);
     for (i, item) in answer["items"].as_array().unwrap().iter().enumerate() {
-        assert_eq!((item["rank"].as_u64(), item["source"].as_str()), (Some(i as u64 + 1), Some("model")));
+        assert_eq!(
+            (item["rank"].as_u64(), item["source"].as_str()),
+            (Some(i as u64 + 1), Some("model"))
+        );
     }
     let meta = &answer["meta"];
     assert_eq!(meta["model"], json!({"name": MODEL, "version": api.versions[0]}));
@@ -70,7 +73,8 @@ async fn k_articles_whenever_k_are_eligible() {
             }
         }
     }
-    let none = api.recommend(json!({"customer_id": "customer_id3", "filter": {"bucket": "none"}})).await;
+    let none =
+        api.recommend(json!({"customer_id": "customer_id3", "filter": {"bucket": "none"}})).await;
     assert_eq!((none.article_ids().len(), &none.meta()["counts"]["filtered"]), (0, &json!(10_161)));
 }
 
@@ -80,10 +84,15 @@ async fn purchased_and_excluded_articles_do_not_appear() {
     // Customer 3 bought articles 9, 39, 69, 99 and 129.
     let bought = ["article_id9", "article_id39", "article_id69", "article_id99", "article_id129"];
     let filter = json!({"price": {"max": 1.3}});
-    let all = api.recommend(json!({"customer_id": "customer_id3", "k": 500, "filter": filter})).await.article_ids();
+    let all = api
+        .recommend(json!({"customer_id": "customer_id3", "k": 500, "filter": filter}))
+        .await
+        .article_ids();
     assert!(bought.iter().all(|id| all.iter().any(|other| other == id)));
-    let exclude = json!({"purchased": true, "article_ids": ["article_id1", "gone1", "never heard of"]});
-    let body = json!({"customer_id": "customer_id3", "k": 500, "filter": filter, "exclude": exclude});
+    let exclude =
+        json!({"purchased": true, "article_ids": ["article_id1", "gone1", "never heard of"]});
+    let body =
+        json!({"customer_id": "customer_id3", "k": 500, "filter": filter, "exclude": exclude});
     let rest = api.recommend(body).await.article_ids();
     assert_eq!(rest.len(), all.len() - 6);
     assert!(!rest.iter().any(|id| bought.contains(&id.as_str()) || id == "article_id1"));
@@ -98,13 +107,18 @@ async fn max_per_fields_and_explain() {
     });
     let answer = api.recommend(body).await.json();
     let items = answer["items"].as_array().unwrap();
-    let mut codes: Vec<&str> = items.iter().map(|i| i["article"]["product_code"].as_str().unwrap()).collect();
+    let mut codes: Vec<&str> =
+        items.iter().map(|i| i["article"]["product_code"].as_str().unwrap()).collect();
     codes.sort_unstable();
     codes.dedup();
     assert_eq!((codes.len(), items.len()), (50, 50));
     assert!(items.iter().all(|item| item["article"]["price"].is_number()));
-    let kinds: Vec<&str> =
-        items[0]["reasons"].as_array().unwrap().iter().map(|r| r["kind"].as_str().unwrap()).collect();
+    let kinds: Vec<&str> = items[0]["reasons"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["kind"].as_str().unwrap())
+        .collect();
     assert_eq!(kinds, ["best_seller"], "nobody without a key is told what the customer bought");
 }
 
@@ -141,9 +155,21 @@ async fn what_is_wrong_is_said() {
         (json!({"article_ids": []}), "invalid_request", "lists no article"),
         (json!({"article_ids": vec!["a"; 1_001]}), "invalid_request", "at most 1000"),
         (json!({"filter": {"any": []}}), "invalid_filter", "at least one"),
-        (json!({"filter": {"bucket": {"from": "customer.age"}}}), "invalid_request", "filter of a placement"),
-        (json!({"filter": {"not": {"bucket": {"from": "customer.age"}}}}), "invalid_request", "filter of a placement"),
-        (json!({"filter": {"price": {"max_days_ago": 0.5}}}), "invalid_filter", "whole number of days"),
+        (
+            json!({"filter": {"bucket": {"from": "customer.age"}}}),
+            "invalid_request",
+            "filter of a placement",
+        ),
+        (
+            json!({"filter": {"not": {"bucket": {"from": "customer.age"}}}}),
+            "invalid_request",
+            "filter of a placement",
+        ),
+        (
+            json!({"filter": {"price": {"max_days_ago": 0.5}}}),
+            "invalid_filter",
+            "whole number of days",
+        ),
         (json!({"filter": {"bucket": {"same_as": "me"}}}), "invalid_filter", "article"),
         (json!({"session": {"article_ids": vec!["a"; 201]}}), "invalid_request", "at most 200"),
         (json!([]), "invalid_request", "an object"),
@@ -169,7 +195,9 @@ async fn pages_share_no_article() {
         let mut all = Vec::new();
         for page in 0..4 {
             let mut body = body.clone();
-            body.as_object_mut().unwrap().extend([("k".into(), json!(12)), ("offset".into(), json!(page * 12))]);
+            body.as_object_mut()
+                .unwrap()
+                .extend([("k".into(), json!(12)), ("offset".into(), json!(page * 12))]);
             let reply = api.recommend(body).await;
             assert_eq!(reply.json()["items"][0]["rank"], json!(page * 12 + 1));
             all.extend(reply.article_ids());
@@ -177,7 +205,9 @@ async fn pages_share_no_article() {
         let distinct: std::collections::BTreeSet<&String> = all.iter().collect();
         assert_eq!((distinct.len(), all.len()), (48, 48), "{body}");
         let mut once = body.clone();
-        once.as_object_mut().unwrap().extend([("k".into(), json!(48)), ("offset".into(), json!(0))]);
+        once.as_object_mut()
+            .unwrap()
+            .extend([("k".into(), json!(48)), ("offset".into(), json!(0))]);
         assert_eq!(api.recommend(once).await.article_ids(), all, "{body}");
     }
     let got = api.get("/v1/popular?k=2&offset=1").await.article_ids();
@@ -190,18 +220,26 @@ async fn a_filter_may_follow_the_article_looked_at() {
     let filter = json!({"bucket": {"same_as": "article"}});
     let body = json!({"session": {"article_ids": ["article_id9"]}, "filter": filter, "fields": ["bucket"], "k": 3});
     let items = api.recommend(body).await.json()["items"].clone();
-    let buckets: Vec<&Value> = items.as_array().unwrap().iter().map(|item| &item["article"]["bucket"]).collect();
+    let buckets: Vec<&Value> =
+        items.as_array().unwrap().iter().map(|item| &item["article"]["bucket"]).collect();
     assert_eq!(buckets, [&json!("ten"); 3]);
     let nothing = api.recommend(json!({"filter": filter, "k": 3})).await;
-    assert_eq!((nothing.article_ids().len(), &nothing.meta()["warnings"]), (3, &json!(["condition_left_out"])));
+    assert_eq!(
+        (nothing.article_ids().len(), &nothing.meta()["warnings"]),
+        (3, &json!(["condition_left_out"]))
+    );
 }
 
 #[tokio::test]
 async fn an_explained_article_says_which_sources_found_it() {
     let api = Api::start().await;
-    let reply = api.recommend(json!({"customer_id": "customer_id3", "explain": true, "k": 2})).await.json();
+    let reply =
+        api.recommend(json!({"customer_id": "customer_id3", "explain": true, "k": 2})).await.json();
     let second = &reply["items"][1];
-    assert_eq!((&second["sources"][0]["source"], &second["sources"][0]["rank"]), (&json!("model"), &json!(2)));
+    assert_eq!(
+        (&second["sources"][0]["source"], &second["sources"][0]["rank"]),
+        (&json!("model"), &json!(2))
+    );
     assert_eq!((&second["sources"][0]["score"], &second["rules"]), (&second["score"], &json!([])));
     let plain = api.recommend(json!({"customer_id": "customer_id3", "k": 2})).await.json();
     assert!(plain["items"][0].get("sources").is_none() && plain["items"][0].get("rules").is_none());
@@ -211,30 +249,47 @@ async fn an_explained_article_says_which_sources_found_it() {
 async fn a_given_list_is_ranked() {
     let api = Api::start().await;
     let list = ["no such", "article_id9", "gone1", "article_id7", "new3", "nor this"];
-    let reply = api.recommend(json!({"customer_id": "customer_id3", "article_ids": list, "fields": ["price"]})).await;
+    let reply = api
+        .recommend(json!({"customer_id": "customer_id3", "article_ids": list, "fields": ["price"]}))
+        .await;
     let ids = reply.article_ids();
     assert_eq!((ids.len(), &ids[3..]), (5, &["no such".to_owned(), "nor this".to_owned()][..]));
     let answer = reply.json();
-    assert_eq!((&answer["items"][3]["source"], &answer["items"][3]["rank"]), (&json!("unknown"), &json!(4)));
+    assert_eq!(
+        (&answer["items"][3]["source"], &answer["items"][3]["rank"]),
+        (&json!("unknown"), &json!(4))
+    );
     assert_eq!(answer["meta"]["unknown_article_ids"], json!(["no such", "nor this"]));
     assert_eq!(answer["meta"]["warnings"], json!(["unknown_article_ids"]));
-    let whole =
-        api.recommend(json!({"customer_id": "customer_id3", "k": 500, "filter": {"price": {"max": 0.2}}})).await;
-    let order: Vec<String> = whole.article_ids().into_iter().filter(|id| list.contains(&id.as_str())).collect();
-    assert_eq!(order, ids.iter().filter(|id| id.starts_with("article")).cloned().collect::<Vec<_>>());
+    let whole = api
+        .recommend(
+            json!({"customer_id": "customer_id3", "k": 500, "filter": {"price": {"max": 0.2}}}),
+        )
+        .await;
+    let order: Vec<String> =
+        whole.article_ids().into_iter().filter(|id| list.contains(&id.as_str())).collect();
+    assert_eq!(
+        order,
+        ids.iter().filter(|id| id.starts_with("article")).cloned().collect::<Vec<_>>()
+    );
 }
 
 #[tokio::test]
 async fn filters_combine_and_misspelt_values_are_told() {
     let api = Api::start().await;
-    let count = async |filter: Value| api.recommend(json!({"k": 500, "filter": filter})).await.article_ids().len();
+    let count = async |filter: Value| {
+        api.recommend(json!({"k": 500, "filter": filter})).await.article_ids().len()
+    };
     assert_eq!(count(json!({"any": [{"bucket": "one"}, {"bucket": "ten"}]})).await, 11);
     assert_eq!(count(json!({"not": {"bucket": ["many", "hundred"]}})).await, 11);
     assert_eq!(count(json!({"bucket": {"not": ["many", "hundred"]}})).await, 11);
     assert_eq!(count(json!({"bucket": "ten", "garment": {"exists": false}})).await, 2);
     let filter = json!({"bucket": ["ten", "tne"], "not": {"garment": "garmet1"}});
     let reply = api.recommend(json!({"filter": filter})).await;
-    assert_eq!((reply.article_ids().len(), &reply.meta()["warnings"]), (10, &json!(["unmatched_filter_values"])));
+    assert_eq!(
+        (reply.article_ids().len(), &reply.meta()["warnings"]),
+        (10, &json!(["unmatched_filter_values"]))
+    );
     let unmatched = json!([{"attribute": "bucket", "value": "tne"}, {"attribute": "garment", "value": "garmet1"}]);
     assert_eq!(reply.meta()["unmatched_filter_values"], unmatched);
 }
@@ -243,8 +298,8 @@ async fn filters_combine_and_misspelt_values_are_told() {
 async fn a_moment_in_the_past_knows_no_later_purchases() {
     let api = Api::start().await;
     let key = api.key(&["recommend", "read-purchases"]).await;
-    // Customer 3 bought articles 9, 39, 69 and 99, ten days apart, the first on 16 September 2020. The filter leaves
-    // few enough articles that all of them are answered.
+    // Customer 3 bought articles 9, 39, 69 and 99, ten days apart, the first on 16 September 2020.
+    // The filter leaves few enough articles that all of them are answered.
     let ask = async |at: &str| {
         let body = json!({"customer_id": "customer_id3", "k": 500, "at": at, "explain": true,
             "filter": {"bucket": ["one", "ten", "hundred"]}, "exclude": {"purchased": true}});
@@ -261,8 +316,15 @@ async fn a_moment_in_the_past_knows_no_later_purchases() {
     let past = ask("2020-10-01").await;
     assert_eq!(excluded(past), [true, true, false, false]);
     assert!(past[..2].iter().any(|&(_, named)| named), "the known purchases are reasons: {past:?}");
-    assert_eq!(ask("0001-01-01T00:00:00Z").await, [(false, false); 4], "long before the first purchase");
-    assert!(past[2..].iter().all(|&(_, named)| !named), "a reason names a later purchase: {past:?}");
+    assert_eq!(
+        ask("0001-01-01T00:00:00Z").await,
+        [(false, false); 4],
+        "long before the first purchase"
+    );
+    assert!(
+        past[2..].iter().all(|&(_, named)| !named),
+        "a reason names a later purchase: {past:?}"
+    );
     assert_eq!(ask("2020-09-01").await, [(false, false); 4]);
 }
 

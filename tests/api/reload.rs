@@ -48,7 +48,8 @@ async fn no_request_fails_and_no_answer_mixes_versions() {
     for client in clients {
         let (asked, seen) = client.await.unwrap();
         assert!(asked > 0);
-        seen.into_iter().for_each(|(version, bodies)| answers.entry(version).or_default().extend(bodies));
+        seen.into_iter()
+            .for_each(|(version, bodies)| answers.entry(version).or_default().extend(bodies));
     }
     assert_eq!(answers.keys().collect::<Vec<_>>(), api.versions.iter().collect::<Vec<_>>());
     for (version, bodies) in answers {
@@ -60,7 +61,8 @@ async fn no_request_fails_and_no_answer_mixes_versions() {
 async fn damaged_bundles_are_refused_and_the_old_one_serves() {
     let api = Api::start().await;
     let target = api.bundle(1);
-    let before = api.recommend(json!({"customer_id": "customer_id3", "at": "2026-01-01"})).await.json();
+    let before =
+        api.recommend(json!({"customer_id": "customer_id3", "at": "2026-01-01"})).await.json();
     type Damage = fn(&std::path::Path);
     let damages: [(&str, Damage); 5] = [
         ("sha256", |bundle| flip(&bundle.join("items.bin"))),
@@ -81,7 +83,8 @@ async fn damaged_bundles_are_refused_and_the_old_one_serves() {
         crate::harness::copy(whole.path(), &target);
         damage(&target);
         let path = format!("/admin/v1/models/{MODEL}/activate");
-        let reply = api.operate(Method::POST, &path, Some(json!({"version": api.versions[1]}))).await;
+        let reply =
+            api.operate(Method::POST, &path, Some(json!({"version": api.versions[1]}))).await;
         let detail = reply.problem(422, "bundle_refused");
         assert!(detail.contains(told), "{told}: {detail}");
         let status = api.status().await;
@@ -89,10 +92,15 @@ async fn damaged_bundles_are_refused_and_the_old_one_serves() {
         assert_eq!(status["refusals"][0]["version"], json!(api.versions[1]));
         assert!(status["refusals"][0]["reason"].as_str().unwrap().contains(told), "{status}");
         let list = api.operate(Method::GET, "/admin/v1/models", None).await.json();
-        let active: Vec<_> =
-            list["models"].as_array().unwrap().iter().filter(|row| row["active"] == json!(true)).collect();
+        let active: Vec<_> = list["models"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|row| row["active"] == json!(true))
+            .collect();
         assert_eq!(active[0]["version"], json!(api.versions[0]), "the database still says so");
-        let after = api.recommend(json!({"customer_id": "customer_id3", "at": "2026-01-01"})).await.json();
+        let after =
+            api.recommend(json!({"customer_id": "customer_id3", "at": "2026-01-01"})).await.json();
         assert_eq!(after["items"], before["items"]);
     }
     let metrics = api.operate(Method::GET, "/metrics", None).await.body;
@@ -103,7 +111,10 @@ async fn damaged_bundles_are_refused_and_the_old_one_serves() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_follow_the_active_version_and_the_catalogue() {
     let first = Api::start().await;
-    let url = format!("sqlite:{}", first.bundle(0).ancestors().nth(3).unwrap().join("shop.sqlite").display());
+    let url = format!(
+        "sqlite:{}",
+        first.bundle(0).ancestors().nth(3).unwrap().join("shop.sqlite").display()
+    );
     let store = vitrine::store::connect(&url, &support::patient()).await.unwrap();
     let second = Api::over_store(store, |_| {}).await;
     let follower = tokio::spawn(second.service.clone().run());
@@ -118,7 +129,8 @@ async fn replicas_follow_the_active_version_and_the_catalogue() {
         let version = second.get("/v1/popular").await.meta()["model"]["version"].clone();
         let available = second.get("/v1/articles/article_id5").await.json()["available"].clone();
         let deleted = second.get("/v1/articles/article_id6").await.status == 404;
-        let new = second.get("/v1/articles/spring").await.json()["attributes"] == json!({"bucket": "spring"});
+        let new = second.get("/v1/articles/spring").await.json()["attributes"]
+            == json!({"bucket": "spring"});
         version == json!(first.versions[1]) && available == json!(false) && deleted && new
     })
     .await;
@@ -129,18 +141,30 @@ async fn replicas_follow_the_active_version_and_the_catalogue() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bundle_that_arrives_late_is_served_without_being_asked_for() {
     let first = Api::start().await;
-    let url = format!("sqlite:{}", first.bundle(0).ancestors().nth(3).unwrap().join("shop.sqlite").display());
+    let url = format!(
+        "sqlite:{}",
+        first.bundle(0).ancestors().nth(3).unwrap().join("shop.sqlite").display()
+    );
     let store = vitrine::store::connect(&url, &support::patient()).await.unwrap();
-    let second = Api::over_store(store, |config| config.database.poll = std::time::Duration::from_millis(2)).await;
+    let second =
+        Api::over_store(store, |config| config.database.poll = std::time::Duration::from_millis(2))
+            .await;
     let elsewhere = second.bundle(1).with_file_name(".elsewhere");
     fs::rename(second.bundle(1), &elsewhere).unwrap();
     let follower = tokio::spawn(second.service.clone().run());
     let path = format!("/admin/v1/models/{MODEL}/activate");
     first.operate(Method::POST, &path, Some(json!({"version": first.versions[1]}))).await;
-    until(async || second.status().await["refusals"][0]["version"] == json!(first.versions[1])).await;
-    assert_eq!(second.get("/v1/popular").await.meta()["model"]["version"], json!(first.versions[0]));
+    until(async || second.status().await["refusals"][0]["version"] == json!(first.versions[1]))
+        .await;
+    assert_eq!(
+        second.get("/v1/popular").await.meta()["model"]["version"],
+        json!(first.versions[0])
+    );
     fs::rename(&elsewhere, second.bundle(1)).unwrap();
-    until(async || second.get("/v1/popular").await.meta()["model"]["version"] == json!(first.versions[1])).await;
+    until(async || {
+        second.get("/v1/popular").await.meta()["model"]["version"] == json!(first.versions[1])
+    })
+    .await;
     follower.abort();
 }
 
@@ -150,8 +174,12 @@ async fn the_newest_good_bundle_is_taken_where_none_is_active() {
     let [old, new] = &api.versions;
     assert_eq!(api.get("/v1/popular").await.meta()["model"]["version"], json!(old));
     let list = api.operate(Method::GET, "/admin/v1/models", None).await.json();
-    let active: Vec<_> =
-        list["models"].as_array().unwrap().iter().map(|row| (&row["version"], &row["active"])).collect();
+    let active: Vec<_> = list["models"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (&row["version"], &row["active"]))
+        .collect();
     assert_eq!(active, [(&json!(new), &json!(false)), (&json!(old), &json!(true))]);
 }
 
@@ -161,7 +189,9 @@ pub async fn until(mut holds: impl AsyncFnMut() -> bool) {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(60), holds).await.expect("it comes to hold");
+    tokio::time::timeout(std::time::Duration::from_secs(60), holds)
+        .await
+        .expect("it comes to hold");
 }
 
 pub fn flip(path: &std::path::Path) {

@@ -39,7 +39,8 @@ impl Running {
             configure(config);
         })
         .await;
-        let server = Server::bind(api.service.clone(), &api.config, Secret::new(KEY.into())).await.unwrap();
+        let server =
+            Server::bind(api.service.clone(), &api.config, Secret::new(KEY.into())).await.unwrap();
         let (public, admin) = server.addresses().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let ended = tokio::spawn(server.run(async {
@@ -72,12 +73,16 @@ async fn until_closed(connection: &mut TcpStream) -> String {
 /// The code of a problem document with this status.
 #[track_caller]
 fn problem(answer: &str, status: u16) -> String {
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer}"));
+    let (head, body) =
+        answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer}"));
     assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
     let head = head.to_ascii_lowercase();
     assert!(head.contains("content-type: application/problem+json"), "{answer}");
     let problem: Value = serde_json::from_str(body).unwrap();
-    assert!(head.contains(&format!("x-request-id: {}", problem["request_id"].as_str().unwrap())), "{answer}");
+    assert!(
+        head.contains(&format!("x-request-id: {}", problem["request_id"].as_str().unwrap())),
+        "{answer}"
+    );
     problem["code"].as_str().unwrap().to_owned()
 }
 
@@ -88,12 +93,13 @@ async fn exchange(connection: &mut TcpStream, request: &str) -> String {
     loop {
         let n = connection.read(&mut buffer).await.unwrap();
         text.push_str(&String::from_utf8_lossy(&buffer[..n]));
-        let length = text
-            .to_ascii_lowercase()
-            .split("content-length: ")
-            .nth(1)
-            .and_then(|rest| rest.split("\r\n").next().and_then(|length| length.parse::<usize>().ok()));
-        let whole = text.find("\r\n\r\n").zip(length).is_some_and(|(head, length)| text.len() >= head + 4 + length);
+        let length = text.to_ascii_lowercase().split("content-length: ").nth(1).and_then(|rest| {
+            rest.split("\r\n").next().and_then(|length| length.parse::<usize>().ok())
+        });
+        let whole = text
+            .find("\r\n\r\n")
+            .zip(length)
+            .is_some_and(|(head, length)| text.len() >= head + 4 + length);
         if whole || n == 0 {
             return text;
         }
@@ -106,7 +112,8 @@ async fn connect(address: SocketAddr) -> TcpStream {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn half_a_request_holds_its_connection_for_a_while_only() {
-    let server = Running::start(|config| config.http.head_timeout = Duration::from_millis(50)).await;
+    let server =
+        Running::start(|config| config.http.head_timeout = Duration::from_millis(50)).await;
     let mut slow = connect(server.public).await;
     slow.write_all(b"POST /v1/recommendations HTTP/1.1\r\nhost: t\r\n").await.unwrap();
     assert_eq!(problem(&until_closed(&mut slow).await, 408), "request_timeout");
@@ -115,11 +122,15 @@ async fn half_a_request_holds_its_connection_for_a_while_only() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_connection_is_closed_in_the_end() {
-    let server = Running::start(|config| config.http.idle_timeout = Duration::from_millis(50)).await;
+    let server =
+        Running::start(|config| config.http.idle_timeout = Duration::from_millis(50)).await;
     let (mut new, mut used) = (connect(server.public).await, connect(server.public).await);
     let answer = exchange(&mut used, "GET /livez HTTP/1.1\r\nhost: t\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    assert_eq!((until_closed(&mut new).await, until_closed(&mut used).await), (String::new(), String::new()));
+    assert_eq!(
+        (until_closed(&mut new).await, until_closed(&mut used).await),
+        (String::new(), String::new())
+    );
     server.stop().await;
 }
 
@@ -154,7 +165,8 @@ async fn large_bodies_share_a_memory_that_ordinary_requests_do_not_need() {
     })
     .await;
     let large = recommend(&format!("{{\"k\": 3{}}}", " ".repeat(90_000)));
-    // Which of two large bodies the server reads first is its affair: tried until the one that is held up was it.
+    // Which of two large bodies the server reads first is its affair: tried until the one that is
+    // held up was it.
     let (refused, small) = loop {
         let mut holder = connect(server.public).await;
         holder.write_all(&large.as_bytes()[..large.len() - 1]).await.unwrap();
@@ -182,11 +194,16 @@ async fn idle_connections_starve_nobody() {
         }
         idle.push(connection);
         if n % 10 == 0 {
-            let answer = exchange(&mut connect(server.public).await, "GET /livez HTTP/1.1\r\nhost: t\r\n\r\n").await;
+            let answer = exchange(
+                &mut connect(server.public).await,
+                "GET /livez HTTP/1.1\r\nhost: t\r\n\r\n",
+            )
+            .await;
             assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         }
     }
-    let request = format!("GET /admin/v1/status HTTP/1.1\r\nhost: t\r\nauthorization: Bearer {KEY}\r\n\r\n");
+    let request =
+        format!("GET /admin/v1/status HTTP/1.1\r\nhost: t\r\nauthorization: Bearer {KEY}\r\n\r\n");
     let answer = exchange(&mut connect(server.admin).await, &request).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     server.stop().await;
@@ -199,7 +216,11 @@ async fn requests_that_break_the_protocol_get_problem_documents_too() {
     for (request, status, code) in [
         ("nonsense\r\n\r\n".to_owned(), 400, "invalid_request"),
         ("GET /livez HTTP/1.1\r\nbad header\r\n\r\n".to_owned(), 400, "invalid_request"),
-        ("POST /v1/recommendations HTTP/1.1\r\ncontent-length: many\r\n\r\n".to_owned(), 400, "invalid_request"),
+        (
+            "POST /v1/recommendations HTTP/1.1\r\ncontent-length: many\r\n\r\n".to_owned(),
+            400,
+            "invalid_request",
+        ),
         (format!("GET /{long} HTTP/1.1\r\n\r\n"), 414, "uri_too_long"),
         (format!("GET /livez HTTP/1.1\r\na: {long}\r\nb: {long}\r\n"), 431, "headers_too_large"),
     ] {
@@ -211,7 +232,10 @@ async fn requests_that_break_the_protocol_get_problem_documents_too() {
     let mut connection = connect(server.public).await;
     let length = server.api.config.http.body_limit + 4_000_000;
     let head = "POST /v1/recommendations HTTP/1.1\r\nhost: t\r\ncontent-type: application/json";
-    connection.write_all(format!("{head}\r\ncontent-length: {length}\r\n\r\n").as_bytes()).await.unwrap();
+    connection
+        .write_all(format!("{head}\r\ncontent-length: {length}\r\n\r\n").as_bytes())
+        .await
+        .unwrap();
     connection.write_all(&vec![b' '; length]).await.unwrap();
     assert_eq!(problem(&until_closed(&mut connection).await, 413), "body_too_large");
     server.stop().await;
@@ -223,10 +247,12 @@ async fn both_listeners_answer_and_stop_when_told() {
     let (public, admin) = (server.public, server.admin);
     let mut kept = connect(public).await;
     for _ in 0..2 {
-        let answer = exchange(&mut kept, &recommend(r#"{"customer_id":"customer_id3","k":3}"#)).await;
+        let answer =
+            exchange(&mut kept, &recommend(r#"{"customer_id":"customer_id3","k":3}"#)).await;
         assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(r#""rank":3"#), "{answer}");
     }
-    let request = format!("GET /admin/v1/status HTTP/1.1\r\nhost: t\r\nauthorization: Bearer {KEY}\r\n\r\n");
+    let request =
+        format!("GET /admin/v1/status HTTP/1.1\r\nhost: t\r\nauthorization: Bearer {KEY}\r\n\r\n");
     let answer = exchange(&mut connect(admin).await, &request).await;
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(r#""ready":true"#), "{answer}");
 
@@ -251,13 +277,22 @@ async fn a_request_that_is_half_there_at_the_stop_is_answered() {
     while TcpStream::connect(public).await.is_ok() {}
     for connection in [&mut kept, &mut new] {
         let answer = exchange(connection, second).await;
-        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"),
+            "{answer}"
+        );
     }
     stopped.await.unwrap();
 }
 
-/// Asks until the server refuses connections; answers how many requests were sent, and counts those without an answer.
-async fn ask_until_refused(address: SocketAddr, keep: bool, unanswered: &AtomicUsize, asked: &AtomicUsize) {
+/// Asks until the server refuses connections; answers how many requests were sent, and counts those
+/// without an answer.
+async fn ask_until_refused(
+    address: SocketAddr,
+    keep: bool,
+    unanswered: &AtomicUsize,
+    asked: &AtomicUsize,
+) {
     let close = if keep { "" } else { "connection: close\r\n" };
     let request = format!("GET /v1/popular?k=3 HTTP/1.1\r\nhost: t\r\n{close}\r\n");
     while let Ok(mut connection) = TcpStream::connect(address).await {
@@ -287,7 +322,8 @@ async fn read_answer(connection: &mut TcpStream) -> Option<String> {
         text.push_str(&String::from_utf8_lossy(&buffer[..count]));
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
         let head = head.to_ascii_lowercase();
-        let length = head.split("content-length: ").nth(1)?.split("\r\n").next()?.parse::<usize>().ok()?;
+        let length =
+            head.split("content-length: ").nth(1)?.split("\r\n").next()?.parse::<usize>().ok()?;
         if body.len() >= length {
             return Some(text);
         }
@@ -301,7 +337,9 @@ async fn a_stop_under_load_leaves_no_request_unanswered() {
     let clients: Vec<_> = (0..16)
         .map(|n| {
             let (counters, address) = (counters.clone(), server.public);
-            tokio::spawn(async move { ask_until_refused(address, n % 2 == 0, &counters.0, &counters.1).await })
+            tokio::spawn(async move {
+                ask_until_refused(address, n % 2 == 0, &counters.0, &counters.1).await
+            })
         })
         .collect();
     while counters.1.load(Ordering::Relaxed) < 500 {
@@ -311,7 +349,12 @@ async fn a_stop_under_load_leaves_no_request_unanswered() {
     for client in clients {
         client.await.unwrap();
     }
-    assert_eq!(counters.0.load(Ordering::Relaxed), 0, "of {} requests", counters.1.load(Ordering::Relaxed));
+    assert_eq!(
+        counters.0.load(Ordering::Relaxed),
+        0,
+        "of {} requests",
+        counters.1.load(Ordering::Relaxed)
+    );
 }
 
 #[tokio::test]
@@ -320,5 +363,8 @@ async fn a_port_in_use_is_told_in_plain_words() {
     let mut config = Config::default();
     config.http.listen = taken.local_addr().unwrap();
     let error = Listeners::bind(&config).err().unwrap().to_string();
-    assert!(error.contains("`http.listen`") && error.contains("another program listens there already"), "{error}");
+    assert!(
+        error.contains("`http.listen`") && error.contains("another program listens there already"),
+        "{error}"
+    );
 }

@@ -107,16 +107,28 @@ async fn a_collector_gets_the_request_and_its_stages() {
     assert_eq!(headers[header::CONTENT_TYPE], "application/x-protobuf");
     let export = Export::decode(body).unwrap();
     let resource = export.resource_spans[0].resource.as_ref().unwrap();
-    let service = resource.attributes.iter().find(|attribute| attribute.key == "service.name").unwrap();
+    let service =
+        resource.attributes.iter().find(|attribute| attribute.key == "service.name").unwrap();
     assert_eq!(service.value.as_ref().unwrap().text, "vitrine");
-    let spans: Vec<Span> = export.resource_spans[0].scope_spans.iter().flat_map(|scope| scope.spans.clone()).collect();
+    let spans: Vec<Span> =
+        export.resource_spans[0].scope_spans.iter().flat_map(|scope| scope.spans.clone()).collect();
     let names: Vec<&str> = spans.iter().map(|span| span.name.as_str()).collect();
-    assert_eq!(names, ["POST /v1/recommendations", "body", "customer", "embed", "rank"], "the other was not sampled");
+    assert_eq!(
+        names,
+        ["POST /v1/recommendations", "body", "customer", "embed", "rank"],
+        "the other was not sampled"
+    );
     let root = &spans[0];
     assert_eq!((root.kind, root.trace_id[0], root.parent_span_id.last()), (2, 0x0a, Some(&0x31)));
     for span in &spans {
-        assert_eq!((span.trace_id.len(), span.span_id.len(), &span.trace_id), (16, 8, &root.trace_id));
-        assert!(span.start_time_unix_nano <= span.end_time_unix_nano && root.start_time_unix_nano > 1 << 60);
+        assert_eq!(
+            (span.trace_id.len(), span.span_id.len(), &span.trace_id),
+            (16, 8, &root.trace_id)
+        );
+        assert!(
+            span.start_time_unix_nano <= span.end_time_unix_nano
+                && root.start_time_unix_nano > 1 << 60
+        );
     }
     assert!(spans[1..].iter().all(|span| span.kind == 1 && span.parent_span_id == root.span_id));
     let attribute = |key: &str| {
@@ -125,6 +137,9 @@ async fn a_collector_gets_the_request_and_its_stages() {
     };
     assert_eq!(attribute("http.response.status_code").number, 200);
     assert_eq!(attribute("http.route").text, "/v1/recommendations");
-    assert_eq!(attribute("vitrine.request_id").text, reply.headers["x-request-id"].to_str().unwrap());
+    assert_eq!(
+        attribute("vitrine.request_id").text,
+        reply.headers["x-request-id"].to_str().unwrap()
+    );
     assert!(!format!("{spans:?}").contains("customer_id3"), "no customer is named");
 }

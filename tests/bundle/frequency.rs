@@ -12,10 +12,16 @@ fn a_bundle_without_towers_has_no_vectors() {
     let bundle = Bundle::open(&ORIGINAL.path).unwrap();
     assert!(bundle.towers().is_none() && bundle.index_quality(3, 1).unwrap().is_none());
     let Ranking::Frequency(settings) = bundle.ranking() else { panic!("it has towers") };
-    assert_eq!((settings.half_life_days, bundle.popularity()), (Some(10.0), &[1.0, 0.0, 3.0, 2.0][..]));
+    assert_eq!(
+        (settings.half_life_days, bundle.popularity()),
+        (Some(10.0), &[1.0, 0.0, 3.0, 2.0][..])
+    );
     assert_eq!((bundle.manifest().dim, bundle.manifest().items), (0, 4));
     let files: Vec<&str> = bundle.manifest().files.keys().map(String::as_str).collect();
-    assert_eq!(files, ["frequency.json", "golden.json", "popularity.bin", "vocabularies/article_id.txt"]);
+    assert_eq!(
+        files,
+        ["frequency.json", "golden.json", "popularity.bin", "vocabularies/article_id.txt"]
+    );
 }
 
 #[test]
@@ -39,7 +45,11 @@ fn what_checksums_do_not_show_is_found_too() {
         assert!(error.contains(word), "{name}: {error}");
     };
     let golden = "golden.json";
-    refused(golden, |json| json["queries"][0]["top"][0]["score"] = json!(1.6), "golden request 0 differently");
+    refused(
+        golden,
+        |json| json["queries"][0]["top"][0]["score"] = json!(1.6),
+        "golden request 0 differently",
+    );
     refused(golden, |json| json["queries"][0]["numbers"] = json!([0.0, 10.0]), "malformed");
     refused(golden, |json| json["queries"][0]["numbers"][1] = json!(-1.0), "malformed");
     refused(golden, |json| json["queries"][0]["indices"][1] = json!(4), "malformed");
@@ -57,7 +67,12 @@ fn what_checksums_do_not_show_is_found_too() {
             "rows": 5, "dim": 1, "length": 2 });
         let id = json!({ "name": "a", "source": "article_id", "encoding": "embedding", "vocabulary": "article_id",
             "rows": 5, "dim": 1, "dropout": 0.0 });
-        json["schema"] = json!({ "query": { "features": [feature] }, "item": { "features": [id] } });
+        json["schema"] =
+            json!({ "query": { "features": [feature] }, "item": { "features": [id] } });
     };
-    refused(manifest, history, "the number of features that the query tower reads is 1, but 0 is expected");
+    refused(
+        manifest,
+        history,
+        "the number of features that the query tower reads is 1, but 0 is expected",
+    );
 }

@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use prost::Message;
 use serde_json::{Value, json};
 use std::{fs, sync::LazyLock};
-use tract_onnx::pb::{GraphProto, ModelProto, TensorProto, tensor_shape_proto::dimension, type_proto};
+use tract_onnx::pb::{
+    GraphProto, ModelProto, TensorProto, tensor_shape_proto::dimension, type_proto,
+};
 use vitrine::bundle::{Bundle, BundleError};
 
 static ORIGINAL: LazyLock<Original> = LazyLock::new(Original::new);
@@ -90,7 +92,10 @@ fn files_that_match_no_schema_are_found_behind_right_checksums() {
     };
     let articles = "vocabularies/article_id.txt";
     refused!(file(articles, &|b| b.truncate(12)), BundleError::Schema { .. });
-    refused!(file(articles, &|b| b.extend(b"article_id0\n")), BundleError::Vocabulary { line: 301, .. });
+    refused!(
+        file(articles, &|b| b.extend(b"article_id0\n")),
+        BundleError::Vocabulary { line: 301, .. }
+    );
     refused!(file(articles, &|b| b[3] = 0xff), BundleError::Vocabulary { line: 1, .. });
     refused!(file(articles, &|b| b.clear()), BundleError::Schema { .. });
     refused!(file("popularity.bin", &|b| b.truncate(8)), BundleError::Popularity { .. });
@@ -121,7 +126,9 @@ fn parts_of_another_model_are_found_behind_right_checksums() {
     let text = refused!(copy, BundleError::Tower { .. });
     assert!(text.contains("columns, the schema"), "{text}");
 
-    for (pointer, value) in [("/dim", json!(9)), ("/items", json!(ITEMS - 1)), ("/index/m", json!(9))] {
+    for (pointer, value) in
+        [("/dim", json!(9)), ("/items", json!(ITEMS - 1)), ("/index/m", json!(9))]
+    {
         let copy = ORIGINAL.copy();
         copy.edit_json("manifest.json", |manifest| *manifest.pointer_mut(pointer).unwrap() = value);
         copy.reseal();
@@ -176,13 +183,22 @@ fn graphs_the_writer_does_not_write_are_refused() {
         assert!(reason.contains(word), "{reason}");
     };
     // One that makes tract panic, and one that would have it reserve 16 GiB.
-    refused(|g| constant(g, "in_0_article_id_column").raw_data = 7i64.to_le_bytes().to_vec(), "running it failed");
-    refused(|g| constant(g, "in_1_one_hot_depth").raw_data = (1i64 << 32).to_le_bytes().to_vec(), "nothing above 301");
+    refused(
+        |g| constant(g, "in_0_article_id_column").raw_data = 7i64.to_le_bytes().to_vec(),
+        "running it failed",
+    );
+    refused(
+        |g| constant(g, "in_1_one_hot_depth").raw_data = (1i64 << 32).to_le_bytes().to_vec(),
+        "nothing above 301",
+    );
     refused(|g| constant(g, "in_1_one_hot_depth").raw_data = 5i64.to_le_bytes().to_vec(), "");
     refused(|g| constant(g, "in_1_one_hot_depth").raw_data.clear(), "");
     refused(|g| constant(g, "layer_0_bias").data_type = 11, "it has the type 11");
     refused(|g| constant(g, "layer_0_bias").raw_data.truncate(4), "");
-    refused(|g| g.node[0].op_type = "ConstantOfShape".to_owned(), "`ConstantOfShape`, which no tower has");
+    refused(
+        |g| g.node[0].op_type = "ConstantOfShape".to_owned(),
+        "`ConstantOfShape`, which no tower has",
+    );
     refused(|g| g.node[0].domain = "com.example".to_owned(), "operators of `com.example`");
     refused(|g| g.input[0].name = "index".to_owned(), "an input `index`");
     refused(|g| *columns(g) = dimension::Value::DimParam("columns".to_owned()), "has the shape");
@@ -238,7 +254,9 @@ fn schemas_out_of_bounds_are_refused() {
 
 #[test]
 fn names_that_lead_out_of_the_bundle_are_refused() {
-    for name in ["../items.bin", "/etc/passwd", "a/../../b", "vocabularies/../../x", ".hidden", "a\\b", ""] {
+    for name in
+        ["../items.bin", "/etc/passwd", "a/../../b", "vocabularies/../../x", ".hidden", "a\\b", ""]
+    {
         let copy = ORIGINAL.copy();
         copy.edit_json("manifest.json", |manifest| {
             let entry = manifest["files"]["items.bin"].clone();

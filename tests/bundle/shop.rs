@@ -11,8 +11,8 @@ use std::{
 };
 use vitrine::{
     bundle::{
-        self, BundleError, Contents, FrequencySettings, Golden, GoldenHit, GoldenItem, GoldenQuery, IndexParameters,
-        Metric, RankingContents, TowerContents,
+        self, BundleError, Contents, FrequencySettings, Golden, GoldenHit, GoldenItem, GoldenQuery,
+        IndexParameters, Metric, RankingContents, TowerContents,
     },
     dataset::TimeUnit,
     features::{Encoding, FeatureSchema, TowerSchema, Vocabularies},
@@ -37,19 +37,32 @@ impl Shop {
         let month = feature("at", Encoding::CyclicMonth);
         let query = Fixture::new(
             "query",
-            vec![embedding("customer_id", 21, 6), number("age"), month, history("article_id", ITEMS + 1, 4, 5, 0.8)],
+            vec![
+                embedding("customer_id", 21, 6),
+                number("age"),
+                month,
+                history("article_id", ITEMS + 1, 4, 5, 0.8),
+            ],
             &[16, DIM],
             true,
         );
-        let item =
-            Fixture::new("item", vec![embedding("article_id", ITEMS + 1, 6), one_hot("garment", 4)], &[DIM], true);
+        let item = Fixture::new(
+            "item",
+            vec![embedding("article_id", ITEMS + 1, 6), one_hot("garment", 4)],
+            &[DIM],
+            true,
+        );
         let mut vocabularies = Vocabularies::new();
-        let names = |prefix: &str, n: usize| (0..n).map(|i| format!("{prefix}{i}")).collect::<Vec<_>>();
+        let names =
+            |prefix: &str, n: usize| (0..n).map(|i| format!("{prefix}{i}")).collect::<Vec<_>>();
         for (name, n) in [("article_id", ITEMS), ("customer_id", 20), ("garment", 3)] {
             vocabularies.insert(name, names(name, n).iter().map(String::as_str).collect());
         }
         let rows = (0..ITEMS as i64).map(|i| vec![i, i % 4]).collect::<Vec<_>>();
-        let items = rows.iter().flat_map(|row| reference::forward(&item.tower(), row, &[])).collect::<Vec<_>>();
+        let items = rows
+            .iter()
+            .flat_map(|row| reference::forward(&item.tower(), row, &[]))
+            .collect::<Vec<_>>();
         let golden_items = [0, 7, ITEMS - 1].map(|i| GoldenItem {
             indices: rows[i].clone(),
             numbers: vec![],
@@ -57,12 +70,13 @@ impl Shop {
         });
         let (indices, numbers) = query.rows(4);
         let (n, m) = query.schema.row_widths();
-        let queries = indices.chunks(n).zip(numbers.chunks(m)).map(|(indices, numbers)| GoldenQuery {
-            indices: indices.to_vec(),
-            numbers: numbers.to_vec(),
-            vector: reference::forward(&query.tower(), indices, numbers),
-            top: vec![],
-        });
+        let queries =
+            indices.chunks(n).zip(numbers.chunks(m)).map(|(indices, numbers)| GoldenQuery {
+                indices: indices.to_vec(),
+                numbers: numbers.to_vec(),
+                vector: reference::forward(&query.tower(), indices, numbers),
+                top: vec![],
+            });
         Self {
             golden: Golden { queries: queries.collect(), items: golden_items.to_vec() },
             schema: FeatureSchema { query: query.schema.clone(), item: item.schema.clone() },
@@ -200,7 +214,8 @@ impl Copy {
         });
     }
 
-    /// Brings sizes, checksums and the version's hash in line with the files: damage that checksums do not show.
+    /// Brings sizes, checksums and the version's hash in line with the files: damage that checksums
+    /// do not show.
     pub fn reseal(&self) {
         self.edit_json("manifest.json", |manifest| {
             if let Some(files) = manifest["files"].as_object_mut() {
@@ -216,11 +231,15 @@ impl Copy {
 
     /// Brings the version's hash in line with the manifest, as the writer computes it.
     pub fn seal_version(&self) {
-        self.edit_json("manifest.json", |manifest| manifest["version"] = "20260101T000000Z-00000000".into());
+        self.edit_json("manifest.json", |manifest| {
+            manifest["version"] = "20260101T000000Z-00000000".into()
+        });
         self.edit("manifest.json", |bytes| {
             let hash = hex(&Sha256::digest(&bytes)[..4]);
             let text = String::from_utf8(bytes.clone()).unwrap();
-            *bytes = text.replacen("20260101T000000Z-00000000", &format!("20260101T000000Z-{hash}"), 1).into_bytes();
+            *bytes = text
+                .replacen("20260101T000000Z-00000000", &format!("20260101T000000Z-{hash}"), 1)
+                .into_bytes();
         });
     }
 }

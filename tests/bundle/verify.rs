@@ -14,7 +14,10 @@ fn verify(path: &Path, options: &[&str]) -> (Option<i32>, String, String) {
 fn good_and_bad_bundles_are_told_apart_by_the_exit_code() {
     let original = Original::new();
     let (code, out, err) = verify(&original.path, &["--queries", "20"]);
-    assert!(code == Some(0) && out.contains("test-model") && out.contains("recall@100"), "{out}{err}");
+    assert!(
+        code == Some(0) && out.contains("test-model") && out.contains("recall@100"),
+        "{out}{err}"
+    );
 
     let (code, out, _) = verify(&original.path, &["--queries", "20", "--json"]);
     let report: serde_json::Value = serde_json::from_str(&out).unwrap();

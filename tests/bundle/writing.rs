@@ -32,12 +32,22 @@ fn a_bundle_answers_as_its_model_does() {
     let (n, m) = encoder.query_widths();
     let (mut indices, mut numbers) = (vec![0; n], vec![0.0; m]);
     let at = Timestamp::parse("2026-02-01").unwrap();
-    let customer =
-        CustomerView { id: Some("customer_id3"), attributes: &NoAttributes, at, history: &[5, 6], times: &[] };
+    let customer = CustomerView {
+        id: Some("customer_id3"),
+        attributes: &NoAttributes,
+        at,
+        history: &[5, 6],
+        times: &[],
+    };
     encoder.encode_query(&customer, &mut indices, &mut numbers);
     let mut vector = Vec::new();
     opened.towers().unwrap().query.embed(&indices, &numbers, 1, &mut vector).unwrap();
-    let hits = opened.towers().unwrap().retriever.search(&Query { vector: &vector, k: 5, allowed: None }).unwrap();
+    let hits = opened
+        .towers()
+        .unwrap()
+        .retriever
+        .search(&Query { vector: &vector, k: 5, allowed: None })
+        .unwrap();
     assert_eq!((vector.len(), hits.len()), (DIM, 5));
     assert!(encoder.article_id(hits[0].item).starts_with("article_id"));
 }
@@ -47,7 +57,8 @@ fn inputs_outside_the_schema_are_errors() {
     let models = tempfile::tempdir().unwrap();
     let opened = Bundle::open(&Shop::new().write(models.path()).unwrap()).unwrap();
     let mut out = vec![1.0];
-    let mut embed = |indices: &[i64], batch| opened.towers().unwrap().item.embed(indices, &[], batch, &mut out);
+    let mut embed =
+        |indices: &[i64], batch| opened.towers().unwrap().item.embed(indices, &[], batch, &mut out);
     embed(&[ITEMS as i64, 3], 1).unwrap();
     for (indices, batch) in [
         (&[ITEMS as i64 + 1, 3][..], 1),
@@ -62,7 +73,12 @@ fn inputs_outside_the_schema_are_errors() {
         assert!(matches!(error, BundleError::TowerInput { .. }), "{indices:?}: {error}");
     }
     let query = &opened.golden().queries[0];
-    let error = opened.towers().unwrap().query.embed(&query.indices, &[0.0, f32::NAN, 0.0], 1, &mut out).unwrap_err();
+    let error = opened
+        .towers()
+        .unwrap()
+        .query
+        .embed(&query.indices, &[0.0, f32::NAN, 0.0], 1, &mut out)
+        .unwrap_err();
     assert!(error.to_string().contains("column 1 is not finite"), "{error}");
 }
 
@@ -75,7 +91,12 @@ fn a_tower_runs_on_many_threads_at_once() {
             scope.spawn(|| {
                 let mut out = Vec::new();
                 for query in opened.golden().queries.iter().cycle().take(400) {
-                    opened.towers().unwrap().query.embed(&query.indices, &query.numbers, 1, &mut out).unwrap();
+                    opened
+                        .towers()
+                        .unwrap()
+                        .query
+                        .embed(&query.indices, &query.numbers, 1, &mut out)
+                        .unwrap();
                     assert!(out.iter().zip(&query.vector).all(|(a, b)| (a - b).abs() < 1e-4));
                 }
             });
@@ -91,8 +112,10 @@ fn a_writer_that_fails_leaves_nothing_behind() {
     let error = shop.write(models.path()).unwrap_err();
     assert!(matches!(error, BundleError::Golden { request: 2, .. }), "{error}");
     assert_eq!(bundle::list(models.path()).unwrap(), []);
-    let left: Vec<_> =
-        fs::read_dir(models.path().join("test-model")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let left: Vec<_> = fs::read_dir(models.path().join("test-model"))
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
     assert_eq!(left, [".lock"]);
 }
 
@@ -113,7 +136,8 @@ fn writers_of_one_model_take_turns() {
     let models = tempfile::tempdir().unwrap();
     let shop = Shop::new();
     let paths: Vec<_> = std::thread::scope(|scope| {
-        let writers: Vec<_> = (0..4).map(|_| scope.spawn(|| shop.write(models.path()).unwrap())).collect();
+        let writers: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| shop.write(models.path()).unwrap())).collect();
         writers.into_iter().map(|writer| writer.join().unwrap()).collect()
     });
     for path in paths {
@@ -136,7 +160,10 @@ fn contents_that_do_not_fit_together_are_refused() {
     towers(&mut few).items = &short;
     refused(few, "300 items");
     refused(bundle::Contents { popularity: &not_finite, ..shop.contents() }, "popularity");
-    refused(bundle::Contents { golden: Default::default(), ..shop.contents() }, "no golden request");
+    refused(
+        bundle::Contents { golden: Default::default(), ..shop.contents() },
+        "no golden request",
+    );
     let mut wrong_layer = shop.contents();
     tower(&mut wrong_layer).layers.truncate(1);
     refused(wrong_layer, "query vectors have 16");

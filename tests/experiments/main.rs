@@ -1,4 +1,5 @@
-//! Runs, comparisons, sweeps, maps and the export to MLflow through the built program, on a tiny generated shop.
+//! Runs, comparisons, sweeps, maps and the export to MLflow through the built program, on a tiny
+//! generated shop.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![cfg(feature = "trainer")]
@@ -36,7 +37,8 @@ const SWEEP: &str = r#"
     "model.query_layers.0" = { choice = [4, 8], also = ["model.item_layers.0"] }
 "#;
 
-/// Runs a command until so many lines of its standard error have `word`, then kills it; the last of these lines.
+/// Runs a command until so many lines of its standard error have `word`, then kills it; the last of
+/// these lines.
 #[track_caller]
 fn killed_at(command: &mut Command, word: &str, count: usize) -> String {
     let mut child: Child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -52,7 +54,9 @@ fn killed_at(command: &mut Command, word: &str, count: usize) -> String {
 fn trainings_leave_runs() {
     let place = Place::new();
     good(&mut place.on_shop("train --config tiny.toml"));
-    good(&mut place.on_shop("train --config tiny.toml --set optimizer.learning_rate=0.002 --set training.epochs=2"));
+    good(&mut place.on_shop(
+        "train --config tiny.toml --set optimizer.learning_rate=0.002 --set training.epochs=2",
+    ));
     let split = "split={protocol=\"time\",test_days=7,validation_days=900}";
     bad(&mut place.on_shop(&format!("train --config tiny.toml --set {split}")), 2);
     let list = place.list();
@@ -62,13 +66,18 @@ fn trainings_leave_runs() {
     let reason = list[2]["outcome"]["reason"].as_str().unwrap();
     assert!(reason.contains("no purchase left to train on"), "{reason}");
 
-    let shown: Value = serde_json::from_str(&place.runs(&format!("show {} --json", ids[0]))).unwrap();
+    let shown: Value =
+        serde_json::from_str(&place.runs(&format!("show {} --json", ids[0]))).unwrap();
     assert_eq!(shown["config"]["training"]["epochs"], 4);
     assert_eq!(shown["record"]["fingerprint"].as_str().unwrap().len(), 64);
     assert!(shown["record"]["environment"]["cores"].as_u64().unwrap() >= 1);
     assert!(shown["outcome"]["bundle"].as_str().unwrap().starts_with("models/tiny/"), "{shown}");
-    let names: Vec<&str> =
-        shown["outcome"]["test"].as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> = shown["outcome"]["test"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["name"].as_str().unwrap())
+        .collect();
     assert_eq!(names[..2], ["tiny", "popularity"]);
     let folder = Path::new("runs").join(ids[0]);
     assert!(place.read(folder.join("curves.svg")).starts_with("<svg"));
@@ -79,11 +88,22 @@ fn trainings_leave_runs() {
     good(place.on_shop("train --set training.epochs=1").arg("--config").arg(config));
 
     let text = place.runs(&format!("show {}", ids[0]));
-    assert!(text.contains("popularity") && text.contains("search") && text.contains("refit"), "{text}");
+    assert!(
+        text.contains("popularity") && text.contains("search") && text.contains("refit"),
+        "{text}"
+    );
     let compared = place.runs(&format!("compare {} {}", ids[0], ids[1]));
-    assert!(compared.contains("optimizer.learning_rate") && !compared.contains("training.batch_size"), "{compared}");
-    let compared: Value = serde_json::from_str(&place.runs(&format!("compare --json {} {}", ids[0], ids[1]))).unwrap();
-    assert_eq!(compared["settings"], serde_json::json!(["optimizer.learning_rate", "training.epochs"]));
+    assert!(
+        compared.contains("optimizer.learning_rate") && !compared.contains("training.batch_size"),
+        "{compared}"
+    );
+    let compared: Value =
+        serde_json::from_str(&place.runs(&format!("compare --json {} {}", ids[0], ids[1])))
+            .unwrap();
+    assert_eq!(
+        compared["settings"],
+        serde_json::json!(["optimizer.learning_rate", "training.epochs"])
+    );
 
     std::fs::create_dir(place.0.path().join("runs/rubbish")).unwrap();
     let output = good(&mut place.command("runs list"));
@@ -91,8 +111,13 @@ fn trainings_leave_runs() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("rubbish"));
     place.runs("report --out report.html");
     let page = place.read("report.html");
-    assert!(page.contains("Parallel coordinates") && page.contains(ids[1]) && page.contains("<svg"));
-    assert!(!page.contains("src=") && !page.contains("@import") && !page.contains("<link"), "it loads something");
+    assert!(
+        page.contains("Parallel coordinates") && page.contains(ids[1]) && page.contains("<svg")
+    );
+    assert!(
+        !page.contains("src=") && !page.contains("@import") && !page.contains("<link"),
+        "it loads something"
+    );
     assert!(bad(&mut place.command("runs show nonsense"), 2).contains("no run `nonsense`"));
     assert!(bad(&mut place.command("runs show rubbish"), 2).contains("run.json"));
     assert!(bad(&mut place.command("runs report --out x.html --metric auc"), 2).contains("`auc`"));
@@ -107,25 +132,29 @@ fn a_killed_run_is_unfinished_and_goes_on_in_its_folder() {
     assert_eq!((list.len(), list[0]["status"].as_str()), (1, Some("unfinished")));
     assert!(list[0]["epoch"].as_u64().is_some() && list[0]["outcome"].is_null());
     let resumed = killed_at(&mut place.on_shop(&format!("{line} --resume")), "  epoch ", 1);
-    let first: u64 = resumed.trim_start_matches("  epoch ").split(':').next().unwrap().parse().unwrap();
+    let first: u64 =
+        resumed.trim_start_matches("  epoch ").split(':').next().unwrap().parse().unwrap();
     assert!(first >= 3, "{resumed:?} after epoch 3");
     assert_eq!(place.list().len(), 1);
     let other = place.on_shop("train --config tiny.toml --resume").output().unwrap();
-    assert!(String::from_utf8_lossy(&other.stderr).contains("`training.epochs` was 100000, is now 4"));
+    assert!(
+        String::from_utf8_lossy(&other.stderr).contains("`training.epochs` was 100000, is now 4")
+    );
     assert_eq!(place.list()[0]["status"], "unfinished");
     assert!(
-        bad(&mut place.on_shop("train --config tiny.toml --set model.name=\"new\" --resume"), 2).contains("--resume")
+        bad(&mut place.on_shop("train --config tiny.toml --set model.name=\"new\" --resume"), 2)
+            .contains("--resume")
     );
 }
 
 #[test]
 fn systems_are_compared_and_a_failing_one_is_told() {
     let place = Place::new();
-    place.write("wide.toml", &CONFIG.replace("dim = 8", "dim = 16").replace("\"tiny\"", "\"wide\""));
+    place
+        .write("wide.toml", &CONFIG.replace("dim = 8", "dim = 16").replace("\"tiny\"", "\"wide\""));
     place.write("broken.toml", &CONFIG.replace("garment_group_name", "no_such_column"));
     place.write("misspelt.toml", &CONFIG.replace("epochs", "epoch"));
-    let line =
-        "compare --configs tiny.toml broken.toml misspelt.toml wide.toml --baselines popularity --out table.md --json";
+    let line = "compare --configs tiny.toml broken.toml misspelt.toml wide.toml --baselines popularity --out table.md --json";
     let output = place.on_shop(line).output().unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{error}");
@@ -138,19 +167,34 @@ fn systems_are_compared_and_a_failing_one_is_told() {
         assert!(row["error"].as_str().unwrap().contains(part), "{row}");
     }
     for row in [&rows[0], &rows[3]] {
-        assert!(row["milliseconds"].as_f64().unwrap() > 0.0 && row["bytes"].as_u64().unwrap() > 1_000, "{row}");
-        assert!(row["seconds"].as_f64().unwrap() > 0.0 && row["metrics"]["ndcg@10"].is_f64(), "{row}");
+        assert!(
+            row["milliseconds"].as_f64().unwrap() > 0.0 && row["bytes"].as_u64().unwrap() > 1_000,
+            "{row}"
+        );
+        assert!(
+            row["seconds"].as_f64().unwrap() > 0.0 && row["metrics"]["ndcg@10"].is_f64(),
+            "{row}"
+        );
     }
     assert!(rows[4]["seconds"].is_f64() && rows[4]["metrics"]["ndcg@10"].is_f64());
-    assert_eq!((&table["protocol"], &table["trained_on"]), (&"time".into(), &"training-and-validation".into()));
+    assert_eq!(
+        (&table["protocol"], &table["trained_on"]),
+        (&"time".into(), &"training-and-validation".into())
+    );
     let markdown = place.read("table.md");
-    assert!(markdown.contains("| system |") && markdown.contains("| broken (failed) |"), "{markdown}");
-    let kinds: Vec<String> = place.list().iter().map(|run| run["kind"].as_str().unwrap().to_owned()).collect();
+    assert!(
+        markdown.contains("| system |") && markdown.contains("| broken (failed) |"),
+        "{markdown}"
+    );
+    let kinds: Vec<String> =
+        place.list().iter().map(|run| run["kind"].as_str().unwrap().to_owned()).collect();
     assert_eq!(kinds, ["comparison", "train", "train", "train"]);
     let whole = &place.list()[0]["id"];
     let folder = Path::new("runs").join(whole.as_str().unwrap());
     assert_eq!(place.read(folder.join("table.md")), markdown);
-    assert!(bad(&mut place.on_shop("compare --configs misspelt.toml"), 2).contains("unknown field"));
+    assert!(
+        bad(&mut place.on_shop("compare --configs misspelt.toml"), 2).contains("unknown field")
+    );
 }
 
 /// What a sweep found, without the names that differ by time.
@@ -168,8 +212,14 @@ fn a_killed_sweep_ends_as_one_that_was_not(parallel: usize) {
     straight.write("sweep.toml", &sweep);
     let line = "sweep --config sweep.toml --json";
     let expected = found(&mut straight.on_shop(line));
-    let status =
-        |wanted: &str| expected["trials"].as_array().unwrap().iter().filter(|trial| trial["status"] == wanted).count();
+    let status = |wanted: &str| {
+        expected["trials"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|trial| trial["status"] == wanted)
+            .count()
+    };
     assert_eq!(status("finished") + status("pruned") + status("failed"), 20);
     assert!(status("finished") > 3 && status("pruned") > 0 && status("failed") > 0, "{expected}");
 
@@ -188,7 +238,10 @@ fn a_killed_sweep_ends_as_one_that_was_not(parallel: usize) {
     if parallel == 1 {
         // More trials go on where fewer ended, and the first ones stay.
         let longer = found(&mut straight.on_shop(&format!("{line} --trials 22")));
-        assert_eq!(longer["trials"].as_array().unwrap()[..20], expected["trials"].as_array().unwrap()[..]);
+        assert_eq!(
+            longer["trials"].as_array().unwrap()[..20],
+            expected["trials"].as_array().unwrap()[..]
+        );
         let id = straight.list()[0]["id"].as_str().unwrap().to_owned();
         straight.runs(&format!("report {id} --out sweep.html"));
         let page = straight.read("sweep.html");
@@ -226,20 +279,31 @@ fn items_are_drawn() {
     let place = Place::new();
     let output = good(&mut place.on_shop("train --config tiny.toml --set training.epochs=1"));
     let bundle = stdout(&output).trim().to_owned();
-    let map = |out: &str, rest: &str| good(&mut place.on_shop(&format!("map {bundle} --out {out} {rest}")));
+    let map = |out: &str, rest: &str| {
+        good(&mut place.on_shop(&format!("map {bundle} --out {out} {rest}")))
+    };
     map("a", "--color garment_group_name --sample 100");
     map("b", "--color garment_group_name --sample 100");
     map("c", "--color garment_group_name --sample 100 --seed 2");
     let bytes = |name: &str| std::fs::read(place.0.path().join(name)).unwrap();
     assert_eq!(bytes("a/map.png")[..8], *b"\x89PNG\r\n\x1a\n");
-    assert_eq!((bytes("a/map.png"), bytes("a/map.html")), (bytes("b/map.png"), bytes("b/map.html")));
+    assert_eq!(
+        (bytes("a/map.png"), bytes("a/map.html")),
+        (bytes("b/map.png"), bytes("b/map.html"))
+    );
     assert_ne!(bytes("a/map.png"), bytes("c/map.png"));
     let page = place.read("a/map.html");
     assert!(page.contains("100 of 120 items") && page.contains("garment_group_name"));
     assert!(!page.contains("src=") && !page.contains("<link"), "it loads something");
     good(&mut place.command(&format!("map {bundle} --out d")));
-    assert!(bad(&mut place.on_shop(&format!("map {bundle} --out e --color size")), 2).contains("no attribute `size`"));
-    assert!(bad(&mut place.command(&format!("map {bundle} --out e --color size")), 2).contains("--data"));
+    assert!(
+        bad(&mut place.on_shop(&format!("map {bundle} --out e --color size")), 2)
+            .contains("no attribute `size`")
+    );
+    assert!(
+        bad(&mut place.command(&format!("map {bundle} --out e --color size")), 2)
+            .contains("--data")
+    );
     assert!(bad(&mut place.command("map nowhere --out e"), 2).contains("nowhere"));
     assert!(!place.0.path().join("e").exists());
 }

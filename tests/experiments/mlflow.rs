@@ -40,7 +40,8 @@ impl Place {
 
     fn begin(&self, kind: Kind, name: &str, member: Option<Member>) -> Recorder {
         let parameters = BTreeMap::new();
-        let new = NewRun { kind, name, config: None, data: "shop", fingerprint: "f", member, parameters };
+        let new =
+            NewRun { kind, name, config: None, data: "shop", fingerprint: "f", member, parameters };
         self.folder().begin(new).unwrap()
     }
 }
@@ -103,7 +104,10 @@ fn runs_are_in_mlflow_as_they_are_here() {
     let list = place.list();
     assert!(list.len() >= 6 && list.iter().any(|run| run["status"] == "failed"), "{list:?}");
     let created = changes(&output);
-    assert!(created.len() == list.len() && created.values().all(|change| change == "created"), "{created:?}");
+    assert!(
+        created.len() == list.len() && created.values().all(|change| change == "created"),
+        "{created:?}"
+    );
 
     let there = server.runs("whole");
     let of = |id: &Value| there.iter().find(|run| run["info"]["run_name"] == *id).unwrap();
@@ -111,11 +115,15 @@ fn runs_are_in_mlflow_as_they_are_here() {
     for here in &list {
         let run = of(&here["id"]);
         let tags = tags(run);
-        let shown: Value =
-            serde_json::from_str(&place.runs(&format!("show {} --json", here["id"].as_str().unwrap()))).unwrap();
+        let shown: Value = serde_json::from_str(
+            &place.runs(&format!("show {} --json", here["id"].as_str().unwrap())),
+        )
+        .unwrap();
         let status = if here["status"] == "failed" { "FAILED" } else { "FINISHED" };
         assert_eq!(run["info"]["status"], status, "{run}");
-        let start = time::OffsetDateTime::from_unix_timestamp(run["info"]["start_time"].as_i64().unwrap() / 1000);
+        let start = time::OffsetDateTime::from_unix_timestamp(
+            run["info"]["start_time"].as_i64().unwrap() / 1000,
+        );
         let format = &time::format_description::well_known::Rfc3339;
         assert_eq!(start.unwrap().format(format).unwrap(), here["started"].as_str().unwrap());
         assert!(run["info"]["end_time"].as_i64() >= run["info"]["start_time"].as_i64());
@@ -125,7 +133,9 @@ fn runs_are_in_mlflow_as_they_are_here() {
         assert_eq!(tags["mlflow.source.name"], "vitrine-trainer");
         let commit = &shown["record"]["environment"]["revision"]["commit"];
         assert_eq!(tags.get("mlflow.source.git.commit").copied(), commit.as_str());
-        let parent = here["member"]["of"].as_str().map(|parent| of(&json!(parent))["info"]["run_id"].as_str().unwrap());
+        let parent = here["member"]["of"]
+            .as_str()
+            .map(|parent| of(&json!(parent))["info"]["run_id"].as_str().unwrap());
         assert_eq!(tags.get("mlflow.parentRunId").copied(), parent);
         let parameters = by_key(&run["data"]["params"]);
         assert_eq!(parameters.is_empty(), shown["config"].is_null());
@@ -135,7 +145,8 @@ fn runs_are_in_mlflow_as_they_are_here() {
             ("training.epochs", "/training/epochs"),
         ] {
             let value = shown["config"].pointer(pointer);
-            let value = value.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+            let value =
+                value.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
             assert_eq!(parameters.get(key).copied(), value.as_deref(), "{key}");
         }
         let folder = place.0.path().join("runs").join(here["id"].as_str().unwrap());
@@ -156,7 +167,10 @@ fn runs_are_in_mlflow_as_they_are_here() {
 
     // Once more: nothing is left to do.
     let again = changes(&good(&mut place.export(line, &server.url())));
-    assert!(again.len() == list.len() && again.values().all(|change| change == "unchanged"), "{again:?}");
+    assert!(
+        again.len() == list.len() && again.values().all(|change| change == "unchanged"),
+        "{again:?}"
+    );
     assert_eq!(server.runs("whole"), there);
 }
 
@@ -212,7 +226,10 @@ fn an_interrupted_export_is_completed_and_never_doubled() {
         for (run, expected) in there.iter().zip(&expected) {
             assert_eq!(run["data"]["params"], expected["data"]["params"], "cut at {percents:?} %");
             assert_eq!(run["info"]["status"], expected["info"]["status"], "cut at {percents:?} %");
-            assert_eq!(run["info"]["end_time"], expected["info"]["end_time"], "cut at {percents:?} %");
+            assert_eq!(
+                run["info"]["end_time"], expected["info"]["end_time"],
+                "cut at {percents:?} %"
+            );
             assert!(tags(run).contains_key("vitrine.exported"));
         }
         let run = there.iter().find(|run| run["info"]["run_name"] == *id).unwrap();
@@ -239,7 +256,9 @@ fn a_run_that_went_on_or_began_anew_is_one_run() {
         let mut command = place.export("--experiment changing", &url);
         changes(&good(command.arg(&id)))
     };
-    let there = || shared().runs("changing").into_iter().find(|run| run["info"]["run_name"] == *id).unwrap();
+    let there = || {
+        shared().runs("changing").into_iter().find(|run| run["info"]["run_name"] == *id).unwrap()
+    };
     run.write("metrics.jsonl", &lines(1..=1)).unwrap();
     assert_eq!(export().values().collect::<Vec<_>>(), ["created", "created"]);
     let first = there();
@@ -251,13 +270,18 @@ fn a_run_that_went_on_or_began_anew_is_one_run() {
     run.finish(outcome(Status::Finished)).unwrap();
     assert_eq!(export()[&id], "updated");
     let second = there();
-    assert_eq!((&second["info"]["status"], &second["info"]["run_id"]), (&json!("FINISHED"), &first["info"]["run_id"]));
+    assert_eq!(
+        (&second["info"]["status"], &second["info"]["run_id"]),
+        (&json!("FINISHED"), &first["info"]["run_id"])
+    );
     assert_eq!(shared().history(&second, "train/loss").len(), 400);
 
     // Begun anew: another start, other points, and no trace of the first attempt.
     let again = place.begin(Kind::Train, "it's", member());
     let path = again.directory().join("run.json");
-    let record = std::fs::read_to_string(&path).unwrap().replace(&again.record.started, "2020-01-02T03:04:05Z");
+    let record = std::fs::read_to_string(&path)
+        .unwrap()
+        .replace(&again.record.started, "2020-01-02T03:04:05Z");
     again.write("run.json", &record).unwrap();
     drop(again);
     assert_eq!(export()[&id], "updated");
@@ -276,12 +300,18 @@ fn a_run_that_went_on_or_began_anew_is_one_run() {
 fn places_that_cannot_take_runs_are_told() {
     let place = Place::new();
     let empty = good(&mut place.export("", &shared().url()));
-    assert!(empty.stdout.is_empty() && String::from_utf8_lossy(&empty.stderr).contains("no runs in"));
+    assert!(
+        empty.stdout.is_empty() && String::from_utf8_lossy(&empty.stderr).contains("no runs in")
+    );
     place.begin(Kind::Train, "a", None).finish(outcome(Status::Pruned)).unwrap();
 
-    for url in ["localhost:5000", "databricks", "sqlite:///mlflow.db", "http://me:secret@localhost"] {
+    for url in ["localhost:5000", "databricks", "sqlite:///mlflow.db", "http://me:secret@localhost"]
+    {
         let error = bad(&mut place.export("", url), 2);
-        assert!(error.contains("is no address of an MLflow server") && !error.contains("secret"), "{error}");
+        assert!(
+            error.contains("is no address of an MLflow server") && !error.contains("secret"),
+            "{error}"
+        );
     }
     assert!(bad(&mut place.export("nonsense", &shared().url()), 2).contains("no run `nonsense`"));
     // Bound, so that nobody else gets the port, but nobody listens.
@@ -289,21 +319,31 @@ fn places_that_cannot_take_runs_are_told() {
     bound.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let gone = bound.local_addr().unwrap();
     let error = bad(&mut place.export("", &format!("http://{gone}")), 1);
-    assert!(error.contains(&gone.to_string()) && error.contains("is the MLflow server running"), "{error}");
+    assert!(
+        error.contains(&gone.to_string()) && error.contains("is the MLflow server running"),
+        "{error}"
+    );
     let html = "<!doctype html>\n<title>Something else</title>";
     let refusal = r#"{"error_code": "INTERNAL_ERROR", "message": "no space left"}"#;
-    let moved = answer("302 Found", "").replace("\r\n\r\n", "\r\nLocation: https://elsewhere/\r\n\r\n");
+    let moved =
+        answer("302 Found", "").replace("\r\n\r\n", "\r\nLocation: https://elsewhere/\r\n\r\n");
     for (answer, parts) in [
         (answer("200 OK", html), ["not answered as by an MLflow server", "Something else"]),
         (answer("404 Not Found", html), ["not answered as by an MLflow server", "404"]),
         (answer("200 OK", "[]"), ["not answered as by an MLflow server", "[]"]),
         (answer("200 OK", "1.30.1"), ["served by MLflow 1.30.1", "2.0 or newer"]),
-        (answer("401 Unauthorized", "who?"), ["refuses access (401: who?)", "MLFLOW_TRACKING_TOKEN"]),
+        (
+            answer("401 Unauthorized", "who?"),
+            ["refuses access (401: who?)", "MLFLOW_TRACKING_TOKEN"],
+        ),
         (answer("500 Oh", refusal), ["failed (500)", "no space left"]),
         (answer("400 Oh", r#"{"detail": "too large"}"#), ["failed (400)", "too large"]),
         (answer("503 Oh", html), ["failed (503)", "Something else"]),
         (moved, ["leads on to https://elsewhere/", "302"]),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf".to_owned(), ["cannot be reached", "http://127"]),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf".to_owned(),
+            ["cannot be reached", "http://127"],
+        ),
     ] {
         let error = bad(&mut place.export("", &answering(answer).0), 1);
         assert!(parts.iter().all(|part| error.contains(part)), "{parts:?}: {error}");
@@ -311,7 +351,10 @@ fn places_that_cannot_take_runs_are_told() {
 
     let (url, asked) = answering(answer("403 Forbidden", ""));
     for (variables, header) in [
-        (&[("USERNAME", "me"), ("PASSWORD", "s:ß"), ("TOKEN", "t")][..], "authorization: Basic bWU6czrDnw=="),
+        (
+            &[("USERNAME", "me"), ("PASSWORD", "s:ß"), ("TOKEN", "t")][..],
+            "authorization: Basic bWU6czrDnw==",
+        ),
         (&[("TOKEN", "abc")][..], "authorization: Bearer abc"),
     ] {
         let mut command = place.export("", &url);
@@ -354,16 +397,19 @@ fn experiments_that_are_deleted_or_keep_files_elsewhere() {
     // What one run is refused for does not keep the others from going.
     place.begin(Kind::Train, "b", None).finish(outcome(Status::Failed)).unwrap();
     let runs = server.runs("elsewhere");
-    let exported = json!({"run_id": runs[0]["info"]["run_id"], "key": "vitrine.exported", "value": "other"});
+    let exported =
+        json!({"run_id": runs[0]["info"]["run_id"], "key": "vitrine.exported", "value": "other"});
     server.post("runs/set-tag", &exported);
-    let key = json!({"run_id": runs[0]["info"]["run_id"], "params": [{"key": "key", "value": "other"}]});
+    let key =
+        json!({"run_id": runs[0]["info"]["run_id"], "params": [{"key": "key", "value": "other"}]});
     server.post("runs/log-batch", &key);
     let name = runs[0]["info"]["run_name"].as_str().unwrap();
     place.write(&format!("runs/{name}/config.toml"), "key = \"its own\"");
     let mut export = place.export("--experiment elsewhere", &server.url());
     let error = bad(&mut export, 1);
     assert!(
-        error.contains("1 of 2 runs could not be exported") && error.contains("INVALID_PARAMETER_VALUE"),
+        error.contains("1 of 2 runs could not be exported")
+            && error.contains("INVALID_PARAMETER_VALUE"),
         "{error}"
     );
     assert_eq!(server.runs("elsewhere").len(), 2);

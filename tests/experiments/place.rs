@@ -52,9 +52,20 @@ pub const CONFIG: &str = r#"
 pub fn shop() -> &'static Path {
     static SHOP: OnceLock<PathBuf> = OnceLock::new();
     SHOP.get_or_init(|| {
-        let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("experiments-shop-{}", std::process::id()));
+        let out = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("experiments-shop-{}", std::process::id()));
         let out_text = out.to_str().unwrap();
-        let sizes = ["--articles", "120", "--customers", "150", "--transactions", "4000", "--days", "60", "--force"];
+        let sizes = [
+            "--articles",
+            "120",
+            "--customers",
+            "150",
+            "--transactions",
+            "4000",
+            "--days",
+            "60",
+            "--force",
+        ];
         good(Command::new(PROGRAM).args(["generate", "--out", out_text]).args(sizes));
         out
     })

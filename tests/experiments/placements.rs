@@ -24,7 +24,8 @@ const FUSION: &str = r#"
 
 fn place() -> Place {
     let place = Place::new();
-    place.write("wide.toml", &CONFIG.replace("dim = 8", "dim = 16").replace("\"tiny\"", "\"wide\""));
+    place
+        .write("wide.toml", &CONFIG.replace("dim = 8", "dim = 16").replace("\"tiny\"", "\"wide\""));
     place.write("ranker.toml", RANKER);
     place.write("fusion.toml", FUSION);
     place.write("best-sellers.toml", "sources = [{ source = \"popular\" }]");
@@ -49,16 +50,26 @@ fn models_fusions_and_the_two_stages_stand_in_one_table() {
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(error.contains("tiny: `refit = \"all\"` gives way to \"validation\""), "{error}");
     let table: Value = serde_json::from_str(&stdout(&output)).unwrap();
-    let names: Vec<&str> = table["rows"].as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["tiny", "wide", "ranker", "fusion", "two-stages", "best-sellers", "popularity"]);
+    let names: Vec<&str> =
+        table["rows"].as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap()).collect();
+    assert_eq!(
+        names,
+        ["tiny", "wide", "ranker", "fusion", "two-stages", "best-sellers", "popularity"]
+    );
 
     let fusion = row(&table, "fusion");
-    assert_eq!((&fusion["kind"], &fusion["settings"]), (&"pipeline".into(), &"asks tiny, wide".into()));
+    assert_eq!(
+        (&fusion["kind"], &fusion["settings"]),
+        (&"pipeline".into(), &"asks tiny, wide".into())
+    );
     assert!(
-        fusion["milliseconds"].as_f64().unwrap() > 0.0 && fusion["bytes"].is_null() && !fusion["verdict"].is_null()
+        fusion["milliseconds"].as_f64().unwrap() > 0.0
+            && fusion["bytes"].is_null()
+            && !fusion["verdict"].is_null()
     );
     let sources = fusion["details"]["sources"].as_array().unwrap();
-    let labels: Vec<&str> = sources.iter().map(|source| source["source"].as_str().unwrap()).collect();
+    let labels: Vec<&str> =
+        sources.iter().map(|source| source["source"].as_str().unwrap()).collect();
     assert_eq!(labels, ["model", "model (model \"wide\")", "popular", "all together"]);
     let of = |source: &Value, key: &str| source[key].as_f64().unwrap();
     let union = of(&sources[3], "recall");
@@ -76,7 +87,11 @@ fn models_fusions_and_the_two_stages_stand_in_one_table() {
         let calibration = &row["details"]["calibration"];
         let groups = calibration["groups"].as_array().unwrap();
         let sum = |key: &str| groups.iter().map(|group| group[key].as_f64().unwrap()).sum::<f64>();
-        assert!(groups.len() == 10 && (sum("predicted") - 1.0).abs() < 1e-3 && (sum("observed") - 1.0).abs() < 1e-3);
+        assert!(
+            groups.len() == 10
+                && (sum("predicted") - 1.0).abs() < 1e-3
+                && (sum("observed") - 1.0).abs() < 1e-3
+        );
         assert_eq!(row["metrics"]["calibration-error"], calibration["error"]);
         assert!((0.0..1.0).contains(&calibration["error"].as_f64().unwrap()), "{calibration}");
     }
@@ -88,17 +103,27 @@ fn models_fusions_and_the_two_stages_stand_in_one_table() {
     // Every row has the same segments, of the same cases.
     let segments = |name: &str| -> Vec<(String, u64)> {
         let segments = row(&table, name)["segments"].as_array().unwrap();
-        segments.iter().map(|s| (s["segment"].as_str().unwrap().to_owned(), s["cases"].as_u64().unwrap())).collect()
+        segments
+            .iter()
+            .map(|s| (s["segment"].as_str().unwrap().to_owned(), s["cases"].as_u64().unwrap()))
+            .collect()
     };
-    let customers =
-        segments("tiny").iter().filter(|(name, _)| name.ends_with("customers")).map(|(_, n)| n).sum::<u64>();
+    let customers = segments("tiny")
+        .iter()
+        .filter(|(name, _)| name.ends_with("customers"))
+        .map(|(_, n)| n)
+        .sum::<u64>();
     assert_eq!(Some(customers), table["users"].as_u64());
     assert!(names.iter().all(|name| segments(name) == segments("tiny")));
 
     let markdown = place.read("table.md");
-    for part in
-        ["| fusion |", "recall@12 by segment", "| heavy customers", "two-stages: what its sources find", "calibration"]
-    {
+    for part in [
+        "| fusion |",
+        "recall@12 by segment",
+        "| heavy customers",
+        "two-stages: what its sources find",
+        "calibration",
+    ] {
         assert!(markdown.contains(part), "{part}: {markdown}");
     }
 }
@@ -112,7 +137,12 @@ fn a_ranker_knows_what_its_placement_and_the_baselines_know() {
     let table: Value = serde_json::from_str(&stdout(&good(&mut place.on_shop(line)))).unwrap();
     let metric = |name: &str| row(&table, name)["metrics"]["recall@12"].as_f64().unwrap();
     assert!(metric("ranker") > 0.0, "{table}");
-    assert!((metric("ranker") - metric("two-stages")).abs() < 1e-9, "{} {}", metric("ranker"), metric("two-stages"));
+    assert!(
+        (metric("ranker") - metric("two-stages")).abs() < 1e-9,
+        "{} {}",
+        metric("ranker"),
+        metric("two-stages")
+    );
 }
 
 #[test]
@@ -155,7 +185,8 @@ fn a_placement_that_does_not_fit_is_refused_before_anything_is_trained() {
 #[test]
 fn an_evaluation_tells_the_same_of_a_placement_as_a_comparison() {
     let place = place();
-    let line = "compare --configs ranker.toml --placement two-stages.toml --baselines popularity --json";
+    let line =
+        "compare --configs ranker.toml --placement two-stages.toml --baselines popularity --json";
     let table: Value = serde_json::from_str(&stdout(&good(&mut place.on_shop(line)))).unwrap();
     let runs = place.list();
     let trained = runs.iter().find(|run| run["kind"] == "train").unwrap();
@@ -165,20 +196,33 @@ fn an_evaluation_tells_the_same_of_a_placement_as_a_comparison() {
         command.arg("--bundle").arg(&version);
         command
     };
-    let report: Value = serde_json::from_str(&stdout(&good(&mut evaluate("--details --json")))).unwrap();
+    let report: Value =
+        serde_json::from_str(&stdout(&good(&mut evaluate("--details --json")))).unwrap();
     let (here, there) = (row(&report, "two-stages"), row(&table, "two-stages"));
     assert_ne!(report["verdict"]["best_baseline"], "two-stages", "a placement is no baseline");
     assert_eq!(here["metrics"], there["metrics"]);
     assert_eq!(report["placements"][0]["sources"], there["details"]["sources"]);
     assert_eq!(report["placements"][0]["calibration"], there["details"]["calibration"]);
-    let segments = report["by_segment"].as_array().unwrap().iter().find(|row| row["name"] == "two-stages").unwrap();
+    let segments = report["by_segment"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["name"] == "two-stages")
+        .unwrap();
     assert_eq!(segments["segments"], there["segments"]);
     let text = stdout(&good(&mut evaluate("--details")));
-    assert!(text.contains("by segment") && text.contains("all together") && text.contains("an answer of 12"), "{text}");
+    assert!(
+        text.contains("by segment")
+            && text.contains("all together")
+            && text.contains("an answer of 12"),
+        "{text}"
+    );
     // Without the bundle there is no such model.
     let error = bad(&mut place.on_shop("evaluate --placement two-stages.toml"), 2);
     assert!(
-        error.contains("names the model `again`, which is not among those measured (there is none here)"),
+        error.contains(
+            "names the model `again`, which is not among those measured (there is none here)"
+        ),
         "{error}"
     );
 }

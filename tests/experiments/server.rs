@@ -1,4 +1,5 @@
-//! A real MLflow tracking server for the tests of this process, and what stands between it and a client.
+//! A real MLflow tracking server for the tests of this process, and what stands between it and a
+//! client.
 
 use crate::python;
 use serde_json::Value;
@@ -45,8 +46,9 @@ impl Server {
             .unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ports: Value = serde_json::from_str(&line)
-            .unwrap_or_else(|_| panic!("no server: {}", std::fs::read_to_string(&log).unwrap_or_default()));
+        let ports: Value = serde_json::from_str(&line).unwrap_or_else(|_| {
+            panic!("no server: {}", std::fs::read_to_string(&log).unwrap_or_default())
+        });
         let port = |scheme: &str| u16::try_from(ports[scheme].as_u64().unwrap()).unwrap();
         Self { http: port("http"), https: port("https"), directory, _process: process }
     }
@@ -69,7 +71,11 @@ impl Server {
 
     /// The bytes of a run's file.
     pub fn artefact(&self, run: &Value, name: &str) -> Vec<u8> {
-        let path = run["info"]["artifact_uri"].as_str().unwrap().strip_prefix("mlflow-artifacts:/").unwrap();
+        let path = run["info"]["artifact_uri"]
+            .as_str()
+            .unwrap()
+            .strip_prefix("mlflow-artifacts:/")
+            .unwrap();
         let url = format!("{}/api/2.0/mlflow-artifacts/artifacts/{path}/{name}", self.url());
         ureq::get(url).call().unwrap().body_mut().read_to_vec().unwrap()
     }
@@ -78,8 +84,7 @@ impl Server {
     pub fn runs(&self, experiment: &str) -> Vec<Value> {
         let found = self.get("experiments/get-by-name", &[("experiment_name", experiment)]);
         let id = &found["experiment"]["experiment_id"];
-        let search =
-            serde_json::json!({"experiment_ids": [id], "max_results": 1000, "order_by": ["attributes.run_name"]});
+        let search = serde_json::json!({"experiment_ids": [id], "max_results": 1000, "order_by": ["attributes.run_name"]});
         self.post("runs/search", &search)["runs"].as_array().cloned().unwrap_or_default()
     }
 
@@ -88,8 +93,10 @@ impl Server {
         let id = run["info"]["run_id"].as_str().unwrap();
         let query = [("run_id", id), ("metric_key", metric), ("max_results", "25000")];
         let found = self.get("metrics/get-history", &query);
-        let point = |point: &Value| (point["step"].as_i64().unwrap(), point["value"].as_f64().unwrap());
-        let mut points: Vec<_> = found["metrics"].as_array().into_iter().flatten().map(point).collect();
+        let point =
+            |point: &Value| (point["step"].as_i64().unwrap(), point["value"].as_f64().unwrap());
+        let mut points: Vec<_> =
+            found["metrics"].as_array().into_iter().flatten().map(point).collect();
         points.sort_by_key(|(step, _)| *step);
         points
     }
@@ -106,7 +113,9 @@ pub fn answering(answer: String) -> (String, Arc<std::sync::Mutex<String>>) {
             let mut connection = connection.unwrap();
             let mut head = String::new();
             let mut lines = BufReader::new(connection.try_clone().unwrap());
-            while !head.ends_with("\r\n\r\n") && lines.read_line(&mut head).is_ok_and(|read| read > 0) {}
+            while !head.ends_with("\r\n\r\n")
+                && lines.read_line(&mut head).is_ok_and(|read| read > 0)
+            {}
             *last.lock().unwrap() = head;
             let _ = connection.write_all(answer.as_bytes());
         }
@@ -116,11 +125,14 @@ pub fn answering(answer: String) -> (String, Arc<std::sync::Mutex<String>>) {
 
 /// An HTTP answer that ends its connection.
 pub fn answer(status: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
 }
 
-/// The address of a way to the server that breaks for good after so many bytes in both directions together, and the count
-/// of those that went through.
+/// The address of a way to the server that breaks for good after so many bytes in both directions
+/// together, and the count of those that went through.
 pub fn cut_after(bytes: usize) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -128,11 +140,13 @@ pub fn cut_after(bytes: usize) -> (String, Arc<AtomicUsize>) {
     let count = passed.clone();
     thread::spawn(move || {
         for client in listener.incoming() {
-            let (client, server) = (client.unwrap(), TcpStream::connect(("127.0.0.1", shared().http)).unwrap());
+            let (client, server) =
+                (client.unwrap(), TcpStream::connect(("127.0.0.1", shared().http)).unwrap());
             for (from, to) in [(&client, &server), (&server, &client)] {
                 // Small pieces must not wait for the answer to the one before.
                 to.set_nodelay(true).unwrap();
-                let (from, to, count) = (from.try_clone().unwrap(), to.try_clone().unwrap(), count.clone());
+                let (from, to, count) =
+                    (from.try_clone().unwrap(), to.try_clone().unwrap(), count.clone());
                 thread::spawn(move || forward(from, to, &count, bytes));
             }
         }

@@ -40,17 +40,23 @@ pub fn number(name: &str) -> Feature {
 }
 
 pub fn history(vocabulary: &str, rows: usize, dim: usize, length: usize, decay: f32) -> Feature {
-    feature("history", Encoding::History { vocabulary: vocabulary.to_owned(), rows, dim, length, decay })
+    feature(
+        "history",
+        Encoding::History { vocabulary: vocabulary.to_owned(), rows, dim, length, decay },
+    )
 }
 
 impl Fixture {
     /// A tower over `features` with dense layers of the given widths.
     pub fn new(name: &str, features: Vec<Feature>, widths: &[usize], normalize: bool) -> Self {
         let mut rng = StdRng::seed_from_u64(features.len() as u64 * 31 + widths.len() as u64);
-        let mut random = |n: usize| -> Vec<f32> { (0..n).map(|_| rng.random_range(-0.5..0.5)).collect() };
+        let mut random =
+            |n: usize| -> Vec<f32> { (0..n).map(|_| rng.random_range(-0.5..0.5)).collect() };
         let schema = TowerSchema { features };
         let tables = schema.slots().into_iter().map(|slot| match slot {
-            Slot::Embedding { rows, dim, .. } | Slot::History { rows, dim, .. } => random(rows * dim),
+            Slot::Embedding { rows, dim, .. } | Slot::History { rows, dim, .. } => {
+                random(rows * dim)
+            }
             Slot::OneHot { .. } | Slot::Numbers { .. } => Vec::new(),
             Slot::Sequence { .. } => unreachable!("a dense tower reads no sequences"),
         });
@@ -64,8 +70,8 @@ impl Fixture {
         Self { name: name.to_owned(), schema, tables, layers, normalize }
     }
 
-    /// The tower with other parameters: one table for each embedding and history, layers as (weight, bias, inputs,
-    /// outputs).
+    /// The tower with other parameters: one table for each embedding and history, layers as
+    /// (weight, bias, inputs, outputs).
     pub fn with_parameters(mut self, tables: Vec<Vec<f32>>, layers: Vec<Layer>) -> Self {
         let mut tables = tables.into_iter();
         for table in self.tables.iter_mut().filter(|table| !table.is_empty()) {
@@ -76,15 +82,18 @@ impl Fixture {
     }
 
     pub fn tower(&self) -> TowerGraph<'_> {
-        let inputs = self.schema.slots().into_iter().zip(&self.tables).map(|(slot, table)| match slot {
-            Slot::Embedding { name, rows, dim, at } => Input::Embedding { name, table, rows, dim, at },
-            Slot::OneHot { rows, at } => Input::OneHot { name: "one hot", rows, at },
-            Slot::History { name, rows, dim, at, length, decay } => {
-                Input::History { name, table, rows, dim, at, length, decay }
-            }
-            Slot::Numbers { at, width } => Input::Numbers { at, width },
-            Slot::Sequence { .. } => unreachable!("a dense tower reads no sequences"),
-        });
+        let inputs =
+            self.schema.slots().into_iter().zip(&self.tables).map(|(slot, table)| match slot {
+                Slot::Embedding { name, rows, dim, at } => {
+                    Input::Embedding { name, table, rows, dim, at }
+                }
+                Slot::OneHot { rows, at } => Input::OneHot { name: "one hot", rows, at },
+                Slot::History { name, rows, dim, at, length, decay } => {
+                    Input::History { name, table, rows, dim, at, length, decay }
+                }
+                Slot::Numbers { at, width } => Input::Numbers { at, width },
+                Slot::Sequence { .. } => unreachable!("a dense tower reads no sequences"),
+            });
         let layers = self.layers.iter().map(|(weight, bias, inputs, outputs)| Dense {
             weight,
             bias,
@@ -118,12 +127,14 @@ impl Fixture {
                             _ => rng.random_range(0..=length),
                         };
                         let padding = rows as i64 - 1;
-                        indices.extend(
-                            (0..length).map(|j| if j < known { rng.random_range(0..padding) } else { padding }),
-                        );
+                        indices.extend((0..length).map(|j| {
+                            if j < known { rng.random_range(0..padding) } else { padding }
+                        }));
                     }
                     Slot::Sequence { .. } => unreachable!("a dense tower reads no sequences"),
-                    Slot::Numbers { width, .. } => numbers.extend((0..width).map(|_| rng.random_range(-2.0..2.0f32))),
+                    Slot::Numbers { width, .. } => {
+                        numbers.extend((0..width).map(|_| rng.random_range(-2.0..2.0f32)))
+                    }
                 }
             }
         }

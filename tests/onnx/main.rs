@@ -1,5 +1,5 @@
-//! Towers computed four ways: by their definition in plain Rust, by the training kernels, by tract and by ONNX Runtime.
-//! The unit tests of `model` compare the training kernels with burn.
+//! Towers computed four ways: by their definition in plain Rust, by the training kernels, by tract
+//! and by ONNX Runtime. The unit tests of `model` compare the training kernels with burn.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -40,12 +40,27 @@ fn fixtures() -> Vec<Fixture> {
     vec![
         Fixture::new("embedding", vec![embedding("article_id", 11, 8)], &[8, 4], false),
         Fixture::new("embedding without layers", vec![embedding("article_id", 11, 8)], &[], false),
-        Fixture::new("embedding without layers, normalised", vec![embedding("article_id", 11, 8)], &[], true),
+        Fixture::new(
+            "embedding without layers, normalised",
+            vec![embedding("article_id", 11, 8)],
+            &[],
+            true,
+        ),
         Fixture::new("one-hot", vec![one_hot("garment", 7)], &[5], false),
         Fixture::new("numbers only", vec![number("age"), multi_hot("tags", 6)], &[8, 3], true),
-        Fixture::new("numbers apart", vec![number("age"), one_hot("x", 2), number("height")], &[4], false),
+        Fixture::new(
+            "numbers apart",
+            vec![number("age"), one_hot("x", 2), number("height")],
+            &[4],
+            false,
+        ),
         Fixture::new("history", vec![history("article_id", 31, 6, 8, 0.5)], &[4, 4], false),
-        Fixture::new("history without layers, normalised", vec![history("article_id", 31, 6, 8, 1.0)], &[], true),
+        Fixture::new(
+            "history without layers, normalised",
+            vec![history("article_id", 31, 6, 8, 1.0)],
+            &[],
+            true,
+        ),
         Fixture::new("all", all(), &[32, 16, 8], false),
         Fixture::new("all normalised", all(), &[32, 16], true),
     ]
@@ -53,13 +68,20 @@ fn fixtures() -> Vec<Fixture> {
 
 /// One table of more than [`onnx::EXTERNAL_ABOVE`] bytes.
 fn large() -> Fixture {
-    Fixture::new("large table", vec![embedding("customer_id", 300_000, 64), number("age")], &[16], true)
+    Fixture::new(
+        "large table",
+        vec![embedding("customer_id", 300_000, 64), number("age")],
+        &[16],
+        true,
+    )
 }
 
 fn expected(fixture: &Fixture, indices: &[i64], numbers: &[f32], batch: usize) -> Vec<f32> {
     let (n, m) = fixture.schema.row_widths();
     (0..batch)
-        .flat_map(|row| reference::forward(&fixture.tower(), &indices[row * n..][..n], &numbers[row * m..][..m]))
+        .flat_map(|row| {
+            reference::forward(&fixture.tower(), &indices[row * n..][..n], &numbers[row * m..][..m])
+        })
         .collect()
 }
 
@@ -98,10 +120,16 @@ fn export(directory: &Path, fixture: &Fixture, batch: usize, external_above: Opt
     let (n, m) = fixture.schema.row_widths();
     let mut inputs = serde_json::Map::new();
     if n > 0 {
-        inputs.insert("indices".into(), serde_json::json!({ "shape": [batch, n], "values": indices }));
+        inputs.insert(
+            "indices".into(),
+            serde_json::json!({ "shape": [batch, n], "values": indices }),
+        );
     }
     if m > 0 {
-        inputs.insert("numbers".into(), serde_json::json!({ "shape": [batch, m], "values": numbers }));
+        inputs.insert(
+            "numbers".into(),
+            serde_json::json!({ "shape": [batch, m], "values": numbers }),
+        );
     }
     let case = serde_json::json!({
         "inputs": inputs,
@@ -144,7 +172,12 @@ fn trained(features: Vec<Feature>, hidden: &[usize], batch: usize) -> (Fixture, 
     }
     let (indices, numbers) = fixture.rows(batch);
     let computed = side.embed(&Inputs { rows: batch, indices, numbers });
-    let layers = side.tower.layers.iter().map(|l| (l.weight.clone(), l.bias.clone(), l.inputs, l.outputs)).collect();
+    let layers = side
+        .tower
+        .layers
+        .iter()
+        .map(|l| (l.weight.clone(), l.bias.clone(), l.inputs, l.outputs))
+        .collect();
     let tables = side.tables.iter().map(|table| table.trained_weights()).collect();
     (fixture.with_parameters(tables, layers), computed)
 }
@@ -153,11 +186,16 @@ fn trained(features: Vec<Feature>, hidden: &[usize], batch: usize) -> (Fixture, 
 fn tract_computes_what_the_trainer_computed() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("tower.onnx");
-    for (features, hidden) in [(all(), &[32, 16][..]), (all(), &[]), (vec![history("article_id", 31, 6, 8, 0.5)], &[8])]
+    for (features, hidden) in
+        [(all(), &[32, 16][..]), (all(), &[]), (vec![history("article_id", 31, 6, 8, 0.5)], &[8])]
     {
         let (fixture, by_trainer) = trained(features, hidden, 32);
         let (indices, numbers) = fixture.rows(32);
-        assert_close(&expected(&fixture, &indices, &numbers, 32), &by_trainer, "trainer and definition");
+        assert_close(
+            &expected(&fixture, &indices, &numbers, 32),
+            &by_trainer,
+            "trainer and definition",
+        );
         onnx::write(&fixture.tower(), &path, onnx::EXTERNAL_ABOVE).unwrap();
         let mut found = Vec::new();
         let tower = Tower::load(&path, &fixture.schema, fixture.tower().dim()).unwrap();
@@ -197,7 +235,13 @@ fn zeros_stay_zeros_when_normalised() {
     let tower = TowerGraph {
         name: "zeros",
         widths: schema.row_widths(),
-        inputs: vec![Input::Embedding { name: "article_id", table: &table, rows: 2, dim: 2, at: 0 }],
+        inputs: vec![Input::Embedding {
+            name: "article_id",
+            table: &table,
+            rows: 2,
+            dim: 2,
+            at: 0,
+        }],
         layers: vec![],
         normalize: true,
     };
@@ -212,8 +256,12 @@ fn zeros_stay_zeros_when_normalised() {
 #[test]
 fn towers_that_do_not_fit_together_are_refused() {
     let directory = tempfile::tempdir().unwrap();
-    let fixture =
-        Fixture::new("x", vec![embedding("a", 5, 4), history("b", 6, 3, 2, 0.5), number("c")], &[4, 2], false);
+    let fixture = Fixture::new(
+        "x",
+        vec![embedding("a", 5, 4), history("b", 6, 3, 2, 0.5), number("c")],
+        &[4, 2],
+        false,
+    );
     let refused = |change: &dyn Fn(&mut TowerGraph<'_>), word: &str| {
         let mut tower = fixture.tower();
         change(&mut tower);
@@ -250,7 +298,8 @@ fn towers_that_do_not_fit_together_are_refused() {
         layers: vec![],
         ..fixture.tower()
     };
-    let error = onnx::write(&diverged, &directory.path().join("d.onnx"), 0).unwrap_err().to_string();
+    let error =
+        onnx::write(&diverged, &directory.path().join("d.onnx"), 0).unwrap_err().to_string();
     assert!(error.contains("holds inf at position 0"), "{error}");
 }
 
@@ -268,7 +317,11 @@ fn onnx_runtime_computes_what_the_towers_define() {
     }
     export(&directory.path().join("large table"), &large(), 8, Some(onnx::EXTERNAL_ABOVE));
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/onnx/check.py");
-    let output = Command::new(python::interpreter("onnx")).arg(script).arg(directory.path()).output().unwrap();
+    let output = Command::new(python::interpreter("onnx"))
+        .arg(script)
+        .arg(directory.path())
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("41 of 41 cases agree"), "{text}");

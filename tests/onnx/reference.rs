@@ -2,9 +2,11 @@
 
 use vitrine::onnx::{Input, TowerGraph};
 
-/// The output of `tower` for one row of inputs, straight from the definitions of [`TowerGraph`] and [`Input`].
+/// The output of `tower` for one row of inputs, straight from the definitions of [`TowerGraph`] and
+/// [`Input`].
 pub fn forward(tower: &TowerGraph<'_>, indices: &[i64], numbers: &[f32]) -> Vec<f32> {
-    let mut x: Vec<f64> = tower.inputs.iter().flat_map(|input| columns(input, indices, numbers)).collect();
+    let mut x: Vec<f64> =
+        tower.inputs.iter().flat_map(|input| columns(input, indices, numbers)).collect();
     for (i, layer) in tower.layers.iter().enumerate() {
         let mut y: Vec<f64> = layer.bias.iter().map(|&b| f64::from(b)).collect();
         for (&value, row) in x.iter().zip(layer.weight.chunks_exact(layer.outputs)) {
@@ -28,14 +30,20 @@ fn columns(input: &Input<'_>, indices: &[i64], numbers: &[f32]) -> Vec<f64> {
     };
     match *input {
         Input::Embedding { table, dim, at, .. } => row(table, dim, indices[at]),
-        Input::OneHot { rows, at, .. } => (0..rows).map(|r| f64::from(u8::from(r as i64 == indices[at]))).collect(),
-        Input::Numbers { at, width } => numbers[at..at + width].iter().map(|&v| f64::from(v)).collect(),
+        Input::OneHot { rows, at, .. } => {
+            (0..rows).map(|r| f64::from(u8::from(r as i64 == indices[at]))).collect()
+        }
+        Input::Numbers { at, width } => {
+            numbers[at..at + width].iter().map(|&v| f64::from(v)).collect()
+        }
         Input::History { table, rows, dim, at, length, decay, .. } => {
             let (mut mean, mut sum) = (vec![0.0; dim], 0.0);
             for j in (0..length).filter(|j| indices[at + j] as usize != rows - 1) {
                 let weight = f64::from(decay).powi(j as i32);
                 sum += weight;
-                mean.iter_mut().zip(row(table, dim, indices[at + j])).for_each(|(m, t)| *m += weight * t);
+                mean.iter_mut()
+                    .zip(row(table, dim, indices[at + j]))
+                    .for_each(|(m, t)| *m += weight * t);
             }
             mean.iter_mut().for_each(|m| *m /= if sum > 0.0 { sum } else { 1.0 });
             mean

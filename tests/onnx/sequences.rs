@@ -1,5 +1,5 @@
-//! Sequence encoders computed three ways: by the training kernels, by tract and by ONNX Runtime. The unit tests of `model`
-//! compare the training kernels with burn.
+//! Sequence encoders computed three ways: by the training kernels, by tract and by ONNX Runtime.
+//! The unit tests of `model` compare the training kernels with burn.
 
 use crate::{assert_close, python};
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -45,7 +45,8 @@ fn plain(encoder: EncoderConfig, length: usize) -> SequenceModelConfig {
 fn case(name: &str, config: &SequenceModelConfig) -> Case {
     let mut model = SequenceModel::new(config, 3).unwrap();
     let mut rng = StdRng::seed_from_u64(11);
-    let mut change = |values: &mut [f32]| values.iter_mut().for_each(|w| *w += rng.random_range(-0.3..0.3f32));
+    let mut change =
+        |values: &mut [f32]| values.iter_mut().for_each(|w| *w += rng.random_range(-0.3..0.3f32));
     for parameter in model.encoder.parameters_mut() {
         // A variance stays one.
         let positive = parameter.name.ends_with("variance");
@@ -54,7 +55,9 @@ fn case(name: &str, config: &SequenceModelConfig) -> Case {
             parameter.values.iter_mut().for_each(|v| *v = v.abs() + 0.1);
         }
     }
-    for table in [Some(&mut model.items), model.tokens.as_mut(), model.ages.as_mut()].into_iter().flatten() {
+    for table in
+        [Some(&mut model.items), model.tokens.as_mut(), model.ages.as_mut()].into_iter().flatten()
+    {
         change(&mut table.weights);
         // All trained but item 5, which then is what the last row is.
         table.steps.fill(1);
@@ -65,8 +68,13 @@ fn case(name: &str, config: &SequenceModelConfig) -> Case {
 
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    let positions =
-        [Positions::Learned, Positions::LearnedFromEnd, Positions::Sinusoidal, Positions::Rotary, Positions::None];
+    let positions = [
+        Positions::Learned,
+        Positions::LearnedFromEnd,
+        Positions::Sinusoidal,
+        Positions::Rotary,
+        Positions::None,
+    ];
     for positions in positions {
         for (layers, activation, sos) in [
             (1, Activation::Relu, false),
@@ -93,7 +101,10 @@ fn cases() -> Vec<Case> {
                 tied: layers != 3,
                 ..plain(EncoderConfig::Decoder(decoder), 19)
             };
-            cases.push(case(&format!("decoder {positions:?} {layers} {activation:?} {sos}"), &config));
+            cases.push(case(
+                &format!("decoder {positions:?} {layers} {activation:?} {sos}"),
+                &config,
+            ));
         }
     }
     let decoder = EncoderConfig::Decoder(DecoderConfig { heads: 4, ..DecoderConfig::default() });
@@ -122,8 +133,17 @@ impl Case {
     fn schema(&self) -> TowerSchema {
         let config = self.model.config();
         let (length, rows) = (config.length, ITEMS + 1);
-        let feature = |name: &str, encoding| Feature { name: name.into(), source: "history".into(), encoding };
-        let items = Encoding::Sequence { vocabulary: "article_id".into(), rows, dim: config.item_dim, length };
+        let feature = |name: &str, encoding| Feature {
+            name: name.into(),
+            source: "history".into(),
+            encoding,
+        };
+        let items = Encoding::Sequence {
+            vocabulary: "article_id".into(),
+            rows,
+            dim: config.item_dim,
+            length,
+        };
         let mut features = vec![feature("items", items)];
         if let Some((rows, dim)) = config.ages {
             let ages = AgeClasses { end: Timestamp(0), days: 1, classes: CLASSES };
@@ -132,7 +152,8 @@ impl Case {
         TowerSchema { features }
     }
 
-    /// Random histories of at most `longest` items: the first three are full, half padded and empty.
+    /// Random histories of at most `longest` items: the first three are full, half padded and
+    /// empty.
     fn rows(&self, batch: usize, longest: usize) -> Inputs {
         let mut rng = StdRng::seed_from_u64(5);
         let longest = longest.min(self.model.config().length);
@@ -148,11 +169,14 @@ impl Case {
     /// Random histories of these lengths.
     fn rows_of(&self, lengths: impl ExactSizeIterator<Item = usize>) -> Inputs {
         let mut rng = StdRng::seed_from_u64(7);
-        let (length, aged, batch) = (self.model.config().length, self.model.ages.is_some(), lengths.len());
+        let (length, aged, batch) =
+            (self.model.config().length, self.model.ages.is_some(), lengths.len());
         let mut indices = Vec::new();
         for known in lengths {
             let mut column = |rows: i64| {
-                indices.extend((0..length).map(|j| if j < known { rng.random_range(0..rows) } else { rows }));
+                indices.extend(
+                    (0..length).map(|j| if j < known { rng.random_range(0..rows) } else { rows }),
+                );
             };
             column(ITEMS as i64);
             if aged {
@@ -176,7 +200,8 @@ fn tract_computes_what_the_training_kernels_do() {
     let path = directory.path().join("encoder.onnx");
     for case in cases() {
         let dim = case.write(&path);
-        let tower = Tower::load(&path, &case.schema(), dim).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+        let tower = Tower::load(&path, &case.schema(), dim)
+            .unwrap_or_else(|error| panic!("{}: {error}", case.name));
         let mut found = Vec::new();
         for (batch, longest) in [(1, ALL), (3, ALL), (32, ALL), (32, 9), (7, 5), (1, 8), (1, ALL)] {
             let inputs = case.rows(batch, longest);
@@ -193,7 +218,11 @@ fn tract_computes_what_the_training_kernels_do() {
             tower.embed(row, &[], 1, &mut found).unwrap();
             one_by_one.extend_from_slice(&found);
         }
-        assert_close(&one_by_one, &case.model.embed(&inputs), &format!("{}, one by one", case.name));
+        assert_close(
+            &one_by_one,
+            &case.model.embed(&inputs),
+            &format!("{}, one by one", case.name),
+        );
     }
 }
 
@@ -213,7 +242,8 @@ fn a_changed_graph_is_refused_or_answers_something_else() {
             let at = rng.random_range(0..bytes.len());
             bytes[at] = rng.random();
             std::fs::write(&path, bytes).unwrap();
-            // Nothing panics past this, and no number of a damaged file sets how much memory is taken.
+            // Nothing panics past this, and no number of a damaged file sets how much memory is
+            // taken.
             let answered = Tower::load(&path, &case.schema(), dim)
                 .and_then(|tower| tower.embed(&inputs.indices, &[], inputs.rows, &mut out));
             refused += usize::from(answered.is_err());
@@ -228,13 +258,15 @@ fn onnx_runtime_computes_what_the_training_kernels_do() {
     let mut count = 0;
     for case in cases() {
         for (batch, longest) in [(1, ALL), (32, ALL), (32, 3)] {
-            let folder = directory.path().join(format!("{} batch {batch} items {longest}", case.name));
+            let folder =
+                directory.path().join(format!("{} batch {batch} items {longest}", case.name));
             std::fs::create_dir(&folder).unwrap();
             let dim = case.write(&folder.join("tower.onnx"));
             let inputs = case.rows(batch, longest);
             // Columns that hold nothing but padding may be left out.
             let windows = inputs.indices.chunks_exact(case.model.config().length);
-            let indices: Vec<i64> = windows.flat_map(|window| window.iter().take(longest)).copied().collect();
+            let indices: Vec<i64> =
+                windows.flat_map(|window| window.iter().take(longest)).copied().collect();
             let shape = [batch, indices.len() / batch];
             let json = serde_json::json!({
                 "inputs": { "indices": { "shape": shape, "values": indices } },
@@ -247,7 +279,11 @@ fn onnx_runtime_computes_what_the_training_kernels_do() {
         }
     }
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/onnx/check.py");
-    let output = Command::new(python::interpreter("onnx")).arg(script).arg(directory.path()).output().unwrap();
+    let output = Command::new(python::interpreter("onnx"))
+        .arg(script)
+        .arg(directory.path())
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains(&format!("{count} of {count} cases agree")), "{text}");

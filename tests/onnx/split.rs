@@ -20,8 +20,15 @@ enum Part {
     Columns(Vec<f32>),
 }
 
-/// Writes `tower.onnx` (the layers) and an encoder for each table; the parts of the layers' input in order.
-fn write(directory: &Path, fixture: &Fixture, indices: &[i64], numbers: &[f32], batch: usize) -> Vec<Part> {
+/// Writes `tower.onnx` (the layers) and an encoder for each table; the parts of the layers' input
+/// in order.
+fn write(
+    directory: &Path,
+    fixture: &Fixture,
+    indices: &[i64],
+    numbers: &[f32],
+    batch: usize,
+) -> Vec<Part> {
     let SplitTower { encoders, layers } = SplitTower::of(&fixture.tower());
     onnx::write(&layers, &directory.join("tower.onnx"), onnx::EXTERNAL_ABOVE).unwrap();
     let mut encoders = encoders.into_iter().enumerate();
@@ -45,12 +52,14 @@ fn write(directory: &Path, fixture: &Fixture, indices: &[i64], numbers: &[f32], 
             Slot::OneHot { rows, at } => Part::Columns(
                 columns_of(at, 1)
                     .into_iter()
-                    .flat_map(|hot| (0..rows as i64).map(move |row| f32::from(u8::from(row == hot))))
+                    .flat_map(|hot| {
+                        (0..rows as i64).map(move |row| f32::from(u8::from(row == hot)))
+                    })
                     .collect(),
             ),
-            Slot::Numbers { at, width } => {
-                Part::Columns((0..batch).flat_map(|row| &numbers[row * m + at..][..width]).copied().collect())
-            }
+            Slot::Numbers { at, width } => Part::Columns(
+                (0..batch).flat_map(|row| &numbers[row * m + at..][..width]).copied().collect(),
+            ),
             Slot::Sequence { .. } => panic!("a two-tower reads no sequence"),
         })
         .collect()
@@ -75,14 +84,19 @@ fn tract_computes_the_same_from_the_parts() {
             let columns: Vec<Vec<f32>> = columns.collect();
             let input: Vec<f32> = (0..batch)
                 .flat_map(|row| {
-                    columns.iter().flat_map(move |part| &part[row * part.len() / batch..][..part.len() / batch])
+                    columns.iter().flat_map(move |part| {
+                        &part[row * part.len() / batch..][..part.len() / batch]
+                    })
                 })
                 .copied()
                 .collect();
-            let numbers_only = Encoding::MultiHot { vocabulary: "x".into(), rows: fixture.schema.input_width() };
+            let numbers_only =
+                Encoding::MultiHot { vocabulary: "x".into(), rows: fixture.schema.input_width() };
             let feature = Feature { name: "x".into(), source: "x".into(), encoding: numbers_only };
             let schema = TowerSchema { features: vec![feature] };
-            let layers = Tower::load(&directory.path().join("tower.onnx"), &schema, fixture.tower().dim()).unwrap();
+            let layers =
+                Tower::load(&directory.path().join("tower.onnx"), &schema, fixture.tower().dim())
+                    .unwrap();
             let mut found = Vec::new();
             layers.embed(&[], &input, batch, &mut found).unwrap();
             assert_close(&found, &expected(&fixture, &indices, &numbers, batch), &fixture.name);
@@ -94,10 +108,13 @@ fn tract_computes_the_same_from_the_parts() {
 pub fn export(directory: &Path, fixture: &Fixture, batch: usize) {
     std::fs::create_dir(directory).unwrap();
     let (indices, numbers) = fixture.rows(batch);
-    let parts = write(directory, fixture, &indices, &numbers, batch).into_iter().map(|part| match part {
-        Part::Encoded { file, indices, .. } => serde_json::json!({ "encoder": file, "indices": indices }),
-        Part::Columns(columns) => serde_json::json!({ "columns": columns }),
-    });
+    let parts =
+        write(directory, fixture, &indices, &numbers, batch).into_iter().map(|part| match part {
+            Part::Encoded { file, indices, .. } => {
+                serde_json::json!({ "encoder": file, "indices": indices })
+            }
+            Part::Columns(columns) => serde_json::json!({ "columns": columns }),
+        });
     let case = serde_json::json!({
         "parts": parts.collect::<Vec<_>>(),
         "batch": batch,

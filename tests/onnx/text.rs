@@ -18,12 +18,16 @@ fn a_real_encoder_gives_the_vectors_of_onnx_runtime() {
     ];
     let directory = tempfile::tempdir().unwrap();
     let request = serde_json::json!({"texts": texts, "max_tokens": 64});
-    let (input, output) = (directory.path().join("texts.json"), directory.path().join("vectors.json"));
+    let (input, output) =
+        (directory.path().join("texts.json"), directory.path().join("vectors.json"));
     std::fs::write(&input, request.to_string()).unwrap();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/onnx/text.py");
     let arguments = [Path::new(script), &encoder, &input, &output];
-    let status =
-        Command::new(python::interpreter("onnx")).args(arguments).env("PYTHONPATH", &packages).status().unwrap();
+    let status = Command::new(python::interpreter("onnx"))
+        .args(arguments)
+        .env("PYTHONPATH", &packages)
+        .status()
+        .unwrap();
     assert!(status.success(), "see its output");
     let expected: std::collections::BTreeMap<String, Vec<Vec<f32>>> =
         serde_json::from_reader(File::open(output).unwrap()).unwrap();
@@ -36,7 +40,8 @@ fn a_real_encoder_gives_the_vectors_of_onnx_runtime() {
     }
     // It means something: a top is closer to a vest than to a lamp.
     let encoder = TextEncoder::open(&encoder, Pooling::Mean, 64).unwrap();
-    let vectors = encoder.embed(&["black strap top", "dark vest with straps", "floor lamp"]).unwrap();
+    let vectors =
+        encoder.embed(&["black strap top", "dark vest with straps", "floor lamp"]).unwrap();
     let rows: Vec<&[f32]> = vectors.chunks_exact(384).collect();
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
     let cosine = |a: &[f32], b: &[f32]| dot(a, b) / (dot(a, a) * dot(b, b)).sqrt();

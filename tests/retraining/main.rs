@@ -1,5 +1,5 @@
-//! Retraining from a database: nights that go well, candidates that are refused, versions that are taken back, and runs that
-//! were killed.
+//! Retraining from a database: nights that go well, candidates that are refused, versions that are
+//! taken back, and runs that were killed.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../support/mod.rs"]
@@ -27,7 +27,8 @@ use vitrine::{
     store::{self, Import, Person},
 };
 
-const SHOP: ShopSize = ShopSize { articles: 150, customers: 300, transactions: 8_000, days: 60, seed: 7 };
+const SHOP: ShopSize =
+    ShopSize { articles: 150, customers: 300, transactions: 8_000, days: 60, seed: 7 };
 
 const MODEL: &str = "
     [model]
@@ -110,7 +111,8 @@ impl Night {
         let path = home.path().join("nightly.toml");
         fs::write(&path, "[training]\nconfig = \"model.toml\"\nwarm_epochs = 2").unwrap();
         let mut config = RetrainConfig::load(&path).unwrap();
-        config.publish = Publish { models: home.path().join("models"), runs: home.path().join("runs"), keep: 2 };
+        config.publish =
+            Publish { models: home.path().join("models"), runs: home.path().join("runs"), keep: 2 };
         // Tests are about the steps; a model this small need not beat anything.
         config.gate.baselines = Vec::new();
         config.gate.least_cases = 10;
@@ -120,7 +122,9 @@ impl Night {
     async fn import(&self, without_days: u32) {
         let dataset = shop(without_days);
         let fingerprint = dataset.fingerprint();
-        store::import(&self.url, &support::patient(), &Import::new(&dataset, &fingerprint)).await.unwrap();
+        store::import(&self.url, &support::patient(), &Import::new(&dataset, &fingerprint))
+            .await
+            .unwrap();
     }
 
     /// Retrains on a thread of its own, as the command does.
@@ -133,8 +137,13 @@ impl Night {
         let work = move || {
             let registry = Registry::open(&url).map_err(|error| error.to_string())?;
             let training = config.training().map_err(|error| error.to_string())?;
-            let retraining =
-                Retraining { config: &config, training, registry, source: "the test".to_owned(), stop: &|| false };
+            let retraining = Retraining {
+                config: &config,
+                training,
+                registry,
+                source: "the test".to_owned(),
+                stop: &|| false,
+            };
             retraining.run().map_err(|error| error.to_string())
         };
         tokio::task::spawn_blocking(work).await.unwrap()
@@ -147,7 +156,11 @@ impl Night {
 
     /// Versions in the folder of models, newest first.
     fn bundles(&self) -> Vec<String> {
-        bundle::list(&self.config.publish.models).unwrap().into_iter().map(|bundle| bundle.version).collect()
+        bundle::list(&self.config.publish.models)
+            .unwrap()
+            .into_iter()
+            .map(|bundle| bundle.version)
+            .collect()
     }
 
     fn bundle(&self, version: &str) -> PathBuf {
@@ -157,15 +170,26 @@ impl Night {
     /// The steps of all nights.
     fn steps(&self) -> Vec<String> {
         let text = fs::read_to_string(self.config.publish.runs.join("retrain.jsonl")).unwrap();
-        let step =
-            |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["step"].as_str().unwrap().to_owned();
+        let step = |line: &str| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["step"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        };
         text.lines().map(step).collect()
     }
 
     fn watch(&mut self, server: &FakeServer) {
-        let servers = vec![Server { public: server.url(), admin: server.url(), every_address: false }];
-        self.config.watch =
-            Watch { servers, rounds: 2, interval_seconds: 0, takeover_seconds: 1, probes: BEFORE, ..Watch::default() };
+        let servers =
+            vec![Server { public: server.url(), admin: server.url(), every_address: false }];
+        self.config.watch = Watch {
+            servers,
+            rounds: 2,
+            interval_seconds: 0,
+            takeover_seconds: 1,
+            probes: BEFORE,
+            ..Watch::default()
+        };
     }
 }
 
@@ -181,7 +205,11 @@ async fn nights_follow_each_other(night: Night) {
     assert_eq!(night.active().await, Some(first.clone()));
     let manifest = bundle::Bundle::open_metadata(&night.bundle(&first)).unwrap();
     let last = *shop(6).purchases.time.last().unwrap();
-    assert_eq!((manifest.seen_until, manifest.held_out), (Some(last), None), "it ships with everything");
+    assert_eq!(
+        (manifest.seen_until, manifest.held_out),
+        (Some(last), None),
+        "it ships with everything"
+    );
 
     let before = night.steps().len();
     assert!(matches!(night.retrain().await, Ending::Nothing(_)));
@@ -191,14 +219,21 @@ async fn nights_follow_each_other(night: Night) {
     night.import(3).await;
     let before = night.steps().len();
     let second = version(&night.retrain().await);
-    assert_eq!(night.steps()[before..], ["read", "warm", "gate", "publish", "activate", "watch", "clean"]);
+    assert_eq!(
+        night.steps()[before..],
+        ["read", "warm", "gate", "publish", "activate", "watch", "clean"]
+    );
     let seen = bundle::Bundle::open_metadata(&night.bundle(&second)).unwrap().seen_until;
     assert_eq!(seen, shop(3).purchases.time.last().copied());
 
     night.import(0).await;
     let third = version(&night.retrain().await);
     assert_eq!(night.active().await, Some(third.clone()));
-    assert_eq!(night.bundles(), [third, second], "two stay: the active one and the one to go back to");
+    assert_eq!(
+        night.bundles(),
+        [third, second],
+        "two stay: the active one and the one to go back to"
+    );
     assert!(!night.config.publish.models.join(".retrain").exists());
 }
 
@@ -223,9 +258,13 @@ async fn a_refused_candidate_changes_nothing() {
     // A model that never learns anything ranks the articles at random.
     night.config.gate.baselines = vec!["popularity".to_owned()];
     night.config.training.warm_epochs = 0;
-    night.config.training.set = ["training.epochs=1", "optimizer.learning_rate=1e-9"].map(str::to_owned).to_vec();
+    night.config.training.set =
+        ["training.epochs=1", "optimizer.learning_rate=1e-9"].map(str::to_owned).to_vec();
     let Ending::Refused(reason) = night.retrain().await else { panic!("it was not refused") };
-    assert!(reason.contains("is BELOW the active bundle") && reason.contains("popularity"), "{reason}");
+    assert!(
+        reason.contains("is BELOW the active bundle") && reason.contains("popularity"),
+        "{reason}"
+    );
     assert_eq!((night.active().await, night.bundles()), (Some(first.clone()), vec![first]));
     assert_eq!(night.steps().last().unwrap(), "gate");
 }
@@ -264,11 +303,15 @@ async fn a_killed_night_goes_on_where_it_was() {
     night.import(3).await;
     let second = version(&night.retrain().await);
 
-    // Killed behind the publication: the version lies there, and the database still says the one before.
+    // Killed behind the publication: the version lies there, and the database still says the one
+    // before.
     let store = store::connect(&night.url, &support::patient()).await.unwrap();
     store.rollback_model("night").await.unwrap();
     let figures = serde_json::json!({"model": "night", "version": second});
-    Journal::open(&night.config.publish.runs).unwrap().step("publish", "killed behind this", figures).unwrap();
+    Journal::open(&night.config.publish.runs)
+        .unwrap()
+        .step("publish", "killed behind this", figures)
+        .unwrap();
     assert_eq!(night.active().await, Some(first.clone()));
     let before = night.steps().len();
     assert_eq!(version(&night.retrain().await), second);
@@ -276,8 +319,12 @@ async fn a_killed_night_goes_on_where_it_was() {
 
     // Killed behind the activation: the servers are watched, and then nothing is left to do.
     night.watch(&server);
-    let figures = serde_json::json!({"model": "night", "version": second, "previous": first, "before": {}});
-    Journal::open(&night.config.publish.runs).unwrap().step("activate", "killed behind this", figures).unwrap();
+    let figures =
+        serde_json::json!({"model": "night", "version": second, "previous": first, "before": {}});
+    Journal::open(&night.config.publish.runs)
+        .unwrap()
+        .step("activate", "killed behind this", figures)
+        .unwrap();
     assert_eq!(version(&night.retrain().await), second);
     assert_eq!(Journal::open(&night.config.publish.runs).unwrap().left().unwrap(), Left::Nothing);
 
@@ -307,9 +354,15 @@ async fn the_next_bundle_holds_nothing_of_whoever_is_erased() {
     let night = Night::new(6).await;
     let customer = shop(6).customers.ids.iter().next().unwrap().to_owned();
     let first = version(&night.retrain().await);
-    assert_ne!(files_with(&night.bundle(&first), &customer), Vec::<PathBuf>::new(), "nothing could be found");
+    assert_ne!(
+        files_with(&night.bundle(&first), &customer),
+        Vec::<PathBuf>::new(),
+        "nothing could be found"
+    );
     let store = store::connect(&night.url, &support::patient()).await.unwrap();
-    assert!(store.erase(&Person::Customer(CustomerId::parse(&customer).unwrap())).await.unwrap().known);
+    assert!(
+        store.erase(&Person::Customer(CustomerId::parse(&customer).unwrap())).await.unwrap().known
+    );
     night.import(3).await;
     let second = version(&night.retrain().await);
     assert_eq!(files_with(&night.bundle(&second), &customer), Vec::<PathBuf>::new());
@@ -323,7 +376,9 @@ async fn taken_back(manner: Manner, expected: &str) {
     night.import(3).await;
     let server = FakeServer::start(&night.config.publish.models, manner);
     night.watch(&server);
-    let Ending::TakenBack { version, reason } = night.retrain().await else { panic!("{manner:?} was kept") };
+    let Ending::TakenBack { version, reason } = night.retrain().await else {
+        panic!("{manner:?} was kept")
+    };
     assert!(reason.contains(expected) && reason.contains(&first), "{reason}");
     assert_eq!(night.active().await, Some(first));
     assert!(night.bundle(&version).is_dir(), "it stays, to look into it");
@@ -364,10 +419,21 @@ async fn a_good_version_stays() {
 /// Runs `vitrine-trainer gate` and answers its exit code and what it said.
 fn gate(candidate: &Path, active: &Path, url: &str) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vitrine-trainer"));
-    command.args(["gate", "--data", url, "--test-days", "3", "--least-cases", "10", "--baselines", "popularity"]);
+    command.args([
+        "gate",
+        "--data",
+        url,
+        "--test-days",
+        "3",
+        "--least-cases",
+        "10",
+        "--baselines",
+        "popularity",
+    ]);
     // Articles in any order cover more of the catalogue than a model that knows what sells.
     command.args(["--least-coverage", "0"]);
-    let output = command.arg("--candidate").arg(candidate).arg("--active").arg(active).output().unwrap();
+    let output =
+        command.arg("--candidate").arg(candidate).arg("--active").arg(active).output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(said).unwrap())
 }
@@ -379,7 +445,8 @@ async fn the_gate_alone_judges_bundles_that_have_not_seen_the_days() {
     // Another model of the same days that has learnt nothing.
     night.config.publish.models = night.home.path().join("others");
     night.config.training.warm_epochs = 0;
-    night.config.training.set = ["training.epochs=1", "optimizer.learning_rate=1e-9"].map(str::to_owned).to_vec();
+    night.config.training.set =
+        ["training.epochs=1", "optimizer.learning_rate=1e-9"].map(str::to_owned).to_vec();
     night.config.gate.least_coverage = 0.0;
     let store = store::connect(&night.url, &support::patient()).await.unwrap();
     store.deactivate_model("night").await.unwrap();
@@ -389,7 +456,10 @@ async fn the_gate_alone_judges_bundles_that_have_not_seen_the_days() {
 
     night.import(0).await;
     let refused = gate(&bad, &good, &night.url);
-    assert!(refused.0 == Some(3) && refused.1.contains("is BELOW the active bundle"), "{refused:?}");
+    assert!(
+        refused.0 == Some(3) && refused.1.contains("is BELOW the active bundle"),
+        "{refused:?}"
+    );
     let passed = gate(&good, &bad, &night.url);
     assert_eq!(passed.0, Some(0), "{}", passed.1);
 
@@ -407,7 +477,10 @@ async fn the_gate_alone_judges_bundles_that_have_not_seen_the_days() {
 async fn only_whole_days_are_learnt() {
     let night = Night::new(0).await;
     let dataset = shop(0);
-    let (read, report) = store::read_dataset(&night.url, &support::patient(), &night.config.purchases).await.unwrap();
+    let (read, report) =
+        store::read_dataset(&night.url, &support::patient(), &night.config.purchases)
+            .await
+            .unwrap();
     assert_eq!(read.purchases.len(), dataset.purchases.len());
     assert!(*read.purchases.time.last().unwrap() < Timestamp(report.moment.day() * Timestamp::DAY));
 }

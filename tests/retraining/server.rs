@@ -1,4 +1,5 @@
-//! A stand-in for a server: it answers as one that serves the newest version of the folder, well or badly.
+//! A stand-in for a server: it answers as one that serves the newest version of the folder, well or
+//! badly.
 
 use serde_json::{Value, json};
 use std::{
@@ -47,7 +48,12 @@ impl FakeServer {
     }
 }
 
-fn answer(stream: TcpStream, models: &Path, manner: Manner, answers: &mut usize) -> std::io::Result<()> {
+fn answer(
+    stream: TcpStream,
+    models: &Path,
+    manner: Manner,
+    answers: &mut usize,
+) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     let (mut head, mut length) = (String::new(), 0);
     loop {
@@ -64,9 +70,13 @@ fn answer(stream: TcpStream, models: &Path, manner: Manner, answers: &mut usize)
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
     let path = head.split(' ').nth(1).unwrap_or_default();
-    let versions: Vec<String> = bundle::list(models).unwrap().into_iter().map(|bundle| bundle.version).collect();
+    let versions: Vec<String> =
+        bundle::list(models).unwrap().into_iter().map(|bundle| bundle.version).collect();
     let (status, text) = match path {
-        "/metrics" => (200, "vitrine_requests_total{route=\"/v1/recommendations\",class=\"2xx\"} 5\n".to_owned()),
+        "/metrics" => (
+            200,
+            "vitrine_requests_total{route=\"/v1/recommendations\",class=\"2xx\"} 5\n".to_owned(),
+        ),
         "/admin/v1/status" => (200, state(&versions, manner).to_string()),
         _ => {
             *answers += 1;
@@ -74,7 +84,11 @@ fn answer(stream: TcpStream, models: &Path, manner: Manner, answers: &mut usize)
         }
     };
     let mut stream = reader.into_inner();
-    write!(stream, "HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}", text.len())
+    write!(
+        stream,
+        "HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}",
+        text.len()
+    )
 }
 
 fn state(versions: &[String], manner: Manner) -> Value {
@@ -84,7 +98,8 @@ fn state(versions: &[String], manner: Manner) -> Value {
         _ => versions.first(),
     };
     let refused = is_second && manner == Manner::RefusesTheSecond;
-    let refusals = refused.then(|| json!({"model": "night", "version": versions[0], "reason": "no memory"}));
+    let refusals =
+        refused.then(|| json!({"model": "night", "version": versions[0], "reason": "no memory"}));
     json!({
         "models": [{"name": "night", "version": served}],
         "refusals": refusals.into_iter().collect::<Vec<_>>(),

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use vitrine::{
     domain::{ArticleId, AttributeKind, Number},
     store::{
-        self, ArticleChange, ArticleRecord, AttributeValue, Attributes, CatalogueLimits, StoreError, StoreOptions,
+        self, ArticleChange, ArticleRecord, AttributeValue, Attributes, CatalogueLimits,
+        StoreError, StoreOptions,
     },
 };
 
@@ -37,7 +38,12 @@ fn shirt(id: &str) -> ArticleRecord {
         ("section_name", text("Womens Everyday Basics")),
         ("garment_group_no", number(1_002)),
         ("garment_group_name", text("Jersey Basic")),
-        ("detail_desc", text("Jersey top with narrow \"shoulder\" straps.\nMachine wash; 95 % cotton, 5 % elastane.")),
+        (
+            "detail_desc",
+            text(
+                "Jersey top with narrow \"shoulder\" straps.\nMachine wash; 95 % cotton, 5 % elastane.",
+            ),
+        ),
     ];
     ArticleRecord {
         id: ArticleId::parse(id).unwrap(),
@@ -85,7 +91,8 @@ pub async fn put_replaces_and_counts_only_changes(db: &Database) {
     article.available = false;
     article.price = None;
     article.image_url = None;
-    article.attributes = BTreeMap::from([("prod_name".into(), AttributeValue::Text("Another".into()))]);
+    article.attributes =
+        BTreeMap::from([("prod_name".into(), AttributeValue::Text("Another".into()))]);
     db.store.put_articles(std::slice::from_ref(&article)).await.unwrap();
     assert!(db.store.catalogue_version().await.unwrap() > second);
     assert_eq!(db.store.articles(&[id("0108775015")]).await.unwrap(), [article]);
@@ -118,7 +125,8 @@ pub async fn availability_changes_only_what_differs(db: &Database) {
 
 pub async fn unusual_values_come_back(db: &Database) {
     let mut article = plain("søk 'n \"quote\" \\ ; -- 日本 🧥");
-    let tags = |tags: &[&str]| AttributeValue::Tags(tags.iter().map(|&tag| tag.to_owned()).collect());
+    let tags =
+        |tags: &[&str]| AttributeValue::Tags(tags.iter().map(|&tag| tag.to_owned()).collect());
     article.price = Some(16_777_217.01);
     article.attributes = BTreeMap::from([
         ("größe".to_owned(), AttributeValue::Text("Übergröße ✓ \u{1F9E5} \u{7f} \t".into())),
@@ -132,7 +140,10 @@ pub async fn unusual_values_come_back(db: &Database) {
         ("none".to_owned(), tags(&[])),
     ]);
     db.store.put_articles(std::slice::from_ref(&article)).await.unwrap();
-    assert_eq!(db.store.articles(std::slice::from_ref(&article.id)).await.unwrap(), [article.clone()]);
+    assert_eq!(
+        db.store.articles(std::slice::from_ref(&article.id)).await.unwrap(),
+        [article.clone()]
+    );
     db.store.set_available(std::slice::from_ref(&article.id), false).await.unwrap();
     article.available = false;
     assert_eq!(db.store.catalogue().await.unwrap(), [article]);
@@ -148,7 +159,10 @@ pub async fn a_bad_article_stores_none(db: &Database) {
     negative.price = Some(-1.0);
     for bad in [nul, price, negative] {
         let error = db.store.put_articles(&[plain("good"), bad.clone()]).await.unwrap_err();
-        assert!(matches!(&error, StoreError::BadArticle(why) if why.contains(bad.id.as_str())), "{error}");
+        assert!(
+            matches!(&error, StoreError::BadArticle(why) if why.contains(bad.id.as_str())),
+            "{error}"
+        );
     }
     assert_eq!(db.store.catalogue().await.unwrap(), []);
     assert_eq!(db.store.catalogue_version().await.unwrap(), version);
@@ -171,7 +185,10 @@ pub async fn twenty_thousand_at_once(db: &Database) {
     assert_eq!(db.store.set_available(&ids, false).await.unwrap(), []);
     let found = db.store.articles(&ids).await.unwrap();
     assert!(found.iter().all(|article| !article.available));
-    assert_eq!(found.into_iter().map(|article| article.id).collect::<BTreeSet<_>>(), ids.into_iter().collect());
+    assert_eq!(
+        found.into_iter().map(|article| article.id).collect::<BTreeSet<_>>(),
+        ids.into_iter().collect()
+    );
 }
 
 pub async fn writers_at_once_lose_nothing(db: &Database) {
@@ -205,11 +222,20 @@ fn text(text: &str) -> AttributeValue {
 
 pub async fn one_article_changes_no_attribute_for_the_others(db: &Database) {
     let one = AttributeValue::Number(Number::Integer(1));
-    db.store.put_articles(&[with("1", "stars", one.clone()), with("2", "size", text("XL"))]).await.unwrap();
+    db.store
+        .put_articles(&[with("1", "stars", one.clone()), with("2", "size", text("XL"))])
+        .await
+        .unwrap();
     let before = (db.store.catalogue().await.unwrap(), db.store.revisions().await.unwrap());
     for (bad, told) in [
-        (with("3", "stars", text("many")), "article `3`: attribute `stars` is a text, but it is a number"),
-        (with("3", "size", AttributeValue::Tags(vec![])), "attribute `size` is a list of texts, but it is a text"),
+        (
+            with("3", "stars", text("many")),
+            "article `3`: attribute `stars` is a text, but it is a number",
+        ),
+        (
+            with("3", "size", AttributeValue::Tags(vec![])),
+            "attribute `size` is a list of texts, but it is a text",
+        ),
         (with("3", "price", text("on request")), "attribute `price` is a text, but it is a number"),
     ] {
         let error = db.store.put_articles(&[plain("good"), bad]).await.unwrap_err();
@@ -228,11 +254,15 @@ pub async fn limits_are_checked_before_the_write(db: &Database) {
         small.put_articles(&[with("1", name, text("x"))]).await.unwrap();
     }
     let error = small.put_articles(&[with("1", "d", text("x"))]).await.unwrap_err();
-    assert!(matches!(&error, StoreError::BadArticle(why) if why.contains("attribute `d` is new")), "{error}");
+    assert!(
+        matches!(&error, StoreError::BadArticle(why) if why.contains("attribute `d` is new")),
+        "{error}"
+    );
     let error = small.declare_attribute("d", AttributeKind::Text).await.unwrap_err();
     assert!(error.to_string().contains("the shop has 3 already"), "{error}");
     let attributes = (0..20_000).map(|n| (format!("attribute{n}"), text("x"))).collect();
-    let error = small.put_articles(&[ArticleRecord { attributes, ..plain("2") }]).await.unwrap_err();
+    let error =
+        small.put_articles(&[ArticleRecord { attributes, ..plain("2") }]).await.unwrap_err();
     assert!(error.to_string().contains("article `2`: it has 20000 attributes"), "{error}");
     assert_eq!(small.catalogue().await.unwrap(), [with("1", "c", text("x"))]);
 }
@@ -243,9 +273,19 @@ pub async fn declared_kinds_are_kept(db: &Database) {
     assert!(matches!(error, StoreError::BadArticle(_)), "{error}");
     db.store.put_articles(&[with("1", "size", text("38"))]).await.unwrap();
     let error = db.store.declare_attribute("size", AttributeKind::Number).await.unwrap_err();
-    assert!(error.to_string().contains("article `1` has a value of attribute `size` that is not a number"), "{error}");
-    for (name, kind) in [("price", AttributeKind::Text), ("", AttributeKind::Text), ("a\0", AttributeKind::Text)] {
-        assert!(matches!(db.store.declare_attribute(name, kind).await, Err(StoreError::Refused(_))), "{name:?}");
+    assert!(
+        error
+            .to_string()
+            .contains("article `1` has a value of attribute `size` that is not a number"),
+        "{error}"
+    );
+    for (name, kind) in
+        [("price", AttributeKind::Text), ("", AttributeKind::Text), ("a\0", AttributeKind::Text)]
+    {
+        assert!(
+            matches!(db.store.declare_attribute(name, kind).await, Err(StoreError::Refused(_))),
+            "{name:?}"
+        );
     }
     db.store.put_articles(&[plain("1")]).await.unwrap();
     let version = db.store.catalogue_version().await.unwrap();
@@ -268,7 +308,11 @@ pub async fn changes_are_told_since_a_version(db: &Database) {
     db.store.delete_articles(&[id("1")]).await.unwrap();
     let changes = db.store.catalogue_changes(version, 10).await.unwrap().unwrap();
     let sold_out = |article| ArticleChange::Put(ArticleRecord { available: false, ..article });
-    let expected = [sold_out(with("2", "size", text("M"))), sold_out(plain("3")), ArticleChange::Removed(id("1"))];
+    let expected = [
+        sold_out(with("2", "size", text("M"))),
+        sold_out(plain("3")),
+        ArticleChange::Removed(id("1")),
+    ];
     assert_eq!((changes.version, &changes.articles[..]), (version + 3, &expected[..]));
     assert_eq!(changes.kinds["size"], AttributeKind::Text);
 }
@@ -278,7 +322,11 @@ pub async fn a_deleted_article_is_gone_until_it_is_put_again(db: &Database) {
     let version = db.store.catalogue_version().await.unwrap();
     assert_eq!(db.store.delete_articles(&[id("1"), id("nobody")]).await.unwrap(), [id("nobody")]);
     assert_eq!(db.store.catalogue_version().await.unwrap(), version + 1);
-    assert_eq!(db.store.delete_articles(&[id("1")]).await.unwrap(), [id("1")], "it is not there any more");
+    assert_eq!(
+        db.store.delete_articles(&[id("1")]).await.unwrap(),
+        [id("1")],
+        "it is not there any more"
+    );
     assert_eq!(db.store.catalogue_version().await.unwrap(), version + 1);
     assert_eq!(db.store.catalogue().await.unwrap(), [plain("2")]);
     assert_eq!(db.store.articles(&[id("1")]).await.unwrap(), []);
@@ -291,8 +339,11 @@ pub async fn a_deleted_article_is_gone_until_it_is_put_again(db: &Database) {
 pub async fn what_cannot_be_read_is_left_out(db: &Database) {
     db.store.put_articles(&[plain("1"), plain("2"), plain("3")]).await.unwrap();
     let odd = r#"{"good": 1, "flag": true, "nested": {"a": 1}, "huge": 1e300, "text": "x"}"#;
-    crate::support::execute(&db.url, &format!("UPDATE articles SET attributes = '{odd}', changed = 99 WHERE id = '2'"))
-        .await;
+    crate::support::execute(
+        &db.url,
+        &format!("UPDATE articles SET attributes = '{odd}', changed = 99 WHERE id = '2'"),
+    )
+    .await;
     crate::support::execute(&db.url, "UPDATE articles SET id = 'a\nb' WHERE id = '3'").await;
     let found = db.store.catalogue().await.unwrap();
     assert_eq!(found.iter().map(|article| article.id.as_str()).collect::<Vec<_>>(), ["1", "2"]);
@@ -304,7 +355,8 @@ pub async fn what_cannot_be_read_is_left_out(db: &Database) {
     );
 }
 
-/// An older program let one article have another kind of value; the kind that most articles have is the attribute's.
+/// An older program let one article have another kind of value; the kind that most articles have is
+/// the attribute's.
 pub async fn a_migration_learns_kinds_from_most_articles(db: &Database) {
     let sizes = ["1", "2", "3"].map(|id| with(id, "size", text("M")));
     db.store.put_articles(&sizes).await.unwrap();
@@ -323,7 +375,13 @@ pub async fn a_migration_learns_kinds_from_most_articles(db: &Database) {
     store::migrate(&db.url, &crate::support::patient()).await.unwrap();
     let kinds = db.store.schema().await.unwrap().kinds();
     use AttributeKind::{Number as Numbers, Text, Texts};
-    let expected = [("image_url", Text), ("price", Numbers), ("size", Text), ("stars", Numbers), ("tags", Texts)];
+    let expected = [
+        ("image_url", Text),
+        ("price", Numbers),
+        ("size", Text),
+        ("stars", Numbers),
+        ("tags", Texts),
+    ];
     assert_eq!(kinds, expected.map(|(name, kind)| (name.to_owned(), kind)).into());
     let found = db.store.catalogue().await.unwrap();
     assert_eq!((found.len(), found[2].price), (3, Some(19.99)));

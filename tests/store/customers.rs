@@ -46,7 +46,8 @@ pub async fn several_are_read_at_once(db: &Database) {
         };
         all.iter().map(shape).collect()
     };
-    let expected = |n| [("none".to_owned(), 0, 0), ("one".to_owned(), 1, n), ("two".to_owned(), 1, n)];
+    let expected =
+        |n| [("none".to_owned(), 0, 0), ("one".to_owned(), 1, n), ("two".to_owned(), 1, n)];
     assert_eq!(found(&all), expected(2));
     assert_eq!(all[1].1.as_ref().unwrap().purchases[0].article.as_str(), "b", "newest first");
     assert_eq!(found(&read(db, &["two", "one", "none"], 1).await), expected(1));
@@ -56,7 +57,11 @@ pub async fn several_are_read_at_once(db: &Database) {
 
 pub async fn a_broken_row_spoils_its_customer_alone(db: &Database) {
     support::execute(&db.url, CUSTOMERS).await;
-    support::execute(&db.url, r#"UPDATE customers SET attributes = '{"secret": {"x": 1}}' WHERE id = 'two'"#).await;
+    support::execute(
+        &db.url,
+        r#"UPDATE customers SET attributes = '{"secret": {"x": 1}}' WHERE id = 'two'"#,
+    )
+    .await;
     let all = read(db, &["one", "two", "none"], 10).await;
     let broken: Vec<bool> = all.iter().map(|(_, record)| record.is_err()).collect();
     assert_eq!(broken, [false, false, true]);

@@ -4,8 +4,9 @@ use crate::support::{self, Database};
 use vitrine::{
     domain::{ArticleId, CustomerId, Timestamp, VisitorId},
     store::{
-        AttributionQuery, Counting, CustomerRecord, CustomerUpsert, Dimension, EventItem, MOST_COUNTED_AN_HOUR, Millis,
-        NewEvent, Origin, Person, Retention, SalesWindow, StoreError, Verdict,
+        AttributionQuery, Counting, CustomerRecord, CustomerUpsert, Dimension, EventItem,
+        MOST_COUNTED_AN_HOUR, Millis, NewEvent, Origin, Person, Retention, SalesWindow, StoreError,
+        Verdict,
     },
 };
 
@@ -61,7 +62,10 @@ async fn customer(db: &Database, id: &str) -> CustomerRecord {
 
 async fn bought(db: &Database, id: &str) -> Vec<(String, f32)> {
     let purchases = customer(db, id).await.purchases;
-    purchases.iter().map(|purchase| (purchase.article.as_str().to_owned(), purchase.weight)).collect()
+    purchases
+        .iter()
+        .map(|purchase| (purchase.article.as_str().to_owned(), purchase.weight))
+        .collect()
 }
 
 async fn rows(db: &Database) -> i64 {
@@ -72,8 +76,10 @@ async fn rows(db: &Database) -> i64 {
 /// What each article sold, with next to no decay.
 async fn sales(db: &Database) -> Vec<(String, f32)> {
     let now = Timestamp(Millis::now().timestamp().0 + 60);
-    let counted = db.store.sales(SalesWindow { half_life_days: 1e9, days: 1_000, now }).await.unwrap();
-    let mut sales: Vec<_> = counted.into_iter().map(|of| (of.article.as_str().to_owned(), of.sales)).collect();
+    let counted =
+        db.store.sales(SalesWindow { half_life_days: 1e9, days: 1_000, now }).await.unwrap();
+    let mut sales: Vec<_> =
+        counted.into_iter().map(|of| (of.article.as_str().to_owned(), of.sales)).collect();
     sales.sort_by(|a, b| a.0.cmp(&b.0));
     sales.iter_mut().for_each(|(_, sales)| *sales = (*sales * 1e6).round() / 1e6);
     sales
@@ -87,7 +93,11 @@ pub async fn an_event_is_written_once(db: &Database) {
     assert_eq!(add(db, &[first, other]).await, [Verdict::Duplicate; 2]);
     assert_eq!(rows(db).await, 2);
     let page = db.store.events_since(0, 100).await.unwrap();
-    assert_eq!((page.lines.len(), page.revision, page.more), (2, 1, false), "a batch of duplicates is no revision");
+    assert_eq!(
+        (page.lines.len(), page.revision, page.more),
+        (2, 1, false),
+        "a batch of duplicates is no revision"
+    );
     assert_eq!(db.store.revisions().await.unwrap().events, 1);
 }
 
@@ -96,7 +106,11 @@ pub async fn events_read_back_behind_a_revision(db: &Database) {
         add(db, &[event(id, "view", Some("c"), &["a", "b"])]).await;
     }
     let page = db.store.events_since(1, 1).await.unwrap();
-    assert_eq!((page.lines.len(), page.revision, page.more), (2, 2, true), "a revision comes whole");
+    assert_eq!(
+        (page.lines.len(), page.revision, page.more),
+        (2, 2, true),
+        "a revision comes whole"
+    );
     let rest = db.store.events_since(page.revision, 100).await.unwrap();
     assert_eq!((rest.lines.len(), rest.revision, rest.more), (2, 3, false));
     assert_eq!(rest.lines[0].customer, Some(customer_id("c")));
@@ -110,8 +124,16 @@ pub async fn an_order_counts_once_whoever_tells_it(db: &Database) {
         ..event(id, "purchase", Some("c"), articles)
     };
     assert_eq!(add(db, &[order("browser", &["a", "b"])]).await, [Verdict::Accepted]);
-    assert_eq!(add(db, &[order("office", &["b", "a"])]).await, [Verdict::Duplicate], "the order of lines is free");
-    assert_eq!(add(db, &[order("late", &["b", "a", "a"])]).await, [Verdict::Accepted], "one more piece of a");
+    assert_eq!(
+        add(db, &[order("office", &["b", "a"])]).await,
+        [Verdict::Duplicate],
+        "the order of lines is free"
+    );
+    assert_eq!(
+        add(db, &[order("late", &["b", "a", "a"])]).await,
+        [Verdict::Accepted],
+        "one more piece of a"
+    );
     let mut bought = bought(db, "c").await;
     bought.sort_by(|a, b| a.0.cmp(&b.0));
     let articles: Vec<&str> = bought.iter().map(|(article, _)| article.as_str()).collect();
@@ -143,19 +165,31 @@ pub async fn a_return_takes_a_purchase_back(db: &Database) {
 
 pub async fn told_and_imported_purchases_make_one_history(db: &Database) {
     support::execute(&db.url, ARTICLES).await;
-    add(db, &[event("1", "purchase", Some("c"), &["b"]), event("2", "view", Some("c"), &["a"])]).await;
+    add(db, &[event("1", "purchase", Some("c"), &["b"]), event("2", "view", Some("c"), &["a"])])
+        .await;
     let imported = match db.url.starts_with("sqlite:") {
-        true => "INSERT INTO purchases (customer, at, article) SELECT c.key, 1000, 1 FROM customers c",
-        false => "INSERT INTO purchases (customer, at, article) SELECT c.key, to_timestamp(1000), 1 FROM customers c",
+        true => {
+            "INSERT INTO purchases (customer, at, article) SELECT c.key, 1000, 1 FROM customers c"
+        }
+        false => {
+            "INSERT INTO purchases (customer, at, article) SELECT c.key, to_timestamp(1000), 1 FROM customers c"
+        }
     };
     support::execute(&db.url, imported).await;
     let record = customer(db, "c").await;
-    let articles: Vec<&str> = record.purchases.iter().map(|purchase| purchase.article.as_str()).collect();
+    let articles: Vec<&str> =
+        record.purchases.iter().map(|purchase| purchase.article.as_str()).collect();
     assert_eq!(articles, ["b", "a"], "newest first");
     assert_eq!(record.actions.len(), 1);
-    assert_eq!((record.actions[0].kind.as_str(), record.actions[0].article.as_str()), ("view", "a"));
-    let log =
-        db.store.purchases(SalesWindow { half_life_days: 1.0, days: 36_500, now: Timestamp(u32::MAX) }).await.unwrap();
+    assert_eq!(
+        (record.actions[0].kind.as_str(), record.actions[0].article.as_str()),
+        ("view", "a")
+    );
+    let log = db
+        .store
+        .purchases(SalesWindow { half_life_days: 1.0, days: 36_500, now: Timestamp(u32::MAX) })
+        .await
+        .unwrap();
     assert_eq!(log.purchases.len(), 2);
     assert_eq!(log.purchases[0].customer, log.purchases[1].customer);
 }
@@ -168,7 +202,8 @@ pub async fn an_article_counts_when_the_catalogue_gets_it(db: &Database) {
 }
 
 pub async fn a_visitor_who_logs_in_brings_the_visit_along(db: &Database) {
-    let guest = |id: &str| NewEvent { visitor: Some(visitor_id("v")), ..event(id, "view", None, &["a"]) };
+    let guest =
+        |id: &str| NewEvent { visitor: Some(visitor_id("v")), ..event(id, "view", None, &["a"]) };
     add(db, &[guest("1")]).await;
     assert_eq!(db.store.visitor(&visitor_id("v"), 10).await.unwrap().len(), 1);
     let both = NewEvent { visitor: Some(visitor_id("v")), ..event("2", "view", Some("c"), &["b"]) };
@@ -178,25 +213,32 @@ pub async fn a_visitor_who_logs_in_brings_the_visit_along(db: &Database) {
     add(db, &[ago(guest("3"), 1)]).await;
     assert_eq!(customer(db, "c").await.actions.len(), 3);
     db.store.merge_visitor(&visitor_id("v2"), &customer_id("new")).await.unwrap();
-    add(db, &[NewEvent { visitor: Some(visitor_id("v2")), ..event("4", "view", None, &["a"]) }]).await;
+    add(db, &[NewEvent { visitor: Some(visitor_id("v2")), ..event("4", "view", None, &["a"]) }])
+        .await;
     assert_eq!(customer(db, "new").await.actions.len(), 1);
 }
 
 pub async fn nobody_fills_a_counter_alone(db: &Database) {
     support::execute(&db.url, ARTICLES).await;
-    let spam: Vec<NewEvent> = (0..50).map(|n| event(&format!("s{n}"), "purchase", Some("spammer"), &["a"])).collect();
+    let spam: Vec<NewEvent> =
+        (0..50).map(|n| event(&format!("s{n}"), "purchase", Some("spammer"), &["a"])).collect();
     add(db, &spam[..20]).await;
     add(db, &spam[20..]).await;
     add(db, &[event("honest", "purchase", Some("c"), &["a", "b"])]).await;
     assert_eq!(sales(db).await, [("a".into(), MOST_COUNTED_AN_HOUR + 1.0), ("b".into(), 1.0)]);
-    let told: f32 = db.store.events_since(0, 1_000).await.unwrap().lines.iter().map(|line| line.counts).sum();
+    let told: f32 =
+        db.store.events_since(0, 1_000).await.unwrap().lines.iter().map(|line| line.counts).sum();
     assert_eq!(told, MOST_COUNTED_AN_HOUR + 2.0, "followers add what a recount finds");
 }
 
 pub async fn an_erased_person_is_gone_for_good(db: &Database) {
     support::execute(&db.url, ARTICLES).await;
-    let of = |id: &str, kind: &str| NewEvent { visitor: Some(visitor_id("v")), ..event(id, kind, Some("c"), &["a"]) };
-    add(db, &[of("1", "purchase"), of("2", "view"), event("3", "view", Some("other"), &["a"])]).await;
+    let of = |id: &str, kind: &str| NewEvent {
+        visitor: Some(visitor_id("v")),
+        ..event(id, kind, Some("c"), &["a"])
+    };
+    add(db, &[of("1", "purchase"), of("2", "view"), event("3", "view", Some("other"), &["a"])])
+        .await;
     let erasure = db.store.erase(&Person::Customer(customer_id("c"))).await.unwrap();
     assert_eq!((erasure.known, erasure.events), (true, 2));
     assert_eq!(erasure.visitors, [visitor_id("v")]);
@@ -217,7 +259,8 @@ pub async fn an_erased_person_is_gone_for_good(db: &Database) {
 
 pub async fn everything_of_a_customer_is_exported(db: &Database) {
     support::execute(&db.url, ARTICLES).await;
-    let mut view = NewEvent { visitor: Some(visitor_id("v")), ..event("1", "click", Some("c"), &["a"]) };
+    let mut view =
+        NewEvent { visitor: Some(visitor_id("v")), ..event("1", "click", Some("c"), &["a"]) };
     view.items[0].origin = Some(Origin {
         list: "0123".into(),
         route: "home".into(),
@@ -232,8 +275,14 @@ pub async fn everything_of_a_customer_is_exported(db: &Database) {
     assert_eq!(export.visitors, [visitor_id("v")]);
     assert_eq!(export.events.len(), 1);
     let text = |key: &str| export.events[0][key].as_str().unwrap().to_owned();
-    assert_eq!((text("event_id"), text("type"), text("article")), ("1".into(), "click".into(), "a".into()));
-    assert_eq!((text("route"), text("version"), text("visitor_id")), ("home".into(), "v1".into(), "v".into()));
+    assert_eq!(
+        (text("event_id"), text("type"), text("article")),
+        ("1".into(), "click".into(), "a".into())
+    );
+    assert_eq!(
+        (text("route"), text("version"), text("visitor_id")),
+        ("home".into(), "v1".into(), "v".into())
+    );
     assert!(text("answered").starts_with("2023-11-14T22:13:20"), "{}", text("answered"));
     assert_eq!(export.events[0]["position"], 3);
     assert_eq!(db.store.export_customer(&customer_id("nobody")).await.unwrap(), None);
@@ -246,12 +295,16 @@ pub async fn customers_are_told(db: &Database) {
     };
     db.store.put_customers(&[upsert("c", 30), upsert("d", 40)]).await.unwrap();
     db.store.put_customers(&[upsert("c", 31)]).await.unwrap();
-    assert_eq!(serde_json::to_string(&customer(db, "c").await.attributes).unwrap(), r#"{"age":31}"#);
+    assert_eq!(
+        serde_json::to_string(&customer(db, "c").await.attributes).unwrap(),
+        r#"{"age":31}"#
+    );
     assert_eq!(db.store.revisions().await.unwrap().customers, 2);
 }
 
 pub async fn old_events_are_dropped_by_retention(db: &Database) {
-    add(db, &[event("1", "view", Some("c"), &["a"]), event("2", "purchase", Some("c"), &["a"])]).await;
+    add(db, &[event("1", "view", Some("c"), &["a"]), event("2", "purchase", Some("c"), &["a"])])
+        .await;
     let dropped = db.store.drop_events(Retention::Actions, Timestamp(0)).await.unwrap();
     assert_eq!((dropped, rows(db).await), (0, 2));
     // Two months ahead, so that the month of the events is over.
@@ -263,7 +316,11 @@ pub async fn old_events_are_dropped_by_retention(db: &Database) {
 
 pub async fn writers_of_events_at_once_lose_nothing(db: &Database) {
     let batches: Vec<Vec<NewEvent>> = (0..20)
-        .map(|batch| (0..5).map(|n| event(&format!("{}", (batch * 3 + n) % 40), "view", Some("c"), &["a"])).collect())
+        .map(|batch| {
+            (0..5)
+                .map(|n| event(&format!("{}", (batch * 3 + n) % 40), "view", Some("c"), &["a"]))
+                .collect()
+        })
         .collect();
     let tasks = batches.into_iter().map(|batch| {
         let store = db.store.clone();
@@ -271,7 +328,8 @@ pub async fn writers_of_events_at_once_lose_nothing(db: &Database) {
     });
     let mut accepted = 0;
     for task in tasks.collect::<Vec<_>>() {
-        accepted += task.await.unwrap().iter().filter(|verdict| **verdict == Verdict::Accepted).count();
+        accepted +=
+            task.await.unwrap().iter().filter(|verdict| **verdict == Verdict::Accepted).count();
     }
     assert_eq!((accepted, rows(db).await), (40, 40));
     let page = db.store.events_since(0, 1_000).await.unwrap();
@@ -328,7 +386,8 @@ pub async fn recommendations_are_credited_with_what_came_of_them(db: &Database) 
     ];
     add(db, &events).await;
     let until = Timestamp(Millis::now().timestamp().0 + 60);
-    let query = |by: &[Dimension]| AttributionQuery { from: until.minus_days(2), until, by: by.to_vec() };
+    let query =
+        |by: &[Dimension]| AttributionQuery { from: until.minus_days(2), until, by: by.to_vec() };
     let all = db.store.attribution(&query(&[])).await.unwrap();
     assert_eq!(all.len(), 1);
     let sums = &all[0];
@@ -336,8 +395,10 @@ pub async fn recommendations_are_credited_with_what_came_of_them(db: &Database) 
     assert_eq!((sums.orders, sums.units, sums.revenue, sums.returned), (1, 1.0, 10.0, 10.0));
     assert_eq!((sums.assisted_orders, sums.assisted_revenue), (1, 20.0));
 
-    let by = db.store.attribution(&query(&[Dimension::Placement, Dimension::Position])).await.unwrap();
-    let keys: Vec<_> = by.iter().map(|row| (row.key.clone(), row.impressions, row.orders)).collect();
+    let by =
+        db.store.attribution(&query(&[Dimension::Placement, Dimension::Position])).await.unwrap();
+    let keys: Vec<_> =
+        by.iter().map(|row| (row.key.clone(), row.impressions, row.orders)).collect();
     let key = |position: &str| vec![Some("home".to_owned()), Some(position.to_owned())];
     assert_eq!(keys, [(key("1"), 1, 1), (key("2"), 1, 0)]);
     for dimension in Dimension::ALL {

@@ -22,7 +22,8 @@ async fn migrates_from_empty_and_twice(url: &str) {
     };
     assert!(needed > 0);
     let empty = vitrine::dataset::Dataset::default();
-    let error = store::import(url, &options(), &store::Import::new(&empty, "none")).await.unwrap_err();
+    let error =
+        store::import(url, &options(), &store::Import::new(&empty, "none")).await.unwrap_err();
     assert!(matches!(error, StoreError::NotMigrated { found: 0, .. }), "{error}");
     assert_eq!(store::migrate(url, &options()).await.unwrap(), (0, needed));
     assert_eq!(store::migrate(url, &options()).await.unwrap(), (needed, needed));
@@ -76,18 +77,26 @@ async fn replicas_that_migrate_together_migrate_once() {
 async fn ahead(db: &Database, statement: &str) {
     support::execute(&db.url, statement).await;
     match refused(&db.url).await {
-        error @ StoreError::NotMigrated { found: 999, .. } => assert!(error.to_string().contains("newer"), "{error}"),
+        error @ StoreError::NotMigrated { found: 999, .. } => {
+            assert!(error.to_string().contains("newer"), "{error}")
+        }
         other => panic!("{other}"),
     }
-    assert!(matches!(store::migrate(&db.url, &options()).await, Err(StoreError::NotMigrated { found: 999, .. })));
+    assert!(matches!(
+        store::migrate(&db.url, &options()).await,
+        Err(StoreError::NotMigrated { found: 999, .. })
+    ));
 }
 
-const LATER: &str = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) ";
+const LATER: &str =
+    "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) ";
 
 #[tokio::test]
 async fn a_schema_of_a_newer_program_is_left_alone() {
-    ahead(&Database::sqlite().await, &format!("{LATER} VALUES (999, 'later', true, x'00', 0)")).await;
-    ahead(&Database::postgres().await, &format!("{LATER} VALUES (999, 'later', true, '\\x00', 0)")).await;
+    ahead(&Database::sqlite().await, &format!("{LATER} VALUES (999, 'later', true, x'00', 0)"))
+        .await;
+    ahead(&Database::postgres().await, &format!("{LATER} VALUES (999, 'later', true, '\\x00', 0)"))
+        .await;
 }
 
 #[tokio::test]
@@ -113,7 +122,10 @@ async fn a_broken_schema_is_a_fault_without_sql() {
             db.store.put_articles(&[article("2")]).await.unwrap_err(),
         ] {
             assert!(matches!(error, StoreError::Fault(_)), "{error}");
-            assert!(!error.to_string().contains("SELECT") && !error.to_string().contains("INSERT"), "{error}");
+            assert!(
+                !error.to_string().contains("SELECT") && !error.to_string().contains("INSERT"),
+                "{error}"
+            );
         }
     }
 }
@@ -131,7 +143,8 @@ fn article(id: &str) -> ArticleRecord {
 #[tokio::test]
 async fn a_file_that_is_no_database_is_a_fault() {
     let (url, directory) = support::empty_sqlite();
-    std::fs::write(directory.path().join("shop.sqlite"), b"article_id,price\n1,2\n".repeat(100)).unwrap();
+    std::fs::write(directory.path().join("shop.sqlite"), b"article_id,price\n1,2\n".repeat(100))
+        .unwrap();
     for error in [refused(&url).await, store::migrate(&url, &options()).await.unwrap_err()] {
         assert!(matches!(&error, StoreError::Fault(why) if why.contains("shop.sqlite")), "{error}");
     }
@@ -189,7 +202,8 @@ async fn a_watcher_outlives_an_outage() {
     cluster.resume();
     db.put_articles(&[article("1")]).await.unwrap();
     let now = db.revisions().await.unwrap();
-    let seen = tokio::time::timeout(Duration::from_secs(60), watcher.wait_for(|seen| *seen == now)).await;
+    let seen =
+        tokio::time::timeout(Duration::from_secs(60), watcher.wait_for(|seen| *seen == now)).await;
     assert!(seen.is_ok(), "the change after the outage was never seen");
 }
 
@@ -228,10 +242,16 @@ async fn an_exhausted_pool_is_an_outage() {
         tokio::task::yield_now().await;
     }
     let error = small.ping().await.unwrap_err();
-    assert!(matches!(&error, StoreError::Unavailable(why) if why.contains("no connection")), "{error}");
+    assert!(
+        matches!(&error, StoreError::Unavailable(why) if why.contains("no connection")),
+        "{error}"
+    );
     // Requests have connections of their own: this one only waits for the lock.
     let error = small.customer(&CustomerId::parse("nobody").unwrap(), 5).await.unwrap_err();
-    assert!(matches!(&error, StoreError::Unavailable(why) if why.contains("statement timeout")), "{error}");
+    assert!(
+        matches!(&error, StoreError::Unavailable(why) if why.contains("statement timeout")),
+        "{error}"
+    );
     drop(lock);
     for task in waiting {
         assert_eq!(task.await.unwrap().unwrap(), []);
@@ -270,7 +290,9 @@ async fn two_processes_share_an_sqlite_file() {
     let mut tasks = Vec::new();
     for n in 0..20 {
         let store = if n % 2 == 0 { db.store.clone() } else { other.clone() };
-        tasks.push(tokio::spawn(async move { store.put_articles(&[article(&n.to_string())]).await }));
+        tasks.push(tokio::spawn(
+            async move { store.put_articles(&[article(&n.to_string())]).await },
+        ));
     }
     for task in tasks {
         task.await.unwrap().unwrap();

@@ -6,8 +6,8 @@ use vitrine::{
     dataset::{Column, Dataset, Entities, MISSING, Purchases, TimeUnit, Values},
     domain::{ArticleId, AttributeKind, CustomerId, Number, Timestamp},
     store::{
-        self, ArticleChange, AttributeValue, Counting, CustomerRecord, EventItem, Import, Millis, MissingArticles,
-        NewEvent, Outcome, Person, Retention, StoreError,
+        self, ArticleChange, AttributeValue, Counting, CustomerRecord, EventItem, Import, Millis,
+        MissingArticles, NewEvent, Outcome, Person, Retention, StoreError,
     },
 };
 
@@ -15,7 +15,8 @@ const DAY: u32 = Timestamp::DAY;
 
 /// A small shop: articles named so that neither file order nor text order is the order of ids.
 fn shop(articles: u32, customers: u32, purchases: u32) -> Dataset {
-    let ids = |prefix: &str, n: u32| (0..n).rev().map(|i| format!("{prefix}{i}")).collect::<Vec<_>>();
+    let ids =
+        |prefix: &str, n: u32| (0..n).rev().map(|i| format!("{prefix}{i}")).collect::<Vec<_>>();
     let article_ids = ids("", articles);
     let customer_ids = ids("c", customers);
     let colours = ["red", "grün"];
@@ -23,7 +24,9 @@ fn shop(articles: u32, customers: u32, purchases: u32) -> Dataset {
         codes: (0..articles).map(|a| if a % 3 == 2 { MISSING } else { a % 3 }).collect(),
         dictionary: colours.into_iter().collect(),
     };
-    let size = Values::Number((0..articles).map(|a| if a % 2 == 0 { a as f32 + 0.1 } else { f32::NAN }).collect());
+    let size = Values::Number(
+        (0..articles).map(|a| if a % 2 == 0 { a as f32 + 0.1 } else { f32::NAN }).collect(),
+    );
     let tags = Values::Tags {
         offsets: (0..=articles).map(|a| a.min(2)).collect(),
         codes: vec![1, 0],
@@ -31,7 +34,8 @@ fn shop(articles: u32, customers: u32, purchases: u32) -> Dataset {
     };
     let age = Values::Number((0..customers).map(|c| 20.0 + c as f32).collect());
     let column = |name: &str, values| Column { name: name.into(), values };
-    // A fixed walk through customers and articles, sorted by time; every fifth purchase repeats the one before.
+    // A fixed walk through customers and articles, sorted by time; every fifth purchase repeats the
+    // one before.
     let step = |n: u32| n - n % 5 / 4;
     Dataset {
         articles: Entities {
@@ -48,7 +52,9 @@ fn shop(articles: u32, customers: u32, purchases: u32) -> Dataset {
             customer: (0..purchases).map(|n| step(n) * 7 % customers).collect(),
             article: (0..purchases).map(|n| step(n) * 11 % articles).collect(),
             time: (0..purchases).map(|n| Timestamp(DAY * (18_000 + n / 20))).collect(),
-            price: (0..purchases).map(|n| if n % 4 == 3 { f32::NAN } else { n as f32 / 8.0 }).collect(),
+            price: (0..purchases)
+                .map(|n| if n % 4 == 3 { f32::NAN } else { n as f32 / 8.0 })
+                .collect(),
             channel: (0..purchases).map(|n| (n % 3) as u8).collect(),
             ..Purchases::default()
         },
@@ -68,19 +74,25 @@ fn expected(dataset: &Dataset) -> BTreeMap<String, Vec<(String, u32)>> {
     }
     for history in histories.values_mut() {
         // Newest first; within a moment the reverse of the order by id, which is by number here.
-        history.sort_by_key(|(article, at)| std::cmp::Reverse((*at, article.parse::<u64>().unwrap())));
+        history
+            .sort_by_key(|(article, at)| std::cmp::Reverse((*at, article.parse::<u64>().unwrap())));
     }
     histories
 }
 
 async fn customer(db: &Database, id: &str, limit: usize) -> CustomerRecord {
-    db.store.customer(&CustomerId::parse(id).unwrap(), limit).await.unwrap().expect("the customer is there")
+    db.store
+        .customer(&CustomerId::parse(id).unwrap(), limit)
+        .await
+        .unwrap()
+        .expect("the customer is there")
 }
 
 async fn assert_holds(db: &Database, dataset: &Dataset) {
     for (id, history) in expected(dataset) {
         let found = customer(db, &id, usize::MAX).await;
-        let found: Vec<_> = found.purchases.iter().map(|p| (p.article.to_string(), p.at.0)).collect();
+        let found: Vec<_> =
+            found.purchases.iter().map(|p| (p.article.to_string(), p.at.0)).collect();
         assert_eq!(found, history, "customer {id}");
     }
 }
@@ -101,13 +113,20 @@ async fn complete(db: &Database, dataset: &Dataset, batch: usize) -> store::Repo
 pub async fn everything_arrives(db: &Database) {
     let dataset = shop(40, 17, 600);
     let report = complete(db, &dataset, 100).await;
-    assert_eq!((report.articles, report.customers, report.purchases, report.resumed), (40, 17, 600, 0));
+    assert_eq!(
+        (report.articles, report.customers, report.purchases, report.resumed),
+        (40, 17, 600, 0)
+    );
     assert_holds(db, &dataset).await;
 
-    // Row 0 is article 39: colour 0, size 0.1, the tag `sale`; it was last sold for what its last row says.
+    // Row 0 is article 39: colour 0, size 0.1, the tag `sale`; it was last sold for what its last
+    // row says.
     let found = db.store.articles(&[ArticleId::parse("39").unwrap()]).await.unwrap().remove(0);
     let purchases = &dataset.purchases;
-    let last = (0..600).rev().find(|&n| purchases.article[n] == 0 && !purchases.price[n].is_nan()).unwrap();
+    let last = (0..600)
+        .rev()
+        .find(|&n| purchases.article[n] == 0 && !purchases.price[n].is_nan())
+        .unwrap();
     assert_eq!(found.price, Some(f64::from(purchases.price[last])));
     assert!(found.available);
     let text = |text: &str| AttributeValue::Text(text.into());
@@ -120,7 +139,10 @@ pub async fn everything_arrives(db: &Database) {
     // Row 5 misses all three.
     let found = db.store.articles(&[ArticleId::parse("34").unwrap()]).await.unwrap().remove(0);
     assert_eq!(found.attributes, BTreeMap::new());
-    assert_eq!(customer(db, "c16", 0).await.attributes["age"], AttributeValue::Number(Number::Integer(20)));
+    assert_eq!(
+        customer(db, "c16", 0).await.attributes["age"],
+        AttributeValue::Number(Number::Integer(20))
+    );
 }
 
 pub async fn purchases_come_newest_first_up_to_the_limit(db: &Database) {
@@ -129,7 +151,11 @@ pub async fn purchases_come_newest_first_up_to_the_limit(db: &Database) {
     let all = customer(db, "c1", usize::MAX).await.purchases;
     assert_eq!(all.len(), expected(&dataset)["c1"].len());
     for limit in [0, 1, 2, 7, all.len() - 1, all.len(), all.len() + 1] {
-        assert_eq!(customer(db, "c1", limit).await.purchases, all[..limit.min(all.len())], "limit {limit}");
+        assert_eq!(
+            customer(db, "c1", limit).await.purchases,
+            all[..limit.min(all.len())],
+            "limit {limit}"
+        );
     }
 }
 
@@ -168,9 +194,16 @@ pub async fn other_data_replaces_purchases_and_keeps_decisions(db: &Database) {
     complete(db, &second, 50).await;
     assert_holds(db, &second).await;
     assert_eq!(db.store.catalogue().await.unwrap().len(), 25);
-    assert_eq!(db.store.catalogue_version().await.unwrap(), version + 1, "the catalogue changed once");
+    assert_eq!(
+        db.store.catalogue_version().await.unwrap(),
+        version + 1,
+        "the catalogue changed once"
+    );
     let found = db.store.articles(std::slice::from_ref(&id)).await.unwrap().remove(0);
-    assert_eq!((found.available, found.price, found.image_url), (false, kept.price, kept.image_url));
+    assert_eq!(
+        (found.available, found.price, found.image_url),
+        (false, kept.price, kept.image_url)
+    );
 
     // And back again: the first data is no longer what the database holds.
     complete(db, &first, 50).await;
@@ -193,23 +226,31 @@ pub async fn readers_see_all_or_nothing_of_an_import(db: &Database) {
         }
     }
     seen.push(customer(db, "c1", usize::MAX).await.purchases.len());
-    assert!(seen.is_sorted() && seen[0] == old && seen.iter().all(|&n| n == old || n == new), "{seen:?}");
+    assert!(
+        seen.is_sorted() && seen[0] == old && seen.iter().all(|&n| n == old || n == new),
+        "{seen:?}"
+    );
     assert_holds(db, &second).await;
 }
 
-/// An import that fails at one point after the other goes on where it stood, and until its end readers see the old data.
+/// An import that fails at one point after the other goes on where it stood, and until its end
+/// readers see the old data.
 pub async fn an_interrupted_import_goes_on(db: &Database) {
     let first = shop(10, 5, 60);
     complete(db, &first, 1_000).await;
     let old = customer(db, "c1", usize::MAX).await.purchases;
     let dataset = shop(40, 17, 600);
-    for failing in ["articles > 0", "customers > 4", "purchases > 0", "purchases > 200", "purchases > 550"] {
+    for failing in
+        ["articles > 0", "customers > 4", "purchases > 0", "purchases > 200", "purchases > 550"]
+    {
         fail_when(db, failing).await;
         assert!(run(db, &dataset, 25).await.is_err(), "{failing}");
         assert_eq!(customer(db, "c1", usize::MAX).await.purchases, old, "{failing}");
         stop_failing(db).await;
     }
-    let Outcome::Complete(report) = run(db, &dataset, 25).await.unwrap() else { panic!("nothing was left to do") };
+    let Outcome::Complete(report) = run(db, &dataset, 25).await.unwrap() else {
+        panic!("nothing was left to do")
+    };
     assert!(report.resumed > 550 && report.articles + report.customers == 0, "{report:?}");
     assert_holds(db, &dataset).await;
     assert_eq!(run(db, &dataset, 25).await.unwrap(), Outcome::AlreadyComplete);
@@ -223,14 +264,20 @@ async fn fail_when(db: &Database, condition: &str) {
              BEGIN SELECT RAISE(ABORT, 'failing'); END"
         )
     } else {
-        format!("ALTER TABLE import_progress ADD CONSTRAINT failing CHECK (NOT ({condition})) NOT VALID")
+        format!(
+            "ALTER TABLE import_progress ADD CONSTRAINT failing CHECK (NOT ({condition})) NOT VALID"
+        )
     };
     support::execute(&db.url, &statement).await;
 }
 
 async fn stop_failing(db: &Database) {
     let sqlite = db.url.starts_with("sqlite");
-    let statement = if sqlite { "DROP TRIGGER failing" } else { "ALTER TABLE import_progress DROP CONSTRAINT failing" };
+    let statement = if sqlite {
+        "DROP TRIGGER failing"
+    } else {
+        "ALTER TABLE import_progress DROP CONSTRAINT failing"
+    };
     support::execute(&db.url, statement).await;
 }
 
@@ -278,12 +325,17 @@ pub async fn weights_and_milliseconds_are_stored(db: &Database) {
         ..Purchases::default()
     };
     complete(db, &dataset, 2).await;
-    let newest_first: Vec<&str> = articles.iter().rev().map(|&article| dataset.articles.ids.get(article)).collect();
+    let newest_first: Vec<&str> =
+        articles.iter().rev().map(|&article| dataset.articles.ids.get(article)).collect();
     let found = customer(db, "c0", 5).await.purchases;
-    assert_eq!(found.iter().map(|purchase| purchase.article.as_str()).collect::<Vec<_>>(), newest_first);
+    assert_eq!(
+        found.iter().map(|purchase| purchase.article.as_str()).collect::<Vec<_>>(),
+        newest_first
+    );
     assert_eq!(customer(db, "c0", 2).await.purchases, found[..2]);
     let weights = "SELECT CAST(coalesce(weight, 1) AS text) FROM purchases ORDER BY 1";
-    let found: Vec<f32> = support::texts(&db.url, weights).await.iter().map(|text| text.parse().unwrap()).collect();
+    let found: Vec<f32> =
+        support::texts(&db.url, weights).await.iter().map(|text| text.parse().unwrap()).collect();
     assert_eq!(found, [0.25, 1.0, 1.0, 1.0, 3.0]);
 }
 
@@ -324,14 +376,21 @@ pub async fn articles_that_an_import_lacks_are_unavailable_until_it_has_them(db:
     let version = db.store.catalogue_version().await.unwrap();
     let report = complete(db, &shop(2, 1, 6), 50).await;
     assert_eq!(report.missing, 2);
-    assert_eq!(availability(db).await, expect(&[("0", true), ("1", true), ("2", false), ("3", false)]));
+    assert_eq!(
+        availability(db).await,
+        expect(&[("0", true), ("1", true), ("2", false), ("3", false)])
+    );
     assert_eq!(db.store.catalogue_version().await.unwrap(), version + 1);
     let changes = db.store.catalogue_changes(version, 10).await.unwrap().unwrap();
     let withdrawn = |change: &&ArticleChange| matches!(change, ArticleChange::Put(article) if !article.available);
     assert_eq!(changes.articles.iter().filter(withdrawn).count(), 2, "{changes:?}");
-    // An operator's decision outlives that the files did not have the article; that the files have it again counts.
+    // An operator's decision outlives that the files did not have the article; that the files have
+    // it again counts.
     complete(db, &shop(4, 1, 7), 50).await;
-    assert_eq!(availability(db).await, expect(&[("0", true), ("1", true), ("2", true), ("3", false)]));
+    assert_eq!(
+        availability(db).await,
+        expect(&[("0", true), ("1", true), ("2", true), ("3", false)])
+    );
     complete(db, &shop(2, 1, 8), 50).await;
     let back = ArticleId::parse("2").unwrap();
     assert!(db.store.set_available(&[back], true).await.unwrap().is_empty());
@@ -347,7 +406,9 @@ pub async fn what_becomes_of_missing_articles_is_an_option(db: &Database) {
         ("delete", MissingArticles::Delete, &[("0", true), ("1", true), ("2", true)][..]),
     ] {
         let import = Import { missing, ..Import::new(&second, fingerprint) };
-        let Outcome::Complete(report) = store::import(url, &patient, &import).await.unwrap() else { panic!() };
+        let Outcome::Complete(report) = store::import(url, &patient, &import).await.unwrap() else {
+            panic!()
+        };
         assert_eq!(report.missing, usize::from(missing == MissingArticles::Delete));
         assert_eq!(availability(db).await, expect(expected));
     }
@@ -357,7 +418,10 @@ pub async fn what_becomes_of_missing_articles_is_an_option(db: &Database) {
     assert_eq!(availability(db).await, expect(&[]));
     assert_eq!(customer(db, "c0", 10).await.purchases.len(), 6);
     complete(db, &shop(4, 1, 5), 50).await;
-    assert_eq!(availability(db).await, expect(&[("0", true), ("1", true), ("2", true), ("3", true)]));
+    assert_eq!(
+        availability(db).await,
+        expect(&[("0", true), ("1", true), ("2", true), ("3", true)])
+    );
 }
 
 pub async fn columns_decide_kinds_but_for_declared_ones(db: &Database) {
@@ -367,13 +431,17 @@ pub async fn columns_decide_kinds_but_for_declared_ones(db: &Database) {
     use AttributeKind::{Number as Numbers, Text, Texts};
     assert_eq!(found, [Text, Numbers, Texts, Numbers]);
     let mut second = shop(4, 1, 6);
-    second.articles.columns[1].values = Values::Category { codes: vec![0; 4], dictionary: ["M"].into_iter().collect() };
+    second.articles.columns[1].values =
+        Values::Category { codes: vec![0; 4], dictionary: ["M"].into_iter().collect() };
     complete(db, &second, 50).await;
     assert_eq!(db.store.schema().await.unwrap().kind("size"), Some(Text));
     db.store.declare_attribute("size", Text).await.unwrap();
     let version = db.store.catalogue_version().await.unwrap();
     let error = run(db, &shop(4, 1, 7), 50).await.unwrap_err();
-    assert!(matches!(&error, StoreError::Refused(why) if why.contains("`size` holds a number")), "{error}");
+    assert!(
+        matches!(&error, StoreError::Refused(why) if why.contains("`size` holds a number")),
+        "{error}"
+    );
     assert_eq!(db.store.catalogue_version().await.unwrap(), version);
 }
 
@@ -401,7 +469,9 @@ fn told(dataset: &Dataset, id: &str, row: usize, seconds: i64) -> NewEvent {
         kind: "purchase".into(),
         retention: Retention::Facts,
         at: Millis((day * 86_400 + 43_200 + seconds) * 1_000),
-        customer: Some(CustomerId::parse(dataset.customers.ids.get(purchases.customer[row])).unwrap()),
+        customer: Some(
+            CustomerId::parse(dataset.customers.ids.get(purchases.customer[row])).unwrap(),
+        ),
         visitor: None,
         order_id: None,
         currency: None,

@@ -1,4 +1,5 @@
-//! `vitrine-server import` as a process: killed while it is known to be in the middle, then run again.
+//! `vitrine-server import` as a process: killed while it is known to be in the middle, then run
+//! again.
 
 use crate::support::{self, Database};
 use std::{
@@ -10,7 +11,8 @@ use vitrine::{
     domain::CustomerId,
 };
 
-const SHOP: ShopSize = ShopSize { articles: 300, customers: 500, transactions: 5_000, days: 60, seed: 7 };
+const SHOP: ShopSize =
+    ShopSize { articles: 300, customers: 500, transactions: 5_000, days: 60, seed: 7 };
 
 /// A generated shop on disk.
 fn shop() -> tempfile::TempDir {
@@ -44,7 +46,10 @@ async fn killed_when(data: &Path, url: &str, queries: &[&str], check: impl Async
     for query in queries {
         while support::texts(url, query).await.is_empty() {
             if let Some(status) = child.try_wait().unwrap() {
-                panic!("it ended before `{query}`: {status}\n{}", std::fs::read_to_string(&said).unwrap());
+                panic!(
+                    "it ended before `{query}`: {status}\n{}",
+                    std::fs::read_to_string(&said).unwrap()
+                );
             }
             tokio::task::yield_now().await;
         }
@@ -68,7 +73,10 @@ async fn all_purchases(db: &Database) -> Vec<usize> {
 async fn assert_complete(db: &Database, data: &Path) {
     assert_eq!(db.store.catalogue().await.unwrap().len(), SHOP.articles);
     let purchases = all_purchases(db).await;
-    assert_eq!((purchases.len(), purchases.iter().sum::<usize>()), (SHOP.customers, SHOP.transactions as usize));
+    assert_eq!(
+        (purchases.len(), purchases.iter().sum::<usize>()),
+        (SHOP.customers, SHOP.transactions as usize)
+    );
     let again = succeed(data, &db.url);
     assert!(again.contains("nothing changed"), "{again}");
     assert_eq!(all_purchases(db).await, purchases);
@@ -85,10 +93,17 @@ async fn sqlite_import_survives_sigkill() {
     support::execute(&db.url, hang).await;
     let customers = format!("SELECT 'x' FROM import_progress WHERE customers = {}", SHOP.customers);
     killed_when(data.path(), &db.url, &[&customers], async || {}).await;
-    assert!(all_purchases(&db).await.iter().all(|&n| n == 0), "purchases before the import was complete");
+    assert!(
+        all_purchases(&db).await.iter().all(|&n| n == 0),
+        "purchases before the import was complete"
+    );
     support::execute(&db.url, "DROP TRIGGER hang").await;
     let text = succeed(data.path(), &db.url);
-    assert!(text.contains("went on after 800 rows") && text.contains(" 0 articles, 0 customers and 5000"), "{text}");
+    assert!(
+        text.contains("went on after 800 rows")
+            && text.contains(" 0 articles, 0 customers and 5000"),
+        "{text}"
+    );
     assert_complete(&db, data.path()).await;
 }
 
@@ -106,12 +121,18 @@ async fn postgres_import_survives_sigkill() {
     let lock = support::hold_lock(&db.url, "LOCK TABLE purchases IN ACCESS SHARE MODE").await;
     let loaded = format!("SELECT 'x' FROM import_progress WHERE purchases = {}", SHOP.transactions);
     killed_when(data.path(), &db.url, &[&loaded, support::BLOCKED], async || {
-        assert!(all_purchases(&db).await.iter().all(|&n| n == 0), "purchases before the import was complete");
+        assert!(
+            all_purchases(&db).await.iter().all(|&n| n == 0),
+            "purchases before the import was complete"
+        );
     })
     .await;
     drop(lock);
     let text = succeed(data.path(), &db.url);
-    assert!(text.contains("went on after 5800 rows") && text.contains(" 0 customers and 0 purchases"), "{text}");
+    assert!(
+        text.contains("went on after 5800 rows") && text.contains(" 0 customers and 0 purchases"),
+        "{text}"
+    );
     assert_complete(&db, data.path()).await;
 }
 
@@ -139,7 +160,8 @@ async fn an_import_leaves_the_schema_as_migrated() {
         UNION ALL SELECT \"table\" || \"from\" || on_delete FROM pragma_foreign_key_list('purchases') ORDER BY 1";
     let tables = "SELECT name FROM sqlite_schema ORDER BY 1";
     let db = Database::sqlite().await;
-    let (before, tables_before) = (support::texts(&db.url, columns).await, support::texts(&db.url, tables).await);
+    let (before, tables_before) =
+        (support::texts(&db.url, columns).await, support::texts(&db.url, tables).await);
     succeed(data.path(), &db.url);
     assert_eq!(support::texts(&db.url, columns).await, before);
     assert_eq!(support::texts(&db.url, tables).await, tables_before);

@@ -1,5 +1,6 @@
-//! One conformance suite over both databases: every function of the modules below takes an empty migrated
-//! database and runs once on SQLite and once on Postgres. `faults` holds what differs or needs a server of its own.
+//! One conformance suite over both databases: every function of the modules below takes an empty
+//! migrated database and runs once on SQLite and once on Postgres. `faults` holds what differs or
+//! needs a server of its own.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../support/mod.rs"]

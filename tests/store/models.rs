@@ -14,8 +14,12 @@ pub async fn versions_are_listed_newest_first(db: &Database) {
         db.store.register_model(model, version).await.unwrap();
     }
     db.store.activate_model("a", "3").await.unwrap();
-    let expected =
-        [version("a", "2", false), version("a", "3", true), version("a", "1", false), version("b", "9", false)];
+    let expected = [
+        version("a", "2", false),
+        version("a", "3", true),
+        version("a", "1", false),
+        version("b", "9", false),
+    ];
     assert_eq!(db.store.models().await.unwrap(), expected);
     // Registering the active version again leaves it active.
     db.store.register_model("a", "3").await.unwrap();
@@ -94,7 +98,10 @@ pub async fn one_is_active_whoever_races(db: &Database) {
         task.await.unwrap().unwrap();
         let models = db.store.models().await.unwrap();
         for model in ["m", "other"] {
-            assert!(models.iter().filter(|v| v.model == model && v.active).count() <= 1, "{models:?}");
+            assert!(
+                models.iter().filter(|v| v.model == model && v.active).count() <= 1,
+                "{models:?}"
+            );
         }
     }
     let models = db.store.models().await.unwrap();
@@ -105,11 +112,14 @@ pub async fn a_watcher_sees_changes(db: &Database) {
     // Polling is out of the question within the test: only the announcement can wake the watcher.
     let an_hour = Duration::from_secs(3_600);
     let mut watcher = store::watch(db.store.clone(), Revisions::default(), an_hour);
-    // The first look tells the watcher is running (it saw registration), the second that it was woken.
+    // The first look tells the watcher is running (it saw registration), the second that it was
+    // woken.
     for round in ["1", "2", "3"] {
         db.store.register_model("m", round).await.unwrap();
         let now = db.store.revisions().await.unwrap();
-        let seen = tokio::time::timeout(Duration::from_secs(30), watcher.wait_for(|seen| *seen == now)).await;
+        let seen =
+            tokio::time::timeout(Duration::from_secs(30), watcher.wait_for(|seen| *seen == now))
+                .await;
         assert_eq!(*seen.expect("the watcher was woken").unwrap(), now);
     }
 }

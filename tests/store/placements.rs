@@ -5,7 +5,12 @@ use serde_json::{Value, json};
 use vitrine::store::{PlacementChange, StoreError};
 
 /// Writes one definition, or deletes it; answers the version that is current then.
-async fn put(db: &Database, name: &str, definition: Option<Value>, expected: Option<i64>) -> Result<i64, StoreError> {
+async fn put(
+    db: &Database,
+    name: &str,
+    definition: Option<Value>,
+    expected: Option<i64>,
+) -> Result<i64, StoreError> {
     let change = PlacementChange { name, definition: definition.as_ref(), expected };
     Ok(db.store.change_placements(&[change], "ann").await?[0])
 }
@@ -29,7 +34,10 @@ pub async fn every_version_stays(db: &Database) {
     assert_eq!(put(db, "cart", Some(a.clone()), None).await.unwrap(), 1);
     assert_eq!(revision(db).await, before + 3);
     let current = db.store.placements().await.unwrap();
-    let told: Vec<_> = current.iter().map(|row| (row.name.as_str(), row.version, row.definition.as_ref())).collect();
+    let told: Vec<_> = current
+        .iter()
+        .map(|row| (row.name.as_str(), row.version, row.definition.as_ref()))
+        .collect();
     assert_eq!(told, [("cart", 1, Some(&a)), ("home", 2, Some(&b))]);
     assert!(current[0].created_by == "ann" && current[0].created_at.0 > 1_700_000_000);
     assert_eq!(history(db, "home").await, [(2, Some(b), None), (1, Some(a), None)]);
@@ -53,7 +61,11 @@ pub async fn a_deleted_placement_is_gone_but_its_versions_stay(db: &Database) {
     assert_eq!(put(db, "home", None, None).await.unwrap(), 0);
     assert_eq!(db.store.placements().await.unwrap(), []);
     assert_eq!(history(db, "home").await, [(2, None, None), (1, Some(definition.clone()), None)]);
-    assert_eq!(db.store.rollback_placement("home", None, "ann").await.unwrap(), 3, "a rollback undoes it");
+    assert_eq!(
+        db.store.rollback_placement("home", None, "ann").await.unwrap(),
+        3,
+        "a rollback undoes it"
+    );
     assert_eq!(db.store.placements().await.unwrap()[0].definition, Some(definition));
 }
 
@@ -99,7 +111,11 @@ pub async fn nobodys_change_of_a_placement_gets_lost(db: &Database) {
     assert_eq!((revision(db).await, history(db, "home").await.len()), (before, 2));
     put(db, "home", None, Some(2)).await.unwrap();
     changed(put(db, "home", Some(json!({"k": 3})), Some(2)).await);
-    assert_eq!(put(db, "home", Some(json!({"k": 3})), Some(0)).await.unwrap(), 4, "0: there is none");
+    assert_eq!(
+        put(db, "home", Some(json!({"k": 3})), Some(0)).await.unwrap(),
+        4,
+        "0: there is none"
+    );
 }
 
 pub async fn several_placements_change_together_or_not_at_all(db: &Database) {
@@ -125,7 +141,8 @@ pub async fn writers_of_one_placement_stand_in_line(db: &Database) {
         let store = db.store.clone();
         tokio::spawn(async move {
             let definition = json!({"k": k});
-            let change = PlacementChange { name: "home", definition: Some(&definition), expected: Some(1) };
+            let change =
+                PlacementChange { name: "home", definition: Some(&definition), expected: Some(1) };
             store.change_placements(&[change], "ann").await
         })
     });

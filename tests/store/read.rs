@@ -9,10 +9,14 @@ use vitrine::{
         load,
     },
     domain::{ArticleId, CustomerId, VisitorId},
-    store::{self, Counting, EventItem, Import, Millis, NewEvent, ReadOptions, ReadReport, Retention, StoreError},
+    store::{
+        self, Counting, EventItem, Import, Millis, NewEvent, ReadOptions, ReadReport, Retention,
+        StoreError,
+    },
 };
 
-const SHOP: ShopSize = ShopSize { articles: 300, customers: 500, transactions: 5_000, days: 60, seed: 7 };
+const SHOP: ShopSize =
+    ShopSize { articles: 300, customers: 500, transactions: 5_000, days: 60, seed: 7 };
 
 /// A generated shop as its files give it.
 fn shop() -> Dataset {
@@ -57,7 +61,10 @@ fn content(dataset: &Dataset) -> Content {
         let ids: Vec<&str> = entities.ids.iter().collect();
         let named = |column: &Column| (format!("{kind} {}", column.name), cells(&ids, column));
         columns.extend(entities.columns.iter().map(named));
-        columns.push((kind.to_owned(), ids.iter().map(|id| ((*id).to_owned(), String::new())).collect()));
+        columns.push((
+            kind.to_owned(),
+            ids.iter().map(|id| ((*id).to_owned(), String::new())).collect(),
+        ));
     }
     columns.sort();
     let purchases = &dataset.purchases;
@@ -66,7 +73,10 @@ fn content(dataset: &Dataset) -> Content {
         let article = dataset.articles.ids.get(purchases.article[row]);
         let (time, millis) = purchases.moment_of(row as u32);
         let (price, channel) = (purchases.price.get(row), purchases.channel.get(row));
-        format!("{time}.{millis} {customer} {article} {price:?} {channel:?} {}", purchases.weight_of(row as u32))
+        format!(
+            "{time}.{millis} {customer} {article} {price:?} {channel:?} {}",
+            purchases.weight_of(row as u32)
+        )
     };
     let mut rows: Vec<String> = (0..purchases.len()).map(purchase).collect();
     rows.sort();
@@ -90,7 +100,13 @@ fn event(id: &str, kind: &str, customer: &str, item: (&str, f32)) -> NewEvent {
         order_id: None,
         currency: None,
         counting,
-        items: vec![EventItem { article, quantity: item.1, price: Some(12.5), line: None, origin: None }],
+        items: vec![EventItem {
+            article,
+            quantity: item.1,
+            price: Some(12.5),
+            line: None,
+            origin: None,
+        }],
     }
 }
 
@@ -110,9 +126,11 @@ pub async fn an_exported_database_is_imported_equal(db: &Database) {
     let directory = tempfile::tempdir().unwrap();
     let folder = directory.path().join("shop");
     dataset.write_parquet(&folder).unwrap();
-    let (files, _) = load(&folder, &LoadOptions { strict: true, ..LoadOptions::default() }).unwrap();
+    let (files, _) =
+        load(&folder, &LoadOptions { strict: true, ..LoadOptions::default() }).unwrap();
     assert_eq!(files.fingerprint(), dataset.fingerprint());
-    // Nothing is left to differ between a training on the files and one on the database they are imported into.
+    // Nothing is left to differ between a training on the files and one on the database they are
+    // imported into.
     let other = Database::sqlite().await;
     import(&other, &files).await;
     assert_eq!(read(&other).await.0.fingerprint(), dataset.fingerprint());
@@ -146,7 +164,10 @@ pub async fn told_purchases_are_read_beside_imported_ones(db: &Database) {
     assert!(dataset.customers.ids.find("somebody new").is_some());
     assert!(dataset.customers.ids.find("v1").is_none(), "no bundle may hold the id of a browser");
     // A visitor who turns out to be a customer brings the purchase along.
-    db.store.merge_visitor(&VisitorId::parse("v1").unwrap(), &CustomerId::parse(ann).unwrap()).await.unwrap();
+    db.store
+        .merge_visitor(&VisitorId::parse("v1").unwrap(), &CustomerId::parse(ann).unwrap())
+        .await
+        .unwrap();
     let weights = [("purchase".to_owned(), 1.0), ("view".to_owned(), 0.25)].into();
     let options = ReadOptions { events: weights, ..ReadOptions::default() };
     let (dataset, report) = read_with(db, &options).await;
@@ -157,11 +178,16 @@ pub async fn told_purchases_are_read_beside_imported_ones(db: &Database) {
 pub async fn what_is_sold_out_or_deleted_is_told(db: &Database) {
     let files = shop();
     import(db, &files).await;
-    let ids = [files.articles.ids.get(3), files.articles.ids.get(7)].map(|id| ArticleId::parse(id).unwrap());
+    let ids = [files.articles.ids.get(3), files.articles.ids.get(7)]
+        .map(|id| ArticleId::parse(id).unwrap());
     db.store.set_available(&ids[..1], false).await.unwrap();
     db.store.delete_articles(&ids[1..]).await.unwrap();
     let (dataset, _) = read(db).await;
-    assert_eq!(dataset.purchases.len(), files.purchases.len(), "deleted articles keep their purchases");
+    assert_eq!(
+        dataset.purchases.len(),
+        files.purchases.len(),
+        "deleted articles keep their purchases"
+    );
     let available = &dataset.articles.column("available").unwrap().values;
     let off = (0..dataset.articles.len()).filter(|&row| available.number(row) == Some(0.0));
     let off: Vec<&str> = off.map(|row| dataset.articles.ids.get(row as u32)).collect();
@@ -181,16 +207,24 @@ async fn a_reader_sees_one_moment_whatever_happens_meanwhile() {
     let files = shop();
     import(&db, &files).await;
     let before = read(&db).await.0.fingerprint();
-    // The reader waits for the lock that this import of other data holds, and then sees all of it or nothing.
+    // The reader waits for the lock that this import of other data holds, and then sees all of it
+    // or nothing.
     let lock = support::hold_lock(&db.url, "LOCK TABLE purchases IN ACCESS EXCLUSIVE MODE").await;
     let url = db.url.clone();
     let reading = tokio::spawn(async move {
-        store::read_dataset(&url, &support::patient(), &ReadOptions::default()).await.unwrap().0.fingerprint()
+        store::read_dataset(&url, &support::patient(), &ReadOptions::default())
+            .await
+            .unwrap()
+            .0
+            .fingerprint()
     });
     while support::texts(&db.url, support::BLOCKED).await.is_empty() {
         tokio::task::yield_now().await;
     }
-    db.store.add_events(&[event("1", "purchase", "new", (files.articles.ids.get(0), 1.0))]).await.unwrap();
+    db.store
+        .add_events(&[event("1", "purchase", "new", (files.articles.ids.get(0), 1.0))])
+        .await
+        .unwrap();
     drop(lock);
     let after = reading.await.unwrap();
     assert_ne!(after, before, "the moment is that of the first query, behind the lock");
@@ -206,7 +240,9 @@ async fn a_database_that_stops_ends_the_reading() {
     let lock = support::hold_lock(&url, "LOCK TABLE events IN ACCESS EXCLUSIVE MODE").await;
     let reading = {
         let url = url.clone();
-        tokio::spawn(async move { store::read_dataset(&url, &support::patient(), &ReadOptions::default()).await })
+        tokio::spawn(async move {
+            store::read_dataset(&url, &support::patient(), &ReadOptions::default()).await
+        })
     };
     while support::texts(&url, support::BLOCKED).await.is_empty() {
         tokio::task::yield_now().await;
@@ -215,6 +251,7 @@ async fn a_database_that_stops_ends_the_reading() {
     drop(lock);
     let error = reading.await.unwrap().unwrap_err();
     assert!(error.is_transient(), "{error}");
-    let away = store::read_dataset(&url, &support::patient(), &ReadOptions::default()).await.unwrap_err();
+    let away =
+        store::read_dataset(&url, &support::patient(), &ReadOptions::default()).await.unwrap_err();
     assert!(matches!(away, StoreError::Unavailable(_)), "{away}");
 }

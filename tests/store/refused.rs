@@ -9,9 +9,11 @@ use std::{
 /// A shop of a hundred purchases, of which so many have a time that cannot be read.
 fn shop(bad: usize) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
-    let description = "[purchases]\nfiles = [\"p.csv\"]\narticle = \"a\"\ncustomer = \"c\"\ntime = \"t\"\n";
+    let description =
+        "[purchases]\nfiles = [\"p.csv\"]\narticle = \"a\"\ncustomer = \"c\"\ntime = \"t\"\n";
     let time = |row: usize| if row < bad { "soon" } else { "2024-05-01" };
-    let rows: String = (0..100).map(|row| format!("a{},c{},{}\n", row % 7, row % 9, time(row))).collect();
+    let rows: String =
+        (0..100).map(|row| format!("a{},c{},{}\n", row % 7, row % 9, time(row))).collect();
     std::fs::write(directory.path().join("dataset.toml"), description).unwrap();
     std::fs::write(directory.path().join("p.csv"), format!("a,c,t\n{rows}")).unwrap();
     directory
@@ -36,7 +38,9 @@ pub async fn an_import_beyond_the_limit_of_rejects_changes_nothing(db: &Database
     let refused = import(bad.path(), &db.url, &[]);
     assert_eq!(refused.status.code(), Some(2));
     let said = String::from_utf8_lossy(&refused.stderr);
-    for says in ["6 of 100 rows of purchases", "--max-rejects 100%", "`soon` is not a date", "rejects.csv"] {
+    for says in
+        ["6 of 100 rows of purchases", "--max-rejects 100%", "`soon` is not a date", "rejects.csv"]
+    {
         assert!(said.contains(says), "`{says}` is not in: {said}");
     }
     assert_eq!((purchases(db).await, db.store.revisions().await.unwrap()), (100, revisions));

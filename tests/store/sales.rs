@@ -10,7 +10,8 @@ use vitrine::{
 
 /// A shop with these purchases of one customer, `(article, day)`.
 fn shop(purchases: &[(&str, u32)]) -> Dataset {
-    let entities = |ids: &[&str]| Entities { ids: ids.iter().copied().collect(), ..Entities::default() };
+    let entities =
+        |ids: &[&str]| Entities { ids: ids.iter().copied().collect(), ..Entities::default() };
     let articles = entities(&["a", "b", "c", "d"]);
     let mut sorted = purchases.to_vec();
     sorted.sort_by_key(|&(_, day)| day);
@@ -30,9 +31,13 @@ async fn import(db: &Database, fingerprint: &str, purchases: &[(&str, u32)]) {
 
 /// With a half-life of 10 days and a window of 100, on day `now`.
 async fn sales(db: &Database, now: u32) -> BTreeMap<String, f32> {
-    let window = SalesWindow { half_life_days: 10.0, days: 100, now: Timestamp(now * Timestamp::DAY) };
+    let window =
+        SalesWindow { half_life_days: 10.0, days: 100, now: Timestamp(now * Timestamp::DAY) };
     let counted = db.store.sales(window).await.unwrap();
-    counted.into_iter().map(|article| (article.article.as_str().to_owned(), article.sales)).collect()
+    counted
+        .into_iter()
+        .map(|article| (article.article.as_str().to_owned(), article.sales))
+        .collect()
 }
 
 fn assert_close(found: &BTreeMap<String, f32>, expected: &[(&str, f32)]) {
@@ -46,7 +51,12 @@ fn assert_close(found: &BTreeMap<String, f32>, expected: &[(&str, f32)]) {
 
 pub async fn purchases_count_less_with_age(db: &Database) {
     assert!(sales(db, 9_999).await.is_empty(), "nothing was bought");
-    import(db, "one", &[("a", 1_000), ("b", 1_000), ("b", 990), ("b", 985), ("c", 900), ("d", 901)]).await;
+    import(
+        db,
+        "one",
+        &[("a", 1_000), ("b", 1_000), ("b", 990), ("b", 985), ("c", 900), ("d", 901)],
+    )
+    .await;
     // Half a purchase after ten days, 2^-1.5 after fifteen, 2^-9.9 after 99; c is out of the
     // window.
     let expected = [("a", 1.0), ("b", 1.0 + 0.5 + 0.353_553), ("d", 0.001_046)];
@@ -86,7 +96,8 @@ pub async fn an_import_is_told_by_the_revision_of_purchases(db: &Database) {
 }
 
 pub async fn purchases_are_read_with_running_numbers(db: &Database) {
-    let window = SalesWindow { half_life_days: 10.0, days: 100, now: Timestamp(1_001 * Timestamp::DAY) };
+    let window =
+        SalesWindow { half_life_days: 10.0, days: 100, now: Timestamp(1_001 * Timestamp::DAY) };
     assert_eq!(db.store.purchases(window).await.unwrap().purchases, [], "nothing was bought");
     // c is out of the window, and d was bought in the future: at the latest moment, then.
     import(db, "one", &[("a", 1_000), ("b", 990), ("b", 985), ("c", 900), ("d", 9_000)]).await;
@@ -94,7 +105,9 @@ pub async fn purchases_are_read_with_running_numbers(db: &Database) {
     let mut bought: Vec<(&str, u32, f32)> = log
         .purchases
         .iter()
-        .map(|purchase| (log.articles[purchase.article as usize].as_str(), purchase.at.day(), purchase.weight))
+        .map(|purchase| {
+            (log.articles[purchase.article as usize].as_str(), purchase.at.day(), purchase.weight)
+        })
         .collect();
     bought.sort_by(|a, b| a.0.cmp(b.0).then(a.1.cmp(&b.1)));
     assert_eq!(bought, [("a", 1_000, 1.0), ("b", 985, 1.0), ("b", 990, 1.0), ("d", 1_000, 1.0)]);

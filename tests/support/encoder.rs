@@ -20,8 +20,11 @@ pub fn packages() -> PathBuf {
     if std::fs::read_to_string(&stamp).ok().as_ref() != Some(&wanted) {
         // Without what the packages ask for beside them: none of it is used.
         let install = ["-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--target"];
-        let done =
-            Command::new(python::interpreter("onnx")).args(install).arg(&folder).args(["-r", REQUIREMENTS]).status();
+        let done = Command::new(python::interpreter("onnx"))
+            .args(install)
+            .arg(&folder)
+            .args(["-r", REQUIREMENTS])
+            .status();
         assert!(done.is_ok_and(|status| status.success()), "pip cannot install {REQUIREMENTS}");
         std::fs::write(&stamp, wanted).unwrap();
     }

@@ -7,10 +7,16 @@ use sqlx::{Connection, Executor, PgConnection};
 use std::{path::Path, sync::Arc, time::Duration};
 use vitrine::store::{self, Store, StoreOptions};
 
-/// For everything that is not about time: a busy machine may take seconds for what else takes milliseconds.
+/// For everything that is not about time: a busy machine may take seconds for what else takes
+/// milliseconds.
 pub fn patient() -> StoreOptions {
     let long = Duration::from_secs(60);
-    StoreOptions { acquire_timeout: long, statement_timeout: long, customers_timeout: long, ..StoreOptions::default() }
+    StoreOptions {
+        acquire_timeout: long,
+        statement_timeout: long,
+        customers_timeout: long,
+        ..StoreOptions::default()
+    }
 }
 
 /// A migrated database of its own for one test.
@@ -35,7 +41,8 @@ impl Database {
     async fn open(url: String, directory: Option<tempfile::TempDir>) -> Self {
         let options = patient();
         store::migrate(&url, &options).await.expect("a new database can be migrated");
-        let store = store::connect(&url, &options).await.expect("a migrated database can be opened");
+        let store =
+            store::connect(&url, &options).await.expect("a migrated database can be opened");
         Self { url, store, _directory: directory }
     }
 }
@@ -71,8 +78,7 @@ pub async fn hold_lock(url: &str, statement: &'static str) -> PgConnection {
 }
 
 /// Has a row once a session of a Postgres database waits for a lock.
-pub const BLOCKED: &str =
-    "SELECT 'x' FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+pub const BLOCKED: &str = "SELECT 'x' FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
 /// The texts of one column.
 pub async fn texts(url: &str, query: &str) -> Vec<String> {
@@ -81,19 +87,23 @@ pub async fn texts(url: &str, query: &str) -> Vec<String> {
         let mut connection = sqlx::SqliteConnection::connect(url).await.expect("the file opens");
         sqlx::query_scalar(query).fetch_all(&mut connection).await
     } else {
-        let mut connection = PgConnection::connect(url).await.expect("Postgres accepts connections");
+        let mut connection =
+            PgConnection::connect(url).await.expect("Postgres accepts connections");
         sqlx::query_scalar(query).fetch_all(&mut connection).await
     };
     texts.expect("the query runs")
 }
 
-/// Where a database holds a text: tables of Postgres; of SQLite the files themselves, what was deleted included.
+/// Where a database holds a text: tables of Postgres; of SQLite the files themselves, what was
+/// deleted included.
 pub async fn places_of(url: &str, text: &str) -> Vec<String> {
     let Some(file) = url.strip_prefix("sqlite:") else {
         const TABLES: &str = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'";
         let mut places = Vec::new();
         for table in texts(url, TABLES).await {
-            let rows = format!("SELECT '{table}'::text FROM {table} t WHERE t::text LIKE '%{text}%' LIMIT 1");
+            let rows = format!(
+                "SELECT '{table}'::text FROM {table} t WHERE t::text LIKE '%{text}%' LIMIT 1"
+            );
             places.extend(texts(url, &rows).await);
         }
         return places;

@@ -1,8 +1,9 @@
-//! A throw-away Postgres: a cluster in a temporary directory, reached through a Unix socket in it, so no port
-//! can be taken and nothing outside the directory is touched.
+//! A throw-away Postgres: a cluster in a temporary directory, reached through a Unix socket in it,
+//! so no port can be taken and nothing outside the directory is touched.
 //!
-//! Its data ends with the test process, however that ends: a watchdog holds the read end of a pipe whose write
-//! end only this process has; when the pipe closes it stops the server and removes the directory.
+//! Its data ends with the test process, however that ends: a watchdog holds the read end of a pipe
+//! whose write end only this process has; when the pipe closes it stops the server and removes the
+//! directory.
 
 use std::{
     io::Write,
@@ -36,7 +37,11 @@ impl Cluster {
              `pg_ctl` are in PATH or in /usr/lib/postgresql/*/bin",
         );
         // Short, because the path of a Unix socket has at most 107 bytes.
-        let directory = PathBuf::from("/tmp").join(format!("vitrine-pg-{}-{}", std::process::id(), next_number()));
+        let directory = PathBuf::from("/tmp").join(format!(
+            "vitrine-pg-{}-{}",
+            std::process::id(),
+            next_number()
+        ));
         run(Command::new("mkdir").arg("-m").arg("700").arg(&directory));
         if is_root() {
             run(Command::new("chown").arg("postgres").arg(&directory));
@@ -62,7 +67,13 @@ impl Cluster {
              -c synchronous_commit=off -c max_connections=200"
         );
         let log = self.directory.join("log");
-        run(self.control().arg("-l").arg(log).arg("-o").arg(options).args(["-w", "-t", "60", "start"]));
+        run(self
+            .control()
+            .arg("-l")
+            .arg(log)
+            .arg("-o")
+            .arg(options)
+            .args(["-w", "-t", "60", "start"]));
     }
 
     /// Stops the server, breaking every connection.
@@ -100,7 +111,8 @@ fn next_number() -> u32 {
 
 /// The directory of the newest installed version's programs.
 fn binaries() -> Option<PathBuf> {
-    let version = |path: &Path| -> Option<u32> { path.parent()?.file_name()?.to_str()?.parse().ok() };
+    let version =
+        |path: &Path| -> Option<u32> { path.parent()?.file_name()?.to_str()?.parse().ok() };
     let mut debian: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
@@ -108,10 +120,9 @@ fn binaries() -> Option<PathBuf> {
         .collect();
     debian.sort_by_key(|path| std::cmp::Reverse(version(path)));
     let path = std::env::var_os("PATH").unwrap_or_default();
-    debian
-        .into_iter()
-        .chain(std::env::split_paths(&path))
-        .find(|directory| ["initdb", "pg_ctl", "psql"].iter().all(|program| directory.join(program).exists()))
+    debian.into_iter().chain(std::env::split_paths(&path)).find(|directory| {
+        ["initdb", "pg_ctl", "psql"].iter().all(|program| directory.join(program).exists())
+    })
 }
 
 fn is_root() -> bool {
@@ -133,8 +144,10 @@ fn server_user(program: &Path) -> Command {
 
 fn watchdog(bin: &Path, directory: &Path) -> Child {
     let stop = server_user(&bin.join("pg_ctl"));
-    let stop: Vec<_> =
-        std::iter::once(stop.get_program()).chain(stop.get_args()).map(|s| s.to_string_lossy().into_owned()).collect();
+    let stop: Vec<_> = std::iter::once(stop.get_program())
+        .chain(stop.get_args())
+        .map(|s| s.to_string_lossy().into_owned())
+        .collect();
     let script = format!(
         "trap '' INT TERM HUP; cat >/dev/null; cd /tmp; {} -D {dir}/data -m immediate stop >/dev/null 2>&1; rm -rf {dir}",
         stop.join(" "),

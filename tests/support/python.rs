@@ -1,5 +1,5 @@
-//! The Python that has what some tests compare with: `VITRINE_TEST_PYTHON`, or a virtual environment under `target/` that
-//! is made on first use.
+//! The Python that has what some tests compare with: `VITRINE_TEST_PYTHON`, or a virtual
+//! environment under `target/` that is made on first use.
 
 use std::{
     fs::File,
@@ -16,10 +16,12 @@ pub fn interpreter(tests: &str) -> PathBuf {
         return python.into();
     }
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let requirements = format!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/{}/requirements.txt"), tests);
+    let requirements =
+        format!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/{}/requirements.txt"), tests);
     let environment = target.join(format!("venv-{tests}"));
     // Tests of several runs may want it at once.
-    let lock = File::create(target.join(format!("venv-{tests}.lock"))).expect("the target directory is writable");
+    let lock = File::create(target.join(format!("venv-{tests}.lock")))
+        .expect("the target directory is writable");
     lock.lock().expect("the lock can be taken");
     let wanted = std::fs::read_to_string(&requirements).expect("requirements.txt is there");
     let stamp = environment.join("installed.txt");
@@ -27,7 +29,18 @@ pub fn interpreter(tests: &str) -> PathBuf {
     if std::fs::read_to_string(&stamp).ok().as_ref() != Some(&wanted) {
         let environment = environment.to_str().expect("the target directory has a plain name");
         run("python3", &["-m", "venv", "--clear", environment]);
-        run(&python, &["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", &requirements]);
+        run(
+            &python,
+            &[
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "-r",
+                &requirements,
+            ],
+        );
         std::fs::write(&stamp, wanted).expect("the target directory is writable");
     }
     python

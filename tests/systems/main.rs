@@ -1,5 +1,5 @@
-//! The four systems, each from its document's data format to answers over HTTP: the files of `models/configs` at small
-//! sizes, trained by the program, verified, and served together.
+//! The four systems, each from its document's data format to answers over HTTP: the files of
+//! `models/configs` at small sizes, trained by the program, verified, and served together.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -25,7 +25,8 @@ mod simulation;
 mod webshop;
 
 /// Sizes of `lstm.toml` that a test has time for.
-const SMALL_LSTM: &str = "model.dim=12 sequence.item_dim=10 sequence.days.dim=4 lstm.hidden=[16,12] training.epochs=3";
+const SMALL_LSTM: &str =
+    "model.dim=12 sequence.item_dim=10 sequence.days.dim=4 lstm.hidden=[16,12] training.epochs=3";
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vitrine-trainer");
 
@@ -61,7 +62,9 @@ impl Home {
     fn train(&self, name: &str, changes: &str) {
         let config = configs().join(format!("{name}.toml"));
         let sets = changes.split_whitespace().flat_map(|change| ["--set", change]);
-        let bundle = good(self.trainer("train --data data --config").arg(config).args(sets).output().unwrap());
+        let bundle = good(
+            self.trainer("train --data data --config").arg(config).args(sets).output().unwrap(),
+        );
         let bundle = bundle.trim();
         assert!(bundle.starts_with(&format!("models/{name}/")), "{bundle}");
         self.run(&format!("verify {bundle}"));
@@ -76,12 +79,17 @@ impl Home {
     }
 }
 
-/// What every answer must be: `k` different articles of the catalogue by this model, made in this way.
+/// What every answer must be: `k` different articles of the catalogue by this model, made in this
+/// way.
 #[track_caller]
 fn check(answer: &Value, model: &str, strategy: &str, k: usize) -> Vec<String> {
-    assert_eq!((&answer["meta"]["model"]["name"], &answer["meta"]["strategy"]), (&json!(model), &json!(strategy)));
+    assert_eq!(
+        (&answer["meta"]["model"]["name"], &answer["meta"]["strategy"]),
+        (&json!(model), &json!(strategy))
+    );
     let items = answer["items"].as_array().unwrap();
-    let ids: Vec<String> = items.iter().map(|item| item["article_id"].as_str().unwrap().to_owned()).collect();
+    let ids: Vec<String> =
+        items.iter().map(|item| item["article_id"].as_str().unwrap().to_owned()).collect();
     assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), k, "{ids:?}");
     ids
 }
@@ -114,7 +122,8 @@ fn shops_of_the_hm_kind() {
     home.train("webshop", "training.epochs=1");
     home.train("webshop-modern", "training.epochs=1");
     home.train("retrieval", "training.epochs=1");
-    let decoder = "model.dim=16 decoder.layers=2 decoder.heads=2 decoder.feed_forward=32 training.epochs=2";
+    let decoder =
+        "model.dim=16 decoder.layers=2 decoder.heads=2 decoder.feed_forward=32 training.epochs=2";
     home.train("decoder-ids", decoder);
     home.train("decoder-modern", decoder);
     home.train("lstm", SMALL_LSTM);
@@ -125,12 +134,25 @@ fn shops_of_the_hm_kind() {
 
     let server = home.serve();
     let customer = home.dataset().customers.ids.get(7).to_owned();
-    let visit: Vec<String> = [3, 5, 8].map(|row| home.dataset().articles.ids.get(row).to_owned()).into();
+    let visit: Vec<String> =
+        [3, 5, 8].map(|row| home.dataset().articles.ids.get(row).to_owned()).into();
     let mut lists = BTreeSet::new();
-    for model in ["webshop", "webshop-modern", "retrieval", "decoder-ids", "decoder-modern", "decoder-text", "lstm"] {
+    for model in [
+        "webshop",
+        "webshop-modern",
+        "retrieval",
+        "decoder-ids",
+        "decoder-modern",
+        "decoder-text",
+        "lstm",
+    ] {
         let known = server.recommend(json!({ "model": model, "customer_id": customer, "k": 12 }));
-        assert!(lists.insert(check(&known, model, "personalised", 12)), "{model} answers as another model does");
-        let guest = server.recommend(json!({ "model": model, "session": { "article_ids": visit } }));
+        assert!(
+            lists.insert(check(&known, model, "personalised", 12)),
+            "{model} answers as another model does"
+        );
+        let guest =
+            server.recommend(json!({ "model": model, "session": { "article_ids": visit } }));
         check(&guest, model, "session", 12);
         let stranger = server.recommend(json!({ "model": model, "customer_id": "nobody" }));
         check(&stranger, model, "popular", 12);
@@ -139,9 +161,15 @@ fn shops_of_the_hm_kind() {
     // Lists that are written item by item, by models that can.
     let body = |generation: Value| json!({ "model": "decoder-ids", "customer_id": customer, "k": 6, "generation": generation });
     let sample = json!({ "method": "sample", "temperature": 0.8, "top_p": 0.9, "seed": 3 });
-    for generation in [json!({ "method": "greedy" }), json!({ "method": "beam", "width": 3 }), sample] {
-        let first = check(&server.recommend(body(generation.clone())), "decoder-ids", "generated", 6);
-        assert_eq!(first, check(&server.recommend(body(generation)), "decoder-ids", "generated", 6));
+    for generation in
+        [json!({ "method": "greedy" }), json!({ "method": "beam", "width": 3 }), sample]
+    {
+        let first =
+            check(&server.recommend(body(generation.clone())), "decoder-ids", "generated", 6);
+        assert_eq!(
+            first,
+            check(&server.recommend(body(generation)), "decoder-ids", "generated", 6)
+        );
     }
     let problem = server
         .refused(400, json!({ "model": "retrieval", "generation": { "method": "greedy" }, "customer_id": customer }));
@@ -161,9 +189,11 @@ fn rentals() {
             "weight": "137lbs", "review_date": format!("April {}, 20{}", 1 + (user + nth) % 28, 11 + nth),
         })
     };
-    let lines = (0..80).flat_map(|user| (0..3 + user % 4).map(move |nth| line(user, nth).to_string() + "\n"));
+    let lines = (0..80)
+        .flat_map(|user| (0..3 + user % 4).map(move |nth| line(user, nth).to_string() + "\n"));
     std::fs::create_dir(home.0.path().join("data")).unwrap();
-    std::fs::write(home.0.path().join("data/renttherunway.json"), lines.collect::<String>()).unwrap();
+    std::fs::write(home.0.path().join("data/renttherunway.json"), lines.collect::<String>())
+        .unwrap();
     home.train("lstm", SMALL_LSTM);
     home.train("lstm-modern", "model.dim=12 lstm.hidden=[12] training.epochs=3");
 
@@ -176,7 +206,8 @@ fn rentals() {
         let guest = server.recommend(json!({ "model": model, "session": visit, "k": 5 }));
         check(&guest, model, "session", 5);
         assert_eq!(guest["meta"]["warnings"], json!(["unknown_session_articles"]));
-        let other = server.recommend(json!({ "model": model, "session": { "article_ids": ["115"] }, "k": 5 }));
+        let other = server
+            .recommend(json!({ "model": model, "session": { "article_ids": ["115"] }, "k": 5 }));
         assert_ne!(check(&other, model, "session", 5), check(&guest, model, "session", 5));
     }
 }
@@ -190,10 +221,15 @@ fn plain_sequences() {
         format!("u{user} {}\n", items.collect::<Vec<_>>().join(" "))
     };
     std::fs::create_dir(home.0.path().join("data")).unwrap();
-    std::fs::write(home.0.path().join("data/sequences.txt"), (0..60).map(line).collect::<String>()).unwrap();
-    home.train("decoder-modern", "model.dim=16 decoder.feed_forward=32 training.epochs=150 training.patience=0");
+    std::fs::write(home.0.path().join("data/sequences.txt"), (0..60).map(line).collect::<String>())
+        .unwrap();
+    home.train(
+        "decoder-modern",
+        "model.dim=16 decoder.feed_forward=32 training.epochs=150 training.patience=0",
+    );
     let server = home.serve();
-    let guest = server.recommend(json!({ "session": { "article_ids": ["i5", "i6", "i7"] }, "k": 3 }));
+    let guest =
+        server.recommend(json!({ "session": { "article_ids": ["i5", "i6", "i7"] }, "k": 3 }));
     let ids = check(&guest, "decoder-modern", "session", 3);
     assert!(ids.contains(&"i8".to_owned()), "everybody goes on with i8: {ids:?}");
 }

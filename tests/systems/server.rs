@@ -23,15 +23,17 @@ pub struct Server {
 }
 
 impl Server {
-    /// Imports the data into a database in `home`, and activates and serves the newest bundle of every model in
-    /// `home/models`.
+    /// Imports the data into a database in `home`, and activates and serves the newest bundle of
+    /// every model in `home/models`.
     pub fn start(home: &Path, dataset: &Dataset) -> Self {
         let runtime = Runtime::new().unwrap();
         let router = runtime.block_on(async {
             let url = format!("sqlite:{}", home.join("shop.sqlite").display());
             // Nothing here is about time.
-            let options =
-                StoreOptions { acquire_timeout: std::time::Duration::from_secs(60), ..StoreOptions::default() };
+            let options = StoreOptions {
+                acquire_timeout: std::time::Duration::from_secs(60),
+                ..StoreOptions::default()
+            };
             store::migrate(&url, &options).await.unwrap();
             store::import(&url, &options, &Import::new(dataset, "the tests")).await.unwrap();
             let mut config = Config::default();
@@ -53,12 +55,17 @@ impl Server {
     }
 
     fn post(&self, body: &Value) -> (StatusCode, Value) {
-        let request = Request::post("/v1/recommendations").header("content-type", "application/json");
+        let request =
+            Request::post("/v1/recommendations").header("content-type", "application/json");
         let request = request.body(Body::from(body.to_string())).unwrap();
         self.runtime.block_on(async {
             let response = self.router.clone().oneshot(request).await.unwrap();
             let status = response.status();
-            (status, serde_json::from_slice(&response.into_body().collect().await.unwrap().to_bytes()).unwrap())
+            (
+                status,
+                serde_json::from_slice(&response.into_body().collect().await.unwrap().to_bytes())
+                    .unwrap(),
+            )
         })
     }
 

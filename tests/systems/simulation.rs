@@ -20,7 +20,10 @@ fn simulated_customers_visit_a_server_that_retrains_at_night() {
         assert_eq!(figures["days"].as_array().unwrap().len(), 2, "{table}");
         assert_eq!(sum(arm, "visits"), sum(0, "visits"), "every arm has the same visits");
         assert_eq!(sum(arm, "impressions"), 6.0 * sum(arm, "visits"), "every list is full");
-        assert!(sum(arm, "expected") > 0.0 && sum(arm, "expected") <= sum(2, "expected"), "{table}");
+        assert!(
+            sum(arm, "expected") > 0.0 && sum(arm, "expected") <= sum(2, "expected"),
+            "{table}"
+        );
     }
     assert_eq!(arms[1]["nights"][0]["ended"], "trained", "{}", arms[1]["nights"]);
     assert!(table.contains("loop above popularity"), "{table}");

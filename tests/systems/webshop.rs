@@ -1,5 +1,5 @@
-//! System W from files to answers: `models/configs/webshop.toml` trained on a small generated shop, its towers in parts,
-//! and a server with an article whose category no training purchase had.
+//! System W from files to answers: `models/configs/webshop.toml` trained on a small generated shop,
+//! its towers in parts, and a server with an article whose category no training purchase had.
 
 use crate::server::Server;
 use serde_json::json;
@@ -27,10 +27,15 @@ fn load(folder: &Path) -> dataset::Dataset {
 }
 
 fn config(changes: &[&str]) -> TrainingConfig {
-    TrainingConfig::load(Path::new(CONFIG), &changes.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>()).unwrap()
+    TrainingConfig::load(
+        Path::new(CONFIG),
+        &changes.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>(),
+    )
+    .unwrap()
 }
 
-/// Puts a new article at the end of the catalogue: like one of the training week, but for its garment group.
+/// Puts a new article at the end of the catalogue: like one of the training week, but for its
+/// garment group.
 fn add_unseen(folder: &Path, dataset: &dataset::Dataset) {
     let purchases = &dataset.purchases;
     let day = purchases.time.last().unwrap().day() - 10;
@@ -39,7 +44,8 @@ fn add_unseen(folder: &Path, dataset: &dataset::Dataset) {
     let path = folder.join("articles.csv");
     let mut reader = csv::Reader::from_path(&path).unwrap();
     let names = reader.headers().unwrap().clone();
-    let record = reader.records().map(|record| record.unwrap()).find(|record| &record[0] == like).unwrap();
+    let record =
+        reader.records().map(|record| record.unwrap()).find(|record| &record[0] == like).unwrap();
     let fields = names.iter().zip(record.iter()).map(|(name, value)| match name {
         "article_id" => NEW,
         "garment_group_name" => UNSEEN,
@@ -95,9 +101,16 @@ fn trained_exported_in_parts_and_served() {
     let size = ShopSize { articles: 200, customers: 300, transactions: 12_000, days: 40, seed: 1 };
     Generator::new(size).unwrap().write(&shop, false).unwrap();
     let dataset = load(&shop);
-    let bundle = train(&dataset, home.path(), &config(&["features.item.1.dropout=0.1", "training.epochs=2"]));
+    let bundle = train(
+        &dataset,
+        home.path(),
+        &config(&["features.item.1.dropout=0.1", "training.epochs=2"]),
+    );
     let metrics = &bundle.manifest().metrics[0].metrics;
-    assert!(metrics[PAIR_LOSS].is_finite() && (0.0..=1.0).contains(&metrics[SIMILARITY_RECALL]), "{metrics:?}");
+    assert!(
+        metrics[PAIR_LOSS].is_finite() && (0.0..=1.0).contains(&metrics[SIMILARITY_RECALL]),
+        "{metrics:?}"
+    );
     days_and_groups(&bundle);
     parts_give_the_same(&bundle, &dataset);
 
@@ -106,18 +119,26 @@ fn trained_exported_in_parts_and_served() {
     let row = dataset.articles.ids.find(NEW).unwrap() as usize;
     unknown_slot(&bundle, &EntityRow { entities: &dataset.articles, row });
     let customer = dataset.customers.ids.get(*dataset.purchases.customer.last().unwrap());
-    let wanted = json!({ "customer_id": customer, "k": 3, "filter": { "garment_group_name": UNSEEN } });
+    let wanted =
+        json!({ "customer_id": customer, "k": 3, "filter": { "garment_group_name": UNSEEN } });
     let answer = Server::start(home.path(), &dataset).recommend(wanted);
-    assert_eq!((&answer["items"][0]["article_id"], &answer["items"][0]["source"]), (&json!(NEW), &json!("model")));
+    assert_eq!(
+        (&answer["items"][0]["article_id"], &answer["items"][0]["source"]),
+        (&json!(NEW), &json!("model"))
+    );
     assert_eq!(answer["meta"]["strategy"], "personalised");
 }
 
 /// The week's seven days and the age groups of the document's formula.
 fn days_and_groups(bundle: &Bundle) {
     let features = &bundle.manifest().schema.query.features;
-    let Encoding::Bucket { rows, missing, .. } = features[1].encoding else { panic!("{:?}", features[1]) };
+    let Encoding::Bucket { rows, missing, .. } = features[1].encoding else {
+        panic!("{:?}", features[1])
+    };
     assert!(rows > 5 && missing == rows - 1, "{rows} groups, {missing} for a missing age");
-    let Encoding::Embedding { rows, .. } = features[2].encoding else { panic!("{:?}", features[2]) };
+    let Encoding::Embedding { rows, .. } = features[2].encoding else {
+        panic!("{:?}", features[2])
+    };
     assert_eq!(rows, 7 + 1, "the days of the training week and the unknown one");
 }
 
@@ -129,7 +150,11 @@ fn unknown_slot(bundle: &Bundle, attributes: &EntityRow<'_>) {
         Slot::Embedding { rows, .. } | Slot::OneHot { rows, .. } => rows as i64,
         other => panic!("{other:?}"),
     };
-    assert_eq!((indices[0], indices[1]), (rows(0) - 1, rows(1) - 1), "unknown id and garment group");
+    assert_eq!(
+        (indices[0], indices[1]),
+        (rows(0) - 1, rows(1) - 1),
+        "unknown id and garment group"
+    );
     assert!((2..6).all(|at| indices[at] < rows(at) - 1), "{indices:?}: the rest is known");
     let mut vector = Vec::new();
     bundle.towers().unwrap().item.embed(&indices, &numbers, 1, &mut vector).unwrap();
@@ -139,13 +164,16 @@ fn unknown_slot(bundle: &Bundle, attributes: &EntityRow<'_>) {
 /// The five files, and that they compute what the bundle's towers do.
 fn parts_give_the_same(bundle: &Bundle, dataset: &dataset::Dataset) {
     let folder = bundle.directory().join("split");
-    let mut files: Vec<String> =
-        std::fs::read_dir(&folder).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
+    let mut files: Vec<String> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|f| f.unwrap().file_name().into_string().unwrap())
+        .collect();
     files.sort();
     let encoders = ["article_id_encoder.onnx", "customer_id_encoder.onnx"];
     assert_eq!(
         files,
-        [&encoders[..], &["item_tower.onnx", "query_tower.onnx", "transaction_date_encoder.onnx"]].concat()
+        [&encoders[..], &["item_tower.onnx", "query_tower.onnx", "transaction_date_encoder.onnx"]]
+            .concat()
     );
 
     let schema = &bundle.encoder().schema().item;
@@ -160,8 +188,12 @@ fn parts_give_the_same(bundle: &Bundle, dataset: &dataset::Dataset) {
         match slot {
             Slot::Embedding { dim, at, .. } => {
                 let schema = TowerSchema { features: vec![feature.clone()] };
-                let encoder =
-                    Tower::load(&folder.join(format!("{}_encoder.onnx", feature.name)), &schema, dim).unwrap();
+                let encoder = Tower::load(
+                    &folder.join(format!("{}_encoder.onnx", feature.name)),
+                    &schema,
+                    dim,
+                )
+                .unwrap();
                 let mut columns = Vec::new();
                 encoder.embed(&[indices[at]], &[], 1, &mut columns).unwrap();
                 input.extend(columns);
@@ -176,7 +208,8 @@ fn parts_give_the_same(bundle: &Bundle, dataset: &dataset::Dataset) {
     numbers_only.encoding = Encoding::MultiHot { vocabulary: "x".into(), rows: input.len() };
     let layers = TowerSchema { features: vec![numbers_only] };
     let (mut parts, mut whole) = (Vec::new(), Vec::new());
-    let layers = Tower::load(&folder.join("item_tower.onnx"), &layers, bundle.manifest().dim).unwrap();
+    let layers =
+        Tower::load(&folder.join("item_tower.onnx"), &layers, bundle.manifest().dim).unwrap();
     layers.embed(&[], &input, 1, &mut parts).unwrap();
     bundle.towers().unwrap().item.embed(&indices, &[], 1, &mut whole).unwrap();
     assert!(parts.iter().zip(&whole).all(|(a, b)| (a - b).abs() < 1e-4), "{parts:?} {whole:?}");

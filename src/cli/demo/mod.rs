@@ -1,4 +1,5 @@
-//! `vitrine-demo`: data → database → models → server → page, on one machine with an embedded database.
+//! `vitrine-demo`: data → database → models → server → page, on one machine with an embedded
+//! database.
 
 mod page;
 mod prepare;
@@ -21,10 +22,12 @@ use std::{
     time::Instant,
 };
 
-/// Makes a shop, or takes yours, trains models on it and serves the best: everything Vitrine does, with one command.
+/// Makes a shop, or takes yours, trains models on it and serves the best: everything Vitrine does,
+/// with one command.
 ///
-/// Files that nobody has described are looked at and described in the demo's own folder; nothing is written into yours.
-/// A second start reuses what the first one made, as long as the files are the same.
+/// Files that nobody has described are looked at and described in the demo's own folder; nothing is
+/// written into yours. A second start reuses what the first one made, as long as the files are the
+/// same.
 #[derive(Parser)]
 #[command(
     name = "vitrine-demo",
@@ -32,7 +35,8 @@ use std::{
     after_help = "Examples:\n  cargo demo\n  cargo demo -- --data ../shared/data/hm-sample\n  cargo demo -- --listen 127.0.0.1:9000"
 )]
 struct Arguments {
-    /// A folder with a shop's own files instead of a generated shop; `vitrine-trainer init` says what can be read.
+    /// A folder with a shop's own files instead of a generated shop; `vitrine-trainer init` says
+    /// what can be read.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Folder for everything the demo makes.
@@ -54,13 +58,16 @@ pub fn run() -> anyhow::Result<()> {
     lines::print();
     let demo = Demo { home: dir.join(name(data.as_deref())), data, size: ShopSize::default() };
     let home = &demo.home;
-    std::fs::create_dir_all(home).with_context(|| format!("cannot create {}", home.display())).or_bad_input()?;
+    std::fs::create_dir_all(home)
+        .with_context(|| format!("cannot create {}", home.display()))
+        .or_bad_input()?;
     let Prepared { chosen, did } = demo.prepare()?;
     if did.is_empty() {
         eprintln!("\n{}", chosen.table);
     }
     step(4, "server");
-    let runtime = tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
+    let runtime =
+        tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
     runtime.block_on(Serving { listen, once, started }.run(&demo, &chosen))
 }
 

@@ -1,4 +1,5 @@
-//! The demo's shop page: one static document over the public API, with a few customers to choose from.
+//! The demo's shop page: one static document over the public API, with a few customers to choose
+//! from.
 
 use crate::{
     dataset::{Column, Dataset, Entities, Histories, Values},
@@ -72,11 +73,13 @@ impl Shop {
 
 fn customers(dataset: &Dataset, histories: &Histories) -> Vec<Customer> {
     let with = |least: usize, most: usize| -> Vec<u32> {
-        let fits = |&customer: &u32| (least..=most).contains(&histories.of_customer(customer).len());
+        let fits =
+            |&customer: &u32| (least..=most).contains(&histories.of_customer(customer).len());
         (0..histories.customers() as u32).filter(fits).collect()
     };
     // Some shops have nobody with a history of the usual length.
-    let active = [(6, 80), (3, 1_000), (1, usize::MAX)].into_iter().map(|(least, most)| with(least, most));
+    let active =
+        [(6, 80), (3, 1_000), (1, usize::MAX)].into_iter().map(|(least, most)| with(least, most));
     let active = active.into_iter().find(|found| !found.is_empty()).unwrap_or_default();
     let spread = active.iter().step_by((active.len() / CUSTOMERS).max(1)).take(CUSTOMERS);
     spread.map(|&customer| customer_of(dataset, histories, customer)).collect()
@@ -97,7 +100,9 @@ fn customer_of(dataset: &Dataset, histories: &Histories, customer: u32) -> Custo
 /// Different values of a column, and whether numbers are left out.
 fn distinct(column: &Column) -> Option<usize> {
     match &column.values {
-        Values::Category { dictionary, .. } | Values::Tags { dictionary, .. } => Some(dictionary.len()),
+        Values::Category { dictionary, .. } | Values::Tags { dictionary, .. } => {
+            Some(dictionary.len())
+        }
         Values::Number(_) | Values::Integer(_) => None,
     }
 }
@@ -105,7 +110,9 @@ fn distinct(column: &Column) -> Option<usize> {
 /// The attribute that is called like a name and tells most articles apart.
 fn title(articles: &Entities) -> Option<String> {
     let named = articles.columns.iter().filter(|column| is_title(&column.name));
-    let most = named.filter_map(|column| Some((distinct(column)?, &column.name))).max_by_key(|(values, _)| *values);
+    let most = named
+        .filter_map(|column| Some((distinct(column)?, &column.name)))
+        .max_by_key(|(values, _)| *values);
     // A name that a third of the articles share with others still tells what they are.
     most.filter(|(values, _)| values * 5 > articles.len()).map(|(_, name)| name.clone())
 }
@@ -138,7 +145,11 @@ fn fields(articles: &Entities, title: Option<&str>) -> Vec<String> {
     };
     let mut others: Vec<&Column> = articles.columns.iter().filter(says).collect();
     others.sort_by_key(|column| !column.name.ends_with("name"));
-    title.into_iter().chain(others.iter().take(SHOWN).map(|column| column.name.as_str())).map(str::to_owned).collect()
+    title
+        .into_iter()
+        .chain(others.iter().take(SHOWN).map(|column| column.name.as_str()))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// `GET /`: the page, with the key by which it tells events.
@@ -184,21 +195,28 @@ mod tests {
         let shop = shop(vec![category("prod_name", &["x"])]);
         assert_eq!((shop.customers.len(), shop.customers[0].total), (1, 7));
         assert_eq!(shop.customers[0].purchases, ["a"]);
-        assert_eq!(shop.example_request(), r#"{"customer_id":"</script>","fields":["prod_name"],"k":5}"#);
+        assert_eq!(
+            shop.example_request(),
+            r#"{"customer_id":"</script>","fields":["prod_name"],"k":5}"#
+        );
         let data = serde_json::json!(shop).to_string().replace('<', "\\u003c");
         assert!(!data.contains('<') && PAGE.matches(MARK).count() == 2);
     }
 
     #[test]
     fn any_columns_make_a_card() {
-        let tags =
-            Values::Tags { offsets: vec![0, 2], codes: vec![0, 1], dictionary: ["x", "y"].into_iter().collect() };
+        let tags = Values::Tags {
+            offsets: vec![0, 2],
+            codes: vec![0, 1],
+            dictionary: ["x", "y"].into_iter().collect(),
+        };
         let tagged = shop(vec![Column { name: "labels".into(), values: tags }]);
         assert_eq!((tagged.title, tagged.fields), (None, vec!["labels".to_owned()]));
         assert_eq!(tagged.groups.attribute.as_deref(), Some("labels"));
         let bare = shop(Vec::new());
         assert!(bare.fields.is_empty() && bare.groups.attribute.is_none());
-        let named = shop(vec![category("Farbe", &["rot", "blau"]), category("Bezeichnung", &["Hose"])]);
+        let named =
+            shop(vec![category("Farbe", &["rot", "blau"]), category("Bezeichnung", &["Hose"])]);
         assert_eq!(named.fields, ["Bezeichnung", "Farbe"]);
         assert_eq!(named.groups.attribute.as_deref(), Some("Farbe"));
     }

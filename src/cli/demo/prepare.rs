@@ -1,4 +1,5 @@
-//! Everything before the server: data, database, models. Only what has changed since the last start is done.
+//! Everything before the server: data, database, models. Only what has changed since the last start
+//! is done.
 
 use super::{
     page::Shop,
@@ -70,8 +71,12 @@ impl Demo {
         self.apart_from(&data)?;
         let inputs = Inputs::of(&data, &self.home).or_bad_input()?;
         let before = State::read(&self.home);
-        if let Some(chosen) = before.as_ref().filter(|before| before.inputs == inputs).and_then(|b| self.standing(b)) {
-            eprintln!("nothing has changed since the last start: no file is read, nothing is imported or trained");
+        if let Some(chosen) =
+            before.as_ref().filter(|before| before.inputs == inputs).and_then(|b| self.standing(b))
+        {
+            eprintln!(
+                "nothing has changed since the last start: no file is read, nothing is imported or trained"
+            );
             return Ok(Prepared { chosen, did });
         }
         let (dataset, description) = self.read(&data, &mut did)?;
@@ -90,7 +95,10 @@ impl Demo {
         step(3, "models");
         state.model = Some(match model {
             Some(chosen) => {
-                eprintln!("the data is the same: using the model {} {}", chosen.name, chosen.version);
+                eprintln!(
+                    "the data is the same: using the model {} {}",
+                    chosen.name, chosen.version
+                );
                 chosen
             }
             None => self.train(&dataset, &data, description.as_deref(), &mut did)?,
@@ -117,9 +125,16 @@ impl Demo {
 
     /// The demo writes nothing among the user's own files.
     fn apart_from(&self, data: &Path) -> anyhow::Result<()> {
-        let same = data.canonicalize().ok().zip(self.home.canonicalize().ok()).is_some_and(|(a, b)| a == b);
+        let same = data
+            .canonicalize()
+            .ok()
+            .zip(self.home.canonicalize().ok())
+            .is_some_and(|(a, b)| a == b);
         if same {
-            let text = format!("{} is the data's own folder; name another one with --dir", self.home.display());
+            let text = format!(
+                "{} is the data's own folder; name another one with --dir",
+                self.home.display()
+            );
             return Err(anyhow::anyhow!(text)).or_bad_input();
         }
         Ok(())
@@ -129,18 +144,24 @@ impl Demo {
     fn standing(&self, before: &State) -> Option<Chosen> {
         let chosen = before.model.clone()?;
         let path = self.models().join(&chosen.name).join(&chosen.version);
-        let whole = bundle::Bundle::open_metadata(&path).is_ok_and(|m| m.data_fingerprint == before.fingerprint);
+        let whole = bundle::Bundle::open_metadata(&path)
+            .is_ok_and(|m| m.data_fingerprint == before.fingerprint);
         (whole && self.home.join("vitrine.sqlite").is_file()).then_some(chosen)
     }
 
-    /// Loads the data by its own description, by a preset, or by one that is made up and kept in the demo's folder.
+    /// Loads the data by its own description, by a preset, or by one that is made up and kept in
+    /// the demo's folder.
     fn read(&self, data: &Path, did: &mut Vec<Did>) -> anyhow::Result<(Dataset, Option<PathBuf>)> {
         let description = match describe(data) {
             Ok(Layout::Described | Layout::Preset(_)) => None,
             Ok(Layout::Guessed(described)) => {
                 let path = self.home.join("dataset.toml");
-                fs::write(&path, &described.text).with_context(|| format!("cannot write {}", path.display()))?;
-                eprintln!("nobody has described these files; {} says how they are read:", path.display());
+                fs::write(&path, &described.text)
+                    .with_context(|| format!("cannot write {}", path.display()))?;
+                eprintln!(
+                    "nobody has described these files; {} says how they are read:",
+                    path.display()
+                );
                 described.findings.iter().for_each(|finding| eprintln!("  {finding}"));
                 did.push(Did::Described);
                 Some(path)
@@ -164,7 +185,8 @@ impl Demo {
     /// Removes what an earlier start made of other data.
     fn clear(&self) -> anyhow::Result<()> {
         let gone = |path: PathBuf| {
-            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            let removed =
+                if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
             match removed {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     Err(error).with_context(|| format!("cannot remove {}", path.display()))
@@ -176,12 +198,25 @@ impl Demo {
         if !self.home.join("demo.json").exists() {
             return Ok(());
         }
-        let names = ["vitrine.sqlite", "vitrine.sqlite-wal", "vitrine.sqlite-shm", "models", "runs", "configs"];
+        let names = [
+            "vitrine.sqlite",
+            "vitrine.sqlite-wal",
+            "vitrine.sqlite-shm",
+            "models",
+            "runs",
+            "configs",
+        ];
         names.into_iter().try_for_each(|name| gone(self.home.join(name)))
     }
 
-    fn import(&self, dataset: &Dataset, fingerprint: &str, did: &mut Vec<Did>) -> anyhow::Result<()> {
-        let runtime = tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
+    fn import(
+        &self,
+        dataset: &Dataset,
+        fingerprint: &str,
+        did: &mut Vec<Did>,
+    ) -> anyhow::Result<()> {
+        let runtime =
+            tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
         let (url, options) = (self.database(), StoreOptions::default());
         let outcome = runtime.block_on(async {
             store::migrate(&url, &options).await?;
@@ -194,8 +229,8 @@ impl Demo {
         Ok(())
     }
 
-    /// Trains each family that fits, compares them on the validation purchases, and keeps the best one, trained on
-    /// everything.
+    /// Trains each family that fits, compares them on the validation purchases, and keeps the best
+    /// one, trained on everything.
     fn train(
         &self,
         dataset: &Dataset,
@@ -206,14 +241,16 @@ impl Demo {
         let data = Data::new(dataset, source.display());
         let configs = self.configurations(&data, description)?;
         let runs = Runs::new(self.home.join("runs"));
-        let selection = Selection { data: &data, runs: &runs, models: &self.models(), stop: &|| false };
+        let selection =
+            Selection { data: &data, runs: &runs, models: &self.models(), stop: &|| false };
         let selected = selection.run(&configs)?;
         did.push(Did::Trained);
         let table = selected.text();
         eprintln!("\n{table}");
         let repeats = crate::init::Shop::of(dataset, &data.histories).repeats;
         let (name, version) = (selected.bundle.name.clone(), selected.bundle.version.clone());
-        let runtime = tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
+        let runtime =
+            tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
         runtime.block_on(self.activate(&name, &version))?;
         Ok(Chosen { name, version, table, shop: Shop::of(dataset, &data.histories, repeats) })
     }
@@ -226,19 +263,28 @@ impl Demo {
         Ok(())
     }
 
-    fn configurations(&self, data: &Data<'_>, description: Option<&Path>) -> anyhow::Result<Vec<TrainingConfig>> {
+    fn configurations(
+        &self,
+        data: &Data<'_>,
+        description: Option<&Path>,
+    ) -> anyhow::Result<Vec<TrainingConfig>> {
         let folder = self.home.join("configs");
         if self.data.is_none() {
             let path = folder.join("demo.toml");
-            fs::create_dir_all(&folder).and_then(|()| fs::write(&path, CONFIG)).context("cannot write demo.toml")?;
+            fs::create_dir_all(&folder)
+                .and_then(|()| fs::write(&path, CONFIG))
+                .context("cannot write demo.toml")?;
             return Ok(Setup::load(&[path])?);
         }
         let setup = init::mark(Setup::of(data.dataset, &data.histories, Effort::Quick))?;
         eprint!("{}", init::summary(&setup));
         let paths = init::mark(setup.write(&folder, true))?;
         if paths.is_empty() {
-            let edit = description.map_or_else(String::new, |path| format!(" in {}", path.display()));
-            let text = format!("no model family fits this data; is everything read as it should be{edit}?");
+            let edit =
+                description.map_or_else(String::new, |path| format!(" in {}", path.display()));
+            let text = format!(
+                "no model family fits this data; is everything read as it should be{edit}?"
+            );
             return Err(anyhow::anyhow!(text)).or_bad_input();
         }
         Ok(Setup::load(&paths)?)

@@ -38,14 +38,22 @@ impl Serving {
             let _ = stopped.await;
         }));
         let body = chosen.shop.example_request();
-        let answer = post(public, "/v1/recommendations", &body).await.context("the server did not answer")?;
-        println!("\nA real answer, {} after the start:\n\n{answer}\n", human(self.started.elapsed()));
+        let answer = post(public, "/v1/recommendations", &body)
+            .await
+            .context("the server did not answer")?;
+        println!(
+            "\nA real answer, {} after the start:\n\n{answer}\n",
+            human(self.started.elapsed())
+        );
         println!(
             "Ask it yourself:\n  curl -s http://{public}/v1/recommendations -H 'content-type: application/json' -d '{}'\n",
             body.replace('\'', "'\\''")
         );
         println!("Shop page   http://{public}/\nREST API    http://{public}/docs");
-        println!("Admin API   http://{admin}/admin/v1/status   (key in {})", config.admin.key_file.display());
+        println!(
+            "Admin API   http://{admin}/admin/v1/status   (key in {})",
+            config.admin.key_file.display()
+        );
         if !self.once {
             println!("\nServing until Ctrl-C.");
             tokio::signal::ctrl_c().await.context("cannot listen for Ctrl-C")?;

@@ -53,10 +53,12 @@ impl Inputs {
     /// # Errors
     /// A folder that cannot be read.
     pub(super) fn of(data: &Path, home: &Path) -> anyhow::Result<Self> {
-        let data = data.canonicalize().with_context(|| format!("cannot read {}", data.display()))?;
+        let data =
+            data.canonicalize().with_context(|| format!("cannot read {}", data.display()))?;
         let home = home.canonicalize().unwrap_or_else(|_| home.to_owned());
         let mut files = Vec::new();
-        collect(&data, &home, &mut files).with_context(|| format!("cannot read {}", data.display()))?;
+        collect(&data, &home, &mut files)
+            .with_context(|| format!("cannot read {}", data.display()))?;
         files.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(Self { program: env!("CARGO_PKG_VERSION").to_owned(), data, files })
     }
@@ -74,8 +76,10 @@ fn collect(folder: &Path, home: &Path, files: &mut Vec<InputFile>) -> std::io::R
         }
         // Links count as what they lead to; one that leads nowhere is no input.
         let Ok(metadata) = fs::metadata(&path) else { continue };
-        let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        let modified = modified.map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        let modified =
+            metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let modified =
+            modified.map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
         files.push(InputFile { path, bytes: metadata.len(), modified });
     }
     Ok(())
@@ -87,10 +91,12 @@ impl State {
         serde_json::from_slice(&fs::read(home.join(FILE)).ok()?).ok()
     }
 
-    /// Written aside and moved into place, so that a demo that is killed leaves the old state or the new one.
+    /// Written aside and moved into place, so that a demo that is killed leaves the old state or
+    /// the new one.
     pub(super) fn write(&self, home: &Path) -> anyhow::Result<()> {
         let (path, next) = (home.join(FILE), home.join("demo.json.partial"));
-        let written = fs::write(&next, serde_json::to_vec_pretty(self)?).and_then(|()| fs::rename(&next, &path));
+        let written = fs::write(&next, serde_json::to_vec_pretty(self)?)
+            .and_then(|()| fs::rename(&next, &path));
         written.with_context(|| format!("cannot write {}", path.display()))
     }
 }

@@ -10,7 +10,12 @@ fn write_shop(folder: &Path, customers: usize) {
     for at in 0..customers * 12 {
         let (customer, day) = (at % customers, at / 3);
         let article = (customer * 3 + at / customers % 4) % 30;
-        let _ = writeln!(text, "k{customer:02};s{article:02};2024-{:02}-{:02}", 1 + day / 28 % 12, 1 + day % 28);
+        let _ = writeln!(
+            text,
+            "k{customer:02};s{article:02};2024-{:02}-{:02}",
+            1 + day / 28 % 12,
+            1 + day % 28
+        );
     }
     fs::write(folder.join("orders.csv"), text).unwrap();
 }
@@ -20,8 +25,10 @@ fn demo(data: &Path, home: &Path) -> Demo {
 }
 
 fn files(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
     names.sort();
     names
 }
@@ -53,7 +60,10 @@ fn the_same_rows_in_a_touched_file_are_read_and_nothing_more() {
     // Another file beside it changes what there is to read, but no row.
     fs::write(data.path().join("readme.md"), "about").unwrap();
     let again = demo(data.path(), home.path()).prepare().unwrap();
-    assert_eq!((again.did.as_slice(), again.chosen.version), (&[Did::Described, Did::Read][..], first.chosen.version));
+    assert_eq!(
+        (again.did.as_slice(), again.chosen.version),
+        (&[Did::Described, Did::Read][..], first.chosen.version)
+    );
 }
 
 #[test]

@@ -25,8 +25,10 @@ use output::{Output, Row};
 /// Reads the database and the active model as a server would; no server need run. The file is
 /// written a thousand customers at a time, so memory stays bounded, and appears when it is whole.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  vitrine-server batch --customers all --k 12 --out campaign.parquet\n  \
-    vitrine-server batch --customers vip.txt --k 6 --exclude-purchased --out vip.csv")]
+#[command(
+    after_help = "Examples:\n  vitrine-server batch --customers all --k 12 --out campaign.parquet\n  \
+    vitrine-server batch --customers vip.txt --k 6 --exclude-purchased --out vip.csv"
+)]
 pub(super) struct Arguments {
     /// A file with a customer's id on each line, or `all` for every customer of the database
     #[arg(long, value_name = "FILE|all")]
@@ -70,8 +72,10 @@ struct Report {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let flags = [("database.url", &arguments.database), ("models.directory", &arguments.models)];
-    let flags: Vec<_> = flags.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect();
-    let mut config = Config::load(arguments.config.as_deref(), std::env::vars_os(), &flags).or_bad_input()?;
+    let flags: Vec<_> =
+        flags.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect();
+    let mut config =
+        Config::load(arguments.config.as_deref(), std::env::vars_os(), &flags).or_bad_input()?;
     config.models.checker = Some(own_program());
     let request = arguments.request()?;
     let customers = Customers::open(&arguments.customers)?;
@@ -86,7 +90,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 impl Arguments {
     fn request(&self) -> anyhow::Result<Request> {
-        let filter = serde_json::from_str(&self.filter).context("`--filter` is no JSON object").or_bad_input()?;
+        let filter = serde_json::from_str(&self.filter)
+            .context("`--filter` is no JSON object")
+            .or_bad_input()?;
         let recipe = Recipe {
             model: self.model.clone(),
             filter: Filter::parse(&filter).or_bad_input()?,
@@ -97,7 +103,12 @@ impl Arguments {
         Ok(Request { recipe: Arc::new(recipe), ..Request::new(None, k.or_bad_input()?, now()) })
     }
 
-    async fn write(&self, config: &Config, request: Request, mut customers: Customers) -> anyhow::Result<Report> {
+    async fn write(
+        &self,
+        config: &Config,
+        request: Request,
+        mut customers: Customers,
+    ) -> anyhow::Result<Report> {
         let service = serve::start(config).await?;
         let mut output = Output::create(&self.out)?;
         let mut report = Report::default();
@@ -121,7 +132,10 @@ async fn rows(
     customers: Vec<CustomerId>,
     report: &mut Report,
 ) -> anyhow::Result<Vec<Row>> {
-    let answers = service.recommend_batch("batch", request.clone(), customers.clone()).await.or_bad_input()?;
+    let answers = service
+        .recommend_batch("batch", request.clone(), customers.clone())
+        .await
+        .or_bad_input()?;
     let mut rows = Vec::with_capacity(customers.len() * request.k.get());
     for (customer, answer) in customers.iter().zip(answers) {
         match answer {
@@ -166,7 +180,9 @@ impl Customers {
             return Ok(Self::All { after: None });
         }
         let path = Path::new(name).to_owned();
-        let file = File::open(&path).with_context(|| format!("cannot read {}", path.display())).or_bad_input()?;
+        let file = File::open(&path)
+            .with_context(|| format!("cannot read {}", path.display()))
+            .or_bad_input()?;
         Ok(Self::File { lines: BufReader::new(file).lines(), path, line: 0 })
     }
 
@@ -188,7 +204,9 @@ impl Customers {
                     let place = || format!("{}, line {line}", path.display());
                     let text = text.with_context(place).or_bad_input()?;
                     if !text.trim().is_empty() {
-                        page.push(CustomerId::parse(text.trim()).with_context(place).or_bad_input()?);
+                        page.push(
+                            CustomerId::parse(text.trim()).with_context(place).or_bad_input()?,
+                        );
                     }
                 }
                 Ok(page)

@@ -23,7 +23,8 @@ pub(super) struct Arguments {
     /// Its public address (`http.listen`)
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// Ask /readyz, which fails while no model is loaded and while the server stops, instead of /livez
+    /// Ask /readyz, which fails while no model is loaded and while the server stops, instead of
+    /// /livez
     #[arg(long)]
     ready: bool,
     /// Give up after so many milliseconds
@@ -32,8 +33,10 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let flags: Vec<_> = arguments.listen.iter().map(|listen| ("http.listen", listen.clone())).collect();
-    let config = Config::load(arguments.config.as_deref(), std::env::vars_os(), &flags).or_bad_input()?;
+    let flags: Vec<_> =
+        arguments.listen.iter().map(|listen| ("http.listen", listen.clone())).collect();
+    let config =
+        Config::load(arguments.config.as_deref(), std::env::vars_os(), &flags).or_bad_input()?;
     let address = reachable(config.http.listen);
     let path = if arguments.ready { "/readyz" } else { "/livez" };
     let status = ask(address, path, Duration::from_millis(arguments.timeout_ms))
@@ -53,7 +56,8 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-/// The status of a GET. The whole exchange takes no longer than `limit`, however slowly the bytes come.
+/// The status of a GET. The whole exchange takes no longer than `limit`, however slowly the bytes
+/// come.
 fn ask(address: SocketAddr, path: &str, limit: Duration) -> anyhow::Result<u16> {
     let deadline = Instant::now() + limit;
     let left = || {
@@ -131,15 +135,19 @@ mod tests {
             let limit = if expected.contains("50") { limit } else { Duration::from_secs(20) };
             let error = ask(address, "/livez", limit).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
-            // A client that left early resets the connection: that is no fault of the test's server.
+            // A client that left early resets the connection: that is no fault of the test's
+            // server.
             let _ = served.join();
         }
     }
 
     #[test]
     fn a_server_on_all_addresses_is_asked_on_loopback() {
-        for (listen, asked) in [("0.0.0.0:80", "127.0.0.1:80"), ("[::]:81", "[::1]:81"), ("10.1.2.3:82", "10.1.2.3:82")]
-        {
+        for (listen, asked) in [
+            ("0.0.0.0:80", "127.0.0.1:80"),
+            ("[::]:81", "[::1]:81"),
+            ("10.1.2.3:82", "10.1.2.3:82"),
+        ] {
             assert_eq!(reachable(listen.parse().unwrap()), asked.parse().unwrap());
         }
     }

@@ -9,11 +9,13 @@ use crate::{
 
 /// Loads a shop's articles, customers and purchases into the database.
 ///
-/// An import that was interrupted goes on where it stopped; one that is complete changes nothing. Other data
-/// updates articles and customers and, at the end and at once, replaces all purchases. Articles that it does not
-/// have become unavailable.
+/// An import that was interrupted goes on where it stopped; one that is complete changes nothing.
+/// Other data updates articles and customers and, at the end and at once, replaces all purchases.
+/// Articles that it does not have become unavailable.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  vitrine-server import --data shop --database postgres://vitrine@localhost/vitrine")]
+#[command(
+    after_help = "Example:\n  vitrine-server import --data shop --database postgres://vitrine@localhost/vitrine"
+)]
 pub(super) struct Arguments {
     #[command(flatten)]
     data: DataArguments,
@@ -37,9 +39,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     })?)?;
     let dataset = arguments.data.load()?;
     let fingerprint = dataset.fingerprint();
-    let import = Import { missing: arguments.missing_articles, ..Import::new(&dataset, &fingerprint) };
+    let import =
+        Import { missing: arguments.missing_articles, ..Import::new(&dataset, &fingerprint) };
     match super::block_on(recorded(&arguments.database, &import))?? {
-        Outcome::AlreadyComplete => println!("this data is in the database already; nothing changed"),
+        Outcome::AlreadyComplete => {
+            println!("this data is in the database already; nothing changed")
+        }
         Outcome::Complete(report) => {
             if report.resumed > 0 {
                 println!("went on after {} rows of an interrupted import", report.resumed);
@@ -49,7 +54,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
                 (count, MissingArticles::Unavailable) => {
                     println!("made {count} articles unavailable that this data does not have");
                 }
-                (count, MissingArticles::Delete) => println!("deleted {count} articles that this data does not have"),
+                (count, MissingArticles::Delete) => {
+                    println!("deleted {count} articles that this data does not have")
+                }
             }
             let rate = report.purchases as f64 / report.purchases_took.as_secs_f64().max(1e-9);
             println!(
@@ -67,7 +74,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 /// The import, and a row in the record of changes.
 async fn recorded(database: &DatabaseArguments, import: &Import<'_>) -> anyhow::Result<Outcome> {
     let store = database.open().await?;
-    let change = Change { actor: "", action: "data.import", subject: import.fingerprint, before: None };
+    let change =
+        Change { actor: "", action: "data.import", subject: import.fingerprint, before: None };
     let work = async {
         let outcome = store::import(&database.database, &StoreOptions::default(), import).await?;
         let after = match &outcome {

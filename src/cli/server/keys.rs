@@ -65,12 +65,22 @@ async fn list(store: &dyn Store) -> anyhow::Result<()> {
     for key in store.keys().await? {
         let rate = key.requests_per_second.map(|rate| format!("{rate}/s")).unwrap_or_default();
         let state = key.withdrawn_at.map(|at| format!("withdrawn {at}")).unwrap_or_default();
-        println!("{:32} {} {:40} {rate:10} {state}", key.name, key.created_at, key.scopes.join(","));
+        println!(
+            "{:32} {} {:40} {rate:10} {state}",
+            key.name,
+            key.created_at,
+            key.scopes.join(",")
+        );
     }
     Ok(())
 }
 
-async fn create(store: &dyn Store, name: &str, scopes: &[Scope], rate: Option<u32>) -> anyhow::Result<()> {
+async fn create(
+    store: &dyn Store,
+    name: &str,
+    scopes: &[Scope],
+    rate: Option<u32>,
+) -> anyhow::Result<()> {
     if let Some(problem) = key_name_problem(name) {
         return Err(anyhow!("`{name}`: {problem}")).or_bad_input();
     }
@@ -79,18 +89,26 @@ async fn create(store: &dyn Store, name: &str, scopes: &[Scope], rate: Option<u3
     let secret = new_secret().context("no randomness")?;
     let change = Change { actor: "", action: "keys.create", subject: name, before: None };
     let after = json!({"scopes": scopes, "requests_per_second": rate});
-    let key = NewKey { name, hash: hash_secret(secret.as_bytes()), scopes: &scopes, requests_per_second: rate };
+    let key = NewKey {
+        name,
+        hash: hash_secret(secret.as_bytes()),
+        scopes: &scopes,
+        requests_per_second: rate,
+    };
     let work = async { store.add_key(&key).await.map(|()| ((), Some(after))) };
     audited(store, change, work).await?;
     println!("{secret}");
-    eprintln!("this is the key `{name}`; it is told this once, and the server keeps only a hash of it");
+    eprintln!(
+        "this is the key `{name}`; it is told this once, and the server keeps only a hash of it"
+    );
     Ok(())
 }
 
 async fn withdraw(store: &dyn Store, name: &str) -> anyhow::Result<()> {
     let keys = store.keys().await?;
     let key = keys.iter().find(|key| key.name == name && key.withdrawn_at.is_none());
-    let before = key.map(|key| json!({"scopes": key.scopes, "requests_per_second": key.requests_per_second}));
+    let before = key
+        .map(|key| json!({"scopes": key.scopes, "requests_per_second": key.requests_per_second}));
     let change = Change { actor: "", action: "keys.withdraw", subject: name, before };
     audited(store, change, async { store.withdraw_key(name).await.map(|()| ((), None)) }).await?;
     println!("the key `{name}` is void");

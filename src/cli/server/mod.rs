@@ -91,21 +91,27 @@ async fn audited<T>(
 
 /// The user of this command line, as records of changes name them.
 fn author() -> String {
-    let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    let user =
+        ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     format!("cli:{}", user.unwrap_or_else(user_number))
 }
 
 /// Containers often have a user without a name.
 fn user_number() -> String {
     use std::os::unix::fs::MetadataExt;
-    std::fs::metadata("/proc/self").map_or_else(|_| "unknown".into(), |process| format!("uid-{}", process.uid()))
+    std::fs::metadata("/proc/self")
+        .map_or_else(|_| "unknown".into(), |process| format!("uid-{}", process.uid()))
 }
 
 /// This very program, for commands that start it again.
 fn own_program() -> std::path::PathBuf {
     let linux = std::path::Path::new("/proc/self/exe");
     // It leads to the running program even after an upgrade has replaced the file.
-    if linux.exists() { linux.to_owned() } else { std::env::current_exe().unwrap_or_else(|_| "vitrine-server".into()) }
+    if linux.exists() {
+        linux.to_owned()
+    } else {
+        std::env::current_exe().unwrap_or_else(|_| "vitrine-server".into())
+    }
 }
 
 /// Runs the server on all processors.

@@ -16,7 +16,8 @@ use std::{
     time::Duration,
 };
 
-/// Lists, activates, deactivates and rolls back versions of models; running servers follow within moments.
+/// Lists, activates, deactivates and rolls back versions of models; running servers follow within
+/// moments.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  vitrine-server models list\n  \
     vitrine-server models activate retrieval 20260131T120000000Z-1a2b3c4d\n  vitrine-server models rollback retrieval")]
@@ -40,11 +41,13 @@ pub(super) struct Arguments {
 enum Command {
     /// All versions, newest first
     List,
-    /// Check a bundle and make it the active version of its model; without VERSION the newest one of the folder
+    /// Check a bundle and make it the active version of its model; without VERSION the newest one
+    /// of the folder
     Activate {
         model: String,
         version: Option<String>,
-        /// Make the model the one of requests that name none; the first model ever activated is that anyway
+        /// Make the model the one of requests that name none; the first model ever activated is
+        /// that anyway
         #[arg(long)]
         default: bool,
     },
@@ -79,7 +82,10 @@ async fn execute(arguments: &Arguments) -> anyhow::Result<()> {
                 Ok((previous, Some(json!({"version": version}))))
             };
             let previous = audited(&*store, change, work).await?;
-            println!("{model} {version} is active (before: {})", previous.as_deref().unwrap_or("none or the same"));
+            println!(
+                "{model} {version} is active (before: {})",
+                previous.as_deref().unwrap_or("none or the same")
+            );
             Ok(())
         }
         Command::Deactivate { model } => {
@@ -136,7 +142,8 @@ async fn list(store: &Arc<dyn Store>, models: &Path) -> anyhow::Result<()> {
     let rows = store.models().await?;
     let default = store.default_model().await?;
     let found = bundle::list(models).or_bad_input()?;
-    let on_disk = |model: &str, version: &str| found.iter().any(|b| b.name == model && b.version == version);
+    let on_disk =
+        |model: &str, version: &str| found.iter().any(|b| b.name == model && b.version == version);
     for row in &rows {
         let active = match row.active {
             true if default.as_ref() == Some(&row.model) => "active, default",
@@ -146,7 +153,10 @@ async fn list(store: &Arc<dyn Store>, models: &Path) -> anyhow::Result<()> {
         let missing = if on_disk(&row.model, &row.version) { "" } else { "not on this disk" };
         println!("{:24} {:28} {active:16} {missing}", row.model, row.version);
     }
-    for bundle in found.iter().filter(|b| !rows.iter().any(|row| row.model == b.name && row.version == b.version)) {
+    for bundle in found
+        .iter()
+        .filter(|b| !rows.iter().any(|row| row.model == b.name && row.version == b.version))
+    {
         println!("{:24} {:28} {:16} not registered", bundle.name, bundle.version, "");
     }
     Ok(())

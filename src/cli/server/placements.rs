@@ -16,7 +16,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Writes the placements to a TOML file, or makes them what such a file says; running servers follow within a second.
+/// Writes the placements to a TOML file, or makes them what such a file says; running servers
+/// follow within a second.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  vitrine-server placements export --out placements.toml\n  \
     vitrine-server placements apply placements.toml --dry-run\n  \
@@ -88,7 +89,8 @@ async fn export(store: &dyn Store, out: Option<&Path>) -> anyhow::Result<()> {
     let mut file = Saved::default();
     for PlacementVersion { name, version, definition, .. } in store.placements().await? {
         let definition = definition.unwrap_or_default();
-        let unreadable = || format!("this program cannot read version {version} of the placement `{name}`");
+        let unreadable =
+            || format!("this program cannot read version {version} of the placement `{name}`");
         serde_json::from_value::<Placement>(definition.clone()).with_context(unreadable)?;
         file.placements.insert(name, definition);
     }
@@ -131,20 +133,23 @@ async fn apply(store: &dyn Store, path: &Path, prune: bool, dry_run: bool) -> an
 }
 
 fn read(path: &Path) -> anyhow::Result<File> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     toml::from_str(&text).with_context(|| format!("{} is no file of placements", path.display()))
 }
 
 /// How the saved placements differ from the file.
 fn plan(saved: Vec<PlacementVersion>, file: &File, prune: bool) -> Vec<Planned> {
-    let mut saved: BTreeMap<String, PlacementVersion> = saved.into_iter().map(|row| (row.name.clone(), row)).collect();
+    let mut saved: BTreeMap<String, PlacementVersion> =
+        saved.into_iter().map(|row| (row.name.clone(), row)).collect();
     let mut names: BTreeSet<String> = file.placements.keys().cloned().collect();
     if prune {
         names.extend(saved.keys().cloned());
     }
     let planned = names.into_iter().map(|name| {
         let after = file.placements.get(&name).map(placement_json);
-        let (version, before) = saved.remove(&name).map_or((0, None), |row| (row.version, row.definition));
+        let (version, before) =
+            saved.remove(&name).map_or((0, None), |row| (row.version, row.definition));
         Planned { name, version, before, after }
     });
     planned.filter(|planned| planned.before != planned.after).collect()

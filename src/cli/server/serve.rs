@@ -52,8 +52,10 @@ impl Arguments {
             ("models.directory", &self.models),
             ("models.default", &self.default_model),
         ];
-        let flags: Vec<_> = flags.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect();
-        let mut config = Config::load(self.config.as_deref(), std::env::vars_os(), &flags).or_bad_input()?;
+        let flags: Vec<_> =
+            flags.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect();
+        let mut config =
+            Config::load(self.config.as_deref(), std::env::vars_os(), &flags).or_bad_input()?;
         config.models.checker = Some(own_program());
         Ok(config)
     }
@@ -68,7 +70,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 async fn serve(config: Config, key: Secret) -> anyhow::Result<()> {
     let stop = stop_signal()?;
-    // Before anything is loaded: an address in use shows at once, and whoever asks meanwhile is told to wait.
+    // Before anything is loaded: an address in use shows at once, and whoever asks meanwhile is
+    // told to wait.
     let listeners = Listeners::bind(&config).or_bad_input()?;
     let service = open(&config).await?;
     let server = Server::listen(listeners, service.clone(), &config, key).or_bad_input()?;
@@ -84,8 +87,8 @@ async fn serve(config: Config, key: Secret) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Opens the database and loads what there is. A bundle that is refused does not keep the server from starting: it is
-/// not ready, says why, and follows what the operator does next.
+/// Opens the database and loads what there is. A bundle that is refused does not keep the server
+/// from starting: it is not ready, says why, and follows what the operator does next.
 pub(in crate::cli) async fn start(config: &Config) -> anyhow::Result<Arc<Service>> {
     let service = open(config).await?;
     if let Err(error) = service.catch_up().await {
@@ -114,7 +117,8 @@ async fn open(config: &Config) -> anyhow::Result<Arc<Service>> {
     Ok(service)
 }
 
-/// The key of the settings, else that of the key file, which is written with a new key when it is missing.
+/// The key of the settings, else that of the key file, which is written with a new key when it is
+/// missing.
 pub(in crate::cli) fn admin_key(config: &AdminConfig) -> anyhow::Result<Secret> {
     if let Some(key) = &config.key {
         return Ok(key.clone());
@@ -126,10 +130,15 @@ pub(in crate::cli) fn admin_key(config: &AdminConfig) -> anyhow::Result<Secret> 
             Ok(Secret::new(text.trim().to_owned()))
         }
         Ok(_) => {
-            anyhow::bail!("the admin key in {} has fewer than 16 characters: delete it for a new one", path.display())
+            anyhow::bail!(
+                "the admin key in {} has fewer than 16 characters: delete it for a new one",
+                path.display()
+            )
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => new_key(path),
-        Err(error) => Err(error).with_context(|| format!("cannot read the admin key from {}", path.display())),
+        Err(error) => {
+            Err(error).with_context(|| format!("cannot read the admin key from {}", path.display()))
+        }
     }
 }
 
@@ -139,7 +148,9 @@ fn warn_of_readers(path: &Path) {
     let mode = std::fs::metadata(path).map_or(0, |file| file.permissions().mode());
     if mode & 0o077 != 0 {
         let file = path.display();
-        tracing::warn!("other users of this machine can read the admin key in {file}: run `chmod 600 {file}`");
+        tracing::warn!(
+            "other users of this machine can read the admin key in {file}: run `chmod 600 {file}`"
+        );
     }
 }
 
@@ -155,14 +166,18 @@ fn new_key(path: &Path) -> anyhow::Result<Secret> {
         .create_new(true)
         .mode(0o600)
         .open(path)
-        .with_context(|| format!("cannot save a new admin key to {} (set `admin.key`)", path.display()))?;
+        .with_context(|| {
+            format!("cannot save a new admin key to {} (set `admin.key`)", path.display())
+        })?;
     writeln!(file, "{key}")?;
     tracing::info!("a new admin key was written to {}", path.display());
     Ok(Secret::new(key))
 }
 
 fn init_log(config: &Config) -> anyhow::Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log.filter).context("`log.filter`").or_bad_input()?;
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log.filter)
+        .context("`log.filter`")
+        .or_bad_input()?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)

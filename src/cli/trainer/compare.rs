@@ -13,26 +13,31 @@ use std::{
     sync::atomic::Ordering,
 };
 
-/// Trains several systems on one split and prints one table with the baselines: quality, training time, size, speed.
+/// Trains several systems on one split and prints one table with the baselines: quality, training
+/// time, size, speed.
 ///
-/// All are held to the split and the test cases of the first configuration. Placements are measured in the same table, over
-/// the models that were trained. A system that fails is told in its row, and the command ends with status 1.
+/// All are held to the split and the test cases of the first configuration. Placements are measured
+/// in the same table, over the models that were trained. A system that fails is told in its row,
+/// and the command ends with status 1.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  vitrine-trainer compare --data shop --configs models/configs/demo.toml \
+#[command(
+    after_help = "Examples:\n  vitrine-trainer compare --data shop --configs models/configs/demo.toml \
                         models/configs/retrieval.toml --seeds 1,2,3 --out comparison.md\n  vitrine-trainer compare --data \
                         shop --configs two-tower.toml elsa.toml ranker.toml --placement home.toml\n\nSeconds are those of \
                         training with validation, test and export; milliseconds those of one request (features, query \
                         tower, search for 12; of a placement the whole answer) on one thread, the median over customers. \
                         Below the table stand the results by segment of customers and articles, and what each source of \
-                        placements and rankers finds. docs/evaluation.md explains them.")]
+                        placements and rankers finds. docs/evaluation.md explains them."
+)]
 pub struct CompareArguments {
     #[command(flatten)]
     data: DataArguments,
     /// The configurations to train, in the order of the rows.
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     configs: Vec<PathBuf>,
-    /// A placement (TOML, as in docs/placements.md) to measure over the models of the configurations; may be given several
-    /// times. It names models by their `model.name`; where it names none, the model of the first configuration answers.
+    /// A placement (TOML, as in docs/placements.md) to measure over the models of the
+    /// configurations; may be given several times. It names models by their `model.name`; where it
+    /// names none, the model of the first configuration answers.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     placement: Vec<PathBuf>,
     /// Overrides a key of every configuration; may be given again.
@@ -44,8 +49,8 @@ pub struct CompareArguments {
     /// Also write the table here: as JSON or Markdown by the file's ending, else as text.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Train every system with each of these seeds, such as 1,2,3, and show means. A seed sets `training.seed` and draws
-    /// the order of purchases of one moment.
+    /// Train every system with each of these seeds, such as 1,2,3, and show means. A seed sets
+    /// `training.seed` and draws the order of purchases of one moment.
     #[arg(long, value_name = "N,N,…", value_delimiter = ',')]
     seeds: Vec<u64>,
     /// Print one JSON object instead of text.
@@ -64,10 +69,12 @@ fn baseline_names() -> clap::builder::PossibleValuesParser {
 }
 
 /// # Errors
-/// Data or a first configuration that cannot be used; systems that failed, after the table was printed.
+/// Data or a first configuration that cannot be used; systems that failed, after the table was
+/// printed.
 pub fn run(arguments: &CompareArguments) -> anyhow::Result<()> {
     let placements = placements::read(&arguments.placement).or_bad_input()?;
-    let systems: Vec<System> = arguments.configs.iter().map(|path| system(path, &arguments.set)).collect();
+    let systems: Vec<System> =
+        arguments.configs.iter().map(|path| system(path, &arguments.set)).collect();
     let names: Vec<&str> = match arguments.baselines.as_slice() {
         names if names.iter().any(|name| name == "all") => baselines::NAMES.to_vec(),
         names => names.iter().map(String::as_str).filter(|&name| name != "none").collect(),
@@ -90,16 +97,23 @@ pub fn run(arguments: &CompareArguments) -> anyhow::Result<()> {
             Some("md") => table.markdown(),
             _ => table.text(),
         };
-        std::fs::write(out, text).with_context(|| format!("cannot write {}", out.display())).or_bad_input()?;
+        std::fs::write(out, text)
+            .with_context(|| format!("cannot write {}", out.display()))
+            .or_bad_input()?;
     }
     print!("{}", if arguments.json { table.json() + "\n" } else { table.text() });
     match table.failed() {
         0 => Ok(()),
-        failed => Err(anyhow!("{failed} of {} systems failed", arguments.configs.len() + arguments.placement.len())),
+        failed => Err(anyhow!(
+            "{failed} of {} systems failed",
+            arguments.configs.len() + arguments.placement.len()
+        )),
     }
 }
 
 fn system(path: &Path, set: &[String]) -> System {
-    let name = path.file_stem().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
+    let name = path
+        .file_stem()
+        .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
     System { name, config: TrainingConfig::load(path, set).map_err(Into::into) }
 }

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 /// Writes a shop's data as Parquet files with a dataset.toml, whatever they come from.
 ///
-/// With `--data postgres://…` or `--data sqlite:…`, the files hold the shop as of one moment: what was imported and what
-/// events told. Every command reads the folder as it reads the database, and gives the same result.
+/// With `--data postgres://…` or `--data sqlite:…`, the files hold the shop as of one moment: what
+/// was imported and what events told. Every command reads the folder as it reads the database, and
+/// gives the same result.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example:\n  vitrine-trainer export --data postgres://vitrine@localhost/vitrine --out shop-2026-11-27\n\n\
@@ -21,7 +22,8 @@ pub struct ExportArguments {
 }
 
 /// # Errors
-/// Data that cannot be read, a folder that is not empty (bad input); a disk that does not take the files.
+/// Data that cannot be read, a folder that is not empty (bad input); a disk that does not take the
+/// files.
 pub fn run(arguments: &ExportArguments) -> anyhow::Result<()> {
     let dataset = arguments.data.load()?;
     match dataset.write_parquet(&arguments.out) {

@@ -17,9 +17,9 @@ use std::path::PathBuf;
 
 /// Compares a candidate with the active bundle on the same held-out days, and both with baselines.
 ///
-/// The candidate is refused, with status 3, when it cannot be opened or fails its golden requests, when it is worse than the
-/// active bundle or than a baseline by more than chance explains, or when it shows too little of the catalogue. Neither
-/// bundle may have seen the days that judge.
+/// The candidate is refused, with status 3, when it cannot be opened or fails its golden requests,
+/// when it is worse than the active bundle or than a baseline by more than chance explains, or when
+/// it shows too little of the catalogue. Neither bundle may have seen the days that judge.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example:\n  vitrine-trainer gate --candidate models/retrieval/20260201T030000000Z-5e6f7a8b --active \
@@ -34,7 +34,8 @@ pub struct GateArguments {
     /// Folder of the active version; without it baselines alone judge.
     #[arg(long, value_name = "DIR")]
     active: Option<PathBuf>,
-    /// The last days of the data that judge; as many as the candidate was trained to hold out, unless given.
+    /// The last days of the data that judge; as many as the candidate was trained to hold out,
+    /// unless given.
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
     test_days: Option<u32>,
     /// The metric that decides; the one that chose the candidate, unless given.
@@ -58,14 +59,20 @@ pub struct GateArguments {
 }
 
 /// # Errors
-/// [`Refused`] for a candidate that must not ship; bad input: data, an active bundle that cannot be opened, days that one of
-/// the bundles has seen.
+/// [`Refused`] for a candidate that must not ship; bad input: data, an active bundle that cannot be
+/// opened, days that one of the bundles has seen.
 pub fn run(arguments: &GateArguments) -> anyhow::Result<()> {
     let rules = rules(arguments)?;
     let candidate = Bundle::open(&arguments.candidate);
-    let candidate = candidate.map_err(|error| Refused(format!("the candidate cannot be opened: {error}")))?;
-    let active =
-        arguments.active.as_deref().map(Bundle::open).transpose().context("the active bundle").or_bad_input()?;
+    let candidate =
+        candidate.map_err(|error| Refused(format!("the candidate cannot be opened: {error}")))?;
+    let active = arguments
+        .active
+        .as_deref()
+        .map(Bundle::open)
+        .transpose()
+        .context("the active bundle")
+        .or_bad_input()?;
     let dataset = arguments.data.load()?;
     let histories = Histories::of(&dataset);
     let split = Split::new(&dataset, &histories, protocol(arguments, &candidate));
@@ -73,7 +80,9 @@ pub fn run(arguments: &GateArguments) -> anyhow::Result<()> {
     for (name, bundle) in [("candidate", Some(&candidate)), ("active bundle", active.as_ref())] {
         let Some(bundle) = bundle else { continue };
         let unseen = seen(bundle.manifest(), &dataset, &dataset.fingerprint(), &split);
-        unseen.map_err(|why| anyhow!("the {name} cannot be judged by these days: {why}")).or_bad_input()?;
+        unseen
+            .map_err(|why| anyhow!("the {name} cannot be judged by these days: {why}"))
+            .or_bad_input()?;
     }
     let test = Tested { dataset: &dataset, histories: &histories, split: &split };
     let metric = rules.metric.clone().unwrap_or_else(|| chosen_metric(&candidate));
@@ -81,7 +90,13 @@ pub fn run(arguments: &GateArguments) -> anyhow::Result<()> {
     let active = active.as_ref().map(|bundle| test.measure(bundle)).transpose()?;
     let baselines = test.baselines(&rules.baselines, &metric)?;
     let cases = split.test.len();
-    let judged = Judged { candidate: &own, active: active.as_ref(), baselines: &baselines, cases, metric: &metric };
+    let judged = Judged {
+        candidate: &own,
+        active: active.as_ref(),
+        baselines: &baselines,
+        cases,
+        metric: &metric,
+    };
     let report = judge(&rules, &judged);
     match arguments.json {
         true => println!("{}", serde_json::to_string(&report)?),
@@ -96,11 +111,16 @@ pub fn run(arguments: &GateArguments) -> anyhow::Result<()> {
 fn rules(arguments: &GateArguments) -> anyhow::Result<GateRules> {
     let known = |name: &String| baselines::NAMES.contains(&name.as_str());
     if let Some(name) = arguments.baselines.iter().find(|name| !known(name)) {
-        return Err(anyhow!("there is no baseline `{name}`; there are {}", baselines::NAMES.join(", "))).or_bad_input();
+        return Err(anyhow!(
+            "there is no baseline `{name}`; there are {}",
+            baselines::NAMES.join(", ")
+        ))
+        .or_bad_input();
     }
     let is_metric = |name: &String| METRICS.iter().any(|metric| metric.name() == *name);
     if let Some(name) = arguments.metric.iter().find(|name| !is_metric(name)) {
-        return Err(anyhow!("there is no metric `{name}`, such as ndcg@10 or recall@12")).or_bad_input();
+        return Err(anyhow!("there is no metric `{name}`, such as ndcg@10 or recall@12"))
+            .or_bad_input();
     }
     if !(0.0..=1.0).contains(&arguments.least_coverage) {
         return Err(anyhow!("--least-coverage is a share between 0 and 1")).or_bad_input();
@@ -118,7 +138,9 @@ fn rules(arguments: &GateArguments) -> anyhow::Result<GateRules> {
 /// The candidate's own test, or the last days.
 fn protocol(arguments: &GateArguments, candidate: &Bundle) -> Protocol {
     let own = candidate.manifest().training.get("split").cloned();
-    let own = own.and_then(|split| serde_json::from_value::<Protocol>(split).ok()).unwrap_or(Protocol::time(7, 7));
+    let own = own
+        .and_then(|split| serde_json::from_value::<Protocol>(split).ok())
+        .unwrap_or(Protocol::time(7, 7));
     match arguments.test_days {
         Some(days) => Protocol::time(days, 7).with_repeats(own.repeats()),
         None => own,
@@ -146,7 +168,8 @@ impl Tested<'_> {
         let train = split.train_and_validation();
         let known = Known { dataset, histories, train: &train };
         let ranker = bundle_ranker(bundle, known, split.protocol).or_bad_input()?;
-        let evaluation = Evaluation { dataset, histories, protocol: split.protocol, cases: &self.cases() };
+        let evaluation =
+            Evaluation { dataset, histories, protocol: split.protocol, cases: &self.cases() };
         Ok(evaluation.measure(&ranker)?)
     }
 
@@ -154,8 +177,10 @@ impl Tested<'_> {
         let &Self { dataset, histories, split } = self;
         let cases = self.cases();
         let evaluation = Evaluation { dataset, histories, protocol: split.protocol, cases: &cases };
-        let (train, tuning) = (split.train_and_validation(), Tuning::new(dataset, histories, split, metric));
-        let measure = |name: &String| Ok(baselines::measure(name, &evaluation, &train, tuning.as_ref())?);
+        let (train, tuning) =
+            (split.train_and_validation(), Tuning::new(dataset, histories, split, metric));
+        let measure =
+            |name: &String| Ok(baselines::measure(name, &evaluation, &train, tuning.as_ref())?);
         names.iter().map(measure).collect()
     }
 

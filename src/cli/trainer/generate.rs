@@ -6,13 +6,16 @@ use crate::{
 };
 use std::path::PathBuf;
 
-/// Writes a believable synthetic shop: articles.csv, customers.csv and transactions.csv in the H&M schema.
+/// Writes a believable synthetic shop: articles.csv, customers.csv and transactions.csv in the H&M
+/// schema.
 ///
 /// The same sizes and seed always give the same bytes.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  vitrine-trainer generate --out shop --articles 10000 --customers 20000 \
+#[command(
+    after_help = "Example:\n  vitrine-trainer generate --out shop --articles 10000 --customers 20000 \
                         --transactions 400000\n\nThe size of the full H&M data:\n  vitrine-trainer generate --out full \
-                        --articles 105542 --customers 1371980 --transactions 31788324 --days 734")]
+                        --articles 105542 --customers 1371980 --transactions 31788324 --days 734"
+)]
 pub struct GenerateArguments {
     /// Folder for the three files; made if missing.
     #[arg(long, value_name = "DIR")]
@@ -37,8 +40,10 @@ pub struct GenerateArguments {
 /// # Errors
 /// Sizes out of range and existing files are bad input; a failing disk is not.
 pub fn run(arguments: &GenerateArguments) -> anyhow::Result<()> {
-    let &GenerateArguments { ref out, articles, customers, transactions, days, seed, force } = arguments;
-    let generator = Generator::new(ShopSize { articles, customers, transactions, days, seed }).or_bad_input()?;
+    let &GenerateArguments { ref out, articles, customers, transactions, days, seed, force } =
+        arguments;
+    let generator = Generator::new(ShopSize { articles, customers, transactions, days, seed })
+        .or_bad_input()?;
     match generator.write(out, force) {
         Err(error @ GenerateError::Write { .. }) => Err(error.into()),
         result => result.or_bad_input(),

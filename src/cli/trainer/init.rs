@@ -7,11 +7,12 @@ use crate::{
 };
 use std::path::{Path, PathBuf};
 
-/// Looks at a shop's files, describes them, and writes a configuration for each model family that fits.
+/// Looks at a shop's files, describes them, and writes a configuration for each model family that
+/// fits.
 ///
-/// Without a dataset.toml, and where no preset fits, init writes one, with the reason of each line. It then loads the data and
-/// chooses how to test models, which families to train, and how large. Check what it wrote; docs/first-hour.md says
-/// how to go on.
+/// Without a dataset.toml, and where no preset fits, init writes one, with the reason of each line.
+/// It then loads the data and chooses how to test models, which families to train, and how large.
+/// Check what it wrote; docs/first-hour.md says how to go on.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example:\n  vitrine-trainer init --data shop\n  vitrine-trainer compare --data shop --configs \
@@ -20,7 +21,8 @@ use std::path::{Path, PathBuf};
 pub struct InitArguments {
     #[command(flatten)]
     data: DataArguments,
-    /// Folder for the configurations; `configs` in the data's folder by default, or here for a database.
+    /// Folder for the configurations; `configs` in the data's folder by default, or here for a
+    /// database.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Replace configurations that are there. A dataset.toml is never replaced.
@@ -29,7 +31,8 @@ pub struct InitArguments {
 }
 
 /// # Errors
-/// Files that do not say who bought what, data that cannot be read, files that are there already: bad input.
+/// Files that do not say who bought what, data that cannot be read, files that are there already:
+/// bad input.
 pub fn run(arguments: &InitArguments) -> anyhow::Result<()> {
     if let Some(folder) = arguments.data.data.folder() {
         described(&arguments.data, folder)?;
@@ -37,7 +40,11 @@ pub fn run(arguments: &InitArguments) -> anyhow::Result<()> {
     let dataset = arguments.data.load()?;
     let histories = Histories::of(&dataset);
     let setup = mark(Setup::of(&dataset, &histories, Effort::Usual))?;
-    let beside = arguments.data.data.folder().map_or_else(|| "configs".into(), |folder| folder.join("configs"));
+    let beside = arguments
+        .data
+        .data
+        .folder()
+        .map_or_else(|| "configs".into(), |folder| folder.join("configs"));
     let folder = arguments.out.clone().unwrap_or(beside);
     let paths = mark(setup.write(&folder, arguments.force))?;
     print!("{}", summary(&setup));
@@ -58,8 +65,12 @@ fn described(data: &DataArguments, folder: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     match mark(init::describe(folder))? {
-        Layout::Described => println!("the files are described by {}", folder.join("dataset.toml").display()),
-        Layout::Preset(name) => println!("the files are in the layout of the preset {name}: no description is needed"),
+        Layout::Described => {
+            println!("the files are described by {}", folder.join("dataset.toml").display())
+        }
+        Layout::Preset(name) => {
+            println!("the files are in the layout of the preset {name}: no description is needed")
+        }
         Layout::Guessed(described) => {
             let path = folder.join("dataset.toml");
             mark(init::write_new(&path, &described.text))?;
@@ -74,7 +85,9 @@ fn described(data: &DataArguments, folder: &Path) -> anyhow::Result<()> {
 pub fn summary(setup: &Setup) -> String {
     let Setup { shop, protocol, proposals } = setup;
     let Shop { articles, customers, purchases, history, .. } = shop;
-    let days = shop.days.map_or_else(|| "an order without dates".to_owned(), |days| format!("{days} days"));
+    let days = shop
+        .days
+        .map_or_else(|| "an order without dates".to_owned(), |days| format!("{days} days"));
     let mut text = format!(
         "\n{purchases} purchases of {customers} customers, {articles} articles, {days}\n\
          a customer has {} to {} purchases (middle half; median {}); {:.1} % repeat an earlier one; {:.0} % share their \

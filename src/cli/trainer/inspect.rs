@@ -7,7 +7,8 @@ use crate::{
 use anyhow::Context;
 use std::path::PathBuf;
 
-/// Shows what is in a shop's data: counts, gaps, customers, popularity, seasons, prices, and whether customers rebuy.
+/// Shows what is in a shop's data: counts, gaps, customers, popularity, seasons, prices, and
+/// whether customers rebuy.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example:\n  vitrine-trainer inspect --data shop\n  vitrine-trainer inspect --data shop --json > \
@@ -30,7 +31,8 @@ pub fn run(arguments: &InspectArguments) -> anyhow::Result<()> {
     let inspection = Inspection::of(&arguments.data.load()?);
     if let Some(file) = &arguments.html {
         let title = format!("Inspection of {}", arguments.data.data);
-        std::fs::write(file, page(&inspection, &title)?).with_context(|| format!("cannot write {}", file.display()))?;
+        std::fs::write(file, page(&inspection, &title)?)
+            .with_context(|| format!("cannot write {}", file.display()))?;
         eprintln!("wrote {}", file.display());
     }
     if arguments.json {

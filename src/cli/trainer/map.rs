@@ -11,10 +11,11 @@ use crate::{
 use anyhow::Context;
 use std::path::PathBuf;
 
-/// Draws the items of a bundle so that what is alike to the model stands together: map.png, and map.html to look around in.
+/// Draws the items of a bundle so that what is alike to the model stands together: map.png, and
+/// map.html to look around in.
 ///
-/// With --text there is no bundle: a small text encoder (four layers, width 128) learns from the articles' texts to guess hidden
-/// words, and articles that read alike stand together.
+/// With --text there is no bundle: a small text encoder (four layers, width 128) learns from the
+/// articles' texts to guess hidden words, and articles that read alike stand together.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  vitrine-trainer map --text --data shop --color garment_group_name --out map\n  vitrine-trainer map models/demo/20260131T120000Z-1a2b3c4d --data shop --color \
@@ -69,7 +70,12 @@ pub fn run(arguments: &MapArguments) -> anyhow::Result<()> {
                 ..LoadOptions::default()
             };
             let loaded = dataset::load(folder, &options);
-            Some(loaded.with_context(|| format!("cannot load the data in {}", folder.display())).or_bad_input()?.0)
+            Some(
+                loaded
+                    .with_context(|| format!("cannot load the data in {}", folder.display()))
+                    .or_bad_input()?
+                    .0,
+            )
         }
         None => None,
     };
@@ -91,10 +97,18 @@ pub fn run(arguments: &MapArguments) -> anyhow::Result<()> {
 }
 
 /// Learns to read the articles' texts, and lays the articles out by them.
-fn of_texts(articles: &Entities, arguments: &MapArguments, options: &MapOptions) -> anyhow::Result<ItemMap> {
+fn of_texts(
+    articles: &Entities,
+    arguments: &MapArguments,
+    options: &MapOptions,
+) -> anyhow::Result<ItemMap> {
     let columns = arguments.columns.clone().unwrap_or_else(text::hm_columns);
     let texts = text::texts(articles, &columns).or_bad_input()?;
-    let config = LearnedConfig { epochs: arguments.epochs as usize, seed: arguments.seed, ..LearnedConfig::default() };
+    let config = LearnedConfig {
+        epochs: arguments.epochs as usize,
+        seed: arguments.seed,
+        ..LearnedConfig::default()
+    };
     let mut encoder = LearnedEncoder::train(&texts, &config).or_bad_input()?;
     let vectors = encoder.embed(&texts).or_bad_input()?;
     mark(ItemMap::of_texts(articles, &vectors, encoder.dim(), options))

@@ -13,9 +13,12 @@ pub fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, Placement)>> {
 }
 
 fn read_one(path: &Path) -> anyhow::Result<(String, Placement)> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let placement: Placement = toml::from_str(&text).with_context(|| format!("{}", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let placement: Placement =
+        toml::from_str(&text).with_context(|| format!("{}", path.display()))?;
     placement.recipe().with_context(|| format!("{}", path.display()))?;
-    let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+    let name =
+        path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     Ok((name, placement))
 }

@@ -13,9 +13,11 @@ use std::path::PathBuf;
 ///
 /// A run is named by its id or the beginning of it.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  vitrine-trainer runs list\n  vitrine-trainer runs show 20260131T120000Z-demo\n  \
+#[command(
+    after_help = "Examples:\n  vitrine-trainer runs list\n  vitrine-trainer runs show 20260131T120000Z-demo\n  \
                         vitrine-trainer runs compare 20260131T12 20260131T14\n  vitrine-trainer runs report --out \
-                        report.html\n  vitrine-trainer runs report 20260131T150000Z-sweep-webshop --out sweep.html\n  vitrine-trainer runs export --mlflow http://localhost:5000")]
+                        report.html\n  vitrine-trainer runs report 20260131T150000Z-sweep-webshop --out sweep.html\n  vitrine-trainer runs export --mlflow http://localhost:5000"
+)]
 pub struct RunsArguments {
     /// Folder of runs.
     #[arg(long, value_name = "DIR", default_value = "runs", global = true)]
@@ -106,12 +108,22 @@ fn list(runs: &Runs, json: bool) -> anyhow::Result<()> {
 }
 
 fn table(runs: &[Run]) -> Table {
-    let mut table =
-        Table::new(["run", "kind", "status", "metric", "epoch", "validation", "test", "seconds", "revision"]);
+    let mut table = Table::new([
+        "run",
+        "kind",
+        "status",
+        "metric",
+        "epoch",
+        "validation",
+        "test",
+        "seconds",
+        "revision",
+    ]);
     for run in runs {
         let outcome = run.outcome.as_ref();
         let (metric, best) = judged(run);
-        let test = metric.as_ref().and_then(|metric| outcome?.test.first()?.metrics.get(metric).copied());
+        let test =
+            metric.as_ref().and_then(|metric| outcome?.test.first()?.metrics.get(metric).copied());
         table.row([
             run.record.id.clone(),
             run.record.kind.name().to_owned(),
@@ -121,16 +133,22 @@ fn table(runs: &[Run]) -> Table {
             number(best.map(|best| best.1)),
             number(test),
             outcome.map_or_else(|| "-".to_owned(), |outcome| format!("{:.1}", outcome.seconds)),
-            run.record.environment.revision.as_ref().map_or_else(|| "-".to_owned(), |revision| revision.short()),
+            run.record
+                .environment
+                .revision
+                .as_ref()
+                .map_or_else(|| "-".to_owned(), |revision| revision.short()),
         ]);
     }
     table
 }
 
-/// The metric that judges a run's epochs, and the best epoch with its value: from the outcome, or from the metrics so far.
+/// The metric that judges a run's epochs, and the best epoch with its value: from the outcome, or
+/// from the metrics so far.
 fn judged(run: &Run) -> (Option<String>, Option<(u32, f64)>) {
     let metric = run.metric();
-    let outcome = run.outcome.as_ref().and_then(|outcome| outcome.best_epoch.zip(outcome.validation));
+    let outcome =
+        run.outcome.as_ref().and_then(|outcome| outcome.best_epoch.zip(outcome.validation));
     let best = outcome.or_else(|| run.curves().best(metric.as_ref()?));
     (metric, best)
 }
@@ -169,10 +187,16 @@ fn show(runs: &Runs, id: &str, json: bool) -> anyhow::Result<()> {
     println!("{} ({}, {})", record.id, record.kind.name(), run.status.name());
     let revision = environment.revision.as_ref().map_or_else(
         || "no git repository".to_owned(),
-        |revision| format!("{}{}", revision.commit, if revision.dirty { ", with changes" } else { "" }),
+        |revision| {
+            format!("{}{}", revision.commit, if revision.dirty { ", with changes" } else { "" })
+        },
     );
     println!("  started   {}", record.started);
-    println!("  data      {} ({})", record.data, record.fingerprint.get(..16).unwrap_or(&record.fingerprint));
+    println!(
+        "  data      {} ({})",
+        record.data,
+        record.fingerprint.get(..16).unwrap_or(&record.fingerprint)
+    );
     println!("  code      {}, {revision}", environment.program);
     println!("  machine   {}, {} cores", environment.system, environment.cores);
     println!("  command   {}", environment.command.join(" "));
@@ -205,10 +229,13 @@ fn show(runs: &Runs, id: &str, json: bool) -> anyhow::Result<()> {
         }
         print!("{}", table.text());
     }
-    if let Some(rows) = run.outcome.as_ref().map(|outcome| &outcome.test).filter(|rows| !rows.is_empty()) {
+    if let Some(rows) =
+        run.outcome.as_ref().map(|outcome| &outcome.test).filter(|rows| !rows.is_empty())
+    {
         println!("\ntest");
         let names: Vec<&String> = rows[0].metrics.keys().collect();
-        let mut table = Table::new(["metric"].into_iter().chain(rows.iter().map(|row| row.name.as_str())));
+        let mut table =
+            Table::new(["metric"].into_iter().chain(rows.iter().map(|row| row.name.as_str())));
         for name in names {
             let values = rows.iter().map(|row| row.shown(name).unwrap_or_else(|| "-".to_owned()));
             table.row([name.clone()].into_iter().chain(values));
@@ -220,12 +247,16 @@ fn show(runs: &Runs, id: &str, json: bool) -> anyhow::Result<()> {
         print!("{}", self::table(&members).text());
     }
     if let Some(config) = config {
-        println!("\nconfiguration\n{}", toml::to_string_pretty(&config).unwrap_or_else(|_| config.to_string()));
+        println!(
+            "\nconfiguration\n{}",
+            toml::to_string_pretty(&config).unwrap_or_else(|_| config.to_string())
+        );
     }
     Ok(())
 }
 
-/// The runs of these ids, with the members in place of sweeps and comparisons; each once, in the order named.
+/// The runs of these ids, with the members in place of sweeps and comparisons; each once, in the
+/// order named.
 fn trainings(runs: &Runs, ids: &[String]) -> Result<Vec<Run>, ExperimentError> {
     let mut found: Vec<Run> = Vec::new();
     for id in ids {
@@ -258,7 +289,8 @@ fn compare(runs: &Runs, ids: &[String], json: bool) -> anyhow::Result<()> {
         println!("{}", serde_json::to_string_pretty(&shown)?);
         return Ok(());
     }
-    let mut table = Table::new(std::iter::once("").chain(found.iter().map(|run| run.record.id.as_str())));
+    let mut table =
+        Table::new(std::iter::once("").chain(found.iter().map(|run| run.record.id.as_str())));
     for (at, key) in settings.keys.iter().enumerate() {
         let values = settings.rows.iter().map(|row| match &row[at] {
             Value::Null => "-".to_owned(),
@@ -270,24 +302,37 @@ fn compare(runs: &Runs, ids: &[String], json: bool) -> anyhow::Result<()> {
     let mut result = |name: String, value: &dyn Fn(&Run) -> String| {
         table.row([name].into_iter().chain(found.iter().map(value)));
     };
-    result("data".to_owned(), &|run| run.record.fingerprint.get(..8).unwrap_or_default().to_owned());
+    result("data".to_owned(), &|run| {
+        run.record.fingerprint.get(..8).unwrap_or_default().to_owned()
+    });
     result("status".to_owned(), &|run| run.status.name().to_owned());
     result("seconds".to_owned(), &|run| {
-        run.outcome.as_ref().map_or_else(|| "-".to_owned(), |outcome| format!("{:.1}", outcome.seconds))
+        run.outcome
+            .as_ref()
+            .map_or_else(|| "-".to_owned(), |outcome| format!("{:.1}", outcome.seconds))
     });
     let mut metrics: Vec<String> = found.iter().filter_map(Run::metric).collect();
     metrics.sort();
     metrics.dedup();
     for metric in metrics {
-        result(format!("validation {metric}"), &|run| number(run.curves().best(&metric).map(|best| best.1)));
+        result(format!("validation {metric}"), &|run| {
+            number(run.curves().best(&metric).map(|best| best.1))
+        });
     }
-    let mut tested: Vec<&String> =
-        found.iter().filter_map(|run| run.outcome.as_ref()?.test.first()).flat_map(|row| row.metrics.keys()).collect();
+    let mut tested: Vec<&String> = found
+        .iter()
+        .filter_map(|run| run.outcome.as_ref()?.test.first())
+        .flat_map(|row| row.metrics.keys())
+        .collect();
     tested.sort();
     tested.dedup();
     for metric in tested {
         result(format!("test {metric}"), &|run| {
-            number(run.outcome.as_ref().and_then(|outcome| outcome.test.first()?.metrics.get(metric).copied()))
+            number(
+                run.outcome
+                    .as_ref()
+                    .and_then(|outcome| outcome.test.first()?.metrics.get(metric).copied()),
+            )
         });
     }
     print!("{}", table.text());

@@ -10,10 +10,11 @@ use crate::{
 };
 use std::{env, path::PathBuf};
 
-/// Sends runs to an MLflow tracking server; those that are there and have not changed are left alone.
+/// Sends runs to an MLflow tracking server; those that are there and have not changed are left
+/// alone.
 ///
-/// A sweep or comparison is sent with its members, which become nested runs. What an interrupted export left half-done,
-/// the next one completes.
+/// A sweep or comparison is sent with its members, which become nested runs. What an interrupted
+/// export left half-done, the next one completes.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  vitrine-trainer runs export --mlflow http://localhost:5000\n  vitrine-trainer runs \
@@ -35,10 +36,12 @@ pub(super) struct ExportArguments {
 }
 
 /// # Errors
-/// Ids that name no run, an address that is none (bad input); a server that cannot be reached or refuses.
+/// Ids that name no run, an address that is none (bad input); a server that cannot be reached or
+/// refuses.
 pub(super) fn run(runs: &Runs, arguments: &ExportArguments) -> anyhow::Result<()> {
     let client = told(Client::new(&server(&arguments.mlflow)))?;
-    let selected = if arguments.ids.is_empty() { all(runs)? } else { mark(selected(runs, &arguments.ids))? };
+    let selected =
+        if arguments.ids.is_empty() { all(runs)? } else { mark(selected(runs, &arguments.ids))? };
     if selected.is_empty() {
         eprintln!("no runs in {}", runs.directory().display());
         return Ok(());
@@ -80,7 +83,8 @@ pub(super) fn run(runs: &Runs, arguments: &ExportArguments) -> anyhow::Result<()
 /// The environment's part is MLflow's own: its names, and a password goes before a token.
 fn server(url: &str) -> Server {
     let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
-    let (username, password) = (variable("MLFLOW_TRACKING_USERNAME"), variable("MLFLOW_TRACKING_PASSWORD"));
+    let (username, password) =
+        (variable("MLFLOW_TRACKING_USERNAME"), variable("MLFLOW_TRACKING_PASSWORD"));
     let access = match (username.zip(password), variable("MLFLOW_TRACKING_TOKEN")) {
         (Some((username, password)), _) => Access::Basic { username, password },
         (None, Some(token)) => Access::Token(token),

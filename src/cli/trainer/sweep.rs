@@ -11,24 +11,29 @@ use crate::{
 };
 use std::{path::PathBuf, sync::atomic::Ordering};
 
-/// Tries many configurations, judges each by its validation metric, and trains and tests the best one.
+/// Tries many configurations, judges each by its validation metric, and trains and tests the best
+/// one.
 ///
-/// Each trial leaves a run; the same command goes on where a stopped or killed one was. Trials that fall behind are
-/// stopped early, those that fail are recorded. The test cases are ranked once, by the best.
+/// Each trial leaves a run; the same command goes on where a stopped or killed one was. Trials that
+/// fall behind are stopped early, those that fail are recorded. The test cases are ranked once, by
+/// the best.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  vitrine-trainer sweep --config models/configs/sweep-webshop.toml --data shop\n\n\
+#[command(
+    after_help = "Example:\n  vitrine-trainer sweep --config models/configs/sweep-webshop.toml --data shop\n\n\
                         A sweep file:\n  [sweep]\n  base = \"demo.toml\"          # beside this file\n  metric = \
                         \"recall@12\"\n  trials = 20\n  sampler = \"tpe\"             # or \"random\"\n  seed = 1\n  \
                         parallel = 1\n  [space]\n  \"optimizer.learning_rate\" = { log = [1e-4, 0.1] }\n  \
                         \"training.batch_size\" = { choice = [256, 512, 1024] }\n  \"features.query.0.dim\" = { int = [8, 64] \
-                        }\n  \"loss.temperature\" = { uniform = [0.05, 1.0] }\n\ndocs/experiments.md has the rest.")]
+                        }\n  \"loss.temperature\" = { uniform = [0.05, 1.0] }\n\ndocs/experiments.md has the rest."
+)]
 pub struct SweepArguments {
     #[command(flatten)]
     data: DataArguments,
     /// The sweep file.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// How many configurations to try, instead of what the file says; more than before continue a finished sweep.
+    /// How many configurations to try, instead of what the file says; more than before continue a
+    /// finished sweep.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     trials: Option<u32>,
     /// Folder of bundles, for the best configuration's.
@@ -70,13 +75,20 @@ pub fn run(arguments: &SweepArguments) -> anyhow::Result<()> {
 }
 
 fn print(found: &Found) {
-    let keys: Vec<&String> = found.trials.first().map(|trial| trial.values.keys().collect()).unwrap_or_default();
-    let head = ["trial", "status", found.metric.as_str()].into_iter().chain(keys.iter().map(|key| key.as_str()));
+    let keys: Vec<&String> =
+        found.trials.first().map(|trial| trial.values.keys().collect()).unwrap_or_default();
+    let head = ["trial", "status", found.metric.as_str()]
+        .into_iter()
+        .chain(keys.iter().map(|key| key.as_str()));
     let mut table = Table::new(head);
     let mut trials: Vec<_> = found.trials.iter().collect();
-    trials.sort_by(|a, b| b.result.unwrap_or(f64::NEG_INFINITY).total_cmp(&a.result.unwrap_or(f64::NEG_INFINITY)));
+    trials.sort_by(|a, b| {
+        b.result.unwrap_or(f64::NEG_INFINITY).total_cmp(&a.result.unwrap_or(f64::NEG_INFINITY))
+    });
     for trial in trials {
-        let values = keys.iter().map(|key| trial.values.get(*key).map_or_else(String::new, ToString::to_string));
+        let values = keys
+            .iter()
+            .map(|key| trial.values.get(*key).map_or_else(String::new, ToString::to_string));
         let row = [trial.number.to_string(), trial.status.name().to_owned(), number(trial.result)];
         table.row(row.into_iter().chain(values));
     }

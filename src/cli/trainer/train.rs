@@ -19,8 +19,9 @@ use std::{
 
 /// Trains a model on a shop's data and writes it as a bundle.
 ///
-/// Checkpoints are written after every epoch and on Ctrl-C; --resume goes on from the last one. What was trained, on what
-/// and with which result stays in a folder of its own under --runs; `runs` reads it.
+/// Checkpoints are written after every epoch and on Ctrl-C; --resume goes on from the last one.
+/// What was trained, on what and with which result stays in a folder of its own under --runs;
+/// `runs` reads it.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example:\n  vitrine-trainer train --data shop --config models/configs/demo.toml --out models\n  \
@@ -45,11 +46,12 @@ pub struct TrainArguments {
     /// Go on from the last checkpoint of the same configuration and data.
     #[arg(long)]
     resume: bool,
-    /// Write the towers in parts as well, into the bundle's folder `split`: an encoder for each embedding, and two towers
-    /// over the concatenated features.
+    /// Write the towers in parts as well, into the bundle's folder `split`: an encoder for each
+    /// embedding, and two towers over the concatenated features.
     #[arg(long)]
     split_encoders: bool,
-    /// Write no bundle, and end with status 3, when the model is below the best baseline by more than chance explains.
+    /// Write no bundle, and end with status 3, when the model is below the best baseline by more
+    /// than chance explains.
     #[arg(long)]
     gate: bool,
 }
@@ -59,7 +61,8 @@ pub struct TrainArguments {
 pub fn run(arguments: &TrainArguments) -> anyhow::Result<()> {
     let config = TrainingConfig::load(&arguments.config, &arguments.set).or_bad_input()?;
     if arguments.split_encoders && !config.model.family.uses(SPLIT_ENCODERS) {
-        return Err(anyhow!("{SPLIT_ENCODERS} {}", Family::only_for(SPLIT_ENCODERS))).or_bad_input();
+        return Err(anyhow!("{SPLIT_ENCODERS} {}", Family::only_for(SPLIT_ENCODERS)))
+            .or_bad_input();
     }
     let stop = stop_on_interrupt()?;
     let dataset = arguments.data.load_with_texts(&config.text)?;
@@ -84,12 +87,17 @@ pub fn run(arguments: &TrainArguments) -> anyhow::Result<()> {
         Ended::Bundle(bundle) => {
             println!("{}", bundle.display());
             warn_if_below(&bundle)?;
-            eprintln!("\nServe it with\n  vitrine-server serve --models {}", arguments.out.display());
+            eprintln!(
+                "\nServe it with\n  vitrine-server serve --models {}",
+                arguments.out.display()
+            );
             Ok(())
         }
         Ended::Gated(verdict) => Err(Gated(verdict).into()),
         Ended::Refused(reason) => anyhow::bail!("no bundle was written: {reason}"),
-        Ended::Interrupted(_) => anyhow::bail!("stopped, with a checkpoint; go on with the same command and --resume"),
+        Ended::Interrupted(_) => {
+            anyhow::bail!("stopped, with a checkpoint; go on with the same command and --resume")
+        }
     }
 }
 
@@ -114,7 +122,9 @@ pub(super) fn stop_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
         if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        eprintln!("stopping at the next step, with a checkpoint; press Ctrl-C again to end at once");
+        eprintln!(
+            "stopping at the next step, with a checkpoint; press Ctrl-C again to end at once"
+        );
     })
     .context("cannot listen for Ctrl-C")?;
     Ok(stop)

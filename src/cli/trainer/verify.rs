@@ -7,11 +7,14 @@ use crate::{
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// Checks a bundle as a server does before it serves it, and its search index against the exact scan.
+/// Checks a bundle as a server does before it serves it, and its search index against the exact
+/// scan.
 ///
 /// Ends with status 2 and the reason when the bundle cannot be used.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  vitrine-trainer verify models/demo/20260131T120000000Z-1a2b3c4d")]
+#[command(
+    after_help = "Example:\n  vitrine-trainer verify models/demo/20260131T120000000Z-1a2b3c4d"
+)]
 pub struct VerifyArguments {
     /// The bundle: `<models>/<name>/<version>`.
     #[arg(value_name = "DIR")]
@@ -48,7 +51,8 @@ struct Report<'a> {
 /// Whatever is wrong with the bundle, as bad input.
 pub fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
     let bundle = Bundle::open(&arguments.bundle).or_bad_input()?;
-    let index = bundle.index_quality(arguments.queries as usize, IndexQuality::SEED).or_bad_input()?;
+    let index =
+        bundle.index_quality(arguments.queries as usize, IndexQuality::SEED).or_bad_input()?;
     let Manifest { name, family, version, dim, items, files, .. } = bundle.manifest();
     let mut problems = Vec::new();
     if let Some(index) = index.filter(|index| index.recall < arguments.min_recall) {
@@ -80,11 +84,13 @@ pub fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
     if report.problems.is_empty() {
         return Ok(());
     }
-    Err(BadInput(anyhow::anyhow!("{}: {}", arguments.bundle.display(), report.problems.join("; "))).into())
+    Err(BadInput(anyhow::anyhow!("{}: {}", arguments.bundle.display(), report.problems.join("; ")))
+        .into())
 }
 
 fn print(report: &Report<'_>) {
-    let Report { name, family, version, dim, items, files, bytes, golden_requests, index, .. } = report;
+    let Report { name, family, version, dim, items, files, bytes, golden_requests, index, .. } =
+        report;
     match index {
         Some(_) => println!("{name} {version} ({family}), {items} items × {dim}"),
         None => println!("{name} {version} ({family}), {items} items"),

@@ -1,8 +1,12 @@
-//! The shop's articles: products with a hidden style, in colour variants, each with a life of its own.
+//! The shop's articles: products with a hidden style, in colour variants, each with a life of its
+//! own.
 
 use super::{
     random::{Picker, Purpose, normal, stream},
-    vocabulary::{APPEARANCES, BUCKETS, COLOURS, GARMENTS, INDEX_GROUPS, INDEXES, PRODUCT_TYPES, Role, SECTIONS},
+    vocabulary::{
+        APPEARANCES, BUCKETS, COLOURS, GARMENTS, INDEX_GROUPS, INDEXES, PRODUCT_TYPES, Role,
+        SECTIONS,
+    },
 };
 use rand::Rng;
 use rayon::prelude::*;
@@ -78,7 +82,8 @@ pub(super) struct Catalogue {
     pub products: Vec<Product>,
     /// Sorted by product code, then variant: the order of the article ids.
     pub articles: Vec<Article>,
-    /// What a customer sees of each article, close together in memory: most of the generator's time goes here.
+    /// What a customer sees of each article, close together in memory: most of the generator's time
+    /// goes here.
     pub looks: Vec<Look>,
 }
 
@@ -97,7 +102,8 @@ impl Catalogue {
             product.first = first;
             first += product.variants;
         }
-        // On long shelves taste alone makes some articles sell far better; that leaves less to their general appeal.
+        // On long shelves taste alone makes some articles sell far better; that leaves less to
+        // their general appeal.
         let spread = (articles as f32 / 10_000.0).powf(-0.2).clamp(0.5, 1.2);
         let mut rows: Vec<Article> = (0..products.len())
             .into_par_iter()
@@ -107,8 +113,10 @@ impl Catalogue {
         rows[0].launch = -52.0;
         rows[0].life = f32::INFINITY;
         rows[0].basic = true;
-        let look =
-            |article: &Article| Look { style: products[article.product as usize].style, colour: article.colour as u32 };
+        let look = |article: &Article| Look {
+            style: products[article.product as usize].style,
+            colour: article.colour as u32,
+        };
         let looks = rows.iter().map(look).collect();
         Self { buckets, products, articles: rows, looks }
     }
@@ -125,7 +133,8 @@ impl Catalogue {
 }
 
 impl Article {
-    /// Price in hundredths in a week: full, then marked down in two stages towards the end of its life.
+    /// Price in hundredths in a week: full, then marked down in two stages towards the end of its
+    /// life.
     pub(super) fn price(&self, full: u32, week: f32) -> u32 {
         let age = (week - self.launch) / self.life;
         let share = match age {
@@ -135,7 +144,11 @@ impl Article {
             _ => 1.0,
         };
         // Whole price points such as 13.49 or 7.99.
-        if share < 1.0 { ((full as f32 * share / 50.0).round() as u32 * 50).max(100) - 1 } else { full }
+        if share < 1.0 {
+            ((full as f32 * share / 50.0).round() as u32 * 50).max(100) - 1
+        } else {
+            full
+        }
     }
 }
 
@@ -144,8 +157,8 @@ const LAST_CODE: u32 = 999_999;
 
 /// Retail price points, in hundredths.
 const PRICE_POINTS: [u32; 22] = [
-    99, 199, 299, 399, 499, 599, 699, 799, 899, 999, 1299, 1499, 1799, 1999, 2499, 2999, 3499, 3999, 4999, 5999, 7999,
-    9999,
+    99, 199, 299, 399, 499, 599, 699, 799, 899, 999, 1299, 1499, 1799, 1999, 2499, 2999, 3499,
+    3999, 4999, 5999, 7999, 9999,
 ];
 
 /// The points that shops like best.
@@ -155,17 +168,25 @@ fn buckets() -> Vec<Bucket> {
     let mut buckets: Vec<Bucket> = BUCKETS
         .iter()
         .map(|&(code, garment, _, demand)| {
-            let index = INDEXES.iter().position(|row| row.0 == code).expect("the vocabulary is consistent");
-            let group =
-                INDEX_GROUPS.iter().position(|&no| no == INDEXES[index].2).expect("the vocabulary is consistent");
-            let garment = GARMENTS.iter().position(|row| row.0 == garment).expect("the vocabulary is consistent");
+            let index =
+                INDEXES.iter().position(|row| row.0 == code).expect("the vocabulary is consistent");
+            let group = INDEX_GROUPS
+                .iter()
+                .position(|&no| no == INDEXES[index].2)
+                .expect("the vocabulary is consistent");
+            let garment = GARMENTS
+                .iter()
+                .position(|row| row.0 == garment)
+                .expect("the vocabulary is consistent");
             Bucket { index, garment, group, demand: f32::from(demand), complements: None }
         })
         .collect();
     for row in 0..buckets.len() {
         let partners: Vec<usize> = (0..buckets.len())
             .filter(|&other| buckets[other].group == buckets[row].group)
-            .filter(|&other| go_together(GARMENTS[buckets[row].garment].2, GARMENTS[buckets[other].garment].2))
+            .filter(|&other| {
+                go_together(GARMENTS[buckets[row].garment].2, GARMENTS[buckets[other].garment].2)
+            })
             .collect();
         if !partners.is_empty() {
             let picker = Picker::new(partners.iter().map(|&other| buckets[other].demand));
@@ -195,8 +216,10 @@ fn products(seed: u64, articles: usize, weeks: f32, buckets: &[Bucket]) -> Vec<P
     let mut rng = stream(seed, Purpose::Market, 1);
     let bucket_picker = Picker::new(BUCKETS.iter().map(|row| f32::from(row.2)));
     let sections: Vec<(Vec<usize>, Picker)> = buckets.iter().map(sections_of).collect();
-    let types: Vec<(Vec<usize>, Picker)> = GARMENTS.iter().map(|garment| types_of(garment.0)).collect();
-    let section_styles: Vec<Style> = SECTIONS.iter().map(|_| std::array::from_fn(|_| normal(&mut rng))).collect();
+    let types: Vec<(Vec<usize>, Picker)> =
+        GARMENTS.iter().map(|garment| types_of(garment.0)).collect();
+    let section_styles: Vec<Style> =
+        SECTIONS.iter().map(|_| std::array::from_fn(|_| normal(&mut rng))).collect();
     let mut products = Vec::with_capacity(articles / 2);
     let mut left = articles as u32;
     while left > 0 {
@@ -229,11 +252,16 @@ fn products(seed: u64, articles: usize, weeks: f32, buckets: &[Bucket]) -> Vec<P
     products
 }
 
-/// Launch and life in weeks, and whether the product is a basic. Fashion is launched ahead of its season.
+/// Launch and life in weeks, and whether the product is a basic. Fashion is launched ahead of its
+/// season.
 fn life(rng: &mut impl Rng, weeks: f32, garment: usize) -> (f32, f32, bool) {
     let (_, _, role, season, best_month, _) = GARMENTS[garment];
     let basic = rng.random::<f32>() < if role == Role::Under { 0.3 } else { 0.12 };
-    let life = if basic { 40.0 + 120.0 * rng.random::<f32>() } else { 20.0 * (0.55 * normal(rng)).exp() + 3.0 };
+    let life = if basic {
+        40.0 + 120.0 * rng.random::<f32>()
+    } else {
+        20.0 * (0.55 * normal(rng)).exp() + 3.0
+    };
     let mut launch = 0.0;
     for _ in 0..5 {
         launch = -life * 0.8 + rng.random::<f32>() * (weeks - 0.3 + life * 0.8);
@@ -261,29 +289,38 @@ fn nearest_price(price: f32) -> u32 {
         let far = ((point as f32 / 100.0).ln() - price.ln()).abs();
         if ROUND_PRICES.contains(&point) { 0.6 * far } else { far }
     };
-    *PRICE_POINTS.iter().min_by(|a, b| distance(a).total_cmp(&distance(b))).expect("there are price points")
+    *PRICE_POINTS
+        .iter()
+        .min_by(|a, b| distance(a).total_cmp(&distance(b)))
+        .expect("there are price points")
 }
 
 fn sections_of(bucket: &Bucket) -> (Vec<usize>, Picker) {
     let (code, garment) = (INDEXES[bucket.index].0, GARMENTS[bucket.garment].0);
     let of_index = (0..SECTIONS.len()).filter(|&row| SECTIONS[row].0 == code);
-    let mut rows: Vec<usize> =
-        of_index.clone().filter(|&row| SECTIONS[row].4.is_empty() || SECTIONS[row].4.contains(&garment)).collect();
+    let mut rows: Vec<usize> = of_index
+        .clone()
+        .filter(|&row| SECTIONS[row].4.is_empty() || SECTIONS[row].4.contains(&garment))
+        .collect();
     if rows.is_empty() {
         rows = of_index.collect();
     }
-    let weight = |&row: &usize| f32::from(SECTIONS[row].3) * if SECTIONS[row].4.is_empty() { 1.0 } else { 8.0 };
+    let weight = |&row: &usize| {
+        f32::from(SECTIONS[row].3) * if SECTIONS[row].4.is_empty() { 1.0 } else { 8.0 }
+    };
     let picker = Picker::new(rows.iter().map(weight));
     (rows, picker)
 }
 
 fn types_of(garment: u16) -> (Vec<usize>, Picker) {
-    let rows: Vec<usize> = (0..PRODUCT_TYPES.len()).filter(|&row| PRODUCT_TYPES[row].0 == garment).collect();
+    let rows: Vec<usize> =
+        (0..PRODUCT_TYPES.len()).filter(|&row| PRODUCT_TYPES[row].0 == garment).collect();
     let picker = Picker::new(rows.iter().map(|&row| f32::from(PRODUCT_TYPES[row].4)));
     (rows, picker)
 }
 
-/// The colour variants of a product: colours mostly differ, later ones are launched later and sell less.
+/// The colour variants of a product: colours mostly differ, later ones are launched later and sell
+/// less.
 fn variants(seed: u64, row: usize, product: &Product, spread: f32) -> Vec<Article> {
     let mut rng = stream(seed, Purpose::Article, row as u64);
     let mut weights: Vec<f32> = COLOURS.iter().map(|colour| f32::from(colour.6)).collect();
@@ -295,16 +332,30 @@ fn variants(seed: u64, row: usize, product: &Product, spread: f32) -> Vec<Articl
         .map(|variant| {
             let colour = Picker::new(weights.iter().copied()).pick(&mut rng);
             weights[colour] *= 0.15;
-            let appearance = if rng.random::<f32>() < 0.85 { appearance } else { appearances.pick(&mut rng) };
+            let appearance =
+                if rng.random::<f32>() < 0.85 { appearance } else { appearances.pick(&mut rng) };
             // Above 1, because picking by style pulls the colours' shares together again.
             let demand = (f32::from(COLOURS[colour].7) / f32::from(COLOURS[colour].6)).powf(1.9);
-            let appeal =
-                (common + spread * APPEAL_ARTICLE * normal(&mut rng)).exp() * demand * 0.93f32.powi(variant as i32);
-            let late =
-                if variant > 0 && rng.random::<f32>() < 0.3 { 0.3 * product.life * rng.random::<f32>() } else { 0.0 };
+            let appeal = (common + spread * APPEAL_ARTICLE * normal(&mut rng)).exp()
+                * demand
+                * 0.93f32.powi(variant as i32);
+            let late = if variant > 0 && rng.random::<f32>() < 0.3 {
+                0.3 * product.life * rng.random::<f32>()
+            } else {
+                0.0
+            };
             let launch = product.launch + late;
             let life = product.life - late;
-            Article { product: row as u32, colour, appearance, appeal, launch, life, basic: product.basic, markdown }
+            Article {
+                product: row as u32,
+                colour,
+                appearance,
+                appeal,
+                launch,
+                life,
+                basic: product.basic,
+                markdown,
+            }
         })
         .collect()
 }

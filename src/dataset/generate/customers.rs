@@ -1,4 +1,5 @@
-//! The shop's customers: what the shop knows about them, and the hidden taste that drives what they buy.
+//! The shop's customers: what the shop knows about them, and the hidden taste that drives what they
+//! buy.
 
 use super::{
     catalogue::{Catalogue, Style},
@@ -12,7 +13,8 @@ use rayon::prelude::*;
 
 /// Number of taste clusters.
 const PERSONAS: usize = 48;
-/// Spread of the liking of garment groups and of index groups (log): of the clusters, and of a customer around its own.
+/// Spread of the liking of garment groups and of index groups (log): of the clusters, and of a
+/// customer around its own.
 const GARMENT_SPREAD: (f32, f32) = (1.0, 0.7);
 const GROUP_SPREAD: (f32, f32) = (0.4, 0.4);
 /// Share of the variance of a customer's style that the cluster explains.
@@ -116,7 +118,12 @@ pub(super) struct Crowd {
 
 impl Crowd {
     /// `customers` customers who buy `transactions` rows in all.
-    pub(super) fn new(seed: u64, customers: usize, transactions: u64, catalogue: &Catalogue) -> Self {
+    pub(super) fn new(
+        seed: u64,
+        customers: usize,
+        transactions: u64,
+        catalogue: &Catalogue,
+    ) -> Self {
         let mut rng = stream(seed, Purpose::Market, 2);
         let personas = (0..PERSONAS)
             .map(|_| Persona {
@@ -126,7 +133,8 @@ impl Crowd {
                 colours: COLOURS.iter().map(|_| 0.3 * normal(&mut rng)).collect(),
             })
             .collect();
-        let demand = catalogue.buckets.iter().map(|bucket| bucket.demand / mean_season(bucket)).collect();
+        let demand =
+            catalogue.buckets.iter().map(|bucket| bucket.demand / mean_season(bucket)).collect();
         Self { seed, rows: rows(seed, customers, transactions), personas, demand }
     }
 
@@ -164,27 +172,32 @@ impl Crowd {
         Profile { id, age, reads_news, active, club, news, postal_code, true_age }
     }
 
-    /// The taste of a customer, and the stream of random numbers that continues into the customer's purchases.
+    /// The taste of a customer, and the stream of random numbers that continues into the customer's
+    /// purchases.
     pub(super) fn taste(&self, customer: usize, catalogue: &Catalogue) -> (Taste, ChaCha8Rng) {
         let age = self.profile(customer).true_age;
         let mut rng = stream(self.seed, Purpose::Journey, customer as u64);
         let persona = &self.personas[rng.random_range(0..PERSONAS)];
         let (shared, own) = (CLUSTER_SHARE.sqrt(), (1.0 - CLUSTER_SHARE).sqrt());
-        let style: Style = std::array::from_fn(|d| shared * persona.style[d] + own * normal(&mut rng));
+        let style: Style =
+            std::array::from_fn(|d| shared * persona.style[d] + own * normal(&mut rng));
         let band = AGE_TASTE.iter().rposition(|band| band.0 <= age).unwrap_or(0);
         let groups: [f32; 5] = std::array::from_fn(|g| {
             AGE_TASTE[band].1[g] * (persona.groups[g] + GROUP_SPREAD.1 * normal(&mut rng)).exp()
         });
-        let garments: Vec<f32> =
-            persona.garments.iter().map(|liking| (liking + GARMENT_SPREAD.1 * normal(&mut rng)).exp()).collect();
-        let buckets = Picker::new(
-            catalogue
-                .buckets
-                .iter()
-                .zip(&self.demand)
-                .map(|(bucket, demand)| demand * groups[bucket.group] * garments[bucket.garment]),
-        );
-        let colours = persona.colours.iter().map(|liking| liking + 0.3 * normal(&mut rng)).collect();
+        let garments: Vec<f32> = persona
+            .garments
+            .iter()
+            .map(|liking| (liking + GARMENT_SPREAD.1 * normal(&mut rng)).exp())
+            .collect();
+        let buckets =
+            Picker::new(
+                catalogue.buckets.iter().zip(&self.demand).map(|(bucket, demand)| {
+                    demand * groups[bucket.group] * garments[bucket.garment]
+                }),
+            );
+        let colours =
+            persona.colours.iter().map(|liking| liking + 0.3 * normal(&mut rng)).collect();
         let kind = rng.random::<f32>();
         let online = if kind < 0.62 {
             0.93
@@ -239,7 +252,10 @@ mod tests {
     #[test]
     fn rows_add_up_and_have_the_shape_of_a_shop() {
         for (customers, transactions) in [(1, 1), (10, 3), (1_000, 23_200), (3, 1_000_000)] {
-            assert_eq!(rows(1, customers, transactions).iter().map(|&n| u64::from(n)).sum::<u64>(), transactions);
+            assert_eq!(
+                rows(1, customers, transactions).iter().map(|&n| u64::from(n)).sum::<u64>(),
+                transactions
+            );
         }
         let mut shop = rows(1, 50_000, 1_160_000);
         shop.sort_unstable();

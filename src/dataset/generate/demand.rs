@@ -1,4 +1,5 @@
-//! What the shop sells in each week: the calendar, the seasons of the shelves, and the articles on sale with their weights.
+//! What the shop sells in each week: the calendar, the seasons of the shelves, and the articles on
+//! sale with their weights.
 
 use super::{
     catalogue::{Article, Bucket, Catalogue},
@@ -33,11 +34,13 @@ pub(super) struct Demand {
     pub days: u32,
     /// Running share of all sales at the end of each day.
     calendar: Vec<f32>,
-    /// Offers of week `w` and bucket `b`: `offers[starts[w * buckets + b]..starts[w * buckets + b + 1]]`.
+    /// Offers of week `w` and bucket `b`: `offers[starts[w * buckets + b]..starts[w * buckets + b +
+    /// 1]]`.
     offers: Vec<Offer>,
     starts: Vec<u32>,
     buckets: usize,
-    /// Chance that a wish for a bucket is acted upon in a week, by `w * buckets + b`; 0 where nothing is on sale.
+    /// Chance that a wish for a bucket is acted upon in a week, by `w * buckets + b`; 0 where
+    /// nothing is on sale.
     season: Vec<f32>,
 }
 
@@ -73,8 +76,10 @@ impl Demand {
         let mut season = vec![0.0; weeks * buckets];
         for (slot, season) in season.iter_mut().enumerate() {
             if starts[slot] < starts[slot + 1] {
-                *season =
-                    seasonal(&catalogue.buckets[slot % buckets], first_day(days) + (slot / buckets) as u32 * 7 + 3);
+                *season = seasonal(
+                    &catalogue.buckets[slot % buckets],
+                    first_day(days) + (slot / buckets) as u32 * 7 + 3,
+                );
             }
         }
         Self { days, calendar: calendar(days), offers, starts, buckets, season }
@@ -90,9 +95,16 @@ impl Demand {
         self.season[week * self.buckets + bucket]
     }
 
-    /// `count` articles on sale in the bucket, spread evenly over its sales of the week from a random start: the more an
-    /// article sells, the more often it comes. None where nothing is on sale.
-    pub(super) fn display(&self, week: usize, bucket: usize, count: usize, start: f32) -> impl Iterator<Item = u32> {
+    /// `count` articles on sale in the bucket, spread evenly over its sales of the week from a
+    /// random start: the more an article sells, the more often it comes. None where nothing is on
+    /// sale.
+    pub(super) fn display(
+        &self,
+        week: usize,
+        bucket: usize,
+        count: usize,
+        start: f32,
+    ) -> impl Iterator<Item = u32> {
         let offers = self.offers(week, bucket);
         let step = offers.last().map_or(0.0, |offer| offer.sum / count as f32);
         let mut from = 0;
@@ -166,8 +178,10 @@ fn calendar(days: u32) -> Vec<f32> {
         .map(|day| {
             let date = Timestamp((first_day(days) + day) * Timestamp::DAY).datetime();
             let month = f64::from(date.ordinal()) * (12.0 / 365.25) - 0.5;
-            let (low, high) =
-                ((month.floor() as i32).rem_euclid(12) as usize, (month.floor() as i32 + 1).rem_euclid(12) as usize);
+            let (low, high) = (
+                (month.floor() as i32).rem_euclid(12) as usize,
+                (month.floor() as i32 + 1).rem_euclid(12) as usize,
+            );
             let share = month - month.floor();
             let level = f64::from(MONTHS[low]) * (1.0 - share) + f64::from(MONTHS[high]) * share;
             sum += level * f64::from(WEEKDAYS[date.weekday().number_days_from_monday() as usize]);

@@ -1,11 +1,14 @@
-//! A believable shop made of random numbers, in the H&M schema: `articles.csv`, `customers.csv`, `transactions.csv`.
+//! A believable shop made of random numbers, in the H&M schema: `articles.csv`, `customers.csv`,
+//! `transactions.csv`.
 //!
-//! Calibrated on the published shape of the real data: skewed and drifting popularity, seasons, colour variants, mark-downs,
-//! baskets, second pieces, re-buying, ages, missing values. Customers have a hidden taste (style, garment and index group,
-//! colour) and their next piece depends on the last ones, so that a model has something to learn that popularity lacks.
+//! Calibrated on the published shape of the real data: skewed and drifting popularity, seasons,
+//! colour variants, mark-downs, baskets, second pieces, re-buying, ages, missing values. Customers
+//! have a hidden taste (style, garment and index group, colour) and their next piece depends on the
+//! last ones, so that a model has something to learn that popularity lacks.
 //!
-//! The same [`ShopSize`] gives the same bytes, whatever the number of threads: every product and every customer has its
-//! own stream of random numbers. The shop ends on 2020-09-22 and starts `days` earlier.
+//! The same [`ShopSize`] gives the same bytes, whatever the number of threads: every product and
+//! every customer has its own stream of random numbers. The shop ends on 2020-09-22 and starts
+//! `days` earlier.
 
 mod catalogue;
 mod customers;
@@ -83,8 +86,8 @@ impl Generator {
     /// The files get their names when all are whole; on an error none is left behind.
     ///
     /// # Errors
-    /// [`GenerateError::Exists`] when one of the files is there and `overwrite` is false; [`GenerateError::Write`] when
-    /// the disk refuses.
+    /// [`GenerateError::Exists`] when one of the files is there and `overwrite` is false;
+    /// [`GenerateError::Write`] when the disk refuses.
     pub fn write(&self, folder: &Path, overwrite: bool) -> Result<(), GenerateError> {
         let staging = write::Staging::new(folder, overwrite)?;
         let shop = self.shop();

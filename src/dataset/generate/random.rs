@@ -1,4 +1,5 @@
-//! Seeded randomness: one independent stream a thing, so that the order and number of threads do not matter.
+//! Seeded randomness: one independent stream a thing, so that the order and number of threads do
+//! not matter.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -89,6 +90,9 @@ mod tests {
     #[test]
     fn curves_are_read_between_and_beyond_their_points() {
         let points = [(0.0, 1.0), (0.5, 3.0), (1.0, 3.0)];
-        assert_eq!([-1.0, 0.25, 0.75, 2.0].map(|at| interpolate(&points, at)), [1.0, 2.0, 3.0, 3.0]);
+        assert_eq!(
+            [-1.0, 0.25, 0.75, 2.0].map(|at| interpolate(&points, at)),
+            [1.0, 2.0, 3.0, 3.0]
+        );
     }
 }

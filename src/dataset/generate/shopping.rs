@@ -1,8 +1,9 @@
 //! What customers do in the shop: when they come, what they look at, what they take.
 //!
-//! A visit is a basket of rows of one day and channel. For each row the customer picks a shelf (own taste, the season,
-//! what goes with the row before), looks at some articles drawn by this week's popularity, and takes one by taste. Some
-//! rows are a second piece of the same, another colour of it, or something bought before.
+//! A visit is a basket of rows of one day and channel. For each row the customer picks a shelf (own
+//! taste, the season, what goes with the row before), looks at some articles drawn by this week's
+//! popularity, and takes one by taste. Some rows are a second piece of the same, another colour of
+//! it, or something bought before.
 
 use super::{
     catalogue::{Catalogue, STYLE, Style},
@@ -59,7 +60,8 @@ pub(super) struct Shop {
 const CHUNK: usize = 2_048;
 
 impl Shop {
-    /// All purchases sorted by day, then customer, then order in the basket. `done` is told of finished rows.
+    /// All purchases sorted by day, then customer, then order in the basket. `done` is told of
+    /// finished rows.
     pub(super) fn purchases(&self, done: impl Fn(u64) + Sync) -> Vec<Row> {
         let customers = self.crowd.rows.len();
         let chunks: Vec<Vec<Row>> = (0..customers.div_ceil(CHUNK))
@@ -86,20 +88,35 @@ impl Shop {
         }
         let (taste, rng) = self.crowd.taste(customer, &self.catalogue);
         let first = rows.len();
-        let mut journey =
-            Journey { shop: self, taste, rng, mood: [0.0; STYLE], customer: customer as u32, first, rows };
+        let mut journey = Journey {
+            shop: self,
+            taste,
+            rng,
+            mood: [0.0; STYLE],
+            customer: customer as u32,
+            first,
+            rows,
+        };
         for (day, pieces) in journey.visits(wanted) {
             journey.visit(day, pieces);
         }
     }
 
-    /// Articles a customer takes from the shelves in a week, drawn `draws` times: the true odds of the next purchase.
+    /// Articles a customer takes from the shelves in a week, drawn `draws` times: the true odds of
+    /// the next purchase.
     #[cfg(test)]
     pub(super) fn wishes(&self, customer: usize, week: usize, draws: usize) -> Vec<u32> {
         let (taste, rng) = self.crowd.taste(customer, &self.catalogue);
         let mut rows = Vec::new();
-        let mut journey =
-            Journey { shop: self, taste, rng, mood: [0.0; STYLE], customer: 0, first: 0, rows: &mut rows };
+        let mut journey = Journey {
+            shop: self,
+            taste,
+            rng,
+            mood: [0.0; STYLE],
+            customer: 0,
+            first: 0,
+            rows: &mut rows,
+        };
         (0..draws).map(|_| journey.fresh(week)).collect()
     }
 
@@ -130,7 +147,8 @@ impl Journey<'_> {
         let mut baskets = Vec::new();
         let mut left = wanted;
         while left > 0 {
-            let size = (BASKET.0 * (BASKET.1 * normal(&mut self.rng)).exp()).round().max(1.0) as usize;
+            let size =
+                (BASKET.0 * (BASKET.1 * normal(&mut self.rng)).exp()).round().max(1.0) as usize;
             baskets.push(size.min(left));
             left -= size.min(left);
         }
@@ -140,9 +158,10 @@ impl Journey<'_> {
             let at = baskets.len() % days as usize;
             baskets[at] += last;
         }
-        // Some customers are active for a part of the period only. Time is a circle here, for the visits of all
-        // customers together to follow the calendar.
-        let active = if self.rng.random::<f32>() < 0.6 { 1.0 } else { 0.2 + 0.8 * self.rng.random::<f32>() };
+        // Some customers are active for a part of the period only. Time is a circle here, for the
+        // visits of all customers together to follow the calendar.
+        let active =
+            if self.rng.random::<f32>() < 0.6 { 1.0 } else { 0.2 + 0.8 * self.rng.random::<f32>() };
         let start = self.rng.random::<f32>();
         let mut at = 0.0;
         let mut positions: Vec<f32> = (0..=baskets.len())
@@ -152,8 +171,10 @@ impl Journey<'_> {
             })
             .collect();
         let end = positions.pop().unwrap_or(1.0).max(f32::MIN_POSITIVE);
-        let mut visits: Vec<u32> =
-            positions.iter().map(|position| self.shop.demand.day_at((start + active * position / end) % 1.0)).collect();
+        let mut visits: Vec<u32> = positions
+            .iter()
+            .map(|position| self.shop.demand.day_at((start + active * position / end) % 1.0))
+            .collect();
         visits.sort_unstable();
         spread(&mut visits, days);
         visits.into_iter().zip(baskets).collect()
@@ -260,7 +281,8 @@ impl Journey<'_> {
                 return article;
             }
         }
-        // The customer has all there is: then once more, or the catalogue's first article, which is always on sale.
+        // The customer has all there is: then once more, or the catalogue's first article, which is
+        // always on sale.
         let bucket = self.taste.buckets.pick(&mut self.rng);
         self.look(week, bucket, &style).unwrap_or(0)
     }
@@ -285,7 +307,8 @@ impl Journey<'_> {
         for article in shop.demand.display(week, bucket, LOOKS, self.rng.random()) {
             let weight = shop.liking(style, &self.taste, article).exp();
             sum += weight;
-            // Each look replaces the choice with its share of all weights so far: one pass, the right odds.
+            // Each look replaces the choice with its share of all weights so far: one pass, the
+            // right odds.
             if self.rng.random::<f32>() * sum < weight {
                 taken = Some(article);
             }
@@ -294,7 +317,8 @@ impl Journey<'_> {
     }
 }
 
-/// Moves visits of one day to the next free days, so that days are distinct; there are at most `days`.
+/// Moves visits of one day to the next free days, so that days are distinct; there are at most
+/// `days`.
 fn spread(visits: &mut [u32], days: u32) {
     for i in 1..visits.len() {
         visits[i] = visits[i].max(visits[i - 1] + 1);
@@ -306,7 +330,8 @@ fn spread(visits: &mut [u32], days: u32) {
     }
 }
 
-/// Counting sort by day; within a day the order of `chunks` stays. Frees each chunk when it is placed.
+/// Counting sort by day; within a day the order of `chunks` stays. Frees each chunk when it is
+/// placed.
 fn by_day(chunks: Vec<Vec<Row>>, days: usize) -> Vec<Row> {
     let mut next = vec![0usize; days + 1];
     for row in chunks.iter().flatten() {

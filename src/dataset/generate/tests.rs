@@ -1,4 +1,5 @@
-//! Properties of generated shops: schema, determinism, likeness to the real data, and something to learn.
+//! Properties of generated shops: schema, determinism, likeness to the real data, and something to
+//! learn.
 
 use super::*;
 use crate::dataset::{Dataset, LoadOptions, Values, inspect::Inspection, load};
@@ -20,7 +21,12 @@ fn read(folder: &Path) -> [String; 3] {
 }
 
 fn records(text: &str) -> Vec<csv::StringRecord> {
-    csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes()).records().map(Result::unwrap).collect()
+    csv::ReaderBuilder::new()
+        .has_headers(false)
+        .from_reader(text.as_bytes())
+        .records()
+        .map(Result::unwrap)
+        .collect()
 }
 
 #[test]
@@ -36,20 +42,41 @@ fn the_schema_is_that_of_hm_and_ids_refer() {
          department_name,index_code,index_name,index_group_no,index_group_name,section_no,section_name,garment_group_no,\
          garment_group_name,detail_desc"
     );
-    assert_eq!(lines(&customers), "customer_id,FN,Active,club_member_status,fashion_news_frequency,age,postal_code");
+    assert_eq!(
+        lines(&customers),
+        "customer_id,FN,Active,club_member_status,fashion_news_frequency,age,postal_code"
+    );
     assert_eq!(lines(&transactions), "t_dat,customer_id,article_id,price,sales_channel_id");
-    let (articles, customers, transactions) = (records(&articles), records(&customers), records(&transactions));
-    assert_eq!([articles.len() - 1, customers.len() - 1, transactions.len() - 1], [600, 500, 6_000]);
+    let (articles, customers, transactions) =
+        (records(&articles), records(&customers), records(&transactions));
+    assert_eq!(
+        [articles.len() - 1, customers.len() - 1, transactions.len() - 1],
+        [600, 500, 6_000]
+    );
     let mut article_ids = HashSet::new();
     for article in &articles[1..] {
         let id = &article[0];
         assert!(id.len() == 10 && id.bytes().all(|b| b.is_ascii_digit()), "{id}");
-        assert_eq!(id[..7].parse::<u32>().unwrap().to_string(), article[1], "the code is the id's first seven digits");
+        assert_eq!(
+            id[..7].parse::<u32>().unwrap().to_string(),
+            article[1],
+            "the code is the id's first seven digits"
+        );
         assert!(article_ids.insert(id.to_owned()), "{id} twice");
     }
     // Numbers and names go together, and each hierarchy is one.
-    for (number, name) in [(3, 4), (6, 7), (8, 9), (14, 15), (16, 17), (18, 19), (22, 23), (16, 18), (14, 20), (14, 22)]
-    {
+    for (number, name) in [
+        (3, 4),
+        (6, 7),
+        (8, 9),
+        (14, 15),
+        (16, 17),
+        (18, 19),
+        (22, 23),
+        (16, 18),
+        (14, 20),
+        (14, 22),
+    ] {
         let mut names: HashMap<&str, &str> = HashMap::new();
         for article in &articles[1..] {
             assert_eq!(*names.entry(&article[number]).or_insert(&article[name]), &article[name]);
@@ -63,7 +90,11 @@ fn the_schema_is_that_of_hm_and_ids_refer() {
     for row in &transactions[1..] {
         assert!(ids.contains(&row[1]) && article_ids.contains(&row[2]));
         let points = row[3].parse::<f64>().unwrap() * 59_000.0;
-        assert!((points - points.round()).abs() < 1e-6 && points.round() as u64 % 10 == 9, "{}", &row[3]);
+        assert!(
+            (points - points.round()).abs() < 1e-6 && points.round() as u64 % 10 == 9,
+            "{}",
+            &row[3]
+        );
         assert!(["1", "2"].contains(&&row[4]));
     }
     assert!(transactions[1..].windows(2).all(|pair| pair[0][0] <= pair[1][0]), "sorted by date");
@@ -113,7 +144,8 @@ fn sizes_are_checked_and_the_smallest_shops_work() {
     ] {
         assert!(matches!(Generator::new(bad), Err(GenerateError::OutOfRange { .. })), "{bad:?}");
     }
-    for (articles, customers, transactions, days) in [(1, 1, 1, 7), (1, 1, 300, 7), (12, 40, 9, 30), (5, 2, 2_000, 10)]
+    for (articles, customers, transactions, days) in
+        [(1, 1, 1, 7), (1, 1, 300, 7), (12, 40, 9, 30), (5, 2, 2_000, 10)]
     {
         let size = ShopSize { articles, customers, transactions, days, seed: 1 };
         let rows = Generator::new(size).unwrap().shop().purchases(|_| ());
@@ -123,7 +155,8 @@ fn sizes_are_checked_and_the_smallest_shops_work() {
 }
 
 /// A shop large enough to measure, small enough for a test.
-const MEASURED: ShopSize = ShopSize { articles: 12_000, customers: 8_000, transactions: 185_000, days: 734, seed: 11 };
+const MEASURED: ShopSize =
+    ShopSize { articles: 12_000, customers: 8_000, transactions: 185_000, days: 734, seed: 11 };
 
 fn within(name: &str, value: f64, least: f64, most: f64) {
     assert!((least..=most).contains(&value), "{name} is {value:.4}, not in {least}..{most}");
@@ -154,7 +187,9 @@ fn the_shop_is_like_the_real_one() {
     within("oldest", ages.quantiles.max, 70.0, 99.0);
     within("median age", ages.quantiles.p50, 29.0, 33.0);
     within("ages missing", ages.missing as f64 / MEASURED.customers as f64, 0.008, 0.018);
-    let month = |name: &str| shop.seasonality.as_ref().unwrap().months.iter().find(|month| month.0 == name).unwrap().2;
+    let month = |name: &str| {
+        shop.seasonality.as_ref().unwrap().months.iter().find(|month| month.0 == name).unwrap().2
+    };
     within("June against February", month("2020-06") / month("2020-02"), 1.45, 1.95);
     within("weekly overlap", shop.drift.unwrap().weekly_top_12_jaccard, 0.08, 0.32);
     within("online", share(data.purchases.channel.iter().map(|&channel| channel == 2)), 0.66, 0.76);
@@ -173,12 +208,17 @@ fn share(flags: impl ExactSizeIterator<Item = bool>) -> f64 {
     flags.filter(|&flag| flag).count() as f64 / all
 }
 
-/// Mean share of a customer's purchases in the customer's top value of an attribute, over customers with ten or more.
+/// Mean share of a customer's purchases in the customer's top value of an attribute, over customers
+/// with ten or more.
 fn concentration(data: &Dataset, column: &str) -> f64 {
     let values = &data.articles.column(column).unwrap().values;
     let mut customers: BTreeMap<u32, HashMap<&str, usize>> = BTreeMap::new();
     for (&customer, &article) in data.purchases.customer.iter().zip(&data.purchases.article) {
-        *customers.entry(customer).or_default().entry(values.category(article as usize).unwrap()).or_default() += 1;
+        *customers
+            .entry(customer)
+            .or_default()
+            .entry(values.category(article as usize).unwrap())
+            .or_default() += 1;
     }
     let shares: Vec<f64> = customers
         .values()
@@ -198,7 +238,8 @@ struct Trial {
 
 impl Trial {
     fn new(rows: Vec<Row>, days: u32) -> Self {
-        let (test, train): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| u32::from(row.day) >= days - 7);
+        let (test, train): (Vec<Row>, Vec<Row>) =
+            rows.into_iter().partition(|row| u32::from(row.day) >= days - 7);
         let mut cases: BTreeMap<u32, HashSet<u32>> = BTreeMap::new();
         for row in test {
             cases.entry(row.customer).or_default().insert(row.article);
@@ -210,7 +251,8 @@ impl Trial {
         let of_case = |(customer, relevant): &(u32, HashSet<u32>)| {
             let mut ranked: Vec<(u32, f64)> = scores(*customer).into_iter().collect();
             ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-            let hits = ranked.iter().take(12).filter(|(article, _)| relevant.contains(article)).count();
+            let hits =
+                ranked.iter().take(12).filter(|(article, _)| relevant.contains(article)).count();
             hits as f64 / relevant.len() as f64
         };
         self.cases.iter().map(of_case).sum::<f64>() / self.cases.len() as f64
@@ -219,12 +261,14 @@ impl Trial {
 
 #[test]
 fn taste_can_be_learned_and_beats_popularity() {
-    let size = ShopSize { articles: 4_000, customers: 8_000, transactions: 160_000, days: 365, seed: 5 };
+    let size =
+        ShopSize { articles: 4_000, customers: 8_000, transactions: 160_000, days: 365, seed: 5 };
     let shop = Generator::new(size).unwrap().shop();
     let trial = Trial::new(shop.purchases(|_| ()), size.days);
     let mut popularity: HashMap<u32, f64> = HashMap::new();
     let mut lately: HashMap<u32, Vec<u32>> = HashMap::new();
-    let (mut of_customer, mut of_article): (HashMap<u32, Vec<u32>>, HashMap<u32, Vec<u32>>) = Default::default();
+    let (mut of_customer, mut of_article): (HashMap<u32, Vec<u32>>, HashMap<u32, Vec<u32>>) =
+        Default::default();
     for row in &trial.train {
         *popularity.entry(row.article).or_default() += 1.0;
         of_customer.entry(row.customer).or_default().push(row.article);
@@ -243,19 +287,27 @@ fn taste_can_be_learned_and_beats_popularity() {
         }
         counts
     });
-    // Who bought what the customer bought also bought in the last four weeks, discounted by popularity.
+    // Who bought what the customer bought also bought in the last four weeks, discounted by
+    // popularity.
     let neighbours = trial.recall(|customer| {
         let mut counts: HashMap<u32, f64> = HashMap::new();
         for article in of_customer.get(&customer).into_iter().flatten() {
             for other in &of_article[article] {
-                for also in lately.get(other).into_iter().flatten().filter(|&also| also != article) {
-                    *counts.entry(*also).or_default() += 1.0 / (popularity[article] * popularity[also]).sqrt();
+                for also in lately.get(other).into_iter().flatten().filter(|&also| also != article)
+                {
+                    *counts.entry(*also).or_default() +=
+                        1.0 / (popularity[article] * popularity[also]).sqrt();
                 }
             }
         }
         counts
     });
-    println!("recall@12: popularity {popular:.4}, co-occurrence {neighbours:.4}, true taste {truth:.4}");
-    assert!(neighbours > 2.0 * popular, "co-occurrence {neighbours:.4} against popularity {popular:.4}");
+    println!(
+        "recall@12: popularity {popular:.4}, co-occurrence {neighbours:.4}, true taste {truth:.4}"
+    );
+    assert!(
+        neighbours > 2.0 * popular,
+        "co-occurrence {neighbours:.4} against popularity {popular:.4}"
+    );
     assert!(truth > 5.0 * popular, "true taste {truth:.4} against popularity {popular:.4}");
 }

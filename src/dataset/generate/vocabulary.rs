@@ -40,7 +40,8 @@ pub(super) enum Role {
     Swim,
 }
 
-/// Number, name, role, how strongly the season matters (log amplitude), best month, median price in the shop's currency.
+/// Number, name, role, how strongly the season matters (log amplitude), best month, median price in
+/// the shop's currency.
 pub(super) const GARMENTS: &[(u16, &str, Role, f32, f32, f32)] = &[
     (1001, "Unknown", Role::Top, 0.1, 1.0, 24.0),
     (1002, "Jersey Basic", Role::Top, 0.35, 6.5, 9.0),
@@ -159,7 +160,8 @@ pub(super) const BUCKETS: &[(char, u16, u16, u16)] = &[
     ('S', 1019, 36, 16),
 ];
 
-/// Index code, number, name, share of the index (1/1,000), garment groups it specialises in (none: the rest of the index).
+/// Index code, number, name, share of the index (1/1,000), garment groups it specialises in (none:
+/// the rest of the index).
 pub(super) const SECTIONS: &[(char, u16, &str, u16, &[u16])] = &[
     ('A', 11, "Womens Tailoring", 130, &[1008, 1009, 1010, 1012, 1013]),
     ('A', 14, "Womens Premium", 49, &[]),
@@ -433,7 +435,8 @@ pub(super) const APPEARANCES: &[(i32, &str, u16)] = &[
     (-1, "Unknown", 5),
 ];
 
-/// Code, name, perceived value (id, name), perceived master (id, name), share of articles and of sales (1/10,000).
+/// Code, name, perceived value (id, name), perceived master (id, name), share of articles and of
+/// sales (1/10,000).
 #[expect(clippy::type_complexity, reason = "a table reads best as a table")]
 pub(super) const COLOURS: &[(i32, &str, i32, &str, i32, &str, u16, u16)] = &[
     (9, "Black", 4, "Dark", 5, "Black", 2148, 3391),

@@ -8,12 +8,13 @@ use super::{
 use rand::{Rng, seq::IndexedRandom};
 
 const NAMES: [&str; 72] = [
-    "Alva", "Amalfi", "Anton", "Arlo", "Astrid", "Aspen", "Basel", "Bodil", "Bristol", "Calla", "Carmo", "Cedar",
-    "Clio", "Dalia", "Dover", "Ebba", "Edda", "Elba", "Elio", "Esme", "Fjord", "Flora", "Fred", "Gala", "Garda",
-    "Greta", "Hedda", "Hugo", "Ida", "Ilse", "Indigo", "Iris", "Ivo", "Jasper", "Juno", "Kaia", "Kent", "Lagos",
-    "Leda", "Lido", "Linden", "Lova", "Lugano", "Magda", "Malmo", "Marlow", "Mika", "Milo", "Nadja", "Nora", "Olga",
-    "Oslo", "Otto", "Palma", "Pia", "Porto", "Quentin", "Rhea", "Riga", "Rosa", "Saga", "Selma", "Siena", "Sol",
-    "Tarn", "Thea", "Tove", "Turin", "Ulla", "Vera", "Wilma", "Ylva",
+    "Alva", "Amalfi", "Anton", "Arlo", "Astrid", "Aspen", "Basel", "Bodil", "Bristol", "Calla",
+    "Carmo", "Cedar", "Clio", "Dalia", "Dover", "Ebba", "Edda", "Elba", "Elio", "Esme", "Fjord",
+    "Flora", "Fred", "Gala", "Garda", "Greta", "Hedda", "Hugo", "Ida", "Ilse", "Indigo", "Iris",
+    "Ivo", "Jasper", "Juno", "Kaia", "Kent", "Lagos", "Leda", "Lido", "Linden", "Lova", "Lugano",
+    "Magda", "Malmo", "Marlow", "Mika", "Milo", "Nadja", "Nora", "Olga", "Oslo", "Otto", "Palma",
+    "Pia", "Porto", "Quentin", "Rhea", "Riga", "Rosa", "Saga", "Selma", "Siena", "Sol", "Tarn",
+    "Thea", "Tove", "Turin", "Ulla", "Vera", "Wilma", "Ylva",
 ];
 const CUTS: [&str; 30] = [
     "slim",

@@ -1,4 +1,5 @@
-//! Writes the shop as the three CSV files of the H&M schema: each under a temporary name first, renamed when all are whole.
+//! Writes the shop as the three CSV files of the H&M schema: each under a temporary name first,
+//! renamed when all are whole.
 
 use super::{
     GenerateError,
@@ -15,8 +16,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The files of a data set, in the order they appear in the folder: transactions last, so that a reader who sees them
-/// sees the whole.
+/// The files of a data set, in the order they appear in the folder: transactions last, so that a
+/// reader who sees them sees the whole.
 pub(super) const FILES: [&str; 3] = ["articles.csv", "customers.csv", "transactions.csv"];
 
 const ARTICLE_COLUMNS: [&str; 25] = [
@@ -46,9 +47,17 @@ const ARTICLE_COLUMNS: [&str; 25] = [
     "garment_group_name",
     "detail_desc",
 ];
-const CUSTOMER_COLUMNS: [&str; 7] =
-    ["customer_id", "FN", "Active", "club_member_status", "fashion_news_frequency", "age", "postal_code"];
-const TRANSACTION_COLUMNS: [&str; 5] = ["t_dat", "customer_id", "article_id", "price", "sales_channel_id"];
+const CUSTOMER_COLUMNS: [&str; 7] = [
+    "customer_id",
+    "FN",
+    "Active",
+    "club_member_status",
+    "fashion_news_frequency",
+    "age",
+    "postal_code",
+];
+const TRANSACTION_COLUMNS: [&str; 5] =
+    ["t_dat", "customer_id", "article_id", "price", "sales_channel_id"];
 
 /// Rows formatted by one task.
 const CHUNK: usize = 16_384;
@@ -67,10 +76,14 @@ impl Staging {
     /// # Errors
     /// When the folder cannot be made, or holds one of the files and `overwrite` is not given.
     pub(super) fn new(folder: &Path, overwrite: bool) -> Result<Self, GenerateError> {
-        if !overwrite && let Some(file) = FILES.iter().map(|file| folder.join(file)).find(|path| path.exists()) {
+        if !overwrite
+            && let Some(file) =
+                FILES.iter().map(|file| folder.join(file)).find(|path| path.exists())
+        {
             return Err(GenerateError::Exists(file));
         }
-        fs::create_dir_all(folder).map_err(|source| GenerateError::Write { path: folder.into(), source })?;
+        fs::create_dir_all(folder)
+            .map_err(|source| GenerateError::Write { path: folder.into(), source })?;
         Ok(Self { folder: folder.into(), committed: false })
     }
 
@@ -78,7 +91,8 @@ impl Staging {
         self.folder.join(format!(".{file}.partial"))
     }
 
-    /// Writes a file of `rows` rows in chunks: `format` appends the text of a range of rows and may run on any thread.
+    /// Writes a file of `rows` rows in chunks: `format` appends the text of a range of rows and may
+    /// run on any thread.
     pub(super) fn file(
         &self,
         file: &'static str,
@@ -114,7 +128,8 @@ impl Staging {
     pub(super) fn commit(mut self) -> Result<(), GenerateError> {
         for file in FILES {
             let path = self.folder.join(file);
-            fs::rename(self.temporary(file), &path).map_err(|source| GenerateError::Write { path, source })?;
+            fs::rename(self.temporary(file), &path)
+                .map_err(|source| GenerateError::Write { path, source })?;
         }
         self.committed = true;
         Ok(())
@@ -216,10 +231,12 @@ pub(super) fn transactions(
     done: impl Fn(u64),
 ) -> Result<(), GenerateError> {
     let days = shop.demand.days;
-    let dates: Vec<String> =
-        (0..days).map(|day| Timestamp((first_day(days) + day) * Timestamp::DAY).date_string()).collect();
-    let articles: Vec<String> =
-        (0..shop.catalogue.articles.len() as u32).map(|row| shop.catalogue.article_id(row)).collect();
+    let dates: Vec<String> = (0..days)
+        .map(|day| Timestamp((first_day(days) + day) * Timestamp::DAY).date_string())
+        .collect();
+    let articles: Vec<String> = (0..shop.catalogue.articles.len() as u32)
+        .map(|row| shop.catalogue.article_id(row))
+        .collect();
     let customers: Vec<u8> = (0..shop.crowd.rows.len())
         .into_par_iter()
         .flat_map_iter(|row| shop.crowd.profile(row).id.into_bytes())
@@ -230,7 +247,8 @@ pub(super) fn transactions(
         text.reserve(range.len() * 112);
         for row in &rows[range] {
             let full = shop.catalogue.product(row.article).price;
-            let cents = shop.catalogue.articles[row.article as usize].price(full, f32::from(row.day / 7));
+            let cents =
+                shop.catalogue.articles[row.article as usize].price(full, f32::from(row.day / 7));
             let customer = row.customer as usize * 64;
             text.extend_from_slice(dates[usize::from(row.day)].as_bytes());
             text.push(b',');

@@ -64,7 +64,10 @@ impl Archive {
         // Members may share their bytes, so that each alone looks harmless.
         let total = members.iter().fold(0u64, |sum, member| sum.saturating_add(member.size));
         if total > input::SMALL && total / input::MOST_EXPANSION > length {
-            return Err(DatasetError::Unsupported { file: path.into(), detail: TooExpanded.to_string() });
+            return Err(DatasetError::Unsupported {
+                file: path.into(),
+                detail: TooExpanded.to_string(),
+            });
         }
         members.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Self { path: path.to_owned(), members })
@@ -80,7 +83,8 @@ impl Archive {
         for member in &self.members {
             let file = self.file_name(member);
             let mut reader = self.reader(member)?;
-            io::copy(&mut reader, &mut io::sink()).map_err(|source| input::unreadable(&file, source))?;
+            io::copy(&mut reader, &mut io::sink())
+                .map_err(|source| input::unreadable(&file, source))?;
         }
         Ok(())
     }
@@ -95,22 +99,35 @@ impl Archive {
     /// The bytes of the member of this name.
     #[cfg(feature = "trainer")]
     pub fn table(&self, name: &str) -> Result<Option<Input>, DatasetError> {
-        self.members.iter().position(|member| member.name == name).map(|index| self.input(index)).transpose()
+        self.members
+            .iter()
+            .position(|member| member.name == name)
+            .map(|index| self.input(index))
+            .transpose()
     }
 
-    /// Leaves only the members that a description wants: those of its pattern, else all that can be read.
+    /// Leaves only the members that a description wants: those of its pattern, else all that can be
+    /// read.
     fn select(&mut self, pattern: Option<&str>) -> Result<(), DatasetError> {
-        let unsupported = |detail| DatasetError::Unsupported { file: self.path.as_path().into(), detail };
+        let unsupported =
+            |detail| DatasetError::Unsupported { file: self.path.as_path().into(), detail };
         let names = || {
-            let names: Vec<&str> = self.members.iter().take(10).map(|member| member.name.as_str()).collect();
+            let names: Vec<&str> =
+                self.members.iter().take(10).map(|member| member.name.as_str()).collect();
             format!("{}{}", names.join(", "), if self.members.len() > 10 { ", …" } else { "" })
         };
         let Some(pattern) = pattern else {
-            let found: Vec<Member> = self.members.iter().filter(|member| is_table(&member.name)).cloned().collect();
+            let found: Vec<Member> =
+                self.members.iter().filter(|member| is_table(&member.name)).cloned().collect();
             if found.is_empty() {
-                return Err(unsupported(format!("the archive has no file that can be read; it has {}", names())));
+                return Err(unsupported(format!(
+                    "the archive has no file that can be read; it has {}",
+                    names()
+                )));
             }
-            if let [first, second, ..] = &files::kinds(found.iter().map(|member| Path::new(&member.name)))[..] {
+            if let [first, second, ..] =
+                &files::kinds(found.iter().map(|member| Path::new(&member.name)))[..]
+            {
                 let detail = format!(
                     "the archive has files of several formats ({first}, {second}); choose those of one table with \
                      `member = \"*.{first}\"`"
@@ -120,12 +137,19 @@ impl Archive {
             self.members = found;
             return Ok(());
         };
-        let glob = glob::Pattern::new(pattern)
-            .map_err(|error| unsupported(format!("the pattern `{pattern}` of `member` is wrong: {}", error.msg)))?;
-        let wanted = |name: &str| glob.matches(name) || glob.matches(name.rsplit('/').next().unwrap_or(name));
-        let found: Vec<Member> = self.members.iter().filter(|member| wanted(&member.name)).cloned().collect();
+        let glob = glob::Pattern::new(pattern).map_err(|error| {
+            unsupported(format!("the pattern `{pattern}` of `member` is wrong: {}", error.msg))
+        })?;
+        let wanted = |name: &str| {
+            glob.matches(name) || glob.matches(name.rsplit('/').next().unwrap_or(name))
+        };
+        let found: Vec<Member> =
+            self.members.iter().filter(|member| wanted(&member.name)).cloned().collect();
         if found.is_empty() {
-            let detail = format!("no file in the archive matches `member = \"{pattern}\"`; it has {}", names());
+            let detail = format!(
+                "no file in the archive matches `member = \"{pattern}\"`; it has {}",
+                names()
+            );
             return Err(unsupported(detail));
         }
         self.members = found;
@@ -138,7 +162,8 @@ impl Archive {
 
     /// The content of a member.
     fn reader(&self, member: &Member) -> Result<Box<dyn Read + Send>, DatasetError> {
-        let unsupported = |detail: String| DatasetError::Unsupported { file: self.file_name(member), detail };
+        let unsupported =
+            |detail: String| DatasetError::Unsupported { file: self.file_name(member), detail };
         if member.encrypted {
             return Err(unsupported("the archive is encrypted; unpack it".to_owned()));
         }
@@ -148,13 +173,22 @@ impl Archive {
         let raw = Box::new(file.take(member.compressed));
         let content = match member.method {
             CompressionMethod::Stored => Ok(raw as Box<dyn Read + Send>),
-            CompressionMethod::Deflated => bounded(raw, |inner| Ok(Box::new(DeflateDecoder::new(inner)))),
+            CompressionMethod::Deflated => {
+                bounded(raw, |inner| Ok(Box::new(DeflateDecoder::new(inner))))
+            }
             other => {
-                return Err(unsupported(format!("the archive uses {other}, which is rare; unpack it")));
+                return Err(unsupported(format!(
+                    "the archive uses {other}, which is rare; unpack it"
+                )));
             }
         };
         let inner = content.map_err(|source| input::unreadable(&self.file_name(member), source))?;
-        Ok(Box::new(Checked { inner, checksum: Crc::new(), left: member.size, expected: member.checksum }))
+        Ok(Box::new(Checked {
+            inner,
+            checksum: Crc::new(),
+            left: member.size,
+            expected: member.checksum,
+        }))
     }
 
     fn input(&self, index: usize) -> Result<Input, DatasetError> {
@@ -162,13 +196,19 @@ impl Archive {
         Input::expand(self.file_name(member), self.reader(member)?, member.size, 1)
     }
 
-    fn open_member(&self, index: usize, table: &TableFile, block: usize) -> Result<Box<dyn BlockSource>, DatasetError> {
+    fn open_member(
+        &self,
+        index: usize,
+        table: &TableFile,
+        block: usize,
+    ) -> Result<Box<dyn BlockSource>, DatasetError> {
         let name = Path::new(&self.members[index].name);
         open::stream(self.input(index)?, name, &table.options, &table.partition, block)
     }
 }
 
-/// Whether a member is a file of a table, by its name; names that begin with `.` or `_` are those of tools.
+/// Whether a member is a file of a table, by its name; names that begin with `.` or `_` are those
+/// of tools.
 fn is_table(name: &str) -> bool {
     let hidden = name.split('/').any(|part| part.starts_with(['.', '_']));
     !hidden && format_of_extension(&format_extension(Path::new(name))).is_some()
@@ -192,7 +232,10 @@ impl Read for Checked {
             Some(left) => self.left = left,
             None => return damaged("it is longer than the archive says"),
         }
-        if read == 0 && !buffer.is_empty() && (self.left > 0 || self.checksum.sum() != self.expected) {
+        if read == 0
+            && !buffer.is_empty()
+            && (self.left > 0 || self.checksum.sum() != self.expected)
+        {
             return damaged("its length or checksum is not what the archive says");
         }
         Ok(read)
@@ -212,7 +255,11 @@ pub(super) struct Members {
 }
 
 impl Members {
-    pub fn open(mut archive: Archive, table: &TableFile, block: usize) -> Result<Self, DatasetError> {
+    pub fn open(
+        mut archive: Archive,
+        table: &TableFile,
+        block: usize,
+    ) -> Result<Self, DatasetError> {
         archive.select(table.options.member.as_deref())?;
         let current = archive.open_member(0, table, block)?;
         Ok(Self {
@@ -230,7 +277,8 @@ impl Members {
     fn advance(&mut self) -> Result<(), DatasetError> {
         // Objects may lack keys, and have them in any order.
         let mut member: Box<dyn BlockSource> = if self.layout.names == Names::Keys {
-            let input = self.archive.input(self.next)?.decode(self.table.options.encoding.as_deref())?;
+            let input =
+                self.archive.input(self.next)?.decode(self.table.options.encoding.as_deref())?;
             Box::new(JsonFile::open_behind(input, &self.layout, self.block)?)
         } else {
             self.archive.open_member(self.next, &self.table, self.block)?

@@ -57,7 +57,8 @@ pub(super) trait BlockSource: Send {
 
     fn expected(&self) -> Expected;
 
-    /// Tells which columns will be read, before the first block; the cells of others may then be empty.
+    /// Tells which columns will be read, before the first block; the cells of others may then be
+    /// empty.
     fn want(&mut self, _columns: &[usize]) -> Result<(), DatasetError> {
         Ok(())
     }
@@ -116,11 +117,16 @@ impl<'a> Row<'a> {
     /// The text of a cell that holds an id.
     ///
     /// # Errors
-    /// Text that is not UTF-8, and a number that its column cannot hold exactly, so that it may stand for
-    /// several ids.
+    /// Text that is not UTF-8, and a number that its column cannot hold exactly, so that it may
+    /// stand for several ids.
     pub fn id(&self, column: usize) -> Result<&'a str, Fault> {
         let text = self.text(column)?;
-        let exact = self.layout.inexact.iter().find(|(inexact, _)| *inexact == column).map(|(_, exact)| *exact);
+        let exact = self
+            .layout
+            .inexact
+            .iter()
+            .find(|(inexact, _)| *inexact == column)
+            .map(|(_, exact)| *exact);
         match exact {
             Some(exact) if text.parse::<f64>().is_ok_and(|id| id.abs() > exact) => {
                 Err(Fault::at(column, Reason::InexactId(shown(text))))
@@ -158,9 +164,14 @@ impl Block {
         }
     }
 
-    /// Calls `visit` with every record that has as many fields as the file has columns; returns the number of
-    /// records. Records of another length and those that `visit` finds a fault in become rejects.
-    pub fn for_each_row(&self, rejects: &mut Vec<Reject>, mut visit: impl FnMut(&Row) -> Result<(), Faults>) -> u64 {
+    /// Calls `visit` with every record that has as many fields as the file has columns; returns the
+    /// number of records. Records of another length and those that `visit` finds a fault in become
+    /// rejects.
+    pub fn for_each_row(
+        &self,
+        rejects: &mut Vec<Reject>,
+        mut visit: impl FnMut(&Row) -> Result<(), Faults>,
+    ) -> u64 {
         let mut visited = Visited::new(self, rejects);
         match &self.rows {
             Rows::Text(bytes) => match self.layout.dialect.reader(bytes) {
@@ -192,7 +203,8 @@ impl Block {
             let result = if record.len() == width {
                 visit(&Row { record: Record::Csv(&record), layout: &self.layout })
             } else {
-                Err(Fault::of_row(Reason::FieldCount { found: record.len(), expected: width }).into())
+                Err(Fault::of_row(Reason::FieldCount { found: record.len(), expected: width })
+                    .into())
             };
             let start = record.position().map_or(0, csv::Position::byte) as usize;
             let end = reader.position().byte() as usize;
@@ -200,22 +212,35 @@ impl Block {
         }
     }
 
-    fn visit_delimited(&self, bytes: &[u8], visited: &mut Visited, visit: &mut impl FnMut(&Row) -> Result<(), Faults>) {
+    fn visit_delimited(
+        &self,
+        bytes: &[u8],
+        visited: &mut Visited,
+        visit: &mut impl FnMut(&Row) -> Result<(), Faults>,
+    ) {
         let mut fields = Fields::default();
         let width = self.layout.width();
         let mut at = 0;
-        while let Some(RecordSpan { start, end }) = self.layout.dialect.split(bytes, at, &mut fields) {
+        while let Some(RecordSpan { start, end }) =
+            self.layout.dialect.split(bytes, at, &mut fields)
+        {
             let result = if fields.len() == width {
                 visit(&Row { record: Record::Fields(&fields), layout: &self.layout })
             } else {
-                Err(Fault::of_row(Reason::FieldCount { found: fields.len(), expected: width }).into())
+                Err(Fault::of_row(Reason::FieldCount { found: fields.len(), expected: width })
+                    .into())
             };
             visited.add_text(result, bytes, start..end);
             at = end;
         }
     }
 
-    fn visit_json(&self, json: &JsonRows, visited: &mut Visited, visit: &mut impl FnMut(&Row) -> Result<(), Faults>) {
+    fn visit_json(
+        &self,
+        json: &JsonRows,
+        visited: &mut Visited,
+        visit: &mut impl FnMut(&Row) -> Result<(), Faults>,
+    ) {
         let mut fields = Fields::default();
         for span in &json.records {
             let result = match json.keys.flatten(&json.bytes[span.clone()], &mut fields) {
@@ -226,8 +251,8 @@ impl Block {
         }
     }
 
-    /// Visits the text of every record of a JSON file, or every line of a text file that is not empty, without
-    /// its line end; for files that are no tables.
+    /// Visits the text of every record of a JSON file, or every line of a text file that is not
+    /// empty, without its line end; for files that are no tables.
     pub fn for_each_record<E: Into<Faults>>(
         &self,
         rejects: &mut Vec<Reject>,
@@ -256,7 +281,8 @@ pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
     let mut start = 0;
     std::iter::from_fn(move || {
         let from = start;
-        let end = (from < bytes.len()).then(|| memchr(b'\n', &bytes[from..]).map_or(bytes.len(), |p| from + p))?;
+        let end = (from < bytes.len())
+            .then(|| memchr(b'\n', &bytes[from..]).map_or(bytes.len(), |p| from + p))?;
         start = end + 1;
         let blanks = bytes[from..end].len() - bytes[from..end].trim_ascii_start().len();
         Some(from + blanks..from + blanks + bytes[from..end].trim_ascii().len())
@@ -280,10 +306,16 @@ impl<'a> Visited<'a> {
     }
 
     /// Counts a record of a text; one with a fault becomes a reject.
-    fn add_text(&mut self, result: Result<(), impl Into<Faults>>, bytes: &[u8], span: Range<usize>) {
+    fn add_text(
+        &mut self,
+        result: Result<(), impl Into<Faults>>,
+        bytes: &[u8],
+        span: Range<usize>,
+    ) {
         self.count += 1;
         let Err(faults) = result else { return };
-        // The reader counts empty lines and the second half of a line end to the record behind them.
+        // The reader counts empty lines and the second half of a line end to the record behind
+        // them.
         let skipped = bytes[span.clone()].iter().take_while(|b| matches!(b, b'\n' | b'\r')).count();
         let start = span.start + skipped;
         self.lines += memchr_iter(b'\n', &bytes[self.counted..start]).count() as u64;

@@ -1,4 +1,5 @@
-//! The cells of rows, in the forms that sources find handy: one record after the other, or column by column.
+//! The cells of rows, in the forms that sources find handy: one record after the other, or column
+//! by column.
 
 /// The cells of one record.
 #[derive(Debug, Default)]
@@ -30,7 +31,8 @@ impl Fields {
         &self.text[start..end]
     }
 
-    /// Where the next cell begins; what is added to `text` until [`Self::end`] or [`Self::set`] is its content.
+    /// Where the next cell begins; what is added to `text` until [`Self::end`] or [`Self::set`] is
+    /// its content.
     pub fn begin(&self) -> usize {
         self.text.len()
     }

@@ -21,7 +21,8 @@ pub(super) enum ColumnType {
     Tags {
         separator: String,
     },
-    /// A number if at least nine tenths of the values are numbers, the others then missing; else a category.
+    /// A number if at least nine tenths of the values are numbers, the others then missing; else a
+    /// category.
     MostlyNumber,
     /// Nothing that an attribute can be.
     Ignored,
@@ -47,7 +48,9 @@ impl ColumnBuilder {
     /// A column whose cells later rows may replace if `is_replaceable`.
     pub fn new(name: &str, kind: ColumnType, is_replaceable: bool) -> Self {
         let values = match kind {
-            ColumnType::Number | ColumnType::Price | ColumnType::Availability => Values::Number(Vec::new()),
+            ColumnType::Number | ColumnType::Price | ColumnType::Availability => {
+                Values::Number(Vec::new())
+            }
             ColumnType::Tags { .. } if !is_replaceable => no_tags(),
             _ => Values::Category { codes: Vec::new(), dictionary: IdTable::new() },
         };
@@ -55,9 +58,17 @@ impl ColumnBuilder {
     }
 
     /// Reads the cell of a row. What cannot be read is missing, and noted in `unreadable`.
-    pub fn read<'r>(&self, row: &'r Row, column: usize, rules: &CellRules, unreadable: &mut Vec<Fault>) -> Cell<'r> {
+    pub fn read<'r>(
+        &self,
+        row: &'r Row,
+        column: usize,
+        rules: &CellRules,
+        unreadable: &mut Vec<Fault>,
+    ) -> Cell<'r> {
         let number = match self.kind {
-            ColumnType::Number => rules.optional(row, column, unreadable, |text| rules.number(text)),
+            ColumnType::Number => {
+                rules.optional(row, column, unreadable, |text| rules.number(text))
+            }
             ColumnType::Price => rules.optional(row, column, unreadable, |text| rules.price(text)),
             ColumnType::Availability => rules.optional(row, column, unreadable, availability),
             _ => {
@@ -77,24 +88,30 @@ impl ColumnBuilder {
     /// Adds the cell of the next row.
     pub fn push(&mut self, cell: Cell) {
         match &mut self.values {
-            Values::Number(values) => values.push(if let Cell::Number(number) = cell { number } else { f32::NAN }),
+            Values::Number(values) => {
+                values.push(if let Cell::Number(number) = cell { number } else { f32::NAN })
+            }
             // Made of categories, at the end.
             Values::Integer(values) => values.push(NO_INTEGER),
             Values::Category { codes, dictionary } => codes.push(code(dictionary, cell)),
             Values::Tags { offsets, codes, dictionary } => {
                 if let (Cell::Text(text), ColumnType::Tags { separator }) = (cell, &self.kind) {
-                    codes.extend(elements(text, separator).iter().map(|tag| dictionary.insert(tag)));
+                    codes
+                        .extend(elements(text, separator).iter().map(|tag| dictionary.insert(tag)));
                 }
                 offsets.push(codes.len() as u32);
             }
         }
     }
 
-    /// Gives an earlier row another value: one that it misses, or with `replace` any. A missing cell changes nothing.
+    /// Gives an earlier row another value: one that it misses, or with `replace` any. A missing
+    /// cell changes nothing.
     pub fn set(&mut self, row: usize, cell: Cell, replace: bool) {
         match (&mut self.values, cell) {
             (_, Cell::Missing) => {}
-            (Values::Number(values), Cell::Number(number)) if replace || values[row].is_nan() => values[row] = number,
+            (Values::Number(values), Cell::Number(number)) if replace || values[row].is_nan() => {
+                values[row] = number
+            }
             (Values::Category { codes, dictionary }, cell) if replace || codes[row] == MISSING => {
                 codes[row] = code(dictionary, cell);
             }
@@ -102,13 +119,16 @@ impl ColumnBuilder {
         }
     }
 
-    /// Whether the column could still take a block of new text without leaving the range of its codes.
+    /// Whether the column could still take a block of new text without leaving the range of its
+    /// codes.
     fn has_room(&self, bytes: usize) -> bool {
         let fits = |used: usize| used + bytes < u32::MAX as usize;
         match &self.values {
             Values::Number(_) | Values::Integer(_) => true,
             Values::Category { dictionary, .. } => fits(dictionary.text_len()),
-            Values::Tags { codes, dictionary, .. } => fits(dictionary.text_len()) && fits(codes.len()),
+            Values::Tags { codes, dictionary, .. } => {
+                fits(dictionary.text_len()) && fits(codes.len())
+            }
         }
     }
 
@@ -120,18 +140,27 @@ impl ColumnBuilder {
             Values::Tags { offsets, .. } => offsets.len() - 1,
         };
         (len..rows).for_each(|_| self.push(Cell::Missing));
-        if let (ColumnType::Tags { .. }, Values::Category { codes, dictionary }) = (&self.kind, &mut self.values) {
+        if let (ColumnType::Tags { .. }, Values::Category { codes, dictionary }) =
+            (&self.kind, &mut self.values)
+        {
             let (codes, dictionary) = (std::mem::take(codes), std::mem::take(dictionary));
             self.values = no_tags();
             for code in codes {
-                self.push(if code == MISSING { Cell::Missing } else { Cell::Text(dictionary.get(code)) });
+                self.push(if code == MISSING {
+                    Cell::Missing
+                } else {
+                    Cell::Text(dictionary.get(code))
+                });
             }
         }
         if self.kind == ColumnType::MostlyNumber {
             let (values, lost) = into_numbers(self.values);
             self.values = values;
             if lost > 0 {
-                notes.push(format!("column `{}`: {lost} values are no numbers and count as missing", self.name));
+                notes.push(format!(
+                    "column `{}`: {lost} values are no numbers and count as missing",
+                    self.name
+                ));
             }
         }
         Column { name: self.name, values: self.values }
@@ -171,9 +200,12 @@ fn into_integers(codes: &[u32], dictionary: &IdTable) -> Option<Vec<i64>> {
 /// A category column as numbers when nine tenths of its values are, and how many values that loses.
 fn into_numbers(values: Values) -> (Values, usize) {
     let Values::Category { codes, dictionary } = values else { return (values, 0) };
-    let meanings: Vec<f32> = dictionary.iter().map(|text| number(text).unwrap_or(f32::NAN)).collect();
-    let numbers: Vec<f32> =
-        codes.iter().map(|&code| meanings.get(code as usize).copied().unwrap_or(f32::NAN)).collect();
+    let meanings: Vec<f32> =
+        dictionary.iter().map(|text| number(text).unwrap_or(f32::NAN)).collect();
+    let numbers: Vec<f32> = codes
+        .iter()
+        .map(|&code| meanings.get(code as usize).copied().unwrap_or(f32::NAN))
+        .collect();
     let present = codes.iter().filter(|&&code| code != MISSING).count();
     let numeric = numbers.iter().filter(|number| !number.is_nan()).count();
     if numeric > 0 && numeric * 10 >= present * 9 {
@@ -217,7 +249,9 @@ mod tests {
     fn whole_numbers_beyond_24_bits_stay_exact() {
         let column = |texts: &[&str]| {
             let mut column = ColumnBuilder::new("ean", ColumnType::MostlyNumber, false);
-            texts.iter().for_each(|text| column.push(if text.is_empty() { Cell::Missing } else { Cell::Text(text) }));
+            texts.iter().for_each(|text| {
+                column.push(if text.is_empty() { Cell::Missing } else { Cell::Text(text) })
+            });
             column.finish(texts.len(), &mut Vec::new()).values
         };
         let exact = column(&["4006381333931", "", "16777217", "5"]);

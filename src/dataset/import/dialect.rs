@@ -30,8 +30,8 @@ impl Dialect {
         Some(reader)
     }
 
-    /// Splits the record that begins at or behind `start` by the rules of the csv library, whatever the length of
-    /// the delimiter; `None` when no record is left.
+    /// Splits the record that begins at or behind `start` by the rules of the csv library, whatever
+    /// the length of the delimiter; `None` when no record is left.
     pub fn split(&self, bytes: &[u8], start: usize, fields: &mut Fields) -> Option<RecordSpan> {
         let start = start + bytes[start..].iter().take_while(|byte| is_line_end(**byte)).count();
         if start == bytes.len() {
@@ -84,16 +84,20 @@ impl Dialect {
         bytes.len()
     }
 
-    /// Finds the last line end outside quotes, by the rules of the parser: a quote opens a field only at its
-    /// start, and inside it `""` is a quote. The text starts at the start of a record.
+    /// Finds the last line end outside quotes, by the rules of the parser: a quote opens a field
+    /// only at its start, and inside it `""` is a quote. The text starts at the start of a record.
     pub fn last_record_end(&self, bytes: &[u8]) -> Cut {
-        let line_end = |from: usize, to: usize| memrchr(b'\n', &bytes[from..to]).map(|p| from + p + 1);
+        let line_end =
+            |from: usize, to: usize| memrchr(b'\n', &bytes[from..to]).map(|p| from + p + 1);
         let mut end = 0;
         let mut outside = 0;
-        while let Some(quote) = memchr(b'"', &bytes[outside..]).filter(|_| self.quoted).map(|p| outside + p) {
+        while let Some(quote) =
+            memchr(b'"', &bytes[outside..]).filter(|_| self.quoted).map(|p| outside + p)
+        {
             end = line_end(outside, quote).unwrap_or(end);
             let before = &bytes[..quote];
-            let opens = before.last().is_none_or(|byte| is_line_end(*byte)) || before.ends_with(&self.delimiter);
+            let opens = before.last().is_none_or(|byte| is_line_end(*byte))
+                || before.ends_with(&self.delimiter);
             outside = quote + 1;
             if opens {
                 match closing_quote(bytes, outside) {
@@ -113,7 +117,8 @@ pub(super) struct RecordSpan {
     pub end: usize,
 }
 
-/// Where the last whole record of a text ends, and where a quote opens that the text does not close.
+/// Where the last whole record of a text ends, and where a quote opens that the text does not
+/// close.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Cut {
     pub end: usize,
@@ -153,14 +158,18 @@ mod tests {
     fn delimiters_of_several_characters_split_and_quotes_hide_them() {
         let dialect = Dialect::new("::", true);
         let text = "1::Ace: a \"pet\"::\"a::b \"\"c\"\"\"\r\n\n2::::\"two\nlines\"::";
-        let expected: [&[&str]; 2] = [&["1", "Ace: a \"pet\"", "a::b \"c\""], &["2", "", "two\nlines", ""]];
+        let expected: [&[&str]; 2] =
+            [&["1", "Ace: a \"pet\"", "a::b \"c\""], &["2", "", "two\nlines", ""]];
         let found = split_all(&dialect, text.as_bytes());
         let found: Vec<Vec<&str>> = found
             .iter()
             .map(|record| record.iter().map(|field| std::str::from_utf8(field).unwrap()).collect())
             .collect();
         assert_eq!(found, expected);
-        assert_eq!(split_all(&Dialect::new("::", false), b"\"a::b\""), [[b"\"a".to_vec(), b"b\"".to_vec()]]);
+        assert_eq!(
+            split_all(&Dialect::new("::", false), b"\"a::b\""),
+            [[b"\"a".to_vec(), b"b\"".to_vec()]]
+        );
     }
 
     proptest! {

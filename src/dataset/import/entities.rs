@@ -13,8 +13,8 @@ use super::values::CellRules;
 use crate::domain::ArticleId;
 use std::iter::Peekable;
 
-/// Reads all files of a table, called `name` in the report. A row is rejected if its id cannot be used; other cells
-/// that cannot be read are missing.
+/// Reads all files of a table, called `name` in the report. A row is rejected if its id cannot be
+/// used; other cells that cannot be read are missing.
 pub(super) fn read_entities(
     plan: &EntityPlan,
     name: &str,
@@ -62,8 +62,9 @@ fn read_file(
     if kept.is_none() {
         let columns = resolve(plan, &layout, &rows, &mut session.report.notes)?;
         let is_replaceable = plan.duplicates != Duplicates::Reject;
-        let builders =
-            columns.iter().map(|column| ColumnBuilder::new(&column.name, column.kind.clone(), is_replaceable));
+        let builders = columns
+            .iter()
+            .map(|column| ColumnBuilder::new(&column.name, column.kind.clone(), is_replaceable));
         table.columns = builders.collect();
         *kept = Some(columns);
     }
@@ -85,7 +86,9 @@ fn read_file(
         let block = block?;
         table.check_room(block.size(), &layout.file)?;
         let mut tally = Tally::default();
-        rows.for_each(&block, &above, &mut tally, |row, unreadable| reader.add(row, table, unreadable));
+        rows.for_each(&block, &above, &mut tally, |row, unreadable| {
+            reader.add(row, table, unreadable)
+        });
         rows.pass(&block, &mut above);
         count += tally.rows;
         progress.advance(block.size(), tally.rows);
@@ -110,7 +113,12 @@ pub(super) fn sample(rows: &Rows, block: &Block, columns: &[usize]) -> Vec<Vec<S
     let mut found = Vec::new();
     rows.for_each(block, &Above::default(), &mut Tally::default(), |row, _| {
         if found.len() < SAMPLE {
-            found.push(columns.iter().map(|&column| row.text(column).unwrap_or_default().to_owned()).collect());
+            found.push(
+                columns
+                    .iter()
+                    .map(|&column| row.text(column).unwrap_or_default().to_owned())
+                    .collect(),
+            );
         }
         Ok(())
     });
@@ -135,14 +143,19 @@ fn resolve(
 ) -> Result<Vec<KeptColumn>, DatasetError> {
     let mut columns = Vec::new();
     let joined = rows.joined_columns();
-    let joined = joined.iter().copied().filter(|name| !layout.columns.iter().any(|own| own == name));
+    let joined =
+        joined.iter().copied().filter(|name| !layout.columns.iter().any(|own| own == name));
     let headers = layout.columns.iter().map(String::as_str).chain(joined);
     for (index, header) in headers.enumerate() {
         // A column without a name is a row number that a data frame wrote.
         if *header == plan.id || header.is_empty() {
             continue;
         }
-        let fault = |detail| DatasetError::Header { file: layout.file.clone(), column: header.to_owned(), detail };
+        let fault = |detail| DatasetError::Header {
+            file: layout.file.clone(),
+            column: header.to_owned(),
+            detail,
+        };
         let is_list = layout.lists.contains(&index);
         let (name, kind) = match plan.header {
             Header::Typed => presets::typed_column(header).map_err(fault)?,
@@ -177,7 +190,8 @@ fn resolve(
 }
 
 impl EntityPlan {
-    /// Whether a column is an attribute by its own name. Fields of the catalogue come under the names of the fields.
+    /// Whether a column is an attribute by its own name. Fields of the catalogue come under the
+    /// names of the fields.
     fn keeps(&self, header: &str, name: &str) -> bool {
         if self.fields.iter().any(|(_, field)| field.name() == name) {
             return false;
@@ -202,7 +216,12 @@ struct EntityReader<'p> {
 }
 
 impl EntityReader<'_> {
-    fn add(&self, row: &Row, table: &mut EntitiesBuilder, unreadable: &mut Vec<Fault>) -> Result<(), Unused> {
+    fn add(
+        &self,
+        row: &Row,
+        table: &mut EntitiesBuilder,
+        unreadable: &mut Vec<Fault>,
+    ) -> Result<(), Unused> {
         let id = self.id_style.clean(row.id(self.id)?);
         if let Some(known) = table.ids.find(id) {
             return self.repeat(row, id, known as usize, table, unreadable);

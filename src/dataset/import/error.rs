@@ -1,5 +1,5 @@
-//! What can be wrong with a shop's files: faults that end an import ([`DatasetError`]) and faults of
-//! one row ([`Reject`]), which are counted and kept unless the import is strict.
+//! What can be wrong with a shop's files: faults that end an import ([`DatasetError`]) and faults
+//! of one row ([`Reject`]), which are counted and kept unless the import is strict.
 
 use super::limit::MaxRejects;
 use super::moment::detect;
@@ -61,7 +61,9 @@ impl DatasetError {
         match self {
             Self::Io { source, .. } => matches!(
                 source.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory
+                io::ErrorKind::NotFound
+                    | io::ErrorKind::NotADirectory
+                    | io::ErrorKind::IsADirectory
             ),
             Self::RejectFile { .. } => false,
             _ => true,
@@ -143,7 +145,9 @@ impl fmt::Display for Reject {
 /// Why a row cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
-    #[error("the text is not UTF-8; name the encoding of the file, such as `encoding = \"windows-1252\"`")]
+    #[error(
+        "the text is not UTF-8; name the encoding of the file, such as `encoding = \"windows-1252\"`"
+    )]
     Encoding,
     #[error("the row has {found} fields, the header {expected}")]
     FieldCount { found: usize, expected: usize },
@@ -192,7 +196,9 @@ pub enum Reason {
 
 /// `; but …` for an id that is known and looks alike.
 fn but_similar(similar: &Option<String>) -> String {
-    let text = |id: &String| format!(", but `{id}` is: the files write one id in two ways; export it as text in both");
+    let text = |id: &String| {
+        format!(", but `{id}` is: the files write one id in two ways; export it as text in both")
+    };
     similar.as_ref().map_or_else(String::new, text)
 }
 

@@ -83,8 +83,8 @@ impl TableFile {
     }
 }
 
-/// The files of a table, all read with the same options. `files` are names, folders and patterns relative to
-/// `dir`; `needed_for` says in errors what asks for them.
+/// The files of a table, all read with the same options. `files` are names, folders and patterns
+/// relative to `dir`; `needed_for` says in errors what asks for them.
 ///
 /// # Errors
 /// A name, folder or pattern that gives no file.
@@ -103,11 +103,16 @@ pub(super) fn table_files(
     Ok(tables)
 }
 
-/// The paths that names, folders and patterns stand for: those of a folder or a pattern sorted, each path once.
+/// The paths that names, folders and patterns stand for: those of a folder or a pattern sorted,
+/// each path once.
 ///
 /// # Errors
 /// A name, folder or pattern that gives no file.
-pub(super) fn expand(dir: &Path, files: &[PathBuf], needed_for: &str) -> Result<Vec<PathBuf>, DatasetError> {
+pub(super) fn expand(
+    dir: &Path,
+    files: &[PathBuf],
+    needed_for: &str,
+) -> Result<Vec<PathBuf>, DatasetError> {
     let mut paths: Vec<PathBuf> = Vec::new();
     for file in files {
         for path in expand_one(dir, file, needed_for)? {
@@ -208,7 +213,8 @@ fn add_readable(dir: &Path, found: &mut Vec<PathBuf>) -> Result<(), (PathBuf, io
             if !path.is_symlink() {
                 add_readable(&path, found)?;
             }
-        } else if format_of_extension(&format_extension(&path)).is_some() || is_bare_archive(&name) {
+        } else if format_of_extension(&format_extension(&path)).is_some() || is_bare_archive(&name)
+        {
             found.push(path);
         }
     }
@@ -227,10 +233,12 @@ fn is_pattern(file: &Path) -> bool {
 /// The files that a pattern stands for.
 fn matches(dir: &Path, pattern: &Path, needed_for: &str) -> Result<Vec<PathBuf>, DatasetError> {
     let whole = dir.join(pattern);
-    let missing = |detail: String| DatasetError::MissingFile { path: whole.clone(), needed_for: detail };
+    let missing =
+        |detail: String| DatasetError::MissingFile { path: whole.clone(), needed_for: detail };
     let escaped = glob::Pattern::escape(&dir.to_string_lossy());
     let text = Path::new(&escaped).join(pattern);
-    let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
+    let options =
+        glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
     let paths = glob::glob_with(&text.to_string_lossy(), options)
         .map_err(|error| missing(format!("the pattern is wrong: {} ({needed_for})", error.msg)))?;
     let mut found = Vec::new();
@@ -302,8 +310,11 @@ mod tests {
 
     fn expanded(dir: &TempDir, files: &[&str]) -> Result<Vec<String>, String> {
         let files: Vec<PathBuf> = files.iter().map(PathBuf::from).collect();
-        let paths = expand(dir.path(), &files, "dataset.toml names it").map_err(|error| error.to_string())?;
-        let name = |path: &PathBuf| path.strip_prefix(dir.path()).unwrap().to_string_lossy().replace('\\', "/");
+        let paths = expand(dir.path(), &files, "dataset.toml names it")
+            .map_err(|error| error.to_string())?;
+        let name = |path: &PathBuf| {
+            path.strip_prefix(dir.path()).unwrap().to_string_lossy().replace('\\', "/")
+        };
         Ok(paths.iter().map(name).collect())
     }
 
@@ -340,7 +351,10 @@ mod tests {
             ("o/[", "the pattern is wrong"),
         ] {
             let message = expanded(&dir, &[file]).unwrap_err();
-            assert!(message.contains(says) && message.contains("dataset.toml names it"), "{message}");
+            assert!(
+                message.contains(says) && message.contains("dataset.toml names it"),
+                "{message}"
+            );
         }
     }
 

@@ -9,12 +9,14 @@ use std::borrow::Cow;
 pub(super) enum IdStyle {
     #[default]
     Text,
-    /// Whole numbers as floats, `706016001.0`: a data frame makes them of a column with missing values.
+    /// Whole numbers as floats, `706016001.0`: a data frame makes them of a column with missing
+    /// values.
     Floats,
 }
 
 impl IdStyle {
-    /// The style of a column by some of its ids: floats if one looks like `17.0` and none has a fraction.
+    /// The style of a column by some of its ids: floats if one looks like `17.0` and none has a
+    /// fraction.
     pub fn of<'a>(ids: impl IntoIterator<Item = &'a str>) -> Self {
         let mut floats = 0;
         for id in ids {
@@ -30,7 +32,8 @@ impl IdStyle {
     /// The id of a cell.
     pub fn clean(self, cell: &str) -> &str {
         let bytes = cell.as_bytes();
-        let has_blanks = bytes.first().is_some_and(|&b| is_blank(b)) || bytes.last().is_some_and(|&b| is_blank(b));
+        let has_blanks = bytes.first().is_some_and(|&b| is_blank(b))
+            || bytes.last().is_some_and(|&b| is_blank(b));
         let id = if has_blanks { cell.trim_matches(|c: char| c.is_whitespace()) } else { cell };
         if self == Self::Text {
             return id;
@@ -53,17 +56,24 @@ fn is_zeros(text: &str) -> bool {
 /// Most digits that ids are padded to.
 const LONGEST_PADDED: usize = 20;
 
-/// A known id that an unknown one was probably meant to be: with the zeros it lost or has too many of, without
-/// `.0`, or in other letters.
+/// A known id that an unknown one was probably meant to be: with the zeros it lost or has too many
+/// of, without `.0`, or in other letters.
 pub(super) fn similar(id: &str, known: &IdTable) -> Option<String> {
-    let whole = id.split_once('.').filter(|(_, zeros)| is_zeros(zeros)).map_or(id, |(whole, _)| whole);
-    let mut candidates = vec![Cow::Borrowed(whole), id.to_lowercase().into(), id.to_uppercase().into()];
+    let whole =
+        id.split_once('.').filter(|(_, zeros)| is_zeros(zeros)).map_or(id, |(whole, _)| whole);
+    let mut candidates =
+        vec![Cow::Borrowed(whole), id.to_lowercase().into(), id.to_uppercase().into()];
     if is_digits(whole) {
         candidates.push(whole.trim_start_matches('0').into());
-        candidates.extend((whole.len() + 1..=LONGEST_PADDED).map(|width| format!("{whole:0>width$}").into()));
+        candidates.extend(
+            (whole.len() + 1..=LONGEST_PADDED).map(|width| format!("{whole:0>width$}").into()),
+        );
         candidates.push(format!("{whole}.0").into());
     }
-    candidates.into_iter().find(|other| *other != id && known.find(other).is_some()).map(Cow::into_owned)
+    candidates
+        .into_iter()
+        .find(|other| *other != id && known.find(other).is_some())
+        .map(Cow::into_owned)
 }
 
 #[cfg(test)]

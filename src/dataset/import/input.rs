@@ -1,7 +1,7 @@
 //! The bytes of a file: decompressed, decoded to UTF-8, and bounded.
 //!
-//! What a file is compressed with is told by its first bytes, not by its name, since files are renamed. Nothing
-//! is held in memory but the buffers of the decompressors.
+//! What a file is compressed with is told by its first bytes, not by its name, since files are
+//! renamed. Nothing is held in memory but the buffers of the decompressors.
 
 use super::error::{DatasetError, FileName};
 use super::signature::{self, Signature};
@@ -17,7 +17,8 @@ use std::{
     },
 };
 
-/// How many times its compressed size a file may become: more than any table does, less than a zip bomb.
+/// How many times its compressed size a file may become: more than any table does, less than a zip
+/// bomb.
 pub(super) const MOST_EXPANSION: u64 = 300;
 /// Bytes below which the expansion does not matter.
 pub(super) const SMALL: u64 = 256 << 20;
@@ -41,14 +42,16 @@ impl Input {
         Self::expand(path.into(), Box::new(file), size, MOST_LAYERS)
     }
 
-    /// The bytes of `reader`, which are those of `file`, decompressed as often as they are compressed.
+    /// The bytes of `reader`, which are those of `file`, decompressed as often as they are
+    /// compressed.
     pub fn expand(
         file: FileName,
         mut reader: Box<dyn Read + Send>,
         size: u64,
         layers: usize,
     ) -> Result<Self, DatasetError> {
-        let head = peek(&mut *reader, signature::LENGTH).map_err(|source| unreadable(&file, source))?;
+        let head =
+            peek(&mut *reader, signature::LENGTH).map_err(|source| unreadable(&file, source))?;
         let signature = signature::of(&head);
         let whole: Box<dyn Read + Send> = Box::new(Cursor::new(head).chain(reader));
         let compressed = |inner| Self::expand(file.clone(), inner, 0, layers.saturating_sub(1));
@@ -62,17 +65,21 @@ impl Input {
                     .map_err(|source| unreadable(&file, source))?,
             ),
             Some(Signature::Zstd) => compressed(
-                bounded(whole, |inner| Ok(Box::new(zstd::stream::read::Decoder::with_buffer(inner)?)))
-                    .map_err(|source| unreadable(&file, source))?,
+                bounded(whole, |inner| {
+                    Ok(Box::new(zstd::stream::read::Decoder::with_buffer(inner)?))
+                })
+                .map_err(|source| unreadable(&file, source))?,
             ),
-            Some(Signature::Foreign(detail)) => Err(DatasetError::Unsupported { file, detail: detail.to_owned() }),
+            Some(Signature::Foreign(detail)) => {
+                Err(DatasetError::Unsupported { file, detail: detail.to_owned() })
+            }
             _ => Ok(Self { file, size, reader: whole }),
         }
     }
 
-    /// The text as UTF-8, without a byte order mark: in the encoding of that label, else as a byte order mark
-    /// says, else as it is. A sequence that the encoding does not have becomes a byte that UTF-8 does not have,
-    /// so that only cells that hold one are at fault.
+    /// The text as UTF-8, without a byte order mark: in the encoding of that label, else as a byte
+    /// order mark says, else as it is. A sequence that the encoding does not have becomes a byte
+    /// that UTF-8 does not have, so that only cells that hold one are at fault.
     pub fn decode(mut self, label: Option<&str>) -> Result<Self, DatasetError> {
         let encoding = label.map(|label| encoding(label, &self.file)).transpose()?;
         let head = self.peek(3)?;
@@ -89,7 +96,8 @@ impl Input {
                 // Every two bytes of UTF-16 mostly become one.
                 let wide = encoding == encoding_rs::UTF_16LE || encoding == encoding_rs::UTF_16BE;
                 let size = if wide { self.size / 2 } else { self.size };
-                let reader = Box::new(Decoded::new(self.reader, encoding.new_decoder_with_bom_removal()));
+                let reader =
+                    Box::new(Decoded::new(self.reader, encoding.new_decoder_with_bom_removal()));
                 Ok(Self { file: self.file, size, reader })
             }
         }
@@ -97,7 +105,8 @@ impl Input {
 
     /// The first bytes, which stay to be read.
     pub fn peek(&mut self, count: usize) -> Result<Vec<u8>, DatasetError> {
-        let head = peek(&mut *self.reader, count).map_err(|source| unreadable(&self.file, source))?;
+        let head =
+            peek(&mut *self.reader, count).map_err(|source| unreadable(&self.file, source))?;
         let rest = std::mem::replace(&mut self.reader, Box::new(io::empty()));
         self.reader = Box::new(Cursor::new(head.clone()).chain(rest));
         Ok(head)
@@ -245,7 +254,8 @@ impl Decoded {
         let (mut read, mut written) = (0, 0);
         loop {
             let into = &mut self.text[written..];
-            let (result, r, w) = self.decoder.decode_to_utf8_without_replacement(&raw[read..], into, last);
+            let (result, r, w) =
+                self.decoder.decode_to_utf8_without_replacement(&raw[read..], into, last);
             read += r;
             written += w;
             match result {

@@ -1,8 +1,8 @@
 //! JSON objects as rows: nested objects are flattened, `{"a": {"b": 1}}` having a column `a.b`.
 //!
-//! Numbers keep the digits they are written with, since ids of many digits would not survive a conversion.
-//! The elements of a list are each closed by [`LIST_END`](super::block::LIST_END); a list of `{"name": …, "value": …}` pairs counts as an
-//! object. `null` is an empty cell.
+//! Numbers keep the digits they are written with, since ids of many digits would not survive a
+//! conversion. The elements of a list are each closed by [`LIST_END`](super::block::LIST_END); a
+//! list of `{"name": …, "value": …}` pairs counts as an object. `null` is an empty cell.
 
 use super::cells::Fields;
 use super::json_parser::{Parsed, Sink, walk};
@@ -160,8 +160,12 @@ mod tests {
     fn lists_of_names_and_values_are_objects() {
         let record = r#"{"item": "p1", "fields": [{"name": "color", "value": ["red", "blue"]},
             {"value": 10.5, "name": "price"}], "other": [{"name": "x"}]}"#;
-        let expected =
-            [("item", "p1"), ("fields.color", "red|blue|"), ("fields.price", "10.5"), ("other", "{\"name\": \"x\"}|")];
+        let expected = [
+            ("item", "p1"),
+            ("fields.color", "red|blue|"),
+            ("fields.price", "10.5"),
+            ("other", "{\"name\": \"x\"}|"),
+        ];
         assert_eq!(found(record), pairs(&expected));
     }
 

@@ -1,7 +1,7 @@
 //! JSON files as blocks: an object a line, or objects one after the other, or one list of objects.
 //!
-//! The columns are the keys of the objects in the first [`LEARNT`] bytes, which are kept until they are handed
-//! out. A file of lines goes on behind a line that is broken; the other forms end there.
+//! The columns are the keys of the objects in the first [`LEARNT`] bytes, which are kept until they
+//! are handed out. A file of lines goes on behind a line that is broken; the other forms end there.
 
 use super::block::{Block, BlockSource, Expected, JsonRows, Rows, lines};
 use super::error::{DatasetError, FileName};
@@ -34,7 +34,11 @@ struct Part {
 
 impl JsonFile {
     /// Reads the keys. A block holds about `block` bytes, at least a whole record.
-    pub fn open(input: Input, partition: &[(String, String)], block: usize) -> Result<Self, DatasetError> {
+    pub fn open(
+        input: Input,
+        partition: &[(String, String)],
+        block: usize,
+    ) -> Result<Self, DatasetError> {
         let mut cutter = Cutter::open(input, block)?;
         let file = cutter.input.file.clone();
         let (mut keys, mut head, mut learnt) = (Keys::default(), VecDeque::new(), 0);
@@ -60,7 +64,8 @@ impl JsonFile {
             );
             return Err(DatasetError::Unsupported { file, detail });
         }
-        let mut layout = Layout::new(file, keys.names.clone(), Names::Keys).with_partition(partition);
+        let mut layout =
+            Layout::new(file, keys.names.clone(), Names::Keys).with_partition(partition);
         layout.lists = keys.lists.clone();
         Ok(Self { cutter, head, keys: Arc::new(keys), layout: Arc::new(layout) })
     }
@@ -78,8 +83,13 @@ impl JsonFile {
         Ok(Self { cutter, head: VecDeque::new(), keys: Arc::new(keys), layout: Arc::new(layout) })
     }
 
-    /// Opens a file whose records are visited as text. Faults name their column by its index in `columns`.
-    pub fn open_records(input: Input, columns: Vec<String>, block: usize) -> Result<Self, DatasetError> {
+    /// Opens a file whose records are visited as text. Faults name their column by its index in
+    /// `columns`.
+    pub fn open_records(
+        input: Input,
+        columns: Vec<String>,
+        block: usize,
+    ) -> Result<Self, DatasetError> {
         let cutter = Cutter::open(input, block)?;
         let layout = Layout::new(cutter.input.file.clone(), columns, Names::Keys);
         Ok(Self { cutter, head: VecDeque::new(), keys: Arc::default(), layout: Arc::new(layout) })
@@ -116,7 +126,8 @@ impl Part {
     fn fault(&self, record: &Range<usize>, broken: Broken, file: &FileName) -> DatasetError {
         DatasetError::Unreadable {
             file: file.clone(),
-            line: self.first + count_lines(&self.bytes[..record.start + broken.at.min(record.len())]),
+            line: self.first
+                + count_lines(&self.bytes[..record.start + broken.at.min(record.len())]),
             detail: format!("not a JSON object: {}", broken.detail),
         }
     }
@@ -157,7 +168,8 @@ impl Form {
         match head.trim_ascii_start().first()? {
             b'[' => Some(Self::List),
             b'{' => {
-                // A bracket alone begins an object of several lines. Else some line is whole, if not the first.
+                // A bracket alone begins an object of several lines. Else some line is whole, if
+                // not the first.
                 let is_object = |line: Range<usize>| Keys::default().learn(&head[line]).is_ok();
                 let alone = lines(head).next().is_some_and(|line| line.len() == 1);
                 Some(if !alone && lines(head).any(is_object) { Self::Lines } else { Self::Values })
@@ -185,7 +197,10 @@ impl Cutter {
         let mut rest = Vec::new();
         let at_end = input.read(&mut rest, block.max(1 << 16))? < block.max(1 << 16);
         let form = Form::of(&rest).ok_or_else(|| match rest.trim_ascii().is_empty() {
-            true => DatasetError::NoRows { file: input.file.clone(), detail: ": the file is empty".to_owned() },
+            true => DatasetError::NoRows {
+                file: input.file.clone(),
+                detail: ": the file is empty".to_owned(),
+            },
             false => DatasetError::Unreadable {
                 file: input.file.clone(),
                 line: 1,
@@ -210,7 +225,10 @@ impl Cutter {
                 return self.finish(&buffer).map(|()| None);
             }
             if buffer.len() > LONGEST_RECORD {
-                let detail = format!("an object of more than {} MiB, or one without an end", LONGEST_RECORD >> 20);
+                let detail = format!(
+                    "an object of more than {} MiB, or one without an end",
+                    LONGEST_RECORD >> 20
+                );
                 return Err(self.unreadable(&buffer, self.scan.start.unwrap_or(0), detail));
             }
             let read = self.input.read(&mut buffer, self.block)?;
@@ -317,7 +335,10 @@ impl Scan {
                 match memchr2(b'"', b'\\', &bytes[self.at..]) {
                     None => self.at = bytes.len(),
                     // The escaped byte may lie behind the end; then the escape is looked at again.
-                    Some(found) if bytes[self.at + found] == b'\\' && self.at + found + 1 == bytes.len() => {
+                    Some(found)
+                        if bytes[self.at + found] == b'\\'
+                            && self.at + found + 1 == bytes.len() =>
+                    {
                         self.at += found;
                         return false;
                     }

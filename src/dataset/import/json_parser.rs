@@ -98,7 +98,11 @@ impl<'a> Parser<'a> {
     }
 
     /// Calls `value` with each key, as it is written, when the parser is at the value.
-    fn members(&mut self, depth: usize, mut value: impl FnMut(&mut Self, StringToken<'a>) -> Parsed<()>) -> Parsed<()> {
+    fn members(
+        &mut self,
+        depth: usize,
+        mut value: impl FnMut(&mut Self, StringToken<'a>) -> Parsed<()>,
+    ) -> Parsed<()> {
         if depth > DEEPEST {
             return Err(self.broken("objects and lists are nested more than 64 deep"));
         }
@@ -123,7 +127,11 @@ impl<'a> Parser<'a> {
     }
 
     /// Calls `element` when the parser is at an element of the list that begins here.
-    fn elements(&mut self, depth: usize, mut element: impl FnMut(&mut Self) -> Parsed<()>) -> Parsed<()> {
+    fn elements(
+        &mut self,
+        depth: usize,
+        mut element: impl FnMut(&mut Self) -> Parsed<()>,
+    ) -> Parsed<()> {
         if depth > DEEPEST {
             return Err(self.broken("objects and lists are nested more than 64 deep"));
         }
@@ -243,7 +251,10 @@ impl<'a> Parser<'a> {
             Some(b'[') => self.elements(depth + 1, |parser| parser.skip(depth + 1)),
             Some(b'"') => self.string().map(drop),
             Some(b'-' | b'0'..=b'9') => self.number(),
-            _ => match ["true", "false", "null"].into_iter().find(|word| self.text[self.at..].starts_with(word)) {
+            _ => match ["true", "false", "null"]
+                .into_iter()
+                .find(|word| self.text[self.at..].starts_with(word))
+            {
                 Some(word) => {
                     self.at += word.len();
                     Ok(())
@@ -282,8 +293,10 @@ impl<'a> Parser<'a> {
         let (start, bytes) = (self.at, self.text.as_bytes());
         let mut escaped = false;
         loop {
-            let found = memchr2(b'"', b'\\', &bytes[self.at..])
-                .ok_or_else(|| Broken { at: start - 1, detail: "the text that begins here is never closed" })?;
+            let found = memchr2(b'"', b'\\', &bytes[self.at..]).ok_or_else(|| Broken {
+                at: start - 1,
+                detail: "the text that begins here is never closed",
+            })?;
             self.at += found;
             if bytes[self.at] == b'"' {
                 break;
@@ -293,7 +306,10 @@ impl<'a> Parser<'a> {
         }
         let raw = &self.text[start..self.at];
         if let Some(control) = raw.bytes().position(|byte| byte < 0x20) {
-            return Err(Broken { at: start + control, detail: "a control character inside a text" });
+            return Err(Broken {
+                at: start + control,
+                detail: "a control character inside a text",
+            });
         }
         self.at += 1;
         Ok(StringToken { raw, escaped, start })
@@ -332,8 +348,10 @@ fn unescaped(token: StringToken, out: &mut impl Text) -> Parsed<()> {
         out.add(rest);
         return Ok(());
     }
-    let broken =
-        |rest: &str| Broken { at: token.start + token.raw.len() - rest.len(), detail: "no valid escape sequence" };
+    let broken = |rest: &str| Broken {
+        at: token.start + token.raw.len() - rest.len(),
+        detail: "no valid escape sequence",
+    };
     while let Some(escape) = memchr::memchr(b'\\', rest.as_bytes()) {
         out.add(&rest[..escape]);
         rest = &rest[escape..];
@@ -345,8 +363,8 @@ fn unescaped(token: StringToken, out: &mut impl Text) -> Parsed<()> {
     Ok(())
 }
 
-/// The character that the escape sequence at the start of a text stands for, and the bytes it takes. Half of a
-/// surrogate pair, which some programs write when they cut a text, becomes U+FFFD.
+/// The character that the escape sequence at the start of a text stands for, and the bytes it
+/// takes. Half of a surrogate pair, which some programs write when they cut a text, becomes U+FFFD.
 fn escape_sequence(text: &str) -> Option<(char, usize)> {
     let character = match text.as_bytes().get(1)? {
         byte @ (b'"' | b'\\' | b'/') => *byte as char,
@@ -358,9 +376,12 @@ fn escape_sequence(text: &str) -> Option<(char, usize)> {
         b'u' => {
             let high = hex(text, 2)?;
             let paired = (0xD800..0xDC00).contains(&high) && text.get(6..8) == Some("\\u");
-            let low = paired.then(|| hex(text, 8)).flatten().filter(|low| (0xDC00..0xE000).contains(low));
+            let low =
+                paired.then(|| hex(text, 8)).flatten().filter(|low| (0xDC00..0xE000).contains(low));
             return Some(match low {
-                Some(low) => (char::from_u32(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))?, 12),
+                Some(low) => {
+                    (char::from_u32(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))?, 12)
+                }
                 None => (char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER), 6),
             });
         }
@@ -370,6 +391,8 @@ fn escape_sequence(text: &str) -> Option<(char, usize)> {
 }
 
 fn hex(text: &str, at: usize) -> Option<u32> {
-    let digits = text.get(at..at + 4).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+    let digits = text
+        .get(at..at + 4)
+        .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
     u32::from_str_radix(digits, 16).ok()
 }

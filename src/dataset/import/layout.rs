@@ -1,4 +1,5 @@
-//! What all blocks of a file share: its name, its columns, and what to say of a column that is not there.
+//! What all blocks of a file share: its name, its columns, and what to say of a column that is not
+//! there.
 
 use super::dialect::Dialect;
 use super::error::{DatasetError, FileName, Numbering, shortened};
@@ -103,8 +104,12 @@ impl Layout {
             shortened(&names.join(", "), 600)
         };
         match self.names {
-            Names::Header { .. } => self.found_in_header().unwrap_or_else(|| format!("the header has {}", names())),
-            Names::Description => format!("the columns are {}, as `columns` names them or counted from 1", names()),
+            Names::Header { .. } => {
+                self.found_in_header().unwrap_or_else(|| format!("the header has {}", names()))
+            }
+            Names::Description => {
+                format!("the columns are {}, as `columns` names them or counted from 1", names())
+            }
             Names::Schema => format!("the file has {}", names()),
             Names::Keys => format!("the objects have the keys {}", names()),
             Names::Sheet => format!("the first row of the sheet has {}", names()),
@@ -119,7 +124,8 @@ impl Layout {
         }
     }
 
-    /// What is wrong with a header that is none. The line may be about a person, so its text is not shown.
+    /// What is wrong with a header that is none. The line may be about a person, so its text is not
+    /// shown.
     fn found_in_header(&self) -> Option<String> {
         let header = &self.columns[..self.width()];
         if header.first().is_some_and(|name| name.trim_start().starts_with(['{', '['])) {
@@ -166,7 +172,9 @@ fn other_delimiter(header: &str) -> Option<(&'static str, &'static str)> {
 fn is_data(name: &str) -> bool {
     let name = name.trim();
     let digits = name.bytes().filter(u8::is_ascii_digit).count();
-    let is_date = name.starts_with(|c: char| c.is_ascii_digit()) && digits >= 4 && name.contains(['-', '/', ':', '.']);
+    let is_date = name.starts_with(|c: char| c.is_ascii_digit())
+        && digits >= 4
+        && name.contains(['-', '/', ':', '.']);
     name.parse::<f64>().is_ok() || is_date || name.contains('@') || name.chars().count() > 80
 }
 
@@ -185,7 +193,8 @@ mod tests {
 
     fn message(columns: &[&str]) -> String {
         let columns = columns.iter().map(|name| (*name).to_owned()).collect();
-        let layout = Layout::new(std::path::Path::new("f.csv").into(), columns, Names::Header { line: 1 });
+        let layout =
+            Layout::new(std::path::Path::new("f.csv").into(), columns, Names::Header { line: 1 });
         layout.column("customer").expect_err("not there").to_string()
     }
 
@@ -193,8 +202,13 @@ mod tests {
     fn a_header_that_is_none_is_told_without_its_text() {
         let text = message(&["4711", "jane.roe@example.org", "2024-05-01 10:00", "Berlin"]);
         assert!(text.contains("a number, 20 characters, 16 characters, 6 characters"), "{text}");
-        assert!(text.contains("header = false") && !text.contains("jane") && !text.contains("Berlin"), "{text}");
-        for header in [["{\"name\": \"Jane Roe\"}"].as_slice(), &["{\"name\": \"Jane Roe\"", " \"age\": 41}"]] {
+        assert!(
+            text.contains("header = false") && !text.contains("jane") && !text.contains("Berlin"),
+            "{text}"
+        );
+        for header in
+            [["{\"name\": \"Jane Roe\"}"].as_slice(), &["{\"name\": \"Jane Roe\"", " \"age\": 41}"]]
+        {
             let text = message(header);
             assert!(text.contains("format = \"json\"") && !text.contains("Jane"), "{text}");
         }
@@ -217,7 +231,8 @@ mod tests {
     #[test]
     fn a_column_named_twice_is_a_fault_when_it_is_read() {
         let columns = ["a", "b", "a"].map(str::to_owned).to_vec();
-        let layout = Layout::new(std::path::Path::new("f.csv").into(), columns, Names::Header { line: 1 });
+        let layout =
+            Layout::new(std::path::Path::new("f.csv").into(), columns, Names::Header { line: 1 });
         assert_eq!(layout.column("b").unwrap(), 1);
         assert!(layout.column("a").unwrap_err().to_string().contains("names this column twice"));
     }

@@ -40,7 +40,10 @@ impl FromStr for MaxRejects {
         match text.trim().strip_suffix('%') {
             Some(percent) => {
                 let percent: f64 = percent.trim().parse().map_err(|_| invalid())?;
-                (0.0..=100.0).contains(&percent).then_some(Self::Share(percent / 100.0)).ok_or_else(invalid)
+                (0.0..=100.0)
+                    .contains(&percent)
+                    .then_some(Self::Share(percent / 100.0))
+                    .ok_or_else(invalid)
             }
             None => text.trim().parse().map(Self::Rows).map_err(|_| invalid()),
         }
@@ -81,7 +84,10 @@ mod tests {
     fn shares_and_numbers_are_limits() {
         let limit = |text: &str| text.parse::<MaxRejects>().unwrap();
         assert_eq!(limit("5%"), MaxRejects::default());
-        assert_eq!((limit("7 %").to_string(), limit("12").to_string()), ("7 %".to_owned(), "12 rows".to_owned()));
+        assert_eq!(
+            (limit("7 %").to_string(), limit("12").to_string()),
+            ("7 %".to_owned(), "12 rows".to_owned())
+        );
         assert!(limit("5%").is_exceeded(6, 100) && !limit("5%").is_exceeded(5, 100));
         assert!(!limit("100%").is_exceeded(100, 100) && limit("0%").is_exceeded(1, 100));
         assert!(limit("3").is_exceeded(4, 100) && !limit("3").is_exceeded(3, 3));

@@ -1,4 +1,5 @@
-//! A look into files whose meaning nobody has described yet: their first bytes, and a sample of their rows.
+//! A look into files whose meaning nobody has described yet: their first bytes, and a sample of
+//! their rows.
 
 use super::archive::Archive;
 use super::block::Block;
@@ -52,12 +53,20 @@ pub(crate) enum Content {
 pub(crate) fn content(path: &Path, most: usize) -> Result<Content, DatasetError> {
     let io = |source| DatasetError::Io { path: path.to_owned(), source };
     let mut head = Vec::new();
-    File::open(path).map_err(io)?.take(signature::LENGTH as u64).read_to_end(&mut head).map_err(io)?;
+    File::open(path)
+        .map_err(io)?
+        .take(signature::LENGTH as u64)
+        .read_to_end(&mut head)
+        .map_err(io)?;
     match signature::of(&head) {
         Some(Signature::Parquet) => Ok(Content::Parquet),
         Some(Signature::Zip) => {
             let archive = Archive::open(path)?;
-            Ok(if archive.is_workbook() { Content::Workbook } else { Content::Archive(archive.tables()) })
+            Ok(if archive.is_workbook() {
+                Content::Workbook
+            } else {
+                Content::Archive(archive.tables())
+            })
         }
         _ => Ok(Content::Text(Input::open(path)?.head(most))),
     }
@@ -95,8 +104,12 @@ pub(crate) fn preset(dir: &Path) -> Result<Option<&'static str>, DatasetError> {
 pub(crate) fn sample(file: &TableFile) -> Result<Sample, DatasetError> {
     let mut source = file.open(BLOCK)?;
     let layout = source.layout().clone();
-    let mut sample =
-        Sample { columns: layout.columns.clone(), lists: layout.lists.clone(), whole: true, ..Sample::default() };
+    let mut sample = Sample {
+        columns: layout.columns.clone(),
+        lists: layout.lists.clone(),
+        whole: true,
+        ..Sample::default()
+    };
     source.want(&(0..layout.columns.len()).collect::<Vec<_>>())?;
     let (mut read, mut number) = (0, 0);
     while let Some(block) = source.next_block()? {
@@ -120,7 +133,8 @@ impl Sample {
         let mut rejects = Vec::new();
         let width = self.columns.len();
         block.for_each_row(&mut rejects, |row| {
-            let cells = (0..width).map(|column| row.text(column)).collect::<Result<Vec<&str>, _>>()?;
+            let cells =
+                (0..width).map(|column| row.text(column)).collect::<Result<Vec<&str>, _>>()?;
             self.rows.push(csv::StringRecord::from(cells));
             Ok(())
         });

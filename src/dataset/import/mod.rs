@@ -1,9 +1,9 @@
 //! Import: a shop's files into a [`Dataset`].
 //!
-//! A preset or a `dataset.toml` becomes a [`plan::Plan`] of files and columns. Files are cut into blocks of whole
-//! records ([`block`]) on a thread that reads ahead; entities are read in file order, purchases in parallel
-//! against them. Only columns are kept, never the text of a file. Rows with a fault are rejected whole, counted
-//! and written to a file, or end a strict import.
+//! A preset or a `dataset.toml` becomes a [`plan::Plan`] of files and columns. Files are cut into
+//! blocks of whole records ([`block`]) on a thread that reads ahead; entities are read in file
+//! order, purchases in parallel against them. Only columns are kept, never the text of a file. Rows
+//! with a fault are rejected whole, counted and written to a file, or end a strict import.
 
 mod archive;
 mod block;
@@ -71,9 +71,11 @@ pub struct LoadOptions {
     pub dataset_file: Option<PathBuf>,
     /// Stop at the first row that cannot be used.
     pub strict: bool,
-    /// Where rejected rows are written; the file is made at the first one. `None`: they are only counted.
+    /// Where rejected rows are written; the file is made at the first one. `None`: they are only
+    /// counted.
     pub rejects: Option<PathBuf>,
-    /// How many rejects of one table end the import. `None`: as the description says, else the default.
+    /// How many rejects of one table end the import. `None`: as the description says, else the
+    /// default.
     pub max_rejects: Option<MaxRejects>,
     /// The moment after which times lie in the future, within two days. `None`: now.
     pub now: Option<Timestamp>,
@@ -81,18 +83,24 @@ pub struct LoadOptions {
     pub progress: bool,
 }
 
-/// Reads the shop data in `dir`: as `dataset.toml` describes it, else by the preset its files match.
+/// Reads the shop data in `dir`: as `dataset.toml` describes it, else by the preset its files
+/// match.
 ///
 /// # Errors
-/// Files or columns that are missing or unreadable, files without a usable row, more rejected rows than
-/// [`LoadOptions::max_rejects`] allows, and in a strict import the first row that cannot be used; each named with
-/// file, line and column.
+/// Files or columns that are missing or unreadable, files without a usable row, more rejected rows
+/// than
+/// [`LoadOptions::max_rejects`] allows, and in a strict import the first row that cannot be used;
+/// each named with file, line and column.
 pub fn load(dir: &Path, options: &LoadOptions) -> Result<(Dataset, ImportReport), DatasetError> {
     load_in_blocks(dir, options, 4 << 20)
 }
 
 /// Loads with blocks of about `block` bytes, which changes the speed and never the result.
-fn load_in_blocks(dir: &Path, options: &LoadOptions, block: usize) -> Result<(Dataset, ImportReport), DatasetError> {
+fn load_in_blocks(
+    dir: &Path,
+    options: &LoadOptions,
+    block: usize,
+) -> Result<(Dataset, ImportReport), DatasetError> {
     let mut session = Session::new(options, block);
     let input = Input::find(dir, options, &mut session)?;
     if let Some(rejects) = &options.rejects {
@@ -123,16 +131,25 @@ enum Input {
 }
 
 impl Input {
-    fn find(dir: &Path, options: &LoadOptions, session: &mut Session) -> Result<Self, DatasetError> {
+    fn find(
+        dir: &Path,
+        options: &LoadOptions,
+        session: &mut Session,
+    ) -> Result<Self, DatasetError> {
         let in_folder = dir.join("dataset.toml");
-        let path = options.dataset_file.clone().or_else(|| in_folder.is_file().then_some(in_folder));
+        let path =
+            options.dataset_file.clone().or_else(|| in_folder.is_file().then_some(in_folder));
         let plan = match path {
             Some(path) => {
                 let description = Description::read(&path)?;
                 session.default_limit(description.max_rejects);
                 match description {
-                    description if description.is_preset(Preset::Sequences) => return Self::sequences(dir),
-                    description if description.is_preset(Preset::RentTheRunway) => return Self::rentals(dir),
+                    description if description.is_preset(Preset::Sequences) => {
+                        return Self::sequences(dir);
+                    }
+                    description if description.is_preset(Preset::RentTheRunway) => {
+                        return Self::rentals(dir);
+                    }
                     description => description.into_plan(dir, &path)?,
                 }
             }
@@ -160,7 +177,9 @@ impl Input {
         let same = |path: &PathBuf| path.canonicalize().is_ok_and(|path| path == rejects);
         let is_input = match self {
             Self::Tables(plan) => plan.files().iter().any(|file| same(&file.path)),
-            Self::Sequences { file, attributes } => same(file) || attributes.as_ref().is_some_and(same),
+            Self::Sequences { file, attributes } => {
+                same(file) || attributes.as_ref().is_some_and(same)
+            }
             Self::Rentals { file } => same(file),
         };
         if is_input { Err(DatasetError::RejectsOverData { path: rejects }) } else { Ok(()) }
@@ -170,11 +189,17 @@ impl Input {
 fn read_tables(plan: Plan, session: &mut Session) -> Result<Dataset, DatasetError> {
     session.report.kind = plan.kind;
     let mut side = |plan: Option<&EntityPlan>, name: &str, unknown| -> Result<Side, DatasetError> {
-        let table = plan.map_or(Ok(EntitiesBuilder::default()), |plan| entities::read_entities(plan, name, session))?;
+        let table = plan.map_or(Ok(EntitiesBuilder::default()), |plan| {
+            entities::read_entities(plan, name, session)
+        })?;
         Ok(Side { table, open: plan.is_none_or(|plan| plan.open), unknown })
     };
-    let articles = side(plan.articles.as_ref(), "articles", |id, similar| Reason::UnknownArticle { id, similar })?;
-    let customers = side(plan.customers.as_ref(), "customers", |id, similar| Reason::UnknownCustomer { id, similar })?;
+    let articles = side(plan.articles.as_ref(), "articles", |id, similar| {
+        Reason::UnknownArticle { id, similar }
+    })?;
+    let customers = side(plan.customers.as_ref(), "customers", |id, similar| {
+        Reason::UnknownCustomer { id, similar }
+    })?;
     let known = (articles.table.ids.len(), customers.table.ids.len());
     let mut reader = PurchaseReader::new(articles, customers);
     reader.read(&plan.purchases, session)?;

@@ -19,14 +19,23 @@ pub(super) fn table(table: &TableFile, block: usize) -> Result<Source, DatasetEr
     let TableFile { path, options, partition } = table;
     let io = |source| DatasetError::Io { path: path.to_owned(), source };
     let mut head = Vec::new();
-    File::open(path).map_err(io)?.take(signature::LENGTH as u64).read_to_end(&mut head).map_err(io)?;
+    File::open(path)
+        .map_err(io)?
+        .take(signature::LENGTH as u64)
+        .read_to_end(&mut head)
+        .map_err(io)?;
     let name: FileName = path.as_path().into();
     match signature::of(&head) {
         Some(Signature::Zip) => {
             let archive = Archive::open(path)?;
             if archive.is_workbook() {
                 archive.check()?;
-                return Ok(Box::new(Workbook::open(File::open(path).map_err(io)?, name, options, partition)?));
+                return Ok(Box::new(Workbook::open(
+                    File::open(path).map_err(io)?,
+                    name,
+                    options,
+                    partition,
+                )?));
             }
             Ok(Box::new(Members::open(archive, table, block)?))
         }
@@ -54,7 +63,8 @@ pub(super) fn stream(
     let format = match signature::of(&head) {
         Some(Signature::Parquet) => Format::Parquet,
         Some(Signature::Zip) => {
-            let detail = "this is an archive or a workbook inside a compressed file; unpack it".to_owned();
+            let detail =
+                "this is an archive or a workbook inside a compressed file; unpack it".to_owned();
             return Err(DatasetError::Unsupported { file, detail });
         }
         _ => options.format.unwrap_or_else(|| format_of_text(&extension, &head)),
@@ -68,7 +78,11 @@ pub(super) fn stream(
             let input = input.decode(options.encoding.as_deref())?;
             Ok(Box::new(TextFile::open(input, &options, partition, block)?))
         }
-        Format::Json => Ok(Box::new(JsonFile::open(input.decode(options.encoding.as_deref())?, partition, block)?)),
+        Format::Json => Ok(Box::new(JsonFile::open(
+            input.decode(options.encoding.as_deref())?,
+            partition,
+            block,
+        )?)),
         Format::Parquet => Ok(Box::new(ParquetFile::open(input.spool()?, file, partition, block)?)),
         Format::Xlsx => {
             let detail = "this is no .xlsx workbook; save it again as .xlsx or as CSV".to_owned();
@@ -77,8 +91,8 @@ pub(super) fn stream(
     }
 }
 
-/// The format of a file that is neither Parquet nor a workbook: by its extension, and by its content where the
-/// extension does not tell.
+/// The format of a file that is neither Parquet nor a workbook: by its extension, and by its
+/// content where the extension does not tell.
 fn format_of_text(extension: &str, head: &[u8]) -> Format {
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
     match format_of_extension(extension) {

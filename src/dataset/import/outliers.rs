@@ -1,5 +1,5 @@
-//! What is suspicious in purchases as a whole: some that lie years before or after all others, which would ruin a split
-//! by time, and customers that are nobody.
+//! What is suspicious in purchases as a whole: some that lie years before or after all others,
+//! which would ruin a split by time, and customers that are nobody.
 
 use crate::{
     dataset::{Dataset, TimeUnit},
@@ -63,7 +63,9 @@ fn dates(dataset: &Dataset) -> Vec<String> {
     if let Some(last) = (1..=rare).find(|&n| is_far(time[n].0 - time[n - 1].0)) {
         notes.push(note(dataset, 0, last, "before", time[last]));
     }
-    if let Some(first) = (time.len() - rare..time.len()).find(|&n| is_far(time[n].0 - time[n - 1].0)) {
+    if let Some(first) =
+        (time.len() - rare..time.len()).find(|&n| is_far(time[n].0 - time[n - 1].0))
+    {
         notes.push(note(dataset, first, time.len() - first, "after", time[first - 1]));
     }
     notes
@@ -72,7 +74,8 @@ fn dates(dataset: &Dataset) -> Vec<String> {
 /// The note for `count` purchases from row `from` on.
 fn note(dataset: &Dataset, from: usize, count: usize, side: &str, others: Timestamp) -> String {
     let purchases = &dataset.purchases;
-    let (day, article) = (purchases.time[from].date_string(), dataset.articles.ids.get(purchases.article[from]));
+    let (day, article) =
+        (purchases.time[from].date_string(), dataset.articles.ids.get(purchases.article[from]));
     format!(
         "{count} of {} purchases {} long {side} all others, which {} {}; the first is of {day}, article `{article}`. \
          If the date is wrong, leave such rows out with `where`, or a split by time will go wrong",
@@ -93,7 +96,8 @@ mod tests {
         let mut dataset = Dataset { time_unit: TimeUnit::Day, ..Dataset::default() };
         dataset.articles.ids.insert("lamp");
         let article = vec![0; time.len()];
-        dataset.purchases = Purchases { customer: article.clone(), article, time, ..Purchases::default() };
+        dataset.purchases =
+            Purchases { customer: article.clone(), article, time, ..Purchases::default() };
         dataset
     }
 
@@ -104,11 +108,13 @@ mod tests {
         let found = notes(&dataset([0].into_iter().chain(days()).chain([21_915, 21_916])));
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(
-            found[0].contains("1 of 3003 purchases lies long before") && found[0].contains("1970-01-01"),
+            found[0].contains("1 of 3003 purchases lies long before")
+                && found[0].contains("1970-01-01"),
             "{found:?}"
         );
         assert!(
-            found[1].contains("2 of 3003 purchases lie long after") && found[1].contains("2030-01-01"),
+            found[1].contains("2 of 3003 purchases lie long after")
+                && found[1].contains("2030-01-01"),
             "{found:?}"
         );
         assert!(found[1].contains("end on 2011-11-21") && found[1].contains("`lamp`"), "{found:?}");

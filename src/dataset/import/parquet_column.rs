@@ -70,8 +70,12 @@ fn meaning(column: &ColumnDescriptor) -> Meaning {
     match column.logical_type_ref() {
         Some(LogicalType::Decimal(kind)) => return decimal(kind.scale),
         Some(LogicalType::Date) => return Meaning::Day,
-        Some(LogicalType::Timestamp(kind)) => return Meaning::Moment { per_second: per_second(kind.unit) },
-        Some(LogicalType::Time(kind)) => return Meaning::Clock { per_second: per_second(kind.unit) },
+        Some(LogicalType::Timestamp(kind)) => {
+            return Meaning::Moment { per_second: per_second(kind.unit) };
+        }
+        Some(LogicalType::Time(kind)) => {
+            return Meaning::Clock { per_second: per_second(kind.unit) };
+        }
         Some(LogicalType::Integer(kind)) if !kind.is_signed => return Meaning::Unsigned,
         Some(LogicalType::Uuid) => return Meaning::Uuid,
         Some(LogicalType::Float16) => return Meaning::HalfFloat,
@@ -84,9 +88,10 @@ fn meaning(column: &ColumnDescriptor) -> Meaning {
         ConvertedType::TIMESTAMP_MICROS => Meaning::Moment { per_second: 1_000_000 },
         ConvertedType::TIME_MILLIS => Meaning::Clock { per_second: 1_000 },
         ConvertedType::TIME_MICROS => Meaning::Clock { per_second: 1_000_000 },
-        ConvertedType::UINT_8 | ConvertedType::UINT_16 | ConvertedType::UINT_32 | ConvertedType::UINT_64 => {
-            Meaning::Unsigned
-        }
+        ConvertedType::UINT_8
+        | ConvertedType::UINT_16
+        | ConvertedType::UINT_32
+        | ConvertedType::UINT_64 => Meaning::Unsigned,
         _ => Meaning::Plain,
     }
 }
@@ -107,7 +112,8 @@ struct Levels {
 
 impl ColumnReader {
     pub fn new(reader: AnyReader, column: &Column) -> Self {
-        let levels = Levels { present: column.descriptor.max_def_level(), is_list: column.is_list() };
+        let levels =
+            Levels { present: column.descriptor.max_def_level(), is_list: column.is_list() };
         Self { reader, meaning: column.meaning, levels }
     }
 
@@ -115,17 +121,21 @@ impl ColumnReader {
     pub fn read(&mut self, rows: usize) -> Result<CellColumn> {
         let (meaning, levels) = (self.meaning, &self.levels);
         match &mut self.reader {
-            AnyReader::BoolColumnReader(reader) => {
-                levels.read(reader, rows, |out, value| out.extend_from_slice(if *value { b"true" } else { b"false" }))
+            AnyReader::BoolColumnReader(reader) => levels.read(reader, rows, |out, value| {
+                out.extend_from_slice(if *value { b"true" } else { b"false" })
+            }),
+            AnyReader::Int32ColumnReader(reader) => {
+                levels.read(reader, rows, |out, value| match meaning {
+                    Meaning::Unsigned => push(out, *value as u32),
+                    _ => write_whole(out, i64::from(*value), meaning),
+                })
             }
-            AnyReader::Int32ColumnReader(reader) => levels.read(reader, rows, |out, value| match meaning {
-                Meaning::Unsigned => push(out, *value as u32),
-                _ => write_whole(out, i64::from(*value), meaning),
-            }),
-            AnyReader::Int64ColumnReader(reader) => levels.read(reader, rows, |out, value| match meaning {
-                Meaning::Unsigned => push(out, *value as u64),
-                _ => write_whole(out, *value, meaning),
-            }),
+            AnyReader::Int64ColumnReader(reader) => {
+                levels.read(reader, rows, |out, value| match meaning {
+                    Meaning::Unsigned => push(out, *value as u64),
+                    _ => write_whole(out, *value, meaning),
+                })
+            }
             AnyReader::Int96ColumnReader(reader) => levels.read(reader, rows, write_int96),
             AnyReader::FloatColumnReader(reader) => {
                 levels.read(reader, rows, |out, value| write_float(out, f64::from(*value), *value))
@@ -150,7 +160,8 @@ impl Levels {
         rows: usize,
         write: impl Fn(&mut Vec<u8>, &T::T),
     ) -> Result<CellColumn> {
-        let (mut present, mut repeated, mut values) = (Vec::new(), Vec::new(), Vec::with_capacity(rows));
+        let (mut present, mut repeated, mut values) =
+            (Vec::new(), Vec::new(), Vec::with_capacity(rows));
         let defined = (self.present > 0).then_some(&mut present);
         let repetition = self.is_list.then_some(&mut repeated);
         reader.read_records(rows, defined, repetition, &mut values)?;
@@ -222,12 +233,12 @@ fn write_decimal(out: &mut Vec<u8>, value: i128, scale: usize) {
     }
 }
 
-/// Whole numbers without a point: ids are often stored so. `shortest` writes the number with as few digits as tell
-/// it from its neighbours.
+/// Whole numbers without a point: ids are often stored so. `shortest` writes the number with as few
+/// digits as tell it from its neighbours.
 fn write_float(out: &mut Vec<u8>, value: f64, shortest: impl std::fmt::Display) {
     let is_negative_zero = value == 0.0 && value.is_sign_negative();
-    // Prices mostly have two decimals, and dividing by 100 finds their number again: that is faster than a search
-    // for the shortest text.
+    // Prices mostly have two decimals, and dividing by 100 finds their number again: that is faster
+    // than a search for the shortest text.
     let cents = (value * 100.0).round();
     if is_negative_zero || cents.abs() > 1e15 || cents / 100.0 != value {
         // Writing to memory cannot fail.
@@ -246,12 +257,14 @@ fn write_bytes(out: &mut Vec<u8>, bytes: &[u8], meaning: Meaning) {
     match meaning {
         Meaning::Decimal { scale } if !bytes.is_empty() && bytes.len() <= 16 => {
             let sign = if bytes[0] >= 0x80 { -1 } else { 0 };
-            let value = bytes.iter().fold(sign, |value: i128, byte| (value << 8) | i128::from(*byte));
+            let value =
+                bytes.iter().fold(sign, |value: i128, byte| (value << 8) | i128::from(*byte));
             write_decimal(out, value, scale);
         }
         Meaning::Uuid if bytes.len() == 16 => {
             for (i, byte) in bytes.iter().enumerate() {
-                let _ = write!(out, "{}{byte:02x}", if [4, 6, 8, 10].contains(&i) { "-" } else { "" });
+                let _ =
+                    write!(out, "{}{byte:02x}", if [4, 6, 8, 10].contains(&i) { "-" } else { "" });
             }
         }
         Meaning::HalfFloat if bytes.len() == 2 => {
@@ -279,7 +292,10 @@ const SECONDS_A_DAY: i64 = 86_400;
 /// `2020-09-22`; a day outside the calendar as a number that is no date.
 fn write_day(out: &mut Vec<u8>, days: i64) {
     let date = i32::try_from(days).ok().and_then(|days| {
-        time::Date::from_julian_day(days.checked_add(time::macros::date!(1970 - 01 - 01).to_julian_day())?).ok()
+        time::Date::from_julian_day(
+            days.checked_add(time::macros::date!(1970 - 01 - 01).to_julian_day())?,
+        )
+        .ok()
     });
     match date.filter(|date| (0..=9999).contains(&date.year())) {
         Some(date) => {
@@ -375,8 +391,12 @@ mod tests {
         ] {
             assert_eq!(text(|out| write_decimal(out, value, scale)), expected);
         }
-        let bytes = |bytes: &[u8]| text(|out| write_bytes(out, bytes, Meaning::Decimal { scale: 1 }));
-        assert_eq!((bytes(&[0x04, 0xd2]), bytes(&[0xff, 0x85])), ("123.4".to_owned(), "-12.3".to_owned()));
+        let bytes =
+            |bytes: &[u8]| text(|out| write_bytes(out, bytes, Meaning::Decimal { scale: 1 }));
+        assert_eq!(
+            (bytes(&[0x04, 0xd2]), bytes(&[0xff, 0x85])),
+            ("123.4".to_owned(), "-12.3".to_owned())
+        );
     }
 
     #[test]

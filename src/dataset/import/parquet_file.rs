@@ -1,8 +1,9 @@
 //! Parquet files as blocks of cells, read column by column.
 //!
-//! Times come out in RFC 3339, days as `2020-09-22`, an empty cell stands for null, and the elements of a list
-//! are each closed by [`LIST_END`](super::block::LIST_END). The fields of a nested group become columns of their
-//! own, `details.brand`. Only the columns asked for are decoded, several at a time.
+//! Times come out in RFC 3339, days as `2020-09-22`, an empty cell stands for null, and the
+//! elements of a list are each closed by [`LIST_END`](super::block::LIST_END). The fields of a
+//! nested group become columns of their own, `details.brand`. Only the columns asked for are
+//! decoded, several at a time.
 
 use super::block::{Block, BlockSource, Expected, Rows};
 use super::cells::Cells;
@@ -25,8 +26,8 @@ use std::{
 
 /// Rows of the first block: few, since nothing is known yet of the length of a row.
 const FIRST_ROWS: usize = 1024;
-/// How much smaller than a block of text one of cells is: cells lie in several buffers, and those that fit the
-/// caches are faster to write and to read.
+/// How much smaller than a block of text one of cells is: cells lie in several buffers, and those
+/// that fit the caches are faster to write and to read.
 const SMALLER: usize = 16;
 /// How much longer than the one before a block may be, in rows.
 const GROWTH: usize = 8;
@@ -67,14 +68,21 @@ impl ParquetFile {
         for field in schema.root_schema().get_fields() {
             add_leaves(field, "", &mut names);
         }
-        let columns: Vec<Column> = (0..schema.num_columns()).map(|i| Column::new(schema.column(i))).collect();
+        let columns: Vec<Column> =
+            (0..schema.num_columns()).map(|i| Column::new(schema.column(i))).collect();
         if names.len() != columns.len() {
             let detail = "its schema contradicts itself".to_owned();
             return Err(DatasetError::Damaged { file: name, detail });
         }
-        let of = |holds: fn(&Column) -> bool| (0..columns.len()).filter(|&i| holds(&columns[i])).collect();
+        let of = |holds: fn(&Column) -> bool| {
+            (0..columns.len()).filter(|&i| holds(&columns[i])).collect()
+        };
         let lists: Vec<usize> = of(Column::is_list);
-        let inexact = columns.iter().enumerate().filter_map(|(i, column)| Some((i, column.exact_up_to()?))).collect();
+        let inexact = columns
+            .iter()
+            .enumerate()
+            .filter_map(|(i, column)| Some((i, column.exact_up_to()?)))
+            .collect();
         let layout = Layout { lists, inexact, ..Layout::new(name, names, Names::Schema) };
         Ok(Self {
             wanted: (0..columns.len()).collect(),
@@ -96,8 +104,9 @@ impl ParquetFile {
         }
         let group = self.reader.get_row_group(self.next_group)?;
         self.next_group += 1;
-        let left = usize::try_from(group.metadata().num_rows())
-            .map_err(|_| ParquetError::General("a row group has a negative number of rows".to_owned()))?;
+        let left = usize::try_from(group.metadata().num_rows()).map_err(|_| {
+            ParquetError::General("a row group has a negative number of rows".to_owned())
+        })?;
         let readers = self
             .wanted
             .iter()
@@ -118,12 +127,22 @@ impl ParquetFile {
         let rows = self.rows.min(group.left);
         let layout = &self.layout;
         let read_column = |(reader, &column): (&mut ColumnReader, &usize)| {
-            let broken =
-                |detail: String| ParquetError::General(format!("column `{}`: {detail}", layout.columns[column]));
+            let broken = |detail: String| {
+                ParquetError::General(format!("column `{}`: {detail}", layout.columns[column]))
+            };
             let cells = reader.read(rows).map_err(|error| broken(error.to_string()))?;
-            if cells.len() == rows { Ok(cells) } else { Err(broken("it has fewer values than the file rows".into())) }
+            if cells.len() == rows {
+                Ok(cells)
+            } else {
+                Err(broken("it has fewer values than the file rows".into()))
+            }
         };
-        let read = group.readers.par_iter_mut().zip(&self.wanted).map(read_column).collect::<Result<Vec<_>>>()?;
+        let read = group
+            .readers
+            .par_iter_mut()
+            .zip(&self.wanted)
+            .map(read_column)
+            .collect::<Result<Vec<_>>>()?;
         group.left -= rows;
         let mut columns: Vec<_> = (0..self.columns.len()).map(|_| None).collect();
         for (&i, column) in self.wanted.iter().zip(read) {
@@ -147,7 +166,8 @@ impl BlockSource for ParquetFile {
     }
 
     fn want(&mut self, columns: &[usize]) -> std::result::Result<(), DatasetError> {
-        self.wanted = columns.iter().copied().filter(|column| *column < self.columns.len()).collect();
+        self.wanted =
+            columns.iter().copied().filter(|column| *column < self.columns.len()).collect();
         self.wanted.sort_unstable();
         self.wanted.dedup();
         Ok(())
@@ -163,7 +183,10 @@ impl BlockSource for ParquetFile {
 }
 
 /// Runs the Parquet library, which panics on some damaged files.
-fn guarded<T>(file: &FileName, read: impl FnOnce() -> Result<T>) -> std::result::Result<T, DatasetError> {
+fn guarded<T>(
+    file: &FileName,
+    read: impl FnOnce() -> Result<T>,
+) -> std::result::Result<T, DatasetError> {
     let damaged = |detail: String| DatasetError::Damaged { file: file.clone(), detail };
     match catch_unwind(AssertUnwindSafe(read)) {
         Ok(result) => result.map_err(|error| damaged(error.to_string())),
@@ -171,9 +194,11 @@ fn guarded<T>(file: &FileName, read: impl FnOnce() -> Result<T>) -> std::result:
     }
 }
 
-/// Adds the names of the columns that a field gives: one for each leaf, without the groups that lists need.
+/// Adds the names of the columns that a field gives: one for each leaf, without the groups that
+/// lists need.
 fn add_leaves(field: &Type, path: &str, names: &mut Vec<String>) {
-    let name = if path.is_empty() { field.name().to_owned() } else { format!("{path}.{}", field.name()) };
+    let name =
+        if path.is_empty() { field.name().to_owned() } else { format!("{path}.{}", field.name()) };
     if field.is_primitive() {
         names.push(name);
     } else if let Some(element) = list_element(field) {
@@ -194,15 +219,15 @@ fn add_element(element: &Type, name: &str, names: &mut Vec<String>) {
     }
 }
 
-/// The element of a list or the pair of a map: `list group → repeated group → element`, or in older files
-/// `list group → repeated element`.
+/// The element of a list or the pair of a map: `list group → repeated group → element`, or in older
+/// files `list group → repeated element`.
 fn list_element(field: &Type) -> Option<&Type> {
     let info = field.get_basic_info();
     let is_list = matches!(info.converted_type(), ConvertedType::LIST | ConvertedType::MAP)
         || matches!(info.logical_type_ref(), Some(LogicalType::List | LogicalType::Map));
     let [repeated] = field.get_fields() else { return None };
-    let is_repeated =
-        repeated.get_basic_info().has_repetition() && repeated.get_basic_info().repetition() == Repetition::REPEATED;
+    let is_repeated = repeated.get_basic_info().has_repetition()
+        && repeated.get_basic_info().repetition() == Repetition::REPEATED;
     if !is_list || !is_repeated {
         return None;
     }

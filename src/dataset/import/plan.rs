@@ -1,4 +1,5 @@
-//! What an import reads: files, columns and their meaning. Presets and `dataset.toml` both become a plan.
+//! What an import reads: files, columns and their meaning. Presets and `dataset.toml` both become a
+//! plan.
 
 use super::columns::ColumnType;
 use super::files::TableFile;
@@ -33,7 +34,8 @@ pub(super) struct EntityPlan {
     pub header: Header,
     /// Types by column name, where they differ from what the file says.
     pub types: BTreeMap<String, ColumnType>,
-    /// The attribute columns to keep, by name; `None`: all that have a name and are not in `left_out`.
+    /// The attribute columns to keep, by name; `None`: all that have a name and are not in
+    /// `left_out`.
     pub keep: Option<Vec<String>>,
     /// Columns of a file shared with the purchases that describe the purchase, not the entity.
     pub left_out: Vec<String>,
@@ -44,7 +46,8 @@ pub(super) struct EntityPlan {
     pub duplicates: Duplicates,
     /// Whether a row may lack an id, because the file tells of other things as well.
     pub may_lack_ids: bool,
-    /// Whether a purchase may name an entity that has no row here; otherwise such a purchase is rejected.
+    /// Whether a purchase may name an entity that has no row here; otherwise such a purchase is
+    /// rejected.
     pub open: bool,
 }
 
@@ -185,8 +188,12 @@ impl PurchasePlan {
 
     /// Whether rows differ in how much they count.
     pub fn is_weighted(&self) -> bool {
-        let counts_items = self.quantity.is_some() || self.table.split.as_ref().is_some_and(|s| s.quantity.is_some());
-        let by_event = self.event.as_ref().is_some_and(|event| event.weights.values().any(|&weight| weight != 1.0));
+        let counts_items = self.quantity.is_some()
+            || self.table.split.as_ref().is_some_and(|s| s.quantity.is_some());
+        let by_event = self
+            .event
+            .as_ref()
+            .is_some_and(|event| event.weights.values().any(|&weight| weight != 1.0));
         counts_items || by_event || self.weight.is_some()
     }
 }

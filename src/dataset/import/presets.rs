@@ -16,13 +16,15 @@ use std::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Preset {
-    /// The H&M schema: `articles.csv`, `customers.csv`, `transactions.csv` (or `transactions_train.csv`).
+    /// The H&M schema: `articles.csv`, `customers.csv`, `transactions.csv` (or
+    /// `transactions_train.csv`).
     Hm,
     /// RecBole atomic files: `NAME.inter`, and `NAME.item` and `NAME.user` where there are any.
     Recbole,
     /// Rent the Runway's reviews: JSON lines, perhaps compressed with gzip.
     RentTheRunway,
-    /// `NAME.txt` with `customer article article …` a line, and perhaps `NAME_item2attributes.json`.
+    /// `NAME.txt` with `customer article article …` a line, and perhaps
+    /// `NAME_item2attributes.json`.
     Sequences,
 }
 
@@ -44,12 +46,16 @@ impl Preset {
         } else if !sequence_files(dir)?.is_empty() {
             Ok(Self::Sequences)
         } else {
-            Err(DatasetError::NotRecognised { dir: dir.to_owned(), looked_for: LOOKED_FOR.to_owned() })
+            Err(DatasetError::NotRecognised {
+                dir: dir.to_owned(),
+                looked_for: LOOKED_FOR.to_owned(),
+            })
         }
     }
 }
 
-/// The name of the preset that can read a folder: its files are there and have the columns it needs.
+/// The name of the preset that can read a folder: its files are there and have the columns it
+/// needs.
 #[cfg(feature = "trainer")]
 pub(super) fn fitting(dir: &Path) -> Result<Option<&'static str>, DatasetError> {
     let preset = match Preset::detect(dir) {
@@ -78,13 +84,16 @@ fn has_columns(plan: &Plan) -> bool {
     let has = |files: &[TableFile], names: &[&str]| {
         files.iter().all(|file| {
             let source = file.open(1 << 16);
-            source.is_ok_and(|source| names.iter().all(|name| source.layout().columns.iter().any(|c| c == name)))
+            source.is_ok_and(|source| {
+                names.iter().all(|name| source.layout().columns.iter().any(|c| c == name))
+            })
         })
     };
     let entities = plan.articles.iter().chain(&plan.customers);
     let purchases = &plan.purchases;
     let time = purchases.time.iter().flat_map(|time| time.columns.iter().map(String::as_str));
-    let names: Vec<&str> = [purchases.article.as_str(), purchases.customer.as_str()].into_iter().chain(time).collect();
+    let names: Vec<&str> =
+        [purchases.article.as_str(), purchases.customer.as_str()].into_iter().chain(time).collect();
     has(&purchases.table.files, &names)
         && entities.into_iter().all(|entity| has(&entity.table.files, &[entity.id.as_str()]))
 }
@@ -92,13 +101,18 @@ fn has_columns(plan: &Plan) -> bool {
 /// Whether the first lines hold words without a delimiter, and not all as many as in a table.
 #[cfg(feature = "trainer")]
 fn is_sequences(file: &Path) -> bool {
-    let Ok(super::look::Content::Text(bytes)) = super::look::content(file, 1 << 16) else { return false };
+    let Ok(super::look::Content::Text(bytes)) = super::look::content(file, 1 << 16) else {
+        return false;
+    };
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).take(200).collect();
-    let lines = if bytes.len() == 1 << 16 { &lines[..lines.len().saturating_sub(1)] } else { &lines[..] };
+    let lines =
+        if bytes.len() == 1 << 16 { &lines[..lines.len().saturating_sub(1)] } else { &lines[..] };
     let widths: Vec<usize> = lines.iter().map(|line| line.split_whitespace().count()).collect();
     let plain = lines.iter().all(|line| !line.contains([',', ';', '|', '"', '\t']));
-    plain && widths.iter().all(|&width| width >= 2) && widths.windows(2).any(|pair| pair[0] != pair[1])
+    plain
+        && widths.iter().all(|&width| width >= 2)
+        && widths.windows(2).any(|pair| pair[0] != pair[1])
 }
 
 /// The plan of the H&M schema.
@@ -119,9 +133,11 @@ pub(super) fn hm(dir: &Path) -> Result<Plan, DatasetError> {
         }
     };
     let articles = EntityPlan::of(TablePlan::of(vec![needed(&["articles.csv"])?]), "article_id");
-    let mut customers = EntityPlan::of(TablePlan::of(vec![needed(&["customers.csv"])?]), "customer_id");
+    let mut customers =
+        EntityPlan::of(TablePlan::of(vec![needed(&["customers.csv"])?]), "customer_id");
     customers.types.insert("age".to_owned(), ColumnType::Number);
-    let transactions = TablePlan::of(vec![needed(&["transactions.csv", "transactions_train.csv"])?]);
+    let transactions =
+        TablePlan::of(vec![needed(&["transactions.csv", "transactions_train.csv"])?]);
     Ok(Plan {
         kind: "hm".to_owned(),
         articles: Some(articles),
@@ -137,8 +153,12 @@ pub(super) fn hm(dir: &Path) -> Result<Plan, DatasetError> {
 
 /// Atomic files are tab-separated and know no quotes.
 fn atomic(path: &Path) -> TableFile {
-    let options =
-        FileOptions { format: Some(Format::Csv), delimiter: "\t".to_owned(), quoted: false, ..FileOptions::default() };
+    let options = FileOptions {
+        format: Some(Format::Csv),
+        delimiter: "\t".to_owned(),
+        quoted: false,
+        ..FileOptions::default()
+    };
     TableFile::new(path.to_owned(), options)
 }
 
@@ -161,7 +181,8 @@ pub(super) fn recbole(dir: &Path) -> Result<Plan, DatasetError> {
         articles: entity("item", "item_id:token"),
         customers: entity("user", "user_id:token"),
         purchases: PurchasePlan {
-            time: optional("timestamp:float").map(|column| TimePlan::of(&column, TimeFormat::UnixSeconds)),
+            time: optional("timestamp:float")
+                .map(|column| TimePlan::of(&column, TimeFormat::UnixSeconds)),
             price: optional("price:float"),
             ..PurchasePlan::of(purchases, "item_id:token", "user_id:token")
         },
@@ -170,8 +191,9 @@ pub(super) fn recbole(dir: &Path) -> Result<Plan, DatasetError> {
 
 /// The name and type of an atomic file's column, `name:type`; what is wrong with it otherwise.
 pub(super) fn typed_column(header: &str) -> Result<(&str, ColumnType), String> {
-    let (name, kind) =
-        header.rsplit_once(':').ok_or_else(|| "an atomic file names each column `name:type`".to_owned())?;
+    let (name, kind) = header
+        .rsplit_once(':')
+        .ok_or_else(|| "an atomic file names each column `name:type`".to_owned())?;
     let kind = match kind {
         "token" if is_quantity(name) => ColumnType::MostlyNumber,
         "token" => ColumnType::Category,
@@ -188,10 +210,12 @@ fn is_quantity(name: &str) -> bool {
     ["age", "year", "price"].iter().any(|word| name == *word || name.ends_with(&format!("_{word}")))
 }
 
-/// The file of rentals in a folder: the only one that looks like it, else the only one that could be.
+/// The file of rentals in a folder: the only one that looks like it, else the only one that could
+/// be.
 pub(super) fn rentals(dir: &Path) -> Result<PathBuf, DatasetError> {
     let files = rental_files(dir)?;
-    let recognised: Vec<PathBuf> = files.iter().filter(|path| rentals::recognised(path)).cloned().collect();
+    let recognised: Vec<PathBuf> =
+        files.iter().filter(|path| rentals::recognised(path)).cloned().collect();
     the_only(dir, if recognised.is_empty() { files } else { recognised }, "*.json")
 }
 
@@ -199,7 +223,9 @@ pub(super) fn rentals(dir: &Path) -> Result<PathBuf, DatasetError> {
 fn rental_files(dir: &Path) -> Result<Vec<PathBuf>, DatasetError> {
     let is_json = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        [".json", ".jsonl"].iter().any(|end| name.strip_suffix(".gz").unwrap_or(&name).ends_with(end))
+        [".json", ".jsonl"]
+            .iter()
+            .any(|end| name.strip_suffix(".gz").unwrap_or(&name).ends_with(end))
     };
     let mut files = Vec::new();
     for extension in ["json", "jsonl", "gz"] {
@@ -244,10 +270,13 @@ fn the_only(dir: &Path, mut files: Vec<PathBuf>, pattern: &str) -> Result<PathBu
         (Some(file), true) => Ok(file),
         (Some(_), false) => Err(DatasetError::Ambiguous {
             dir: dir.to_owned(),
-            detail: format!("several {pattern} are there; keep each data set in a folder of its own"),
+            detail: format!(
+                "several {pattern} are there; keep each data set in a folder of its own"
+            ),
         }),
-        (None, _) => {
-            Err(DatasetError::MissingFile { path: dir.join(pattern), needed_for: "nothing to read".to_owned() })
-        }
+        (None, _) => Err(DatasetError::MissingFile {
+            path: dir.join(pattern),
+            needed_for: "nothing to read".to_owned(),
+        }),
     }
 }

@@ -1,8 +1,9 @@
-//! Reads Rent the Runway's reviews: a JSON object a line, or a list of them, each one purchase with what the
-//! customer said of themselves at that time.
+//! Reads Rent the Runway's reviews: a JSON object a line, or a list of them, each one purchase with
+//! what the customer said of themselves at that time.
 //!
-//! Blocks of lines are parsed in parallel and joined in the order of the file. An attribute of a customer or
-//! an article is its latest value that is not missing: by date, and by line within a day.
+//! Blocks of lines are parsed in parallel and joined in the order of the file. An attribute of a
+//! customer or an article is its latest value that is not missing: by date, and by line within a
+//! day.
 
 use super::block::{Block, BlockSource, read_ahead};
 use super::columns::number;
@@ -24,8 +25,17 @@ use serde::{
 use std::{borrow::Cow, fmt, path::Path};
 
 /// The keys that are read, in the order of the indices below.
-const KEYS: [&str; 9] =
-    ["user_id", "item_id", "review_date", "category", "body type", "bust size", "age", "height", "weight"];
+const KEYS: [&str; 9] = [
+    "user_id",
+    "item_id",
+    "review_date",
+    "category",
+    "body type",
+    "bust size",
+    "age",
+    "height",
+    "weight",
+];
 const USER: usize = 0;
 const ITEM: usize = 1;
 const DATE: usize = 2;
@@ -43,7 +53,9 @@ pub(super) fn recognised(path: &Path) -> bool {
         item_id: IgnoredAny,
         review_date: IgnoredAny,
     }
-    let Ok(head) = Input::open(path).and_then(|input| input.decode(None)).map(|input| input.head(1 << 16)) else {
+    let Ok(head) =
+        Input::open(path).and_then(|input| input.decode(None)).map(|input| input.head(1 << 16))
+    else {
         return false;
     };
     let is_purchase = |record: &[u8]| serde_json::from_slice::<Purchase>(record).is_ok();
@@ -62,7 +74,10 @@ pub(super) fn read_rentals(path: &Path, session: &mut Session) -> Result<Dataset
     let mut blocks = read_ahead(source);
     let mut rows = 0;
     loop {
-        let round = blocks.by_ref().take(rayon::current_num_threads()).collect::<Result<Vec<Block>, _>>()?;
+        let round = blocks
+            .by_ref()
+            .take(rayon::current_num_threads())
+            .collect::<Result<Vec<Block>, _>>()?;
         if round.is_empty() {
             break;
         }
@@ -99,7 +114,8 @@ enum Cell<'a> {
 impl<'a> Cell<'a> {
     /// The value as a text; whole numbers count as texts, since ids are written both ways.
     fn text(self, key: usize) -> Result<Option<Cow<'a, str>>, Fault> {
-        let wrong = |text| Fault::at(key, Reason::Form { text, expected: "a text or a whole number" });
+        let wrong =
+            |text| Fault::at(key, Reason::Form { text, expected: "a text or a whole number" });
         match self {
             Self::Missing => Ok(None),
             Self::Text(text) => Ok(Some(text)),
@@ -118,7 +134,8 @@ impl<'a> Cell<'a> {
     fn date(self) -> Result<Timestamp, Fault> {
         let text = self.text(DATE)?.ok_or_else(|| Fault::at(DATE, Reason::NoValue))?;
         let format = TimeFormat::LongDate;
-        let wrong = || Fault::at(DATE, Reason::Time { text: shown(&text), expected: format.expected() });
+        let wrong =
+            || Fault::at(DATE, Reason::Time { text: shown(&text), expected: format.expected() });
         format.parse(&text).ok_or_else(wrong)
     }
 
@@ -153,7 +170,11 @@ fn inches(text: &str) -> Option<f32> {
 
 /// `137lbs` in pounds.
 fn pounds(text: &str) -> Option<f32> {
-    text.strip_suffix("lbs")?.trim().parse().ok().filter(|pounds: &f32| pounds.is_finite() && *pounds > 0.0)
+    text.strip_suffix("lbs")?
+        .trim()
+        .parse()
+        .ok()
+        .filter(|pounds: &f32| pounds.is_finite() && *pounds > 0.0)
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Cell<'a> {
@@ -203,12 +224,17 @@ struct Line<'a>([Cell<'a>; KEYS.len()]);
 
 impl<'a> Line<'a> {
     fn parse(line: &'a [u8]) -> Result<Self, Fault> {
-        let broken = |column, detail: &str| Fault::of_row(Reason::Json { column, detail: detail.to_owned() });
-        let text =
-            std::str::from_utf8(line).map_err(|error| broken(error.valid_up_to() + 1, "the text is not UTF-8"))?;
+        let broken = |column, detail: &str| {
+            Fault::of_row(Reason::Json { column, detail: detail.to_owned() })
+        };
+        let text = std::str::from_utf8(line)
+            .map_err(|error| broken(error.valid_up_to() + 1, "the text is not UTF-8"))?;
         serde_json::from_str(text).map_err(|error| {
             let message = error.to_string();
-            broken(error.column(), message.rsplit_once(" at line ").map_or(&*message, |(detail, _)| detail))
+            broken(
+                error.column(),
+                message.rsplit_once(" at line ").map_or(&*message, |(detail, _)| detail),
+            )
         })
     }
 }
@@ -227,7 +253,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Line<'a> {
                     match key {
                         None => drop(map.next_value::<IgnoredAny>()?),
                         Some(key) if cells[key].is_some() => {
-                            return Err(serde::de::Error::custom(format!("the key `{}` is there twice", KEYS[key])));
+                            return Err(serde::de::Error::custom(format!(
+                                "the key `{}` is there twice",
+                                KEYS[key]
+                            )));
                         }
                         Some(key) => cells[key] = Some(map.next_value()?),
                     }
@@ -295,9 +324,11 @@ impl Part {
         part
     }
 
-    /// Adds a line; ids and time are checked before anything is added. Faults of attributes come back, but cost nothing.
+    /// Adds a line; ids and time are checked before anything is added. Faults of attributes come
+    /// back, but cost nothing.
     fn add(&mut self, line: &[u8]) -> Result<(), Faults> {
-        let Line([user, item, date, category, body, bust, age, height, weight]) = Line::parse(line)?;
+        let Line([user, item, date, category, body, bust, age, height, weight]) =
+            Line::parse(line)?;
         let (user, item, time) = (user.id(USER)?, item.id(ITEM)?, date.date()?);
         let mut unreadable = Vec::new();
         let texts = [category.text(CATEGORY), body.text(CATEGORY + 1), bust.text(CATEGORY + 2)];
@@ -352,31 +383,46 @@ impl Tables {
     /// # Errors
     /// When `bytes` more of text might not fit 32-bit positions.
     fn check_room(&self, bytes: usize, file: &FileName) -> Result<(), DatasetError> {
-        let tables = self.dictionaries.iter().chain([&self.dataset.customers.ids, &self.dataset.articles.ids]);
+        let tables = self
+            .dictionaries
+            .iter()
+            .chain([&self.dataset.customers.ids, &self.dataset.articles.ids]);
         let texts = tables.map(IdTable::text_len).max().unwrap_or(0);
         if texts.max(self.dataset.purchases.len()) + bytes < u32::MAX as usize {
             return Ok(());
         }
-        Err(DatasetError::TooLarge { file: file.clone(), what: "more than 4 GiB of distinct text, or 2³² purchases" })
+        Err(DatasetError::TooLarge {
+            file: file.clone(),
+            what: "more than 4 GiB of distinct text, or 2³² purchases",
+        })
     }
 
     fn join(&mut self, part: Part) {
-        let rows = |from: &IdTable, into: &mut IdTable| -> Vec<u32> { from.iter().map(|t| into.insert(t)).collect() };
+        let rows = |from: &IdTable, into: &mut IdTable| -> Vec<u32> {
+            from.iter().map(|t| into.insert(t)).collect()
+        };
         let customers = rows(&part.customers, &mut self.dataset.customers.ids);
         let articles = rows(&part.articles, &mut self.dataset.articles.ids);
         let mut dictionaries = self.dictionaries.iter_mut();
-        let codes = part.categories.map(|table| dictionaries.next().map_or_else(Vec::new, |into| rows(&table, into)));
+        let codes = part
+            .categories
+            .map(|table| dictionaries.next().map_or_else(Vec::new, |into| rows(&table, into)));
         let purchases = &mut self.dataset.purchases;
         for rental in part.rentals {
-            let (customer, article) = (customers[rental.customer as usize], articles[rental.article as usize]);
+            let (customer, article) =
+                (customers[rental.customer as usize], articles[rental.article as usize]);
             purchases.customer.push(customer);
             purchases.article.push(article);
             purchases.time.push(rental.time);
-            for (i, code) in rental.categories.into_iter().enumerate().filter(|(_, code)| *code != MISSING) {
+            for (i, code) in
+                rental.categories.into_iter().enumerate().filter(|(_, code)| *code != MISSING)
+            {
                 let row = if i == 0 { article } else { customer };
                 self.categories[i].set(row, codes[i][code as usize], rental.time, MISSING);
             }
-            for (latest, value) in self.numbers.iter_mut().zip(rental.numbers).filter(|(_, value)| !value.is_nan()) {
+            for (latest, value) in
+                self.numbers.iter_mut().zip(rental.numbers).filter(|(_, value)| !value.is_nan())
+            {
                 latest.set(customer, value, rental.time, f32::NAN);
             }
         }
@@ -387,7 +433,9 @@ impl Tables {
         sort_by_time(&mut dataset.purchases);
         dataset.time_unit = TimeUnit::Day;
         let Dataset { articles, customers, .. } = &mut dataset;
-        for (key, (latest, dictionary)) in (CATEGORY..).zip(categories.into_iter().zip(dictionaries)) {
+        for (key, (latest, dictionary)) in
+            (CATEGORY..).zip(categories.into_iter().zip(dictionaries))
+        {
             let entities: &mut Entities = if key == CATEGORY { articles } else { customers };
             let mut codes = latest.values;
             codes.resize(entities.len(), MISSING);
@@ -397,7 +445,9 @@ impl Tables {
         for (key, latest) in (NUMBER..).zip(numbers) {
             let mut values = latest.values;
             values.resize(customers.len(), f32::NAN);
-            customers.columns.push(Column { name: KEYS[key].to_owned(), values: Values::Number(values) });
+            customers
+                .columns
+                .push(Column { name: KEYS[key].to_owned(), values: Values::Number(values) });
         }
         dataset
     }

@@ -103,7 +103,9 @@ impl fmt::Display for ImportReport {
             "{} data: {} articles, {} customers, {} purchases",
             self.kind, self.articles, self.customers, self.purchases
         )?;
-        for (count, what) in [(self.added_articles, "articles"), (self.added_customers, "customers")] {
+        for (count, what) in
+            [(self.added_articles, "articles"), (self.added_customers, "customers")]
+        {
             if count > 0 {
                 write!(f, "\n{count} {what} are known from purchases alone")?;
             }
@@ -132,7 +134,8 @@ impl fmt::Display for ImportReport {
     }
 }
 
-/// Collects rejects: counts them, writes them to the reject file (created at the first one), or stops.
+/// Collects rejects: counts them, writes them to the reject file (created at the first one), or
+/// stops.
 pub(super) struct RejectLog {
     strict: bool,
     path: Option<PathBuf>,
@@ -203,7 +206,8 @@ impl RejectLog {
     pub fn examples(&self) -> String {
         let mut groups: Vec<&RejectGroup> = self.rejects.0.iter().map(|(_, group)| group).collect();
         groups.sort_by_key(|group| std::cmp::Reverse(group.count));
-        let mut lines: Vec<String> = groups.iter().take(5).map(|group| format!("\n  {group}")).collect();
+        let mut lines: Vec<String> =
+            groups.iter().take(5).map(|group| format!("\n  {group}")).collect();
         let is_unknown = |reason: &Reason| match reason {
             Reason::UnknownArticle { .. } => Some("articles"),
             Reason::UnknownCustomer { .. } => Some("customers"),
@@ -214,7 +218,9 @@ impl RejectLog {
                 "\nto keep purchases of {section} without a row, write unknown = \"add\" in [{section}]"
             ));
         }
-        lines.extend(self.path.iter().map(|path| format!("\nthe rejected rows are in {}", path.display())));
+        lines.extend(
+            self.path.iter().map(|path| format!("\nthe rejected rows are in {}", path.display())),
+        );
         lines.concat()
     }
 
@@ -223,14 +229,20 @@ impl RejectLog {
         report.rejects = self.rejects.into_groups();
         report.unreadable = self.unreadable.into_groups();
         if let (Some(mut writer), Some(path)) = (self.writer, self.path) {
-            writer.flush().map_err(|source| DatasetError::RejectFile { path: path.clone(), source })?;
+            writer
+                .flush()
+                .map_err(|source| DatasetError::RejectFile { path: path.clone(), source })?;
             report.reject_file = Some(path);
         }
         Ok(())
     }
 }
 
-fn write(writer: &mut Option<csv::Writer<BufWriter<File>>>, path: &Path, reject: &Reject) -> io::Result<()> {
+fn write(
+    writer: &mut Option<csv::Writer<BufWriter<File>>>,
+    path: &Path,
+    reject: &Reject,
+) -> io::Result<()> {
     let out = match writer {
         Some(out) => out,
         None => {
@@ -239,7 +251,8 @@ fn write(writer: &mut Option<csv::Writer<BufWriter<File>>>, path: &Path, reject:
             out
         }
     };
-    let (file, number, reason) = (reject.file.to_string(), reject.number.to_string(), reject.reason.to_string());
+    let (file, number, reason) =
+        (reject.file.to_string(), reject.number.to_string(), reject.reason.to_string());
     out.write_record([&file, &number, &reject.column, &reason, &reject.text])?;
     Ok(())
 }

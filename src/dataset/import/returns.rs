@@ -22,16 +22,17 @@ pub(crate) struct Cancelled {
     pub unmatched: u64,
 }
 
-/// Takes back what was returned: of the purchases of the customer and the article before a return the latest, then
-/// the one before it, until all pieces are accounted for. A purchase of which pieces are left stays, with a smaller
-/// weight. The purchases are sorted by time, and stay so.
+/// Takes back what was returned: of the purchases of the customer and the article before a return
+/// the latest, then the one before it, until all pieces are accounted for. A purchase of which
+/// pieces are left stays, with a smaller weight. The purchases are sorted by time, and stay so.
 pub(crate) fn cancel(
     purchases: &mut Purchases,
     mut returns: Vec<Return>,
     articles: &IdTable,
     customers: &IdTable,
 ) -> Cancelled {
-    let pair = |entry: &Return| Some((customers.find(&entry.customer)?, articles.find(&entry.article)?));
+    let pair =
+        |entry: &Return| Some((customers.find(&entry.customer)?, articles.find(&entry.article)?));
     let mut bought: HashMap<(u32, u32), Vec<u32>> = HashMap::new();
     bought.extend(returns.iter().filter_map(pair).map(|pair| (pair, Vec::new())));
     for row in 0..purchases.len() {
@@ -114,9 +115,14 @@ mod tests {
             moment: at(seconds),
             units,
         };
-        // Two pieces: the one of 20, then one of the three of 10. The others come too early or are of nothing known.
-        let returns = vec![entry("a", "b", 5, 1.0), entry("a", "a", 30, 2.0), entry("a", "c", 30, 1.0)];
-        assert_eq!(cancel(&mut purchases, returns, &ids, &ids), Cancelled { removed: 1, unmatched: 2 });
+        // Two pieces: the one of 20, then one of the three of 10. The others come too early or are
+        // of nothing known.
+        let returns =
+            vec![entry("a", "b", 5, 1.0), entry("a", "a", 30, 2.0), entry("a", "c", 30, 1.0)];
+        assert_eq!(
+            cancel(&mut purchases, returns, &ids, &ids),
+            Cancelled { removed: 1, unmatched: 2 }
+        );
         assert_eq!(purchases.customer, [0, 0, 1]);
         assert_eq!(purchases.article, [0, 1, 0]);
         assert_eq!(purchases.weight, [2.0, 1.0, 1.0]);

@@ -1,4 +1,5 @@
-//! Reads `customer article article …` lines, oldest article first, and the attributes of the articles.
+//! Reads `customer article article …` lines, oldest article first, and the attributes of the
+//! articles.
 
 use super::block::read_ahead;
 use super::block::{Block, BlockSource};
@@ -71,15 +72,26 @@ fn add_sequence(dataset: &mut Dataset, line: &[u8]) -> Result<(), Fault> {
 }
 
 /// `{"article": [attribute, …], …}` as a tags column.
-fn read_attributes(path: &Path, articles: &IdTable, session: &mut Session) -> Result<Column, DatasetError> {
-    let file = File::open(path).map_err(|source| DatasetError::Io { path: path.to_owned(), source })?;
-    let unreadable =
-        |line: usize, detail: String| DatasetError::Unreadable { file: path.into(), line: line as u64, detail };
+fn read_attributes(
+    path: &Path,
+    articles: &IdTable,
+    session: &mut Session,
+) -> Result<Column, DatasetError> {
+    let file =
+        File::open(path).map_err(|source| DatasetError::Io { path: path.to_owned(), source })?;
+    let unreadable = |line: usize, detail: String| DatasetError::Unreadable {
+        file: path.into(),
+        line: line as u64,
+        detail,
+    };
     let tags: HashMap<String, Vec<Attribute>> = serde_json::from_reader(BufReader::new(file))
         .map_err(|error| unreadable(error.line(), format!("column {}: {error}", error.column())))?;
     let unknown = tags.keys().filter(|id| articles.find(id).is_none()).count();
     if unknown > 0 {
-        session.report.notes.push(format!("{}: {unknown} articles are in no sequence and left out", path.display()));
+        session.report.notes.push(format!(
+            "{}: {unknown} articles are in no sequence and left out",
+            path.display()
+        ));
     }
     let mut dictionary = IdTable::new();
     let (mut offsets, mut codes) = (vec![0], Vec::new());

@@ -1,4 +1,5 @@
-//! What the readers of one import share: the account of its tables, the reject log, the report and the progress.
+//! What the readers of one import share: the account of its tables, the reject log, the report and
+//! the progress.
 
 use super::LoadOptions;
 use super::block::Expected;
@@ -91,13 +92,20 @@ impl Session {
         let mut table = std::mem::take(&mut self.table);
         table.used = used;
         let (limit, rejected) = (self.limit.unwrap_or_default(), table.rejected);
-        // Rows of other things, such as views among purchases, must not hide that most purchases cannot be used.
+        // Rows of other things, such as views among purchases, must not hide that most purchases
+        // cannot be used.
         let other = [NotCounted::Filtered, NotCounted::Event].map(NotCounted::words);
         let others = table.not_counted.iter().filter(|(reason, _)| other.contains(reason));
         let rows = table.rows - others.map(|(_, rows)| rows).sum::<u64>();
         if limit.is_exceeded(rejected, rows) {
             let examples = self.log.examples();
-            return Err(DatasetError::TooManyRejects { table: table.name, rejected, rows, limit, examples });
+            return Err(DatasetError::TooManyRejects {
+                table: table.name,
+                rejected,
+                rows,
+                limit,
+                examples,
+            });
         }
         self.report.tables.push(table);
         Ok(())
@@ -108,7 +116,9 @@ impl Session {
             Expected::Bytes(bytes) => (bytes, "bytes"),
             Expected::Rows(rows) => (rows, "rows"),
         };
-        let bar = self.progress.then(|| Progress::new(&format!("reading {}", file.last_part()), total, unit));
+        let bar = self
+            .progress
+            .then(|| Progress::new(&format!("reading {}", file.last_part()), total, unit));
         FileProgress { bar, by_rows: matches!(expected, Expected::Rows(_)) }
     }
 

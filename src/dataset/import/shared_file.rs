@@ -10,8 +10,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// A file behind a lock. Copies of a [`File`] share its position, so that two threads that seek and read would
-/// read each other's bytes.
+/// A file behind a lock. Copies of a [`File`] share its position, so that two threads that seek and
+/// read would read each other's bytes.
 #[derive(Clone)]
 pub(super) struct SharedFile {
     file: Arc<Mutex<File>>,

@@ -16,7 +16,10 @@ pub(super) enum Signature {
 
 /// What the head of a file says; `None` for text and everything unknown.
 pub(super) fn of(head: &[u8]) -> Option<Signature> {
-    let known = SIGNATURES.iter().find(|(start, _)| head.starts_with(start)).map(|(_, signature)| *signature);
+    let known = SIGNATURES
+        .iter()
+        .find(|(start, _)| head.starts_with(start))
+        .map(|(_, signature)| *signature);
     known.or_else(|| is_html(head).then_some(Signature::Foreign(HTML)))
 }
 
@@ -27,20 +30,41 @@ const SIGNATURES: [(&[u8], Signature); 17] = [
     (b"PK\x05\x06", Signature::Zip),
     (b"PAR1", Signature::Parquet),
     (b"PARE", Signature::Foreign("the Parquet file is encrypted; save it without encryption")),
-    (b"\xd0\xcf\x11\xe0", Signature::Foreign("this is a workbook of an old Excel; save it as .xlsx or CSV")),
-    (b"BZh", Signature::Foreign("the file is compressed with bzip2; unpack it, or compress it with gzip")),
-    (b"\xfd7zXZ\x00", Signature::Foreign("the file is compressed with xz; unpack it, or compress it with gzip")),
+    (
+        b"\xd0\xcf\x11\xe0",
+        Signature::Foreign("this is a workbook of an old Excel; save it as .xlsx or CSV"),
+    ),
+    (
+        b"BZh",
+        Signature::Foreign(
+            "the file is compressed with bzip2; unpack it, or compress it with gzip",
+        ),
+    ),
+    (
+        b"\xfd7zXZ\x00",
+        Signature::Foreign("the file is compressed with xz; unpack it, or compress it with gzip"),
+    ),
     (b"7z\xbc\xaf", Signature::Foreign("this is a 7z archive; unpack it")),
     (b"Rar!", Signature::Foreign("this is a rar archive; unpack it")),
-    (b"\x04\x22\x4d\x18", Signature::Foreign("the file is compressed with lz4; unpack it, or use gzip")),
+    (
+        b"\x04\x22\x4d\x18",
+        Signature::Foreign("the file is compressed with lz4; unpack it, or use gzip"),
+    ),
     (b"ARROW1", Signature::Foreign("this is an Arrow (Feather) file; save it as Parquet")),
     (b"Obj\x01", Signature::Foreign("this is an Avro file; save it as Parquet")),
-    (b"SQLite format 3", Signature::Foreign("this is an SQLite database; export its tables as CSV")),
+    (
+        b"SQLite format 3",
+        Signature::Foreign("this is an SQLite database; export its tables as CSV"),
+    ),
     (b"\x89HDF", Signature::Foreign("this is an HDF5 file; save it as Parquet or CSV")),
-    (b"%PDF", Signature::Foreign("this is a PDF document; the data must be CSV, JSON, Parquet or .xlsx")),
+    (
+        b"%PDF",
+        Signature::Foreign("this is a PDF document; the data must be CSV, JSON, Parquet or .xlsx"),
+    ),
 ];
 
-const HTML: &str = "this is a web page, perhaps that of a login or an error; download the file again";
+const HTML: &str =
+    "this is a web page, perhaps that of a login or an error; download the file again";
 
 fn is_html(head: &[u8]) -> bool {
     let start = head.trim_ascii_start();
@@ -57,7 +81,9 @@ mod tests {
         assert_eq!(of(b"\x1f\x8b\x08"), Some(Signature::Gzip));
         assert_eq!(of(b"PAR1\x15"), Some(Signature::Parquet));
         assert!(matches!(of(b"\n<!DOCTYPE HTML><html>"), Some(Signature::Foreign(HTML))));
-        for text in [b"customer,article\n".as_slice(), b"ORDER,a\n", b"", b"\xef\xbb\xbfid", b"{\"a\": 1}"] {
+        for text in
+            [b"customer,article\n".as_slice(), b"ORDER,a\n", b"", b"\xef\xbb\xbfid", b"{\"a\": 1}"]
+        {
             assert_eq!(of(text), None, "{text:?}");
         }
     }

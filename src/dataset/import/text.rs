@@ -22,8 +22,8 @@ pub(super) struct TextFile {
 }
 
 impl TextFile {
-    /// Reads the header, or counts the columns of the first record. A block holds about `block` bytes, at least a
-    /// whole record.
+    /// Reads the header, or counts the columns of the first record. A block holds about `block`
+    /// bytes, at least a whole record.
     pub fn open(
         input: Input,
         options: &FileOptions,
@@ -38,7 +38,9 @@ impl TextFile {
             file: file.clone(),
             detail: match options.skip_lines {
                 0 => ": the file is empty".to_owned(),
-                lines => format!(": the file ends within the {lines} lines that `skip_lines` leaves out"),
+                lines => {
+                    format!(": the file ends within the {lines} lines that `skip_lines` leaves out")
+                }
             },
         };
         let (first, mut bytes) = input.next()?.ok_or_else(empty)?;
@@ -51,15 +53,20 @@ impl TextFile {
         } else {
             (numbered(&options.columns, record.len()), Names::Description, first)
         };
-        let layout = Layout { dialect, ..Layout::new(file, columns, names) }.with_partition(partition);
+        let layout =
+            Layout { dialect, ..Layout::new(file, columns, names) }.with_partition(partition);
         let layout = Arc::new(layout);
         let rest = Block { rows: Rows::Text(bytes), first, layout: layout.clone() };
         Ok(Self { input, rest: Some(rest), layout })
     }
 
-    /// Opens a file that holds no table, such as one with a sequence a line. Faults name their column by its
-    /// index in `columns`.
-    pub fn open_lines(path: &Path, columns: Vec<String>, block: usize) -> Result<Self, DatasetError> {
+    /// Opens a file that holds no table, such as one with a sequence a line. Faults name their
+    /// column by its index in `columns`.
+    pub fn open_lines(
+        path: &Path,
+        columns: Vec<String>,
+        block: usize,
+    ) -> Result<Self, DatasetError> {
         let dialect = Dialect::new(" ", false);
         let input = Cutter::new(Input::open(path)?.decode(None)?, dialect.clone(), block);
         let layout = Layout::new(input.input.file.clone(), columns, Names::Description);
@@ -81,7 +88,11 @@ impl BlockSource for TextFile {
             return Ok(Some(rest));
         }
         let next = self.input.next()?;
-        Ok(next.map(|(first, bytes)| Block { rows: Rows::Text(bytes), first, layout: self.layout.clone() }))
+        Ok(next.map(|(first, bytes)| Block {
+            rows: Rows::Text(bytes),
+            first,
+            layout: self.layout.clone(),
+        }))
     }
 }
 
@@ -95,7 +106,9 @@ fn columns_of(header: &Fields, file: &FileName) -> Result<Vec<String>, DatasetEr
         };
         let name = header.get(i);
         if name.contains(&0) {
-            return Err(wrong("the name holds zero bytes; is the file UTF-16? then say `encoding = \"utf-16le\"`"));
+            return Err(wrong(
+                "the name holds zero bytes; is the file UTF-16? then say `encoding = \"utf-16le\"`",
+            ));
         }
         let name = std::str::from_utf8(name).map_err(|_| {
             wrong("the name is not UTF-8; name the encoding of the file, such as `encoding = \"windows-1252\"`")
@@ -107,7 +120,11 @@ fn columns_of(header: &Fields, file: &FileName) -> Result<Vec<String>, DatasetEr
 
 /// The names of the columns of a file without a header.
 fn numbered(names: &[String], count: usize) -> Vec<String> {
-    if names.is_empty() { (1..=count).map(|number| number.to_string()).collect() } else { names.to_vec() }
+    if names.is_empty() {
+        (1..=count).map(|number| number.to_string()).collect()
+    } else {
+        names.to_vec()
+    }
 }
 
 /// Reads a file and cuts it at line ends outside quotes.
@@ -208,7 +225,10 @@ impl Cutter {
                               file, say `quoted = false`";
                 (at, detail.to_owned())
             }
-            None => (0, format!("no line end within {} MiB; is this a text file?", LONGEST_RECORD >> 20)),
+            None => (
+                0,
+                format!("no line end within {} MiB; is this a text file?", LONGEST_RECORD >> 20),
+            ),
         };
         let line = self.line + memchr_iter(b'\n', &buffer[..at]).count() as u64;
         DatasetError::Unreadable { file: self.input.file.clone(), line, detail }

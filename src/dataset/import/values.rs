@@ -11,7 +11,8 @@ pub(super) struct CellRules {
 }
 
 impl CellRules {
-    /// An optional cell: `None` where it is missing. What `parse` cannot read is missing as well, and noted in `unreadable`.
+    /// An optional cell: `None` where it is missing. What `parse` cannot read is missing as well,
+    /// and noted in `unreadable`.
     pub fn optional<T>(
         &self,
         row: &Row,
@@ -50,7 +51,8 @@ impl CellRules {
 pub(super) struct Missing {
     /// Lower case.
     spellings: Vec<String>,
-    /// Whether a spelling begins with this byte, in either case: most cells are told apart by it alone.
+    /// Whether a spelling begins with this byte, in either case: most cells are told apart by it
+    /// alone.
     begins: [bool; 256],
     /// How many of `spellings` also count where the cell is a text of its own, a category or tags.
     in_texts: usize,
@@ -71,11 +73,18 @@ impl Default for Missing {
 impl Missing {
     /// The usual spellings and these.
     pub fn with(own: &[String]) -> Self {
-        let in_texts: Vec<String> =
-            own.iter().map(|text| text.trim().to_lowercase()).chain(NEVER_A_VALUE.map(str::to_owned)).collect();
+        let in_texts: Vec<String> = own
+            .iter()
+            .map(|text| text.trim().to_lowercase())
+            .chain(NEVER_A_VALUE.map(str::to_owned))
+            .collect();
         let mut begins = [false; 256];
-        let spellings: Vec<String> =
-            in_texts.iter().cloned().chain(NO_ID_OR_NUMBER.map(str::to_owned)).filter(|s| !s.is_empty()).collect();
+        let spellings: Vec<String> = in_texts
+            .iter()
+            .cloned()
+            .chain(NO_ID_OR_NUMBER.map(str::to_owned))
+            .filter(|s| !s.is_empty())
+            .collect();
         for spelling in &spellings {
             let first = spelling.as_bytes()[0];
             begins[usize::from(first)] = true;
@@ -103,9 +112,12 @@ impl Missing {
             return false;
         }
         let cell = cell.trim();
-        let same = |spelling: &String| spelling.len() == cell.len() && spelling.eq_ignore_ascii_case(cell);
+        let same =
+            |spelling: &String| spelling.len() == cell.len() && spelling.eq_ignore_ascii_case(cell);
         let spellings = &self.spellings[..spellings];
-        cell.is_empty() || spellings.iter().any(same) || !cell.is_ascii() && spellings.contains(&cell.to_lowercase())
+        cell.is_empty()
+            || spellings.iter().any(same)
+            || !cell.is_ascii() && spellings.contains(&cell.to_lowercase())
     }
 }
 
@@ -127,7 +139,8 @@ pub(super) enum Decimal {
 }
 
 impl Decimal {
-    /// The number of a text, without a currency before or behind it. A text that is no number gives `None`.
+    /// The number of a text, without a currency before or behind it. A text that is no number gives
+    /// `None`.
     pub fn parse(self, text: &str) -> Option<f32> {
         match text.trim().parse() {
             // In `1.234` with a decimal comma the point groups thousands.
@@ -150,15 +163,21 @@ impl Decimal {
     fn parse_digits(self, text: &str) -> Option<f32> {
         let (point, group) = if self == Self::Comma { (',', '.') } else { ('.', ',') };
         let (whole, fraction) = text.split_once(point).unwrap_or((text, ""));
-        // Blanks and apostrophes group thousands in several countries, whatever the decimal sign is.
-        let groups: Vec<&str> = whole.split([group, ' ', '\u{a0}', '\u{202f}', '\'', '\u{2019}']).collect();
-        let is_ambiguous = self == Self::Point && groups.len() == 2 && fraction.is_empty() && whole.contains(group);
+        // Blanks and apostrophes group thousands in several countries, whatever the decimal sign
+        // is.
+        let groups: Vec<&str> =
+            whole.split([group, ' ', '\u{a0}', '\u{202f}', '\'', '\u{2019}']).collect();
+        let is_ambiguous = self == Self::Point
+            && groups.len() == 2
+            && fraction.is_empty()
+            && whole.contains(group);
         let is_grouped = groups[0].len() <= 3 && groups[1..].iter().all(|group| group.len() == 3);
         if is_ambiguous || groups.len() > 1 && !is_grouped {
             return None;
         }
         let whole = groups.concat();
-        let is_number = [&*whole, fraction].iter().all(|part| part.bytes().all(|b| b.is_ascii_digit()));
+        let is_number =
+            [&*whole, fraction].iter().all(|part| part.bytes().all(|b| b.is_ascii_digit()));
         if !is_number || whole.len() + fraction.len() == 0 {
             return None;
         }
@@ -183,7 +202,10 @@ fn without_currency(text: &str) -> &str {
     }
     let end = text.rfind(|c: char| c.is_ascii_digit()).map_or(text.len(), |last| last + 1);
     // `5.-` is how a price without cents is written in Switzerland.
-    if text[end..].is_empty() || is_currency(text[end..].trim()) || [".-", ".–", ",-"].contains(&&text[end..]) {
+    if text[end..].is_empty()
+        || is_currency(text[end..].trim())
+        || [".-", ".–", ",-"].contains(&&text[end..])
+    {
         return &text[..end];
     }
     text
@@ -206,9 +228,10 @@ pub(super) fn channel(text: &str) -> Result<u8, Reason> {
 pub(super) fn availability(text: &str) -> Result<f32, Reason> {
     let word = text.trim().to_lowercase().replace([' ', '_', '-'], "");
     match word.as_str() {
-        "true" | "t" | "yes" | "y" | "available" | "instock" | "active" | "published" | "onbackorder" => Ok(1.0),
-        "false" | "f" | "no" | "n" | "unavailable" | "outofstock" | "soldout" | "inactive" | "archived" | "draft"
-        | "discontinued" => Ok(0.0),
+        "true" | "t" | "yes" | "y" | "available" | "instock" | "active" | "published"
+        | "onbackorder" => Ok(1.0),
+        "false" | "f" | "no" | "n" | "unavailable" | "outofstock" | "soldout" | "inactive"
+        | "archived" | "draft" | "discontinued" => Ok(0.0),
         number => match number.parse::<f64>() {
             Ok(stock) if stock.is_finite() => Ok(if stock > 0.0 { 1.0 } else { 0.0 }),
             _ => Err(Reason::Availability(shown(text))),
@@ -223,18 +246,25 @@ mod tests {
     #[test]
     fn missing_values_are_known_by_their_spelling() {
         let missing = Missing::with(&["unknown".to_owned(), "Été".to_owned()]);
-        for cell in ["", " ", "NULL", "null", " NaN ", "\\N", "N/A", "None", "NA", "nil", "-", "UNKNOWN", "été", "ÉTÉ"]
-        {
+        for cell in [
+            "", " ", "NULL", "null", " NaN ", "\\N", "N/A", "None", "NA", "nil", "-", "UNKNOWN",
+            "été", "ÉTÉ",
+        ] {
             assert!(missing.holds(cell), "{cell}");
         }
         for cell in ["0", "Nan Goldin", "-1", "unknown soldier", "Nantes", "é"] {
             assert!(!missing.holds(cell), "{cell}");
         }
-        // What may well be the value of a category stays one, unless the description says otherwise.
+        // What may well be the value of a category stays one, unless the description says
+        // otherwise.
         for cell in ["None", "NA", "nil", "-"] {
             assert!(!missing.holds_in_text(cell), "{cell}");
         }
-        assert!(missing.holds_in_text("NULL") && missing.holds_in_text("unknown") && missing.holds_in_text("  "));
+        assert!(
+            missing.holds_in_text("NULL")
+                && missing.holds_in_text("unknown")
+                && missing.holds_in_text("  ")
+        );
     }
 
     #[test]
@@ -275,7 +305,9 @@ mod tests {
 
     #[test]
     fn availability_is_a_word_or_a_stock() {
-        for (text, expected) in [("In stock", 1.0), ("out_of_stock", 0.0), ("TRUE", 1.0), ("12", 1.0), ("0", 0.0)] {
+        for (text, expected) in
+            [("In stock", 1.0), ("out_of_stock", 0.0), ("TRUE", 1.0), ("12", 1.0), ("0", 0.0)]
+        {
             assert_eq!(availability(text), Ok(expected), "{text}");
         }
         assert!(availability("perhaps").is_err());

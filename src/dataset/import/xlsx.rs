@@ -1,7 +1,8 @@
 //! A sheet of an Excel workbook as blocks of cells.
 //!
-//! A sheet has at most about a million rows, so it is held in memory, but never more than [`LARGEST`] bytes of
-//! text. Times come out as `2020-09-22 10:00:00`, whole numbers without a point.
+//! A sheet has at most about a million rows, so it is held in memory, but never more than
+//! [`LARGEST`] bytes of text. Times come out as `2020-09-22 10:00:00`, whole numbers without a
+//! point.
 
 use super::block::{Block, BlockSource, Expected, Rows};
 use super::cells::{CellColumn, Cells};
@@ -66,7 +67,8 @@ fn sheet(sheets: &[String], wanted: Option<&str>, file: &FileName) -> Result<Str
         None => sheets.first(),
     };
     found.cloned().ok_or_else(|| {
-        let wanted = wanted.map_or_else(|| "any sheet".to_owned(), |wanted| format!("a sheet `{wanted}`"));
+        let wanted =
+            wanted.map_or_else(|| "any sheet".to_owned(), |wanted| format!("a sheet `{wanted}`"));
         let detail = format!("the workbook does not have {wanted}; it has {}", sheets.join(", "));
         DatasetError::Unsupported { file: file.clone(), detail }
     })
@@ -135,7 +137,9 @@ impl<'a> Table<'a> {
         if self.columns.is_none() {
             let named = &self.options.columns;
             let names = match (self.options.header, named.is_empty()) {
-                (true, _) => cells.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect(),
+                (true, _) => {
+                    cells.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect()
+                }
                 (false, true) => (1..=cells.len()).map(|number| number.to_string()).collect(),
                 (false, false) => named.clone(),
             };
@@ -147,8 +151,9 @@ impl<'a> Table<'a> {
         let width = self.columns.as_ref().map_or(0, Vec::len);
         let number = self.row as u64 + 1;
         // Rows that are left out break the numbering, so they end a block.
-        let goes_on =
-            self.blocks.back().is_some_and(|(first, cells)| *first + cells.rows as u64 == number && cells.rows < BLOCK);
+        let goes_on = self.blocks.back().is_some_and(|(first, cells)| {
+            *first + cells.rows as u64 == number && cells.rows < BLOCK
+        });
         if !goes_on {
             let columns = (0..width).map(|_| Some(CellColumn::default())).collect();
             self.blocks.push_back((number, Cells { rows: 0, columns }));
@@ -164,10 +169,17 @@ impl<'a> Table<'a> {
         }
     }
 
-    fn finish(mut self, name: FileName, partition: &[(String, String)]) -> Result<Workbook, DatasetError> {
+    fn finish(
+        mut self,
+        name: FileName,
+        partition: &[(String, String)],
+    ) -> Result<Workbook, DatasetError> {
         self.end_row();
         let Some(columns) = self.columns else {
-            return Err(DatasetError::NoRows { file: name, detail: ": the sheet is empty".to_owned() });
+            return Err(DatasetError::NoRows {
+                file: name,
+                detail: ": the sheet is empty".to_owned(),
+            });
         };
         let names = if self.options.header { Names::Sheet } else { Names::Description };
         let mut layout = Layout::new(name, columns, names).with_partition(partition);
@@ -188,7 +200,11 @@ impl BlockSource for Workbook {
 
     fn next_block(&mut self) -> Result<Option<Block>, DatasetError> {
         let next = self.blocks.pop_front();
-        Ok(next.map(|(first, cells)| Block { rows: Rows::Cells(cells), first, layout: self.layout.clone() }))
+        Ok(next.map(|(first, cells)| Block {
+            rows: Rows::Cells(cells),
+            first,
+            layout: self.layout.clone(),
+        }))
     }
 }
 

@@ -1,6 +1,9 @@
 //! Counts, columns, customers' journeys, seasons, prices.
 
-use super::{Bin, Category, ColumnSummary, Counts, Distribution, Duplicates, Period, Quantiles, Rebuys, Seasonality};
+use super::{
+    Bin, Category, ColumnSummary, Counts, Distribution, Duplicates, Period, Quantiles, Rebuys,
+    Seasonality,
+};
 use crate::dataset::{Dataset, Entities, Histories, MISSING, TimeUnit, Values};
 use std::collections::BTreeMap;
 
@@ -39,8 +42,10 @@ impl Distribution {
         for &value in &values {
             *counts.entry(value.to_bits()).or_default() += 1;
         }
-        let mut frequent: Vec<(f64, usize)> =
-            counts.into_iter().map(|(bits, count)| (f64::from(f32::from_bits(bits)), count)).collect();
+        let mut frequent: Vec<(f64, usize)> = counts
+            .into_iter()
+            .map(|(bits, count)| (f64::from(f32::from_bits(bits)), count))
+            .collect();
         frequent.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.total_cmp(&b.0)));
         frequent.truncate(10);
         let mut sorted = values.clone();
@@ -49,7 +54,11 @@ impl Distribution {
         let high = f64::from(sorted[((sorted.len() - 1) as f64 * 0.995) as usize]);
         let count = (((high - first) / width).floor() as usize + 1).min(MOST_BINS);
         let mut bins: Vec<Bin> = (0..count)
-            .map(|bin| Bin { from: first + bin as f64 * width, to: first + (bin + 1) as f64 * width, count: 0 })
+            .map(|bin| Bin {
+                from: first + bin as f64 * width,
+                to: first + (bin + 1) as f64 * width,
+                count: 0,
+            })
             .collect();
         for value in values {
             let bin = ((f64::from(value) - first) / width) as usize;
@@ -74,7 +83,11 @@ pub(super) fn counts(dataset: &Dataset, journeys: &Journeys) -> Counts {
 pub(super) fn period(dataset: &Dataset) -> Period {
     let time = &dataset.purchases.time;
     let (first, last) = (time[0], time[time.len() - 1]);
-    Period { first: first.date_string(), last: last.date_string(), days: last.day() - first.day() + 1 }
+    Period {
+        first: first.date_string(),
+        last: last.date_string(),
+        days: last.day() - first.day() + 1,
+    }
 }
 
 pub(super) fn columns(dataset: &Dataset) -> Vec<ColumnSummary> {
@@ -86,17 +99,25 @@ pub(super) fn columns(dataset: &Dataset) -> Vec<ColumnSummary> {
     for (table, entities) in [("articles", &dataset.articles), ("customers", &dataset.customers)] {
         for column in &entities.columns {
             let (kind, distinct, missing) = match &column.values {
-                Values::Category { codes, dictionary } => {
-                    ("category", Some(dictionary.len()), codes.iter().filter(|&&code| code == MISSING).count())
+                Values::Category { codes, dictionary } => (
+                    "category",
+                    Some(dictionary.len()),
+                    codes.iter().filter(|&&code| code == MISSING).count(),
+                ),
+                Values::Number(numbers) => {
+                    ("number", None, numbers.iter().filter(|number| number.is_nan()).count())
                 }
-                Values::Number(numbers) => ("number", None, numbers.iter().filter(|number| number.is_nan()).count()),
                 Values::Integer(_) => {
-                    let missing = (0..entities.len()).filter(|&row| column.values.integer(row).is_none()).count();
+                    let missing = (0..entities.len())
+                        .filter(|&row| column.values.integer(row).is_none())
+                        .count();
                     ("number", None, missing)
                 }
-                Values::Tags { offsets, dictionary, .. } => {
-                    ("tags", Some(dictionary.len()), offsets.windows(2).filter(|pair| pair[0] == pair[1]).count())
-                }
+                Values::Tags { offsets, dictionary, .. } => (
+                    "tags",
+                    Some(dictionary.len()),
+                    offsets.windows(2).filter(|pair| pair[0] == pair[1]).count(),
+                ),
             };
             columns.push(summary(table, &column.name, kind, distinct, missing, entities.len()));
         }
@@ -111,13 +132,21 @@ pub(super) fn columns(dataset: &Dataset) -> Vec<ColumnSummary> {
         let mut seen = [false; 256];
         purchases.channel.iter().for_each(|&channel| seen[usize::from(channel)] = true);
         let distinct = seen[1..].iter().filter(|&&seen| seen).count();
-        columns.push(summary("purchases", "channel", "category", Some(distinct), missing, purchases.len()));
+        columns.push(summary(
+            "purchases",
+            "channel",
+            "category",
+            Some(distinct),
+            missing,
+            purchases.len(),
+        ));
     }
     columns
 }
 
 pub(super) fn ages(dataset: &Dataset) -> Option<Distribution> {
-    let column = dataset.customers.columns.iter().find(|column| column.name.eq_ignore_ascii_case("age"))?;
+    let column =
+        dataset.customers.columns.iter().find(|column| column.name.eq_ignore_ascii_case("age"))?;
     let Values::Number(numbers) = &column.values else { return None };
     let known: Vec<f32> = numbers.iter().copied().filter(|age| age.is_finite()).collect();
     let missing = numbers.len() - known.len();
@@ -140,7 +169,8 @@ pub(super) fn seasonality(dataset: &Dataset) -> Seasonality {
     for time in &dataset.purchases.time {
         *days.entry(time.day()).or_default() += 1;
     }
-    let (first, last) = (days.keys().next().copied().unwrap_or(0), days.keys().next_back().copied().unwrap_or(0));
+    let (first, last) =
+        (days.keys().next().copied().unwrap_or(0), days.keys().next_back().copied().unwrap_or(0));
     let mut months: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     let mut weekdays = [0; 7];
     for day in first..=last {
@@ -151,28 +181,31 @@ pub(super) fn seasonality(dataset: &Dataset) -> Seasonality {
         // 1970-01-01 was a Thursday.
         weekdays[(day as usize + 3) % 7] += purchases;
     }
-    let months = months.into_iter().map(|(name, (n, days))| (name, n, n as f64 / days as f64)).collect();
+    let months =
+        months.into_iter().map(|(name, (n, days))| (name, n, n as f64 / days as f64)).collect();
     Seasonality { months, weekdays }
 }
 
 pub(super) fn categories(dataset: &Dataset) -> Vec<Category> {
     let purchases = &dataset.purchases;
     let mut categories = Vec::new();
-    for (table, entities, rows) in
-        [("articles", &dataset.articles, &purchases.article), ("customers", &dataset.customers, &purchases.customer)]
-    {
+    for (table, entities, rows) in [
+        ("articles", &dataset.articles, &purchases.article),
+        ("customers", &dataset.customers, &purchases.customer),
+    ] {
         let mut bought = vec![0usize; entities.len()];
         rows.iter().for_each(|&row| bought[row as usize] += 1);
-        let names = entities.columns.iter().filter(|column| !numbers_a_name(entities, &column.name));
-        categories
-            .extend(names.filter_map(|column| {
-                category(table, &column.name, &column.values, entities, &bought, purchases.len())
-            }));
+        let names =
+            entities.columns.iter().filter(|column| !numbers_a_name(entities, &column.name));
+        categories.extend(names.filter_map(|column| {
+            category(table, &column.name, &column.values, entities, &bought, purchases.len())
+        }));
     }
     categories
 }
 
-/// Whether the column is the number, code or id beside a column of names: `section_no` beside `section_name`.
+/// Whether the column is the number, code or id beside a column of names: `section_no` beside
+/// `section_name`.
 fn numbers_a_name(entities: &Entities, column: &str) -> bool {
     let stem = ["_no", "_code", "_id"].iter().find_map(|suffix| column.strip_suffix(suffix));
     stem.is_some_and(|stem| entities.column(&format!("{stem}_name")).is_some())
@@ -203,7 +236,9 @@ fn category(
         match values {
             Values::Category { codes, .. } if codes[row] != MISSING => count(codes[row], row),
             Values::Tags { offsets, codes, .. } => {
-                codes[offsets[row] as usize..offsets[row + 1] as usize].iter().for_each(|&code| count(code, row));
+                codes[offsets[row] as usize..offsets[row + 1] as usize]
+                    .iter()
+                    .for_each(|&code| count(code, row));
             }
             _ => {}
         }
@@ -214,7 +249,12 @@ fn category(
         let (rows, sold) = tally[code];
         (dictionary.get(code as u32).to_owned(), rows, sold as f64 / purchases.max(1) as f64)
     });
-    Some(Category { table, column: name.to_owned(), distinct: dictionary.len(), top: top.collect() })
+    Some(Category {
+        table,
+        column: name.to_owned(),
+        distinct: dictionary.len(),
+        top: top.collect(),
+    })
 }
 
 /// What the customers' histories tell.
@@ -252,7 +292,8 @@ pub(super) fn journeys(dataset: &Dataset, histories: &Histories) -> Journeys {
             duplicates += repeats(dataset, visit);
             visits += 1;
         }
-        let firsts: Vec<u32> = rows.chunk_by(|&a, &b| moment(a) == moment(b)).map(|visit| moment(visit[0])).collect();
+        let firsts: Vec<u32> =
+            rows.chunk_by(|&a, &b| moment(a) == moment(b)).map(|visit| moment(visit[0])).collect();
         gaps.extend(firsts.windows(2).map(|pair| pair[1] - pair[0]));
         bought.clear();
         bought.extend(rows.iter().map(|&row| (purchases.article[row as usize], moment(row))));
@@ -266,7 +307,8 @@ pub(super) fn journeys(dataset: &Dataset, histories: &Histories) -> Journeys {
         rebuying += usize::from(bought.len() > articles);
     }
     let rebuys = rebuys(rebought, distinct, rebuying as f64 / returning.max(1) as f64);
-    let duplicates = Duplicates { rows: duplicates, share: duplicates as f64 / purchases.len().max(1) as f64 };
+    let duplicates =
+        Duplicates { rows: duplicates, share: duplicates as f64 / purchases.len().max(1) as f64 };
     Journeys { pairs, purchases: counts, baskets, gaps, duplicates, rebuys }
 }
 
@@ -285,14 +327,16 @@ fn repeats(dataset: &Dataset, visit: &[u32]) -> usize {
     keys.windows(2).filter(|pair| pair[0] == pair[1]).count()
 }
 
-/// The share at which hiding purchased articles starts to cost more than it gives, as a rule of thumb.
+/// The share at which hiding purchased articles starts to cost more than it gives, as a rule of
+/// thumb.
 const OFTEN: f64 = 0.10;
 
 fn rebuys(rows: usize, of: usize, customers_share: f64) -> Rebuys {
     let share = rows as f64 / of.max(1) as f64;
     let percent = share * 100.0;
     let conclusion = if rows == 0 {
-        "No customer ever buys an article again: exclude purchased articles from recommendations.".to_owned()
+        "No customer ever buys an article again: exclude purchased articles from recommendations."
+            .to_owned()
     } else if share < OFTEN {
         format!(
             "Customers seldom rebuy: {percent:.1} % of purchases. Excluding purchased articles loses at most these and \

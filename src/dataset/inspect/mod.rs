@@ -1,7 +1,9 @@
-//! What a data scientist looks at first in a shop's data, measured once and shown as text, JSON or a page with plots.
+//! What a data scientist looks at first in a shop's data, measured once and shown as text, JSON or
+//! a page with plots.
 //!
-//! [`Inspection::of`] measures; the struct serialises to the JSON that `vitrine-trainer inspect --json` prints, so its
-//! fields are the documented keys. A part that the data cannot answer (no dates, no prices, no ages) is `None`: `null`.
+//! [`Inspection::of`] measures; the struct serialises to the JSON that `vitrine-trainer inspect
+//! --json` prints, so its fields are the documented keys. A part that the data cannot answer (no
+//! dates, no prices, no ages) is `None`: `null`.
 
 mod measure;
 #[cfg(feature = "trainer")]
@@ -118,7 +120,8 @@ pub struct Popularity {
     /// Share of purchases that fall on the best-selling 1 % of articles.
     pub top_1_percent: f64,
     pub top_10_percent: f64,
-    /// Share of purchases of the best-selling share of articles, as (articles, purchases) from (0, 0) to (1, 1).
+    /// Share of purchases of the best-selling share of articles, as (articles, purchases) from (0,
+    /// 0) to (1, 1).
     pub lorenz: Vec<(f64, f64)>,
     pub best_sellers: Vec<BestSeller>,
 }
@@ -154,7 +157,8 @@ pub struct Cold {
     pub articles_bought_once: usize,
     pub customers_without_purchase: usize,
     pub customers_with_one_purchase: usize,
-    /// Articles bought for the first time in the last seven days: no model trained before has seen them.
+    /// Articles bought for the first time in the last seven days: no model trained before has seen
+    /// them.
     pub articles_new_in_last_week: Option<usize>,
     /// Share of the last week's purchases that fall on those.
     pub last_week_share_of_new_articles: Option<f64>,
@@ -200,7 +204,9 @@ impl Inspection {
             columns: measure::columns(dataset),
             ages: measure::ages(dataset),
             purchases_per_customer: Quantiles::of(journeys.purchases),
-            purchases_per_article: Quantiles::of(bought.iter().copied().filter(|&n| n > 0).collect()),
+            purchases_per_article: Quantiles::of(
+                bought.iter().copied().filter(|&n| n > 0).collect(),
+            ),
             basket_size: dated.then(|| Quantiles::of(journeys.baskets)),
             gap_days: dated.then(|| Quantiles::of(journeys.gaps)),
             cold: popularity::cold(dataset, &bought, &histories, dated),

@@ -1,4 +1,5 @@
-//! The inspection as one HTML page: plots as inline SVG, nothing loaded from elsewhere, light or dark as the reader has it.
+//! The inspection as one HTML page: plots as inline SVG, nothing loaded from elsewhere, light or
+//! dark as the reader has it.
 
 use super::{Category, Distribution, Inspection, Quantiles};
 use crate::plots::{BLUE, GREY, ORANGE, PlotError, bars, escape, figure, head, lines};
@@ -16,7 +17,11 @@ pub fn page(inspection: &Inspection, title: &str) -> Result<String, PlotError> {
     let diagonal = vec![(0.0, 0.0), (1.0, 1.0)];
     figure(
         &mut plots,
-        &lines("popularity", &[(popularity.lorenz.as_slice(), BLUE), (&diagonal, GREY)], ((0.0, 1.0), (0.0, 1.0)))?,
+        &lines(
+            "popularity",
+            &[(popularity.lorenz.as_slice(), BLUE), (&diagonal, GREY)],
+            ((0.0, 1.0), (0.0, 1.0)),
+        )?,
         &format!(
             "Share of purchases (up) of the best-selling share of articles (right). Gini {:.2}; the best 1 % make \
              {:.0} %, the best 10 % {:.0} %.",
@@ -26,21 +31,30 @@ pub fn page(inspection: &Inspection, title: &str) -> Result<String, PlotError> {
         ),
     );
     if let Some(seasonality) = &inspection.seasonality {
-        let months: Vec<(String, f64)> = seasonality.months.iter().map(|month| (month.0.clone(), month.2)).collect();
+        let months: Vec<(String, f64)> =
+            seasonality.months.iter().map(|month| (month.0.clone(), month.2)).collect();
         figure(&mut plots, &bars("months", &months)?, "Purchases a day by month.");
         let names = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-        let days: Vec<(String, f64)> =
-            names.iter().zip(seasonality.weekdays).map(|(day, n)| ((*day).to_owned(), n as f64)).collect();
+        let days: Vec<(String, f64)> = names
+            .iter()
+            .zip(seasonality.weekdays)
+            .map(|(day, n)| ((*day).to_owned(), n as f64))
+            .collect();
         figure(&mut plots, &bars("weekdays", &days)?, "Purchases by day of the week.");
     }
     if let Some(drift) = &inspection.drift {
-        let points: Vec<(f64, f64)> = drift.by_week.iter().enumerate().map(|(week, &j)| (week as f64, j)).collect();
+        let points: Vec<(f64, f64)> =
+            drift.by_week.iter().enumerate().map(|(week, &j)| (week as f64, j)).collect();
         let weeks = (points.len().max(2) - 1) as f64;
         let caption = format!(
             "Overlap (Jaccard) of the twelve best-sellers of each week with those of the week before; mean {:.2}.",
             drift.weekly_top_12_jaccard
         );
-        figure(&mut plots, &lines("drift", &[(points.as_slice(), ORANGE)], ((0.0, weeks), (0.0, 1.0)))?, &caption);
+        figure(
+            &mut plots,
+            &lines("drift", &[(points.as_slice(), ORANGE)], ((0.0, weeks), (0.0, 1.0)))?,
+            &caption,
+        );
     }
     if let Some(ages) = &inspection.ages {
         let caption = format!("Customers by age; {} without.", ages.missing);
@@ -86,7 +100,12 @@ fn overview(html: &mut String, inspection: &Inspection) {
         rebuys.customers_share * 100.0
     );
     if let Some(duplicates) = &inspection.duplicates {
-        let _ = write!(html, " {} rows ({:.1} %) repeat another exactly.", duplicates.rows, duplicates.share * 100.0);
+        let _ = write!(
+            html,
+            " {} rows ({:.1} %) repeat another exactly.",
+            duplicates.rows,
+            duplicates.share * 100.0
+        );
     }
     html.push_str("</p><h2>Customers and articles</h2><div class=\"wide\"><table><tr><th></th>");
     for name in ["mean", "min", "p10", "p25", "p50", "p75", "p90", "p99", "max"] {
@@ -108,8 +127,14 @@ fn overview(html: &mut String, inspection: &Inspection) {
         cold.customers_without_purchase,
         cold.customers_with_one_purchase
     );
-    if let (Some(articles), Some(share)) = (cold.articles_new_in_last_week, cold.last_week_share_of_new_articles) {
-        let _ = write!(html, " New in the last 7 days: {articles} articles, {:.1} % of the purchases.", share * 100.0);
+    if let (Some(articles), Some(share)) =
+        (cold.articles_new_in_last_week, cold.last_week_share_of_new_articles)
+    {
+        let _ = write!(
+            html,
+            " New in the last 7 days: {articles} articles, {:.1} % of the purchases.",
+            share * 100.0
+        );
     }
     html.push_str("</p>");
 }
@@ -183,7 +208,11 @@ fn bins(distribution: &Distribution) -> Vec<(String, f64)> {
         .bins
         .iter()
         .map(|bin| {
-            let label = if bin.to - bin.from >= 1.0 { format!("{:.0}", bin.from) } else { format!("{:.3}", bin.from) };
+            let label = if bin.to - bin.from >= 1.0 {
+                format!("{:.0}", bin.from)
+            } else {
+                format!("{:.3}", bin.from)
+            };
             (label, bin.count as f64)
         })
         .collect()

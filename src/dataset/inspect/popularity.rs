@@ -34,8 +34,10 @@ pub(super) fn popularity(dataset: &Dataset, bought: &[u32]) -> Popularity {
         rank => best_first[rank - 1],
     };
     // Twice the area between the curve (best first, by trapezia) and the diagonal.
-    let area: f64 = best_first.iter().sum::<f64>() - 0.5 * best_first.last().copied().unwrap_or(0.0);
-    let gini = if n == 0 || dataset.purchases.is_empty() { 0.0 } else { 2.0 * area / n as f64 - 1.0 };
+    let area: f64 =
+        best_first.iter().sum::<f64>() - 0.5 * best_first.last().copied().unwrap_or(0.0);
+    let gini =
+        if n == 0 || dataset.purchases.is_empty() { 0.0 } else { 2.0 * area / n as f64 - 1.0 };
     let best_sellers = order.iter().take(TOP).map(|&article| BestSeller {
         article_id: dataset.articles.ids.get(article).to_owned(),
         purchases: bought[article as usize] as usize,
@@ -46,7 +48,10 @@ pub(super) fn popularity(dataset: &Dataset, bought: &[u32]) -> Popularity {
         // At least one article, so that small shops have a figure too.
         top_1_percent: share((1.0 / n.max(1) as f64).max(0.01)),
         top_10_percent: share((1.0 / n.max(1) as f64).max(0.10)),
-        lorenz: (0..=100).map(|percent| f64::from(percent) / 100.0).map(|at| (at, share(at))).collect(),
+        lorenz: (0..=100)
+            .map(|percent| f64::from(percent) / 100.0)
+            .map(|at| (at, share(at)))
+            .collect(),
         best_sellers: best_sellers.collect(),
     }
 }
@@ -54,7 +59,9 @@ pub(super) fn popularity(dataset: &Dataset, bought: &[u32]) -> Popularity {
 pub(super) fn cold(dataset: &Dataset, bought: &[u32], histories: &Histories, dated: bool) -> Cold {
     let times = |n: u32| bought.iter().filter(|&&b| b == n).count();
     let customers = |n: usize| {
-        (0..histories.customers() as u32).filter(|&customer| histories.of_customer(customer).len() == n).count()
+        (0..histories.customers() as u32)
+            .filter(|&customer| histories.of_customer(customer).len() == n)
+            .count()
     };
     let (mut new_articles, mut share) = (None, None);
     if dated {
@@ -65,7 +72,8 @@ pub(super) fn cold(dataset: &Dataset, bought: &[u32], histories: &Histories, dat
         let last_week = &purchases.article[start..];
         let unseen = last_week.iter().filter(|&&article| !seen[article as usize]).count();
         share = Some(unseen as f64 / last_week.len().max(1) as f64);
-        let mut new: Vec<u32> = last_week.iter().copied().filter(|&article| !seen[article as usize]).collect();
+        let mut new: Vec<u32> =
+            last_week.iter().copied().filter(|&article| !seen[article as usize]).collect();
         new.sort_unstable();
         new.dedup();
         new_articles = Some(new.len());

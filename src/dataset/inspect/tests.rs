@@ -10,15 +10,18 @@ fn entities(ids: &[&str], columns: Vec<Column>) -> Entities {
     Entities { ids: ids.iter().copied().collect(), columns, vectors: Vec::new() }
 }
 
-/// Customer a: x twice on day 0 (a duplicate), y on day 0, x again on day 7. Customer b: x on day 7. c buys nothing; z is
-/// never bought.
+/// Customer a: x twice on day 0 (a duplicate), y on day 0, x again on day 7. Customer b: x on day
+/// 7. c buys nothing; z is never bought.
 fn shop() -> Dataset {
     let colour: IdTable = ["red", "blue <&>"].into_iter().collect();
     let colours = Values::Category { codes: vec![0, 1, MISSING], dictionary: colour };
     let ages = Values::Number(vec![20.0, 41.0, f32::NAN]);
     let day = |day: u32| Timestamp((18_000 + day) * Timestamp::DAY);
     Dataset {
-        articles: entities(&["x", "y", "z"], vec![Column { name: "colour".into(), values: colours }]),
+        articles: entities(
+            &["x", "y", "z"],
+            vec![Column { name: "colour".into(), values: colours }],
+        ),
         customers: entities(&["a", "b", "c"], vec![Column { name: "age".into(), values: ages }]),
         purchases: Purchases {
             customer: vec![0, 0, 0, 0, 1],
@@ -38,15 +41,28 @@ fn figures_are_right() {
     assert_eq!((found.counts.articles, found.counts.customers, found.counts.purchases), (3, 3, 5));
     assert!((found.counts.density - 3.0 / 9.0).abs() < 1e-12);
     let period = found.period.as_ref().unwrap();
-    assert_eq!((period.first.as_str(), period.last.as_str(), period.days), ("2019-04-14", "2019-04-21", 8));
-    let missing: Vec<(&str, usize)> = found.columns.iter().map(|c| (c.name.as_str(), c.missing)).collect();
+    assert_eq!(
+        (period.first.as_str(), period.last.as_str(), period.days),
+        ("2019-04-14", "2019-04-21", 8)
+    );
+    let missing: Vec<(&str, usize)> =
+        found.columns.iter().map(|c| (c.name.as_str(), c.missing)).collect();
     assert_eq!(missing, [("colour", 1), ("age", 1), ("price", 1), ("channel", 1)]);
     assert_eq!((found.purchases_per_customer.min, found.purchases_per_customer.max), (1.0, 4.0));
-    assert_eq!((found.basket_size.as_ref().unwrap().count, found.basket_size.as_ref().unwrap().max), (3, 3.0));
-    assert_eq!((found.gap_days.as_ref().unwrap().count, found.gap_days.as_ref().unwrap().p50), (1, 7.0));
+    assert_eq!(
+        (found.basket_size.as_ref().unwrap().count, found.basket_size.as_ref().unwrap().max),
+        (3, 3.0)
+    );
+    assert_eq!(
+        (found.gap_days.as_ref().unwrap().count, found.gap_days.as_ref().unwrap().p50),
+        (1, 7.0)
+    );
     assert_eq!(found.duplicates.as_ref().unwrap().rows, 1);
     // a's x on day 7, of the four purchases left when the duplicate counts once.
-    assert_eq!((found.rebuys.rows, found.rebuys.share, found.rebuys.customers_share), (1, 0.25, 1.0));
+    assert_eq!(
+        (found.rebuys.rows, found.rebuys.share, found.rebuys.customers_share),
+        (1, 0.25, 1.0)
+    );
     assert!(found.rebuys.conclusion.contains("often"));
     // Sales 4, 1, 0: the mean absolute difference over all pairs by twice the mean.
     assert!((found.popularity.gini - 16.0 / 30.0).abs() < 1e-12, "{}", found.popularity.gini);
@@ -77,7 +93,10 @@ fn sequences_leave_out_what_needs_dates() {
     data.purchases.channel.clear();
     let found = Inspection::of(&data);
     assert!(
-        found.period.is_none() && found.gap_days.is_none() && found.seasonality.is_none() && found.prices.is_none()
+        found.period.is_none()
+            && found.gap_days.is_none()
+            && found.seasonality.is_none()
+            && found.prices.is_none()
     );
     assert!(found.duplicates.is_none() && found.drift.is_none());
     assert_eq!(found.rebuys.rows, 2);
@@ -95,7 +114,16 @@ fn an_empty_shop_is_inspected_too() {
 fn the_json_has_the_documented_keys() {
     let json = serde_json::to_value(Inspection::of(&shop())).unwrap();
     let keys: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
-    for key in ["counts", "period", "columns", "ages", "purchases_per_customer", "popularity", "drift", "rebuys"] {
+    for key in [
+        "counts",
+        "period",
+        "columns",
+        "ages",
+        "purchases_per_customer",
+        "popularity",
+        "drift",
+        "rebuys",
+    ] {
         assert!(keys.contains(&key), "{key}");
     }
     assert!(json["drift"].is_null(), "eight days hold one whole week");

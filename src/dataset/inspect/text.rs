@@ -9,10 +9,20 @@ const BAR: usize = 40;
 impl Display for Inspection {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let counts = &self.counts;
-        writeln!(f, "{} articles, {} customers, {} purchases", counts.articles, counts.customers, counts.purchases)?;
-        writeln!(f, "{:.4} % of all pairs of customer and article were bought", counts.density * 100.0)?;
+        writeln!(
+            f,
+            "{} articles, {} customers, {} purchases",
+            counts.articles, counts.customers, counts.purchases
+        )?;
+        writeln!(
+            f,
+            "{:.4} % of all pairs of customer and article were bought",
+            counts.density * 100.0
+        )?;
         match &self.period {
-            Some(period) => writeln!(f, "{} to {}, {} days", period.first, period.last, period.days)?,
+            Some(period) => {
+                writeln!(f, "{} to {}, {} days", period.first, period.last, period.days)?
+            }
             None => writeln!(f, "no dates, only an order: parts about time are left out")?,
         }
 
@@ -45,9 +55,21 @@ impl Display for Inspection {
         self.time(f)?;
 
         for category in &self.categories {
-            heading(f, &format!("{} by {} ({} values)", category.table, category.column, category.distinct))?;
+            heading(
+                f,
+                &format!(
+                    "{} by {} ({} values)",
+                    category.table, category.column, category.distinct
+                ),
+            )?;
             for (value, rows, share) in category.top.iter().take(5) {
-                writeln!(f, "{:<34}{:>6.1} % of purchases{rows:>9} {}", cut(value, 33), share * 100.0, category.table)?;
+                writeln!(
+                    f,
+                    "{:<34}{:>6.1} % of purchases{rows:>9} {}",
+                    cut(value, 33),
+                    share * 100.0,
+                    category.table
+                )?;
             }
         }
         if let Some(prices) = &self.prices {
@@ -61,7 +83,12 @@ impl Display for Inspection {
 
         heading(f, "Do customers rebuy?")?;
         if let Some(duplicates) = &self.duplicates {
-            writeln!(f, "{} rows ({:.1} %) repeat another row exactly", duplicates.rows, duplicates.share * 100.0)?;
+            writeln!(
+                f,
+                "{} rows ({:.1} %) repeat another row exactly",
+                duplicates.rows,
+                duplicates.share * 100.0
+            )?;
         }
         let rebuys = &self.rebuys;
         writeln!(
@@ -102,8 +129,14 @@ impl Inspection {
             "customers without a purchase: {}; with one: {}",
             cold.customers_without_purchase, cold.customers_with_one_purchase
         )?;
-        if let (Some(articles), Some(share)) = (cold.articles_new_in_last_week, cold.last_week_share_of_new_articles) {
-            writeln!(f, "new in the last 7 days: {articles} articles, {:.1} % of their purchases", share * 100.0)?;
+        if let (Some(articles), Some(share)) =
+            (cold.articles_new_in_last_week, cold.last_week_share_of_new_articles)
+        {
+            writeln!(
+                f,
+                "new in the last 7 days: {articles} articles, {:.1} % of their purchases",
+                share * 100.0
+            )?;
         }
         Ok(())
     }
@@ -111,7 +144,10 @@ impl Inspection {
     fn time(&self, f: &mut Formatter<'_>) -> fmt::Result {
         if let Some(drift) = &self.drift {
             let jaccard = drift.weekly_top_12_jaccard;
-            writeln!(f, "week over week the twelve best-sellers overlap by {jaccard:.2} (Jaccard)")?;
+            writeln!(
+                f,
+                "week over week the twelve best-sellers overlap by {jaccard:.2} (Jaccard)"
+            )?;
         }
         if let Some(seasonality) = &self.seasonality {
             heading(f, "Purchases a day by month")?;
@@ -121,7 +157,9 @@ impl Inspection {
             }
             heading(f, "Purchases by weekday")?;
             let most = seasonality.weekdays.iter().copied().max().unwrap_or(0) as f64;
-            for (day, count) in ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"].iter().zip(seasonality.weekdays) {
+            for (day, count) in
+                ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"].iter().zip(seasonality.weekdays)
+            {
                 writeln!(f, "{day}      {count:>10}  {}", bar(count as f64, most))?;
             }
         }

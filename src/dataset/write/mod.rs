@@ -29,10 +29,11 @@ impl WriteError {
 }
 
 impl Dataset {
-    /// Writes the data set into a folder that is missing or empty. The folder appears when all is written.
+    /// Writes the data set into a folder that is missing or empty. The folder appears when all is
+    /// written.
     ///
-    /// Columns of whole numbers too large for an f32 are written as categories, which keep their digits. Computed vectors
-    /// are left out.
+    /// Columns of whole numbers too large for an f32 are written as categories, which keep their
+    /// digits. Computed vectors are left out.
     ///
     /// # Errors
     /// [`WriteError`]: a folder that is not empty, or a disk that does not take the files.
@@ -46,11 +47,17 @@ impl Dataset {
         if found {
             return Err(WriteError::Exists(folder.to_owned()));
         }
-        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent = folder
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(fail)?;
         // Beside its place, so that the last step is a rename.
-        let partial = tempfile::Builder::new().prefix(".export-").tempdir_in(parent).map_err(fail)?;
-        let mut text = String::from("# Written by `vitrine-trainer export`; docs/datasets.md explains every key.\n");
+        let partial =
+            tempfile::Builder::new().prefix(".export-").tempdir_in(parent).map_err(fail)?;
+        let mut text = String::from(
+            "# Written by `vitrine-trainer export`; docs/datasets.md explains every key.\n",
+        );
         for (name, entities) in [("articles", &self.articles), ("customers", &self.customers)] {
             let table = Table::of_entities(entities);
             write_table(partial.path(), name, &table)?;
@@ -60,7 +67,8 @@ impl Dataset {
         write_table(partial.path(), "purchases", &table)?;
         text.push_str(&self.purchase_section());
         write_text(&partial.path().join("dataset.toml"), &text)?;
-        fs::set_permissions(partial.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).map_err(fail)?;
+        fs::set_permissions(partial.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .map_err(fail)?;
         fs::rename(partial.path(), folder).map_err(fail)?;
         // What was there has another name now.
         let _ = partial.keep();
@@ -69,7 +77,9 @@ impl Dataset {
 
     fn purchase_section(&self) -> String {
         let purchases = &self.purchases;
-        let mut text = String::from("\n[purchases]\nfiles = [\"purchases.parquet\"]\ncustomer = \"customer\"\n");
+        let mut text = String::from(
+            "\n[purchases]\nfiles = [\"purchases.parquet\"]\ncustomer = \"customer\"\n",
+        );
         text.push_str("article = \"article\"\n");
         let format = match self.time_unit {
             TimeUnit::Day => Some("date"),
@@ -79,7 +89,8 @@ impl Dataset {
             TimeUnit::Position => None,
         };
         if let Some(format) = format {
-            let _ = writeln!(text, "time = \"time\"\ntime_format = \"{format}\"\nallow_future = true");
+            let _ =
+                writeln!(text, "time = \"time\"\ntime_format = \"{format}\"\nallow_future = true");
         }
         for (name, there) in [
             ("price", !purchases.price.is_empty()),
@@ -104,7 +115,8 @@ fn write_text(path: &Path, text: &str) -> Result<(), WriteError> {
 }
 
 fn section(name: &str, entities: &Entities, table: &Table<'_>) -> String {
-    let mut text = format!("\n[{name}]\nfiles = [\"{name}.parquet\"]\nid = {}\n", quoted(table.id()));
+    let mut text =
+        format!("\n[{name}]\nfiles = [\"{name}.parquet\"]\nid = {}\n", quoted(table.id()));
     if entities.columns.is_empty() {
         text.push_str("keep = []\n");
         return text;
@@ -145,21 +157,37 @@ mod tests {
         let articles = Entities {
             ids: ["0108775015", "b", "c"].into_iter().collect(),
             columns: vec![
-                column("colour \"main\"", Values::Category { codes: vec![1, MISSING, 0], dictionary: colours }),
+                column(
+                    "colour \"main\"",
+                    Values::Category { codes: vec![1, MISSING, 0], dictionary: colours },
+                ),
                 column("id", Values::Number(vec![0.1, f32::NAN, -16_777_216.0])),
-                column("labels", Values::Tags { offsets: vec![0, 2, 2, 3], codes: vec![0, 1, 1], dictionary: tags }),
+                column(
+                    "labels",
+                    Values::Tags {
+                        offsets: vec![0, 2, 2, 3],
+                        codes: vec![0, 1, 1],
+                        dictionary: tags,
+                    },
+                ),
             ],
             vectors: vec![],
         };
         let day = |day: u32| Timestamp(day * Timestamp::DAY);
         let (time, millis) = match time_unit {
             TimeUnit::Day => (vec![day(1), day(1), day(18_000), day(18_000)], vec![]),
-            TimeUnit::Second => ([9, 9, 9, 2_000_000_000].map(Timestamp).to_vec(), vec![1, 1, 999, 0]),
+            TimeUnit::Second => {
+                ([9, 9, 9, 2_000_000_000].map(Timestamp).to_vec(), vec![1, 1, 999, 0])
+            }
             TimeUnit::Position => ([0, 0, 1, 2].map(Timestamp).to_vec(), vec![]),
         };
         Dataset {
             articles,
-            customers: Entities { ids: ["x y", "z"].into_iter().collect(), columns: vec![], vectors: vec![] },
+            customers: Entities {
+                ids: ["x y", "z"].into_iter().collect(),
+                columns: vec![],
+                vectors: vec![],
+            },
             purchases: Purchases {
                 customer: vec![0, 1, 0, 0],
                 article: vec![2, 0, 2, 1],
@@ -179,7 +207,8 @@ mod tests {
             let (dataset, home) = (shop(unit), tempfile::tempdir().unwrap());
             let folder = home.path().join("deep/shop");
             dataset.write_parquet(&folder).unwrap();
-            let (read, report) = load(&folder, &LoadOptions { strict: true, ..LoadOptions::default() }).unwrap();
+            let (read, report) =
+                load(&folder, &LoadOptions { strict: true, ..LoadOptions::default() }).unwrap();
             assert_eq!(read.fingerprint(), dataset.fingerprint(), "{unit:?}: {report}");
             let again = dataset.write_parquet(&folder).unwrap_err();
             assert!(again.is_bad_input() && again.to_string().contains("not empty"), "{again}");
@@ -189,7 +218,9 @@ mod tests {
     #[test]
     fn a_shop_without_purchases_has_its_files() {
         let home = tempfile::tempdir().unwrap();
-        Dataset { purchases: Purchases::default(), ..shop(TimeUnit::Day) }.write_parquet(home.path()).unwrap();
+        Dataset { purchases: Purchases::default(), ..shop(TimeUnit::Day) }
+            .write_parquet(home.path())
+            .unwrap();
         let files = ["articles.parquet", "customers.parquet", "purchases.parquet", "dataset.toml"];
         assert!(files.iter().all(|file| home.path().join(file).is_file()));
     }

@@ -55,7 +55,9 @@ impl<'a> Table<'a> {
         let mut columns = vec![(id, Cells::Ids(texts(&entities.ids)))];
         columns.extend(entities.columns.iter().map(|column| {
             let dictionary = match &column.values {
-                Values::Category { dictionary, .. } | Values::Tags { dictionary, .. } => texts(dictionary),
+                Values::Category { dictionary, .. } | Values::Tags { dictionary, .. } => {
+                    texts(dictionary)
+                }
                 Values::Number(_) | Values::Integer(_) => Vec::new(),
             };
             (column.name.clone(), Cells::Values(&column.values, dictionary))
@@ -63,17 +65,26 @@ impl<'a> Table<'a> {
         Self { rows: entities.len(), columns }
     }
 
-    /// Without columns that the shop does not have, and without times where only the order is known.
+    /// Without columns that the shop does not have, and without times where only the order is
+    /// known.
     pub(super) fn of_purchases(dataset: &'a Dataset) -> Self {
         let purchases = &dataset.purchases;
         let mut columns = vec![
-            ("customer".to_owned(), Cells::References(texts(&dataset.customers.ids), &purchases.customer)),
-            ("article".to_owned(), Cells::References(texts(&dataset.articles.ids), &purchases.article)),
+            (
+                "customer".to_owned(),
+                Cells::References(texts(&dataset.customers.ids), &purchases.customer),
+            ),
+            (
+                "article".to_owned(),
+                Cells::References(texts(&dataset.articles.ids), &purchases.article),
+            ),
         ];
         let mut add = |name: &str, cells: Cells<'a>| columns.push((name.to_owned(), cells));
         match dataset.time_unit {
             TimeUnit::Day => add("time", Cells::Days(purchases)),
-            TimeUnit::Second if purchases.millis.is_empty() => add("time", Cells::Seconds(purchases)),
+            TimeUnit::Second if purchases.millis.is_empty() => {
+                add("time", Cells::Seconds(purchases))
+            }
             TimeUnit::Second => add("time", Cells::Millis(purchases)),
             TimeUnit::Position => {}
         }
@@ -96,7 +107,9 @@ impl<'a> Table<'a> {
 
     pub(super) fn write(&self, path: &Path) -> Result<(), ParquetError> {
         let fields = self.columns.iter().map(|(name, cells)| cells.field(name).map(Arc::new));
-        let schema = Type::group_type_builder("row").with_fields(fields.collect::<Result<_, _>>()?).build()?;
+        let schema = Type::group_type_builder("row")
+            .with_fields(fields.collect::<Result<_, _>>()?)
+            .build()?;
         let compression = Compression::ZSTD(ZstdLevel::default());
         let properties = WriterProperties::builder().set_compression(compression).build();
         let file = File::create(path).map_err(|error| ParquetError::External(Box::new(error)))?;
@@ -116,19 +129,25 @@ impl<'a> Table<'a> {
 
 impl Cells<'_> {
     fn field(&self, name: &str) -> Result<Type, ParquetError> {
-        let plain = |physical, repetition| Type::primitive_type_builder(name, physical).with_repetition(repetition);
+        let plain = |physical, repetition| {
+            Type::primitive_type_builder(name, physical).with_repetition(repetition)
+        };
         match self {
             Self::Ids(_) | Self::References(..) => text(name, Repetition::REQUIRED),
             Self::Values(Values::Number(_), _) | Self::Floats(_) => {
                 plain(Physical::FLOAT, Repetition::OPTIONAL).build()
             }
-            Self::Values(Values::Integer(_), _) => plain(Physical::INT64, Repetition::OPTIONAL).build(),
+            Self::Values(Values::Integer(_), _) => {
+                plain(Physical::INT64, Repetition::OPTIONAL).build()
+            }
             Self::Values(Values::Category { .. }, _) => text(name, Repetition::OPTIONAL),
             Self::Values(Values::Tags { .. }, _) => list(name),
-            Self::Days(_) => {
-                plain(Physical::INT32, Repetition::REQUIRED).with_logical_type(Some(LogicalType::Date)).build()
+            Self::Days(_) => plain(Physical::INT32, Repetition::REQUIRED)
+                .with_logical_type(Some(LogicalType::Date))
+                .build(),
+            Self::Seconds(_) | Self::Millis(_) => {
+                plain(Physical::INT64, Repetition::REQUIRED).build()
             }
-            Self::Seconds(_) | Self::Millis(_) => plain(Physical::INT64, Repetition::REQUIRED).build(),
             Self::Bytes(_) => plain(Physical::INT32, Repetition::OPTIONAL).build(),
         }
     }
@@ -137,26 +156,32 @@ impl Cells<'_> {
         match self {
             Self::Ids(ids) => column::<ByteArrayType>(group, &ids[rows], None),
             Self::References(ids, references) => {
-                let cells: Vec<ByteArray> = references[rows].iter().map(|&row| ids[row as usize].clone()).collect();
+                let cells: Vec<ByteArray> =
+                    references[rows].iter().map(|&row| ids[row as usize].clone()).collect();
                 column::<ByteArrayType>(group, &cells, None)
             }
             Self::Values(Values::Number(numbers), _) => floats(group, &numbers[rows]),
             Self::Values(Values::Integer(numbers), _) => {
-                optional::<Int64Type, _>(group, &numbers[rows], |&number| (number != NO_INTEGER).then_some(number))
+                optional::<Int64Type, _>(group, &numbers[rows], |&number| {
+                    (number != NO_INTEGER).then_some(number)
+                })
             }
             Self::Values(Values::Category { codes, .. }, dictionary) => {
-                let text = |&code: &u32| (code != MISSING).then(|| dictionary[code as usize].clone());
+                let text =
+                    |&code: &u32| (code != MISSING).then(|| dictionary[code as usize].clone());
                 optional::<ByteArrayType, _>(group, &codes[rows], text)
             }
             Self::Values(Values::Tags { offsets, codes, .. }, dictionary) => {
                 lists(group, &offsets[rows.start..=rows.end], codes, dictionary)
             }
             Self::Days(purchases) => {
-                let days: Vec<i32> = purchases.time[rows].iter().map(|time| time.day() as i32).collect();
+                let days: Vec<i32> =
+                    purchases.time[rows].iter().map(|time| time.day() as i32).collect();
                 column::<Int32Type>(group, &days, None)
             }
             Self::Seconds(purchases) => {
-                let seconds: Vec<i64> = purchases.time[rows].iter().map(|time| i64::from(time.0)).collect();
+                let seconds: Vec<i64> =
+                    purchases.time[rows].iter().map(|time| i64::from(time.0)).collect();
                 column::<Int64Type>(group, &seconds, None)
             }
             Self::Millis(purchases) => {
@@ -167,22 +192,28 @@ impl Cells<'_> {
                 column::<Int64Type>(group, &rows.map(moment).collect::<Vec<_>>(), None)
             }
             Self::Floats(numbers) => floats(group, &numbers[rows]),
-            Self::Bytes(bytes) => {
-                optional::<Int32Type, _>(group, &bytes[rows], |&byte| (byte != 0).then_some(i32::from(byte)))
-            }
+            Self::Bytes(bytes) => optional::<Int32Type, _>(group, &bytes[rows], |&byte| {
+                (byte != 0).then_some(i32::from(byte))
+            }),
         }
     }
 }
 
 fn text(name: &str, repetition: Repetition) -> Result<Type, ParquetError> {
-    let builder = Type::primitive_type_builder(name, Physical::BYTE_ARRAY).with_repetition(repetition);
-    builder.with_logical_type(Some(LogicalType::String)).with_converted_type(ConvertedType::UTF8).build()
+    let builder =
+        Type::primitive_type_builder(name, Physical::BYTE_ARRAY).with_repetition(repetition);
+    builder
+        .with_logical_type(Some(LogicalType::String))
+        .with_converted_type(ConvertedType::UTF8)
+        .build()
 }
 
 /// A list of texts in three levels, as the format wants it.
 fn list(name: &str) -> Result<Type, ParquetError> {
     let element = Arc::new(text("element", Repetition::REQUIRED)?);
-    let repeated = Type::group_type_builder("list").with_repetition(Repetition::REPEATED).with_fields(vec![element]);
+    let repeated = Type::group_type_builder("list")
+        .with_repetition(Repetition::REPEATED)
+        .with_fields(vec![element]);
     Type::group_type_builder(name)
         .with_repetition(Repetition::REQUIRED)
         .with_logical_type(Some(LogicalType::List))
@@ -212,7 +243,12 @@ fn optional<T: DataType, C>(
 }
 
 /// Writes the next column: the lists between these offsets.
-fn lists(group: &mut Group<'_>, offsets: &[u32], codes: &[u32], dictionary: &[ByteArray]) -> Result<(), ParquetError> {
+fn lists(
+    group: &mut Group<'_>,
+    offsets: &[u32],
+    codes: &[u32],
+    dictionary: &[ByteArray],
+) -> Result<(), ParquetError> {
     let (mut values, mut defined, mut repeated) = (Vec::new(), Vec::new(), Vec::new());
     for pair in offsets.windows(2) {
         let codes = &codes[pair[0] as usize..pair[1] as usize];
@@ -235,9 +271,11 @@ fn column<T: DataType>(
     values: &[T::T],
     levels: Option<(&[i16], Option<&[i16]>)>,
 ) -> Result<(), ParquetError> {
-    let (defined, repeated) = levels.map_or((None, None), |(defined, repeated)| (Some(defined), repeated));
-    let mut column =
-        group.next_column()?.ok_or_else(|| ParquetError::General("the schema has too few columns".to_owned()))?;
+    let (defined, repeated) =
+        levels.map_or((None, None), |(defined, repeated)| (Some(defined), repeated));
+    let mut column = group
+        .next_column()?
+        .ok_or_else(|| ParquetError::General("the schema has too few columns".to_owned()))?;
     column.typed::<T>().write_batch(values, defined, repeated)?;
     column.close()
 }

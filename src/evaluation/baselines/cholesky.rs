@@ -1,12 +1,13 @@
 //! The inverse of a large symmetric positive definite matrix, in place, on all threads.
 //!
-//! Blocked Cholesky: A = L·Lᵀ, then M = L⁻¹, then A⁻¹ = Mᵀ·M. All of the work but the diagonal blocks is in matrix
-//! products; together about n³ operations. Only the lower triangle is read.
+//! Blocked Cholesky: A = L·Lᵀ, then M = L⁻¹, then A⁻¹ = Mᵀ·M. All of the work but the diagonal
+//! blocks is in matrix products; together about n³ operations. Only the lower triangle is read.
 
 use crate::model::matrix::{View, multiply};
 use rayon::prelude::*;
 
-/// Rows and columns of a block: large enough for fast products, small enough that diagonal blocks cost nothing.
+/// Rows and columns of a block: large enough for fast products, small enough that diagonal blocks
+/// cost nothing.
 const BLOCK: usize = 128;
 
 /// The matrix has a pivot that is not above 0, so it is not positive definite.
@@ -65,7 +66,8 @@ fn factorise(matrix: &mut [f32], n: usize) -> Result<Vec<Vec<f32>>, NotPositiveD
         below.par_chunks_mut(BLOCK * n).enumerate().for_each(|(block, rows)| {
             let (start, count) = (block * BLOCK, rows.len() / n);
             let left = View::new(&panel[start * size..(start + count) * size], count, size);
-            let right = View::new(&panel[..(start + count) * size], start + count, size).transposed();
+            let right =
+                View::new(&panel[..(start + count) * size], start + count, size).transposed();
             multiply(&mut rows[after..], n, true, -1.0, left, right);
         });
     }
@@ -88,7 +90,8 @@ fn invert_factor(matrix: &mut [f32], n: usize, inverses: &[Vec<f32>]) {
                 let mut product = vec![0.0; size * width];
                 multiply(&mut product, width, false, 1.0, left, above);
                 let mut part = vec![0.0; size * width];
-                let (inverse, product) = (View::new(inverse, size, size), View::new(&product, size, width));
+                let (inverse, product) =
+                    (View::new(inverse, size, size), View::new(&product, size, width));
                 multiply(&mut part, width, false, -1.0, inverse, product);
                 (column, part)
             })
@@ -100,7 +103,8 @@ fn invert_factor(matrix: &mut [f32], n: usize, inverses: &[Vec<f32>]) {
     }
 }
 
-/// Mᵀ·M in the place of M, lower triangle, from the top down: row block i needs the rows of M from i on only.
+/// Mᵀ·M in the place of M, lower triangle, from the top down: row block i needs the rows of M from
+/// i on only.
 fn multiply_factors(matrix: &mut [f32], n: usize) {
     for (first, size) in blocks(n) {
         let rest = &matrix[first * n..];
@@ -110,7 +114,14 @@ fn multiply_factors(matrix: &mut [f32], n: usize) {
             .into_par_iter()
             .map(|(column, width)| {
                 let mut part = vec![0.0; size * width];
-                multiply(&mut part, width, false, 1.0, left, View::strided(&rest[column..], n - first, width, n));
+                multiply(
+                    &mut part,
+                    width,
+                    false,
+                    1.0,
+                    left,
+                    View::strided(&rest[column..], n - first, width, n),
+                );
                 (column, part)
             })
             .collect();
@@ -126,7 +137,9 @@ fn mirror(matrix: &mut [f32], n: usize) {
         for (column, width) in blocks(first + size) {
             let block = copy_block(matrix, n, first..first + size, column..column + width);
             for (row, values) in block.chunks(width).enumerate() {
-                for (at, &value) in values.iter().enumerate().filter(|&(at, _)| column + at < first + row) {
+                for (at, &value) in
+                    values.iter().enumerate().filter(|&(at, _)| column + at < first + row)
+                {
                     matrix[(column + at) * n + first + row] = value;
                 }
             }
@@ -134,11 +147,23 @@ fn mirror(matrix: &mut [f32], n: usize) {
     }
 }
 
-fn copy_block(matrix: &[f32], n: usize, rows: std::ops::Range<usize>, columns: std::ops::Range<usize>) -> Vec<f32> {
+fn copy_block(
+    matrix: &[f32],
+    n: usize,
+    rows: std::ops::Range<usize>,
+    columns: std::ops::Range<usize>,
+) -> Vec<f32> {
     rows.flat_map(|row| &matrix[row * n..][columns.clone()]).copied().collect()
 }
 
-fn paste_block(matrix: &mut [f32], n: usize, row: usize, column: usize, block: &[f32], width: usize) {
+fn paste_block(
+    matrix: &mut [f32],
+    n: usize,
+    row: usize,
+    column: usize,
+    block: &[f32],
+    width: usize,
+) {
     for (at, values) in block.chunks(width).enumerate() {
         matrix[(row + at) * n + column..][..width].copy_from_slice(values);
     }
@@ -171,8 +196,9 @@ fn inverse_of_lower(lower: &[f32], n: usize) -> Vec<f32> {
     for column in 0..n {
         inverse[column * n + column] = 1.0 / lower[column * n + column];
         for row in column + 1..n {
-            let dot: f64 =
-                (column..row).map(|k| f64::from(lower[row * n + k]) * f64::from(inverse[k * n + column])).sum();
+            let dot: f64 = (column..row)
+                .map(|k| f64::from(lower[row * n + k]) * f64::from(inverse[k * n + column]))
+                .sum();
             inverse[row * n + column] = (-dot / f64::from(lower[row * n + row])) as f32;
         }
     }
@@ -187,9 +213,17 @@ mod tests {
     /// XᵀX + λI of a random matrix.
     fn positive(n: usize, seed: u64, lambda: f32) -> Vec<f32> {
         let mut rng = StdRng::seed_from_u64(seed);
-        let x: Vec<f32> = (0..2 * n * n).map(|_| f32::from(u8::from(rng.random_bool(0.1)))).collect();
+        let x: Vec<f32> =
+            (0..2 * n * n).map(|_| f32::from(u8::from(rng.random_bool(0.1)))).collect();
         let mut matrix = vec![0.0; n * n];
-        multiply(&mut matrix, n, false, 1.0, View::new(&x, 2 * n, n).transposed(), View::new(&x, 2 * n, n));
+        multiply(
+            &mut matrix,
+            n,
+            false,
+            1.0,
+            View::new(&x, 2 * n, n).transposed(),
+            View::new(&x, 2 * n, n),
+        );
         (0..n).for_each(|at| matrix[at * n + at] += lambda);
         matrix
     }
@@ -206,10 +240,22 @@ mod tests {
             }
             invert(&mut inverse, n).unwrap();
             let mut product = vec![0.0; n * n];
-            multiply(&mut product, n, false, 1.0, View::new(&matrix, n, n), View::new(&inverse, n, n));
+            multiply(
+                &mut product,
+                n,
+                false,
+                1.0,
+                View::new(&matrix, n, n),
+                View::new(&inverse, n, n),
+            );
             for (at, value) in product.iter().enumerate() {
                 let expected = if at / n == at % n { 1.0 } else { 0.0 };
-                assert!((value - expected).abs() < 1e-3, "{n}: ({}, {}) is {value}", at / n, at % n);
+                assert!(
+                    (value - expected).abs() < 1e-3,
+                    "{n}: ({}, {}) is {value}",
+                    at / n,
+                    at % n
+                );
             }
         }
     }

@@ -6,9 +6,10 @@ use crate::{
 };
 use rayon::prelude::*;
 
-/// Embarrassingly shallow autoencoder (Steck 2019, arXiv:1905.03375): the linear model that best rebuilds every
-/// customer's purchases from the others of the same customer. With G = XᵀX and P = (G + λI)⁻¹, article j scores the sum
-/// over the articles i of a history of B_ij = −P_ij / P_jj; B_jj is 0.
+/// Embarrassingly shallow autoencoder (Steck 2019, arXiv:1905.03375): the linear model that best
+/// rebuilds every customer's purchases from the others of the same customer. With G = XᵀX and P =
+/// (G + λI)⁻¹, article j scores the sum over the articles i of a history of B_ij = −P_ij / P_jj;
+/// B_jj is 0.
 pub struct Ease<'a> {
     known: Known<'a>,
     lambda: f32,
@@ -24,7 +25,8 @@ impl<'a> Ease<'a> {
     /// A matrix of 1.6 GB, inverted in about a minute on two cores.
     pub const MOST_ARTICLES: usize = 20_000;
 
-    /// λ is chosen with so many articles at most, the most bought ones: an inverse costs the cube of their number.
+    /// λ is chosen with so many articles at most, the most bought ones: an inverse costs the cube
+    /// of their number.
     const TUNED_ARTICLES: usize = 4_000;
 
     /// With a given λ over the whole catalogue.
@@ -98,13 +100,18 @@ impl Scorer for Ease<'_> {
             sums.fill(0.0);
             for article in self.known.latest_articles(case) {
                 let Ok(row) = self.articles.binary_search(&article) else { continue };
-                sums.iter_mut().zip(&self.weights[row * n..][..n]).for_each(|(sum, weight)| *sum += weight);
+                sums.iter_mut()
+                    .zip(&self.weights[row * n..][..n])
+                    .for_each(|(sum, weight)| *sum += weight);
             }
             if all {
                 scores.copy_from_slice(&sums);
             } else {
                 scores.fill(f32::NEG_INFINITY);
-                self.articles.iter().zip(&sums).for_each(|(&article, &sum)| scores[article as usize] = sum);
+                self.articles
+                    .iter()
+                    .zip(&sums)
+                    .for_each(|(&article, &sum)| scores[article as usize] = sum);
             }
         }
         Ok(())

@@ -15,10 +15,10 @@ const FACTORS: usize = 32;
 type Factors = [f32; FACTORS];
 type Square = [Factors; FACTORS];
 
-/// Implicit alternating least squares (Hu et al. 2008), in the parameters of Rendle et al. 2022 (arXiv:2110.14037): the
-/// factors minimise Σ (x·(1 − u·v)²) over purchases + `unobserved` · Σ (u·v)² over all pairs + a penalty of
-/// `lambda · (purchases + unobserved · pairs)` for each customer and article. Customers of a case are solved for anew from
-/// what the case knows.
+/// Implicit alternating least squares (Hu et al. 2008), in the parameters of Rendle et al. 2022
+/// (arXiv:2110.14037): the factors minimise Σ (x·(1 − u·v)²) over purchases + `unobserved` · Σ
+/// (u·v)² over all pairs + a penalty of `lambda · (purchases + unobserved · pairs)` for each
+/// customer and article. Customers of a case are solved for anew from what the case knows.
 pub struct Ials<'a> {
     known: Known<'a>,
     settings: Settings,
@@ -47,8 +47,9 @@ impl<'a> Ials<'a> {
         let buyers = bought.transposed(known.articles());
         let mut rng = ChaCha8Rng::seed_from_u64(Self::SEED);
         let start = Normal::new(0.0, 0.1 / (FACTORS as f32).sqrt()).expect("a deviation above 0");
-        let mut articles: Vec<Factors> =
-            (0..known.articles()).map(|_| std::array::from_fn(|_| start.sample(&mut rng))).collect();
+        let mut articles: Vec<Factors> = (0..known.articles())
+            .map(|_| std::array::from_fn(|_| start.sample(&mut rng)))
+            .collect();
         for _ in 0..Self::ROUNDS {
             let customers = settings.solve_all(bought, &articles);
             articles = settings.solve_all(&buyers, &customers);
@@ -67,7 +68,12 @@ impl Settings {
     }
 
     /// Σ x v vᵀ + unobserved · gram + penalty, solved for Σ x v.
-    fn solve(self, row: impl ExactSizeIterator<Item = (u32, f32)>, others: &[Factors], gram: &Square) -> Factors {
+    fn solve(
+        self,
+        row: impl ExactSizeIterator<Item = (u32, f32)>,
+        others: &[Factors],
+        gram: &Square,
+    ) -> Factors {
         let count = row.len();
         if count == 0 {
             return [0.0; FACTORS];
@@ -99,13 +105,16 @@ fn gram(factors: &[Factors]) -> Square {
     gram
 }
 
-/// x of A·x = b for a symmetric positive definite A, by Cholesky; the lower triangle of `a` becomes its factor.
+/// x of A·x = b for a symmetric positive definite A, by Cholesky; the lower triangle of `a` becomes
+/// its factor.
 fn solve_positive(a: &mut Square, mut b: Factors) -> Factors {
     for column in 0..FACTORS {
         for row in column..FACTORS {
-            let dot: f32 = a[row][..column].iter().zip(&a[column][..column]).map(|(a, b)| a * b).sum();
+            let dot: f32 =
+                a[row][..column].iter().zip(&a[column][..column]).map(|(a, b)| a * b).sum();
             let value = a[row][column] - dot;
-            a[row][column] = if row == column { value.max(1e-12).sqrt() } else { value / a[column][column] };
+            a[row][column] =
+                if row == column { value.max(1e-12).sqrt() } else { value / a[column][column] };
         }
     }
     for row in 0..FACTORS {
@@ -136,11 +145,16 @@ impl Scorer for Ials<'_> {
     fn score(&self, cases: &[Case], scores: &mut [f32]) -> Result<(), EvaluationError> {
         let customer = |case: &Case| {
             let latest = self.known.latest_articles(case);
-            self.settings.solve(latest.into_iter().map(|article| (article, 1.0)), &self.articles, &self.gram)
+            self.settings.solve(
+                latest.into_iter().map(|article| (article, 1.0)),
+                &self.articles,
+                &self.gram,
+            )
         };
         let customers: Vec<Factors> = cases.iter().map(customer).collect();
         let left = View::new(customers.as_flattened(), customers.len(), FACTORS);
-        let right = View::new(self.articles.as_flattened(), self.articles.len(), FACTORS).transposed();
+        let right =
+            View::new(self.articles.as_flattened(), self.articles.len(), FACTORS).transposed();
         multiply(scores, self.articles.len(), false, 1.0, left, right);
         Ok(())
     }
@@ -153,11 +167,12 @@ impl<'a> Tunable<'a> for Ials<'a> {
     fn candidates(known: Known<'a>) -> impl Iterator<Item = Self> {
         let parts = (known.train.len() / Self::TUNED_CELLS + 1) as u32;
         let customer = move |row: &u32| known.dataset.purchases.customer[*row as usize];
-        let part = known.train.iter().copied().filter(move |row| customer(row).is_multiple_of(parts));
+        let part =
+            known.train.iter().copied().filter(move |row| customer(row).is_multiple_of(parts));
         let bought = Interactions::of_rows(known, part);
-        let grid = [0.1, 0.3, 1.0]
-            .into_iter()
-            .flat_map(|unobserved| [0.003, 0.001, 0.01].map(|lambda| Settings { unobserved, lambda }));
+        let grid = [0.1, 0.3, 1.0].into_iter().flat_map(|unobserved| {
+            [0.003, 0.001, 0.01].map(|lambda| Settings { unobserved, lambda })
+        });
         grid.map(move |settings| Self::of(known, settings, &bought))
     }
 
@@ -178,7 +193,8 @@ mod tests {
     fn a_system_is_solved() {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         let normal = Normal::new(0.0f32, 1.0).unwrap();
-        let random: Vec<Factors> = (0..50).map(|_| std::array::from_fn(|_| normal.sample(&mut rng))).collect();
+        let random: Vec<Factors> =
+            (0..50).map(|_| std::array::from_fn(|_| normal.sample(&mut rng))).collect();
         let left = gram(&random);
         let x = solve_positive(&mut left.clone(), random[0]);
         for (row, &expected) in left.iter().zip(&random[0]) {

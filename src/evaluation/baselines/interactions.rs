@@ -2,9 +2,10 @@
 
 use super::Known;
 
-/// A sparse matrix by rows. As [`Self::of`] makes it, row `c` holds what customer `c` bought: each article once, rising,
-/// with the weight of its strongest event, at most 1. A view may count less than a purchase; three pieces count like
-/// one, because how many somebody takes says nothing about what else they like.
+/// A sparse matrix by rows. As [`Self::of`] makes it, row `c` holds what customer `c` bought: each
+/// article once, rising, with the weight of its strongest event, at most 1. A view may count less
+/// than a purchase; three pieces count like one, because how many somebody takes says nothing about
+/// what else they like.
 pub(super) struct Interactions {
     offsets: Vec<usize>,
     columns: Vec<u32>,
@@ -20,7 +21,8 @@ impl Interactions {
     pub(super) fn of_rows(known: Known<'_>, rows: impl Iterator<Item = u32> + Clone) -> Self {
         let purchases = &known.dataset.purchases;
         let cells = rows.map(|row| {
-            let (customer, article) = (purchases.customer[row as usize], purchases.article[row as usize]);
+            let (customer, article) =
+                (purchases.customer[row as usize], purchases.article[row as usize]);
             (customer, article, purchases.weight_of(row).min(1.0))
         });
         let mut matrix = Self::group(known.dataset.customers.len(), cells);
@@ -29,8 +31,8 @@ impl Interactions {
     }
 
     pub(super) fn transposed(&self, columns: usize) -> Self {
-        let cells =
-            (0..self.rows()).flat_map(|row| self.row(row).map(move |(column, value)| (column, row as u32, value)));
+        let cells = (0..self.rows())
+            .flat_map(|row| self.row(row).map(move |(column, value)| (column, row as u32, value)));
         Self::group(columns, cells)
     }
 

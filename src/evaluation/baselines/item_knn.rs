@@ -7,10 +7,11 @@ use crate::{
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// Item-based collaborative filtering (Sarwar et al. 2001): an article scores the sum of its similarities to the
-/// articles the customer has, each of those counting its nearest neighbours only, and counting less for every newer
-/// article the customer has. The similarity of two articles is the cosine of their buyers,
-/// `both / (√(a·b) + shrinkage)`: shrinkage is for pairs that a few customers have made.
+/// Item-based collaborative filtering (Sarwar et al. 2001): an article scores the sum of its
+/// similarities to the articles the customer has, each of those counting its nearest neighbours
+/// only, and counting less for every newer article the customer has. The similarity of two articles
+/// is the cosine of their buyers, `both / (√(a·b) + shrinkage)`: shrinkage is for pairs that a few
+/// customers have made.
 pub struct ItemKnn<'a> {
     known: Known<'a>,
     settings: Settings,
@@ -66,7 +67,8 @@ impl Neighbours {
             .into_par_iter()
             .map_init(nearest, |nearest, article| nearest.of(article, &matrices, shrinkages))
             .collect();
-        let mut found = shrinkages.map(|shrinkage| Self { shrinkage, lists: Vec::with_capacity(lists.len()) });
+        let mut found =
+            shrinkages.map(|shrinkage| Self { shrinkage, lists: Vec::with_capacity(lists.len()) });
         for of_article in lists {
             found.iter_mut().zip(of_article).for_each(|(found, list)| found.lists.push(list));
         }
@@ -96,7 +98,12 @@ struct Nearest {
 
 impl Nearest {
     fn new(articles: usize, most: usize) -> Self {
-        Self { products: vec![0.0; articles], touched: vec![], similarities: vec![], top: TopSelector::new(most) }
+        Self {
+            products: vec![0.0; articles],
+            touched: vec![],
+            similarities: vec![],
+            top: TopSelector::new(most),
+        }
     }
 
     /// For each shrinkage the nearest other articles and their similarities, nearest first.
@@ -124,7 +131,9 @@ impl Nearest {
                 let similarity = products[other as usize] / (norms + shrinkage);
                 if other as usize == article { f32::NEG_INFINITY } else { similarity }
             }));
-            top.select(similarities).map(|place| (touched[place as usize], similarities[place as usize])).collect()
+            top.select(similarities)
+                .map(|place| (touched[place as usize], similarities[place as usize]))
+                .collect()
         });
         touched.iter().for_each(|&other| products[other as usize] = 0.0);
         lists
@@ -151,7 +160,9 @@ impl Scorer for ItemKnn<'_> {
         for (case, scores) in cases.iter().zip(scores.chunks_mut(self.known.articles())) {
             let mut counts = 1.0;
             for article in self.known.latest_articles(case) {
-                for &(other, similarity) in self.neighbours.lists[article as usize].iter().take(neighbours) {
+                for &(other, similarity) in
+                    self.neighbours.lists[article as usize].iter().take(neighbours)
+                {
                     scores[other as usize] += counts * similarity;
                 }
                 counts *= decay;
@@ -171,9 +182,12 @@ impl<'a> Tunable<'a> for ItemKnn<'a> {
     fn candidates(known: Known<'a>) -> impl Iterator<Item = Self> {
         let most = Self::most_neighbours(known);
         Neighbours::of(known, [0.0, 20.0, 100.0], most).into_iter().flat_map(move |found| {
-            let grid = [1.0, 0.95, 0.8].into_iter().flat_map(|decay| [1_000, 200, 50].map(|count| (decay, count)));
+            let grid = [1.0, 0.95, 0.8]
+                .into_iter()
+                .flat_map(|decay| [1_000, 200, 50].map(|count| (decay, count)));
             grid.map(move |(decay, count)| {
-                let settings = Settings { neighbours: count.min(most), shrinkage: found.shrinkage, decay };
+                let settings =
+                    Settings { neighbours: count.min(most), shrinkage: found.shrinkage, decay };
                 Self { known, settings, neighbours: found.clone() }
             })
         })

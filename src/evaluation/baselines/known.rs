@@ -17,12 +17,13 @@ pub struct Known<'a> {
 /// An article, when it was bought, and how much that counts.
 pub(in crate::evaluation) type Bought = (u32, Timestamp, f32);
 
-/// Where only an order is known, a customer's latest purchase is dated this many days after 1970 and each purchase
-/// before it a day earlier, so that a half-life in days is one in purchases.
+/// Where only an order is known, a customer's latest purchase is dated this many days after 1970
+/// and each purchase before it a day earlier, so that a half-life in days is one in purchases.
 const LATEST_DAY: u32 = 40_000;
 
 impl<'a> Known<'a> {
-    /// The moment of the purchase after which a customer made so many more, where only an order is known.
+    /// The moment of the purchase after which a customer made so many more, where only an order is
+    /// known.
     pub(in crate::evaluation) fn counted_back(purchases: usize) -> Timestamp {
         let days = u32::try_from(purchases).unwrap_or(u32::MAX);
         Timestamp(LATEST_DAY.saturating_sub(days) * Timestamp::DAY)
@@ -33,14 +34,22 @@ impl<'a> Known<'a> {
         let purchases = &self.dataset.purchases;
         if self.dataset.time_unit != TimeUnit::Position {
             return Box::new(self.train.iter().map(|&row| {
-                (purchases.article[row as usize], purchases.time[row as usize], purchases.weight_of(row))
+                (
+                    purchases.article[row as usize],
+                    purchases.time[row as usize],
+                    purchases.weight_of(row),
+                )
             }));
         }
         let mut bought = Vec::with_capacity(self.train.len());
         self.by_customer(|_, rows| {
             let count = rows.len();
             bought.extend(rows.iter().enumerate().map(|(at, &row)| {
-                (purchases.article[row as usize], Self::counted_back(count - 1 - at), purchases.weight_of(row))
+                (
+                    purchases.article[row as usize],
+                    Self::counted_back(count - 1 - at),
+                    purchases.weight_of(row),
+                )
             }));
         });
         Box::new(bought.into_iter())
@@ -70,8 +79,11 @@ impl<'a> Known<'a> {
         let by_position = self.dataset.time_unit == TimeUnit::Position;
         let known = &self.histories.of_customer(case.customer)[..case.known as usize];
         known.iter().enumerate().map(move |(at, &row)| {
-            let moment =
-                if by_position { Self::counted_back(known.len() - 1 - at) } else { purchases.time[row as usize] };
+            let moment = if by_position {
+                Self::counted_back(known.len() - 1 - at)
+            } else {
+                purchases.time[row as usize]
+            };
             (purchases.article[row as usize], moment, purchases.weight_of(row))
         })
     }
@@ -85,7 +97,9 @@ impl<'a> Known<'a> {
     pub(super) fn latest_articles(self, case: &Case) -> Vec<u32> {
         let mut articles = Vec::new();
         let mut seen = hashbrown::HashSet::new();
-        articles.extend(self.history(case).rev().map(|bought| bought.0).filter(|&article| seen.insert(article)));
+        articles.extend(
+            self.history(case).rev().map(|bought| bought.0).filter(|&article| seen.insert(article)),
+        );
         articles
     }
 
@@ -96,7 +110,9 @@ impl<'a> Known<'a> {
         let mut rows = Vec::new();
         for customer in 0..self.histories.customers() as u32 {
             rows.clear();
-            rows.extend(self.histories.of_customer(customer).iter().filter(|&&row| learnt[row as usize]));
+            rows.extend(
+                self.histories.of_customer(customer).iter().filter(|&&row| learnt[row as usize]),
+            );
             if !rows.is_empty() {
                 visit(customer, &rows);
             }

@@ -6,8 +6,8 @@ use crate::{
     evaluation::{EvaluationError, Scorer},
 };
 
-/// The customer's own articles again, the latest first; then the popular ones. Of the articles of one moment, which have no
-/// order, the popular ones stand first.
+/// The customer's own articles again, the latest first; then the popular ones. Of the articles of
+/// one moment, which have no order, the popular ones stand first.
 pub struct LastPurchases<'a> {
     known: Known<'a>,
     popularity: Vec<f32>,
@@ -36,7 +36,9 @@ impl Scorer for LastPurchases<'_> {
             let popularity = |article: u32| self.popularity[article as usize];
             let mut own: Vec<(u32, Timestamp)> =
                 self.known.history(case).map(|(article, moment, _)| (article, moment)).collect();
-            own.sort_by(|a, b| a.1.cmp(&b.1).then_with(|| popularity(a.0).total_cmp(&popularity(b.0))));
+            own.sort_by(|a, b| {
+                a.1.cmp(&b.1).then_with(|| popularity(a.0).total_cmp(&popularity(b.0)))
+            });
             // Oldest first, so that an article bought twice keeps its latest place.
             for (place, (article, _)) in own.into_iter().enumerate() {
                 scores[article as usize] = (place + 1) as f32;

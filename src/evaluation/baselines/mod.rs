@@ -1,4 +1,5 @@
-//! The rankings a model must beat, as the field uses them. Those with settings choose them on validation purchases.
+//! The rankings a model must beat, as the field uses them. Those with settings choose them on
+//! validation purchases.
 
 mod cholesky;
 mod ease;
@@ -41,8 +42,8 @@ pub const NAMES: [&str; 11] = [
     Ials::NAME,
 ];
 
-/// Makes a baseline by its name, with settings that are chosen on validation purchases where there are any; `None` when
-/// there is none of that name.
+/// Makes a baseline by its name, with settings that are chosen on validation purchases where there
+/// are any; `None` when there is none of that name.
 ///
 /// # Errors
 /// When a candidate cannot be ranked, because there are no articles.
@@ -88,7 +89,8 @@ pub fn measure(
 ) -> Result<Measured, EvaluationError> {
     let started = Instant::now();
     let known = Known { dataset: evaluation.dataset, histories: evaluation.histories, train };
-    let scorer = baseline(name, known, tuning)?.ok_or(EvaluationError::Nothing("no baseline has this name"))?;
+    let scorer = baseline(name, known, tuning)?
+        .ok_or(EvaluationError::Nothing("no baseline has this name"))?;
     let mut measured = evaluation.measure(scorer.as_ref())?;
     measured.row.seconds = Some(started.elapsed().as_secs_f64());
     Ok(measured)

@@ -8,8 +8,8 @@ use crate::{
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// The customer's own articles by how often they were bought, then the popular ones: the bar of the next-basket papers
-/// (Li et al. 2023, "A next basket recommendation reality check").
+/// The customer's own articles by how often they were bought, then the popular ones: the bar of the
+/// next-basket papers (Li et al. 2023, "A next basket recommendation reality check").
 pub struct Personal<'a> {
     name: &'static str,
     known: Known<'a>,
@@ -63,9 +63,15 @@ impl Scorer for Personal<'_> {
         if self.name != Self::DECAYED {
             return String::new();
         }
-        let text = |days: Option<f32>| days.map_or_else(|| "none".to_owned(), |days| format!("{days} days"));
+        let text = |days: Option<f32>| {
+            days.map_or_else(|| "none".to_owned(), |days| format!("{days} days"))
+        };
         let Settings { half_life_days, fill_half_life_days } = self.settings;
-        format!("half-life {}, of the popularity {}", text(half_life_days), text(fill_half_life_days))
+        format!(
+            "half-life {}, of the popularity {}",
+            text(half_life_days),
+            text(fill_half_life_days)
+        )
     }
 
     fn score(&self, cases: &[Case], scores: &mut [f32]) -> Result<(), EvaluationError> {
@@ -88,11 +94,22 @@ impl Scorer for Personal<'_> {
 impl<'a> Tunable<'a> for Personal<'a> {
     type Settings = Settings;
     const FOLDS: usize = 4;
-    const USUAL: Settings = Settings { half_life_days: Some(90.0), fill_half_life_days: Some(30.0) };
+    const USUAL: Settings =
+        Settings { half_life_days: Some(90.0), fill_half_life_days: Some(30.0) };
 
     fn candidates(known: Known<'a>) -> impl Iterator<Item = Self> {
-        let fills: Rc<[_]> = [Some(30.0), Some(7.0), None].map(|days| (days, fill(known, days))).into();
-        let half_lives = [Some(90.0), None, Some(7.0), Some(14.0), Some(30.0), Some(60.0), Some(180.0), Some(365.0)];
+        let fills: Rc<[_]> =
+            [Some(30.0), Some(7.0), None].map(|days| (days, fill(known, days))).into();
+        let half_lives = [
+            Some(90.0),
+            None,
+            Some(7.0),
+            Some(14.0),
+            Some(30.0),
+            Some(60.0),
+            Some(180.0),
+            Some(365.0),
+        ];
         half_lives.into_iter().flat_map(move |half_life_days| {
             let fills = fills.clone();
             (0..fills.len()).map(move |at| {
@@ -108,6 +125,11 @@ impl<'a> Tunable<'a> for Personal<'a> {
     }
 
     fn fit(known: Known<'a>, settings: Settings) -> Self {
-        Self { name: Self::DECAYED, popularity: fill(known, settings.fill_half_life_days), known, settings }
+        Self {
+            name: Self::DECAYED,
+            popularity: fill(known, settings.fill_half_life_days),
+            known,
+            settings,
+        }
     }
 }

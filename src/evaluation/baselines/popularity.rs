@@ -13,7 +13,8 @@ pub struct Popularity {
     counts: Vec<f32>,
 }
 
-/// The window of [`Popularity::RECENT`] and the half-life of [`Popularity::DECAYED`], chosen on validation purchases.
+/// The window of [`Popularity::RECENT`] and the half-life of [`Popularity::DECAYED`], chosen on
+/// validation purchases.
 pub(super) struct Recent(pub(super) Popularity);
 pub(super) struct Decayed(pub(super) Popularity);
 
@@ -27,7 +28,11 @@ impl Popularity {
         Self::new(Self::ALL_TIME, known, counters::Popularity::default())
     }
 
-    pub(super) fn new(name: &'static str, known: Known<'_>, settings: counters::Popularity) -> Self {
+    pub(super) fn new(
+        name: &'static str,
+        known: Known<'_>,
+        settings: counters::Popularity,
+    ) -> Self {
         let counts = settings.counts(known.articles(), known.bought(), known.now());
         Self { name, settings, counts }
     }
@@ -57,7 +62,9 @@ impl Scorer for Popularity {
     }
 
     fn score(&self, _cases: &[Case], scores: &mut [f32]) -> Result<(), EvaluationError> {
-        scores.chunks_mut(self.counts.len()).for_each(|scores| scores.copy_from_slice(&self.counts));
+        scores
+            .chunks_mut(self.counts.len())
+            .for_each(|scores| scores.copy_from_slice(&self.counts));
         Ok(())
     }
 }

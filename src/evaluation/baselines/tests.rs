@@ -39,25 +39,34 @@ fn scores(name: &str, dataset: &Dataset, train: &[u32], customer: u32, known: u3
 
 /// The articles by falling score, without those that are never recommended.
 fn ranked(scores: &[f32]) -> Vec<usize> {
-    let mut articles: Vec<usize> = (0..scores.len()).filter(|&article| scores[article] > f32::NEG_INFINITY).collect();
+    let mut articles: Vec<usize> =
+        (0..scores.len()).filter(|&article| scores[article] > f32::NEG_INFINITY).collect();
     articles.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
     articles
 }
 
 #[test]
 fn popularity_counts_training_purchases() {
-    let mut data = dataset(&[(0, 1, 1), (0, 1, 2), (1, 3, 9), (1, 0, 10), (2, 0, 16), (2, 2, 17)], TimeUnit::Day);
+    let mut data = dataset(
+        &[(0, 1, 1), (0, 1, 2), (1, 3, 9), (1, 0, 10), (2, 0, 16), (2, 2, 17)],
+        TimeUnit::Day,
+    );
     assert_eq!(scores("popularity", &data, &[0, 1, 2, 3, 4], 0, 0), [2.0, 2.0, 0.0, 1.0]);
     assert_eq!(scores("recent-popularity", &data, &[0, 1, 2, 3, 4], 0, 0), [2.0, 0.0, 0.0, 0.0]);
     let decayed = scores("decayed-popularity", &data, &[0, 1, 2, 3, 4], 0, 0);
     assert_eq!(ranked(&decayed), [0, 1, 3, 2]);
     data.purchases.weight = vec![1.0, 1.0, 9.0, 1.0, 1.0, 1.0];
-    assert_eq!(scores("popularity", &data, &[0, 1, 2, 3, 4], 0, 0), [2.0, 2.0, 0.0, 9.0], "rows weigh");
+    assert_eq!(
+        scores("popularity", &data, &[0, 1, 2, 3, 4], 0, 0),
+        [2.0, 2.0, 0.0, 9.0],
+        "rows weigh"
+    );
 }
 
 #[test]
 fn where_only_an_order_is_known_days_are_purchases() {
-    let rows: Vec<_> = (0..11).map(|t| (0, 2, t)).chain([(0, 1, 11), (0, 3, 12), (1, 0, 0)]).collect();
+    let rows: Vec<_> =
+        (0..11).map(|t| (0, 2, t)).chain([(0, 1, 11), (0, 3, 12), (1, 0, 0)]).collect();
     let data = dataset(&rows, TimeUnit::Position);
     let train: Vec<u32> = (0..14).filter(|&row| row != 12).collect();
     // The last seven training purchases of each customer.
@@ -68,7 +77,8 @@ fn where_only_an_order_is_known_days_are_purchases() {
 
 #[test]
 fn own_articles_stand_first() {
-    let rows = [(1, 3, 1), (1, 3, 2), (1, 3, 3), (0, 1, 3), (0, 0, 4), (0, 1, 5), (0, 0, 6), (0, 2, 7)];
+    let rows =
+        [(1, 3, 1), (1, 3, 2), (1, 3, 3), (0, 1, 3), (0, 0, 4), (0, 1, 5), (0, 0, 6), (0, 2, 7)];
     let data = dataset(&rows, TimeUnit::Second);
     let train = [0, 1, 2, 3, 4, 5, 6];
     // Customer 0 has bought 1, 0, 1.
@@ -80,10 +90,14 @@ fn own_articles_stand_first() {
     let together = dataset(&[(1, 3, 1), (0, 0, 2), (0, 3, 3), (0, 1, 3), (0, 2, 4)], TimeUnit::Day);
     assert_eq!(ranked(&scores("last-purchases", &together, &[0, 1, 2, 3], 0, 3)), [3, 1, 0, 2]);
     // Old habits fade, counts do not.
-    let rows: Vec<_> = (1..6).map(|day| (0, 2, day)).chain([(0, 1, 2_000), (1, 3, 2_000)]).collect();
+    let rows: Vec<_> =
+        (1..6).map(|day| (0, 2, day)).chain([(0, 1, 2_000), (1, 3, 2_000)]).collect();
     let data = dataset(&rows, TimeUnit::Day);
     assert_eq!(ranked(&scores("gp-topfreq", &data, &[0, 1, 2, 3, 4, 5, 6], 0, 6))[..2], [2, 1]);
-    assert_eq!(ranked(&scores("personal-frequency", &data, &[0, 1, 2, 3, 4, 5, 6], 0, 6))[..2], [1, 2]);
+    assert_eq!(
+        ranked(&scores("personal-frequency", &data, &[0, 1, 2, 3, 4, 5, 6], 0, 6))[..2],
+        [1, 2]
+    );
 }
 
 #[test]
@@ -95,14 +109,22 @@ fn transitions_follow_the_order() {
     let train: Vec<u32> = (0..7).collect();
     let known = Known { dataset: &data, histories: &histories, train: &train };
     let candidates: Vec<Transitions<'_>> = Transitions::candidates(known).collect();
-    let first_order = candidates.iter().find(|c| c.settings() == "first order, reach 1, history decay 0").unwrap();
+    let first_order = candidates
+        .iter()
+        .find(|c| c.settings() == "first order, reach 1, history decay 0")
+        .unwrap();
     let after_0 = Case { customer: 0, at: Timestamp(0), known: 1, relevant: vec![1] };
     let scores = scored(first_order, 4, &after_0);
-    assert!((scores[1] - 2.0 / 3.0).abs() < 1e-4 && (scores[2] - 1.0 / 3.0).abs() < 1e-4, "{scores:?}");
+    assert!(
+        (scores[1] - 2.0 / 3.0).abs() < 1e-4 && (scores[2] - 1.0 / 3.0).abs() < 1e-4,
+        "{scores:?}"
+    );
     assert!(scores[3] < 1e-5);
     // Customer 2 comes from 3: the pair says 2, and it has been seen once.
-    let second =
-        candidates.iter().find(|c| c.settings() == "first and second order, reach 1, history decay 0").unwrap();
+    let second = candidates
+        .iter()
+        .find(|c| c.settings() == "first and second order, reach 1, history decay 0")
+        .unwrap();
     let after_pair = Case { customer: 2, known: 2, ..after_0.clone() };
     let scores = scored(second, 4, &after_pair);
     assert!((scores[2] - (1.0 / 3.0 + 1.0 / 3.0)).abs() < 1e-4, "{scores:?}");
@@ -135,14 +157,19 @@ fn every_name_makes_a_baseline_and_others_none() {
         assert!(scores.iter().all(|score| !score.is_nan()), "{name}: {scores:?}");
     }
     assert!(unavailable(Ease::NAME, Ease::MOST_ARTICLES + 1).unwrap().contains("20000"));
-    assert!(unavailable(Ease::NAME, Ease::MOST_ARTICLES).is_none() && unavailable("ials", 1 << 20).is_none());
+    assert!(
+        unavailable(Ease::NAME, Ease::MOST_ARTICLES).is_none()
+            && unavailable("ials", 1 << 20).is_none()
+    );
 }
 
 #[test]
 fn settings_are_chosen_by_validation() {
-    // What sells changes every second day, and in the end all have sold alike: only the latest day tells the next.
-    let rows: Vec<_> =
-        (0..60).flat_map(|day| (0..3).map(move |customer| (customer, u32::div_ceil(day, 2) % 4, day))).collect();
+    // What sells changes every second day, and in the end all have sold alike: only the latest day
+    // tells the next.
+    let rows: Vec<_> = (0..60)
+        .flat_map(|day| (0..3).map(move |customer| (customer, u32::div_ceil(day, 2) % 4, day)))
+        .collect();
     let data = dataset(&rows, TimeUnit::Day);
     let histories = Histories::of(&data);
     let split = Split::new(&data, &histories, Protocol::time(1, 1)).unwrap();
@@ -161,7 +188,8 @@ fn settings_are_chosen_by_validation() {
 fn dense(dataset: &Dataset, train: &[u32]) -> Vec<Vec<f64>> {
     let mut matrix = vec![vec![0.0; dataset.articles.len()]; dataset.customers.len()];
     for &row in train {
-        let (customer, article) = (dataset.purchases.customer[row as usize], dataset.purchases.article[row as usize]);
+        let (customer, article) =
+            (dataset.purchases.customer[row as usize], dataset.purchases.article[row as usize]);
         matrix[customer as usize][article as usize] = 1.0;
     }
     matrix
@@ -179,7 +207,10 @@ fn inverse(mut a: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
         let pivot_row = a[pivot].clone();
         for (_, values) in a.iter_mut().enumerate().filter(|(row, _)| *row != pivot) {
             let factor = values[pivot];
-            values.iter_mut().zip(&pivot_row).for_each(|(value, of_pivot)| *value -= factor * of_pivot);
+            values
+                .iter_mut()
+                .zip(&pivot_row)
+                .for_each(|(value, of_pivot)| *value -= factor * of_pivot);
         }
     }
     a.into_iter().map(|row| row[n..].to_vec()).collect()
@@ -204,7 +235,8 @@ fn ease_agrees_with_a_plain_reference() {
     for customer in 0..40 {
         let rows = histories.of_customer(customer);
         let case = Case { customer, at: Timestamp(0), known: rows.len() as u32, relevant: vec![0] };
-        let own: HashSet<usize> = rows.iter().map(|&row| dataset.purchases.article[row as usize] as usize).collect();
+        let own: HashSet<usize> =
+            rows.iter().map(|&row| dataset.purchases.article[row as usize] as usize).collect();
         for (j, score) in scored(&ease, 30, &case).into_iter().enumerate() {
             let expected: f64 = own.iter().filter(|&&i| i != j).map(|&i| -p[i][j] / p[j][j]).sum();
             assert!((f64::from(score) - expected).abs() < 1e-4, "{score} is not {expected}");
@@ -225,14 +257,17 @@ fn ials_finds_who_buys_what() {
     }
     let histories = Histories::of(&dataset);
     let train: Vec<u32> = (0..dataset.purchases.len() as u32).collect();
-    let ials = Ials::fit(Known { dataset: &dataset, histories: &histories, train: &train }, Ials::USUAL);
+    let ials =
+        Ials::fit(Known { dataset: &dataset, histories: &histories, train: &train }, Ials::USUAL);
     for customer in [3, 27] {
         let case = Case { customer, at: Timestamp(99), known: 9, relevant: vec![0] };
         let scores = scored(&ials, 20, &case);
         let lacking = (customer / 20 * 10 + customer % 10) as usize;
         let group = customer as usize / 20 * 10;
-        let highest_other =
-            (0..20).filter(|a| !(group..group + 10).contains(a)).map(|a| scores[a]).fold(-9.0, f32::max);
+        let highest_other = (0..20)
+            .filter(|a| !(group..group + 10).contains(a))
+            .map(|a| scores[a])
+            .fold(-9.0, f32::max);
         // The lacking article is known to be lacking as well, so it scores less than those bought.
         assert!(scores[lacking] > 0.1 && highest_other < 0.01, "{scores:?}");
     }

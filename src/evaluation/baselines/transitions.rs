@@ -7,10 +7,11 @@ use crate::{
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// What follows what: a Markov chain over articles with back-off. An article scores the share of the purchases after the
-/// customer's latest article that it makes up; the articles before that one count as well, less and less; and where
-/// others bought the latest two in the same order, what they bought next counts the more, the more often that was.
-/// Popularity decides between articles that follow nothing.
+/// What follows what: a Markov chain over articles with back-off. An article scores the share of
+/// the purchases after the customer's latest article that it makes up; the articles before that one
+/// count as well, less and less; and where others bought the latest two in the same order, what
+/// they bought next counts the more, the more often that was. Popularity decides between articles
+/// that follow nothing.
 pub struct Transitions<'a> {
     known: Known<'a>,
     settings: Settings,
@@ -29,7 +30,8 @@ pub(super) struct Settings {
     pairs: bool,
 }
 
-/// The training purchases of all customers, one customer after the other, and where each article stands in them.
+/// The training purchases of all customers, one customer after the other, and where each article
+/// stands in them.
 struct Sequences {
     articles: Vec<u32>,
     weights: Vec<f32>,
@@ -96,7 +98,9 @@ impl Followers {
         let room = || (vec![0f32; articles], TopSelector::new(most));
         let lists = (0..articles as u32)
             .into_par_iter()
-            .map_init(room, |(counts, top), article| Self::of_article(sequences, article, reach, counts, top))
+            .map_init(room, |(counts, top), article| {
+                Self::of_article(sequences, article, reach, counts, top)
+            })
             .collect();
         Arc::new(Self { reach, lists })
     }
@@ -121,8 +125,10 @@ impl Followers {
             }
         }
         touched.sort_unstable();
-        let shares: Vec<f32> =
-            touched.iter().map(|&follower| std::mem::take(&mut counts[follower as usize]) / total).collect();
+        let shares: Vec<f32> = touched
+            .iter()
+            .map(|&follower| std::mem::take(&mut counts[follower as usize]) / total)
+            .collect();
         top.select(&shares).map(|place| (touched[place as usize], shares[place as usize])).collect()
     }
 }
@@ -133,7 +139,8 @@ impl<'a> Transitions<'a> {
     /// Older articles count too little to move a rank.
     const LEAST: f32 = 1e-3;
 
-    /// As often as this must a pair have been followed to count as much as the latest article alone.
+    /// As often as this must a pair have been followed to count as much as the latest article
+    /// alone.
     const PAIR_PRIOR: f32 = 2.0;
 
     /// Below the smallest share of a follower that could matter.
@@ -147,12 +154,16 @@ impl<'a> Transitions<'a> {
                 && sequences.articles[position - 1] == before
                 && sequences.customers[position - 1] == sequences.customers[position]
         };
-        let next = sequences.positions(latest).filter(follows_pair).filter_map(|at| sequences.later(at, 1));
+        let next = sequences
+            .positions(latest)
+            .filter(follows_pair)
+            .filter_map(|at| sequences.later(at, 1));
         let next: Vec<(u32, f32)> = next.collect();
         let total: f32 = next.iter().map(|&(_, weight)| weight).sum();
         // The share of the pair's followers, times the trust in the pair.
-        next.into_iter()
-            .for_each(|(follower, weight)| scores[follower as usize] += weight / (total + Self::PAIR_PRIOR));
+        next.into_iter().for_each(|(follower, weight)| {
+            scores[follower as usize] += weight / (total + Self::PAIR_PRIOR)
+        });
     }
 }
 
@@ -185,7 +196,9 @@ impl Scorer for Transitions<'_> {
                 }
             }
             let mut latest = self.known.history(case).rev();
-            if let (true, Some(last), Some(before)) = (self.settings.pairs, latest.next(), latest.next()) {
+            if let (true, Some(last), Some(before)) =
+                (self.settings.pairs, latest.next(), latest.next())
+            {
                 self.add_pairs(before.0, last.0, scores);
             }
         }
@@ -203,7 +216,8 @@ impl<'a> Tunable<'a> for Transitions<'a> {
         [1, 3, 10].into_iter().flat_map(move |reach| {
             let (sequences, popularity) = (sequences.clone(), popularity.clone());
             let followers = Followers::of(&sequences, reach);
-            let grid = [0.0, 0.5, 0.8, 0.95].into_iter().flat_map(|decay| [(decay, false), (decay, true)]);
+            let grid =
+                [0.0, 0.5, 0.8, 0.95].into_iter().flat_map(|decay| [(decay, false), (decay, true)]);
             grid.map(move |(decay, pairs)| Self {
                 known,
                 settings: Settings { reach: followers.reach, decay, pairs },

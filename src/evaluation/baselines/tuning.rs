@@ -21,16 +21,30 @@ pub struct Tuning<'a> {
 }
 
 impl<'a> Tuning<'a> {
-    /// `metric` is one of [`crate::evaluation::METRICS`] by name; `None` when the split holds nothing out for validation.
-    pub fn new(dataset: &'a Dataset, histories: &'a Histories, split: &'a Split, metric: &str) -> Option<Self> {
+    /// `metric` is one of [`crate::evaluation::METRICS`] by name; `None` when the split holds
+    /// nothing out for validation.
+    pub fn new(
+        dataset: &'a Dataset,
+        histories: &'a Histories,
+        split: &'a Split,
+        metric: &str,
+    ) -> Option<Self> {
         let folds = split.folds(dataset, histories, MOST_FOLDS).into_iter();
         let known = |train| Known { dataset, histories, train };
         let folds: Vec<_> = folds.map(|fold| (known(fold.train), spaced(fold.cases))).collect();
-        (!folds.is_empty()).then(|| Self { folds, protocol: split.protocol, metric: metric.to_owned() })
+        (!folds.is_empty()).then(|| Self {
+            folds,
+            protocol: split.protocol,
+            metric: metric.to_owned(),
+        })
     }
 
     /// The metric of a scorer on a fold.
-    fn value(&self, scorer: &dyn Scorer, (known, cases): &(Known<'_>, Vec<Case>)) -> Result<f64, EvaluationError> {
+    fn value(
+        &self,
+        scorer: &dyn Scorer,
+        (known, cases): &(Known<'_>, Vec<Case>),
+    ) -> Result<f64, EvaluationError> {
         let Known { dataset, histories, .. } = *known;
         let evaluation = Evaluation { dataset, histories, protocol: self.protocol, cases };
         Ok(evaluation.row(scorer)?.metrics.get(&self.metric).copied().unwrap_or(0.0))
@@ -47,15 +61,15 @@ fn spaced(cases: Vec<Case>) -> Vec<Case> {
 pub(super) trait Tunable<'a>: Scorer + Sized {
     type Settings: Copy;
 
-    /// How many validation windows the settings are chosen on. What only counts is tried on several;
-    /// what takes long on the latest alone.
+    /// How many validation windows the settings are chosen on. What only counts is tried on
+    /// several; what takes long on the latest alone.
     const FOLDS: usize = 1;
 
     /// The settings of a shop without validation purchases.
     const USUAL: Self::Settings;
 
-    /// One for each point of the grid, the plainest first, because the first of equals is chosen. Made one after the
-    /// other: some are too large to be held together.
+    /// One for each point of the grid, the plainest first, because the first of equals is chosen.
+    /// Made one after the other: some are too large to be held together.
     fn candidates(known: Known<'a>) -> impl Iterator<Item = Self>;
 
     fn chosen(&self) -> Self::Settings;
@@ -64,7 +78,10 @@ pub(super) trait Tunable<'a>: Scorer + Sized {
 }
 
 /// The baseline with the settings that rank the validation purchases best.
-pub(super) fn tuned<'a, B: Tunable<'a>>(known: Known<'a>, tuning: Option<&Tuning<'a>>) -> Result<B, EvaluationError> {
+pub(super) fn tuned<'a, B: Tunable<'a>>(
+    known: Known<'a>,
+    tuning: Option<&Tuning<'a>>,
+) -> Result<B, EvaluationError> {
     let Some(tuning) = tuning else { return Ok(B::fit(known, B::USUAL)) };
     // Each candidate's settings and the sum of its values.
     let mut tried: Vec<(B::Settings, f64)> = Vec::new();

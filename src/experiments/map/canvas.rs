@@ -29,7 +29,11 @@ struct Canvas {
 }
 
 /// The map with its title, and a legend when there is more than one group.
-pub(super) fn picture(title: &str, colouring: &Colouring, positions: &[[f32; 2]]) -> Result<Vec<u8>, ExperimentError> {
+pub(super) fn picture(
+    title: &str,
+    colouring: &Colouring,
+    positions: &[[f32; 2]],
+) -> Result<Vec<u8>, ExperimentError> {
     let legend = colouring.attribute.is_some();
     let width = SIDE + 2.0 * MARGIN + if legend { LEGEND } else { 0.0 };
     let mut canvas = Canvas::new(width as usize, (SIDE + TOP + MARGIN) as usize);
@@ -73,7 +77,8 @@ impl Canvas {
                 let cover = (radius + 0.5 - distance).clamp(0.0, 1.0) * opacity;
                 let at = 3 * (y * self.width + x);
                 for (pixel, ink) in self.pixels[at..at + 3].iter_mut().zip(colour) {
-                    *pixel = (f32::from(*pixel) * (1.0 - cover) + f32::from(ink) * cover).round() as u8;
+                    *pixel =
+                        (f32::from(*pixel) * (1.0 - cover) + f32::from(ink) * cover).round() as u8;
                 }
             }
         }
@@ -93,8 +98,11 @@ impl Canvas {
         let mut encoder = png::Encoder::new(&mut bytes, self.width as u32, self.height as u32);
         encoder.set_color(png::ColorType::Rgb);
         encoder.set_depth(png::BitDepth::Eight);
-        let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(&self.pixels));
-        written.map_err(|error| ExperimentError::Input(format!("the picture cannot be encoded: {error}")))?;
+        let written =
+            encoder.write_header().and_then(|mut writer| writer.write_image_data(&self.pixels));
+        written.map_err(|error| {
+            ExperimentError::Input(format!("the picture cannot be encoded: {error}"))
+        })?;
         Ok(bytes)
     }
 }
@@ -109,7 +117,10 @@ impl DrawTarget for Canvas {
     type Color = Rgb888;
     type Error = Infallible;
 
-    fn draw_iter<I: IntoIterator<Item = Pixel<Rgb888>>>(&mut self, pixels: I) -> Result<(), Infallible> {
+    fn draw_iter<I: IntoIterator<Item = Pixel<Rgb888>>>(
+        &mut self,
+        pixels: I,
+    ) -> Result<(), Infallible> {
         for Pixel(Point { x, y }, colour) in pixels {
             if (0..self.width as i32).contains(&x) && (0..self.height as i32).contains(&y) {
                 let at = 3 * (y as usize * self.width + x as usize);
@@ -143,6 +154,9 @@ mod tests {
         assert!(pixels[..3 * 40 * info.width as usize].contains(&INK.r()), "the title");
         colouring.attribute = Some("größe".to_owned());
         let wide = picture("two items", &colouring, &[[0.0, 0.0], [1.0, 0.5]]).unwrap();
-        assert!(png::Decoder::new(std::io::Cursor::new(&wide)).read_info().unwrap().info().width > info.width);
+        assert!(
+            png::Decoder::new(std::io::Cursor::new(&wide)).read_info().unwrap().info().width
+                > info.width
+        );
     }
 }

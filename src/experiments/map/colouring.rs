@@ -43,13 +43,21 @@ impl Colouring {
         Self { attribute: None, groups: vec![group], of: vec![0; items] }
     }
 
-    /// By the values of an attribute: its most frequent ones, others, and items without one. A number is cut at its
-    /// quantiles; of several tags the first counts.
-    pub(super) fn by(attribute: &str, articles: &Entities, rows: &[Option<usize>]) -> Result<Self, ExperimentError> {
+    /// By the values of an attribute: its most frequent ones, others, and items without one. A
+    /// number is cut at its quantiles; of several tags the first counts.
+    pub(super) fn by(
+        attribute: &str,
+        articles: &Entities,
+        rows: &[Option<usize>],
+    ) -> Result<Self, ExperimentError> {
         let column = articles.column(attribute).ok_or_else(|| {
-            let mut names: Vec<&str> = articles.columns.iter().map(|column| column.name.as_str()).collect();
+            let mut names: Vec<&str> =
+                articles.columns.iter().map(|column| column.name.as_str()).collect();
             names.sort_unstable();
-            ExperimentError::Input(format!("articles have no attribute `{attribute}`; they have {}", names.join(", ")))
+            ExperimentError::Input(format!(
+                "articles have no attribute `{attribute}`; they have {}",
+                names.join(", ")
+            ))
         })?;
         let values: Vec<Option<String>> = match &column.values {
             Values::Number(_) | Values::Integer(_) => {
@@ -57,7 +65,12 @@ impl Colouring {
             }
             values => rows
                 .iter()
-                .map(|row| values.category((*row)?).or_else(|| values.tags((*row)?).next()).map(str::to_owned))
+                .map(|row| {
+                    values
+                        .category((*row)?)
+                        .or_else(|| values.tags((*row)?).next())
+                        .map(str::to_owned)
+                })
                 .collect(),
         };
         let mut counts: HashMap<&str, usize> = HashMap::new();
@@ -75,7 +88,8 @@ impl Colouring {
             groups.sort_by(|a, b| a.name.cmp(&b.name));
             groups.iter_mut().zip(PALETTE).for_each(|(group, colour)| group.colour = colour);
         }
-        let places: HashMap<String, usize> = groups.iter().enumerate().map(|(at, g)| (g.name.clone(), at)).collect();
+        let places: HashMap<String, usize> =
+            groups.iter().enumerate().map(|(at, g)| (g.name.clone(), at)).collect();
         let others: usize = counts[own..].iter().map(|(_, count)| count).sum();
         let missing = values.iter().filter(|value| value.is_none()).count();
         for (name, count, colour) in [("other", others, GREY), ("none", missing, PALE)] {
@@ -93,11 +107,13 @@ impl Colouring {
 fn parts(values: &[Option<f32>]) -> Vec<Option<String>> {
     let mut sorted: Vec<f32> = values.iter().copied().flatten().collect();
     sorted.sort_by(f32::total_cmp);
-    let mut cuts: Vec<f32> = (1..PARTS).filter_map(|part| sorted.get(part * sorted.len() / PARTS).copied()).collect();
+    let mut cuts: Vec<f32> =
+        (1..PARTS).filter_map(|part| sorted.get(part * sorted.len() / PARTS).copied()).collect();
     cuts.dedup();
     let name = |value: f32| {
         let part = cuts.partition_point(|&cut| cut <= value);
-        let from = part.checked_sub(1).map(|below| format!("{} ≤ ", cuts[below])).unwrap_or_default();
+        let from =
+            part.checked_sub(1).map(|below| format!("{} ≤ ", cuts[below])).unwrap_or_default();
         let to = cuts.get(part).map(|above| format!(" < {above}")).unwrap_or_default();
         format!("{}: {from}x{to}", part + 1)
     };
@@ -116,9 +132,18 @@ mod tests {
         let by = |attribute: &str| Colouring::by(attribute, &shop.articles, &rows);
         for attribute in ["group", "tags", "price"] {
             let colouring = by(attribute).unwrap();
-            assert_eq!(colouring.groups.iter().map(|group| group.count).sum::<usize>(), 60, "{attribute}");
+            assert_eq!(
+                colouring.groups.iter().map(|group| group.count).sum::<usize>(),
+                60,
+                "{attribute}"
+            );
             for (at, group) in colouring.groups.iter().enumerate() {
-                assert_eq!(colouring.of.iter().filter(|&&of| of == at).count(), group.count, "{}", group.name);
+                assert_eq!(
+                    colouring.of.iter().filter(|&&of| of == at).count(),
+                    group.count,
+                    "{}",
+                    group.name
+                );
             }
             assert_eq!(colouring.groups[colouring.of[3]].name, "none");
         }
@@ -126,6 +151,9 @@ mod tests {
         assert_eq!(price.groups.len(), PARTS + 2);
         assert!(price.groups[0].name.starts_with("1: x < "), "{}", price.groups[0].name);
         let error = by("colour").unwrap_err();
-        assert!(error.is_bad_input() && error.to_string().contains("they have group, price, tags"), "{error}");
+        assert!(
+            error.is_bad_input() && error.to_string().contains("they have group, price, tags"),
+            "{error}"
+        );
     }
 }

@@ -15,15 +15,20 @@ const MANY: usize = 2_000;
 /// Accuracy of the tree.
 const THETA: f32 = 0.5;
 
-/// Positions from 0 to 1 with the vectors' directions as what is compared: bestsellers have long vectors, and the length
-/// would hide what an article is like.
-pub(super) fn tsne(vectors: &[&[f32]], rng: &mut ChaCha8Rng) -> Result<Vec<[f32; 2]>, ExperimentError> {
+/// Positions from 0 to 1 with the vectors' directions as what is compared: bestsellers have long
+/// vectors, and the length would hide what an article is like.
+pub(super) fn tsne(
+    vectors: &[&[f32]],
+    rng: &mut ChaCha8Rng,
+) -> Result<Vec<[f32; 2]>, ExperimentError> {
     let unit: Vec<Vec<f32>> = vectors.iter().map(|vector| normalised(vector)).collect();
     let perplexity = PERPLEXITY.min((unit.len() - 1) / 3);
     let neighbours = neighbours(&unit, 3 * perplexity);
-    let start: Vec<f32> = (0..2 * unit.len()).map(|_| 1e-4 * rng.sample::<f32, _>(StandardNormal)).collect();
+    let start: Vec<f32> =
+        (0..2 * unit.len()).map(|_| 1e-4 * rng.sample::<f32, _>(StandardNormal)).collect();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
-    let pool = pool.map_err(|error| ExperimentError::Input(format!("cannot start a thread: {error}")))?;
+    let pool =
+        pool.map_err(|error| ExperimentError::Input(format!("cannot start a thread: {error}")))?;
     let progress = Progress::new("map", EPOCHS as u64, "steps");
     let embedding = pool.install(|| {
         let mut tsne: tSNE<'_, f32, Vec<f32>, 2> = tSNE::new(&unit);
@@ -38,7 +43,9 @@ pub(super) fn tsne(vectors: &[&[f32]], rng: &mut ChaCha8Rng) -> Result<Vec<[f32;
     });
     progress.finish(&format!("{} items", unit.len()));
     if embedding.iter().any(|value| !value.is_finite()) {
-        return Err(ExperimentError::Input("the vectors cannot be laid out: the map diverged".to_owned()));
+        return Err(ExperimentError::Input(
+            "the vectors cannot be laid out: the map diverged".to_owned(),
+        ));
     }
     Ok(framed(&embedding))
 }
@@ -60,7 +67,10 @@ fn neighbours(unit: &[Vec<f32>], k: usize) -> Vec<Vec<Neighbor<f32>>> {
         others.select_nth_unstable_by(k - 1, order);
         others.truncate(k);
         others.sort_unstable_by(order);
-        others.into_iter().map(|(squared, index)| Neighbor { index, distance: squared.sqrt() }).collect()
+        others
+            .into_iter()
+            .map(|(squared, index)| Neighbor { index, distance: squared.sqrt() })
+            .collect()
     };
     (0..unit.len()).into_par_iter().map(nearest).collect()
 }
@@ -81,7 +91,9 @@ fn squared(a: &[f32], b: &[f32]) -> f32 {
 fn framed(embedding: &[f32]) -> Vec<[f32; 2]> {
     let points = embedding.as_chunks::<2>().0;
     let bounds = |axis: usize| {
-        points.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), p| (low.min(p[axis]), high.max(p[axis])))
+        points.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), p| {
+            (low.min(p[axis]), high.max(p[axis]))
+        })
     };
     let (x, y) = (bounds(0), bounds(1));
     let size = (x.1 - x.0).max(y.1 - y.0).max(f32::MIN_POSITIVE);
@@ -97,7 +109,11 @@ mod tests {
     fn clusters() -> Vec<Vec<f32>> {
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         let point = |at: usize, rng: &mut ChaCha8Rng| -> Vec<f32> {
-            (0..11).map(|axis| f32::from(axis == at % 3) * 5.0 + rng.sample::<f32, _>(StandardNormal) * 0.3).collect()
+            (0..11)
+                .map(|axis| {
+                    f32::from(axis == at % 3) * 5.0 + rng.sample::<f32, _>(StandardNormal) * 0.3
+                })
+                .collect()
         };
         (0..60).map(|at| point(at, &mut rng)).collect()
     }
@@ -114,9 +130,9 @@ mod tests {
         let distance = |a: [f32; 2], b: [f32; 2]| (a[0] - b[0]).hypot(a[1] - b[1]);
         for (at, &position) in positions.iter().enumerate() {
             let other = |&b: &usize| b != at;
-            let nearest = (0..60)
-                .filter(other)
-                .min_by(|&a, &b| distance(position, positions[a]).total_cmp(&distance(position, positions[b])));
+            let nearest = (0..60).filter(other).min_by(|&a, &b| {
+                distance(position, positions[a]).total_cmp(&distance(position, positions[b]))
+            });
             assert_eq!(nearest.unwrap() % 3, at % 3, "{at}");
         }
     }

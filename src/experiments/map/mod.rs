@@ -1,7 +1,8 @@
-//! The items of a bundle, or the articles by their texts, as a picture: t-SNE (van der Maaten & Hinton 2008) of their vectors in two dimensions.
+//! The items of a bundle, or the articles by their texts, as a picture: t-SNE (van der Maaten &
+//! Hinton 2008) of their vectors in two dimensions.
 //!
-//! The same bundle, sample and seed give the same map: neighbours are exact, and the layout runs on one thread because
-//! sums of many threads differ in their last bits.
+//! The same bundle, sample and seed give the same map: neighbours are exact, and the layout runs on
+//! one thread because sums of many threads differ in their last bits.
 
 mod canvas;
 mod colouring;
@@ -61,32 +62,46 @@ impl ItemMap {
     ///
     /// # Errors
     /// An attribute that the data does not have, a bundle of other data, too few items.
-    pub fn new(bundle: &Bundle, dataset: Option<&Dataset>, options: &MapOptions) -> Result<Self, ExperimentError> {
+    pub fn new(
+        bundle: &Bundle,
+        dataset: Option<&Dataset>,
+        options: &MapOptions,
+    ) -> Result<Self, ExperimentError> {
         let ids = bundle.encoder().vocabularies().get(source::ARTICLE_ID);
-        let ids = ids.ok_or_else(|| ExperimentError::Input("the bundle names no articles".to_owned()))?;
+        let ids =
+            ids.ok_or_else(|| ExperimentError::Input("the bundle names no articles".to_owned()))?;
         let all = bundle.manifest().items;
         let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
         let items: Vec<u32> = (0..all as u32).collect();
         let items = sample(items, options.sample, &mut rng)?;
         let articles = dataset.map(|dataset| &dataset.articles);
-        let rows: Vec<Option<usize>> =
-            items.iter().map(|&item| articles?.ids.find(ids.get(item)).map(|row| row as usize)).collect();
+        let rows: Vec<Option<usize>> = items
+            .iter()
+            .map(|&item| articles?.ids.find(ids.get(item)).map(|row| row as usize))
+            .collect();
         if articles.is_some() && rows.iter().all(Option::is_none) {
-            return Err(ExperimentError::Input("the data has none of the bundle's articles".to_owned()));
+            return Err(ExperimentError::Input(
+                "the data has none of the bundle's articles".to_owned(),
+            ));
         }
         let colouring = match (&options.color, articles) {
             (None, _) => Colouring::plain(items.len()),
             (Some(attribute), Some(articles)) => Colouring::by(attribute, articles, &rows)?,
             (Some(attribute), None) => {
-                let problem =
-                    format!("a bundle holds no attributes: name the data with --data to colour by `{attribute}`");
+                let problem = format!(
+                    "a bundle holds no attributes: name the data with --data to colour by `{attribute}`"
+                );
                 return Err(ExperimentError::Input(problem));
             }
         };
-        let name =
-            |row: &Option<usize>| articles.and_then(|articles| article_name(articles, (*row)?)).unwrap_or_default();
-        let labels =
-            items.iter().zip(&rows).map(|(&item, row)| (ids.get(item).to_owned(), name(row).to_owned())).collect();
+        let name = |row: &Option<usize>| {
+            articles.and_then(|articles| article_name(articles, (*row)?)).unwrap_or_default()
+        };
+        let labels = items
+            .iter()
+            .zip(&rows)
+            .map(|(&item, row)| (ids.get(item).to_owned(), name(row).to_owned()))
+            .collect();
         let Some(towers) = bundle.towers() else {
             let problem = "the bundle counts purchases and has no vectors to draw".to_owned();
             return Err(ExperimentError::Input(problem));
@@ -95,12 +110,13 @@ impl ItemMap {
         let vectors: Vec<&[f32]> = items.iter().map(|&item| vectors.row(item)).collect();
         let positions = layout::tsne(&vectors, &mut rng)?;
         let manifest = bundle.manifest();
-        let title = format!("{} {}: {} of {all} items", manifest.name, manifest.version, items.len());
+        let title =
+            format!("{} {}: {} of {all} items", manifest.name, manifest.version, items.len());
         Ok(Self { title, colouring, labels, positions })
     }
 
-    /// Lays out the articles by one vector each, `articles × dim`, of what their texts say. Vectors of
-    /// zeros are left out: articles without a text.
+    /// Lays out the articles by one vector each, `articles × dim`, of what their texts say. Vectors
+    /// of zeros are left out: articles without a text.
     ///
     /// # Errors
     /// An attribute that the articles do not have, too few articles with a text.
@@ -141,11 +157,15 @@ impl ItemMap {
         canvas::picture(&self.title, &self.colouring, &self.positions)
     }
 
-    /// A page that loads nothing from elsewhere: point at an item to read it, zoom, drag, choose groups.
+    /// A page that loads nothing from elsewhere: point at an item to read it, zoom, drag, choose
+    /// groups.
     pub fn html(&self) -> String {
         let mut html = plots::head(&self.title);
         let scaled = |axis: usize| -> Vec<u32> {
-            self.positions.iter().map(|position| (position[axis] * 65_535.0).round() as u32).collect()
+            self.positions
+                .iter()
+                .map(|position| (position[axis] * 65_535.0).round() as u32)
+                .collect()
         };
         let (ids, names): (Vec<&str>, Vec<&str>) =
             self.labels.iter().map(|(id, name)| (id.as_str(), name.as_str())).unzip();
@@ -188,7 +208,9 @@ fn sample(all: Vec<u32>, most: usize, rng: &mut ChaCha8Rng) -> Result<Vec<u32>, 
 fn centred(vectors: &[&[f32]], dim: usize) -> Vec<f32> {
     let mut mean = vec![0.0; dim];
     for vector in vectors {
-        mean.iter_mut().zip(*vector).for_each(|(sum, x)| *sum += f64::from(*x) / vectors.len() as f64);
+        mean.iter_mut()
+            .zip(*vector)
+            .for_each(|(sum, x)| *sum += f64::from(*x) / vectors.len() as f64);
     }
     let difference = |(x, mean): (&f32, &f64)| (f64::from(*x) - mean) as f32;
     vectors.iter().flat_map(|vector| vector.iter().zip(&mean).map(difference)).collect()

@@ -52,7 +52,9 @@ impl Client {
             let bytes = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
             let mut roots = Vec::new();
             for item in parse_pem(&bytes) {
-                if let PemItem::Certificate(root) = item.map_err(|error| wrong(error.to_string()))? {
+                if let PemItem::Certificate(root) =
+                    item.map_err(|error| wrong(error.to_string()))?
+                {
                     roots.push(root);
                 }
             }
@@ -65,7 +67,8 @@ impl Client {
             .http_status_as_error(false)
             // A redirected POST would become a GET.
             .max_redirects(0)
-            // Servers close idle connections after a few seconds, and what was just sent there would be lost.
+            // Servers close idle connections after a few seconds, and what was just sent there
+            // would be lost.
             .max_idle_age(Duration::from_secs(1))
             .timeout_connect(Some(Duration::from_secs(10)))
             .timeout_recv_response(Some(Duration::from_secs(60)))
@@ -91,7 +94,9 @@ impl Client {
     pub(super) fn version(&self) -> Result<Option<String>, MlflowError> {
         let url = format!("{}/version", self.url);
         let (status, text) = read(&url, self.authorized(self.agent.get(&url)).call())?;
-        let plain = |text: &String| text.starts_with(|first: char| first.is_ascii_digit()) && text.len() < 64;
+        let plain = |text: &String| {
+            text.starts_with(|first: char| first.is_ascii_digit()) && text.len() < 64
+        };
         Ok(Some(text).filter(|text| status == 200 && plain(text)))
     }
 
@@ -109,7 +114,8 @@ impl Client {
     /// Writes an artefact: `path` is that of an `mlflow-artifacts:` URI and the file's name.
     pub(super) fn put(&self, path: &str, bytes: &[u8]) -> Result<(), MlflowError> {
         let url = format!("{}/api/2.0/mlflow-artifacts/artifacts/{path}", self.url);
-        let request = self.authorized(self.agent.put(&url)).content_type("application/octet-stream");
+        let request =
+            self.authorized(self.agent.put(&url)).content_type("application/octet-stream");
         match read(&url, request.send(bytes))? {
             // Some servers answer `{}`, others nothing.
             (200..=299, text) if text.is_empty() => Ok(()),
@@ -130,7 +136,9 @@ impl Client {
 }
 
 fn check(url: &str) -> Result<(), MlflowError> {
-    let wrong = |url: &str, reason: &str| Err(MlflowError::Url { url: url.to_owned(), reason: reason.to_owned() });
+    let wrong = |url: &str, reason: &str| {
+        Err(MlflowError::Url { url: url.to_owned(), reason: reason.to_owned() })
+    };
     let uri: Uri = match url.parse() {
         Ok(uri) => uri,
         Err(error) => return wrong(url, &format!("{error}")),
@@ -144,24 +152,30 @@ fn check(url: &str) -> Result<(), MlflowError> {
         Some(_) if ![Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&uri.scheme()) => {
             wrong(url, "it is neither http:// nor https://")
         }
-        Some(_) if uri.query().is_some() || url.contains('#') => wrong(url, "nothing may follow the path"),
+        Some(_) if uri.query().is_some() || url.contains('#') => {
+            wrong(url, "nothing may follow the path")
+        }
         Some(_) => Ok(()),
         None => wrong(url, "it is neither http:// nor https://"),
     }
 }
 
 /// Status and text of an answer that is neither a refusal of access nor a redirection.
-fn read(url: &str, answer: Result<Response<Body>, ureq::Error>) -> Result<(u16, String), MlflowError> {
+fn read(
+    url: &str,
+    answer: Result<Response<Body>, ureq::Error>,
+) -> Result<(u16, String), MlflowError> {
     let url = url.to_owned();
     let mut answer = match answer {
         Ok(answer) => answer,
         Err(error) => return Err(MlflowError::Unreachable { url, reason: error.to_string() }),
     };
     let status = answer.status().as_u16();
-    let text = match answer.body_mut().with_config().limit(LARGEST).lossy_utf8(true).read_to_string() {
-        Ok(text) => text,
-        Err(error) => return Err(MlflowError::Unreachable { url, reason: error.to_string() }),
-    };
+    let text =
+        match answer.body_mut().with_config().limit(LARGEST).lossy_utf8(true).read_to_string() {
+            Ok(text) => text,
+            Err(error) => return Err(MlflowError::Unreachable { url, reason: error.to_string() }),
+        };
     match status {
         300..=399 => {
             let to = answer.headers().get(LOCATION).and_then(|to| to.to_str().ok());
@@ -181,12 +195,21 @@ fn json(url: &str, answer: Result<Response<Body>, ureq::Error>) -> Result<Value,
 fn object(url: &str, status: u16, text: &str) -> Result<Value, MlflowError> {
     let url = url.to_owned();
     let object: Option<Value> = serde_json::from_str(text).ok().filter(Value::is_object);
-    let code = object.as_ref().and_then(|object| object.get("error_code")?.as_str()).unwrap_or_default().to_owned();
+    let code = object
+        .as_ref()
+        .and_then(|object| object.get("error_code")?.as_str())
+        .unwrap_or_default()
+        .to_owned();
     match object {
         Some(object) if status == 200 => Ok(object),
         Some(object) if !code.is_empty() => {
             let message = object.get("message").and_then(Value::as_str).unwrap_or_default();
-            Err(MlflowError::Refused { url, status, answer: format!("{code}: {}", excerpt(message)), code })
+            Err(MlflowError::Refused {
+                url,
+                status,
+                answer: format!("{code}: {}", excerpt(message)),
+                code,
+            })
         }
         _ if status >= 400 && ![404, 405].contains(&status) => {
             Err(MlflowError::Refused { url, status, code, answer: excerpt(text) })
@@ -238,9 +261,13 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         for path in [file.path(), std::path::Path::new("/nowhere.pem")] {
             let certificates = Some(path.to_owned());
-            let server = Server { url: "https://host".to_owned(), access: Access::Open, certificates };
+            let server =
+                Server { url: "https://host".to_owned(), access: Access::Open, certificates };
             let error = Client::new(&server).err().unwrap();
-            assert!(error.is_bad_input() && error.to_string().contains(path.to_str().unwrap()), "{error}");
+            assert!(
+                error.is_bad_input() && error.to_string().contains(path.to_str().unwrap()),
+                "{error}"
+            );
         }
     }
 }

@@ -87,7 +87,8 @@ impl Entry {
     }
 }
 
-/// Names may have letters, digits, `_`, `-`, `.`, `/` and blanks. MLflow's own `@` is `_at_`, as in `ndcg_at_10`.
+/// Names may have letters, digits, `_`, `-`, `.`, `/` and blanks. MLflow's own `@` is `_at_`, as in
+/// `ndcg_at_10`.
 fn name(text: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || "_-./ ".contains(c) { c } else { '_' };
     text.replace('@', "_at_").chars().map(plain).take(LONGEST_NAME).collect()
@@ -129,7 +130,10 @@ fn tags(run: &Run, parent: Option<&str>) -> Vec<Pair> {
         ("vitrine.command", Some(environment.command.join(" "))),
         ("vitrine.system", Some(environment.system.clone())),
         ("vitrine.cores", Some(environment.cores.to_string())),
-        ("vitrine.bundle", outcome.and_then(|outcome| Some(outcome.bundle.as_ref()?.display().to_string()))),
+        (
+            "vitrine.bundle",
+            outcome.and_then(|outcome| Some(outcome.bundle.as_ref()?.display().to_string())),
+        ),
         ("vitrine.reason", outcome.and_then(|outcome| outcome.reason.clone())),
     ];
     let pair = |(key, value): (&str, Option<String>)| {
@@ -177,7 +181,8 @@ impl Points {
     }
 
     fn stage(&mut self, curves: &Curves, refit: bool) {
-        let (prefix, steps) = if refit { ("refit", &curves.refit_steps) } else { ("train", &curves.steps) };
+        let (prefix, steps) =
+            if refit { ("refit", &curves.refit_steps) } else { ("train", &curves.steps) };
         let mut steps = steps.iter().peekable();
         let of_stage = |epoch: &&Epoch| (epoch.stage == "refit") == refit;
         for epoch in curves.epochs.iter().filter(of_stage) {
@@ -212,7 +217,8 @@ fn files(run: &Run) -> Result<Vec<PathBuf>, ExperimentError> {
         let ending = path.extension().and_then(|ending| ending.to_str());
         ending.is_some_and(|ending| ENDINGS.contains(&ending)) && path.is_file()
     };
-    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(exported).collect();
+    let mut files: Vec<PathBuf> =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(exported).collect();
     files.sort();
     Ok(files)
 }
@@ -268,7 +274,8 @@ mod tests {
             points.points
         };
         let all = of_first(lines.len());
-        let found: Vec<_> = all.iter().map(|p| (p.key.as_str(), p.value, p.step, p.timestamp)).collect();
+        let found: Vec<_> =
+            all.iter().map(|p| (p.key.as_str(), p.value, p.step, p.timestamp)).collect();
         assert_eq!(
             found,
             [

@@ -5,11 +5,15 @@ use std::path::PathBuf;
 
 #[derive(Debug, thiserror::Error)]
 pub enum MlflowError {
-    #[error("`{url}` is no address of an MLflow server: {reason}; give one such as http://localhost:5000")]
+    #[error(
+        "`{url}` is no address of an MLflow server: {reason}; give one such as http://localhost:5000"
+    )]
     Url { url: String, reason: String },
     #[error("the certificates {}: {reason}", path.display())]
     Certificates { path: PathBuf, reason: String },
-    #[error("{url} cannot be reached: {reason}; is the MLflow server running, and is the address right?")]
+    #[error(
+        "{url} cannot be reached: {reason}; is the MLflow server running, and is the address right?"
+    )]
     Unreachable { url: String, reason: String },
     #[error(
         "{url} refuses access ({status}: {answer}); set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or \
@@ -27,7 +31,9 @@ pub enum MlflowError {
     TooOld { url: String, version: String },
     #[error("{url} failed ({status}): {answer}")]
     Refused { url: String, status: u16, code: String, answer: String },
-    #[error("the experiment `{0}` was deleted on the server; restore it there, or choose another with --experiment")]
+    #[error(
+        "the experiment `{0}` was deleted on the server; restore it there, or choose another with --experiment"
+    )]
     DeletedExperiment(String),
     #[error("it is part of {0}, which could not be exported")]
     Parent(String),

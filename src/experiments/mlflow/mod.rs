@@ -6,10 +6,11 @@
 //!   └ client ── requests and what went wrong
 //! ```
 //!
-//! Invariants: one run here is one run there. It is looked up by the tag `vitrine.run`, which is part of the request that
-//! creates it, and `vitrine.exported` is set last, to a digest of what was sent: a run that has the present digest is left
-//! alone, any other is sent again from the start. That doubles nothing, because parameters and tags are set by name, files
-//! by path, and MLflow's databases hold equal points once. A run that began anew here is removed there and created again.
+//! Invariants: one run here is one run there. It is looked up by the tag `vitrine.run`, which is
+//! part of the request that creates it, and `vitrine.exported` is set last, to a digest of what was
+//! sent: a run that has the present digest is left alone, any other is sent again from the start.
+//! That doubles nothing, because parameters and tags are set by name, files by path, and MLflow's
+//! databases hold equal points once. A run that began anew here is removed there and created again.
 
 mod client;
 mod entry;
@@ -32,7 +33,8 @@ const TAGS: usize = 100;
 const PARAMETERS: usize = 100;
 const POINTS: usize = 1_000;
 
-/// Files for which MLflow's server stands in; others lie where only the server's operator can write.
+/// Files for which MLflow's server stands in; others lie where only the server's operator can
+/// write.
 const PROXIED: &str = "mlflow-artifacts:/";
 
 /// An export under way: no other from the same folder of runs goes on while this lives.
@@ -108,7 +110,9 @@ impl<'a> Export<'a> {
         }
         let known = client.get("experiments/get-by-name", ("experiment_name", experiment));
         let id = match known {
-            Ok(known) if known.pointer("/experiment/lifecycle_stage") == Some(&json!("deleted")) => {
+            Ok(known)
+                if known.pointer("/experiment/lifecycle_stage") == Some(&json!("deleted")) =>
+            {
                 return Err(MlflowError::DeletedExperiment(experiment.to_owned()));
             }
             Ok(known) => text(client, &known, "/experiment/experiment_id")?,
@@ -129,8 +133,8 @@ impl<'a> Export<'a> {
     /// Exports a run. The sweep or comparison it is part of goes before it.
     ///
     /// # Errors
-    /// A server that cannot be reached or refuses, a folder that cannot be read. What was sent stays and is completed
-    /// when the run is exported again.
+    /// A server that cannot be reached or refuses, a folder that cannot be read. What was sent
+    /// stays and is completed when the run is exported again.
     pub fn run(&mut self, run: &Run) -> Result<Exported, MlflowError> {
         let exported = self.send(run);
         let id = exported.as_ref().ok().map(|exported| exported.id.clone());
@@ -150,8 +154,18 @@ impl<'a> Export<'a> {
         };
         let entry = Entry::of(run, parent)?;
         let (known, change) = match self.find(&entry)? {
-            Some(known) if known.data.tags.iter().any(|tag| tag.key == EXPORTED && tag.value == entry.digest) => {
-                return Ok(Exported { id: known.info.run_id, change: Change::Unchanged, left_out: None });
+            Some(known)
+                if known
+                    .data
+                    .tags
+                    .iter()
+                    .any(|tag| tag.key == EXPORTED && tag.value == entry.digest) =>
+            {
+                return Ok(Exported {
+                    id: known.info.run_id,
+                    change: Change::Unchanged,
+                    left_out: None,
+                });
             }
             Some(known) if known.info.start_time == entry.start => (known, Change::Updated),
             Some(older) => {
@@ -174,7 +188,8 @@ impl<'a> Export<'a> {
             end["end_time"] = json!(time);
         }
         self.client.post("runs/update", &end)?;
-        self.client.post("runs/set-tag", &json!({"run_id": id, "key": EXPORTED, "value": entry.digest}))?;
+        self.client
+            .post("runs/set-tag", &json!({"run_id": id, "key": EXPORTED, "value": entry.digest}))?;
         Ok(Exported { id, change, left_out })
     }
 
@@ -206,7 +221,13 @@ impl<'a> Export<'a> {
         serde_json::from_value(run).map_err(|_| unexpected(self.client, answer))
     }
 
-    fn log(&self, id: &str, what: &str, entries: &[impl Serialize], most: usize) -> Result<(), MlflowError> {
+    fn log(
+        &self,
+        id: &str,
+        what: &str,
+        entries: &[impl Serialize],
+        most: usize,
+    ) -> Result<(), MlflowError> {
         for batch in entries.chunks(most) {
             self.client.post("runs/log-batch", &json!({"run_id": id, what: batch}))?;
         }

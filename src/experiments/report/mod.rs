@@ -1,4 +1,5 @@
-//! Runs as one HTML page that loads nothing from elsewhere: a table, curves, importance, parallel coordinates.
+//! Runs as one HTML page that loads nothing from elsewhere: a table, curves, importance, parallel
+//! coordinates.
 
 mod settings;
 
@@ -39,7 +40,9 @@ struct Entry<'a> {
 /// When there is no run, none has the metric, or a plot cannot be drawn.
 pub fn page(runs: &[Run], metric: Option<&str>) -> Result<String, ExperimentError> {
     let metric = metric.map(str::to_owned).or_else(|| commonest(runs)).ok_or_else(|| {
-        ExperimentError::Input("none of the runs is a training: there is nothing to report".to_owned())
+        ExperimentError::Input(
+            "none of the runs is a training: there is nothing to report".to_owned(),
+        )
     })?;
     let mut entries: Vec<Entry<'_>> = runs
         .iter()
@@ -55,7 +58,9 @@ pub fn page(runs: &[Run], metric: Option<&str>) -> Result<String, ExperimentErro
         value(b).total_cmp(&value(a)).then_with(|| a.run.record.id.cmp(&b.run.record.id))
     });
     if entries.iter().all(|entry| entry.best.is_none()) {
-        return Err(ExperimentError::Input(format!("no run has validated `{metric}`: there is nothing to report")));
+        return Err(ExperimentError::Input(format!(
+            "no run has validated `{metric}`: there is nothing to report"
+        )));
     }
     let mut html = plots::head(&format!("Runs by {metric}"));
     html.push_str(STYLE);
@@ -90,7 +95,8 @@ fn overview(html: &mut String, entries: &[Entry<'_>], metric: &str) {
     for Entry { run, best, .. } in entries {
         let outcome = run.outcome.as_ref();
         let test = outcome.and_then(|outcome| outcome.test.first()?.metrics.get(metric).copied());
-        let revision = run.record.environment.revision.as_ref().map_or_else(|| "-".to_owned(), |r| r.short());
+        let revision =
+            run.record.environment.revision.as_ref().map_or_else(|| "-".to_owned(), |r| r.short());
         let _ = write!(
             html,
             "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.1}</td><td>{revision}</td>\
@@ -109,7 +115,9 @@ fn overview(html: &mut String, entries: &[Entry<'_>], metric: &str) {
     let failures: Vec<_> = entries
         .iter()
         .filter(|entry| entry.run.status == Status::Failed)
-        .filter_map(|entry| Some((&entry.run.record.id, entry.run.outcome.as_ref()?.reason.as_ref()?)))
+        .filter_map(|entry| {
+            Some((&entry.run.record.id, entry.run.outcome.as_ref()?.reason.as_ref()?))
+        })
         .collect();
     for (id, reason) in failures {
         let _ = write!(html, "<p><b>{}</b>: {}</p>", plots::escape(id), plots::escape(reason));
@@ -117,7 +125,8 @@ fn overview(html: &mut String, entries: &[Entry<'_>], metric: &str) {
 }
 
 fn curves(html: &mut String, entries: &[Entry<'_>], metric: &str) -> Result<(), ExperimentError> {
-    let drawn: Vec<&Entry<'_>> = entries.iter().filter(|entry| !entry.curves.epochs.is_empty()).take(CURVES).collect();
+    let drawn: Vec<&Entry<'_>> =
+        entries.iter().filter(|entry| !entry.curves.epochs.is_empty()).take(CURVES).collect();
     let series = |points: &dyn Fn(&Curves) -> Vec<(f64, f64)>| -> Vec<(Vec<(f64, f64)>, RGBColor)> {
         drawn.iter().enumerate().map(|(at, entry)| (points(&entry.curves), colour(at))).collect()
     };
@@ -132,11 +141,19 @@ fn curves(html: &mut String, entries: &[Entry<'_>], metric: &str) -> Result<(), 
     for (at, entry) in drawn.iter().enumerate() {
         let RGBColor(r, g, b) = colour(at);
         let id = plots::escape(&entry.run.record.id);
-        let _ = write!(html, "<li><span class=\"key\" style=\"background:rgb({r},{g},{b})\"></span>{id}</li>");
+        let _ = write!(
+            html,
+            "<li><span class=\"key\" style=\"background:rgb({r},{g},{b})\"></span>{id}</li>"
+        );
     }
     html.push_str("</ul>");
     if drawn.len() < entries.len() {
-        let _ = write!(html, "<p class=\"soft\">The {} best of {} runs are drawn.</p>", drawn.len(), entries.len());
+        let _ = write!(
+            html,
+            "<p class=\"soft\">The {} best of {} runs are drawn.</p>",
+            drawn.len(),
+            entries.len()
+        );
     }
     Ok(())
 }
@@ -156,7 +173,8 @@ fn importance(html: &mut String, settings: &Settings, results: &[f64], metric: &
         plots::escape(metric)
     );
     for one in &found {
-        let correlation = one.correlation.map_or_else(|| "-".to_owned(), |value| format!("{value:+.2}"));
+        let correlation =
+            one.correlation.map_or_else(|| "-".to_owned(), |value| format!("{value:+.2}"));
         let _ = write!(
             html,
             "<tr><td class=\"bar\" style=\"--part:{:.0}%\">{}</td><td>{:.0} %</td><td>{correlation}</td></tr>",
@@ -231,17 +249,24 @@ fn validation(curves: &Curves, metric: &str) -> Vec<(f64, f64)> {
 }
 
 /// Lines within their common bounds; `None` without a point.
-fn plot(name: &'static str, series: &[(Vec<(f64, f64)>, RGBColor)]) -> Result<Option<String>, PlotError> {
+fn plot(
+    name: &'static str,
+    series: &[(Vec<(f64, f64)>, RGBColor)],
+) -> Result<Option<String>, PlotError> {
     let points = || series.iter().flat_map(|(points, _)| points);
     let bounds = |values: &mut dyn Iterator<Item = f64>| {
         values.fold(None, |bounds: Option<(f64, f64)>, value| {
             Some(bounds.map_or((value, value), |(from, to)| (from.min(value), to.max(value))))
         })
     };
-    let (x, y) = (bounds(&mut points().map(|point| point.0)), bounds(&mut points().map(|point| point.1)));
+    let (x, y) =
+        (bounds(&mut points().map(|point| point.0)), bounds(&mut points().map(|point| point.1)));
     let (Some(x), Some(y)) = (x, y) else { return Ok(None) };
-    let wide = |(from, to): (f64, f64), least: f64| (from, if to - from < least { from + least } else { to });
-    let series: Vec<(&[(f64, f64)], RGBColor)> = series.iter().map(|(points, c)| (points.as_slice(), *c)).collect();
+    let wide = |(from, to): (f64, f64), least: f64| {
+        (from, if to - from < least { from + least } else { to })
+    };
+    let series: Vec<(&[(f64, f64)], RGBColor)> =
+        series.iter().map(|(points, c)| (points.as_slice(), *c)).collect();
     plots::lines(name, &series, (wide(x, 1.0), wide(y, 1e-6))).map(Some)
 }
 

@@ -10,9 +10,9 @@ use std::{
 };
 use time::{OffsetDateTime, macros::format_description};
 
-/// A lock on an open file, given back when dropped; the system gives it back when the process ends, however it ends.
-/// Closing the file would not do: the lock lives as long as any copy of it, and a child process has one until it becomes
-/// another program.
+/// A lock on an open file, given back when dropped; the system gives it back when the process ends,
+/// however it ends. Closing the file would not do: the lock lives as long as any copy of it, and a
+/// child process has one until it becomes another program.
 #[must_use]
 pub(crate) struct Lock(pub(crate) File);
 
@@ -45,8 +45,9 @@ pub(super) fn is_locked(directory: &Path) -> bool {
     file.is_ok_and(|lock| matches!(lock.0.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
-/// Keeps folders of runs from coming and going while the file lives: a member that is begun anew leaves and comes back
-/// in two steps. Where folders cannot be locked, who looks at that moment finds it broken.
+/// Keeps folders of runs from coming and going while the file lives: a member that is begun anew
+/// leaves and comes back in two steps. Where folders cannot be locked, who looks at that moment
+/// finds it broken.
 pub(super) fn hold_shared(runs: &Path) -> Option<Lock> {
     File::open(runs).ok().filter(|folder| folder.lock_shared().is_ok()).map(Lock)
 }
@@ -63,12 +64,17 @@ pub(super) fn now() -> String {
 }
 
 /// `None` when there is no such file.
-pub(super) fn read_json<T: DeserializeOwned>(directory: &Path, name: &str) -> Result<Option<T>, ExperimentError> {
+pub(super) fn read_json<T: DeserializeOwned>(
+    directory: &Path,
+    name: &str,
+) -> Result<Option<T>, ExperimentError> {
     match std::fs::read(directory.join(name)) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| ExperimentError::Broken {
-            path: directory.to_owned(),
-            reason: format!("{name}: {error}"),
-        }),
+        Ok(bytes) => {
+            serde_json::from_slice(&bytes).map(Some).map_err(|error| ExperimentError::Broken {
+                path: directory.to_owned(),
+                reason: format!("{name}: {error}"),
+            })
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(ExperimentError::io(&directory.join(name))(error)),
     }

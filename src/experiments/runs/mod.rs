@@ -56,16 +56,19 @@ impl Runs {
         &self.directory
     }
 
-    /// Makes the folder of a new run and takes its lock. A member's id is that of its sweep or comparison and its number;
-    /// what a killed process left there is removed.
+    /// Makes the folder of a new run and takes its lock. A member's id is that of its sweep or
+    /// comparison and its number; what a killed process left there is removed.
     ///
     /// # Errors
-    /// [`ExperimentError::Io`]; [`ExperimentError::Busy`] when another process works on the same member.
+    /// [`ExperimentError::Io`]; [`ExperimentError::Busy`] when another process works on the same
+    /// member.
     pub fn begin(&self, new: NewRun<'_>) -> Result<Recorder, ExperimentError> {
         std::fs::create_dir_all(&self.directory).map_err(ExperimentError::io(&self.directory))?;
-        // Made aside, so that who lists the runs meanwhile sees all of it or nothing. A name with a dot is no run's.
-        let staged =
-            tempfile::Builder::new().prefix(".new-").make_in(&self.directory, |path| std::fs::create_dir(path));
+        // Made aside, so that who lists the runs meanwhile sees all of it or nothing. A name with a
+        // dot is no run's.
+        let staged = tempfile::Builder::new()
+            .prefix(".new-")
+            .make_in(&self.directory, |path| std::fs::create_dir(path));
         let staged = staged.map_err(ExperimentError::io(&self.directory))?.into_temp_path();
         let begun = self.stage(&staged, new);
         if begun.is_err() {
@@ -76,7 +79,8 @@ impl Runs {
     }
 
     fn stage(&self, staged: &Path, new: NewRun<'_>) -> Result<Recorder, ExperimentError> {
-        let time = OffsetDateTime::now_utc().format(format_description!("[year][month][day]T[hour][minute][second]Z"));
+        let time = OffsetDateTime::now_utc()
+            .format(format_description!("[year][month][day]T[hour][minute][second]Z"));
         let first = match &new.member {
             Some(member) => format!("{}-{:03}", member.of, member.number),
             None => format!("{}-{}", time.unwrap_or_default(), new.name),
@@ -130,11 +134,13 @@ impl Runs {
         if let Err(busy @ ExperimentError::Busy(_)) = lock(&directory) {
             return Err(busy);
         }
-        let removed = std::fs::rename(&directory, &aside).and_then(|()| std::fs::remove_dir_all(&aside));
+        let removed =
+            std::fs::rename(&directory, &aside).and_then(|()| std::fs::remove_dir_all(&aside));
         removed.map_err(ExperimentError::io(&directory))
     }
 
-    /// All runs by their ids, oldest first, and the folders that cannot be read. No folder of runs is one without runs.
+    /// All runs by their ids, oldest first, and the folders that cannot be read. No folder of runs
+    /// is one without runs.
     ///
     /// # Errors
     /// When the folder of runs cannot be read.
@@ -175,13 +181,17 @@ impl Runs {
             return self.load(id);
         }
         let (runs, broken) = self.list()?;
-        let ids = runs.iter().map(|run| &run.record.id).chain(broken.iter().map(|broken| &broken.id));
-        let candidates: Vec<String> = ids.filter(|known| plain && known.starts_with(id)).cloned().collect();
+        let ids =
+            runs.iter().map(|run| &run.record.id).chain(broken.iter().map(|broken| &broken.id));
+        let candidates: Vec<String> =
+            ids.filter(|known| plain && known.starts_with(id)).cloned().collect();
         match candidates.as_slice() {
             [one] => self.load(one),
             [] => Err(ExperimentError::Unknown { runs: self.directory.clone(), id: id.to_owned() }),
             // All of one sweep or comparison: that is meant.
-            [first, rest @ ..] if rest.iter().all(|id| id.starts_with(&format!("{first}-"))) => self.load(first),
+            [first, rest @ ..] if rest.iter().all(|id| id.starts_with(&format!("{first}-"))) => {
+                self.load(first)
+            }
             _ => Err(ExperimentError::Ambiguous { id: id.to_owned(), candidates }),
         }
     }
@@ -207,8 +217,12 @@ impl Runs {
             *kind == Kind::Train && of == name && member.is_none() && run.status != Status::Finished
         };
         let (runs, _) = self.list()?;
-        let run = runs.into_iter().rev().find(|run| open(run) && run.directory.join(CHECKPOINT).exists());
-        let nothing = || ExperimentError::NothingToResume { runs: self.directory.clone(), name: name.to_owned() };
+        let run =
+            runs.into_iter().rev().find(|run| open(run) && run.directory.join(CHECKPOINT).exists());
+        let nothing = || ExperimentError::NothingToResume {
+            runs: self.directory.clone(),
+            name: name.to_owned(),
+        };
         self.reopen(run.ok_or_else(nothing)?)
     }
 
@@ -220,17 +234,20 @@ impl Runs {
         let lock = lock(&run.directory)?;
         let outcome = run.directory.join(OUTCOME);
         match std::fs::remove_file(&outcome) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(ExperimentError::io(&outcome)(error)),
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(ExperimentError::io(&outcome)(error))
+            }
             _ => Ok(Recorder { record: run.record, directory: run.directory, _lock: lock }),
         }
     }
 
     fn load(&self, id: &str) -> Result<Run, ExperimentError> {
         let directory = self.directory.join(id);
-        let record: Record = read_json(&directory, RECORD)?.ok_or_else(|| ExperimentError::Broken {
-            path: directory.clone(),
-            reason: format!("it has no {RECORD}"),
-        })?;
+        let record: Record =
+            read_json(&directory, RECORD)?.ok_or_else(|| ExperimentError::Broken {
+                path: directory.clone(),
+                reason: format!("it has no {RECORD}"),
+            })?;
         if record.id != id {
             let reason = format!("{RECORD} is of the run `{}`", record.id);
             return Err(ExperimentError::Broken { path: directory, reason });
@@ -247,7 +264,10 @@ impl Runs {
 
 /// Whether a folder could not be moved to a place because something is there.
 fn is_taken(error: &std::io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists | ErrorKind::NotADirectory)
+    matches!(
+        error.kind(),
+        ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists | ErrorKind::NotADirectory
+    )
 }
 
 #[cfg(test)]
@@ -258,7 +278,15 @@ mod tests {
 
     fn new(name: &str, member: Option<Member>) -> NewRun<'_> {
         let parameters = [("optimizer.learning_rate".to_owned(), json!(0.1))].into();
-        NewRun { kind: Kind::Train, name, config: None, data: "shop", fingerprint: "f", member, parameters }
+        NewRun {
+            kind: Kind::Train,
+            name,
+            config: None,
+            data: "shop",
+            fingerprint: "f",
+            member,
+            parameters,
+        }
     }
 
     #[test]
@@ -278,19 +306,27 @@ mod tests {
         recorder
             .write(METRICS, "{\"stage\":\"search\",\"epoch\":1,\"step\":9,\"loss\":2.0,\"seconds\":1.0,\"mrr\":0.5}\n")
             .unwrap();
-        let outcome = Outcome { metric: Some("mrr".to_owned()), ..Outcome::failed("too large".to_owned()) };
+        let outcome =
+            Outcome { metric: Some("mrr".to_owned()), ..Outcome::failed("too large".to_owned()) };
         recorder.finish(outcome).unwrap();
         let run = runs.find(&id).unwrap();
-        assert_eq!((run.status, run.outcome.unwrap().reason.as_deref()), (Status::Failed, Some("too large")));
-        assert!(std::fs::read_to_string(run.directory.join(CURVES)).unwrap().contains("validation mrr"));
+        assert_eq!(
+            (run.status, run.outcome.unwrap().reason.as_deref()),
+            (Status::Failed, Some("too large"))
+        );
+        assert!(
+            std::fs::read_to_string(run.directory.join(CURVES)).unwrap().contains("validation mrr")
+        );
     }
 
     #[test]
     fn ids_are_found_by_their_beginning_and_never_outside() {
         let folder = tempfile::tempdir().unwrap();
         let runs = Runs::new(folder.path());
-        let ids: Vec<String> =
-            ["a", "a", "b"].into_iter().map(|name| runs.begin(new(name, None)).unwrap().record.id).collect();
+        let ids: Vec<String> = ["a", "a", "b"]
+            .into_iter()
+            .map(|name| runs.begin(new(name, None)).unwrap().record.id)
+            .collect();
         assert_eq!(runs.find(&ids[2]).unwrap().record.id, ids[2]);
         assert!(matches!(runs.find(&ids[0][..12]), Err(ExperimentError::Ambiguous { .. })));
         for wrong in ["", "nothing", "../x", ".", "/"] {
@@ -311,10 +347,17 @@ mod tests {
         }
         // A copy under another name would shadow the run it was copied from.
         std::fs::create_dir(folder.path().join("renamed")).unwrap();
-        std::fs::copy(folder.path().join(&good).join(RECORD), folder.path().join("renamed").join(RECORD)).unwrap();
+        std::fs::copy(
+            folder.path().join(&good).join(RECORD),
+            folder.path().join("renamed").join(RECORD),
+        )
+        .unwrap();
         let (found, broken) = runs.list().unwrap();
         assert_eq!(found.iter().map(|run| &run.record.id).collect::<Vec<_>>(), [&good]);
-        assert_eq!(broken.iter().map(|b| b.id.as_str()).collect::<Vec<_>>(), ["empty", "no-json", "other", "renamed"]);
+        assert_eq!(
+            broken.iter().map(|b| b.id.as_str()).collect::<Vec<_>>(),
+            ["empty", "no-json", "other", "renamed"]
+        );
         assert!(broken.iter().all(|b| matches!(b.error, ExperimentError::Broken { .. })));
     }
 
@@ -332,7 +375,10 @@ mod tests {
         assert!(!again.directory().join("leftover").exists());
         drop(runs.begin(new("m", member(0))).unwrap());
         let members = runs.members(&sweep.record.id).unwrap();
-        assert_eq!(members.iter().map(|m| m.record.member.as_ref().unwrap().number).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(
+            members.iter().map(|m| m.record.member.as_ref().unwrap().number).collect::<Vec<_>>(),
+            [0, 1]
+        );
         assert_eq!(runs.find(&sweep.record.id[..20]).unwrap().record.id, sweep.record.id);
     }
 
@@ -350,7 +396,10 @@ mod tests {
                     let (found, broken) = runs.list().unwrap();
                     assert!(broken.is_empty(), "{broken:?}");
                     let of_a = |run: &&Run| run.record.name == "a";
-                    assert!(found.iter().filter(of_a).all(|run| run.status == Status::Running), "{found:?}");
+                    assert!(
+                        found.iter().filter(of_a).all(|run| run.status == Status::Running),
+                        "{found:?}"
+                    );
                     listed += 1;
                 }
                 listed
@@ -365,7 +414,8 @@ mod tests {
             lister.join().unwrap()
         });
         assert!(listed > 0);
-        let hidden = std::fs::read_dir(folder.path()).unwrap().flatten().map(|entry| entry.file_name());
+        let hidden =
+            std::fs::read_dir(folder.path()).unwrap().flatten().map(|entry| entry.file_name());
         assert_eq!(hidden.filter(|name| name.to_string_lossy().starts_with('.')).count(), 0);
     }
 }

@@ -1,4 +1,5 @@
-//! What a run's folder holds in JSON: `run.json`, known before the first step, and `outcome.json`, written last.
+//! What a run's folder holds in JSON: `run.json`, known before the first step, and `outcome.json`,
+//! written last.
 
 use crate::{bundle::MetricsRow, experiments::Environment};
 use serde::{Deserialize, Serialize};

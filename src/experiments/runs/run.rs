@@ -27,7 +27,8 @@ impl Run {
         match std::fs::read_to_string(&path) {
             Ok(text) => {
                 let parsed: Result<toml::Table, _> = toml::from_str(&text);
-                let table = parsed.map_err(|error| ExperimentError::Broken { path, reason: error.to_string() })?;
+                let table = parsed
+                    .map_err(|error| ExperimentError::Broken { path, reason: error.to_string() })?;
                 Ok(Some(serde_json::json!(table)))
             }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -38,6 +39,8 @@ impl Run {
     /// The metric that judges epochs.
     pub fn metric(&self) -> Option<String> {
         let of_outcome = self.outcome.as_ref().and_then(|outcome| outcome.metric.clone());
-        of_outcome.or_else(|| Some(self.config().ok()??.pointer("/training/metric")?.as_str()?.to_owned()))
+        of_outcome.or_else(|| {
+            Some(self.config().ok()??.pointer("/training/metric")?.as_str()?.to_owned())
+        })
     }
 }

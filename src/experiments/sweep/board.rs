@@ -6,8 +6,8 @@ use std::{
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-/// Hands out trials in order of number to `parallel` workers. Trial `n` starts when all up to `n − parallel` have ended
-/// and sees exactly those, however fast the others are.
+/// Hands out trials in order of number to `parallel` workers. Trial `n` starts when all up to `n −
+/// parallel` have ended and sees exactly those, however fast the others are.
 pub(super) struct Board {
     trials: usize,
     parallel: usize,
@@ -30,7 +30,10 @@ impl Board {
     }
 
     /// Does trials until none is left, one fails for the machine's fault, or one is stopped.
-    pub(super) fn work(&self, trial: impl Fn(usize, &[Trial]) -> Result<Option<Trial>, ExperimentError>) {
+    pub(super) fn work(
+        &self,
+        trial: impl Fn(usize, &[Trial]) -> Result<Option<Trial>, ExperimentError>,
+    ) {
         while let Some((number, seen)) = self.next() {
             let result = trial(number, &seen);
             let mut state = self.lock();
@@ -59,7 +62,10 @@ impl Board {
                 return None;
             }
             if (0..visible).all(|earlier| state.ended.contains_key(&earlier)) {
-                return Some((number, state.ended.range(..visible).map(|(_, trial)| trial.clone()).collect()));
+                return Some((
+                    number,
+                    state.ended.range(..visible).map(|(_, trial)| trial.clone()).collect(),
+                ));
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }

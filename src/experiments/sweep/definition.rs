@@ -100,7 +100,8 @@ fn ten() -> usize {
 }
 
 /// What a trial sets by itself, or what would change the question that trials are judged by.
-const RESERVED: [&str; 4] = ["training.metric", "training.refit", "training.evaluation_cases", "split"];
+const RESERVED: [&str; 4] =
+    ["training.metric", "training.refit", "training.evaluation_cases", "split"];
 
 impl SweepFile {
     /// Reads a sweep file and its base configuration, and checks both.
@@ -108,9 +109,12 @@ impl SweepFile {
     /// # Errors
     /// What is wrong, with file and key.
     pub fn load(path: &Path) -> Result<Self, ExperimentError> {
-        let fail = |problem: String| ExperimentError::Input(format!("sweep {}: {problem}", path.display()));
+        let fail = |problem: String| {
+            ExperimentError::Input(format!("sweep {}: {problem}", path.display()))
+        };
         let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
-        let Raw { sweep, space } = toml::from_str(&text).map_err(|error| fail(error.to_string()))?;
+        let Raw { sweep, space } =
+            toml::from_str(&text).map_err(|error| fail(error.to_string()))?;
         let base_path = path.parent().unwrap_or(Path::new("")).join(&sweep.base);
         let config = TrainingConfig::load(&base_path, &[])?;
         let base = std::fs::read_to_string(&base_path).map_err(|error| fail(error.to_string()))?;
@@ -122,22 +126,27 @@ impl SweepFile {
         if space.is_empty() {
             return Err(fail("[space] names no key to search over".to_owned()));
         }
-        let mut keys: Vec<&String> = space.iter().flat_map(|(key, p)| [key].into_iter().chain(&p.also)).collect();
+        let mut keys: Vec<&String> =
+            space.iter().flat_map(|(key, p)| [key].into_iter().chain(&p.also)).collect();
         for (key, parameter) in &space {
             parameter.check().map_err(|problem| fail(format!("[space] `{key}` {problem}")))?;
         }
         if let Some(key) = keys.iter().find(|key| {
-            RESERVED
-                .iter()
-                .any(|reserved| key.strip_prefix(reserved).is_some_and(|r| r.is_empty() || r.starts_with('.')))
+            RESERVED.iter().any(|reserved| {
+                key.strip_prefix(reserved).is_some_and(|r| r.is_empty() || r.starts_with('.'))
+            })
         }) {
-            return Err(fail(format!("[space] `{key}` decides how trials are judged and cannot be searched over")));
+            return Err(fail(format!(
+                "[space] `{key}` decides how trials are judged and cannot be searched over"
+            )));
         }
         keys.sort();
         if let Some(pair) = keys.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(fail(format!("[space] `{}` stands there twice", pair[0])));
         }
-        let name = path.file_stem().map_or_else(|| "sweep".to_owned(), |name| name.to_string_lossy().into_owned());
+        let name = path
+            .file_stem()
+            .map_or_else(|| "sweep".to_owned(), |name| name.to_string_lossy().into_owned());
         let definition = Definition {
             metric: sweep.metric.unwrap_or(config.training.metric),
             trials: sweep.trials,
@@ -155,7 +164,8 @@ impl SweepFile {
 
     /// The name of its run.
     pub(super) fn run_name(&self) -> String {
-        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' };
+        let plain =
+            |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' };
         let name: String = self.name.chars().map(plain).collect();
         if name.starts_with("sweep") { name } else { format!("sweep-{name}") }
     }

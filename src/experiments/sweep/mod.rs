@@ -1,9 +1,10 @@
 //! Sweeps: the search for a configuration, judged by the validation metric alone.
 //!
-//! A sweep is a run whose members are its trials; what they left in their folders is all the state there is. Trial `n`
-//! depends on nothing but the definition, `n` and the trials up to `n − parallel`: a sweep that was killed and is started
-//! again repeats the trials that had no outcome, and ends as one that was never killed. The sampler is the
-//! tree-structured Parzen estimator (Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization").
+//! A sweep is a run whose members are its trials; what they left in their folders is all the state
+//! there is. Trial `n` depends on nothing but the definition, `n` and the trials up to `n −
+//! parallel`: a sweep that was killed and is started again repeats the trials that had no outcome,
+//! and ends as one that was never killed. The sampler is the tree-structured Parzen estimator
+//! (Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization").
 
 mod board;
 mod definition;
@@ -19,7 +20,8 @@ pub use space::{Domain, Parameter};
 pub use trial::Trial;
 
 use super::{
-    Data, Ended, ExperimentError, Job, Kind, Member, NewRun, Outcome, Recorder, Run, Runs, Status, environment,
+    Data, Ended, ExperimentError, Job, Kind, Member, NewRun, Outcome, Recorder, Run, Runs, Status,
+    environment,
 };
 use crate::{
     dataset::Split,
@@ -74,13 +76,14 @@ struct Saved {
 }
 
 impl Sweep<'_> {
-    /// Runs the sweep to its end, or goes on with the same one where it was stopped or killed; more `trials` than before
-    /// continue it too. Then trains the best configuration in full, tests it and writes its bundle. `None` when stopped
-    /// from outside.
+    /// Runs the sweep to its end, or goes on with the same one where it was stopped or killed; more
+    /// `trials` than before continue it too. Then trains the best configuration in full, tests it
+    /// and writes its bundle. `None` when stopped from outside.
     ///
     /// # Errors
-    /// A space that does not fit the base configuration, a sweep without one finished trial, [`ExperimentError::Busy`]
-    /// when another process runs the same sweep, and faults of the machine. A trial that fails is no error.
+    /// A space that does not fit the base configuration, a sweep without one finished trial,
+    /// [`ExperimentError::Busy`] when another process runs the same sweep, and faults of the
+    /// machine. A trial that fails is no error.
     pub fn run(&self, file: &SweepFile) -> Result<Option<Found>, ExperimentError> {
         self.check(file)?;
         let started = Instant::now();
@@ -93,13 +96,22 @@ impl Sweep<'_> {
                     tracing::info!("{} is finished", run.record.id);
                     return found(&run.record.id, &definition, trials, bundle).map(Some);
                 }
-                tracing::info!("going on with {}: {} trials are there", run.record.id, trials.len());
+                tracing::info!(
+                    "going on with {}: {} trials are there",
+                    run.record.id,
+                    trials.len()
+                );
                 (self.runs.reopen(run)?, saved)
             }
             None => self.begin(file)?,
         };
-        let work =
-            Work { sweep: self, definition, saved, id: whole.record.id.clone(), base: whole.directory().join(BASE) };
+        let work = Work {
+            sweep: self,
+            definition,
+            saved,
+            id: whole.record.id.clone(),
+            base: whole.directory().join(BASE),
+        };
         let ended = work.run();
         let mut outcome = Outcome::new(Status::Interrupted);
         match &ended {
@@ -117,25 +129,28 @@ impl Sweep<'_> {
         Ok(ended?.map(|(found, _)| found))
     }
 
-    /// Every key must be one that the base configuration takes, at least with one of the values tried, and there must be
-    /// validation cases.
+    /// Every key must be one that the base configuration takes, at least with one of the values
+    /// tried, and there must be validation cases.
     fn check(&self, file: &SweepFile) -> Result<(), ExperimentError> {
         let Definition { metric, space, .. } = &file.definition;
         for (key, parameter) in space {
             let mut refused = None;
             let mut tried = parameter.samples().into_iter().map(|value| {
-                TrainingConfig::load(&file.base_path, &assignments(&file.definition, &[(key.clone(), value)].into()))
+                TrainingConfig::load(
+                    &file.base_path,
+                    &assignments(&file.definition, &[(key.clone(), value)].into()),
+                )
             });
             let fits = tried.any(|config| config.map_err(|error| refused = Some(error)).is_ok());
             if let Some(error) = refused.filter(|_| !fits) {
                 return Err(ExperimentError::Input(format!("[space] `{key}`: {error}")));
             }
         }
-        let config = TrainingConfig::load(&file.base_path, &[format!("training.metric={metric:?}")])?;
+        let config =
+            TrainingConfig::load(&file.base_path, &[format!("training.metric={metric:?}")])?;
         let split = Split::new(self.data.dataset, &self.data.histories, config.split)?;
         if split.validation.is_empty() {
-            let problem =
-                "the base configuration's `split` holds nothing out for validation, so no trial can be judged";
+            let problem = "the base configuration's `split` holds nothing out for validation, so no trial can be judged";
             return Err(ExperimentError::Input(problem.to_owned()));
         }
         Ok(())
@@ -180,7 +195,8 @@ impl Sweep<'_> {
             threads: (environment::cores() / file.definition.parallel).max(1),
         };
         whole.write(BASE, &saved.base)?;
-        let text = serde_json::to_string_pretty(&saved).map_err(|error| ExperimentError::Input(error.to_string()))?;
+        let text = serde_json::to_string_pretty(&saved)
+            .map_err(|error| ExperimentError::Input(error.to_string()))?;
         whole.write(DEFINITION, &text)?;
         tracing::info!("{}", whole.directory().display());
         Ok((whole, saved))
@@ -192,18 +208,33 @@ impl Sweep<'_> {
     }
 }
 
-fn found(id: &str, definition: &Definition, trials: Vec<Trial>, bundle: PathBuf) -> Result<Found, ExperimentError> {
+fn found(
+    id: &str,
+    definition: &Definition,
+    trials: Vec<Trial>,
+    bundle: PathBuf,
+) -> Result<Found, ExperimentError> {
     let best = best(&trials).ok_or_else(|| {
         let reason = trials.iter().find_map(|trial| trial.reason.clone());
         let reason = reason.map_or_else(String::new, |reason| format!("; one because: {reason}"));
-        ExperimentError::Input(format!("none of the {} trials of {id} finished{reason}", trials.len()))
+        ExperimentError::Input(format!(
+            "none of the {} trials of {id} finished{reason}",
+            trials.len()
+        ))
     })?;
-    Ok(Found { run: id.to_owned(), metric: definition.metric.clone(), best: best.number, trials, bundle })
+    Ok(Found {
+        run: id.to_owned(),
+        metric: definition.metric.clone(),
+        best: best.number,
+        trials,
+        bundle,
+    })
 }
 
 /// The finished trial with the best result; the first of equal ones.
 fn best(trials: &[Trial]) -> Option<&Trial> {
-    let finished = trials.iter().filter(|trial| trial.status == Status::Finished && trial.result.is_some());
+    let finished =
+        trials.iter().filter(|trial| trial.status == Status::Finished && trial.result.is_some());
     finished.reduce(|best, next| if next.result > best.result { next } else { best })
 }
 
@@ -242,15 +273,20 @@ impl Work<'_> {
         self.train(found)
     }
 
-    /// Trains the best configuration as `train` would: with its refit, its test table and its bundle.
+    /// Trains the best configuration as `train` would: with its refit, its test table and its
+    /// bundle.
     fn train(&self, mut found: Found) -> Result<Option<(Found, Outcome)>, ExperimentError> {
         let values = self.suggest(found.best, &found.trials);
         let mut assignments = assignments(&self.definition, &values);
         assignments.push(format!("training.metric={:?}", self.definition.metric));
         let config = TrainingConfig::load(&self.base, &assignments)?;
         tracing::info!("\nthe best is trial {}; it is trained in full and tested", found.best);
-        let parameters = values.iter().map(|(key, value)| (key.clone(), serde_json::json!(value))).collect();
-        let run = self.sweep.runs.begin(NewRun { parameters, ..NewRun::training(&config, self.sweep.data) })?;
+        let parameters =
+            values.iter().map(|(key, value)| (key.clone(), serde_json::json!(value))).collect();
+        let run = self
+            .sweep
+            .runs
+            .begin(NewRun { parameters, ..NewRun::training(&config, self.sweep.data) })?;
         let id = run.record.id.clone();
         let (data, stop) = (self.sweep.data, self.sweep.stop);
         let job = Job {
@@ -263,7 +299,9 @@ impl Work<'_> {
             warm: None,
             judge: None,
         };
-        let Ended::Bundle(bundle) = job.train(run, self.sweep.models, false)? else { return Ok(None) };
+        let Ended::Bundle(bundle) = job.train(run, self.sweep.models, false)? else {
+            return Ok(None);
+        };
         found.bundle = bundle;
         let outcome = self.sweep.runs.find(&id)?.outcome;
         Ok(outcome.map(|outcome| (found, outcome)))
@@ -271,8 +309,11 @@ impl Work<'_> {
 
     /// What trial `number` tries; only trials it may see count.
     fn suggest(&self, number: usize, trials: &[Trial]) -> Values {
-        let seen: Vec<Trial> =
-            trials.iter().filter(|trial| trial.number + self.definition.parallel <= number).cloned().collect();
+        let seen: Vec<Trial> = trials
+            .iter()
+            .filter(|trial| trial.number + self.definition.parallel <= number)
+            .cloned()
+            .collect();
         sampler::suggest(&self.definition, number, &seen)
     }
 
@@ -281,7 +322,8 @@ impl Work<'_> {
         let values = sampler::suggest(&self.definition, number, seen);
         let mut assignments = assignments(&self.definition, &values);
         assignments.push(format!("training.metric={:?}", self.definition.metric));
-        // A refit learns from the validation purchases too, so there would be nothing left to judge it by.
+        // A refit learns from the validation purchases too, so there would be nothing left to judge
+        // it by.
         assignments.push("training.refit=\"none\"".to_owned());
         let config = TrainingConfig::load(&self.base, &assignments).map(|mut config| {
             if config.training.threads == 0 {
@@ -298,7 +340,10 @@ impl Work<'_> {
             data: source,
             fingerprint,
             member: Some(Member { of: self.id.clone(), number }),
-            parameters: values.iter().map(|(key, value)| (key.clone(), serde_json::json!(value))).collect(),
+            parameters: values
+                .iter()
+                .map(|(key, value)| (key.clone(), serde_json::json!(value)))
+                .collect(),
         })?;
         let started = Instant::now();
         let outcome = match config {
@@ -319,7 +364,12 @@ impl Work<'_> {
     }
 
     /// Trains on the training purchases and says how well it validates.
-    fn judge(&self, config: &TrainingConfig, run: &Recorder, seen: &[Trial]) -> Result<Outcome, ExperimentError> {
+    fn judge(
+        &self,
+        config: &TrainingConfig,
+        run: &Recorder,
+        seen: &[Trial],
+    ) -> Result<Outcome, ExperimentError> {
         let data = self.sweep.data;
         let split = match Split::new(data.dataset, &data.histories, config.split) {
             Ok(split) => split,
@@ -339,9 +389,13 @@ impl Work<'_> {
         let ended = catch_unwind(AssertUnwindSafe(|| trainer.train(false)));
         Ok(match ended {
             Err(_) => Outcome::failed(ExperimentError::Panic.to_string()),
-            Ok(Err(error @ (TrainingError::Io { .. } | TrainingError::Threads { .. }))) => return Err(error.into()),
+            Ok(Err(error @ (TrainingError::Io { .. } | TrainingError::Threads { .. }))) => {
+                return Err(error.into());
+            }
             Ok(Err(error)) => Outcome::failed(error.to_string()),
-            Ok(Ok(training::Outcome::Finished(trained))) => match progress.result(config.training.patience) {
+            Ok(Ok(training::Outcome::Finished(trained))) => match progress
+                .result(config.training.patience)
+            {
                 Some((_, value)) => {
                     let outcome = Outcome::new(Status::Finished);
                     Outcome { best_epoch: Some(trained.epochs), validation: Some(value), ..outcome }
@@ -350,8 +404,16 @@ impl Work<'_> {
             },
             Ok(Ok(training::Outcome::Interrupted(_))) if pruned.load(Ordering::Relaxed) => {
                 let (epoch, value) = progress.best().unzip();
-                let reason = Some(format!("below the median of earlier trials after epoch {}", progress.epochs()));
-                Outcome { best_epoch: epoch, validation: value, reason, ..Outcome::new(Status::Pruned) }
+                let reason = Some(format!(
+                    "below the median of earlier trials after epoch {}",
+                    progress.epochs()
+                ));
+                Outcome {
+                    best_epoch: epoch,
+                    validation: value,
+                    reason,
+                    ..Outcome::new(Status::Pruned)
+                }
             }
             Ok(Ok(training::Outcome::Interrupted(_))) => Outcome::new(Status::Interrupted),
         })

@@ -9,7 +9,8 @@ use chacha20::{
 use sha2::{Digest, Sha256};
 use tpe::{TpeOptimizer, histogram_estimator, parzen_estimator, range::Range};
 
-/// The values of trial `number`, given the ended trials it may see. A pure function of its arguments.
+/// The values of trial `number`, given the ended trials it may see. A pure function of its
+/// arguments.
 pub(super) fn suggest(definition: &Definition, number: usize, seen: &[Trial]) -> Values {
     let judged = seen.iter().filter(|trial| trial.result.is_some()).count();
     let random = definition.sampler == Sampler::Random || judged < definition.startup.max(1);
@@ -25,13 +26,27 @@ pub(super) fn suggest(definition: &Definition, number: usize, seen: &[Trial]) ->
     definition.space.iter().filter_map(value).collect()
 }
 
-/// The coordinate where trials like the good ones are likeliest compared with the others (Bergstra et al. 2011).
-fn estimated(key: &str, domain: Domain<'_>, range: Range, seen: &[Trial], rng: &mut ChaCha8Rng) -> f64 {
-    let estimator = if matches!(domain, Domain::Choice(_)) { histogram_estimator() } else { parzen_estimator() };
+/// The coordinate where trials like the good ones are likeliest compared with the others (Bergstra
+/// et al. 2011).
+fn estimated(
+    key: &str,
+    domain: Domain<'_>,
+    range: Range,
+    seen: &[Trial],
+    rng: &mut ChaCha8Rng,
+) -> f64 {
+    let estimator = if matches!(domain, Domain::Choice(_)) {
+        histogram_estimator()
+    } else {
+        parzen_estimator()
+    };
     let mut optimizer = TpeOptimizer::new(estimator, range);
     for trial in seen {
-        let Some(at) = trial.values.get(key).and_then(|value| domain.coordinate(value)) else { continue };
-        // The estimator lowers its objective. Failed trials are the worst, pruned ones never among the best.
+        let Some(at) = trial.values.get(key).and_then(|value| domain.coordinate(value)) else {
+            continue;
+        };
+        // The estimator lowers its objective. Failed trials are the worst, pruned ones never among
+        // the best.
         let objective = match (trial.status, trial.result) {
             (Status::Finished, Some(result)) => -result,
             (_, Some(result)) => 1e6 - result,
@@ -53,6 +68,7 @@ fn uniform(range: Range, rng: &mut ChaCha8Rng) -> f64 {
 
 /// A stream of its own for every seed, trial and key.
 fn rng(seed: u64, number: usize, key: &str) -> ChaCha8Rng {
-    let hash = Sha256::new().chain_update(seed.to_le_bytes()).chain_update((number as u64).to_le_bytes());
+    let hash =
+        Sha256::new().chain_update(seed.to_le_bytes()).chain_update((number as u64).to_le_bytes());
     ChaCha8Rng::from_seed(hash.chain_update(key).finalize().into())
 }

@@ -35,9 +35,13 @@ impl Parameter {
     /// # Errors
     /// What is wrong with it, to stand after its key.
     pub fn check(&self) -> Result<(), String> {
-        let given = [self.log.is_some(), self.uniform.is_some(), self.int.is_some(), self.choice.is_some()];
+        let given =
+            [self.log.is_some(), self.uniform.is_some(), self.int.is_some(), self.choice.is_some()];
         if given.into_iter().filter(|&given| given).count() != 1 {
-            return Err("needs one of `log`, `uniform`, `int` and `choice`, such as { log = [1e-4, 0.1] }".to_owned());
+            return Err(
+                "needs one of `log`, `uniform`, `int` and `choice`, such as { log = [1e-4, 0.1] }"
+                    .to_owned(),
+            );
         }
         match self.domain() {
             Domain::Log(from, to) if !(from > 0.0 && from < to && to.is_finite()) => {
@@ -77,7 +81,8 @@ impl Parameter {
 }
 
 impl Domain<'_> {
-    /// The range of its coordinate: the number itself, its logarithm, or the position among the choices.
+    /// The range of its coordinate: the number itself, its logarithm, or the position among the
+    /// choices.
     pub(super) fn range(self) -> Option<Range> {
         match self {
             Self::Log(from, to) => Range::new(from.ln(), to.ln()),
@@ -111,7 +116,11 @@ impl Domain<'_> {
                 // As the record has it: through the same text.
                 let text = |choice: &toml::Value| serde_json::to_string(choice).ok();
                 let read = |text: String| serde_json::from_str::<serde_json::Value>(&text).ok();
-                values.iter().position(|choice| text(choice).and_then(read).as_ref() == Some(value))? as f64 + 0.5
+                values
+                    .iter()
+                    .position(|choice| text(choice).and_then(read).as_ref() == Some(value))?
+                    as f64
+                    + 0.5
             }
         };
         let range = self.range()?;

@@ -56,7 +56,8 @@ fn objective(values: &Values) -> f64 {
 fn search(definition: &Definition) -> Vec<Trial> {
     let mut trials: Vec<Trial> = Vec::new();
     for number in 0..definition.trials {
-        let seen: Vec<Trial> = trials.iter().filter(|t| t.number + definition.parallel <= number).cloned().collect();
+        let seen: Vec<Trial> =
+            trials.iter().filter(|t| t.number + definition.parallel <= number).cloned().collect();
         let values = suggest(definition, number, &seen);
         trials.push(ended(number, &values, Status::Finished, &[objective(&values)]));
     }
@@ -73,9 +74,16 @@ fn suggestions_lie_in_the_space_and_depend_on_what_is_seen_alone() {
         assert!((0.05..=1.0).contains(&values["loss.temperature"].as_f64().unwrap()));
         assert!((1..=4).contains(&values["training.epochs"].as_i64().unwrap()));
     }
-    let of =
-        |key: &str| trials.iter().map(|trial| trial.values[key].to_string()).collect::<std::collections::BTreeSet<_>>();
-    assert_eq!((of("training.epochs").len(), of("model.query_layers.0").len(), of("loss.logq").len()), (4, 2, 2));
+    let of = |key: &str| {
+        trials
+            .iter()
+            .map(|trial| trial.values[key].to_string())
+            .collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(
+        (of("training.epochs").len(), of("model.query_layers.0").len(), of("loss.logq").len()),
+        (4, 2, 2)
+    );
     let other = Definition { seed: 2, ..definition };
     assert_ne!(trials[0].values, search(&other)[0].values);
 }
@@ -99,7 +107,9 @@ fn the_estimator_finds_what_chance_does_not() {
 fn failed_and_pruned_trials_lead_away() {
     let definition = Definition { startup: 1, ..definition() };
     let space: Vec<Values> = (0..40)
-        .map(|number| suggest(&Definition { sampler: Sampler::Random, ..definition.clone() }, number, &[]))
+        .map(|number| {
+            suggest(&Definition { sampler: Sampler::Random, ..definition.clone() }, number, &[])
+        })
         .collect();
     let logq = |values: &Values| values["loss.logq"].as_bool().unwrap();
     let mut seen: Vec<Trial> = Vec::new();
@@ -144,7 +154,8 @@ fn the_median_rule() {
     assert!(cut(&[0.0, 0.39], &seen) && !cut(&[0.0, 0.4], &seen));
     assert!(cut(&[0.0, 0.1, 0.1, 0.39], &seen), "trials that had ended keep their best");
     assert!(!cut(&[0.0, 0.0], &seen[..2]), "too few trials");
-    let pruned: Vec<Trial> = seen.iter().map(|trial| Trial { status: Status::Pruned, ..trial.clone() }).collect();
+    let pruned: Vec<Trial> =
+        seen.iter().map(|trial| Trial { status: Status::Pruned, ..trial.clone() }).collect();
     assert!(!cut(&[0.0, 0.0], &pruned), "only finished trials count");
     assert!(!hopeless(&Definition { prune: false, ..definition.clone() }, &[0.0, 0.0], &seen));
 }
@@ -152,15 +163,20 @@ fn the_median_rule() {
 #[test]
 fn workers_see_the_same_trials_whatever_their_speed() {
     for parallel in [1, 3] {
-        let known =
-            vec![ended(0, &Values::new(), Status::Finished, &[]), ended(4, &Values::new(), Status::Finished, &[])];
+        let known = vec![
+            ended(0, &Values::new(), Status::Finished, &[]),
+            ended(4, &Values::new(), Status::Finished, &[]),
+        ];
         let board = Board::new(12, parallel, known);
         let shown = std::sync::Mutex::new(BTreeMap::new());
         std::thread::scope(|scope| {
             for _ in 0..parallel {
                 scope.spawn(|| {
                     board.work(|number, seen| {
-                        shown.lock().unwrap().insert(number, seen.iter().map(|t| t.number).collect::<Vec<_>>());
+                        shown
+                            .lock()
+                            .unwrap()
+                            .insert(number, seen.iter().map(|t| t.number).collect::<Vec<_>>());
                         Ok(Some(ended(number, &Values::new(), Status::Finished, &[])))
                     });
                 });
@@ -169,7 +185,11 @@ fn workers_see_the_same_trials_whatever_their_speed() {
         let shown = shown.into_inner().unwrap();
         assert_eq!(shown.keys().copied().collect::<Vec<_>>(), [1, 2, 3, 5, 6, 7, 8, 9, 10, 11]);
         for (number, seen) in shown {
-            assert_eq!(seen, (0..(number + 1).saturating_sub(parallel)).collect::<Vec<_>>(), "{number}");
+            assert_eq!(
+                seen,
+                (0..(number + 1).saturating_sub(parallel)).collect::<Vec<_>>(),
+                "{number}"
+            );
         }
         assert_eq!(board.finish().unwrap().unwrap().len(), 12);
     }
@@ -182,7 +202,8 @@ fn a_stop_or_a_fault_ends_all_workers() {
         let result = std::sync::Mutex::new(Some(result));
         std::thread::scope(|scope| {
             for _ in 0..2 {
-                scope.spawn(|| board.work(|_, _| result.lock().unwrap().take().unwrap_or(Ok(None))));
+                scope
+                    .spawn(|| board.work(|_, _| result.lock().unwrap().take().unwrap_or(Ok(None))));
             }
         });
         assert_eq!(board.finish().map(|trials| trials.is_none()).is_err(), fault);
@@ -192,7 +213,10 @@ fn a_stop_or_a_fault_ends_all_workers() {
 #[test]
 fn what_is_wrong_with_a_sweep_is_named() {
     let file = load(SPACE).unwrap();
-    assert_eq!((file.run_name().as_str(), file.definition.parallel, file.definition.prune), ("sweep-small", 1, true));
+    assert_eq!(
+        (file.run_name().as_str(), file.definition.parallel, file.definition.prune),
+        ("sweep-small", 1, true)
+    );
     for (from, to, part) in [
         ("trials = 30", "trials = 0", "`trials` must be"),
         ("startup = 6", "start = 6", "unknown field `start`"),
@@ -202,7 +226,11 @@ fn what_is_wrong_with_a_sweep_is_named() {
         ("choice = [true, false]", "choice = []", "offers nothing"),
         ("\"loss.logq\"", "\"training.refit\"", "cannot be searched over"),
         ("\"loss.logq\"", "\"split.test_days\"", "cannot be searched over"),
-        ("also = [\"model.item_layers.0\"]", "also = [\"loss.logq\"]", "`loss.logq` stands there twice"),
+        (
+            "also = [\"model.item_layers.0\"]",
+            "also = [\"loss.logq\"]",
+            "`loss.logq` stands there twice",
+        ),
         ("base.toml", "nowhere.toml", "nowhere.toml"),
     ] {
         let error = load(&SPACE.replace(from, to)).unwrap_err();

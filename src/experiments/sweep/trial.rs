@@ -19,7 +19,8 @@ pub struct Trial {
     pub values: BTreeMap<String, serde_json::Value>,
     /// [`Status::Finished`], [`Status::Pruned`] or [`Status::Failed`].
     pub status: Status,
-    /// The validation metric: of the epoch that the model would have been kept from, or the best before it was pruned.
+    /// The validation metric: of the epoch that the model would have been kept from, or the best
+    /// before it was pruned.
     pub result: Option<f64>,
     /// The best validation up to each epoch.
     #[serde(skip)]
@@ -68,7 +69,8 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Takes in a line of the metrics file; the best up to each epoch so far, when the line ended a validated one.
+    /// Takes in a line of the metrics file; the best up to each epoch so far, when the line ended a
+    /// validated one.
     pub(super) fn line(&self, line: &serde_json::Value, metric: &str) -> Option<Vec<f64>> {
         let epoch = Epoch::of_line(line)?;
         let value = *epoch.metrics.get(metric)?;
@@ -77,7 +79,8 @@ impl Progress {
         Some(running_best(values.iter().map(|(_, value)| *value)))
     }
 
-    /// Epoch and value that count at the end: the best where there is patience, which keeps it, else the last.
+    /// Epoch and value that count at the end: the best where there is patience, which keeps it,
+    /// else the last.
     pub(super) fn result(&self, patience: u32) -> Option<(u32, f64)> {
         if patience > 0 { self.best() } else { self.values().last().copied() }
     }
@@ -104,13 +107,16 @@ fn running_best(values: impl Iterator<Item = f64>) -> Vec<f64> {
         .collect()
 }
 
-/// The median rule: whether the best of a trial up to its last epoch is below the median of what the finished trials had
-/// reached by then. A trial that had ended by then keeps its best.
+/// The median rule: whether the best of a trial up to its last epoch is below the median of what
+/// the finished trials had reached by then. A trial that had ended by then keeps its best.
 pub(super) fn hopeless(definition: &Definition, by_epoch: &[f64], seen: &[Trial]) -> bool {
-    let Some(best) = by_epoch.last().filter(|_| definition.prune && by_epoch.len() >= definition.warmup_epochs) else {
+    let Some(best) =
+        by_epoch.last().filter(|_| definition.prune && by_epoch.len() >= definition.warmup_epochs)
+    else {
         return false;
     };
-    let reached = |trial: &Trial| trial.by_epoch.get(by_epoch.len() - 1).or(trial.by_epoch.last()).copied();
+    let reached =
+        |trial: &Trial| trial.by_epoch.get(by_epoch.len() - 1).or(trial.by_epoch.last()).copied();
     let finished = seen.iter().filter(|trial| trial.status == Status::Finished);
     let mut others: Vec<f64> = finished.filter_map(reached).collect();
     if others.is_empty() || others.len() < definition.warmup_trials {
@@ -118,6 +124,10 @@ pub(super) fn hopeless(definition: &Definition, by_epoch: &[f64], seen: &[Trial]
     }
     others.sort_by(f64::total_cmp);
     let middle = others.len() / 2;
-    let median = if others.len() % 2 == 1 { others[middle] } else { (others[middle - 1] + others[middle]) / 2.0 };
+    let median = if others.len() % 2 == 1 {
+        others[middle]
+    } else {
+        (others[middle - 1] + others[middle]) / 2.0
+    };
     *best < median
 }

@@ -12,8 +12,8 @@ use crate::{
     features::{EncodedCustomers, Encoder, Moment, source},
     model::{Elsa, ElsaBatch},
     training::{
-        AgeWeights, Batches, Export, Learner, Shuffle, StepOptimizer, Trained, Trainer, TrainingConfig, TrainingError,
-        WarmStart,
+        AgeWeights, Batches, Export, Learner, Shuffle, StepOptimizer, Trained, Trainer,
+        TrainingConfig, TrainingError, WarmStart,
     },
 };
 use rand_chacha::ChaCha8Rng;
@@ -118,7 +118,11 @@ impl Learner for Elsa {
     type Batch = ElsaBatch;
     type Samples<'a> = Baskets<'a>;
 
-    fn new(encoder: &Encoder, _dataset: &Dataset, config: &TrainingConfig) -> Result<Self, TrainingError> {
+    fn new(
+        encoder: &Encoder,
+        _dataset: &Dataset,
+        config: &TrainingConfig,
+    ) -> Result<Self, TrainingError> {
         Ok(Self::new(encoder.items(), config.model.dim, config.training.seed))
     }
 
@@ -133,7 +137,10 @@ impl Learner for Elsa {
     }
 
     fn warm(&mut self, from: &WarmStart, encoder: &Encoder) -> Result<(), String> {
-        let table = from.item.table(source::ARTICLE_ID).filter(|table| table.dims.get(1) == Some(&self.dim()));
+        let table = from
+            .item
+            .table(source::ARTICLE_ID)
+            .filter(|table| table.dims.get(1) == Some(&self.dim()));
         let table = table.ok_or("has vectors of another length")?;
         let old = from.vocabularies.get(source::ARTICLE_ID).ok_or("has no articles")?;
         let articles = encoder.vocabularies().get(source::ARTICLE_ID);
@@ -165,7 +172,11 @@ impl Learner for Elsa {
         self.table().into_owned()
     }
 
-    fn query_vectors(&self, samples: &Baskets<'_>, moments: impl ExactSizeIterator<Item = Moment>) -> Vec<f32> {
+    fn query_vectors(
+        &self,
+        samples: &Baskets<'_>,
+        moments: impl ExactSizeIterator<Item = Moment>,
+    ) -> Vec<f32> {
         let history = samples.history;
         history.query_vectors(&self.table(), &history.query_rows(&samples.customers, moments))
     }
@@ -177,7 +188,12 @@ impl Learner for Elsa {
 }
 
 impl TrainedModel for Elsa {
-    fn measure(&self, trainer: &Trainer<'_>, trained: &Trained, cases: &[Case]) -> Result<Measured, TrainingError> {
+    fn measure(
+        &self,
+        trainer: &Trainer<'_>,
+        trained: &Trained,
+        cases: &[Case],
+    ) -> Result<Measured, TrainingError> {
         trainer.measure_learner(trained, self, cases)
     }
 
@@ -195,9 +211,14 @@ mod tests {
     #[test]
     fn rows_hold_each_item_once_with_its_weight() {
         let mut dataset = testing::shop(0, 5, 3, 0, TimeUnit::Day);
-        for (customer, article, day, weight) in
-            [(0, 3, 0, 1.0), (0, 1, 10, 0.25), (0, 1, 10, 0.25), (1, 4, 10, 1.0), (1, 4, 10, 1.0), (0, 3, 10, 9.0)]
-        {
+        for (customer, article, day, weight) in [
+            (0, 3, 0, 1.0),
+            (0, 1, 10, 0.25),
+            (0, 1, 10, 0.25),
+            (1, 4, 10, 1.0),
+            (1, 4, 10, 1.0),
+            (0, 3, 10, 9.0),
+        ] {
             dataset.purchases.customer.push(customer);
             dataset.purchases.article.push(article);
             dataset.purchases.time.push(Timestamp(day * Timestamp::DAY));

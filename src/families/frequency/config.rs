@@ -56,7 +56,9 @@ impl FrequencyFamily {
 impl ModelFamily for FrequencyFamily {
     fn check(&self, _config: &TrainingConfig) -> Result<(), ConfigError> {
         let frequency = self.config();
-        let half_lives = |days: &[f32]| !days.is_empty() && days.iter().all(|days| *days >= 0.0 && days.is_finite());
+        let half_lives = |days: &[f32]| {
+            !days.is_empty() && days.iter().all(|days| *days >= 0.0 && days.is_finite())
+        };
         ConfigError::first([
             (
                 "frequency.half_life_days",
@@ -68,7 +70,11 @@ impl ModelFamily for FrequencyFamily {
                 half_lives(&frequency.popularity_half_life_days),
                 "must list at least one number of days, 0 for no half-life",
             ),
-            ("frequency.popularity_window_days", frequency.popularity_window_days != Some(0), "must be at least 1"),
+            (
+                "frequency.popularity_window_days",
+                frequency.popularity_window_days != Some(0),
+                "must be at least 1",
+            ),
         ])
     }
 

@@ -32,10 +32,13 @@ fn half_life(days: f32) -> Option<f32> {
 }
 
 impl Trainer<'_> {
-    /// Chooses the settings on the validation window and up to three earlier ones of its length, the
-    /// half-life of the customer's own purchases first and then that of popularity behind it. Without
-    /// validation purchases the first of each list counts.
-    pub(super) fn choose_frequency(&self, config: &FrequencyConfig) -> Result<Outcome, TrainingError> {
+    /// Chooses the settings on the validation window and up to three earlier ones of its length,
+    /// the half-life of the customer's own purchases first and then that of popularity behind it.
+    /// Without validation purchases the first of each list counts.
+    pub(super) fn choose_frequency(
+        &self,
+        config: &FrequencyConfig,
+    ) -> Result<Outcome, TrainingError> {
         let io = |source| TrainingError::Io { path: self.directory.clone(), source };
         std::fs::create_dir_all(&self.directory).map_err(io)?;
         let mut folds = Vec::new();
@@ -53,7 +56,11 @@ impl Trainer<'_> {
         if !folds.is_empty() {
             let mut search = Search {
                 trainer: self,
-                metrics: MetricsFile::open(&self.directory.join("metrics.jsonl"), false, self.observe)?,
+                metrics: MetricsFile::open(
+                    &self.directory.join("metrics.jsonl"),
+                    false,
+                    self.observe,
+                )?,
                 folds,
                 tried: 0,
             };
@@ -61,7 +68,8 @@ impl Trainer<'_> {
             let own = own.map(|half_life_days| FrequencySettings { half_life_days, ..settings });
             (settings, _) = search.best(own.collect(), settings)?;
             let popular = config.popularity_half_life_days.iter().map(|&days| half_life(days));
-            let popular = popular.map(|days| FrequencySettings { popularity_half_life_days: days, ..settings });
+            let popular = popular
+                .map(|days| FrequencySettings { popularity_half_life_days: days, ..settings });
             let value;
             (settings, value) = search.best(popular.collect(), settings)?;
             validation = Some(value);
@@ -79,7 +87,12 @@ impl Trainer<'_> {
 }
 
 impl TrainedModel for FrequencySettings {
-    fn measure(&self, trainer: &Trainer<'_>, trained: &Trained, cases: &[Case]) -> Result<Measured, TrainingError> {
+    fn measure(
+        &self,
+        trainer: &Trainer<'_>,
+        trained: &Trained,
+        cases: &[Case],
+    ) -> Result<Measured, TrainingError> {
         let scorer = trainer.frequency_scorer(self, &trained.rows);
         Ok(trainer.evaluation(cases).measure(&scorer)?)
     }
@@ -104,8 +117,8 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// The best of the candidates by the mean of the configured metric over the windows, the earlier
-    /// of two that are alike, and its value on the latest window.
+    /// The best of the candidates by the mean of the configured metric over the windows, the
+    /// earlier of two that are alike, and its value on the latest window.
     fn best(
         &mut self,
         candidates: Vec<FrequencySettings>,
@@ -142,11 +155,16 @@ impl Search<'_> {
             }
             self.metrics.line(&line)?;
         }
-        let days = |days: Option<f32>| days.map_or("none".to_owned(), |days| format!("{days} days"));
-        let (own, popular) = (days(settings.half_life_days), days(settings.popularity_half_life_days));
+        let days =
+            |days: Option<f32>| days.map_or("none".to_owned(), |days| format!("{days} days"));
+        let (own, popular) =
+            (days(settings.half_life_days), days(settings.popularity_half_life_days));
         let shown: Vec<String> = values.iter().map(|value| format!("{value:.4}")).collect();
         let windows = if shown.len() > 1 { " (latest window first)" } else { "" };
-        tracing::info!("  half-life {own}, of popularity {popular}: validation {metric} {}{windows}", shown.join(", "));
+        tracing::info!(
+            "  half-life {own}, of popularity {popular}: validation {metric} {}{windows}",
+            shown.join(", ")
+        );
         Ok(values)
     }
 }
@@ -155,15 +173,21 @@ impl Search<'_> {
 /// them, in f64.
 fn golden(settings: &FrequencySettings, items: usize) -> Golden {
     let queries = (0..GOLDEN).map(|request| {
-        let purchases =
-            || (0..request * 3).map(move |n| (((n * n + 7 * request) % items) as i64, n * 11 + request, n % 2));
+        let purchases = || {
+            (0..request * 3)
+                .map(move |n| (((n * n + 7 * request) % items) as i64, n * 11 + request, n % 2))
+        };
         let mut sums: BTreeMap<i64, f64> = BTreeMap::new();
         for (item, days, odd) in purchases() {
-            let decay = settings.half_life_days.map_or(1.0, |life| (-(days as f64) / f64::from(life)).exp2());
+            let decay = settings
+                .half_life_days
+                .map_or(1.0, |life| (-(days as f64) / f64::from(life)).exp2());
             *sums.entry(item).or_default() += decay * if odd == 1 { 0.5 } else { 1.0 };
         }
-        let mut top: Vec<GoldenHit> =
-            sums.into_iter().map(|(item, sum)| GoldenHit { item: item as u32, score: sum as f32 }).collect();
+        let mut top: Vec<GoldenHit> = sums
+            .into_iter()
+            .map(|(item, sum)| GoldenHit { item: item as u32, score: sum as f32 })
+            .collect();
         top.sort_by(|a, b| b.score.total_cmp(&a.score));
         top.truncate(GOLDEN_HITS);
         let weights = purchases().map(|(_, _, odd)| if odd == 1 { 0.5 } else { 1.0 });

@@ -23,8 +23,8 @@ pub struct RankerConfig {
     /// articles, what sells in general and among the values that the customer buys, what is bought
     /// together, what customers of the same taste buy.
     pub sources: Vec<Map<String, Value>>,
-    /// Attributes whose purchases are counted by value, such as a category. None: up to three, whose
-    /// number of values is nearest to the root of the number of articles.
+    /// Attributes whose purchases are counted by value, such as a category. None: up to three,
+    /// whose number of values is nearest to the root of the number of articles.
     pub attributes: Vec<String>,
     /// Widths of the network's hidden layers.
     pub hidden: Vec<usize>,
@@ -65,7 +65,11 @@ struct RankerFamily {
 impl RankerConfig {
     /// That of a configuration; the default one for other families.
     pub fn of(config: &TrainingConfig) -> Self {
-        config.family.get::<RankerFamily>().and_then(|family| family.ranker.clone()).unwrap_or_default()
+        config
+            .family
+            .get::<RankerFamily>()
+            .and_then(|family| family.ranker.clone())
+            .unwrap_or_default()
     }
 }
 
@@ -74,7 +78,10 @@ impl ModelFamily for RankerFamily {
         let ranker = RankerConfig::of(config);
         for source in &ranker.sources {
             if let Err(problem) = SourceSpec::parse(source.clone()) {
-                return Err(ConfigError::Value { key: "ranker.sources", problem: format!("is wrong: {problem}") });
+                return Err(ConfigError::Value {
+                    key: "ranker.sources",
+                    problem: format!("is wrong: {problem}"),
+                });
             }
         }
         ConfigError::first([
@@ -87,7 +94,11 @@ impl ModelFamily for RankerFamily {
             ("ranker.attributes", ranker.attributes.len() <= 16, "holds at most 16 attributes"),
             ("ranker.lists", (1..=1_000).contains(&ranker.lists), "must be 1 to 1000"),
             ("ranker.negatives", (1..=10_000).contains(&ranker.negatives), "must be 1 to 10000"),
-            ("ranker.batch_lists", (1..=10_000).contains(&ranker.batch_lists), "must be 1 to 10000"),
+            (
+                "ranker.batch_lists",
+                (1..=10_000).contains(&ranker.batch_lists),
+                "must be 1 to 10000",
+            ),
         ])
     }
 

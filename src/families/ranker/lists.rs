@@ -33,8 +33,8 @@ const SAMPLE: usize = 100_000;
 const QUANTILES: usize = 32;
 
 impl Lists {
-    /// The lists of the cases of which anything was found, with at most so many candidates that were
-    /// not bought, drawn by a seed. Without a number all lists, as they are.
+    /// The lists of the cases of which anything was found, with at most so many candidates that
+    /// were not bought, drawn by a seed. Without a number all lists, as they are.
     pub fn of(
         past: &Past<'_>,
         spec: &RankerSpec,
@@ -44,7 +44,8 @@ impl Lists {
         let width = spec.features.width();
         let list = |(at, case): (usize, &Case)| {
             let (articles, rows) = past.list(spec, case)?;
-            let bought: Vec<bool> = articles.iter().map(|article| case.relevant.contains(article)).collect();
+            let bought: Vec<bool> =
+                articles.iter().map(|article| case.relevant.contains(article)).collect();
             let Some((negatives, seed)) = draw else { return Ok(Some((rows, bought))) };
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(u64::from(case.at.0) << 24 ^ at as u64);
@@ -85,7 +86,8 @@ impl Lists {
         let candidates = self.bought.len();
         let sampled: Vec<usize> = spaced(&(0..candidates).collect::<Vec<_>>(), SAMPLE);
         let scale = |(feature, name): (usize, String)| {
-            let column: Vec<f32> = sampled.iter().map(|row| self.rows[row * self.width + feature]).collect();
+            let column: Vec<f32> =
+                sampled.iter().map(|row| self.rows[row * self.width + feature]).collect();
             scale(name, column)
         };
         names.into_iter().enumerate().collect::<Vec<_>>().into_par_iter().map(scale).collect()
@@ -119,18 +121,29 @@ fn scale(name: String, mut column: Vec<f32>) -> ScaledFeature {
     let mut quantiles: Vec<f32> =
         (0..=QUANTILES).filter_map(|step| column.get(step * last / QUANTILES).copied()).collect();
     quantiles.dedup();
-    let places: Vec<f64> = column.iter().map(|&x| f64::from(ScaledFeature::place(&quantiles, x))).collect();
+    let places: Vec<f64> =
+        column.iter().map(|&x| f64::from(ScaledFeature::place(&quantiles, x))).collect();
     let count = places.len().max(1) as f64;
     let mean = places.iter().sum::<f64>() / count;
     let variance = places.iter().map(|place| (place - mean).powi(2)).sum::<f64>() / count;
     // A feature that hardly varies must not come out as large numbers.
-    ScaledFeature { name, quantiles, mean: mean as f32, deviation: variance.sqrt().max(0.01) as f32 }
+    ScaledFeature {
+        name,
+        quantiles,
+        mean: mean as f32,
+        deviation: variance.sqrt().max(0.01) as f32,
+    }
 }
 
 /// Cases of the past to learn from, before those of the validation window: with a split by time the
-/// windows before it, each as long; with leave-one-out each customer's last purchases but the held-out
-/// ones.
-pub(super) fn earlier(dataset: &Dataset, histories: &Histories, split: &Split, most: usize) -> Vec<Case> {
+/// windows before it, each as long; with leave-one-out each customer's last purchases but the
+/// held-out ones.
+pub(super) fn earlier(
+    dataset: &Dataset,
+    histories: &Histories,
+    split: &Split,
+    most: usize,
+) -> Vec<Case> {
     if let Protocol::Time { .. } = split.protocol {
         let skip = usize::from(!split.validation.is_empty());
         let folds = split.folds(dataset, histories, most + skip);
@@ -166,9 +179,14 @@ mod tests {
         let rows: Vec<f32> = (0..100).map(|at| at as f32).collect();
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let (kept, labels) = drawn(&bought, &rows, 2, 8, &mut rng).unwrap();
-        assert_eq!((kept.len(), labels.len(), labels.iter().filter(|&&bought| bought).count()), (26, 13, 5));
+        assert_eq!(
+            (kept.len(), labels.len(), labels.iter().filter(|&&bought| bought).count()),
+            (26, 13, 5)
+        );
         assert!(kept.chunks(2).all(|row| row[1] == row[0] + 1.0), "rows stay whole");
-        assert!(kept.chunks(2).zip(&labels).all(|(row, &label)| bought[row[0] as usize / 2] == label));
+        assert!(
+            kept.chunks(2).zip(&labels).all(|(row, &label)| bought[row[0] as usize / 2] == label)
+        );
         assert!(drawn(&[false; 4], &rows[..8], 2, 8, &mut rng).is_none());
     }
 
@@ -176,7 +194,10 @@ mod tests {
     fn scales_follow_the_quantiles() {
         let scaled = scale("x".to_owned(), (0..1_000).map(|x| (x as f32).powi(3)).collect());
         let ends = [0.0, 1e9].map(|x| scaled.scaled(x));
-        assert!((ends[0] + 1.73).abs() < 0.05 && (ends[1] - 1.73).abs() < 0.05, "uniform: {ends:?}");
+        assert!(
+            (ends[0] + 1.73).abs() < 0.05 && (ends[1] - 1.73).abs() < 0.05,
+            "uniform: {ends:?}"
+        );
         assert_eq!(scale("x".to_owned(), vec![4.0; 9]).scaled(9.0), 0.0);
         assert_eq!(scale("x".to_owned(), Vec::new()).scaled(9.0), 0.0);
     }
@@ -196,7 +217,8 @@ mod tests {
             let protocol = Protocol::leave_one_out().with_repeats(repeats);
             let split = Split::new(&dataset, &histories, protocol).unwrap();
             let cases = earlier(&dataset, &histories, &split, 9);
-            let found: Vec<(u32, u32)> = cases.iter().map(|case| (case.known, case.relevant[0])).collect();
+            let found: Vec<(u32, u32)> =
+                cases.iter().map(|case| (case.known, case.relevant[0])).collect();
             assert_eq!(found, expected, "3 and 4 are held out");
         }
     }

@@ -1,5 +1,5 @@
-//! The family `ranker`: a network learns to order the candidates that the sources of the pipeline find,
-//! from lists of past moments.
+//! The family `ranker`: a network learns to order the candidates that the sources of the pipeline
+//! find, from lists of past moments.
 
 mod config;
 mod dump;
@@ -19,7 +19,9 @@ use crate::{
     model::{ListBatch, ListRanker, Tower, TowerPass},
     onnx,
     recommend::{ListModel, ModelError, RankerSpec, sources::SourceSpec},
-    training::{Export, MetricsFile, Outcome, Refit, Shuffle, Trained, Trainer, TrainingError, spaced},
+    training::{
+        Export, MetricsFile, Outcome, Refit, Shuffle, Trained, Trainer, TrainingError, spaced,
+    },
 };
 use lists::{Lists, earlier};
 use rayon::prelude::*;
@@ -108,12 +110,13 @@ struct Learnt {
 }
 
 impl Trainer<'_> {
-    /// Makes lists of past moments, learns from them for as many epochs as the validation window says,
-    /// and learns once more with that window, if the configuration says so.
+    /// Makes lists of past moments, learns from them for as many epochs as the validation window
+    /// says, and learns once more with that window, if the configuration says so.
     fn train_ranker(&self, config: &RankerConfig) -> Result<Outcome, TrainingError> {
         let io = |source| TrainingError::Io { path: self.directory.clone(), source };
         std::fs::create_dir_all(&self.directory).map_err(io)?;
-        let mut metrics = MetricsFile::open(&self.directory.join("metrics.jsonl"), false, self.observe)?;
+        let mut metrics =
+            MetricsFile::open(&self.directory.join("metrics.jsonl"), false, self.observe)?;
         let rows = match self.final_epochs {
             Some(_) => (0..self.dataset.purchases.len() as u32).collect(),
             None => self.split.train_and_validation(),
@@ -131,7 +134,9 @@ impl Trainer<'_> {
         }
         let judged = spaced(&self.split.validation, self.config.training.evaluation_cases);
         let mut lists = self.lists(&course, &cases)?;
-        let Some(learnt) = self.learn(&course, &lists, &judged, self.config.training.epochs, &mut metrics)? else {
+        let Some(learnt) =
+            self.learn(&course, &lists, &judged, self.config.training.epochs, &mut metrics)?
+        else {
             return Ok(Outcome::Interrupted(self.directory.clone()));
         };
         let refit = self.config.training.refit != Refit::None && !judged.is_empty();
@@ -139,7 +144,10 @@ impl Trainer<'_> {
         if config.write_lists {
             let whole = |cases: &[Case]| Lists::of(&course.past, &course.spec, cases, None);
             let (validation, test) = (whole(&self.split.validation)?, whole(test)?);
-            self.write_lists(&course.spec, &[("train", &lists), ("validation", &validation), ("test", &test)])?;
+            self.write_lists(
+                &course.spec,
+                &[("train", &lists), ("validation", &validation), ("test", &test)],
+            )?;
         }
         let Some(late) = late else { return self.ranked(learnt, self.split.train.clone()) };
         lists.append(&late);
@@ -153,7 +161,11 @@ impl Trainer<'_> {
         }
     }
 
-    fn course<'a>(&'a self, config: &RankerConfig, rows: &'a [u32]) -> Result<Course<'a>, TrainingError> {
+    fn course<'a>(
+        &'a self,
+        config: &RankerConfig,
+        rows: &'a [u32],
+    ) -> Result<Course<'a>, TrainingError> {
         if self.dataset.time_unit == TimeUnit::Position {
             let problem = "it needs purchases with dates; these have an order alone".to_owned();
             return Err(unfit(problem));
@@ -164,8 +176,12 @@ impl Trainer<'_> {
             true => attributes(&self.dataset.articles),
             false => config.attributes.clone(),
         };
-        if let Some(unknown) = attributes.iter().find(|name| self.dataset.articles.column(name).is_none()) {
-            let problem = format!("`ranker.attributes`: the articles have no attribute `{unknown}` of one value each");
+        if let Some(unknown) =
+            attributes.iter().find(|name| self.dataset.articles.column(name).is_none())
+        {
+            let problem = format!(
+                "`ranker.attributes`: the articles have no attribute `{unknown}` of one value each"
+            );
             return Err(unfit(problem));
         }
         let sources = match config.sources.is_empty() {
@@ -181,7 +197,8 @@ impl Trainer<'_> {
         let started = Instant::now();
         let draw = Some((course.config.negatives, self.config.training.seed));
         let lists = Lists::of(&course.past, &course.spec, cases, draw)?;
-        let (count, candidates, seconds) = (lists.len(), lists.bought.len(), started.elapsed().as_secs_f64());
+        let (count, candidates, seconds) =
+            (lists.len(), lists.bought.len(), started.elapsed().as_secs_f64());
         tracing::info!("  {count} lists of {candidates} candidates in {seconds:.1} s");
         if count == 0 { Err(TrainingError::NoLists) } else { Ok(lists) }
     }
@@ -239,23 +256,31 @@ impl Trainer<'_> {
             }
             let (loss, ranker) = (loss / shuffle.batches() as f64, now(&network));
             let seconds = started.elapsed().as_secs_f64();
-            let mut line = json!({"stage": "ranker", "epoch": epoch + 1, "loss": loss, "seconds": seconds});
+            let mut line =
+                json!({"stage": "ranker", "epoch": epoch + 1, "loss": loss, "seconds": seconds});
             let mut value = None;
             if !judged.is_empty() {
                 let row = self.judged(course, &ranker, judged)?.row;
                 value = Some(row.metrics.get(&training.metric).copied().unwrap_or(0.0));
                 if let Some(line) = line.as_object_mut() {
-                    line.extend(row.metrics.iter().map(|(name, value)| (name.clone(), json!(value))));
+                    line.extend(
+                        row.metrics.iter().map(|(name, value)| (name.clone(), json!(value))),
+                    );
                 }
             }
             metrics.line(&line)?;
-            let shown = value.map_or(String::new(), |value| format!(", validation {} {value:.4}", training.metric));
+            let shown = value.map_or(String::new(), |value| {
+                format!(", validation {} {value:.4}", training.metric)
+            });
             tracing::info!("  epoch {}: loss {loss:.4}{shown}, {seconds:.1} s", epoch + 1);
             let keeps_best = training.patience > 0;
-            let better = best.as_ref().is_none_or(|best| !keeps_best || value.is_none() || value > best.validation);
+            let better = best
+                .as_ref()
+                .is_none_or(|best| !keeps_best || value.is_none() || value > best.validation);
             if better {
                 best = Some(Learnt { ranker, epochs: epoch + 1, validation: value });
-            } else if best.as_ref().is_some_and(|best| epoch + 1 - best.epochs >= training.patience) {
+            } else if best.as_ref().is_some_and(|best| epoch + 1 - best.epochs >= training.patience)
+            {
                 break;
             }
         }
@@ -267,7 +292,12 @@ impl Trainer<'_> {
         self.finish(Box::new(ranker), rows, epochs, validation)
     }
 
-    fn judged(&self, course: &Course<'_>, model: &TrainedRanker, cases: &[Case]) -> Result<Measured, TrainingError> {
+    fn judged(
+        &self,
+        course: &Course<'_>,
+        model: &TrainedRanker,
+        cases: &[Case],
+    ) -> Result<Measured, TrainingError> {
         // How well every article sells before what is held out, to rank what no source finds.
         let sales = self.popularity(&self.split.train, &Popularity::default());
         let sales: Vec<Option<f32>> = sales.into_iter().map(Some).collect();
@@ -292,13 +322,19 @@ impl Trainer<'_> {
 }
 
 impl TrainedModel for TrainedRanker {
-    fn measure(&self, trainer: &Trainer<'_>, trained: &Trained, cases: &[Case]) -> Result<Measured, TrainingError> {
+    fn measure(
+        &self,
+        trainer: &Trainer<'_>,
+        trained: &Trained,
+        cases: &[Case],
+    ) -> Result<Measured, TrainingError> {
         trainer.measure_ranker(trained, self, cases)
     }
 
     fn export(&self, export: &Export<'_>) -> Result<PathBuf, TrainingError> {
         let golden = self.golden().map_err(|error| unfit(error.to_string()))?;
-        export.write(RankingContents::Ranker(Box::new((self.settings.clone(), self.graph()))), golden)
+        export
+            .write(RankingContents::Ranker(Box::new((self.settings.clone(), self.graph()))), golden)
     }
 }
 
@@ -339,7 +375,11 @@ fn default_sources(attributes: &[String]) -> Vec<Map<String, Value>> {
         json!({"source": "bought_together", "limit": 50}),
         json!({"source": "similar_taste", "limit": 100}),
     ];
-    sources.extend(attributes.first().map(|name| json!({"source": "popular_in", "attribute": name, "limit": 50})));
+    sources.extend(
+        attributes
+            .first()
+            .map(|name| json!({"source": "popular_in", "attribute": name, "limit": 50})),
+    );
     sources.into_iter().filter_map(|source| source.as_object().cloned()).collect()
 }
 
@@ -350,11 +390,14 @@ fn attributes(articles: &Entities) -> Vec<String> {
     let mut found: Vec<(usize, &str)> = Vec::new();
     for column in &articles.columns {
         let values = match &column.values {
-            Values::Category { codes, .. } => codes.iter().copied().collect::<BTreeSet<u32>>().len(),
+            Values::Category { codes, .. } => {
+                codes.iter().copied().collect::<BTreeSet<u32>>().len()
+            }
             Values::Integer(numbers) => numbers.iter().copied().collect::<BTreeSet<i64>>().len(),
             Values::Number(_) | Values::Tags { .. } => continue,
         };
-        if (2..articles.len()).contains(&values) && found.iter().all(|&(known, _)| known != values) {
+        if (2..articles.len()).contains(&values) && found.iter().all(|&(known, _)| known != values)
+        {
             found.push((values, &column.name));
         }
     }

@@ -4,11 +4,13 @@ use crate::{
     bundle::{Bundle, Ranking},
     dataset::{Column, Dataset, Entities, Values},
     domain::{CustomerId, IdTable},
-    evaluation::{Evaluation, OfflineShop, PipelineScorer, Scorer, baselines::Known, bundle_ranker},
+    evaluation::{
+        Evaluation, OfflineShop, PipelineScorer, Scorer, baselines::Known, bundle_ranker,
+    },
     families::TrainedRanker,
     recommend::{
-        Aspect, ListModel, Model as _, ModelError, RankerSpec, Recipe, Request, Strategy, Warning, check_ranker,
-        recommend,
+        Aspect, ListModel, Model as _, ModelError, RankerSpec, Recipe, Request, Strategy, Warning,
+        check_ranker, recommend,
     },
     training::{
         Outcome, Trainer, TrainingConfig,
@@ -41,7 +43,9 @@ fn rebuying() -> Dataset {
 
 fn in_shop<T>(config: &TrainingConfig, work: impl FnOnce(&Trainer<'_>, &Path) -> T) -> T {
     let directory = tempfile::tempdir().unwrap();
-    with_data(&rebuying(), config, directory.path(), &|| false, |trainer| work(trainer, directory.path()))
+    with_data(&rebuying(), config, directory.path(), &|| false, |trainer| {
+        work(trainer, directory.path())
+    })
 }
 
 #[test]
@@ -52,14 +56,21 @@ fn what_is_trained_is_what_a_server_answers() {
         assert!(measured.row.metrics["hr@10"] > 0.6, "{:?}", measured.row.metrics);
         assert!(trained.validation.is_some_and(|value| value > 0.3), "{:?}", trained.validation);
 
-        let bundle = trainer.export(&trained, std::slice::from_ref(&measured.row), directory).unwrap();
+        let bundle =
+            trainer.export(&trained, std::slice::from_ref(&measured.row), directory).unwrap();
         let bundle = Bundle::open(&bundle).unwrap();
         assert_eq!((bundle.manifest().family.as_str(), bundle.manifest().dim), ("ranker", 0));
-        assert!(matches!(bundle.ranking(), Ranking::Ranker(_)) && bundle.index_quality(5, 1).unwrap().is_none());
+        assert!(
+            matches!(bundle.ranking(), Ranking::Ranker(_))
+                && bundle.index_quality(5, 1).unwrap().is_none()
+        );
         let (model, network) = (model::<TrainedRanker>(&trained), bundle.ranker().unwrap());
         let rows = vec![0.5; 3 * model.features().len()];
         let (ours, shipped) = (model.scores(&rows).unwrap(), network.scores(&rows).unwrap());
-        assert!(ours.iter().zip(&shipped).all(|(a, b)| (a - b).abs() < 1e-4), "{ours:?} {shipped:?}");
+        assert!(
+            ours.iter().zip(&shipped).all(|(a, b)| (a - b).abs() < 1e-4),
+            "{ours:?} {shipped:?}"
+        );
 
         // The bundle on the same test, as a scorer and as the model of a shop.
         let (dataset, histories, cases) = (trainer.dataset, trainer.histories, &trainer.split.test);
@@ -76,20 +87,31 @@ fn what_is_trained_is_what_a_server_answers() {
         for (case, scores) in cases.iter().zip(scores.chunks(dataset.articles.len())) {
             let request = offline.request(case, Arc::default(), 5).unwrap();
             let customer = offline.customer(case);
-            let answer = recommend(offline.shop(), offline.snapshot(), &request, customer.view()).unwrap();
+            let answer =
+                recommend(offline.shop(), offline.snapshot(), &request, customer.view()).unwrap();
             assert_eq!((answer.strategy, answer.items.len()), (Strategy::Pipeline, 5));
             assert!(answer.warnings.is_empty(), "{:?}", answer.warnings);
             let of = |row: u32| scores[row as usize];
-            let better = |item: u32| scores.iter().filter(|&&score| score > of(item) + 1e-4).count();
+            let better =
+                |item: u32| scores.iter().filter(|&&score| score > of(item) + 1e-4).count();
             for (place, item) in answer.items.iter().enumerate() {
                 assert!(better(item.row) <= place, "{place}: {item:?}");
             }
             let told = |tell_purchases| {
-                let request =
-                    Request { explain: true, tell_purchases, customer: Some(somebody.clone()), ..request.clone() };
-                recommend(offline.shop(), offline.snapshot(), &request, customer.view()).unwrap().items
+                let request = Request {
+                    explain: true,
+                    tell_purchases,
+                    customer: Some(somebody.clone()),
+                    ..request.clone()
+                };
+                recommend(offline.shop(), offline.snapshot(), &request, customer.view())
+                    .unwrap()
+                    .items
             };
-            assert!(told(false).iter().all(|item| item.ranked_by.is_empty()), "it would tell purchases");
+            assert!(
+                told(false).iter().all(|item| item.ranked_by.is_empty()),
+                "it would tell purchases"
+            );
             let explained = told(true);
             assert_eq!(
                 explained.iter().map(|item| item.row).collect::<Vec<_>>(),
@@ -100,11 +122,15 @@ fn what_is_trained_is_what_a_server_answers() {
                 assert!(by.is_sorted_by(|a, b| a.weight >= b.weight), "{by:?}");
             }
             // The shop's customers buy the same again.
-            bought_again += usize::from(explained[0].ranked_by.iter().any(|by| by.aspect == Aspect::OwnPurchases));
+            bought_again += usize::from(
+                explained[0].ranked_by.iter().any(|by| by.aspect == Aspect::OwnPurchases),
+            );
         }
         assert!(bought_again * 2 > cases.len(), "{bought_again} of {}", cases.len());
 
-        for file in ["features.json", "train.rows", "validation.bought", "test.starts", "test.relevant"] {
+        for file in
+            ["features.json", "train.rows", "validation.bought", "test.starts", "test.relevant"]
+        {
             assert!(directory.join("lists").join(file).exists(), "{file}");
         }
         let bytes = |file: &str| std::fs::read(directory.join("lists").join(file)).unwrap().len();
@@ -118,7 +144,8 @@ fn a_request_names_a_ranker_beside_other_models() {
         let trained = finished(trainer.train(false));
         let bundle = Bundle::open(&trainer.export(&trained, &[], directory).unwrap()).unwrap();
         let sources = RankerSpec::of(bundle.ranker().unwrap()).unwrap().sources;
-        let known = Known { dataset: trainer.dataset, histories: trainer.histories, train: &trained.rows };
+        let known =
+            Known { dataset: trainer.dataset, histories: trainer.histories, train: &trained.rows };
         let cases = &trainer.split.test;
         let models: [Arc<dyn crate::recommend::Model>; 1] = [Arc::new(bundle)];
         let offline = OfflineShop::new(known, &models, cases[0].at).unwrap();
@@ -126,24 +153,35 @@ fn a_request_names_a_ranker_beside_other_models() {
             let request = offline.request(&cases[0], Arc::new(recipe), 4).unwrap();
             // The shop's other model answers: it is asked for nothing but the list.
             let other = &offline.shop().models["none"];
-            let answer = recommend(offline.shop(), other, &request, offline.customer(&cases[0]).view());
+            let answer =
+                recommend(offline.shop(), other, &request, offline.customer(&cases[0]).view());
             answer.map(|answer| answer.items.iter().map(|item| item.row).collect::<Vec<_>>())
         };
         let ranker = Some("again".to_owned());
         let alone = ask(Recipe { ranker: ranker.clone(), ..Recipe::default() }).unwrap();
         assert_eq!(alone.len(), 4);
-        let named = Recipe { ranker: ranker.clone(), sources: sources.clone(), ..Recipe::default() };
+        let named =
+            Recipe { ranker: ranker.clone(), sources: sources.clone(), ..Recipe::default() };
         assert_eq!(ask(named).unwrap(), alone);
         // What does not fit is refused when it is saved, and left out when it is asked for.
         let other = Recipe { ranker, sources: sources[1..].to_vec(), ..Recipe::default() };
         let none = Recipe { ranker: Some("none".to_owned()), ..Recipe::default() };
         let gone = Recipe { ranker: Some("gone".to_owned()), ..Recipe::default() };
-        for (recipe, problem) in [(other, "on other sources"), (none, "it is no ranker"), (gone, "no model `gone`")] {
-            let error = check_ranker(offline.shop(), offline.snapshot(), &recipe).unwrap_err().to_string();
+        for (recipe, problem) in
+            [(other, "on other sources"), (none, "it is no ranker"), (gone, "no model `gone`")]
+        {
+            let error =
+                check_ranker(offline.shop(), offline.snapshot(), &recipe).unwrap_err().to_string();
             assert!(error.contains(problem), "{error}");
             let request = offline.request(&cases[0], Arc::new(recipe), 4).unwrap();
             let customer = offline.customer(&cases[0]);
-            let answer = recommend(offline.shop(), &offline.shop().models["none"], &request, customer.view()).unwrap();
+            let answer = recommend(
+                offline.shop(),
+                &offline.shop().models["none"],
+                &request,
+                customer.view(),
+            )
+            .unwrap();
             assert!(
                 answer.items.len() == 4 && answer.warnings.contains(&Warning::RankerLeftOut),
                 "{:?}",
@@ -194,7 +232,8 @@ fn other_features_and_sources_are_refused() {
 fn a_stopped_run_says_so_and_wrong_settings_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     let config = config(&[]);
-    let outcome = with_data(&rebuying(), &config, directory.path(), &|| true, |trainer| trainer.train(false));
+    let outcome =
+        with_data(&rebuying(), &config, directory.path(), &|| true, |trainer| trainer.train(false));
     assert!(matches!(outcome, Ok(Outcome::Interrupted(_))));
     let refused = |changes: &[&str]| configure(RANKER, changes).unwrap_err().to_string();
     assert!(refused(&["ranker.sources=[{source=\"moon\"}]"]).contains("there is no source `moon`"));
@@ -208,7 +247,10 @@ fn a_stopped_run_says_so_and_wrong_settings_are_refused() {
     let error = train(&["ranker.attributes=[\"moon\"]"]).unwrap();
     assert!(error.contains("no attribute `moon`"), "{error}");
     let wild = train(&["optimizer.learning_rate=1e30"]);
-    assert!(wild.is_none_or(|error| error.contains("the loss became")), "told, if the numbers break");
+    assert!(
+        wild.is_none_or(|error| error.contains("the loss became")),
+        "told, if the numbers break"
+    );
 }
 
 #[test]
@@ -218,7 +260,12 @@ fn attributes_of_medium_size_are_chosen_once_each() {
         values: Values::Integer((0..100).map(|row| i64::from(row % values)).collect()),
     };
     let articles = Entities {
-        ids: (0..100).map(|id| id.to_string()).collect::<Vec<_>>().iter().map(String::as_str).collect::<IdTable>(),
+        ids: (0..100)
+            .map(|id| id.to_string())
+            .collect::<Vec<_>>()
+            .iter()
+            .map(String::as_str)
+            .collect::<IdTable>(),
         columns: vec![
             column("one", 1),
             column("brand", 40),

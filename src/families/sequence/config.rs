@@ -13,9 +13,13 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-pub(in crate::families) const DECODER: Registered =
-    registered::<SequenceFamily>("decoder", "A decoder transformer over the customer's latest items.", USES);
-pub(in crate::families) const LSTM: Registered = registered::<SequenceFamily>("lstm", "An LSTM over them.", USES);
+pub(in crate::families) const DECODER: Registered = registered::<SequenceFamily>(
+    "decoder",
+    "A decoder transformer over the customer's latest items.",
+    USES,
+);
+pub(in crate::families) const LSTM: Registered =
+    registered::<SequenceFamily>("lstm", "An LSTM over them.", USES);
 
 const USES: &[&str] = &[
     "model.dim",
@@ -53,8 +57,8 @@ pub struct SequenceConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub days: Option<DaysConfig>,
     pub windows: Windows,
-    /// Purchases that a step asks for, on average: as many windows as that takes, few where histories are long and many where
-    /// they are short. In place of `training.batch_size`.
+    /// Purchases that a step asks for, on average: as many windows as that takes, few where
+    /// histories are long and many where they are short. In place of `training.batch_size`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch_purchases: Option<usize>,
     /// Negatives drawn uniformly for each window, which its positions share, in place of the
@@ -64,9 +68,10 @@ pub struct SequenceConfig {
     pub negatives: Option<usize>,
     /// Customers with fewer training purchases are left out of the training.
     pub min_items: usize,
-    /// The share of the windows that is drawn at random and not trained on, 0 to less than 1. What the model says of them is
-    /// reported as `window-accuracy`. Windows of one customer overlap and the drawn ones are no later than the
-    /// others, so it flatters; models are chosen by the ranking metrics of `[split]`.
+    /// The share of the windows that is drawn at random and not trained on, 0 to less than 1. What
+    /// the model says of them is reported as `window-accuracy`. Windows of one customer overlap and
+    /// the drawn ones are no later than the others, so it flatters; models are chosen by the
+    /// ranking metrics of `[split]`.
     pub held_out_windows: f32,
 }
 
@@ -92,7 +97,8 @@ pub enum ItemInit {
     Neighbours,
 }
 
-/// `[sequence.days]`: days before the end of the training data, in classes of equal width, each with a trained row.
+/// `[sequence.days]`: days before the end of the training data, in classes of equal width, each
+/// with a trained row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DaysConfig {
@@ -152,7 +158,11 @@ pub(super) struct SequenceFamily {
 impl SequenceConfig {
     /// That of a configuration.
     pub(super) fn of(config: &TrainingConfig) -> Self {
-        config.family.get::<SequenceFamily>().and_then(|family| family.sequence.clone()).unwrap_or_default()
+        config
+            .family
+            .get::<SequenceFamily>()
+            .and_then(|family| family.sequence.clone())
+            .unwrap_or_default()
     }
 
     /// Width of an item as it is read by a model of this width.
@@ -203,12 +213,21 @@ impl ModelFamily for SequenceFamily {
             ("lstm", self.lstm.is_none() || lstm, "is for the family `lstm` only"),
             (
                 "sequence.tokens",
-                sequence.tokens == TokenSource::Trained || (!sequence.tied && config.text.is_some()),
+                sequence.tokens == TokenSource::Trained
+                    || (!sequence.tied && config.text.is_some()),
                 "is `text`: that needs a section [text] and `sequence.tied = false`",
             ),
             ("sequence.length", (1..=1_024).contains(&sequence.length), "must be 1 to 1024"),
-            ("sequence.item_dim", (1..=4_096).contains(&sequence.item_dim(dim)), "must be 1 to 4096"),
-            ("sequence.sos", !(sequence.sos && lstm), "is for the decoder: an LSTM begins from its zero state"),
+            (
+                "sequence.item_dim",
+                (1..=4_096).contains(&sequence.item_dim(dim)),
+                "must be 1 to 4096",
+            ),
+            (
+                "sequence.sos",
+                !(sequence.sos && lstm),
+                "is for the decoder: an LSTM begins from its zero state",
+            ),
             (
                 "decoder.positions",
                 !(sequence.sos && from_end(&encoder)),
@@ -242,7 +261,9 @@ impl ModelFamily for SequenceFamily {
             ),
             (
                 "sequence.days",
-                sequence.days.is_none_or(|d| (1..=100_000).contains(&d.buckets) && (1..=4_096).contains(&d.dim)),
+                sequence.days.is_none_or(|d| {
+                    (1..=100_000).contains(&d.buckets) && (1..=4_096).contains(&d.dim)
+                }),
                 "needs 1 to 100000 `buckets` and a `dim` of 1 to 4096",
             ),
             (
@@ -257,7 +278,10 @@ impl ModelFamily for SequenceFamily {
         }
         let width = encoder.output_width(dims);
         if width != dim {
-            return refuse("model.dim", format!("is {dim}, but the encoder's outputs are {width} wide"));
+            return refuse(
+                "model.dim",
+                format!("is {dim}, but the encoder's outputs are {width} wide"),
+            );
         }
         Ok(())
     }
@@ -272,9 +296,14 @@ impl ModelFamily for SequenceFamily {
             enabled: true,
         };
         let dim = sequence.item_dim(config.model.dim);
-        let mut query = vec![feature("items", source::HISTORY, EncodingSpec::Sequence { dim, length })];
+        let mut query =
+            vec![feature("items", source::HISTORY, EncodingSpec::Sequence { dim, length })];
         if let Some(DaysConfig { buckets, dim }) = sequence.days {
-            query.push(feature("days", source::HISTORY, EncodingSpec::SequenceDays { dim, length, buckets }));
+            query.push(feature(
+                "days",
+                source::HISTORY,
+                EncodingSpec::SequenceDays { dim, length, buckets },
+            ));
         }
         let dim = config.model.dim + usize::from(sequence.bias);
         let row = EncodingSpec::Embedding { dim, dropout: 0.0, min_count: 1 };

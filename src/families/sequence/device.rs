@@ -23,7 +23,9 @@ fn open(device: ComputeDevice) -> Result<Device, TrainingError> {
         #[cfg(feature = "cuda")]
         ComputeDevice::Cuda => cuda(),
         #[cfg(not(feature = "cuda"))]
-        ComputeDevice::Cuda => Err(TrainingError::NoDevice(crate::training::WITHOUT_CUDA.to_owned())),
+        ComputeDevice::Cuda => {
+            Err(TrainingError::NoDevice(crate::training::WITHOUT_CUDA.to_owned()))
+        }
     }
 }
 
@@ -33,7 +35,9 @@ fn cuda() -> Result<Device, TrainingError> {
     use burn::tensor::{DeviceType, Tensor};
     let refuse = |problem: &str| Err(TrainingError::NoDevice(format!("is `cuda`, but {problem}")));
     if Device::enumerate(DeviceType::Cuda).is_empty() {
-        return refuse("there is no NVIDIA GPU with a driver (nvidia-smi lists them); set it to `cpu`");
+        return refuse(
+            "there is no NVIDIA GPU with a driver (nvidia-smi lists them); set it to `cpu`",
+        );
     }
     // The runtime panics where a driver is too old or the memory is taken by others.
     let opened = std::panic::catch_unwind(|| {
@@ -44,7 +48,9 @@ fn cuda() -> Result<Device, TrainingError> {
     match opened {
         Ok(Ok(device)) => Ok(device),
         Ok(Err(error)) => refuse(&format!("the GPU does not work: {error}")),
-        Err(_) => refuse("the GPU cannot be opened (see above); update its driver, or set it to `cpu`"),
+        Err(_) => {
+            refuse("the GPU cannot be opened (see above); update its driver, or set it to `cpu`")
+        }
     }
 }
 
@@ -52,7 +58,11 @@ impl Learner for DeviceSequenceModel {
     type Batch = SequenceBatch;
     type Samples<'a> = Sequences<'a>;
 
-    fn new(encoder: &Encoder, dataset: &Dataset, config: &TrainingConfig) -> Result<Self, TrainingError> {
+    fn new(
+        encoder: &Encoder,
+        dataset: &Dataset,
+        config: &TrainingConfig,
+    ) -> Result<Self, TrainingError> {
         let model = <SequenceModel as Learner>::new(encoder, dataset, config)?;
         Ok(Self::new(model, open(config.training.device)?))
     }
@@ -71,7 +81,11 @@ impl Learner for DeviceSequenceModel {
         self.host_mut().start(samples);
     }
 
-    fn step(&mut self, batch: &SequenceBatch, optimizer: &StepOptimizer) -> Result<f64, TrainingError> {
+    fn step(
+        &mut self,
+        batch: &SequenceBatch,
+        optimizer: &StepOptimizer,
+    ) -> Result<f64, TrainingError> {
         Ok(self.step(batch, &optimizer.adamw, optimizer.clip)?)
     }
 
@@ -99,7 +113,11 @@ impl Learner for DeviceSequenceModel {
         self.host().item_vectors(samples)
     }
 
-    fn query_vectors(&self, samples: &Sequences<'_>, moments: impl ExactSizeIterator<Item = Moment>) -> Vec<f32> {
+    fn query_vectors(
+        &self,
+        samples: &Sequences<'_>,
+        moments: impl ExactSizeIterator<Item = Moment>,
+    ) -> Vec<f32> {
         self.host().query_vectors(samples, moments)
     }
 
@@ -130,7 +148,11 @@ mod tests {
     /// The CPU, and the GPU where this build can open one.
     fn devices() -> Vec<&'static str> {
         let gpu = cfg!(feature = "cuda") && open(ComputeDevice::Cuda).is_ok();
-        if gpu { vec!["training.device=cpu", "training.device=cuda"] } else { vec!["training.device=cpu"] }
+        if gpu {
+            vec!["training.device=cpu", "training.device=cuda"]
+        } else {
+            vec!["training.device=cpu"]
+        }
     }
 
     /// As [`train`], the steps in tensors.
@@ -142,21 +164,26 @@ mod tests {
     ) -> Result<Outcome, TrainingError> {
         let taken = AtomicUsize::new(0);
         let stop = || taken.fetch_add(1, Ordering::Relaxed) >= steps;
-        with_trainer(config, directory, &stop, |trainer| trainer.stages::<DeviceSequenceModel>(resume))
+        with_trainer(config, directory, &stop, |trainer| {
+            trainer.stages::<DeviceSequenceModel>(resume)
+        })
     }
 
     /// All weights and running statistics, and the moments of the tables.
     fn weights(trained: &Trained) -> Vec<f32> {
         let model = sequence(trained);
-        let tables = [Some(&model.items), model.tokens.as_ref(), model.ages.as_ref()].into_iter().flatten();
-        let mut all: Vec<f32> = tables.flat_map(|table| table.weights.iter().chain(&table.moments)).copied().collect();
+        let tables =
+            [Some(&model.items), model.tokens.as_ref(), model.ages.as_ref()].into_iter().flatten();
+        let mut all: Vec<f32> =
+            tables.flat_map(|table| table.weights.iter().chain(&table.moments)).copied().collect();
         all.extend(model.encoder.parameters().iter().flat_map(|parameter| parameter.values));
         all
     }
 
     #[test]
     fn a_run_ends_as_on_the_kernels() {
-        // A large epsilon: without it Adam makes whole steps of the rounding errors of gradients that are zero.
+        // A large epsilon: without it Adam makes whole steps of the rounding errors of gradients
+        // that are zero.
         let runs = [
             (DECODER, ["decoder.dropout=0", "sequence.windows=sliding"]),
             (AVERAGED, ["decoder.dropout=0", "training.patience=2"]),
@@ -167,13 +194,28 @@ mod tests {
         {
             let on = |device| config(base, &["optimizer.epsilon=0.01", first, second, device]);
             let directories = [(); 2].map(|()| tempfile::tempdir().unwrap());
-            let kernels = finished(train(&on("training.device=cpu"), directories[0].path(), false, usize::MAX));
-            let device = finished(train_on_device(&on(device), directories[1].path(), false, usize::MAX));
-            assert_eq!((kernels.epochs, sequence(&kernels).steps), (device.epochs, sequence(&device).steps));
-            let worst = weights(&kernels).iter().zip(weights(&device)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            let kernels = finished(train(
+                &on("training.device=cpu"),
+                directories[0].path(),
+                false,
+                usize::MAX,
+            ));
+            let device =
+                finished(train_on_device(&on(device), directories[1].path(), false, usize::MAX));
+            assert_eq!(
+                (kernels.epochs, sequence(&kernels).steps),
+                (device.epochs, sequence(&device).steps)
+            );
+            let worst = weights(&kernels)
+                .iter()
+                .zip(weights(&device))
+                .map(|(a, b)| (a - b).abs())
+                .fold(0.0, f32::max);
             assert!(worst < 2e-3, "weights differ by {worst}");
-            let metrics = directories.map(|d| std::fs::read_to_string(d.path().join("metrics.jsonl")).unwrap());
-            let lines = metrics.map(|text| text.lines().map(|line| serde_json::from_str(line).unwrap()).collect());
+            let metrics = directories
+                .map(|d| std::fs::read_to_string(d.path().join("metrics.jsonl")).unwrap());
+            let lines = metrics
+                .map(|text| text.lines().map(|line| serde_json::from_str(line).unwrap()).collect());
             let [kernels, device]: [Vec<serde_json::Map<String, serde_json::Value>>; 2] = lines;
             assert!(kernels.len() >= 4 && kernels.len() == device.len());
             for (kernels, device) in kernels.iter().zip(&device) {
@@ -187,7 +229,11 @@ mod tests {
     #[test]
     fn a_resumed_run_ends_in_the_same_bits() {
         for (base, changes, stops) in [
-            (DECODER, &["decoder.dropout=0", "training.refit=validation", "training.patience=2"][..], &[3, 14][..]),
+            (
+                DECODER,
+                &["decoder.dropout=0", "training.refit=validation", "training.patience=2"][..],
+                &[3, 14][..],
+            ),
             (AVERAGED, &["decoder.dropout=0", "training.patience=2"], &[13]),
             (LSTM, &[], &[5]),
         ] {
@@ -198,8 +244,12 @@ mod tests {
                 let directory = tempfile::tempdir().unwrap();
                 let first = train_on_device(&config, directory.path(), false, stop).unwrap();
                 assert!(matches!(first, Outcome::Interrupted(path) if path.exists()), "{stop}");
-                let resumed = finished(train_on_device(&config, directory.path(), true, usize::MAX));
-                assert_eq!((resumed.epochs, resumed.validation), (straight.epochs, straight.validation));
+                let resumed =
+                    finished(train_on_device(&config, directory.path(), true, usize::MAX));
+                assert_eq!(
+                    (resumed.epochs, resumed.validation),
+                    (straight.epochs, straight.validation)
+                );
                 assert!(weights(&resumed) == weights(&straight), "{stop}: the weights differ");
             }
         }
@@ -215,7 +265,9 @@ mod tests {
     #[cfg(not(feature = "cuda"))]
     fn a_build_without_the_feature_says_how_to_build_with_it() {
         let told = "is `cuda`, but this program was built without it; build it with `cargo build --release --features";
-        let error = crate::training::tests::configure(DECODER, &["training.device=cuda"]).unwrap_err().to_string();
+        let error = crate::training::tests::configure(DECODER, &["training.device=cuda"])
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(told), "{error}");
         let error = open(ComputeDevice::Cuda).unwrap_err();
         assert!(error.is_bad_input() && error.to_string().contains(told), "{error}");

@@ -7,7 +7,9 @@ use crate::{
     families::TrainedModel,
     model::{
         SequenceModel, Table,
-        sequence::{Activation, DecoderConfig, EncoderConfig, LstmConfig, Parameter, Positions, sinusoids},
+        sequence::{
+            Activation, DecoderConfig, EncoderConfig, LstmConfig, Parameter, Positions, sinusoids,
+        },
     },
     onnx::{self, Dense, EncoderGraph, SequenceGraph, TokenTable},
     training::{Export, Learner, Trained, Trainer, TrainingError},
@@ -37,14 +39,24 @@ impl ExportedTables {
 }
 
 impl TrainedModel for SequenceModel {
-    fn measure(&self, trainer: &Trainer<'_>, trained: &Trained, cases: &[Case]) -> Result<Measured, TrainingError> {
+    fn measure(
+        &self,
+        trainer: &Trainer<'_>,
+        trained: &Trained,
+        cases: &[Case],
+    ) -> Result<Measured, TrainingError> {
         trainer.measure_learner(trained, self, cases)
     }
 
     fn export(&self, export: &Export<'_>) -> Result<PathBuf, TrainingError> {
         let Export { trainer, trained, .. } = *export;
-        let samples =
-            Self::samples(&trained.encoder, trainer.dataset, trainer.histories, &trained.rows, trainer.config);
+        let samples = Self::samples(
+            &trained.encoder,
+            trainer.dataset,
+            trainer.histories,
+            &trained.rows,
+            trainer.config,
+        );
         let tables = ExportedTables::of(self);
         let items = self.item_vectors(&samples);
         let queries = samples.query_rows(export.golden_moments());
@@ -60,20 +72,34 @@ impl TrainedModel for SequenceModel {
 }
 
 /// The query side of a sequence model.
-pub fn query_graph<'a>(name: &'a str, model: &'a SequenceModel, tables: &'a ExportedTables) -> SequenceGraph<'a> {
+pub fn query_graph<'a>(
+    name: &'a str,
+    model: &'a SequenceModel,
+    tables: &'a ExportedTables,
+) -> SequenceGraph<'a> {
     let config = model.config();
-    let of =
-        |table: &Table, values: &'a [f32], dim| TokenTable { table: values, rows: table.rows(), width: table.dim, dim };
+    let of = |table: &Table, values: &'a [f32], dim| TokenTable {
+        table: values,
+        rows: table.rows(),
+        width: table.dim,
+        dim,
+    };
     let weights = Weights(model.encoder.parameters().into_iter().map(|p| (p.name, p)).collect());
     let input = model.encoder.input_width();
     SequenceGraph {
         name,
         length: config.length,
         tokens: of(model.token_table(), &tables.tokens, config.item_dim),
-        ages: model.ages.as_ref().zip(tables.ages.as_ref()).map(|(table, values)| of(table, values, table.dim)),
+        ages: model
+            .ages
+            .as_ref()
+            .zip(tables.ages.as_ref())
+            .map(|(table, values)| of(table, values, table.dim)),
         sos: config.sos,
         encoder: match &config.encoder {
-            EncoderConfig::Decoder(decoder) => weights.decoder(decoder, input, model.encoder.length()),
+            EncoderConfig::Decoder(decoder) => {
+                weights.decoder(decoder, input, model.encoder.length())
+            }
             EncoderConfig::Lstm(lstm) => weights.lstm(lstm, input),
         },
         bias: config.bias,
@@ -81,10 +107,20 @@ pub fn query_graph<'a>(name: &'a str, model: &'a SequenceModel, tables: &'a Expo
 }
 
 /// The item side: an item's row.
-fn item_graph<'a>(name: &'a str, model: &SequenceModel, tables: &'a ExportedTables) -> onnx::TowerGraph<'a> {
+fn item_graph<'a>(
+    name: &'a str,
+    model: &SequenceModel,
+    tables: &'a ExportedTables,
+) -> onnx::TowerGraph<'a> {
     let (rows, dim) = (model.items.rows(), model.items.dim);
     let row = onnx::Input::Embedding { name: "article_id", table: &tables.items, rows, dim, at: 0 };
-    onnx::TowerGraph { name, widths: (1, 0), inputs: vec![row], layers: Vec::new(), normalize: false }
+    onnx::TowerGraph {
+        name,
+        widths: (1, 0),
+        inputs: vec![row],
+        layers: Vec::new(),
+        normalize: false,
+    }
 }
 
 /// An encoder's parameters by name.
@@ -97,13 +133,17 @@ impl<'a> Weights<'a> {
     }
 
     fn dense(&self, name: &str) -> Dense<'a> {
-        let (weight, bias) = (self.get(&format!("{name}.weight")), self.get(&format!("{name}.bias")));
+        let (weight, bias) =
+            (self.get(&format!("{name}.weight")), self.get(&format!("{name}.bias")));
         let outputs = bias.len();
         Dense { weight, bias, inputs: weight.len() / outputs.max(1), outputs }
     }
 
     fn norm(&self, name: &str) -> onnx::Norm<'a> {
-        onnx::Norm { gamma: self.get(&format!("{name}.gamma")), beta: self.get(&format!("{name}.beta")) }
+        onnx::Norm {
+            gamma: self.get(&format!("{name}.gamma")),
+            beta: self.get(&format!("{name}.beta")),
+        }
     }
 
     fn decoder(&self, config: &DecoderConfig, width: usize, length: usize) -> EncoderGraph<'a> {
@@ -115,7 +155,9 @@ impl<'a> Weights<'a> {
             feed_forward_in: self.dense(&format!("layers.{l}.feed_forward_in")),
             feed_forward_out: self.dense(&format!("layers.{l}.feed_forward_out")),
             attention_gate: config.gated.then(|| self.dense(&format!("layers.{l}.attention_gate"))),
-            feed_forward_gate: config.gated.then(|| self.dense(&format!("layers.{l}.feed_forward_gate"))),
+            feed_forward_gate: config
+                .gated
+                .then(|| self.dense(&format!("layers.{l}.feed_forward_gate"))),
         });
         EncoderGraph::Decoder(onnx::DecoderGraph {
             heads: config.heads,
@@ -128,7 +170,9 @@ impl<'a> Weights<'a> {
             },
             positions: match config.positions {
                 Positions::Learned => onnx::Positions::Added(self.get("positions").into()),
-                Positions::LearnedFromEnd => onnx::Positions::AddedFromNewest(self.get("positions").into()),
+                Positions::LearnedFromEnd => {
+                    onnx::Positions::AddedFromNewest(self.get("positions").into())
+                }
                 Positions::Sinusoidal => onnx::Positions::Added(sinusoids(length, width).into()),
                 Positions::Rotary => onnx::Positions::Rotary,
                 Positions::None => onnx::Positions::None,
@@ -138,7 +182,8 @@ impl<'a> Weights<'a> {
         })
     }
 
-    /// BatchNorm stands before each layer, where it is folded into the layer's weights, and after the last.
+    /// BatchNorm stands before each layer, where it is folded into the layer's weights, and after
+    /// the last.
     fn lstm(&self, config: &LstmConfig, width: usize) -> EncoderGraph<'a> {
         let mut inputs = width;
         let layers = config.hidden.iter().enumerate().map(|(l, &hidden)| {
@@ -148,7 +193,11 @@ impl<'a> Weights<'a> {
             if config.batch_norm {
                 let (scale, shift) = self.batch_norm(l);
                 for (row, weights) in folded.to_mut().chunks_exact_mut(4 * hidden).enumerate() {
-                    shifted.to_mut().iter_mut().zip(&*weights).for_each(|(b, w)| *b += shift[row] * w);
+                    shifted
+                        .to_mut()
+                        .iter_mut()
+                        .zip(&*weights)
+                        .for_each(|(b, w)| *b += shift[row] * w);
                     weights.iter_mut().for_each(|w| *w *= scale[row]);
                 }
             }
@@ -165,8 +214,10 @@ impl<'a> Weights<'a> {
     /// Norm `l` by its running statistics as `x·scale + shift`.
     fn batch_norm(&self, l: usize) -> (Vec<f32>, Vec<f32>) {
         let part = |name: &str| self.get(&format!("norms.{l}.{name}"));
-        let (gamma, beta, mean, variance) = (part("gamma"), part("beta"), part("mean"), part("variance"));
-        let scale: Vec<f32> = gamma.iter().zip(variance).map(|(g, v)| g / (v + BATCH_NORM_EPSILON).sqrt()).collect();
+        let (gamma, beta, mean, variance) =
+            (part("gamma"), part("beta"), part("mean"), part("variance"));
+        let scale: Vec<f32> =
+            gamma.iter().zip(variance).map(|(g, v)| g / (v + BATCH_NORM_EPSILON).sqrt()).collect();
         let shift = beta.iter().zip(mean).zip(&scale).map(|((b, m), s)| b - m * s).collect();
         (scale, shift)
     }

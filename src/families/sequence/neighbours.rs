@@ -17,7 +17,8 @@ const SIZE: f64 = 0.05;
 /// `items × dim`; zeros for an item without neighbours.
 pub(super) fn vectors(sequences: &[Vec<u32>], items: usize, dim: usize, seed: u64) -> Vec<f32> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let random: Vec<f32> = (0..items * dim).map(|_| if rng.random() { 1.0 } else { -1.0 }).collect();
+    let random: Vec<f32> =
+        (0..items * dim).map(|_| if rng.random() { 1.0 } else { -1.0 }).collect();
     let mut vectors = sums_of_neighbours(sequences, &random, dim);
     let further = sums_of_neighbours(sequences, &vectors, dim);
     vectors.iter_mut().zip(further).for_each(|(near, far)| *near += far);
@@ -89,7 +90,10 @@ mod tests {
         let rows = [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0];
         let sums = sums_of_neighbours(&[vec![0, 1, 2, 3]], &rows, 3);
         let length = (1.0f32 + 0.25).sqrt();
-        let close = sums[..3].iter().zip([1.0 / length, 0.5 / length, 0.0]).all(|(a, b)| (a - b).abs() < 1e-6);
+        let close = sums[..3]
+            .iter()
+            .zip([1.0 / length, 0.5 / length, 0.0])
+            .all(|(a, b)| (a - b).abs() < 1e-6);
         assert!(close, "{sums:?}");
     }
 

@@ -8,11 +8,13 @@ use crate::{
     dataset::{Dataset, Histories, TimeUnit},
     families::TrainedModel,
     features::{AgeClasses, EncodedCustomers, Encoder, Encoding, Moment},
-    model::{Candidates, DrawnNegatives, Inputs, SequenceBatch, SequenceModel, SharedColumns, Tokens},
+    model::{
+        Candidates, DrawnNegatives, Inputs, SequenceBatch, SequenceModel, SharedColumns, Tokens,
+    },
     text,
     training::{
-        AgeWeights, Batches, Learner, Shuffle, StepOptimizer, TrainingConfig, TrainingError, column_bias, columns,
-        spaced,
+        AgeWeights, Batches, Learner, Shuffle, StepOptimizer, TrainingConfig, TrainingError,
+        column_bias, columns, spaced,
     },
 };
 use rand::{Rng, SeedableRng, seq::SliceRandom};
@@ -83,10 +85,11 @@ impl<'a> Sequences<'a> {
         };
         let shuffle = Shuffle::new(windows.len(), batch_size, config.training.seed);
         let times = rows.iter().map(|&row| dataset.purchases.time[row as usize]);
-        let ages = encoder.schema().query.features.iter().find_map(|feature| match feature.encoding {
-            Encoding::SequenceDays { ages, .. } => Some(ages),
-            _ => None,
-        });
+        let ages =
+            encoder.schema().query.features.iter().find_map(|feature| match feature.encoding {
+                Encoding::SequenceDays { ages, .. } => Some(ages),
+                _ => None,
+            });
         let mut sequences = Self {
             customers: EncodedCustomers::new(encoder, dataset, histories),
             dataset,
@@ -128,20 +131,24 @@ impl<'a> Sequences<'a> {
         }
         let batch = self.targets * self.shuffle.batch_size / self.windows.len().max(1);
         let share = |&count: &u64| count as f64 / self.targets.max(1) as f64;
-        counts.iter().map(|count| column_bias(share(count), batch, self.negatives, classes)).collect()
+        counts
+            .iter()
+            .map(|count| column_bias(share(count), batch, self.negatives, classes))
+            .collect()
     }
 
     fn ends(&self, window: Window) -> bool {
         self.sequence.eos && window.last
     }
 
-    /// The purchases of a window in the order they are read: purchases of one moment have none, and the one in the data must
-    /// not be learnt.
+    /// The purchases of a window in the order they are read: purchases of one moment have none, and
+    /// the one in the data must not be learnt.
     fn ordered(&self, window: Window, rng: &mut ChaCha8Rng) -> Vec<u32> {
         let mut rows = self.rows[window.first as usize..window.end as usize].to_vec();
         if self.dataset.time_unit != TimeUnit::Position {
             let time = &self.dataset.purchases.time;
-            rows.chunk_by_mut(|&a, &b| time[a as usize] == time[b as usize]).for_each(|basket| basket.shuffle(rng));
+            rows.chunk_by_mut(|&a, &b| time[a as usize] == time[b as usize])
+                .for_each(|basket| basket.shuffle(rng));
         }
         rows
     }
@@ -159,7 +166,8 @@ impl<'a> Sequences<'a> {
         tokens.packed.push(tokens.items.len() - before);
     }
 
-    /// For every purchase that these windows ask for, what is read before it, as a sequence of its own, and its article.
+    /// For every purchase that these windows ask for, what is read before it, as a sequence of its
+    /// own, and its article.
     fn questions(&self, windows: &[Window]) -> (Tokens, Vec<u32>) {
         let (mut tokens, mut wanted) = (Tokens::default(), Vec::new());
         for window in windows {
@@ -175,8 +183,9 @@ impl<'a> Sequences<'a> {
     /// The items of each window, oldest first.
     fn bought_in_order(&self) -> Vec<Vec<u32>> {
         let article = |&row: &u32| self.dataset.purchases.article[row as usize];
-        let items =
-            |window: &Window| self.rows[window.first as usize..window.end as usize].iter().map(article).collect();
+        let items = |window: &Window| {
+            self.rows[window.first as usize..window.end as usize].iter().map(article).collect()
+        };
         self.windows.iter().map(items).collect()
     }
 
@@ -185,7 +194,8 @@ impl<'a> Sequences<'a> {
         self.dataset.articles.len() as u32
     }
 
-    /// By age of the purchase that is asked for; the end of a sequence weighs like its last purchase.
+    /// By age of the purchase that is asked for; the end of a sequence weighs like its last
+    /// purchase.
     fn weight(&self, row: u32) -> f32 {
         self.weights.map_or(1.0, |weights| weights.at(self.dataset.purchases.time[row as usize]))
     }
@@ -266,13 +276,15 @@ fn hold_out(windows: &mut Vec<Window>, share: f32, seed: u64) -> Vec<Window> {
     let count = (windows.len() as f64 * f64::from(share)).round() as usize;
     let mut drawn = vec![false; windows.len()];
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rand::seq::index::sample(&mut rng, windows.len(), count).into_iter().for_each(|window| drawn[window] = true);
+    rand::seq::index::sample(&mut rng, windows.len(), count)
+        .into_iter()
+        .for_each(|window| drawn[window] = true);
     let mut at = drawn.into_iter();
     windows.extract_if(.., |_| at.next() == Some(true)).collect()
 }
 
-/// Cuts the purchases `first..end` of a customer into windows that ask for something. With a window's last item asked for
-/// only, not read, it holds one more than `length`.
+/// Cuts the purchases `first..end` of a customer into windows that ask for something. With a
+/// window's last item asked for only, not read, it holds one more than `length`.
 fn cut(first: u32, end: u32, sequence: &SequenceConfig, windows: &mut Vec<Window>) {
     let length = sequence.length as u32;
     let most = |last: bool| if last && sequence.eos { length } else { length + 1 };
@@ -289,7 +301,8 @@ fn cut(first: u32, end: u32, sequence: &SequenceConfig, windows: &mut Vec<Window
         }
         end = match sequence.windows {
             Windows::Sliding => end - 1,
-            // Its first item is asked for by nothing but the window before, unless a start token does.
+            // Its first item is asked for by nothing but the window before, unless a start token
+            // does.
             Windows::Consecutive if sequence.sos => start,
             Windows::Consecutive => start + 1,
         };
@@ -302,13 +315,20 @@ impl Learner for SequenceModel {
     type Batch = SequenceBatch;
     type Samples<'a> = Sequences<'a>;
 
-    fn new(encoder: &Encoder, dataset: &Dataset, config: &TrainingConfig) -> Result<Self, TrainingError> {
+    fn new(
+        encoder: &Encoder,
+        dataset: &Dataset,
+        config: &TrainingConfig,
+    ) -> Result<Self, TrainingError> {
         let shape = shape(config, encoder.items()).ok_or(TrainingError::Family)?;
         let mut model = Self::new(&shape, config.training.seed)?;
         if SequenceConfig::of(config).tokens == TokenSource::Text {
             let texts = dataset.articles.vectors(text::NAME).ok_or(TrainingError::NoTexts)?;
             if texts.dim != shape.item_dim {
-                return Err(TrainingError::TextWidth { found: texts.dim, expected: shape.item_dim });
+                return Err(TrainingError::TextWidth {
+                    found: texts.dim,
+                    expected: shape.item_dim,
+                });
             }
             model.freeze_tokens(&texts.numbers);
         }
@@ -332,7 +352,11 @@ impl Learner for SequenceModel {
         }
     }
 
-    fn step(&mut self, batch: &SequenceBatch, optimizer: &StepOptimizer) -> Result<f64, TrainingError> {
+    fn step(
+        &mut self,
+        batch: &SequenceBatch,
+        optimizer: &StepOptimizer,
+    ) -> Result<f64, TrainingError> {
         Ok(self.step(batch, &optimizer.adamw, optimizer.clip))
     }
 
@@ -343,7 +367,8 @@ impl Learner for SequenceModel {
     fn arrays(&mut self) -> Vec<&mut [u8]> {
         let Self { items, tokens, ages, encoder, .. } = self;
         let tables = [Some(items), tokens.as_mut(), ages.as_mut()];
-        let mut arrays: Vec<&mut [u8]> = tables.into_iter().flatten().flat_map(|table| table.arrays()).collect();
+        let mut arrays: Vec<&mut [u8]> =
+            tables.into_iter().flatten().flat_map(|table| table.arrays()).collect();
         for parameter in encoder.parameters_mut() {
             arrays.push(bytemuck::cast_slice_mut(parameter.values));
             if let Some((first, second)) = parameter.moments {
@@ -371,7 +396,11 @@ impl Learner for SequenceModel {
         vectors
     }
 
-    fn query_vectors(&self, samples: &Sequences<'_>, moments: impl ExactSizeIterator<Item = Moment>) -> Vec<f32> {
+    fn query_vectors(
+        &self,
+        samples: &Sequences<'_>,
+        moments: impl ExactSizeIterator<Item = Moment>,
+    ) -> Vec<f32> {
         self.embed(&samples.query_rows(moments))
     }
 
@@ -382,7 +411,12 @@ impl Learner for SequenceModel {
         for windows in windows.chunks(WINDOWS_AT_A_TIME) {
             let (tokens, wanted) = samples.questions(windows);
             questions += wanted.len();
-            right += self.best_items(&tokens).into_iter().zip(wanted).filter(|(best, wanted)| best == wanted).count();
+            right += self
+                .best_items(&tokens)
+                .into_iter()
+                .zip(wanted)
+                .filter(|(best, wanted)| best == wanted)
+                .count();
         }
         (questions > 0).then(|| (WINDOW_ACCURACY.to_owned(), right as f64 / questions as f64))
     }
@@ -421,7 +455,10 @@ mod tests {
                         ends += u32::from(last && eos);
                     }
                     let skipped = usize::from(!sos);
-                    assert!(asked[skipped..].iter().all(|&n| n == 1), "{items} items, sos {sos}, eos {eos}: {asked:?}");
+                    assert!(
+                        asked[skipped..].iter().all(|&n| n == 1),
+                        "{items} items, sos {sos}, eos {eos}: {asked:?}"
+                    );
                     assert_eq!(ends, u32::from(eos));
                 }
             }
@@ -430,7 +467,8 @@ mod tests {
 
     #[test]
     fn windows_are_held_out_once_and_in_order() {
-        let all: Vec<Window> = (0..50).map(|first| Window { first, end: first + 5, last: false }).collect();
+        let all: Vec<Window> =
+            (0..50).map(|first| Window { first, end: first + 5, last: false }).collect();
         let draw = |share, seed| {
             let mut kept = all.clone();
             (hold_out(&mut kept, share, seed), kept)
@@ -448,7 +486,8 @@ mod tests {
 
     #[test]
     fn sliding_windows_begin_one_later_each() {
-        let sliding = SequenceConfig { length: 3, windows: Windows::Sliding, ..SequenceConfig::default() };
+        let sliding =
+            SequenceConfig { length: 3, windows: Windows::Sliding, ..SequenceConfig::default() };
         assert_eq!(cuts(6, &sliding), [(0, 4, false), (1, 5, false), (2, 6, true)]);
         assert_eq!(cuts(3, &sliding), [(0, 3, true)]);
     }

@@ -61,7 +61,11 @@ pub(super) fn sequence(trained: &Trained) -> &SequenceModel {
 fn a_resumed_run_ends_in_the_same_bits() {
     for (base, changes, stops) in [
         (DECODER, &[][..], &[2, 9][..]),
-        (DECODER, &["training.refit=validation", "training.patience=2", "training.epochs=3"], &[5, 14]),
+        (
+            DECODER,
+            &["training.refit=validation", "training.patience=2", "training.epochs=3"],
+            &[5, 14],
+        ),
         (GATED, &[], &[5]),
         (AVERAGED, &["training.patience=2"], &[2, 13]),
         (LSTM, &[], &[5]),
@@ -75,8 +79,14 @@ fn a_resumed_run_ends_in_the_same_bits() {
             assert!(matches!(first, Outcome::Interrupted(path) if path.exists()), "{stop}");
             let resumed = finished(train(&config, directory.path(), true, usize::MAX));
             let (a, b) = (sequence(&resumed), sequence(&straight));
-            assert_eq!((resumed.epochs, resumed.validation, a.steps), (straight.epochs, straight.validation, b.steps));
-            assert!(a.items == b.items && a.tokens == b.tokens && a.ages == b.ages, "the tables differ");
+            assert_eq!(
+                (resumed.epochs, resumed.validation, a.steps),
+                (straight.epochs, straight.validation, b.steps)
+            );
+            assert!(
+                a.items == b.items && a.tokens == b.tokens && a.ages == b.ages,
+                "the tables differ"
+            );
             assert!(a.encoder.parameters() == b.encoder.parameters(), "the encoders differ");
         }
     }
@@ -93,17 +103,24 @@ fn a_diverging_run_names_the_step_and_keeps_its_last_checkpoint() {
 #[test]
 fn a_guest_gets_articles_of_the_taste_of_the_visit() {
     for base in [DECODER, GATED, AVERAGED, LSTM] {
-        let config = config(base, &["training.epochs=20", "training.refit=validation", "training.threads=2"]);
+        let config = config(
+            base,
+            &["training.epochs=20", "training.refit=validation", "training.threads=2"],
+        );
         let directory = tempfile::tempdir().unwrap();
         with_trainer(&config, directory.path(), &|| false, |trainer| {
             let trained = finished(trainer.train(false));
             let row = trainer.test(&trained).unwrap();
-            let bundle = Bundle::open(&trainer.export(&trained, &[row], directory.path()).unwrap()).unwrap();
+            let bundle =
+                Bundle::open(&trainer.export(&trained, &[row], directory.path()).unwrap()).unwrap();
             let manifest = bundle.manifest();
             assert_eq!((manifest.dim, manifest.items), (9, 20), "the bias is one dimension more");
             let snapshot = snapshot(bundle);
-            // Articles 0 to 9 are one taste, 10 to 19 the other; the model never saw a77, the shop never `gone`.
-            for (visit, tastes) in [(["a3", "a77", "gone", "a5"], 0..10), (["a13", "gone", "a77", "a15"], 10..20)] {
+            // Articles 0 to 9 are one taste, 10 to 19 the other; the model never saw a77, the shop
+            // never `gone`.
+            for (visit, tastes) in
+                [(["a3", "a77", "gone", "a5"], 0..10), (["a13", "gone", "a77", "a15"], 10..20)]
+            {
                 let (strategy, found) = answer(&snapshot, &visit, 4);
                 assert_eq!(strategy, Strategy::Session);
                 assert!(
@@ -125,7 +142,8 @@ fn the_average_of_the_weights_is_judged_and_shipped() {
             let trained = finished(trainer.train(false));
             let row = trainer.measure_validation(&trained).unwrap().row;
             let text = std::fs::read_to_string(directory.path().join("metrics.jsonl")).unwrap();
-            let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+            let lines =
+                text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
             let judged = lines.filter_map(|line| line["ndcg@10"].as_f64()).next_back().unwrap();
             assert!(
                 (judged - row.metrics["ndcg@10"]).abs() < 1e-9,
@@ -149,15 +167,18 @@ fn items_start_near_their_neighbours_where_they_are_learnt() {
         with_trainer(&config(AVERAGED, &changes), directory.path(), &|| false, |trainer| {
             let trained = finished(trainer.train(false));
             let model = sequence(&trained);
-            [Some(&model.items), model.tokens.as_ref()].map(|table| table.map(|table| table.weights.clone()))
+            [Some(&model.items), model.tokens.as_ref()]
+                .map(|table| table.map(|table| table.weights.clone()))
         })
     };
     // Articles 0 to 9 are one taste, 10 to 19 the other.
     let apart = |rows: &[f32], stride: usize| {
         let row = |item: usize| &rows[item * stride..item * stride + 9];
-        let product = |a: usize, b: usize| row(a).iter().zip(row(b)).map(|(a, b)| a * b).sum::<f32>();
-        let products =
-            |other: usize, turn: usize| (0..10).map(|item| product(item, other + (item + turn) % 10)).sum::<f32>();
+        let product =
+            |a: usize, b: usize| row(a).iter().zip(row(b)).map(|(a, b)| a * b).sum::<f32>();
+        let products = |other: usize, turn: usize| {
+            (0..10).map(|item| product(item, other + (item + turn) % 10)).sum::<f32>()
+        };
         let squares = products(0, 0);
         products(0, 1) > 0.8 * squares && products(10, 1) < 0.8 * squares
     };
@@ -191,10 +212,14 @@ fn windows_held_out_are_asked_about_and_not_trained_on() {
         let config = config(LSTM, &[&["sequence.held_out_windows=0.25"], changes].concat());
         with_data(&rounds(), &config, directory.path(), &|| false, |trainer| {
             let trained = finished(trainer.train(false));
-            (trainer.test(&trained).unwrap().metrics.get(WINDOW_ACCURACY).copied(), sequence(&trained).steps)
+            (
+                trainer.test(&trained).unwrap().metrics.get(WINDOW_ACCURACY).copied(),
+                sequence(&trained).steps,
+            )
         })
     };
-    // 7 training purchases each are 2 windows of at most 6, of which 80 are held out: 240 of 32 at a time.
+    // 7 training purchases each are 2 windows of at most 6, of which 80 are held out: 240 of 32 at
+    // a time.
     let (learnt, steps) = accuracy(&["training.epochs=30"]);
     assert!(learnt.unwrap() > 0.8 && steps == 30 * 8, "{learnt:?} after {steps} steps");
     let (drawn, _) = accuracy(&["training.epochs=1", "optimizer.learning_rate=1e-9"]);
@@ -207,9 +232,14 @@ fn a_step_takes_as_many_windows_as_ask_for_the_wanted_purchases() {
     // 320 windows ask for 5 purchases each.
     for (purchases, steps) in [(160, 10), (163, 10), (1, 320), (1_000_000, 1)] {
         let directory = tempfile::tempdir().unwrap();
-        let config = config(LSTM, &["training.epochs=1", &format!("sequence.batch_purchases={purchases}")]);
+        let config =
+            config(LSTM, &["training.epochs=1", &format!("sequence.batch_purchases={purchases}")]);
         let trained = |trainer: &Trainer<'_>| sequence(&finished(trainer.train(false))).steps;
-        assert_eq!(with_data(&rounds(), &config, directory.path(), &|| false, trained), steps, "{purchases}");
+        assert_eq!(
+            with_data(&rounds(), &config, directory.path(), &|| false, trained),
+            steps,
+            "{purchases}"
+        );
     }
 }
 
@@ -220,11 +250,13 @@ fn inner_products_of_a_bundle_are_the_logits() {
     with_trainer(&config, directory.path(), &|| false, |trainer| {
         let trained = finished(trainer.train(false));
         let row = trainer.test(&trained).unwrap();
-        let bundle = Bundle::open(&trainer.export(&trained, &[row], directory.path()).unwrap()).unwrap();
+        let bundle =
+            Bundle::open(&trainer.export(&trained, &[row], directory.path()).unwrap()).unwrap();
         let mut vector = Vec::new();
         for item in 0..20 {
             bundle.towers().unwrap().item.embed(&[item], &[], 1, &mut vector).unwrap();
-            let logits: Vec<f32> = sequence(&trained).items.row(item as usize).iter().map(|x| x / 0.25).collect();
+            let logits: Vec<f32> =
+                sequence(&trained).items.row(item as usize).iter().map(|x| x / 0.25).collect();
             assert_eq!(vector, logits);
         }
     });
@@ -243,7 +275,10 @@ fn answer(snapshot: &Snapshot, visit: &[&str], k: usize) -> (Strategy, Vec<Strin
     let guest = Request::new(None, TopK::new(k).unwrap(), Timestamp(1_600_000_000));
     let request = Request { session, ..guest };
     let answer = recommend(&Shop::default(), snapshot, &request, Customer::UNKNOWN).unwrap();
-    (answer.strategy, answer.items.iter().map(|item| snapshot.catalogue().id(item.row).to_owned()).collect())
+    (
+        answer.strategy,
+        answer.items.iter().map(|item| snapshot.catalogue().id(item.row).to_owned()).collect(),
+    )
 }
 
 #[test]
@@ -259,8 +294,16 @@ fn impossible_configurations_are_named() {
         (DECODER, "model.normalize=true", "`model.normalize` is for the family `two-tower` only"),
         (DECODER, "sequence.negatives=7", "takes the place of `loss.uniform_negatives`"),
         (DECODER, "decoder.positions=learned-from-end", "set `sequence.sos = false`"),
-        (GATED, "loss.label_smoothing=0.1", "`loss.label_smoothing` is for the softmax that the batch shares"),
-        (AVERAGED, "loss.label_smoothing=1", "`loss.label_smoothing` must be at least 0 and below 1"),
+        (
+            GATED,
+            "loss.label_smoothing=0.1",
+            "`loss.label_smoothing` is for the softmax that the batch shares",
+        ),
+        (
+            AVERAGED,
+            "loss.label_smoothing=1",
+            "`loss.label_smoothing` must be at least 0 and below 1",
+        ),
         (AVERAGED, "optimizer.ema_decay=1", "`optimizer.ema_decay` must be above 0 and below 1"),
         (AVERAGED, "sequence.init=near", "unknown variant `near`"),
         (GATED, "sequence.negatives=0", "`sequence.negatives` must be 1 to 65536"),

@@ -13,14 +13,24 @@ use crate::{
 use std::path::{Path, PathBuf};
 
 impl TrainedModel for TwoTower {
-    fn measure(&self, trainer: &Trainer<'_>, trained: &Trained, cases: &[Case]) -> Result<Measured, TrainingError> {
+    fn measure(
+        &self,
+        trainer: &Trainer<'_>,
+        trained: &Trained,
+        cases: &[Case],
+    ) -> Result<Measured, TrainingError> {
         trainer.measure_learner(trained, self, cases)
     }
 
     fn export(&self, export: &Export<'_>) -> Result<PathBuf, TrainingError> {
         let Export { trainer, trained, .. } = *export;
-        let samples =
-            Self::samples(&trained.encoder, trainer.dataset, trainer.histories, &trained.rows, trainer.config);
+        let samples = Self::samples(
+            &trained.encoder,
+            trainer.dataset,
+            trainer.histories,
+            &trained.rows,
+            trainer.config,
+        );
         let all_items = samples.all_items();
         let items = self.item.embed(&all_items);
         let (query_tables, item_tables) = (weights(&self.query), weights(&self.item));
@@ -37,7 +47,11 @@ impl TrainedModel for TwoTower {
         export.write_towers(towers, (&queries, &vectors), &all_items)
     }
 
-    fn write_split_encoders(&self, trained: &Trained, directory: &Path) -> Result<Vec<PathBuf>, TrainingError> {
+    fn write_split_encoders(
+        &self,
+        trained: &Trained,
+        directory: &Path,
+    ) -> Result<Vec<PathBuf>, TrainingError> {
         super::split_encoders::write(self, trained.encoder.schema(), directory)
     }
 }
@@ -54,15 +68,20 @@ pub(super) fn graph<'a>(
 ) -> onnx::TowerGraph<'a> {
     let mut tables = tables.iter();
     let mut table = || tables.next().map_or(&[][..], |table| table.as_slice());
-    let inputs = schema.slots().into_iter().zip(&schema.features).map(|(slot, feature)| match slot {
-        Slot::Embedding { name, rows, dim, at } => onnx::Input::Embedding { name, table: table(), rows, dim, at },
-        Slot::History { name, rows, dim, at, length, decay } => {
-            onnx::Input::History { name, table: table(), rows, dim, at, length, decay }
-        }
-        Slot::Sequence { .. } => unreachable!("a dense tower reads no sequences: the configuration is checked"),
-        Slot::OneHot { rows, at } => onnx::Input::OneHot { name: &feature.name, rows, at },
-        Slot::Numbers { at, width } => onnx::Input::Numbers { at, width },
-    });
+    let inputs =
+        schema.slots().into_iter().zip(&schema.features).map(|(slot, feature)| match slot {
+            Slot::Embedding { name, rows, dim, at } => {
+                onnx::Input::Embedding { name, table: table(), rows, dim, at }
+            }
+            Slot::History { name, rows, dim, at, length, decay } => {
+                onnx::Input::History { name, table: table(), rows, dim, at, length, decay }
+            }
+            Slot::Sequence { .. } => {
+                unreachable!("a dense tower reads no sequences: the configuration is checked")
+            }
+            Slot::OneHot { rows, at } => onnx::Input::OneHot { name: &feature.name, rows, at },
+            Slot::Numbers { at, width } => onnx::Input::Numbers { at, width },
+        });
     let layers = side.tower.layers.iter().map(|layer| onnx::Dense {
         weight: &layer.weight,
         bias: &layer.bias,

@@ -14,8 +14,8 @@ use crate::{
     features::{Encoder, EncodingSpec, FeatureConfig, FeatureSpec, Moment},
     model::{Inputs, Side, StepBatch, TwoTower, TwoTowerConfig},
     training::{
-        ConfigError, Learner, LossConfig, ModelConfig, Outcome, StepOptimizer, Trainer, TrainingConfig, TrainingError,
-        WarmStart,
+        ConfigError, Learner, LossConfig, ModelConfig, Outcome, StepOptimizer, Trainer,
+        TrainingConfig, TrainingError, WarmStart,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -48,7 +48,10 @@ impl ModelFamily for TwoTowerFamily {
     fn check(&self, config: &TrainingConfig) -> Result<(), ConfigError> {
         let FeatureConfig { query, item } = &config.features;
         let sequences = |spec: &FeatureSpec| {
-            matches!(spec.encoding, EncodingSpec::Sequence { .. } | EncodingSpec::SequenceDays { .. })
+            matches!(
+                spec.encoding,
+                EncodingSpec::Sequence { .. } | EncodingSpec::SequenceDays { .. }
+            )
         };
         let some = |features: &[FeatureSpec]| features.iter().any(|feature| feature.enabled);
         ConfigError::first([
@@ -83,7 +86,11 @@ impl Learner for TwoTower {
     type Batch = StepBatch;
     type Samples<'a> = Samples<'a>;
 
-    fn new(encoder: &Encoder, _dataset: &Dataset, config: &TrainingConfig) -> Result<Self, TrainingError> {
+    fn new(
+        encoder: &Encoder,
+        _dataset: &Dataset,
+        config: &TrainingConfig,
+    ) -> Result<Self, TrainingError> {
         Ok(Self::new(encoder.schema(), &shape(config), config.training.seed))
     }
 
@@ -97,9 +104,18 @@ impl Learner for TwoTower {
         Samples::new(encoder, dataset, histories, rows, config)
     }
 
-    fn training_samples<'a>(trainer: &'a Trainer<'_>, encoder: &'a Encoder, rows: &[u32]) -> Samples<'a> {
-        let samples = Samples::new(encoder, trainer.dataset, trainer.histories, rows, trainer.config);
-        if trainer.config.loss.kind.is_pairwise() { samples.with_negatives(trainer.negatives(rows)) } else { samples }
+    fn training_samples<'a>(
+        trainer: &'a Trainer<'_>,
+        encoder: &'a Encoder,
+        rows: &[u32],
+    ) -> Samples<'a> {
+        let samples =
+            Samples::new(encoder, trainer.dataset, trainer.histories, rows, trainer.config);
+        if trainer.config.loss.kind.is_pairwise() {
+            samples.with_negatives(trainer.negatives(rows))
+        } else {
+            samples
+        }
     }
 
     fn warm(&mut self, from: &WarmStart, encoder: &Encoder) -> Result<(), String> {
@@ -144,7 +160,11 @@ impl Learner for TwoTower {
         self.item.embed(&samples.all_items())
     }
 
-    fn query_vectors(&self, samples: &Samples<'_>, moments: impl ExactSizeIterator<Item = Moment>) -> Vec<f32> {
+    fn query_vectors(
+        &self,
+        samples: &Samples<'_>,
+        moments: impl ExactSizeIterator<Item = Moment>,
+    ) -> Vec<f32> {
         let queries: Inputs = samples.query_rows(moments);
         self.query.embed(&queries)
     }

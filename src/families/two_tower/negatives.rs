@@ -1,8 +1,9 @@
 //! Drawn negatives on disk, so that every run on the same purchases learns from the same pairs.
 //!
-//! A file is the magic, its key (the sha256 of everything the draw depends on), the articles, and the sha256 of all that. It
-//! bears the beginning of the key in its name, so that runs on other data, seeds or windows never meet it. A damaged one is
-//! drawn again, with a message. It is written beside its place and renamed.
+//! A file is the magic, its key (the sha256 of everything the draw depends on), the articles, and
+//! the sha256 of all that. It bears the beginning of the key in its name, so that runs on other
+//! data, seeds or windows never meet it. A damaged one is drawn again, with a message. It is
+//! written beside its place and renamed.
 
 use crate::{
     dataset::{NO_NEGATIVE, NegativeDraw},
@@ -20,14 +21,21 @@ const MAGIC: &[u8; 8] = b"VTRNEGS1";
 const HASH: usize = 32;
 
 impl Trainer<'_> {
-    /// A negative for each of the purchases `rows`, among the articles that were bought in them: from the cache where it has
-    /// those of this data, seed and window, else drawn and kept there.
+    /// A negative for each of the purchases `rows`, among the articles that were bought in them:
+    /// from the cache where it has those of this data, seed and window, else drawn and kept there.
     pub(crate) fn negatives(&self, rows: &[u32]) -> Vec<u32> {
-        let mut pool: Vec<u32> = rows.iter().map(|&row| self.dataset.purchases.article[row as usize]).collect();
+        let mut pool: Vec<u32> =
+            rows.iter().map(|&row| self.dataset.purchases.article[row as usize]).collect();
         pool.sort_unstable();
         pool.dedup();
         let seed = self.config.training.seed;
-        let draw = NegativeDraw { dataset: self.dataset, histories: self.histories, rows, pool: &pool, seed };
+        let draw = NegativeDraw {
+            dataset: self.dataset,
+            histories: self.histories,
+            rows,
+            pool: &pool,
+            seed,
+        };
         let key = self.key(&draw);
         let name: String = key[..8].iter().map(|byte| format!("{byte:02x}")).collect();
         let path = self.cache.join(format!("negatives-{name}.bin"));
@@ -35,7 +43,10 @@ impl Trainer<'_> {
             Ok(Some(articles)) => return articles,
             Ok(None) => {}
             Err(problem) => {
-                tracing::info!("the drawn negatives in {} are damaged ({problem}); drawing them again", path.display())
+                tracing::info!(
+                    "the drawn negatives in {} are damaged ({problem}); drawing them again",
+                    path.display()
+                )
             }
         }
         let negatives = draw.draw();
@@ -81,7 +92,9 @@ fn read(path: &Path, key: &[u8; HASH]) -> Result<Option<Vec<u32>>, String> {
     if Sha256::digest(&bytes[..bytes.len() - HASH])[..] != *checksum {
         return Err("its checksum is wrong".to_owned());
     }
-    let articles = content.chunks_exact(4).map(|bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+    let articles = content
+        .chunks_exact(4)
+        .map(|bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
     Ok((found == key).then(|| articles.collect()))
 }
 
@@ -92,8 +105,9 @@ fn write(path: &Path, key: &[u8; HASH], articles: &[u32]) -> std::io::Result<()>
     let directory = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(directory)?;
     // Runs side by side may write the same file: each its own, and the last one stays.
-    let mut partial =
-        tempfile::Builder::new().prefix(".negatives-").make_in(directory, |path| File::create_new(path))?;
+    let mut partial = tempfile::Builder::new()
+        .prefix(".negatives-")
+        .make_in(directory, |path| File::create_new(path))?;
     partial.write_all(&bytes)?;
     partial.persist(path)?;
     Ok(())

@@ -1,4 +1,5 @@
-//! Training purchases as batches: what the query tower sees, which item was bought, and the columns of the softmax.
+//! Training purchases as batches: what the query tower sees, which item was bought, and the columns
+//! of the softmax.
 
 use crate::{
     dataset::{Dataset, Histories, NO_NEGATIVE, TimeUnit},
@@ -62,7 +63,12 @@ impl<'a> Samples<'a> {
             if full || !config.loss.logq {
                 return 0.0;
             }
-            column_bias(f64::from(*count) / rows.len() as f64, shuffle.batch_size, uniform_negatives, items)
+            column_bias(
+                f64::from(*count) / rows.len() as f64,
+                shuffle.batch_size,
+                uniform_negatives,
+                items,
+            )
         };
         Self {
             customers: EncodedCustomers::new(encoder, dataset, histories),
@@ -91,7 +97,8 @@ impl<'a> Samples<'a> {
     /// By age, oldest the lightest.
     fn weights(&self, picked: &[u32]) -> Option<Vec<f32>> {
         let weights = self.weights?;
-        let time = |&sample: &u32| self.dataset.purchases.time[self.rows[sample as usize].0 as usize];
+        let time =
+            |&sample: &u32| self.dataset.purchases.time[self.rows[sample as usize].0 as usize];
         Some(picked.iter().map(time).map(|time| weights.at(time)).collect())
     }
 
@@ -117,7 +124,12 @@ impl<'a> Samples<'a> {
     }
 
     /// The columns of a batch; where negatives are drawn ahead they take the place of uniform ones.
-    fn columns(&self, picked: &[u32], bought: impl Fn(u32) -> u32, rng: &mut ChaCha8Rng) -> Columns {
+    fn columns(
+        &self,
+        picked: &[u32],
+        bought: impl Fn(u32) -> u32,
+        rng: &mut ChaCha8Rng,
+    ) -> Columns {
         let bought = picked.iter().map(|&sample| bought(sample));
         let Some(drawn) = &self.negatives else {
             let (columns, targets) = columns(bought, self.bias.len(), self.uniform_negatives, rng);
@@ -126,7 +138,8 @@ impl<'a> Samples<'a> {
         let mut set = ColumnSet::default();
         let targets = bought.map(|item| set.column(item)).collect();
         let drawn = picked.iter().map(|&sample| drawn[sample as usize]);
-        let negatives = drawn.map(|item| if item == NO_NEGATIVE { item } else { set.column(item) }).collect();
+        let negatives =
+            drawn.map(|item| if item == NO_NEGATIVE { item } else { set.column(item) }).collect();
         Columns { columns: set.columns, targets, negatives }
     }
 }
@@ -138,7 +151,8 @@ impl Batches<StepBatch> for Samples<'_> {
 
     fn batch_of(&self, picked: &[u32], rng: &mut ChaCha8Rng) -> StepBatch {
         let mut queries = self.query.rows(picked.len());
-        let bought = |sample: u32| self.dataset.purchases.article[self.rows[sample as usize].0 as usize];
+        let bought =
+            |sample: u32| self.dataset.purchases.article[self.rows[sample as usize].0 as usize];
         for (i, &sample) in picked.iter().enumerate() {
             let (row, known) = self.rows[sample as usize];
             let purchases = &self.dataset.purchases;
@@ -165,7 +179,8 @@ impl Side {
         let mut dropouts = Vec::new();
         for feature in &schema.features {
             match feature.encoding {
-                Encoding::Embedding { rows, dropout, .. } | Encoding::OneHot { rows, dropout, .. } => {
+                Encoding::Embedding { rows, dropout, .. }
+                | Encoding::OneHot { rows, dropout, .. } => {
                     if dropout > 0.0 {
                         dropouts.push((at, rows as i64 - 1, dropout));
                     }
@@ -185,7 +200,11 @@ impl Side {
     }
 
     fn rows(&self, rows: usize) -> Inputs {
-        Inputs { rows, indices: vec![0; rows * self.widths.0], numbers: vec![0.0; rows * self.widths.1] }
+        Inputs {
+            rows,
+            indices: vec![0; rows * self.widths.0],
+            numbers: vec![0.0; rows * self.widths.1],
+        }
     }
 
     fn row<'a>(&self, inputs: &'a mut Inputs, row: usize) -> (&'a mut [i64], &'a mut [f32]) {
@@ -193,7 +212,8 @@ impl Side {
         (&mut inputs.indices[row * i..(row + 1) * i], &mut inputs.numbers[row * n..(row + 1) * n])
     }
 
-    /// Puts the unknown row in the place of some values, so that it learns to stand for any of them.
+    /// Puts the unknown row in the place of some values, so that it learns to stand for any of
+    /// them.
     fn drop_ids(&self, indices: &mut [i64], rng: &mut ChaCha8Rng) {
         for &(at, unknown, probability) in &self.dropouts {
             if rng.random::<f32>() < probability {
@@ -203,11 +223,14 @@ impl Side {
     }
 }
 
-/// Purchases with how many of their customers' earlier ones were known: purchases of one moment do not know each other, because
-/// a customer who asks for recommendations has not bought the basket yet.
+/// Purchases with how many of their customers' earlier ones were known: purchases of one moment do
+/// not know each other, because a customer who asks for recommendations has not bought the basket
+/// yet.
 fn known_before(dataset: &Dataset, histories: &Histories, rows: &[u32]) -> Vec<(u32, u32)> {
     let time = &dataset.purchases.time;
-    let tied = |a: u32, b: u32| dataset.time_unit != TimeUnit::Position && time[a as usize] == time[b as usize];
+    let tied = |a: u32, b: u32| {
+        dataset.time_unit != TimeUnit::Position && time[a as usize] == time[b as usize]
+    };
     let mut known = vec![0u32; dataset.purchases.len()];
     for customer in 0..histories.customers() as u32 {
         let history = histories.of_customer(customer);

@@ -59,8 +59,9 @@ struct ArticleBody {
     price: Option<f64>,
     #[serde(default)]
     image_url: Option<String>,
-    /// Numbers, texts or lists of texts under the shop's own names. An attribute has one kind for all articles of the
-    /// shop: the declared one, else that of the import or of the first article that had it.
+    /// Numbers, texts or lists of texts under the shop's own names. An attribute has one kind for
+    /// all articles of the shop: the declared one, else that of the import or of the first article
+    /// that had it.
     #[serde(default)]
     #[schema(value_type = AttributesBody)]
     attributes: store::Attributes,
@@ -107,7 +108,8 @@ async fn put_articles(
     Extension(caller): Extension<Caller>,
     JsonBody(ArticleBatch { articles }): JsonBody<ArticleBatch>,
 ) -> Result<Response, ApiError> {
-    let records: Vec<ArticleRecord> = articles.into_iter().map(|ObjectOf(article)| article.into_record()).collect();
+    let records: Vec<ArticleRecord> =
+        articles.into_iter().map(|ObjectOf(article)| article.into_record()).collect();
     let ids: Vec<ArticleId> = records.iter().map(|record| record.id.clone()).collect();
     let before = articles_now(&app, &ids).await?;
     let subject = told_ids(&ids);
@@ -117,7 +119,11 @@ async fn put_articles(
         Ok((served, articles_now(&app, &ids).await?))
     };
     let served = audited(&app, &caller, change, work).await?;
-    tracing::info!(articles = records.len(), first = records.first().map(|r| r.id.as_str()), "articles written");
+    tracing::info!(
+        articles = records.len(),
+        first = records.first().map(|r| r.id.as_str()),
+        "articles written"
+    );
     answer::json(&Written { written: records.len(), served })
 }
 
@@ -200,8 +206,9 @@ struct Declaration {
 ))]
 async fn list_attributes(State(app): State<App>) -> Result<Response, ApiError> {
     let attributes = app.service().schema().await?;
-    let attributes =
-        attributes.attributes().map(|AttributeRecord { name, kind, declared }| Attribute { name, kind, declared });
+    let attributes = attributes
+        .attributes()
+        .map(|AttributeRecord { name, kind, declared }| Attribute { name, kind, declared });
     answer::json(&AttributeList { attributes: attributes.collect() })
 }
 
@@ -269,7 +276,8 @@ async fn availability_now(app: &App, ids: &[ArticleId]) -> Result<Option<Value>,
 async fn attribute_now(app: &App, name: &str) -> Result<Option<Value>, ServeError> {
     let schema = app.service().schema().await?;
     let found = schema.attributes().find(|attribute| attribute.name == name);
-    Ok(found.map(|attribute| json!({"kind": attribute.kind.name(), "declared": attribute.declared})))
+    Ok(found
+        .map(|attribute| json!({"kind": attribute.kind.name(), "declared": attribute.declared})))
 }
 
 impl ArticleBody {

@@ -37,8 +37,9 @@ struct RecommendationReport {
 /// The sums of one group of events.
 #[derive(Serialize, ToSchema)]
 struct ReportRow {
-    /// What tells this group apart: the dimensions of `by` and their values. A placement is named, other answers
-    /// by the path of their route. Null: the events have no value, such as a currency.
+    /// What tells this group apart: the dimensions of `by` and their values. A placement is named,
+    /// other answers by the path of their route. Null: the events have no value, such as a
+    /// currency.
     group: BTreeMap<&'static str, Option<String>>,
     impressions: i64,
     clicks: i64,
@@ -55,8 +56,8 @@ struct ReportRow {
     revenue: f64,
     /// Prices of the pieces that came back.
     returned: f64,
-    /// Orders of somebody who clicked a recommended article within the seven days before, and whose purchases
-    /// name no answer. The last click has them.
+    /// Orders of somebody who clicked a recommended article within the seven days before, and whose
+    /// purchases name no answer. The last click has them.
     assisted_orders: i64,
     /// Prices of the pieces of those orders, less those that came back.
     assisted_revenue: f64,
@@ -94,7 +95,9 @@ impl ReportRow {
     }
 
     fn cells(&self, by: &[Dimension]) -> Vec<String> {
-        let group = by.iter().map(|dimension| self.group.get(dimension.name()).cloned().flatten().unwrap_or_default());
+        let group = by.iter().map(|dimension| {
+            self.group.get(dimension.name()).cloned().flatten().unwrap_or_default()
+        });
         let sums = [
             self.impressions.to_string(),
             self.clicks.to_string(),
@@ -121,8 +124,9 @@ struct ReportParams {
     /// Events before this moment; now if not given.
     #[param(value_type = Option<String>, example = "2026-02-01")]
     until: Option<Timestamp>,
-    /// What to tell apart, separated by commas: `placement`, `model`, `version`, `source`, `position`, `day`,
-    /// `currency`. Only `placement` if not given. Name `currency` where the shop sells in several.
+    /// What to tell apart, separated by commas: `placement`, `model`, `version`, `source`,
+    /// `position`, `day`, `currency`. Only `placement` if not given. Name `currency` where the shop
+    /// sells in several.
     #[param(example = "placement,day", pattern = "^[a-z]{0,9}(,[a-z]{0,9}){0,6}$")]
     by: Option<String>,
     /// JSON if not given.
@@ -153,7 +157,9 @@ async fn report_recommendations(
     let until = params.until.unwrap_or_else(|| Timestamp(now().0.saturating_add(1)));
     let from = params.from.unwrap_or_else(|| until.minus_days(DEFAULT_DAYS));
     if from >= until {
-        return Err(ApiError::invalid(format!("`from` must lie before `until`: {from} does not lie before {until}")));
+        return Err(ApiError::invalid(format!(
+            "`from` must lie before `until`: {from} does not lie before {until}"
+        )));
     }
     let by = dimensions(params.by.as_deref().unwrap_or("placement"))?;
     let query = AttributionQuery { from, until, by };
@@ -162,7 +168,8 @@ async fn report_recommendations(
     match params.format.unwrap_or(Format::Json) {
         Format::Json => json(&RecommendationReport { from, until, rows }),
         Format::Csv => {
-            let body = write_csv(&query.by, &rows).map_err(|error| ApiError::internal(error.to_string()))?;
+            let body = write_csv(&query.by, &rows)
+                .map_err(|error| ApiError::internal(error.to_string()))?;
             Ok(([(header::CONTENT_TYPE, "text/csv")], body).into_response())
         }
     }
@@ -182,10 +189,16 @@ fn write_csv(by: &[Dimension], rows: &[ReportRow]) -> Result<Vec<u8>, csv::Error
 fn dimensions(names: &str) -> Result<Vec<Dimension>, ApiError> {
     let mut by = Vec::new();
     for name in names.split(',').filter(|name| !name.is_empty()) {
-        let found = Dimension::ALL.into_iter().find(|dimension| dimension.name() == name).ok_or_else(|| {
-            let known = Dimension::ALL.map(Dimension::name).join(", ");
-            ApiError::invalid(format!("`by` holds the unknown name `{}`; known: {known}", name.escape_debug()))
-        })?;
+        let found = Dimension::ALL
+            .into_iter()
+            .find(|dimension| dimension.name() == name)
+            .ok_or_else(|| {
+                let known = Dimension::ALL.map(Dimension::name).join(", ");
+                ApiError::invalid(format!(
+                    "`by` holds the unknown name `{}`; known: {known}",
+                    name.escape_debug()
+                ))
+            })?;
         if by.contains(&found) {
             return Err(ApiError::invalid(format!("`by` names `{name}` twice")));
         }
@@ -209,7 +222,13 @@ mod tests {
     fn a_report_is_one_line_a_group() {
         let by = [Dimension::Placement, Dimension::Currency];
         let key = vec![Some("home, sweet".to_owned()), None];
-        let row = AttributionRow { key, impressions: 4, clicks: 1, revenue: 19.9, ..AttributionRow::default() };
+        let row = AttributionRow {
+            key,
+            impressions: 4,
+            clicks: 1,
+            revenue: 19.9,
+            ..AttributionRow::default()
+        };
         let csv = String::from_utf8(write_csv(&by, &[ReportRow::of(&by, row)]).unwrap()).unwrap();
         let (names, line) = csv.trim_end().split_once('\n').unwrap();
         assert!(names.starts_with("placement,currency,impressions,clicks,click_rate,"));

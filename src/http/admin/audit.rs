@@ -62,7 +62,10 @@ enum Format {
         (AuditPage = "application/json"), (String = "application/jsonl"), (String = "text/csv"),
     )))
 )]
-async fn list_audit(State(app): State<App>, Params(params): Params<AuditParams>) -> Result<Response, ApiError> {
+async fn list_audit(
+    State(app): State<App>,
+    Params(params): Params<AuditParams>,
+) -> Result<Response, ApiError> {
     let limit = params.limit.unwrap_or(DEFAULT_ROWS);
     if !(1..=MAX_ROWS).contains(&limit) {
         return Err(ApiError::invalid(format!("`limit` must be 1 to {MAX_ROWS}, not {limit}")));
@@ -82,6 +85,7 @@ async fn list_audit(State(app): State<App>, Params(params): Params<AuditParams>)
         Format::Csv => (AuditFormat::Csv, "text/csv"),
     };
     let mut body = Vec::new();
-    write_audit(&rows, format, true, &mut body).map_err(|error| ApiError::internal(error.to_string()))?;
+    write_audit(&rows, format, true, &mut body)
+        .map_err(|error| ApiError::internal(error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, kind)], body).into_response())
 }

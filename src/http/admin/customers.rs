@@ -1,4 +1,5 @@
-//! Customers: what the back office tells of them, whose visits are whose, and the end of what is kept.
+//! Customers: what the back office tells of them, whose visits are whose, and the end of what is
+//! kept.
 //!
 //! The record of changes names nobody: whoever was erased must not go on standing there.
 
@@ -55,7 +56,8 @@ struct CustomerBatch {
 struct CustomerBody {
     #[schema(value_type = Id)]
     customer_id: CustomerId,
-    /// Numbers, texts or lists of texts under the shop's own names. They replace those that are there.
+    /// Numbers, texts or lists of texts under the shop's own names. They replace those that are
+    /// there.
     #[serde(default)]
     #[schema(value_type = AttributesBody)]
     attributes: store::Attributes,
@@ -78,15 +80,15 @@ struct VisitorMerge {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Erasure)]
 struct ErasureBody {
-    /// Whether anything was kept of the person. Whether or not, events and imports that name them later
-    /// are refused.
+    /// Whether anything was kept of the person. Whether or not, events and imports that name them
+    /// later are refused.
     known: bool,
     purchases: u64,
     events: u64,
     /// Browsers that were the customer's; they are erased, too.
     visitors: usize,
-    /// Bundles that were trained before and still hold the id in a vocabulary. It goes with the bundle:
-    /// train again, activate the new version and delete these.
+    /// Bundles that were trained before and still hold the id in a vocabulary. It goes with the
+    /// bundle: train again, activate the new version and delete these.
     bundles: Vec<BundleMention>,
 }
 
@@ -127,8 +129,10 @@ async fn put_customers(
     JsonBody(CustomerBatch { customers }): JsonBody<CustomerBatch>,
 ) -> Result<Response, ApiError> {
     at_most("customers", customers.len(), MAX_CUSTOMERS)?;
-    let customers: Vec<CustomerUpsert> =
-        customers.into_iter().map(|ObjectOf(customer)| customer.checked()).collect::<Result<_, _>>()?;
+    let customers: Vec<CustomerUpsert> = customers
+        .into_iter()
+        .map(|ObjectOf(customer)| customer.checked())
+        .collect::<Result<_, _>>()?;
     let subject = format!("{} customers", customers.len());
     let change = Change { actor: "", action: "customers.put", subject: &subject, before: None };
     let work = async {
@@ -162,8 +166,9 @@ async fn merge_visitor(
 
 /// Erase a customer
 ///
-/// Attributes, purchases, events and the visitors that were joined go at once, from the database and the
-/// memory of every server. A salted hash stays, so that no late event and no import brings them back.
+/// Attributes, purchases, events and the visitors that were joined go at once, from the database
+/// and the memory of every server. A salted hash stays, so that no late event and no import brings
+/// them back.
 #[utoipa::path(delete, path = "/admin/v1/customers/{id}", tag = "admin",
     params(("id" = Id, Path, description = "The customer's id")),
     responses((status = 200, description = "Nothing of the customer is kept", body = ErasureBody))
@@ -190,7 +195,13 @@ async fn erase_visitor(
     erase(&app, &caller, &Person::Visitor(id), "visitors.erase", "a visitor").await
 }
 
-async fn erase(app: &App, caller: &Caller, person: &Person, action: &str, subject: &str) -> Result<Response, ApiError> {
+async fn erase(
+    app: &App,
+    caller: &Caller,
+    person: &Person,
+    action: &str,
+    subject: &str,
+) -> Result<Response, ApiError> {
     let change = Change { actor: "", action, subject, before: None };
     let work = async {
         let erasure = app.service().erase(person).await?;
@@ -215,11 +226,25 @@ async fn export_customer(
     PathVariable(id): PathVariable<CustomerId>,
 ) -> Result<Response, ApiError> {
     let Some(export) = app.service().store().export_customer(&id).await? else {
-        return Err(ApiError::new(ErrorCode::UnknownCustomer, "nothing is kept of a customer with this id"));
+        return Err(ApiError::new(
+            ErrorCode::UnknownCustomer,
+            "nothing is kept of a customer with this id",
+        ));
     };
-    let CustomerExport { id: customer_id, attributes, visitors: visitor_ids, purchases, events } = export;
-    let purchases = purchases.into_iter().map(|(article_id, at, price)| ExportedPurchase { article_id, at, price });
-    json(&ExportBody { customer_id, attributes, visitor_ids, purchases: purchases.collect(), events })
+    let CustomerExport { id: customer_id, attributes, visitors: visitor_ids, purchases, events } =
+        export;
+    let purchases = purchases.into_iter().map(|(article_id, at, price)| ExportedPurchase {
+        article_id,
+        at,
+        price,
+    });
+    json(&ExportBody {
+        customer_id,
+        attributes,
+        visitor_ids,
+        purchases: purchases.collect(),
+        events,
+    })
 }
 
 impl CustomerBody {
@@ -230,13 +255,17 @@ impl CustomerBody {
         for (name, value) in &attributes {
             for text in std::iter::once(name).chain(texts(value)) {
                 if text.contains('\0') {
-                    return Err(ApiError::invalid("`attributes`: a text must not hold the character U+0000"));
+                    return Err(ApiError::invalid(
+                        "`attributes`: a text must not hold the character U+0000",
+                    ));
                 }
                 bytes += text.len();
             }
         }
         if bytes > MAX_ATTRIBUTE_BYTES {
-            let detail = format!("the attributes of a customer hold at most {MAX_ATTRIBUTE_BYTES} bytes, not {bytes}");
+            let detail = format!(
+                "the attributes of a customer hold at most {MAX_ATTRIBUTE_BYTES} bytes, not {bytes}"
+            );
             return Err(ApiError::invalid(detail));
         }
         Ok(CustomerUpsert { id, attributes })

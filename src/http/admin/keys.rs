@@ -92,21 +92,35 @@ async fn create_key(
     JsonBody(request): JsonBody<KeyRequest>,
 ) -> Result<Response, ApiError> {
     let (name, scopes, rate) = request.checked()?;
-    let key = new_secret().map_err(|error| ApiError::internal(format!("no randomness: {error}")))?;
+    let key =
+        new_secret().map_err(|error| ApiError::internal(format!("no randomness: {error}")))?;
     let store = app.service().store();
     if store.keys().await?.iter().any(|key| key.name == name && key.withdrawn_at.is_none()) {
-        let detail = format!("there is a key `{name}` already: withdraw it first, or choose another name");
+        let detail =
+            format!("there is a key `{name}` already: withdraw it first, or choose another name");
         return Err(ApiError::new(ErrorCode::KeyExists, detail));
     }
     let change = Change { actor: "", action: "keys.create", subject: name, before: None };
     let work = async {
-        let new = NewKey { name, hash: hash_secret(key.as_bytes()), scopes: &scopes, requests_per_second: rate };
+        let new = NewKey {
+            name,
+            hash: hash_secret(key.as_bytes()),
+            scopes: &scopes,
+            requests_per_second: rate,
+        };
         store.add_key(&new).await?;
         app.service().follow_keys().await?;
-        Ok::<_, ServeError>(((), Some(serde_json::json!({"scopes": scopes, "requests_per_second": rate}))))
+        Ok::<_, ServeError>((
+            (),
+            Some(serde_json::json!({"scopes": scopes, "requests_per_second": rate})),
+        ))
     };
     audited(&app, &caller, change, work).await?;
-    let body = json(&NewKeyBody { name: name.to_owned(), key: key.clone(), scopes: request.scopes.clone() })?;
+    let body = json(&NewKeyBody {
+        name: name.to_owned(),
+        key: key.clone(),
+        scopes: request.scopes.clone(),
+    })?;
     Ok((StatusCode::CREATED, body).into_response())
 }
 
@@ -121,12 +135,19 @@ async fn withdraw_key(
     PathVariable(name): PathVariable<String>,
 ) -> Result<StatusCode, ApiError> {
     let store = app.service().store();
-    let Some(key) = store.keys().await?.into_iter().find(|key| key.name == name && key.withdrawn_at.is_none()) else {
+    let Some(key) =
+        store.keys().await?.into_iter().find(|key| key.name == name && key.withdrawn_at.is_none())
+    else {
         let name: String = name.chars().take(64).collect();
-        return Err(ApiError::new(ErrorCode::UnknownKey, format!("there is no key `{name}`, or it is withdrawn")));
+        return Err(ApiError::new(
+            ErrorCode::UnknownKey,
+            format!("there is no key `{name}`, or it is withdrawn"),
+        ));
     };
-    let before = serde_json::json!({"scopes": key.scopes, "requests_per_second": key.requests_per_second});
-    let change = Change { actor: "", action: "keys.withdraw", subject: &key.name, before: Some(before) };
+    let before =
+        serde_json::json!({"scopes": key.scopes, "requests_per_second": key.requests_per_second});
+    let change =
+        Change { actor: "", action: "keys.withdraw", subject: &key.name, before: Some(before) };
     let work = async {
         store.withdraw_key(&key.name).await?;
         app.service().follow_keys().await?;
@@ -143,7 +164,10 @@ impl KeyRequest {
             return Err(ApiError::invalid(format!("`name`: {problem}")));
         }
         if !(1..=Scope::ALL.len()).contains(&self.scopes.len()) {
-            return Err(ApiError::invalid(format!("`scopes`: name 1 to {} scopes", Scope::ALL.len())));
+            return Err(ApiError::invalid(format!(
+                "`scopes`: name 1 to {} scopes",
+                Scope::ALL.len()
+            )));
         }
         let rate = match self.requests_per_second {
             Some(Whole(rate @ 1..=1_000_000)) => Some(rate as u32),

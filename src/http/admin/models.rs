@@ -47,7 +47,8 @@ struct Version {
 struct Activation {
     #[schema(example = "20260131T120000000Z-1a2b3c4d")]
     version: String,
-    /// Make this the model of requests that name none. The first model ever activated is that anyway.
+    /// Make this the model of requests that name none. The first model ever activated is that
+    /// anyway.
     #[serde(default)]
     default: bool,
 }
@@ -78,8 +79,9 @@ struct Deactivated {
 ))]
 async fn list_models(State(app): State<App>) -> Result<Response, ApiError> {
     let state = app.service().state();
-    let served =
-        |name: &str, version: &str| state.model(Some(name)).is_ok_and(|snapshot| snapshot.model().version() == version);
+    let served = |name: &str, version: &str| {
+        state.model(Some(name)).is_ok_and(|snapshot| snapshot.model().version() == version)
+    };
     let rows = app.service().versions().await?.into_iter();
     let models = rows.map(|row| Version {
         served: served(&row.model, &row.version),
@@ -177,6 +179,12 @@ async fn deactivate_model(
 
 /// The active version of a model, for the record of a change.
 async fn active_version(app: &App, name: &str) -> Result<Option<Value>, ApiError> {
-    let active = app.service().store().models().await?.into_iter().find(|row| row.active && row.model == name);
+    let active = app
+        .service()
+        .store()
+        .models()
+        .await?
+        .into_iter()
+        .find(|row| row.active && row.model == name);
     Ok(active.map(|row| json!({"version": row.version})))
 }

@@ -13,7 +13,8 @@ use crate::{
     },
     recommend::Stages,
     serving::{
-        BUILT_IN_PLACEMENTS, Caller, ServeError, Service, built_in_placement, placement_json, placement_name_problem,
+        BUILT_IN_PLACEMENTS, Caller, ServeError, Service, built_in_placement, placement_json,
+        placement_name_problem,
     },
     store::{Change, PlacementVersion},
 };
@@ -54,11 +55,12 @@ struct PlacementBody {
     /// When this version was saved; null for a built-in placement.
     #[schema(required = true, format = DateTime)]
     created_at: Option<String>,
-    /// By the key of this name, or `cli:` and the user of a command line; null for a built-in placement.
+    /// By the key of this name, or `cli:` and the user of a command line; null for a built-in
+    /// placement.
     #[schema(required = true)]
     created_by: Option<String>,
-    /// Parts of the definition that this server leaves out, because the catalogue or the models lack
-    /// what they name.
+    /// Parts of the definition that this server leaves out, because the catalogue or the models
+    /// lack what they name.
     ignored: Vec<String>,
 }
 
@@ -153,7 +155,10 @@ async fn list_placements(State(app): State<App>) -> Result<Response, ApiError> {
     params(("name" = String, Path, description = "The placement")),
     responses((status = 200, description = "The placement", body = PlacementBody))
 )]
-async fn get_placement(State(app): State<App>, PathVariable(name): PathVariable<String>) -> Result<Response, ApiError> {
+async fn get_placement(
+    State(app): State<App>,
+    PathVariable(name): PathVariable<String>,
+) -> Result<Response, ApiError> {
     let placement = find(app.service(), &name).await?;
     match placement.definition {
         Some(_) => json(&placement),
@@ -183,7 +188,8 @@ async fn put_placement(
     service.check_placement(&definition).await?;
     let author = caller.name.as_deref().unwrap_or_default();
     let work = async {
-        let version = service.put_placement(&name, &definition, version.map(i64::from), author).await?;
+        let version =
+            service.put_placement(&name, &definition, version.map(i64::from), author).await?;
         Ok(((), Some(recorded(version, &placement_json(&definition)))))
     };
     change(&app, &caller, "placements.put", &name, work).await
@@ -207,7 +213,9 @@ async fn delete_placement(
         return Err(unknown(&name));
     }
     let author = caller.name.as_deref().unwrap_or_default();
-    let work = async { Ok((service.delete_placement(&name, version.map(i64::from), author).await?, None)) };
+    let work = async {
+        Ok((service.delete_placement(&name, version.map(i64::from), author).await?, None))
+    };
     change(&app, &caller, "placements.delete", &name, work).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -230,7 +238,9 @@ async fn list_placement_versions(
     if rows.is_empty() && built_in_placement(&name).is_none() {
         return Err(unknown(&name));
     }
-    json(&PlacementVersions { versions: rows.into_iter().map(PlacementVersionBody::from).collect() })
+    json(&PlacementVersions {
+        versions: rows.into_iter().map(PlacementVersionBody::from).collect(),
+    })
 }
 
 /// Bring the definition before the current one back
@@ -280,7 +290,8 @@ async fn preview_placement(
     let placement = answered.placement.as_ref().map(|(placement, _)| placement);
     let fields = placement.map_or(&[][..], |placement| &placement.fields);
     let columns = columns(answered.snapshot.catalogue(), fields)?;
-    let ignored = placement.map(|placement| placement.ignored.iter().map(ToString::to_string).collect());
+    let ignored =
+        placement.map(|placement| placement.ignored.iter().map(ToString::to_string).collect());
     json(&Preview {
         ignored: ignored.unwrap_or_default(),
         answer: response(&answered, &columns, &context),
@@ -288,7 +299,8 @@ async fn preview_placement(
     })
 }
 
-/// Makes a change of a placement, records it with what was there before, and answers what is there now.
+/// Makes a change of a placement, records it with what was there before, and answers what is there
+/// now.
 async fn change(
     app: &App,
     caller: &Caller,

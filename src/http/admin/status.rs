@@ -28,5 +28,6 @@ async fn get_status(State(app): State<App>) -> Result<Response, ApiError> {
     (status = 200, description = "The metrics", body = String, content_type = "text/plain"),
 ))]
 async fn get_metrics(State(app): State<App>) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.service().render_metrics()).into_response()
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.service().render_metrics())
+        .into_response()
 }

@@ -36,7 +36,8 @@ pub(super) type Checked = (NewEvent, Option<Unattributed>);
 pub(super) fn checked(event: Value, check: &Check<'_>) -> Result<Checked, Rejected> {
     let &Check { now, config, signer } = check;
     let event: Event = read(event)?;
-    let kind = config.event_type(&event.r#type).ok_or_else(|| unknown_type(&event.r#type, config))?;
+    let kind =
+        config.event_type(&event.r#type).ok_or_else(|| unknown_type(&event.r#type, config))?;
     let event_id = text("event_id", event.event_id)?;
     let at = moment(event.at.as_deref(), now)?;
     let customer = id("customer_id", event.customer_id, CustomerId::try_from)?;
@@ -100,7 +101,10 @@ fn moment(at: Option<&str>, now: Millis) -> Result<Millis, Rejected> {
     let Some(text) = at else { return Ok(now) };
     let bad = || {
         let text: String = text.chars().take(64).collect();
-        (Problem::BadTime, format!("`at`: `{text}` is no moment from 1970 to 2106; write 2026-01-31T12:00:00Z"))
+        (
+            Problem::BadTime,
+            format!("`at`: `{text}` is no moment from 1970 to 2106; write 2026-01-31T12:00:00Z"),
+        )
     };
     let at = Millis::from(OffsetDateTime::parse(text, &Rfc3339).map_err(|_| bad())?);
     if at.0 > now.0 + FUTURE {
@@ -116,12 +120,15 @@ fn moment(at: Option<&str>, now: Millis) -> Result<Millis, Rejected> {
 fn currency(code: String) -> Result<String, Rejected> {
     match code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase()) {
         true => Ok(code),
-        false => Err((Problem::InvalidEvent, "`currency` must be three capital letters, such as EUR".to_owned())),
+        false => Err((
+            Problem::InvalidEvent,
+            "`currency` must be three capital letters, such as EUR".to_owned(),
+        )),
     }
 }
 
-/// The items, each with the answer that it comes from; and why the first is not attributed of those that name one and
-/// are not.
+/// The items, each with the answer that it comes from; and why the first is not attributed of those
+/// that name one and are not.
 fn items(
     items: Vec<EventItem>,
     kind: EventType,
@@ -132,7 +139,8 @@ fn items(
         return Err((Problem::MissingItems, detail.to_owned()));
     }
     if items.len() > MAX_ITEMS {
-        let detail = format!("`items` holds at most {MAX_ITEMS}, not {}; send several events", items.len());
+        let detail =
+            format!("`items` holds at most {MAX_ITEMS}, not {}; send several events", items.len());
         return Err((Problem::BadItem, detail));
     }
     let (mut checked, mut unattributed) = (Vec::with_capacity(items.len()), None);
@@ -151,9 +159,11 @@ fn items(
 }
 
 fn item(item: EventItem, nth: usize) -> Result<store::EventItem, Rejected> {
-    let bad = |key: &str, problem: &str| (Problem::BadItem, format!("`items[{nth}].{key}` {problem}"));
+    let bad =
+        |key: &str, problem: &str| (Problem::BadItem, format!("`items[{nth}].{key}` {problem}"));
     let EventItem { article_id, quantity, price, line, recommendation_id: _, position } = item;
-    let article = ArticleId::try_from(article_id).map_err(|error| bad("article_id", &format!("is no id: {error}")))?;
+    let article = ArticleId::try_from(article_id)
+        .map_err(|error| bad("article_id", &format!("is no id: {error}")))?;
     let quantity = quantity as f32;
     if !(quantity > 0.0 && f64::from(quantity) <= MAX_QUANTITY) {
         return Err(bad("quantity", "must be above 0 and at most 100000"));
@@ -186,7 +196,10 @@ mod tests {
 
     fn check_event(event: Value) -> Result<Checked, Rejected> {
         let signer = Signer::new([7; 32]);
-        checked(event, &Check { now: NOW, config: &Config::default().events, signer: Some(&signer) })
+        checked(
+            event,
+            &Check { now: NOW, config: &Config::default().events, signer: Some(&signer) },
+        )
     }
 
     #[test]
@@ -200,8 +213,16 @@ mod tests {
             (json!({"at": "2027-01-15T08:10:01Z"}), P::TooFarInTheFuture, "clock"),
             (json!({"items": []}), P::MissingItems, "`items`"),
             (json!({"items": [{"article_id": ""}]}), P::BadItem, "`items[0].article_id`"),
-            (json!({"items": [{"article_id": "a", "quantity": 0}]}), P::BadItem, "`items[0].quantity`"),
-            (json!({"items": [{"article_id": "a", "quantity": 1e-60}]}), P::BadItem, "`items[0].quantity`"),
+            (
+                json!({"items": [{"article_id": "a", "quantity": 0}]}),
+                P::BadItem,
+                "`items[0].quantity`",
+            ),
+            (
+                json!({"items": [{"article_id": "a", "quantity": 1e-60}]}),
+                P::BadItem,
+                "`items[0].quantity`",
+            ),
             (json!({"items": [{"article_id": "a", "price": -1}]}), P::BadItem, "`items[0].price`"),
             (
                 json!({"items": [{"article_id": "a"}, {"article_id": "b", "position": 0}]}),
@@ -235,7 +256,8 @@ mod tests {
 
     #[test]
     fn who_does_not_want_to_be_known_is_not() {
-        let event = check(json!({"customer_id": "c", "consent": {"personalization": false}})).unwrap();
+        let event =
+            check(json!({"customer_id": "c", "consent": {"personalization": false}})).unwrap();
         assert_eq!((event.customer, event.visitor), (None, None));
         let nobody = json!({"visitor_id": null, "consent": {"personalization": false}});
         assert!(check(nobody).is_ok());
@@ -255,8 +277,7 @@ mod tests {
         let click = |article: &str, id: &str, analytics: bool| {
             let items = json!([{"article_id": article, "recommendation_id": id, "position": 1}]);
             let consent = json!({"analytics": analytics});
-            let event =
-                json!({"event_id": "e", "type": "click", "visitor_id": "v", "items": items, "consent": consent});
+            let event = json!({"event_id": "e", "type": "click", "visitor_id": "v", "items": items, "consent": consent});
             let (event, unattributed) = check_event(event).unwrap();
             (event.items[0].origin.as_ref().map(|origin| origin.position), unattributed)
         };

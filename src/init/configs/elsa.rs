@@ -8,11 +8,16 @@ const PAIRS: usize = 50;
 pub(super) fn proposal(wanted: &Wanted<'_>) -> Proposal {
     let shop = wanted.shop;
     if shop.pairs < PAIRS {
-        let why =
-            format!("{} customers bought two different articles; it learns from pairs and needs {PAIRS}", shop.pairs);
+        let why = format!(
+            "{} customers bought two different articles; it learns from pairs and needs {PAIRS}",
+            shop.pairs
+        );
         return does_not_fit(FAMILY, why);
     }
-    let why = format!("{} customers bought two different articles or more: it learns which go together", shop.pairs);
+    let why = format!(
+        "{} customers bought two different articles or more: it learns which go together",
+        shop.pairs
+    );
     // Wide enough to tell a catalogue apart, narrow enough to learn from few customers.
     let dim = match shop.pairs {
         0..=500 => 64,

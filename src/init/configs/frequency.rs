@@ -9,12 +9,15 @@ pub(super) fn proposal(wanted: &Wanted<'_>) -> Proposal {
     let repeats = percent(wanted.shop.repeats);
     let dated = wanted.shop.days.is_some();
     if wanted.shop.repeats < SOME && !dated {
-        let why =
-            format!("{repeats} of the purchases repeat an earlier one and there are no dates: no frequency model");
+        let why = format!(
+            "{repeats} of the purchases repeat an earlier one and there are no dates: no frequency model"
+        );
         return does_not_fit(FAMILY, why);
     }
     let why = match wanted.shop.repeats >= SOME {
-        true => format!("{repeats} of the purchases repeat an earlier one: what was bought before is bought again"),
+        true => format!(
+            "{repeats} of the purchases repeat an earlier one: what was bought before is bought again"
+        ),
         false => format!(
             "only {repeats} of the purchases repeat an earlier one, but there are dates: it follows what sells now"
         ),

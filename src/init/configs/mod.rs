@@ -97,7 +97,8 @@ impl Wanted<'_> {
         (self.effort.budget() / purchases.max(1)).clamp(least, most)
     }
 
-    /// The last days to train on, where all of them would take too long: as many as hold `most` purchases.
+    /// The last days to train on, where all of them would take too long: as many as hold `most`
+    /// purchases.
     fn window(&self, most: usize) -> Option<Window> {
         let days = self.shop.days? as f64;
         let share = most as f64 / self.shop.purchases as f64;
@@ -184,7 +185,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(proposal.file());
         std::fs::write(&path, proposal.config.as_ref().unwrap()).unwrap();
-        TrainingConfig::load(&path, &[]).unwrap_or_else(|error| panic!("{}: {error}", proposal.family))
+        TrainingConfig::load(&path, &[])
+            .unwrap_or_else(|error| panic!("{}: {error}", proposal.family))
     }
 
     #[test]
@@ -207,10 +209,12 @@ mod tests {
         let protocol = protocol(Split::Time { days: 7 });
         let config = parsed(&proposals(&shop(), &protocol, Effort::Usual)[3]);
         assert_eq!(config.model.family.name(), "two-tower");
-        let names: Vec<&str> = config.features.item.iter().map(|feature| feature.source.as_str()).collect();
+        let names: Vec<&str> =
+            config.features.item.iter().map(|feature| feature.source.as_str()).collect();
         assert_eq!(names, ["article_id", "brand \"x\"", "colour", "labels", "weight"]);
         assert!(config.features.query.iter().any(|feature| feature.source == "age"));
-        let bare = Shop { article_attributes: Vec::new(), customer_attributes: Vec::new(), ..shop() };
+        let bare =
+            Shop { article_attributes: Vec::new(), customer_attributes: Vec::new(), ..shop() };
         assert_eq!(parsed(&proposals(&bare, &protocol, Effort::Quick)[3]).features.item.len(), 1);
     }
 
@@ -222,9 +226,16 @@ mod tests {
             RankerConfig::of(&parsed(&proposals(&shop, &protocol, Effort::Usual)[2]))
         };
         let (quiet, busy) = (ranker(4_000), ranker(900_000));
-        let sources: Vec<&str> = quiet.sources.iter().map(|source| source["source"].as_str().unwrap()).collect();
-        assert_eq!(sources, ["buy_again", "popular", "popular", "bought_together", "similar_taste", "popular_in"]);
-        assert_eq!((&quiet.sources[1]["days"], &quiet.sources[5]["attribute"]), (&91.into(), &"colour".into()));
+        let sources: Vec<&str> =
+            quiet.sources.iter().map(|source| source["source"].as_str().unwrap()).collect();
+        assert_eq!(
+            sources,
+            ["buy_again", "popular", "popular", "bought_together", "similar_taste", "popular_in"]
+        );
+        assert_eq!(
+            (&quiet.sources[1]["days"], &quiet.sources[5]["attribute"]),
+            (&91.into(), &"colour".into())
+        );
         assert!(busy.sources.is_empty() && quiet.batch_lists < busy.batch_lists);
     }
 

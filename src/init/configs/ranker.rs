@@ -15,11 +15,16 @@ const COUNTED: usize = 400_000_000;
 pub(super) fn proposal(wanted: &Wanted<'_>) -> Proposal {
     let shop = wanted.shop;
     if shop.days.is_none() {
-        return does_not_fit(FAMILY, "the purchases have no dates: it learns from lists of past moments".to_owned());
+        return does_not_fit(
+            FAMILY,
+            "the purchases have no dates: it learns from lists of past moments".to_owned(),
+        );
     }
     if shop.pairs < PAIRS {
-        let why =
-            format!("{} customers bought two different articles; it learns from lists and needs {PAIRS}", shop.pairs);
+        let why = format!(
+            "{} customers bought two different articles; it learns from lists and needs {PAIRS}",
+            shop.pairs
+        );
         return does_not_fit(FAMILY, why);
     }
     let why = format!(
@@ -62,7 +67,9 @@ fn sources(wanted: &Wanted<'_>) -> String {
     }
     let root = (shop.articles as f64).sqrt().ln();
     let categories = shop.article_attributes.iter().filter_map(|attribute| match attribute.kind {
-        AttributeKind::Category(values) => Some((((values as f64).ln() - root).abs(), &attribute.name)),
+        AttributeKind::Category(values) => {
+            Some((((values as f64).ln() - root).abs(), &attribute.name))
+        }
         AttributeKind::Tags(_) | AttributeKind::Number => None,
     });
     let nearest = categories.min_by(|a, b| a.0.total_cmp(&b.0));

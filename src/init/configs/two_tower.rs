@@ -25,9 +25,11 @@ pub(super) fn proposal(wanted: &Wanted<'_>) -> Proposal {
     }
     let items = chosen(&shop.article_attributes, shop.articles);
     let customers = chosen(&shop.customer_attributes, shop.customers);
-    let names: Vec<&str> = items.iter().chain(&customers).map(|attribute| attribute.name.as_str()).collect();
+    let names: Vec<&str> =
+        items.iter().chain(&customers).map(|attribute| attribute.name.as_str()).collect();
     let why = match names.as_slice() {
-        [] => "no attribute is there to read, but it follows histories and knows every customer".to_owned(),
+        [] => "no attribute is there to read, but it follows histories and knows every customer"
+            .to_owned(),
         names => format!(
             "it reads histories and {} attributes ({}), so new articles have a place as well",
             names.len(),
@@ -37,13 +39,20 @@ pub(super) fn proposal(wanted: &Wanted<'_>) -> Proposal {
     fits(FAMILY, why.clone(), config(wanted, &why, &items, &customers))
 }
 
-fn config(wanted: &Wanted<'_>, why: &str, items: &[&Attribute], customers: &[&Attribute]) -> String {
+fn config(
+    wanted: &Wanted<'_>,
+    why: &str,
+    items: &[&Attribute],
+    customers: &[&Attribute],
+) -> String {
     let shop = wanted.shop;
     let small = shop.articles <= SMALL && shop.purchases <= 300_000;
     let window = wanted.window(MOST);
     let purchases = window.as_ref().map_or(shop.purchases, |window| window.purchases);
     let epochs = wanted.epochs(purchases, 2, if small { 20 } else { 12 });
-    let mut text = format!("# Two towers: one over the customer and the moment, one over the article.\n# {why}.\n\n");
+    let mut text = format!(
+        "# Two towers: one over the customer and the moment, one over the article.\n# {why}.\n\n"
+    );
     text.push_str(&model(small));
     text.push_str(&query(wanted, customers));
     text.push_str(&item(small, items));
@@ -54,9 +63,14 @@ fn config(wanted: &Wanted<'_>, why: &str, items: &[&Attribute], customers: &[&At
         "[optimizer]\nlearning_rate = 0.002\nweight_decay = 0.0001\n\n"
     });
     let batch = if purchases < 200_000 { 1_024 } else { 2_048 };
-    let _ = writeln!(text, "[training]\nbatch_size = {batch}\n{}", training(wanted, epochs, 3).trim_end());
+    let _ = writeln!(
+        text,
+        "[training]\nbatch_size = {batch}\n{}",
+        training(wanted, epochs, 3).trim_end()
+    );
     if let Some(window) = window {
-        let _ = writeln!(text, "# Tastes drift, and all {} purchases would take long.", shop.purchases);
+        let _ =
+            writeln!(text, "# Tastes drift, and all {} purchases would take long.", shop.purchases);
         let _ = writeln!(text, "window_days = {}", window.days);
     }
     text.push('\n');
@@ -88,7 +102,9 @@ fn query(wanted: &Wanted<'_>, attributes: &[&Attribute]) -> String {
         );
     }
     text.push_str("# What was bought last, lately, and ever.\n");
-    for (name, length, decay) in [("last", 1, None), ("recent", 5, Some(0.8)), ("past", 50, Some(0.97))] {
+    for (name, length, decay) in
+        [("last", 1, None), ("recent", 5, Some(0.8)), ("past", 50, Some(0.97))]
+    {
         let _ = write!(
             text,
             "[[features.query]]\nname = \"{name}\"\nsource = \"history\"\nencoding = \"history\"\ndim = 32\nlength = {length}\n"
@@ -108,7 +124,9 @@ fn query(wanted: &Wanted<'_>, attributes: &[&Attribute]) -> String {
 
 fn item(small: bool, attributes: &[&Attribute]) -> String {
     let dim = if small { 64 } else { 32 };
-    let mut text = format!("[[features.item]]\nsource = \"article_id\"\nencoding = \"embedding\"\ndim = {dim}\n");
+    let mut text = format!(
+        "[[features.item]]\nsource = \"article_id\"\nencoding = \"embedding\"\ndim = {dim}\n"
+    );
     if !attributes.is_empty() {
         text.push_str("# New articles are placed by their attributes alone.\ndropout = 0.2\n");
     }

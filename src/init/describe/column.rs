@@ -11,10 +11,12 @@ const MOST_VALUES: usize = 200_000;
 const MOST_COUNTED: usize = 400;
 
 /// Spellings of "no value" that an import knows by itself.
-const MISSING: [&str; 11] = ["", "null", "nan", "none", "na", "n/a", "nil", "\\n", "#n/a", "-", "—"];
+const MISSING: [&str; 11] =
+    ["", "null", "nan", "none", "na", "n/a", "nil", "\\n", "#n/a", "-", "—"];
 
 /// What some shops write where there is no customer.
-const NOBODY: [&str; 9] = ["0", "-1", "guest", "anonymous", "anon", "unknown", "gast", "undefined", "(not set)"];
+const NOBODY: [&str; 9] =
+    ["0", "-1", "guest", "anonymous", "anon", "unknown", "gast", "undefined", "(not set)"];
 
 /// A column of a table, measured over a sample of its rows.
 #[derive(Debug)]
@@ -60,7 +62,12 @@ pub(super) struct List {
 }
 
 impl Column {
-    pub fn of<'a>(name: &str, typed_list: bool, cells: impl Iterator<Item = &'a str>, day_first: bool) -> Self {
+    pub fn of<'a>(
+        name: &str,
+        typed_list: bool,
+        cells: impl Iterator<Item = &'a str>,
+        day_first: bool,
+    ) -> Self {
         let mut column = Self::empty(name, typed_list);
         let (mut counts, mut detector) = (HashMap::<&str, usize>::new(), Detector::new());
         let mut lists = ListDetector::default();
@@ -80,7 +87,8 @@ impl Column {
         column.distinct = column.values.len();
         column.length /= column.filled.max(1) as f64;
         if counts.len() <= MOST_COUNTED {
-            column.frequent = counts.into_iter().map(|(value, count)| (value.to_owned(), count)).collect();
+            column.frequent =
+                counts.into_iter().map(|(value, count)| (value.to_owned(), count)).collect();
             column.frequent.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         }
         column.notation = detector.finish(day_first);
@@ -154,7 +162,9 @@ impl Column {
 
     /// Whether (nearly) no two rows have the same value.
     pub fn is_unique(&self) -> bool {
-        self.filled > 0 && self.coverage() > 0.98 && self.distinct as f64 >= 0.999 * self.filled as f64
+        self.filled > 0
+            && self.coverage() > 0.98
+            && self.distinct as f64 >= 0.999 * self.filled as f64
     }
 
     pub fn is_number(&self) -> bool {
@@ -175,7 +185,11 @@ impl Column {
     pub fn placeholders(&self) -> Vec<String> {
         let usual = self.filled as f64 / self.distinct.max(1) as f64;
         let many = |count: usize| count as f64 > 20.0 * usual && count * 100 > self.filled;
-        self.nobody.iter().filter(|(_, count)| many(*count)).map(|(value, _)| (*value).to_owned()).collect()
+        self.nobody
+            .iter()
+            .filter(|(_, count)| many(*count))
+            .map(|(value, _)| (*value).to_owned())
+            .collect()
     }
 
     /// Text of the kind that is read, not counted.
@@ -214,9 +228,11 @@ pub(super) fn number(cell: &str) -> Option<f64> {
 
 /// A price without the sign or code of its currency.
 fn without_currency(cell: &str) -> &str {
-    const CODES: [&str; 12] = ["EUR", "USD", "GBP", "CHF", "BRL", "MXN", "CAD", "AUD", "SEK", "PLN", "R$", "kr"];
+    const CODES: [&str; 12] =
+        ["EUR", "USD", "GBP", "CHF", "BRL", "MXN", "CAD", "AUD", "SEK", "PLN", "R$", "kr"];
     let cell = cell.trim_matches(|c: char| matches!(c, '€' | '$' | '£' | '¥' | ' ' | '\u{a0}'));
-    let code = CODES.iter().find_map(|code| cell.strip_prefix(code).or_else(|| cell.strip_suffix(code)));
+    let code =
+        CODES.iter().find_map(|code| cell.strip_prefix(code).or_else(|| cell.strip_suffix(code)));
     code.map_or(cell, |rest| rest.trim_matches([' ', '\u{a0}']))
 }
 
@@ -232,8 +248,11 @@ pub(super) fn has_decimal_comma(cell: &str) -> bool {
 
 fn is_asin(cell: &str) -> bool {
     let bytes = cell.as_bytes();
-    let amazon = bytes.starts_with(b"B0") && bytes.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
-    let isbn = bytes.len() == 10 && bytes[..9].iter().all(u8::is_ascii_digit) && matches!(bytes[9], b'0'..=b'9' | b'X');
+    let amazon = bytes.starts_with(b"B0")
+        && bytes.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+    let isbn = bytes.len() == 10
+        && bytes[..9].iter().all(u8::is_ascii_digit)
+        && matches!(bytes[9], b'0'..=b'9' | b'X');
     bytes.len() == 10 && (amazon || isbn)
 }
 
@@ -255,7 +274,9 @@ impl ListDetector {
         self.json += usize::from(cell.starts_with('[') && cell.ends_with(']'));
         for (cut, separator) in self.cut.iter_mut().zip(SEPARATORS) {
             let parts = || cell.split(separator).map(str::trim);
-            let short = parts().all(|part| (1..=40).contains(&part.chars().count()) && part.matches(' ').count() < 4);
+            let short = parts().all(|part| {
+                (1..=40).contains(&part.chars().count()) && part.matches(' ').count() < 4
+            });
             let alike = short && parts().nth(1).is_some();
             *cut += usize::from(alike && !has_decimal_comma(cell));
         }
@@ -276,7 +297,8 @@ impl ListDetector {
         let quantity = (share(self.quantities) > 0.9).then(|| QUANTITY.to_owned());
         let repeats = self.parts.len() * 2 <= self.count || quantity.is_some();
         let best = (0..SEPARATORS.len()).find(|&at| share(self.cut[at]) > 0.2)?;
-        (repeats && share(self.json) < 0.5).then(|| List { separator: SEPARATORS[best].to_owned(), quantity })
+        (repeats && share(self.json) < 0.5)
+            .then(|| List { separator: SEPARATORS[best].to_owned(), quantity })
     }
 }
 
@@ -296,7 +318,10 @@ mod tests {
     #[test]
     fn values_are_counted_by_kind() {
         let numbers = column(&["1", "2.5", "", "NULL", "-3"]);
-        assert_eq!((numbers.filled, numbers.numbers, numbers.whole, numbers.negative), (3, 3, 2, 1));
+        assert_eq!(
+            (numbers.filled, numbers.numbers, numbers.whole, numbers.negative),
+            (3, 3, 2, 1)
+        );
         assert_eq!((numbers.min, numbers.max), (-3.0, 2.5));
         assert!(numbers.is_number() && !numbers.is_whole() && !numbers.is_unique());
         let ids = column(&["7060.0", "7061"]);
@@ -319,7 +344,11 @@ mod tests {
         ] {
             assert_eq!(number(cell), expected, "{cell}");
         }
-        assert!(has_decimal_comma("9,99") && has_decimal_comma("1.234,5 €") && !has_decimal_comma("1,234"));
+        assert!(
+            has_decimal_comma("9,99")
+                && has_decimal_comma("1.234,5 €")
+                && !has_decimal_comma("1,234")
+        );
     }
 
     #[test]
@@ -327,7 +356,8 @@ mod tests {
         let genres = column(&["Drama|Comedy", "Comedy", "Drama|Comedy|War", "War"]);
         assert_eq!(genres.list.unwrap().separator, "|");
         assert!(column(&["Hat, blue, large", "Shoe and a lace, black", "Coat"]).list.is_none());
-        let items = column(&["SKU-0 x 2|SKU-3 x 1", "SKU-1 x 1", "SKU-9 x 4|SKU-8 x 1"]).list.unwrap();
+        let items =
+            column(&["SKU-0 x 2|SKU-3 x 1", "SKU-1 x 1", "SKU-9 x 4|SKU-8 x 1"]).list.unwrap();
         assert_eq!((items.separator.as_str(), items.quantity.as_deref()), ("|", Some(" x ")));
     }
 }

@@ -43,7 +43,8 @@ pub(super) enum Kind {
 /// Above this share of ids that have a row, the others are faults of the data.
 pub(super) const ALL: f64 = 0.9999;
 
-/// A table that describes what a column of the purchases names, and else the columns of the purchases that do.
+/// A table that describes what a column of the purchases names, and else the columns of the
+/// purchases that do.
 pub(super) fn entities(tables: &[Table], found: &Purchases, role: Role) -> Option<Entities> {
     let id = if role == Role::Article { found.article } else { found.customer }?;
     own_table(tables, found, id, role).or_else(|| shared(tables, found, id, role))
@@ -53,11 +54,14 @@ fn own_table(tables: &[Table], found: &Purchases, id: Place, role: Role) -> Opti
     let key = tables[id.table].column(id.column);
     let joined = |table: usize| found.joins.iter().any(|join| join.table == table);
     let mut best: Option<(f64, Entities)> = None;
-    for (at, table) in tables.iter().enumerate().filter(|(at, _)| *at != found.table && !joined(*at)) {
+    for (at, table) in
+        tables.iter().enumerate().filter(|(at, _)| *at != found.table && !joined(*at))
+    {
         for (column, candidate) in table.columns.iter().enumerate() {
             // Items of a cell are not compared: their quantities stand beside them.
             let coverage = if found.split.is_some() { 1.0 } else { key.within(candidate) };
-            let named = f64::from(says(&candidate.name, role)) + f64::from(u8::from(candidate.name == key.name)) * 2.0;
+            let named = f64::from(says(&candidate.name, role))
+                + f64::from(u8::from(candidate.name == key.name)) * 2.0;
             let file = match file_says(&table.stem()) {
                 Some(other) if other == role => 2.0,
                 Some(_) => -1.0,
@@ -67,7 +71,9 @@ fn own_table(tables: &[Table], found: &Purchases, id: Place, role: Role) -> Opti
             let repeated = !candidate.is_unique();
             // A catalogue of the right name may list what nobody bought yet.
             let sure = candidate.name == key.name && file >= 2.0;
-            let fits = (coverage > 0.05 || sure) && named + file >= 2.0 && (!repeated || continues(table, column));
+            let fits = (coverage > 0.05 || sure)
+                && named + file >= 2.0
+                && (!repeated || continues(table, column));
             let score = named + file + first + 4.0 * coverage - f64::from(u8::from(repeated));
             if fits && best.as_ref().is_none_or(|(before, _)| score > *before) {
                 best = Some((score, described(table, at, column, coverage, repeated, role)));
@@ -84,7 +90,8 @@ impl Entities {
     }
 }
 
-/// Whether ids come again in rows that leave most cells empty, as the further variants of a product do.
+/// Whether ids come again in rows that leave most cells empty, as the further variants of a product
+/// do.
 fn continues(table: &Table, id: usize) -> bool {
     let column = table.column(id);
     if column.coverage() < 0.98 || column.distinct * 50 < column.filled {
@@ -102,7 +109,14 @@ fn continues(table: &Table, id: usize) -> bool {
     empty * 10 >= further * 9
 }
 
-fn described(table: &Table, at: usize, id: usize, coverage: f64, repeated: bool, role: Role) -> Entities {
+fn described(
+    table: &Table,
+    at: usize,
+    id: usize,
+    coverage: f64,
+    repeated: bool,
+    role: Role,
+) -> Entities {
     let columns: Vec<usize> = (0..table.columns.len()).filter(|&column| column != id).collect();
     let entities = Entities {
         table: at,
@@ -128,13 +142,13 @@ fn shared(tables: &[Table], found: &Purchases, id: Place, role: Role) -> Option<
     }
     let taken = |column: usize| {
         let place = Place { table: id.table, column };
-        [found.customer, found.article, found.order, found.quantity, found.rating].contains(&Some(place))
+        [found.customer, found.article, found.order, found.quantity, found.rating]
+            .contains(&Some(place))
             || found.price == Some(place)
             || found.event.as_ref().is_some_and(|(event, _)| *event == place)
-            || found
-                .time
-                .as_ref()
-                .is_some_and(|time| time.column == place || time.clock.is_some_and(|(clock, _)| clock == place))
+            || found.time.as_ref().is_some_and(|time| {
+                time.column == place || time.clock.is_some_and(|(clock, _)| clock == place)
+            })
             || says(&table.columns[column].name, Role::Order) >= 2
             || of_the_row(&table.columns[column].name)
     };
@@ -151,7 +165,15 @@ fn shared(tables: &[Table], found: &Purchases, id: Place, role: Role) -> Option<
     let columns: Vec<usize> = follow.into_iter().filter(clearer).collect();
     let entities = described(table, id.table, id.column, 1.0, false, role);
     let (attributes, left_out) = (Vec::new(), Vec::new());
-    let bare = Entities { shared: true, attributes, left_out, price: None, image: None, available: None, ..entities };
+    let bare = Entities {
+        shared: true,
+        attributes,
+        left_out,
+        price: None,
+        image: None,
+        available: None,
+        ..entities
+    };
     let entities = bare.with_columns(table, &columns, role);
     (!entities.attributes.is_empty()).then_some(entities)
 }
@@ -160,7 +182,9 @@ fn shared(tables: &[Table], found: &Purchases, id: Place, role: Role) -> Option<
 fn of_the_row(name: &str) -> bool {
     const ROW: &str = "\
         review text summary comment helpful vote votes session weight verified discount disc";
-    Words::of(name).has(ROW) || says(name, Role::Time) >= 1 || Words::of(name).joined().starts_with("review")
+    Words::of(name).has(ROW)
+        || says(name, Role::Time) >= 1
+        || Words::of(name).joined().starts_with("review")
 }
 
 /// Whether a name speaks of this role where the values leave it open.
@@ -175,7 +199,9 @@ fn follows(table: &Table, id: usize, column: usize) -> bool {
     let mut counts: HashMap<&str, usize> = HashMap::new();
     let (mut same, mut compared, mut filled) = (0u32, 0u32, 0u32);
     for row in 0..table.rows.len() {
-        let (Some(id), Some(value)) = (table.cell(row, id), table.cell(row, column)) else { continue };
+        let (Some(id), Some(value)) = (table.cell(row, id), table.cell(row, column)) else {
+            continue;
+        };
         filled += 1;
         *counts.entry(value).or_default() += 1;
         match values.get(id) {
@@ -191,13 +217,15 @@ fn follows(table: &Table, id: usize, column: usize) -> bool {
     if compared < 10 || counts.len() < 2 {
         return false;
     }
-    let chance: f64 = counts.values().map(|&count| (count as f64 / f64::from(filled)).powi(2)).sum();
+    let chance: f64 =
+        counts.values().map(|&count| (count as f64 / f64::from(filled)).powi(2)).sum();
     let differs = 1.0 - f64::from(same) / f64::from(compared);
     differs < 0.1 && differs <= 0.3 * (1.0 - chance)
 }
 
 impl Entities {
-    /// Sorts the columns into those to keep, those with a meaning of their own, and those to leave out.
+    /// Sorts the columns into those to keep, those with a meaning of their own, and those to leave
+    /// out.
     fn with_columns(mut self, table: &Table, columns: &[usize], role: Role) -> Self {
         let best = |role: Role, fits: &dyn Fn(&Column) -> bool| {
             let says = |&column: &usize| says(&table.column(column).name, role);

@@ -1,9 +1,10 @@
 //! From a folder of exports to a `dataset.toml`.
 //!
-//! [`table`] finds the files and how they are written, [`column`] and [`moment`] measure the values of each column,
-//! [`words`] knows what people call things, [`purchases`] and [`entities`] decide, and [`write`] puts it down with
-//! the reasons. A column gets a role by its name and its values together; where the values allow two readings the
-//! description says so.
+//! [`table`] finds the files and how they are written, [`column`] and [`moment`] measure the values
+//! of each column,
+//! [`words`] knows what people call things, [`purchases`] and [`entities`] decide, and [`write`]
+//! puts it down with the reasons. A column gets a role by its name and its values together; where
+//! the values allow two readings the description says so.
 
 mod column;
 mod entities;
@@ -53,8 +54,8 @@ pub fn is_title(column: &str) -> bool {
 /// Looks at the files of a folder.
 ///
 /// # Errors
-/// [`InitError::Undecided`] with what was seen, when the files do not say who bought what; a folder that cannot be
-/// read.
+/// [`InitError::Undecided`] with what was seen, when the files do not say who bought what; a folder
+/// that cannot be read.
 pub fn describe(dir: &Path) -> Result<Layout, InitError> {
     if dir.join("dataset.toml").is_file() {
         return Ok(Layout::Described);
@@ -65,7 +66,10 @@ pub fn describe(dir: &Path) -> Result<Layout, InitError> {
     let (tables, unread) = table::tables(dir)?;
     let found = purchases::purchases(&tables);
     if found.customer.is_none() || found.article.is_none() {
-        return Err(InitError::Undecided { dir: dir.to_owned(), seen: seen(&tables, &unread, &found) });
+        return Err(InitError::Undecided {
+            dir: dir.to_owned(),
+            seen: seen(&tables, &unread, &found),
+        });
     }
     let mut sections = Vec::new();
     for role in [Role::Article, Role::Customer] {
@@ -74,11 +78,18 @@ pub fn describe(dir: &Path) -> Result<Layout, InitError> {
     let mut notes = unused(&tables, &found, &sections);
     notes.extend(tables.iter().filter(|table| table.broken > 0).map(|table| {
         let (rows, broken) = (table.rows.len(), table.broken);
-        format!("{}: {broken} of {} rows looked at are not as long as the header", table.file(), rows + broken)
+        format!(
+            "{}: {broken} of {} rows looked at are not as long as the header",
+            table.file(),
+            rows + broken
+        )
     }));
-    notes.extend(unread.iter().map(|Unread { file, why }| format!("{} is not read: {why}", file.display())));
+    notes.extend(
+        unread.iter().map(|Unread { file, why }| format!("{} is not read: {why}", file.display())),
+    );
     let findings = findings(&tables, &found, &sections, &notes);
-    let text = write::Text { tables: &tables, found: &found, entities: &sections, notes: &notes }.write();
+    let text =
+        write::Text { tables: &tables, found: &found, entities: &sections, notes: &notes }.write();
     Ok(Layout::Guessed(Described { text, findings }))
 }
 
@@ -92,7 +103,12 @@ fn unused(tables: &[Table], found: &Purchases, sections: &[(Role, Entities)]) ->
     unused.map(|(_, table)| format!("{} is not read: no column needs it", table.file())).collect()
 }
 
-fn findings(tables: &[Table], found: &Purchases, sections: &[(Role, Entities)], notes: &[String]) -> Vec<String> {
+fn findings(
+    tables: &[Table],
+    found: &Purchases,
+    sections: &[(Role, Entities)],
+    notes: &[String],
+) -> Vec<String> {
     let table = &tables[found.table];
     let name = |place: purchases::Place| tables[place.table].column(place.column).name.clone();
     let mut findings = Vec::new();
@@ -102,9 +118,12 @@ fn findings(tables: &[Table], found: &Purchases, sections: &[(Role, Entities)], 
         || "no column with times: the order of the rows counts".to_owned(),
         |time| format!("time `{}` written as {}", name(time.column), time.format),
     );
-    findings.push(format!("purchases: {}, customer `{who}`, article `{what}`, {when}", table.file()));
+    findings
+        .push(format!("purchases: {}, customer `{who}`, article `{what}`, {when}", table.file()));
     if let Some(other) = found.time.as_ref().and_then(|time| time.otherwise.as_ref()) {
-        findings.push(format!("day and month may be the other way round ({other}): no value tells; check time_format"));
+        findings.push(format!(
+            "day and month may be the other way round ({other}): no value tells; check time_format"
+        ));
     }
     for join in &found.joins {
         findings.push(format!("joined to them: {}", tables[join.table].file()));
@@ -122,14 +141,20 @@ fn findings(tables: &[Table], found: &Purchases, sections: &[(Role, Entities)], 
 fn seen(tables: &[Table], unread: &[Unread], found: &Purchases) -> String {
     let mut seen = String::new();
     for table in tables.iter().take(12) {
-        let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).take(40).collect();
+        let names: Vec<&str> =
+            table.columns.iter().map(|column| column.name.as_str()).take(40).collect();
         seen.push_str(&format!("\n  {}: columns {}", table.file(), names.join(", ")));
         for (role, what) in [(Role::Customer, "customer"), (Role::Article, "article")] {
             let candidates: Vec<String> = table
                 .columns
                 .iter()
                 .filter(|column| says(&column.name, role) > 0)
-                .map(|column| format!("`{}` ({} different in {} rows)", column.name, column.distinct, column.rows))
+                .map(|column| {
+                    format!(
+                        "`{}` ({} different in {} rows)",
+                        column.name, column.distinct, column.rows
+                    )
+                })
                 .collect();
             if !candidates.is_empty() {
                 seen.push_str(&format!("\n    perhaps the {what}: {}", candidates.join(", ")));
@@ -140,7 +165,9 @@ fn seen(tables: &[Table], unread: &[Unread], found: &Purchases) -> String {
         seen.push_str(&format!("\n  {}: {why}", file.display()));
     }
     if tables.is_empty() && unread.is_empty() {
-        seen.push_str("\n  there is no table: no csv, json, parquet or xlsx file, compressed or not");
+        seen.push_str(
+            "\n  there is no table: no csv, json, parquet or xlsx file, compressed or not",
+        );
     }
     let lacks = match (found.customer, found.article) {
         (None, None) => "neither a column of customers nor one of articles",

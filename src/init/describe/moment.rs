@@ -108,8 +108,9 @@ impl Detector {
         }
     }
 
-    /// Whether more values are unreadable than an import leaves out by default, 5 %. One broken date must
-    /// not cost a shop its times. Bare numbers may be anything, so none of them may be unreadable.
+    /// Whether more values are unreadable than an import leaves out by default, 5 %. One broken
+    /// date must not cost a shop its times. Bare numbers may be anything, so none of them may be
+    /// unreadable.
     fn is_no_time(&self) -> bool {
         let numbers = self.shape.as_ref().is_some_and(|shape| shape.date == DateShape::Number);
         let limit = if numbers { 0 } else { (self.seen + self.unreadable) / 20 };
@@ -120,23 +121,30 @@ impl Detector {
     pub fn finish(self, day_first: bool) -> Option<Notation> {
         let shape = self.shape.as_ref().filter(|_| !self.is_no_time() && self.seen > 0)?;
         let days = shape.clock == Clock::None || self.midnights;
-        let known =
-            |format: &str, days| Some(Notation { format: format.to_owned(), otherwise: None, days, number: false });
+        let known = |format: &str, days| {
+            Some(Notation { format: format.to_owned(), otherwise: None, days, number: false })
+        };
         match &shape.date {
             DateShape::Number => self.of_number(),
             DateShape::Compact => known("compact-date", true),
             DateShape::LongUs if shape.clock == Clock::None => known("long-date", true),
-            DateShape::YearFirst('-') if shape.zone != Zone::Other && !self.mixed => match shape.clock {
-                Clock::None => known("date", true),
-                Clock::Seconds { half: false } if self.midnights => known("date", true),
-                Clock::Seconds { half: false } | Clock::Fraction => {
-                    known(if shape.zone == Zone::Rfc { "rfc3339" } else { "date-time" }, days)
+            DateShape::YearFirst('-') if shape.zone != Zone::Other && !self.mixed => {
+                match shape.clock {
+                    Clock::None => known("date", true),
+                    Clock::Seconds { half: false } if self.midnights => known("date", true),
+                    Clock::Seconds { half: false } | Clock::Fraction => {
+                        known(if shape.zone == Zone::Rfc { "rfc3339" } else { "date-time" }, days)
+                    }
+                    _ => known("auto", days),
                 }
-                _ => known("auto", days),
-            },
+            }
             DateShape::YearFirst(_) | DateShape::LongUs => known("auto", days),
-            DateShape::Named(pattern) => known(&format!("{pattern}{}", shape.clock_pattern()?), days),
-            DateShape::YearLast { separator, year } => self.of_day_and_month(shape, *separator, *year, day_first, days),
+            DateShape::Named(pattern) => {
+                known(&format!("{pattern}{}", shape.clock_pattern()?), days)
+            }
+            DateShape::YearLast { separator, year } => {
+                self.of_day_and_month(shape, *separator, *year, day_first, days)
+            }
         }
     }
 
@@ -271,12 +279,15 @@ impl Date {
         let number = |text: &str| text.parse::<u32>().ok();
         let date = match (first.len(), second.len(), third.len()) {
             (4, 1..=2, 1..=2) => {
-                let plausible = (1..=12).contains(&number(second)?) && (1..=31).contains(&number(third)?);
-                plausible.then_some(Self { shape: DateShape::YearFirst(separator), numbers: None })?
+                let plausible =
+                    (1..=12).contains(&number(second)?) && (1..=31).contains(&number(third)?);
+                plausible
+                    .then_some(Self { shape: DateShape::YearFirst(separator), numbers: None })?
             }
             (1..=2, 1..=2, year @ (2 | 4)) => {
                 let (a, b) = (number(first)?, number(second)?);
-                let plausible = (1..=31).contains(&a) && (1..=31).contains(&b) && (a <= 12 || b <= 12);
+                let plausible =
+                    (1..=31).contains(&a) && (1..=31).contains(&b) && (a <= 12 || b <= 12);
                 let shape = DateShape::YearLast { separator, year };
                 plausible.then_some(Self { shape, numbers: Some((a, b)) })?
             }
@@ -333,7 +344,9 @@ fn month(word: &str) -> Option<bool> {
         "december",
     ];
     let word = word.to_lowercase();
-    MONTHS.iter().find_map(|month| (word == *month).then_some(true).or((word == month[..3]).then_some(false)))
+    MONTHS.iter().find_map(|month| {
+        (word == *month).then_some(true).or((word == month[..3]).then_some(false))
+    })
 }
 
 /// The digits at the start of a text, at least one, and what stands behind them.
@@ -349,7 +362,9 @@ fn clock_of(text: &str) -> Option<(Clock, Zone, bool)> {
     }
     let (hours, rest) = digits(text)?;
     let (minutes, mut rest) = digits(rest.strip_prefix(':')?)?;
-    let within = |text: &str, most: u32| text.len() <= 2 && text.parse::<u32>().is_ok_and(|number| number < most);
+    let within = |text: &str, most: u32| {
+        text.len() <= 2 && text.parse::<u32>().is_ok_and(|number| number < most)
+    };
     if !within(hours, 24) || !within(minutes, 60) {
         return None;
     }
@@ -376,14 +391,17 @@ fn clock_of(text: &str) -> Option<(Clock, Zone, bool)> {
 }
 
 fn zone_of(text: &str) -> Option<Zone> {
-    let offset =
-        |text: &str| text.starts_with(['+', '-']) && text[1..].bytes().all(|b| b.is_ascii_digit() || b == b':');
+    let offset = |text: &str| {
+        text.starts_with(['+', '-']) && text[1..].bytes().all(|b| b.is_ascii_digit() || b == b':')
+    };
     match text {
         "" => Some(Zone::None),
         "Z" => Some(Zone::Rfc),
         text if offset(text) && text.len() == 6 && text.as_bytes()[3] == b':' => Some(Zone::Rfc),
         " UTC" | " GMT" | " Z" => Some(Zone::Other),
-        text if offset(text.trim_start()) && (3..=6).contains(&text.trim_start().len()) => Some(Zone::Other),
+        text if offset(text.trim_start()) && (3..=6).contains(&text.trim_start().len()) => {
+            Some(Zone::Other)
+        }
         _ => None,
     }
 }
@@ -430,9 +448,13 @@ mod tests {
         ] {
             assert_eq!(notation(values).map(|n| n.format).as_deref(), Some(format), "{values:?}");
         }
-        for values in
-            [&["hello"][..], &["2020-13-01"], &["2020-01-01", "x"], &["31/31/2020"], &["13/1/2020", "1/13/2020"]]
-        {
+        for values in [
+            &["hello"][..],
+            &["2020-13-01"],
+            &["2020-01-01", "x"],
+            &["31/31/2020"],
+            &["13/1/2020", "1/13/2020"],
+        ] {
             assert_eq!(notation(values), None, "{values:?}");
         }
     }
@@ -453,7 +475,10 @@ mod tests {
     #[test]
     fn day_and_month_are_left_open_only_where_the_values_leave_them_open() {
         let open = notation(&["3/4/2020", "5/6/2020"]).unwrap();
-        assert_eq!((open.format.as_str(), open.otherwise.as_deref()), ("%m/%d/%Y", Some("%d/%m/%Y")));
+        assert_eq!(
+            (open.format.as_str(), open.otherwise.as_deref()),
+            ("%m/%d/%Y", Some("%d/%m/%Y"))
+        );
         assert_eq!(notation(&["3/4/2020", "25/6/2020"]).unwrap().otherwise, None);
         assert_eq!(notation(&["03.04.2020"]).unwrap().format, "%d.%m.%Y");
         assert!(is_clock("08:26") && is_clock("8:26:01") && !is_clock("0.5") && !is_clock(""));

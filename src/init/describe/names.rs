@@ -6,8 +6,14 @@ use super::purchases::{Place, Purchases};
 use super::table::Table;
 use super::words::Role;
 
-/// The names of a table's columns as the description writes them: those of the header, or made up by what was found.
-pub(super) fn names(tables: &[Table], table: usize, found: &Purchases, entities: &[(Role, Entities)]) -> Vec<String> {
+/// The names of a table's columns as the description writes them: those of the header, or made up
+/// by what was found.
+pub(super) fn names(
+    tables: &[Table],
+    table: usize,
+    found: &Purchases,
+    entities: &[(Role, Entities)],
+) -> Vec<String> {
     let columns = &tables[table].columns;
     if tables[table].options.header {
         return columns.iter().map(|column| column.name.clone()).collect();
@@ -18,7 +24,10 @@ pub(super) fn names(tables: &[Table], table: usize, found: &Purchases, entities:
         let name = of_purchases(place, found)
             .or_else(|| of_entities(place, entities))
             .unwrap_or_else(|| by_values(column, at));
-        let taken = names.iter().filter(|other| other.trim_end_matches(|c: char| c.is_ascii_digit()) == name).count();
+        let taken = names
+            .iter()
+            .filter(|other| other.trim_end_matches(|c: char| c.is_ascii_digit()) == name)
+            .count();
         names.push(if taken == 0 { name } else { format!("{name}{}", taken + 1) });
     }
     names
@@ -44,12 +53,15 @@ fn of_purchases(place: Place, found: &Purchases) -> Option<String> {
 }
 
 fn of_entities(place: Place, entities: &[(Role, Entities)]) -> Option<String> {
-    let (role, _) = entities.iter().find(|(_, entity)| entity.table == place.table && entity.id == place.column)?;
+    let (role, _) = entities
+        .iter()
+        .find(|(_, entity)| entity.table == place.table && entity.id == place.column)?;
     Some(if *role == Role::Article { "article" } else { "customer" }.to_owned())
 }
 
 fn by_values(column: &Column, at: usize) -> String {
-    let stars = column.is_number() && column.distinct <= 11 && column.min >= 0.0 && column.max <= 10.0;
+    let stars =
+        column.is_number() && column.distinct <= 11 && column.min >= 0.0 && column.max <= 10.0;
     if column.notation.as_ref().is_some_and(|notation| !notation.number || !notation.days) {
         "moment".to_owned()
     } else if column.list.is_some() {

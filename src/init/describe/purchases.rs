@@ -54,7 +54,8 @@ pub(super) struct Purchases {
     pub rating: Option<Place>,
     pub event: Option<(Place, Vec<(String, Weight)>)>,
     pub conditions: Vec<Condition>,
-    /// Columns that are empty in the further lines of an order, behind the column that tells the order.
+    /// Columns that are empty in the further lines of an order, behind the column that tells the
+    /// order.
     pub fill_down: Option<(Place, Vec<Place>)>,
     pub missing: Vec<String>,
     pub split: Option<super::column::List>,
@@ -66,7 +67,8 @@ pub(super) type Weight = Option<f32>;
 
 /// The best reading of the tables, and whether it says who bought what.
 pub(super) fn purchases(tables: &[Table]) -> Purchases {
-    let candidates = (0..tables.len()).map(|table| Reading { tables, places: places(tables, table) }.purchases(table));
+    let candidates = (0..tables.len())
+        .map(|table| Reading { tables, places: places(tables, table) }.purchases(table));
     let best = candidates.max_by(|a, b| a.score.total_cmp(&b.score));
     best.unwrap_or_default()
 }
@@ -90,7 +92,11 @@ impl Reading<'_> {
         let mut found = Purchases { table, article: self.article(table), ..Purchases::default() };
         found.joins = self.joins(table, found.article);
         for join in &found.joins {
-            self.places.extend(places(self.tables, join.table).into_iter().filter(|place| place.column != join.right));
+            self.places.extend(
+                places(self.tables, join.table)
+                    .into_iter()
+                    .filter(|place| place.column != join.right),
+            );
         }
         found.customer = self.customer(found.article);
         if found.article.is_none() || found.customer.is_none() {
@@ -103,18 +109,23 @@ impl Reading<'_> {
             found.customer == Some(place)
                 || found.article == Some(place)
                 || found.order == Some(place)
-                || found
-                    .time
-                    .as_ref()
-                    .is_some_and(|time| time.column == place || time.clock.is_some_and(|(clock, _)| clock == place))
+                || found.time.as_ref().is_some_and(|time| {
+                    time.column == place || time.clock.is_some_and(|(clock, _)| clock == place)
+                })
         };
-        let free: Vec<Place> = self.places.iter().copied().filter(|&place| !taken(&found, place)).collect();
+        let free: Vec<Place> =
+            self.places.iter().copied().filter(|&place| !taken(&found, place)).collect();
         let free = Reading { tables: self.tables, places: free };
-        found.price = free.best(Role::Price, |c| f64::from(u8::from(c.is_number() && c.min >= 0.0)) * c.coverage());
-        found.quantity = free.best(Role::Quantity, |c| f64::from(u8::from(c.is_number())) * c.coverage());
-        found.channel =
-            free.best(Role::Channel, |c| f64::from(u8::from(c.is_whole() && c.min >= 0.0 && c.max < 256.0)));
-        found.rating = free.best(Role::Rating, |c| f64::from(u8::from(c.is_number() && c.distinct <= 40)));
+        found.price = free.best(Role::Price, |c| {
+            f64::from(u8::from(c.is_number() && c.min >= 0.0)) * c.coverage()
+        });
+        found.quantity =
+            free.best(Role::Quantity, |c| f64::from(u8::from(c.is_number())) * c.coverage());
+        found.channel = free.best(Role::Channel, |c| {
+            f64::from(u8::from(c.is_whole() && c.min >= 0.0 && c.max < 256.0))
+        });
+        found.rating =
+            free.best(Role::Rating, |c| f64::from(u8::from(c.is_number() && c.distinct <= 40)));
         found.event = free.event(found.customer);
         self.conditions(&mut found);
         self.gaps(&mut found);
@@ -122,10 +133,17 @@ impl Reading<'_> {
         found
     }
 
-    /// The column that says a role most clearly; `fits` is 0 for those that cannot have it, else at most 1.
+    /// The column that says a role most clearly; `fits` is 0 for those that cannot have it, else at
+    /// most 1.
     fn best(&self, role: Role, fits: impl Fn(&Column) -> f64) -> Option<Place> {
-        let score = |place: &Place| f64::from(says(&self.column(*place).name, role)) * fits(self.column(*place));
-        let scored = self.places.iter().map(|place| (score(place), *place)).filter(|(score, _)| *score > 0.0);
+        let score = |place: &Place| {
+            f64::from(says(&self.column(*place).name, role)) * fits(self.column(*place))
+        };
+        let scored = self
+            .places
+            .iter()
+            .map(|place| (score(place), *place))
+            .filter(|(score, _)| *score > 0.0);
         // The first of equals: ids stand in front.
         scored
             .fold(None, |best: Option<(f64, Place)>, next| match best {
@@ -137,19 +155,31 @@ impl Reading<'_> {
 
     fn article(&self, table: usize) -> Option<Place> {
         let is_key_elsewhere = |column: &Column| {
-            let others = self.tables.iter().enumerate().filter(|(at, _)| *at != table).map(|(_, other)| other);
-            others
-                .flat_map(|other| &other.columns)
-                .any(|other| other.is_unique() && says(&other.name, Role::Article) >= 2 && column.within(other) > 0.5)
+            let others = self
+                .tables
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| *at != table)
+                .map(|(_, other)| other);
+            others.flat_map(|other| &other.columns).any(|other| {
+                other.is_unique()
+                    && says(&other.name, Role::Article) >= 2
+                    && column.within(other) > 0.5
+            })
         };
         self.best(Role::Article, |column| {
             let one_each = column.is_unique() && column.rows > 50;
             let few = column.distinct < 3 && column.rows > 100;
-            if column.filled == 0 || one_each || few || column.notation.as_ref().is_some_and(|n| !n.number) {
+            if column.filled == 0
+                || one_each
+                || few
+                || column.notation.as_ref().is_some_and(|n| !n.number)
+            {
                 return 0.0;
             }
             let named_elsewhere = self.tables.iter().enumerate().any(|(at, other)| {
-                at != table && other.columns.iter().any(|key| key.name == column.name && key.is_unique())
+                at != table
+                    && other.columns.iter().any(|key| key.name == column.name && key.is_unique())
             });
             column.coverage()
                 * if !is_key_elsewhere(column) {
@@ -189,11 +219,16 @@ impl Reading<'_> {
         let Some(orders) = self.joined(table, &[table], Role::Order) else { return Vec::new() };
         let mut joins = vec![orders.clone()];
         // In some shops every order has a customer of its own, and another table tells the person.
-        let with_orders = Reading { tables: self.tables, places: places(self.tables, orders.table) };
+        let with_orders =
+            Reading { tables: self.tables, places: places(self.tables, orders.table) };
         let anew = with_orders.customer(None).is_none_or(|place| self.column(place).is_unique());
-        if anew && let Some(persons) = with_orders.joined(orders.table, &[table, orders.table], Role::Customer) {
+        if anew
+            && let Some(persons) =
+                with_orders.joined(orders.table, &[table, orders.table], Role::Customer)
+        {
             let persons_table = &self.tables[persons.table];
-            let person = |column: &Column| says(&column.name, Role::Customer) >= 2 && !column.is_unique();
+            let person =
+                |column: &Column| says(&column.name, Role::Customer) >= 2 && !column.is_unique();
             if persons_table.columns.iter().any(person) {
                 joins.push(persons);
             }
@@ -209,14 +244,21 @@ impl Reading<'_> {
             if says(&key.name, role) < 2 || key.filled == 0 {
                 continue;
             }
-            for (other, joined) in self.tables.iter().enumerate().filter(|(at, _)| !without.contains(at)) {
+            for (other, joined) in
+                self.tables.iter().enumerate().filter(|(at, _)| !without.contains(at))
+            {
                 for (right, column) in joined.columns.iter().enumerate() {
                     let named = column.name == key.name || says(&column.name, role) >= 2;
                     let within = key.within(column);
                     let useful = joined.columns.iter().enumerate().any(|(at, column)| {
-                        at != right && (says(&column.name, Role::Customer) >= 1 || says(&column.name, Role::Time) >= 1)
+                        at != right
+                            && (says(&column.name, Role::Customer) >= 1
+                                || says(&column.name, Role::Time) >= 1)
                     });
-                    let fits = named && useful && column.is_unique() && (within > 0.5 || !joined.whole && within > 0.0);
+                    let fits = named
+                        && useful
+                        && column.is_unique()
+                        && (within > 0.5 || !joined.whole && within > 0.0);
                     let score = within + f64::from(u8::from(column.name == key.name));
                     if fits && best.as_ref().is_none_or(|(before, _)| score > *before) {
                         best = Some((score, Join { table: other, left, right }));
@@ -242,9 +284,13 @@ impl Reading<'_> {
                 // Without a header, numbers of the right size are all there is to tell by.
                 (true, false) => name > 0 || !self.tables[place.table].options.header,
             };
-            let detail =
-                if notation.number && notation.days { -8.0 } else { f64::from(u8::from(!notation.days)) * 2.0 };
-            let score = f64::from(name + u32::from(counted)) * 5.0 + detail + column.coverage() * 4.0;
+            let detail = if notation.number && notation.days {
+                -8.0
+            } else {
+                f64::from(u8::from(!notation.days)) * 2.0
+            };
+            let score =
+                f64::from(name + u32::from(counted)) * 5.0 + detail + column.coverage() * 4.0;
             // A column without a value in most rows is of something else, such as a cancellation.
             (possible && column.coverage() > 0.02).then_some(score)
         };
@@ -280,7 +326,8 @@ impl Reading<'_> {
         let of = |&place: &Place| {
             let column = self.column(place);
             let named = says(&column.name, Role::Event) >= 2;
-            let actions: Vec<Option<Action>> = column.frequent.iter().map(|(value, _)| action(value)).collect();
+            let actions: Vec<Option<Action>> =
+                column.frequent.iter().map(|(value, _)| action(value)).collect();
             let purchase = actions.contains(&Some(Action::Purchase));
             let known = actions.iter().flatten().count();
             let few = (1..=30).contains(&column.frequent.len());
@@ -290,12 +337,15 @@ impl Reading<'_> {
         Some((place, self.weights(place, customer)))
     }
 
-    /// Purchases alone where there are enough of them to learn from; else what leads to them counts a little.
+    /// Purchases alone where there are enough of them to learn from; else what leads to them counts
+    /// a little.
     fn weights(&self, place: Place, customer: Option<Place>) -> Vec<(String, Weight)> {
         let column = self.column(place);
-        let purchases = || column.frequent.iter().filter(|(value, _)| action(value) == Some(Action::Purchase));
+        let purchases =
+            || column.frequent.iter().filter(|(value, _)| action(value) == Some(Action::Purchase));
         let enough = customer.is_some_and(|customer| self.buyers_again(place, customer) >= 50);
-        let alone = enough || purchases().next().is_some() && purchases().count() == column.frequent.len();
+        let alone =
+            enough || purchases().next().is_some() && purchases().count() == column.frequent.len();
         let weight = |value: &str| match action(value)? {
             Action::Purchase => Some(1.0),
             _ if alone => None,
@@ -331,9 +381,16 @@ impl Reading<'_> {
         }
         for &place in &self.places {
             let column = self.column(place);
-            let void: Vec<String> =
-                column.frequent.iter().filter(|(value, _)| is_void(value)).map(|(value, _)| value.clone()).collect();
-            if says(&column.name, Role::Status) > 0 && !void.is_empty() && column.frequent.len() <= 30 {
+            let void: Vec<String> = column
+                .frequent
+                .iter()
+                .filter(|(value, _)| is_void(value))
+                .map(|(value, _)| value.clone())
+                .collect();
+            if says(&column.name, Role::Status) > 0
+                && !void.is_empty()
+                && column.frequent.len() <= 30
+            {
                 found.conditions.push(Condition::Not(place, void));
             }
         }
@@ -343,7 +400,8 @@ impl Reading<'_> {
     fn gaps(&self, found: &mut Purchases) {
         if let Some(article) = found.article {
             let column = self.column(article);
-            found.split = column.list.clone().filter(|list| list.quantity.is_some() && !column.typed_list);
+            found.split =
+                column.list.clone().filter(|list| list.quantity.is_some() && !column.typed_list);
         }
         let Some(customer) = found.customer else { return };
         found.missing = self.column(customer).placeholders();
@@ -357,13 +415,18 @@ impl Reading<'_> {
             let column = self.column(order);
             column.coverage() > 0.999 && !column.is_unique() && self.continues(customer, order)
         };
-        let Some(order) = found.order.filter(tells).or_else(|| orders.into_iter().find(tells)) else { return };
+        let Some(order) = found.order.filter(tells).or_else(|| orders.into_iter().find(tells))
+        else {
+            return;
+        };
         let time = found.time.as_ref().map(|time| time.column).filter(|place| place.table == table);
         let columns = [Some(customer), time].into_iter().flatten();
-        found.fill_down = Some((order, columns.filter(|&place| self.continues(place, order)).collect()));
+        found.fill_down =
+            Some((order, columns.filter(|&place| self.continues(place, order)).collect()));
     }
 
-    /// Whether the empty cells of a column stand in further rows of an order whose first row has the value.
+    /// Whether the empty cells of a column stand in further rows of an order whose first row has
+    /// the value.
     fn continues(&self, place: Place, order: Place) -> bool {
         let table = &self.tables[place.table];
         let (mut empty, mut continued) = (0, 0);
@@ -386,8 +449,14 @@ impl Reading<'_> {
         empty > 0 && continued * 10 >= empty * 9
     }
 
-    /// Ids without telling names: what repeats, in the order in which people write them, the customer first.
-    fn unnamed(&self, table: usize, article: Option<Place>, customer: Option<Place>) -> (Option<Place>, Option<Place>) {
+    /// Ids without telling names: what repeats, in the order in which people write them, the
+    /// customer first.
+    fn unnamed(
+        &self,
+        table: usize,
+        article: Option<Place>,
+        customer: Option<Place>,
+    ) -> (Option<Place>, Option<Place>) {
         if self.tables[table].options.header {
             return (article, customer);
         }
@@ -411,7 +480,9 @@ impl Reading<'_> {
             column.share(column.asins) > 0.9
         });
         match (ids.as_slice(), asin) {
-            ([first, second, ..], Some(asin)) => (Some(asin), Some(if *first == asin { *second } else { *first })),
+            ([first, second, ..], Some(asin)) => {
+                (Some(asin), Some(if *first == asin { *second } else { *first }))
+            }
             ([customer, article, ..], None) => (Some(*article), Some(*customer)),
             _ => (article, customer),
         }
@@ -442,6 +513,7 @@ impl Reading<'_> {
 
 /// Share of the values that are events.
 fn action_share(column: &Column) -> f64 {
-    let events: usize = column.frequent.iter().filter(|(value, _)| action(value).is_some()).map(|(_, n)| n).sum();
+    let events: usize =
+        column.frequent.iter().filter(|(value, _)| action(value).is_some()).map(|(_, n)| n).sum();
     column.share(events)
 }

@@ -43,9 +43,9 @@ const SAMPLED: usize = 3;
 const HEAD: usize = 256 << 10;
 /// What no shop keeps its data in.
 const NO_DATA: [&str; 34] = [
-    "md", "toml", "py", "ipynb", "sh", "html", "htm", "xml", "pdf", "png", "jpg", "jpeg", "gif", "svg", "sqlite", "db",
-    "yml", "yaml", "ini", "cfg", "rs", "js", "css", "sql", "doc", "docx", "xls", "ckpt", "onnx", "bin", "pkl", "npy",
-    "npz", "log",
+    "md", "toml", "py", "ipynb", "sh", "html", "htm", "xml", "pdf", "png", "jpg", "jpeg", "gif",
+    "svg", "sqlite", "db", "yml", "yaml", "ini", "cfg", "rs", "js", "css", "sql", "doc", "docx",
+    "xls", "ckpt", "onnx", "bin", "pkl", "npy", "npz", "log",
 ];
 
 /// The tables of a folder, the largest first, and the files that could not be read.
@@ -67,7 +67,8 @@ pub(super) fn tables(dir: &Path) -> Result<(Vec<Table>, Vec<Unread>), DatasetErr
         for found in opened(&path) {
             match found {
                 Ok(Some((options, columns))) => {
-                    let same = |group: &&mut Group| group.columns == columns && group.options == options;
+                    let same =
+                        |group: &&mut Group| group.columns == columns && group.options == options;
                     match groups.iter_mut().find(same) {
                         Some(group) => group.files.push(file.clone()),
                         None => groups.push(Group { files: vec![file.clone()], options, columns }),
@@ -82,7 +83,9 @@ pub(super) fn tables(dir: &Path) -> Result<(Vec<Table>, Vec<Unread>), DatasetErr
     for group in groups {
         let first = group.files[0].clone();
         match group.table(dir) {
-            Ok(table) if table.rows.is_empty() => unread.push(Unread { file: first, why: "it has no rows".to_owned() }),
+            Ok(table) if table.rows.is_empty() => {
+                unread.push(Unread { file: first, why: "it has no rows".to_owned() })
+            }
             Ok(table) => tables.push(table),
             Err(error) => unread.push(Unread { file: first, why: error.to_string() }),
         }
@@ -136,7 +139,8 @@ impl Group {
         let day_first = day_first(&options, &columns);
         let profile = |(at, name): (usize, &String)| {
             let cells = rows.iter().map(|row: &csv::StringRecord| row.get(at).unwrap_or(""));
-            let typed = lists.contains(&at) || rows.iter().take(100).any(|row| row[at].contains(LIST_END));
+            let typed =
+                lists.contains(&at) || rows.iter().take(100).any(|row| row[at].contains(LIST_END));
             if !typed {
                 return Column::of(name, false, cells, day_first);
             }
@@ -145,7 +149,8 @@ impl Group {
         };
         let profiles: Vec<Column> = columns.iter().enumerate().map(profile).collect();
         let cells = || rows.iter().take(2_000).flat_map(csv::StringRecord::iter);
-        let decimal_comma = options.delimiter != "," && cells().filter(|cell| has_decimal_comma(cell)).count() > 1;
+        let decimal_comma =
+            options.delimiter != "," && cells().filter(|cell| has_decimal_comma(cell)).count() > 1;
         Ok(Table { files, options, columns: profiles, rows, whole, broken, decimal_comma })
     }
 }
@@ -181,7 +186,8 @@ fn collect(dir: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Dat
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
         let stem = name.split('.').next().unwrap_or_default();
         let prose =
-            ["readme", "license", "licence", "notes", "changelog", "vitrine-rejects", "rejects"].contains(&stem);
+            ["readme", "license", "licence", "notes", "changelog", "vitrine-rejects", "rejects"]
+                .contains(&stem);
         if name.starts_with(['.', '_']) || prose {
             continue;
         }
@@ -214,7 +220,8 @@ fn opened(path: &Path) -> Vec<Opened> {
         Ok(Content::Archive(members)) => {
             let one = members.len() == 1;
             let member = |name: &String| {
-                let options = FileOptions { member: (!one).then(|| name.clone()), ..FileOptions::default() };
+                let options =
+                    FileOptions { member: (!one).then(|| name.clone()), ..FileOptions::default() };
                 of_text(path, Path::new(name), &look::member(path, name, HEAD)?, options)
             };
             members.iter().map(member).collect()
@@ -234,7 +241,10 @@ fn of_text(path: &Path, name: &Path, head: &[u8], mut options: FileOptions) -> O
     // Binary files have bytes that no text has.
     let marked = head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]);
     let Some(dialect) = text::dialect(head, head.len() < HEAD) else { return Ok(None) };
-    if head.contains(&0) && !marked && dialect.encoding.is_none_or(|label| !label.starts_with("utf-16")) {
+    if head.contains(&0)
+        && !marked
+        && dialect.encoding.is_none_or(|label| !label.starts_with("utf-16"))
+    {
         return Ok(None);
     }
     options.format = by_name.is_none().then_some(FileFormat::Csv);
@@ -257,17 +267,20 @@ fn format_of(bytes: &[u8]) -> Option<FileFormat> {
         return Some(FileFormat::Parquet);
     }
     let text = bytes.strip_prefix(&[0xef, 0xbb, 0xbf]).unwrap_or(bytes);
-    matches!(text.trim_ascii_start(), [b'{', ..] | [b'[', b'{' | b' ' | b'\n' | b'\r', ..]).then_some(FileFormat::Json)
+    matches!(text.trim_ascii_start(), [b'{', ..] | [b'[', b'{' | b' ' | b'\n' | b'\r', ..])
+        .then_some(FileFormat::Json)
 }
 
-/// Whether a day stands before its month where both are at most 12: how most of the world writes, but not those who
-/// write commas between fields and English above them.
+/// Whether a day stands before its month where both are at most 12: how most of the world writes,
+/// but not those who write commas between fields and English above them.
 fn day_first(options: &FileOptions, columns: &[String]) -> bool {
     const NOT_ENGLISH: [&str; 14] = [
-        "datum", "fecha", "kunde", "artikel", "cliente", "producto", "produto", "pedido", "commande", "preis", "prix",
-        "precio", "menge", "quantite",
+        "datum", "fecha", "kunde", "artikel", "cliente", "producto", "produto", "pedido",
+        "commande", "preis", "prix", "precio", "menge", "quantite",
     ];
     options.delimiter == ";"
         || options.encoding.is_some()
-        || columns.iter().any(|column| NOT_ENGLISH.iter().any(|word| Words::of(column).joined().contains(word)))
+        || columns
+            .iter()
+            .any(|column| NOT_ENGLISH.iter().any(|word| Words::of(column).joined().contains(word)))
 }

@@ -14,16 +14,19 @@ pub(super) struct Dialect {
     pub header: bool,
 }
 
-/// Those that are looked for; where two cut every line into the same number of fields the first one counts.
+/// Those that are looked for; where two cut every line into the same number of fields the first one
+/// counts.
 const DELIMITERS: [&str; 6] = ["\t", "::", ";", "|", ",", " "];
 /// Lines that are looked at.
 const LINES: usize = 200;
 
-/// The dialect of a table; `None` when the lines have no common form. `whole`: the bytes are the whole file.
+/// The dialect of a table; `None` when the lines have no common form. `whole`: the bytes are the
+/// whole file.
 pub(super) fn dialect(bytes: &[u8], whole: bool) -> Option<Dialect> {
     let encoding = encoding(bytes);
     let text = decoded(bytes, encoding);
-    let mut lines: Vec<&str> = text.split(['\n', '\r']).filter(|line| !line.trim().is_empty()).collect();
+    let mut lines: Vec<&str> =
+        text.split(['\n', '\r']).filter(|line| !line.trim().is_empty()).collect();
     // The last line may be cut.
     if !whole && lines.len() > 1 {
         lines.pop();
@@ -31,22 +34,26 @@ pub(super) fn dialect(bytes: &[u8], whole: bool) -> Option<Dialect> {
     lines.truncate(LINES);
     let records = records(&lines);
     let (delimiter, quoted) = delimiter(&lines, &records)?;
-    let fields: Vec<Vec<String>> = records.iter().map(|record| cut(record, delimiter, quoted)).collect();
+    let fields: Vec<Vec<String>> =
+        records.iter().map(|record| cut(record, delimiter, quoted)).collect();
     let width = mode(fields.iter().map(Vec::len))?;
     let skip_lines = fields.iter().take(10).take_while(|record| record.len() != width).count();
     let skip_lines = if skip_lines < fields.len() && skip_lines < 10 { skip_lines } else { 0 };
-    let rest: Vec<&Vec<String>> = fields[skip_lines..].iter().filter(|record| record.len() == width).collect();
+    let rest: Vec<&Vec<String>> =
+        fields[skip_lines..].iter().filter(|record| record.len() == width).collect();
     let header = has_header(&rest);
     Some(Dialect { encoding, delimiter, quoted, skip_lines, header })
 }
 
-/// The label of the encoding where it must be said: UTF-8 and what a byte order mark names need none.
+/// The label of the encoding where it must be said: UTF-8 and what a byte order mark names need
+/// none.
 fn encoding(bytes: &[u8]) -> Option<&'static str> {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return None;
     }
     let sample = &bytes[..bytes.len().min(4096) & !1];
-    let zeros = |offset: usize| sample.iter().skip(offset).step_by(2).filter(|&&byte| byte == 0).count();
+    let zeros =
+        |offset: usize| sample.iter().skip(offset).step_by(2).filter(|&&byte| byte == 0).count();
     if zeros(1) * 4 > sample.len() {
         return Some("utf-16le");
     }
@@ -64,7 +71,8 @@ fn encoding(bytes: &[u8]) -> Option<&'static str> {
 fn decoded(bytes: &[u8], encoding: Option<&'static str>) -> String {
     let wide = |bytes: &[u8], big: bool| {
         let unit = |pair: &[u8]| if big { [pair[1], pair[0]] } else { [pair[0], pair[1]] };
-        let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes(unit(pair))).collect();
+        let units: Vec<u16> =
+            bytes.chunks_exact(2).map(|pair| u16::from_le_bytes(unit(pair))).collect();
         String::from_utf16_lossy(&units)
     };
     match (bytes, encoding) {
@@ -83,7 +91,8 @@ fn records(lines: &[&str]) -> Vec<String> {
     let mut records: Vec<String> = Vec::new();
     let mut open = 0;
     for line in lines {
-        match records.last_mut().filter(|record| record.matches('"').count() % 2 == 1 && open < 40) {
+        match records.last_mut().filter(|record| record.matches('"').count() % 2 == 1 && open < 40)
+        {
             Some(record) => {
                 record.push('\n');
                 record.push_str(line);
@@ -99,10 +108,12 @@ fn records(lines: &[&str]) -> Vec<String> {
 }
 
 fn delimiter(lines: &[&str], records: &[String]) -> Option<(&'static str, bool)> {
-    // The share of records with the usual number of fields, where that is at least two, and whether the first record
-    // has it: tags in cells do not reach the header, but neither does a title above it.
+    // The share of records with the usual number of fields, where that is at least two, and whether
+    // the first record has it: tags in cells do not reach the header, but neither does a title
+    // above it.
     let fits = |records: &mut dyn Iterator<Item = &str>, delimiter: &'static str, quoted: bool| {
-        let widths: Vec<usize> = records.map(|record| cut(record, delimiter, quoted).len()).collect();
+        let widths: Vec<usize> =
+            records.map(|record| cut(record, delimiter, quoted).len()).collect();
         let width = mode(widths.iter().copied()).filter(|&width| width > 1)?;
         // Lines above the header are few and do not count.
         let above = widths.iter().take(10).take_while(|&&w| w != width).count();
@@ -112,7 +123,9 @@ fn delimiter(lines: &[&str], records: &[String]) -> Option<(&'static str, bool)>
     };
     let found = |named: bool| {
         DELIMITERS.iter().find_map(|&delimiter| {
-            let alike = |fit: Option<(f64, bool)>| fit.filter(|&(_, first)| first == named).map(|(alike, _)| alike);
+            let alike = |fit: Option<(f64, bool)>| {
+                fit.filter(|&(_, first)| first == named).map(|(alike, _)| alike)
+            };
             let quoted = alike(fits(&mut records.iter().map(String::as_str), delimiter, true));
             let plain = alike(fits(&mut lines.iter().copied(), delimiter, false));
             match (quoted, plain) {
@@ -125,7 +138,9 @@ fn delimiter(lines: &[&str], records: &[String]) -> Option<(&'static str, bool)>
     };
     let found = found(true).or_else(|| found(false));
     // A table of one column, such as a list of ids, has no delimiter at all.
-    found.or_else(|| lines.iter().all(|line| !line.contains([',', ';', '\t'])).then_some((",", true)))
+    found.or_else(|| {
+        lines.iter().all(|line| !line.contains([',', ';', '\t'])).then_some((",", true))
+    })
 }
 
 /// The fields of a record.
@@ -188,7 +203,8 @@ fn has_header(records: &[&Vec<String>]) -> bool {
     }
     // Texts only: a header's words do not come again below it, and a number below one is no word.
     let column = |at: usize| rest.iter().map(move |record| record[at].trim());
-    let differs = |at: usize, cell: &String| column(at).filter(|other| *other == cell.trim()).count() == 0;
+    let differs =
+        |at: usize, cell: &String| column(at).filter(|other| *other == cell.trim()).count() == 0;
     let measured = |at: usize| {
         let mut moments = Detector::new();
         column(at).for_each(|cell| moments.add(cell));
@@ -214,7 +230,11 @@ mod tests {
             ("1::Toy (1995)::Animation|Comedy\n2::Jump (1995)::Drama\n", "::", false),
             ("1|24|M|writer|85711\n2|53|F|other|94043\n", "|", false),
             ("5,BioShock,purchase,1.0,0\n5,BioShock,play,286.7,0\n", ",", false),
-            ("1,2014-04-07T10:51:09.277Z,214536502,0\n2,2014-04-07T10:52:09.277Z,214536502,0\n", ",", false),
+            (
+                "1,2014-04-07T10:51:09.277Z,214536502,0\n2,2014-04-07T10:52:09.277Z,214536502,0\n",
+                ",",
+                false,
+            ),
             ("UserId ItemId Timestamp\n1 7 1484669739\n2 7 1484669740\n", " ", true),
             ("sku,labels\n1,red|blue\n2,green\n", ",", true),
             ("order,mail,items\n1,a@x.org,A x 1|B x 2\n2,b@x.org,C x 1|D x 2\n", ",", true),
@@ -232,8 +252,12 @@ mod tests {
         let wide: Vec<u8> = "sku;x\n1;2\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
         assert_eq!(dialect(&wide, true).unwrap().encoding, Some("utf-16le"));
         assert!(!of("title\tn\n12\" record\t1\n7\" single\t2\n8\t4\n").quoted);
-        let with_title = of("Export of 2024\nsku,client,when\n1,c,2024-01-01\n2,d,2024-01-02\n3,e,2024-01-03\n");
-        assert_eq!((with_title.skip_lines, with_title.header, with_title.delimiter), (1, true, ","));
+        let with_title =
+            of("Export of 2024\nsku,client,when\n1,c,2024-01-01\n2,d,2024-01-02\n3,e,2024-01-03\n");
+        assert_eq!(
+            (with_title.skip_lines, with_title.header, with_title.delimiter),
+            (1, true, ",")
+        );
         assert!(of("a,b\n1,\"two\nlines\"\n2,x\n").quoted);
     }
 }

@@ -1,7 +1,8 @@
 //! What columns, files and events are called, in the languages and public data sets that shops use.
 //!
-//! A name is cut into words (`InvoiceDate`, `invoice_date` and `Invoice Date` are the same) and compared with lists
-//! in English, German, French, Spanish and Portuguese. Words only propose: the values of a column decide.
+//! A name is cut into words (`InvoiceDate`, `invoice_date` and `Invoice Date` are the same) and
+//! compared with lists in English, German, French, Spanish and Portuguese. Words only propose: the
+//! values of a column decide.
 
 /// What a column can be for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,7 +51,8 @@ impl Words {
                     words.push(String::new());
                 }
                 if let Some(word) = words.last_mut() {
-                    c.to_lowercase().for_each(|c| word.push_str(plain(c).unwrap_or(&c.to_string())));
+                    c.to_lowercase()
+                        .for_each(|c| word.push_str(plain(c).unwrap_or(&c.to_string())));
                 }
             }
             before = c;
@@ -224,7 +226,9 @@ pub(super) fn says(name: &str, role: Role) -> u32 {
         Role::Order => 0,
         Role::Time => time(&words),
         Role::Price if words.has(PRICE_BAD) => 0,
-        Role::Price if words.has("price preis prix precio preco") || words.touches(PRICE_PARTS) => 3,
+        Role::Price if words.has("price preis prix precio preco") || words.touches(PRICE_PARTS) => {
+            3
+        }
         Role::Price if words.has(PRICE) => 1,
         Role::Price => 0,
         Role::Quantity if words.has("inventory photos") => 0,
@@ -389,10 +393,23 @@ mod tests {
                     "TRANSACTION_DT",
                 ],
             ),
-            (Role::Order, &["InvoiceNo", "order_id", "transactionid", "BASKET_ID", "Bestellnummer", "pedido_id"]),
+            (
+                Role::Order,
+                &[
+                    "InvoiceNo",
+                    "order_id",
+                    "transactionid",
+                    "BASKET_ID",
+                    "Bestellnummer",
+                    "pedido_id",
+                ],
+            ),
             (Role::Event, &["event", "event_type", "behaviour"]),
             (Role::Quantity, &["Quantity", "Lineitem quantity", "Menge", "qtd", "QUANTITY"]),
-            (Role::Price, &["UnitPrice", "price", "Stückpreis", "Lineitem price", "SALES_VALUE", "precio"]),
+            (
+                Role::Price,
+                &["UnitPrice", "price", "Stückpreis", "Lineitem price", "SALES_VALUE", "precio"],
+            ),
         ] {
             for name in names {
                 assert!(says(name, role) >= 1, "{name} is {role:?}");
@@ -415,7 +432,9 @@ mod tests {
         ] {
             assert_eq!(says(name, role), 0, "{name}");
         }
-        assert!(says("order_purchase_timestamp", Role::Time) > says("order_delivered_date", Role::Time));
+        assert!(
+            says("order_purchase_timestamp", Role::Time) > says("order_delivered_date", Role::Time)
+        );
         assert!(says("customer_id", Role::Customer) > says("user_session", Role::Customer));
     }
 

@@ -53,7 +53,8 @@ fn list<'t>(texts: impl IntoIterator<Item = &'t str>) -> String {
 
 /// A key that TOML takes without quotes stays without them.
 fn key(text: &str) -> String {
-    let bare = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let bare = !text.is_empty()
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     if bare { text.to_owned() } else { quoted(text) }
 }
 
@@ -96,16 +97,33 @@ impl Text<'_> {
     /// The keys that say which files there are and how they are read.
     fn files(&self, section: &mut Section, at: usize) {
         let table = &self.tables[at];
-        let files: Vec<String> = patterns(table).iter().map(|file| file.replace('\\', "/")).collect();
-        let why = if table.files.len() > files.len() { format!("{} files", table.files.len()) } else { String::new() };
+        let files: Vec<String> =
+            patterns(table).iter().map(|file| file.replace('\\', "/")).collect();
+        let why = if table.files.len() > files.len() {
+            format!("{} files", table.files.len())
+        } else {
+            String::new()
+        };
         section.line("files", &list(files.iter().map(String::as_str)), &why);
-        let FileOptions { format, delimiter, quoted: quotes, encoding, header, skip_lines, member, .. } =
-            &table.options;
+        let FileOptions {
+            format,
+            delimiter,
+            quoted: quotes,
+            encoding,
+            header,
+            skip_lines,
+            member,
+            ..
+        } = &table.options;
         if let Some(member) = member {
             section.line("member", &quoted(member), "of the archive");
         }
         if let Some(format) = format {
-            section.line("format", &quoted(format_name(*format)), "the name of the file does not tell");
+            section.line(
+                "format",
+                &quoted(format_name(*format)),
+                "the name of the file does not tell",
+            );
         }
         if delimiter != "," {
             section.line("delimiter", &quoted(delimiter), "");
@@ -141,7 +159,9 @@ impl Text<'_> {
         let table = &self.tables[entities.table];
         let why = match entities.shared {
             true => String::new(),
-            false if entities.repeated => "it comes again in rows that continue the one above".to_owned(),
+            false if entities.repeated => {
+                "it comes again in rows that continue the one above".to_owned()
+            }
             false => "unique".to_owned(),
         };
         section.line("id", &quoted(&names[entities.id]), &why);
@@ -151,15 +171,23 @@ impl Text<'_> {
         if !types.is_empty() {
             section.line("types", &types, "the others are categories");
         }
-        for (key, column) in [("price", entities.price), ("image", entities.image), ("available", entities.available)] {
+        for (key, column) in [
+            ("price", entities.price),
+            ("image", entities.image),
+            ("available", entities.available),
+        ] {
             if let Some(column) = column {
                 section.line(key, &quoted(&names[column]), "");
             }
         }
         if !entities.shared && entities.coverage < ALL {
             let why = match table.whole {
-                true => format!("{} of the ids in purchases have a row; the others stay", percent(entities.coverage)),
-                false => "the sample of this file does not have every id; ids without a row stay".to_owned(),
+                true => format!(
+                    "{} of the ids in purchases have a row; the others stay",
+                    percent(entities.coverage)
+                ),
+                false => "the sample of this file does not have every id; ids without a row stay"
+                    .to_owned(),
             };
             section.line("unknown", &quoted("add"), &why);
         }
@@ -183,7 +211,11 @@ impl Text<'_> {
         let mut section = Section::new("purchases");
         self.files(&mut section, found.table);
         if let Some(customer) = found.customer {
-            section.line("customer", &quoted(&self.name(customer)), &self.customer_reason(customer));
+            section.line(
+                "customer",
+                &quoted(&self.name(customer)),
+                &self.customer_reason(customer),
+            );
         }
         if let Some(article) = found.article {
             let column = self.column(article);
@@ -195,9 +227,14 @@ impl Text<'_> {
             && let Some(article) = found.article
         {
             let column = quoted(&self.name(article));
-            let quantity =
-                split.quantity.as_deref().map_or_else(String::new, |q| format!(", quantity = {}", quoted(q)));
-            let value = format!("{{ column = {column}, separator = {}{quantity} }}", quoted(&split.separator));
+            let quantity = split
+                .quantity
+                .as_deref()
+                .map_or_else(String::new, |q| format!(", quantity = {}", quoted(q)));
+            let value = format!(
+                "{{ column = {column}, separator = {}{quantity} }}",
+                quoted(&split.separator)
+            );
             section.line("split", &value, "several items in one cell");
         }
         self.weights(&mut section);
@@ -209,7 +246,8 @@ impl Text<'_> {
         }
         if let Some((order, columns)) = &found.fill_down {
             let names: Vec<String> = columns.iter().map(|&place| self.name(place)).collect();
-            let (columns, order) = (list(names.iter().map(String::as_str)), quoted(&self.name(*order)));
+            let (columns, order) =
+                (list(names.iter().map(String::as_str)), quoted(&self.name(*order)));
             let value = format!("{{ columns = {columns}, within = {order} }}");
             section.line("fill_down", &value, "empty in the further lines of an order");
         }
@@ -224,9 +262,14 @@ impl Text<'_> {
     fn customer_reason(&self, place: Place) -> String {
         let column = self.column(place);
         let mut why = format!("{} different in {} rows", column.distinct, column.rows);
-        let filled = self.found.fill_down.as_ref().is_some_and(|(_, columns)| columns.contains(&place));
+        let filled =
+            self.found.fill_down.as_ref().is_some_and(|(_, columns)| columns.contains(&place));
         if column.coverage() < 0.999 && !filled {
-            let _ = write!(why, "; {} of the rows have none and do not count", percent(1.0 - column.coverage()));
+            let _ = write!(
+                why,
+                "; {} of the rows have none and do not count",
+                percent(1.0 - column.coverage())
+            );
         }
         why
     }
@@ -238,12 +281,17 @@ impl Text<'_> {
         };
         let name = self.name(time.column);
         if let Some((clock, format)) = &time.clock {
-            section.line("time", &list([name.as_str(), &self.name(*clock)]), "a date and a time of day");
+            section.line(
+                "time",
+                &list([name.as_str(), &self.name(*clock)]),
+                "a date and a time of day",
+            );
             section.line("time_format", &list([time.format.as_str(), format]), "");
             return;
         }
         section.line("time", &quoted(&name), "");
-        let example = self.column(time.column).frequent.first().map(|(value, _)| format!("such as {value}"));
+        let example =
+            self.column(time.column).frequent.first().map(|(value, _)| format!("such as {value}"));
         let why = match &time.otherwise {
             Some(other) => format!("or {other:?}: no value tells day and month apart; check it"),
             None if time.format == "day-number" => "days from an unknown start".to_owned(),
@@ -258,9 +306,13 @@ impl Text<'_> {
         if let Some((place, events)) = &found.event {
             section.line("event", &quoted(&self.name(*place)), "");
             let counted = events.iter().filter_map(|(value, weight)| Some((value, (*weight)?)));
-            let weights: Vec<String> = counted.map(|(value, weight)| format!("{} = {weight:?}", key(value))).collect();
-            let others: Vec<&str> =
-                events.iter().filter(|(_, weight)| weight.is_none()).map(|(value, _)| value.as_str()).collect();
+            let weights: Vec<String> =
+                counted.map(|(value, weight)| format!("{} = {weight:?}", key(value))).collect();
+            let others: Vec<&str> = events
+                .iter()
+                .filter(|(_, weight)| weight.is_none())
+                .map(|(value, _)| value.as_str())
+                .collect();
             let why = match others.as_slice() {
                 [] => "how much each counts".to_owned(),
                 [one] => format!("{one} does not count"),
@@ -268,23 +320,32 @@ impl Text<'_> {
             };
             section.line("events", &format!("{{ {} }}", weights.join(", ")), &why);
         }
-        let conditions: Vec<String> = found.conditions.iter().map(|condition| self.condition(condition)).collect();
+        let conditions: Vec<String> =
+            found.conditions.iter().map(|condition| self.condition(condition)).collect();
         if !conditions.is_empty() {
             let why = "returns and what came to nothing are no purchases";
             section.line("where", &format!("{{ {} }}", conditions.join(", ")), why);
         }
         if let Some(quantity) = found.quantity {
-            section.comment(&format!("quantity = {} would weigh a row by its pieces", quoted(&self.name(quantity))));
+            section.comment(&format!(
+                "quantity = {} would weigh a row by its pieces",
+                quoted(&self.name(quantity))
+            ));
         }
         let table = &self.tables[found.table];
-        if let Some(weight) = table.columns.iter().find(|column| column.name.eq_ignore_ascii_case("weight")) {
+        if let Some(weight) =
+            table.columns.iter().find(|column| column.name.eq_ignore_ascii_case("weight"))
+        {
             let name = quoted(&weight.name);
-            section.comment(&format!("every row counts alike; weight = {name} would let it count by that number"));
+            section.comment(&format!(
+                "every row counts alike; weight = {name} would let it count by that number"
+            ));
         }
         if let Some(rating) = found.rating {
             let name = quoted(&self.name(rating));
-            section
-                .comment(&format!("every rating counts; rating = {name} and min_rating = 4 would take the good ones"));
+            section.comment(&format!(
+                "every rating counts; rating = {name} and min_rating = 4 would take the good ones"
+            ));
         }
     }
 
@@ -326,7 +387,8 @@ fn patterns(table: &Table) -> Vec<String> {
     }
     let folder = |path: &Path| path.components().next().map(|first| first.as_os_str().to_owned());
     let first = folder(&table.files[0]);
-    let one_folder = table.files.iter().all(|file| file.components().count() > 1 && folder(file) == first);
+    let one_folder =
+        table.files.iter().all(|file| file.components().count() > 1 && folder(file) == first);
     match first.filter(|_| one_folder) {
         Some(folder) => vec![folder.to_string_lossy().into_owned()],
         None => table.files.iter().map(|file| text(file)).collect(),

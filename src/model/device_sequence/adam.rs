@@ -25,8 +25,10 @@ pub(super) struct Step<const D: usize> {
 impl<const D: usize> Adam<D> {
     /// One step, as [`crate::model::Moments::update`] makes it.
     pub(super) fn stepped(self, gradient: Tensor<D>, step: Step<D>, optimizer: &AdamW) -> Self {
-        let (AdamW { weight_decay, l2, beta1, beta2, epsilon, .. }, Step { rate, root_scale, decays }) =
-            (*optimizer, step);
+        let (
+            AdamW { weight_decay, l2, beta1, beta2, epsilon, .. },
+            Step { rate, root_scale, decays },
+        ) = (*optimizer, step);
         let gradient = gradient + self.weights.clone() * decays.clone() * l2;
         let first = self.first * beta1 + gradient.clone() * (1.0 - beta1);
         let second = self.second * beta2 + gradient.square() * (1.0 - beta2);
@@ -37,8 +39,11 @@ impl<const D: usize> Adam<D> {
 
     /// Without a second handle on the tensors, so that burn may write over them.
     pub(super) fn inplace(&mut self, step: impl FnOnce(Self) -> Self) {
-        let taken =
-            Self { weights: self.weights.extract(), first: self.first.extract(), second: self.second.extract() };
+        let taken = Self {
+            weights: self.weights.extract(),
+            first: self.first.extract(),
+            second: self.second.extract(),
+        };
         *self = step(taken);
     }
 }
@@ -60,7 +65,12 @@ impl Adam<2> {
     }
 
     /// One step for the touched rows, each by its own count.
-    pub(super) fn update_rows(&mut self, gradients: RowGradients, table: &mut Table, optimizer: &AdamW) {
+    pub(super) fn update_rows(
+        &mut self,
+        gradients: RowGradients,
+        table: &mut Table,
+        optimizer: &AdamW,
+    ) {
         let (count, device) = (gradients.rows.len(), self.weights.device());
         let (mut rate, mut root_scale) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for &row in &gradients.rows {
@@ -74,7 +84,11 @@ impl Adam<2> {
         let step = Step { rate, root_scale, decays: Tensor::ones([1, 1], &device) };
         let rows = index(gradients.rows.iter().map(|&row| row as usize), &device);
         let pick = |of: &Tensor<2>| of.clone().select(0, rows.clone());
-        let picked = Self { weights: pick(&self.weights), first: pick(&self.first), second: pick(&self.second) };
+        let picked = Self {
+            weights: pick(&self.weights),
+            first: pick(&self.first),
+            second: pick(&self.second),
+        };
         let stepped = picked.stepped(gradients.sums, step, optimizer);
         let at = rows.reshape([count, 1]);
         let put = |whole: &mut Tensor<2>, part| {

@@ -73,15 +73,20 @@ impl LossPass<'_> {
         let logits = self.queries.clone().matmul(columns.clone().transpose()) * self.scale + bias;
         let logs = log_softmax(logits, 1);
         let (even, own) = (self.smoothing, 1.0 - self.smoothing);
-        let wanted = logs.clone().gather(1, targets.clone()) * own + logs.clone().mean_dim(1) * even;
+        let wanted =
+            logs.clone().gather(1, targets.clone()) * own + logs.clone().mean_dim(1) * even;
         let value = (wanted * shares.clone()).sum().neg();
         let minus_own = Tensor::full([count, 1], -own, &device);
         let by_logits = logs.exp() - even / rows.len() as f64;
-        let by_logits = by_logits.scatter(1, targets, minus_own, IndexingUpdateOp::Add) * (shares * self.scale);
+        let by_logits =
+            by_logits.scatter(1, targets, minus_own, IndexingUpdateOp::Add) * (shares * self.scale);
         Loss {
             value,
             by_queries: by_logits.clone().matmul(columns),
-            by_items: Some(RowGradients { rows: rows.clone(), sums: by_logits.transpose().matmul(self.queries) }),
+            by_items: Some(RowGradients {
+                rows: rows.clone(),
+                sums: by_logits.transpose().matmul(self.queries),
+            }),
         }
     }
 
@@ -90,7 +95,8 @@ impl LossPass<'_> {
         let DrawnNegatives { targets, negatives } = drawn;
         let (shares, packed) = (self.shares(), &self.batch.tokens.packed);
         let Self { items, padded, queries, scale, .. } = self;
-        let ([rows, dim], device, sequences) = (queries.dims(), queries.device(), packed.sequences());
+        let ([rows, dim], device, sequences) =
+            (queries.dims(), queries.device(), packed.sequences());
         let count = negatives.len() / sequences;
 
         let candidates = items.rows(negatives).reshape([sequences, count, dim]);
@@ -98,8 +104,11 @@ impl LossPass<'_> {
         let logits = padded.collect_blocks(logits) * scale;
         // A negative that is the token's own target does not count.
         let sequence_of = (0..sequences).flat_map(|s| packed.rows(s).map(move |_| s));
-        let competing = numbers(negatives, &device).reshape([sequences, count]).select(0, index(sequence_of, &device));
-        let hits = competing.equal(numbers(targets, &device).reshape([rows, 1]).repeat_dim(1, count));
+        let competing = numbers(negatives, &device)
+            .reshape([sequences, count])
+            .select(0, index(sequence_of, &device));
+        let hits =
+            competing.equal(numbers(targets, &device).reshape([rows, 1]).repeat_dim(1, count));
         let logits = logits.mask_fill(hits, f32::NEG_INFINITY);
         let wanted = items.rows(targets);
         let own = (queries.clone() * wanted.clone()).sum_dim(1) * scale;
@@ -109,9 +118,11 @@ impl LossPass<'_> {
         let by_logits = logs.exp() * (shares.clone() * scale);
         let by_own = by_logits.clone().narrow(1, 0, 1) - shares * scale;
         let by_logits = padded.blocks(by_logits.narrow(1, 1, count));
-        let by_queries = padded.collect_blocks(by_logits.clone().matmul(candidates)) + wanted * by_own.clone();
+        let by_queries =
+            padded.collect_blocks(by_logits.clone().matmul(candidates)) + wanted * by_own.clone();
         let by_negatives = by_logits.swap_dims(1, 2).matmul(padded.blocks(queries.clone()));
-        let by_rows = Tensor::cat(vec![queries * by_own, by_negatives.reshape([sequences * count, dim])], 0);
+        let by_rows =
+            Tensor::cat(vec![queries * by_own, by_negatives.reshape([sequences * count, dim])], 0);
         let rows = targets.iter().chain(negatives).copied().zip(0..).collect();
         Loss { value, by_queries, by_items: summed(by_rows, rows) }
     }
@@ -146,8 +157,9 @@ pub(super) fn table_gradients(
     tables
 }
 
-/// Sums the gradients of each table row, given as pairs of that row and a row of `gradients`. Up to [`FAN`] at once, then as
-/// many of those sums, and so on: no two threads add to one place, so the same batch gives the same bits.
+/// Sums the gradients of each table row, given as pairs of that row and a row of `gradients`. Up to
+/// [`FAN`] at once, then as many of those sums, and so on: no two threads add to one place, so the
+/// same batch gives the same bits.
 pub(super) fn summed(gradients: Tensor<2>, mut pairs: Vec<(u32, usize)>) -> Option<RowGradients> {
     let ([_, dim], device) = (gradients.dims(), gradients.device());
     pairs.sort_unstable();
@@ -164,7 +176,10 @@ pub(super) fn summed(gradients: Tensor<2>, mut pairs: Vec<(u32, usize)>) -> Opti
         let picked = with_zero_row(sums).select(0, index(sources.into_iter(), &device));
         sums = picked.reshape([next.len(), fan, dim]).sum_dim(1).reshape([next.len(), dim]);
         if longest <= FAN {
-            return Some(RowGradients { rows: next.into_iter().map(|(row, _)| row).collect(), sums });
+            return Some(RowGradients {
+                rows: next.into_iter().map(|(row, _)| row).collect(),
+                sums,
+            });
         }
         pairs = next;
     }
@@ -175,7 +190,8 @@ impl RowGradients {
     fn with(self, tokens: Option<Self>) -> Self {
         let Some(tokens) = tokens else { return self };
         let Self { mut rows, mut sums } = self;
-        let ([known, dim], [count, width], device) = (sums.dims(), tokens.sums.dims(), sums.device());
+        let ([known, dim], [count, width], device) =
+            (sums.dims(), tokens.sums.dims(), sums.device());
         let mut slots: HashMap<u32, usize> = rows.iter().copied().zip(0..).collect();
         let mut slot = |row: u32| {
             *slots.entry(row).or_insert_with(|| {

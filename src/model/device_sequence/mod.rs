@@ -1,10 +1,12 @@
-//! A sequence model whose optimiser steps run in burn's tensors, on any device of burn's: on a GPU in a run, on the CPU in
-//! the tests, which hold it to [`SequenceModel::step`].
+//! A sequence model whose optimiser steps run in burn's tensors, on any device of burn's: on a GPU
+//! in a run, on the CPU in the tests, which hold it to [`SequenceModel::step`].
 //!
-//! Same model, same batches, same loss, same optimiser, the rows of a table stepping only when touched. Weights and moments
-//! stay on the device from step to step; [`DeviceSequenceModel::settle`] brings them back. What the device is asked for is
-//! made for many threads that must not wait for each other: gradients of one table row are summed as a tree, not added to
-//! one place, and one read a step (loss and gradient length) is all that the host waits for.
+//! Same model, same batches, same loss, same optimiser, the rows of a table stepping only when
+//! touched. Weights and moments stay on the device from step to step;
+//! [`DeviceSequenceModel::settle`] brings them back. What the device is asked for is made for many
+//! threads that must not wait for each other: gradients of one table row are summed as a tree, not
+//! added to one place, and one read a step (loss and gradient length) is all that the host waits
+//! for.
 
 mod adam;
 mod gradients;
@@ -30,7 +32,8 @@ pub struct DeviceError(String);
 /// A training model, its weights on a device.
 #[derive(Debug)]
 pub struct DeviceSequenceModel {
-    /// As of the last [`settle`](Self::settle), but for the counts of steps, which are always those taken.
+    /// As of the last [`settle`](Self::settle), but for the counts of steps, which are always those
+    /// taken.
     host: SequenceModel,
     device: Device,
     /// What the steps since then have made of it.
@@ -88,7 +91,12 @@ impl DeviceSequenceModel {
     ///
     /// # Errors
     /// When the device fails; what was learnt since the last [`settle`](Self::settle) is then lost.
-    pub fn step(&mut self, batch: &SequenceBatch, optimizer: &AdamW, clip: Option<f32>) -> Result<f64, DeviceError> {
+    pub fn step(
+        &mut self,
+        batch: &SequenceBatch,
+        optimizer: &AdamW,
+        clip: Option<f32>,
+    ) -> Result<f64, DeviceError> {
         let Self { host, device, resident } = self;
         let resident = resident.get_or_insert_with(|| Resident::of(host, device));
         // Another one each step, as the batch; burn seeds all devices of a kind together.
@@ -166,7 +174,10 @@ impl Resident {
             encoder: Adam { weights: flat(values), first: flat(first), second: flat(second) },
             decays: flat(decays),
             // Mean and variance of each follow each other.
-            statistics: statistics.chunks_exact(2).map(|pair| [pair[0].clone(), pair[1].clone()]).collect(),
+            statistics: statistics
+                .chunks_exact(2)
+                .map(|pair| [pair[0].clone(), pair[1].clone()])
+                .collect(),
         }
     }
 
@@ -193,8 +204,11 @@ impl Resident {
         // The rest of the chain rule is autodiff's: the gradient of ⟨output, by_output⟩.
         let by_output = padded.spread(by_queries.narrow(1, 0, outputs));
         let mut tape = (output * by_output).sum().backward();
-        let mut gradient = |leaf: &Tensor<2>| leaf.grad_remove(&mut tape).unwrap_or_else(|| leaf.zeros_like().inner());
-        let by_weight = leaves.iter().map(|(_, leaf)| gradient(leaf).reshape([leaf.shape().num_elements()]));
+        let mut gradient = |leaf: &Tensor<2>| {
+            leaf.grad_remove(&mut tape).unwrap_or_else(|| leaf.zeros_like().inner())
+        };
+        let by_weight =
+            leaves.iter().map(|(_, leaf)| gradient(leaf).reshape([leaf.shape().num_elements()]));
         let by_encoder = Tensor::cat(by_weight.collect(), 0);
         let by_input = gradient(&input);
         let tables = table_gradients(model, batch, by_items, padded.collect(by_input));
@@ -226,10 +240,13 @@ impl Resident {
 
     fn update(&mut self, pass: Pass, model: &mut SequenceModel, optimizer: &AdamW) {
         let step = optimizer.step(model.steps);
-        let [rate, root_scale] = [step.rate, step.root_scale].map(|rate| tensor(vec![rate], [1], &self.device));
+        let [rate, root_scale] =
+            [step.rate, step.root_scale].map(|rate| tensor(vec![rate], [1], &self.device));
         let step = Step { rate, root_scale, decays: self.decays.clone() };
         self.encoder.inplace(|encoder| encoder.stepped(pass.encoder, step, optimizer));
-        for (adam, (table, gradients)) in self.tables.iter_mut().zip(model.tables_mut().zip(pass.tables)) {
+        for (adam, (table, gradients)) in
+            self.tables.iter_mut().zip(model.tables_mut().zip(pass.tables))
+        {
             if let Some(gradients) = gradients {
                 adam.update_rows(gradients, table, optimizer);
             }
@@ -245,7 +262,8 @@ impl Resident {
     fn read(self, model: &mut SequenceModel) -> Result<(), DeviceError> {
         let mut transaction = Transaction::default();
         for Adam { weights, first, second } in self.tables {
-            transaction = transaction.register(weights).register(Tensor::cat(vec![first, second], 1));
+            transaction =
+                transaction.register(weights).register(Tensor::cat(vec![first, second], 1));
         }
         let Adam { weights, first, second } = self.encoder;
         transaction = transaction.register(weights).register(first).register(second);
@@ -253,7 +271,8 @@ impl Resident {
             transaction = transaction.register(statistic);
         }
         let read = transaction.try_execute().map_err(failed)?;
-        let values: Result<Vec<Vec<f32>>, _> = read.into_iter().map(|data| data.try_to_vec().map_err(failed)).collect();
+        let values: Result<Vec<Vec<f32>>, _> =
+            read.into_iter().map(|data| data.try_to_vec().map_err(failed)).collect();
         let mut values = values?.into_iter();
         let mut next = || values.next().unwrap_or_default();
         for table in model.tables_mut() {
@@ -265,8 +284,13 @@ impl Resident {
     }
 }
 
-/// Sets weights and moments, given one after the other, and the running statistics, given one at a time.
-fn write_encoder(encoder: &mut SequenceEncoder, flat: [&[f32]; 3], mut statistic: impl FnMut() -> Vec<f32>) {
+/// Sets weights and moments, given one after the other, and the running statistics, given one at a
+/// time.
+fn write_encoder(
+    encoder: &mut SequenceEncoder,
+    flat: [&[f32]; 3],
+    mut statistic: impl FnMut() -> Vec<f32>,
+) {
     let mut at = 0;
     for parameter in encoder.parameters_mut() {
         let Some((first, second)) = parameter.moments else {
@@ -290,7 +314,10 @@ impl Pass {
 
     fn scale(&mut self, factor: f32) {
         self.encoder.inplace(|gradient| gradient * factor);
-        self.tables.iter_mut().flatten().for_each(|table| table.sums.inplace(|gradient| gradient * factor));
+        self.tables
+            .iter_mut()
+            .flatten()
+            .for_each(|table| table.sums.inplace(|gradient| gradient * factor));
     }
 }
 

@@ -29,13 +29,24 @@ fn shape(encoder: EncoderConfig) -> SequenceModelConfig {
 }
 
 fn decoder() -> DecoderConfig {
-    DecoderConfig { layers: 2, heads: 2, feed_forward: 20, dropout: 0.0, ..DecoderConfig::default() }
+    DecoderConfig {
+        layers: 2,
+        heads: 2,
+        feed_forward: 20,
+        dropout: 0.0,
+        ..DecoderConfig::default()
+    }
 }
 
 fn shapes() -> Vec<SequenceModelConfig> {
     let lstm = LstmConfig { hidden: vec![10, 12], ..LstmConfig::default() };
     vec![
-        SequenceModelConfig { sos: true, bias: true, smoothing: 0.2, ..shape(EncoderConfig::Decoder(decoder())) },
+        SequenceModelConfig {
+            sos: true,
+            bias: true,
+            smoothing: 0.2,
+            ..shape(EncoderConfig::Decoder(decoder()))
+        },
         SequenceModelConfig {
             tied: false,
             item_dim: 8,
@@ -60,7 +71,12 @@ fn shapes() -> Vec<SequenceModelConfig> {
             ..decoder()
         })),
         SequenceModelConfig { tied: false, bias: true, ..shape(EncoderConfig::Lstm(lstm.clone())) },
-        shape(EncoderConfig::Lstm(LstmConfig { hidden: vec![12], batch_norm: false, attention: false, ..lstm })),
+        shape(EncoderConfig::Lstm(LstmConfig {
+            hidden: vec![12],
+            batch_norm: false,
+            attention: false,
+            ..lstm
+        })),
     ]
 }
 
@@ -74,13 +90,21 @@ enum Softmax {
 }
 
 /// Items are drawn unevenly, so that some are read many times.
-fn batch(config: &SequenceModelConfig, rng: &mut StdRng, softmax: Softmax, weighted: bool) -> SequenceBatch {
+fn batch(
+    config: &SequenceModelConfig,
+    rng: &mut StdRng,
+    softmax: Softmax,
+    weighted: bool,
+) -> SequenceBatch {
     let longest = config.length;
-    let packed = Packed::of((0..9).map(|s| if s == 3 { longest } else { rng.random_range(1..longest) }));
+    let packed =
+        Packed::of((0..9).map(|s| if s == 3 { longest } else { rng.random_range(1..longest) }));
     let count = packed.tokens();
-    let items = (0..count).map(|_| rng.random_range(0..=ITEMS as u32) / rng.random_range(1..=9)).collect();
-    let ages =
-        config.ages.map_or_else(Vec::new, |(rows, _)| (0..count).map(|_| rng.random_range(0..rows as u32)).collect());
+    let items =
+        (0..count).map(|_| rng.random_range(0..=ITEMS as u32) / rng.random_range(1..=9)).collect();
+    let ages = config.ages.map_or_else(Vec::new, |(rows, _)| {
+        (0..count).map(|_| rng.random_range(0..rows as u32)).collect()
+    });
     let columns = if softmax == Softmax::All { ITEMS + 1 } else { 25 };
     let targets = (0..count).map(|_| rng.random_range(0..columns as u32)).collect();
     let candidates = if softmax == Softmax::Drawn {
@@ -116,7 +140,9 @@ fn assert_same_model(device: &mut SequenceModel, kernels: &mut SequenceModel) {
         assert_close("table", &device.weights, &kernels.weights);
         assert_close("moments of a table", &device.moments, &kernels.moments);
     }
-    for (device, kernels) in device.encoder.parameters_mut().into_iter().zip(kernels.encoder.parameters_mut()) {
+    for (device, kernels) in
+        device.encoder.parameters_mut().into_iter().zip(kernels.encoder.parameters_mut())
+    {
         assert_close(kernels.name, device.values, kernels.values);
         match (device.moments, kernels.moments) {
             (Some(device), Some(kernels)) => {
@@ -129,8 +155,8 @@ fn assert_same_model(device: &mut SequenceModel, kernels: &mut SequenceModel) {
     }
 }
 
-/// A large epsilon: without it Adam makes whole steps of the rounding errors of gradients that are zero, such as the one
-/// by the keys' bias.
+/// A large epsilon: without it Adam makes whole steps of the rounding errors of gradients that are
+/// zero, such as the one by the keys' bias.
 fn optimizer(weight_decay: f32, l2: f32) -> AdamW {
     AdamW { learning_rate: 0.05, weight_decay, l2, epsilon: 0.01, ..AdamW::default() }
 }
@@ -140,16 +166,22 @@ fn steps_are_those_of_the_kernels() {
     let mut rng = StdRng::seed_from_u64(7);
     for (n, config) in shapes().into_iter().enumerate() {
         let mut kernels = SequenceModel::new(&config, 3).unwrap();
-        let mut device = DeviceSequenceModel::new(SequenceModel::new(&config, 3).unwrap(), Device::flex());
+        let mut device =
+            DeviceSequenceModel::new(SequenceModel::new(&config, 3).unwrap(), Device::flex());
         for step in 0..6 {
             let softmax = [Softmax::All, Softmax::Some, Softmax::Drawn, Softmax::Drawn][step % 4];
             let batch = batch(&config, &mut rng, softmax, n % 2 == 0);
-            let (optimizer, clip) =
-                [(optimizer(0.01, 0.0), None), (optimizer(0.0, 0.01), Some(0.05)), (optimizer(0.0, 0.0), Some(1e6))]
-                    [step % 3];
+            let (optimizer, clip) = [
+                (optimizer(0.01, 0.0), None),
+                (optimizer(0.0, 0.01), Some(0.05)),
+                (optimizer(0.0, 0.0), Some(1e6)),
+            ][step % 3];
             let want = kernels.step(&batch, &optimizer, clip);
             let got = device.step(&batch, &optimizer, clip).unwrap();
-            assert!((got - want).abs() <= 1e-4 * want, "model {n}, step {step}: {got} is not {want}");
+            assert!(
+                (got - want).abs() <= 1e-4 * want,
+                "model {n}, step {step}: {got} is not {want}"
+            );
             if step == 2 {
                 device.settle().unwrap();
             }
@@ -161,7 +193,8 @@ fn steps_are_those_of_the_kernels() {
 
 #[test]
 fn frozen_tokens_stay_but_for_the_boundary() {
-    let config = SequenceModelConfig { tied: false, sos: true, ..shape(EncoderConfig::Decoder(decoder())) };
+    let config =
+        SequenceModelConfig { tied: false, sos: true, ..shape(EncoderConfig::Decoder(decoder())) };
     let mut rng = StdRng::seed_from_u64(8);
     let vectors: Vec<f32> = (0..ITEMS * 12).map(|_| rng.random_range(-1f32..1.0)).collect();
     let mut model = SequenceModel::new(&config, 3).unwrap();
@@ -185,7 +218,8 @@ fn frozen_tokens_stay_but_for_the_boundary() {
 fn a_loss_that_is_not_finite_changes_nothing() {
     for config in shapes() {
         let mut rng = StdRng::seed_from_u64(9);
-        let mut device = DeviceSequenceModel::new(SequenceModel::new(&config, 3).unwrap(), Device::flex());
+        let mut device =
+            DeviceSequenceModel::new(SequenceModel::new(&config, 3).unwrap(), Device::flex());
         let mut batch = batch(&config, &mut rng, Softmax::All, false);
         match &mut batch.candidates {
             Candidates::Shared(columns) => columns.bias[0] = f32::NAN,
@@ -206,7 +240,10 @@ fn dropout_changes_what_is_learnt_and_not_what_is_answered() {
     let with = |dropout| shape(EncoderConfig::Decoder(DecoderConfig { dropout, ..decoder() }));
     let loss = |dropout| {
         let mut rng = StdRng::seed_from_u64(10);
-        let mut device = DeviceSequenceModel::new(SequenceModel::new(&with(dropout), 3).unwrap(), Device::flex());
+        let mut device = DeviceSequenceModel::new(
+            SequenceModel::new(&with(dropout), 3).unwrap(),
+            Device::flex(),
+        );
         let batch = batch(&with(dropout), &mut rng, Softmax::All, false);
         device.step(&batch, &AdamW::default(), None).unwrap()
     };
@@ -224,7 +261,8 @@ fn dropout_changes_what_is_learnt_and_not_what_is_answered() {
 fn gradients_of_a_row_are_summed() {
     let mut rng = StdRng::seed_from_u64(11);
     // One row many times over, so that sums are summed, and some once.
-    let rows: Vec<u32> = (0..300).map(|i| if i % 2 == 0 { 4 } else { rng.random_range(0..200) }).collect();
+    let rows: Vec<u32> =
+        (0..300).map(|i| if i % 2 == 0 { 4 } else { rng.random_range(0..200) }).collect();
     let values: Vec<f32> = (0..900).map(|_| rng.random_range(-1f32..1.0)).collect();
     let device = Device::flex();
     let pairs = rows.iter().enumerate().map(|(at, &row)| (row, at)).collect();

@@ -22,11 +22,15 @@ impl ElsaBatch {
     pub fn new<'a>(rows: impl Iterator<Item = (&'a [u32], &'a [f32])>) -> Self {
         let mut batch = Self { offsets: vec![0], ..Self::default() };
         for (customer, (items, values)) in rows.enumerate() {
-            assert!(!items.is_empty() && values.iter().all(|&value| value > 0.0), "a row without direction");
+            assert!(
+                !items.is_empty() && values.iter().all(|&value| value > 0.0),
+                "a row without direction"
+            );
             batch.items.extend_from_slice(items);
             batch.values.extend_from_slice(values);
             batch.offsets.push(batch.items.len());
-            let purchases = items.iter().zip(values).map(|(&item, &value)| (item, customer as u32, value));
+            let purchases =
+                items.iter().zip(values).map(|(&item, &value)| (item, customer as u32, value));
             batch.by_item.extend(purchases);
         }
         batch.by_item.sort_unstable_by_key(|&(item, customer, _)| (item, customer));
@@ -52,7 +56,12 @@ impl ElsaBatch {
         let simd = Simd::detect();
         for (row, out) in out.chunks_exact_mut(dim).enumerate() {
             for (item, value) in self.row(first + row) {
-                add_scaled(simd, out, &table[item as usize * dim..(item as usize + 1) * dim], value);
+                add_scaled(
+                    simd,
+                    out,
+                    &table[item as usize * dim..(item as usize + 1) * dim],
+                    value,
+                );
             }
         }
     }
@@ -63,9 +72,14 @@ impl ElsaBatch {
     }
 
     /// Item, customer and value of the purchases of a range of items.
-    pub(super) fn purchases_of(&self, items: Range<usize>) -> impl Iterator<Item = (usize, usize, f32)> {
+    pub(super) fn purchases_of(
+        &self,
+        items: Range<usize>,
+    ) -> impl Iterator<Item = (usize, usize, f32)> {
         let first = self.by_item.partition_point(|&(item, ..)| (item as usize) < items.start);
-        let rest = self.by_item[first..].iter().take_while(move |&&(item, ..)| (item as usize) < items.end);
+        let rest = self.by_item[first..]
+            .iter()
+            .take_while(move |&&(item, ..)| (item as usize) < items.end);
         rest.map(|&(item, customer, value)| (item as usize, customer as usize, value))
     }
 }

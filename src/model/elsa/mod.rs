@@ -5,8 +5,9 @@
 //! items, because the unit rows put a 1 on the diagonal of `A·Aᵀ` and `− x` takes it away. The loss
 //! of a customer is `‖x/‖x‖ − y/‖y‖‖²`, the paper's normalised squared error.
 //!
-//! **Kernel.** The paper's implementation computes `y` as a dense matrix, `customers × items`. This one never does. With
-//! `Q = x·A` and the Gram matrix `C = Aᵀ·A` (`dim × dim`), everything the loss needs is small:
+//! **Kernel.** The paper's implementation computes `y` as a dense matrix, `customers × items`. This
+//! one never does. With `Q = x·A` and the Gram matrix `C = Aᵀ·A` (`dim × dim`), everything the loss
+//! needs is small:
 //!
 //! ```text
 //! x·y = ‖Q‖² − ‖x‖²          ‖y‖² = Q·C·Qᵀ − 2‖Q‖² + ‖x‖²
@@ -102,7 +103,8 @@ impl Elsa {
     pub fn new(items: usize, dim: usize, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let scale = 1.0 / (dim as f32).sqrt();
-        let weights = (0..items * dim).map(|_| scale * rng.sample::<f32, _>(StandardNormal)).collect();
+        let weights =
+            (0..items * dim).map(|_| scale * rng.sample::<f32, _>(StandardNormal)).collect();
         Self {
             dim,
             weights,
@@ -120,7 +122,8 @@ impl Elsa {
         self.dim
     }
 
-    /// Gives an item a vector that was learnt elsewhere; zeros are the vector of an absent item and change nothing.
+    /// Gives an item a vector that was learnt elsewhere; zeros are the vector of an absent item and
+    /// change nothing.
     ///
     /// # Panics
     /// When there is no such item, or the vector is of another length.
@@ -194,7 +197,8 @@ impl Elsa {
         }
         self.derived.units = self.directions();
         let (dim, piece) = (self.dim, piece_rows(self.next_step.len()));
-        let grams: Vec<Vec<f32>> = self.derived.units.par_chunks(piece * dim).map(|units| gram(units, dim)).collect();
+        let grams: Vec<Vec<f32>> =
+            self.derived.units.par_chunks(piece * dim).map(|units| gram(units, dim)).collect();
         self.derived.gram = sum(grams, dim * dim);
         self.derived.stale = false;
     }
@@ -214,9 +218,18 @@ impl Elsa {
             .map(|(i, ((queries, weighted), pulls))| {
                 let rows = queries.len() / dim;
                 batch.sum_rows(i * piece, &derived.units, dim, queries);
-                multiply(pulls, dim, false, 1.0, View::new(queries, rows, dim), View::new(&derived.gram, dim, dim));
-                let rows =
-                    queries.chunks_exact(dim).zip(weighted.chunks_exact_mut(dim)).zip(pulls.chunks_exact_mut(dim));
+                multiply(
+                    pulls,
+                    dim,
+                    false,
+                    1.0,
+                    View::new(queries, rows, dim),
+                    View::new(&derived.gram, dim, dim),
+                );
+                let rows = queries
+                    .chunks_exact(dim)
+                    .zip(weighted.chunks_exact_mut(dim))
+                    .zip(pulls.chunks_exact_mut(dim));
                 let losses = rows.enumerate().map(|(row, ((query, weighted), pull))| {
                     customer(batch.square(i * piece + row), customers, query, weighted, pull)
                 });
@@ -224,7 +237,8 @@ impl Elsa {
             })
             .collect();
         push.resize(dim * dim, 0.0);
-        let (queries, weighted) = (View::new(queries, customers, dim), View::new(weighted, customers, dim));
+        let (queries, weighted) =
+            (View::new(queries, customers, dim), View::new(weighted, customers, dim));
         multiply(push, dim, false, 1.0, queries.transposed(), weighted);
         losses.iter().sum::<f64>() / customers as f64
     }
@@ -234,12 +248,15 @@ impl Elsa {
         let (dim, rows) = (self.dim, piece_rows(self.next_step.len()));
         let Self { weights, first, second, next_step, derived, work, .. } = self;
         let tables = weights.par_chunks_mut(rows * dim).zip(first.par_chunks_mut(rows * dim));
-        let tables = tables.zip(second.par_chunks_mut(rows * dim)).zip(derived.units.par_chunks_mut(rows * dim));
+        let tables = tables
+            .zip(second.par_chunks_mut(rows * dim))
+            .zip(derived.units.par_chunks_mut(rows * dim));
         let pieces = tables.zip(next_step.par_chunks_mut(rows)).enumerate();
         let grams: Vec<Vec<f32>> = pieces
             .map(|(i, ((((weights, first), second), units), next_step))| {
                 let start = i * rows;
-                Piece { start, weights, first, second, units, next_step }.update(batch, work, dim, optimizer)
+                Piece { start, weights, first, second, units, next_step }
+                    .update(batch, work, dim, optimizer)
             })
             .collect();
         derived.gram = sum(grams, dim * dim);
@@ -258,7 +275,11 @@ impl Elsa {
             block_gradient(batch, &self.work, first, units, out);
             for (row, gradient) in out.chunks_exact_mut(self.dim).enumerate() {
                 let at = (first + row) * self.dim;
-                project(gradient, &self.weights[at..at + self.dim], &units[row * self.dim..][..self.dim]);
+                project(
+                    gradient,
+                    &self.weights[at..at + self.dim],
+                    &units[row * self.dim..][..self.dim],
+                );
             }
         }
         gradient
@@ -320,7 +341,13 @@ impl<'a> Steps<'a> {
 /// The loss of one customer whose row has the squared length `square`. `pull` holds `Q·C` and is
 /// left with the customer's part of the sparse gradient, `weighted` with that of the dense one;
 /// both count as one of `customers`.
-fn customer(square: f32, customers: usize, query: &[f32], weighted: &mut [f32], pull: &mut [f32]) -> f64 {
+fn customer(
+    square: f32,
+    customers: usize,
+    query: &[f32],
+    weighted: &mut [f32],
+    pull: &mut [f32],
+) -> f64 {
     let simd = Simd::detect();
     let query_square = dot(simd, query, query);
     let product = query_square - square;
@@ -345,7 +372,12 @@ fn block_gradient(batch: &ElsaBatch, work: &Work, first: usize, units: &[f32], o
     multiply(out, dim, false, 1.0, View::new(units, rows, dim), View::new(&work.push, dim, dim));
     for (row, customer, value) in batch.purchases_of(first..first + rows) {
         let pull = &work.pulls[customer * dim..(customer + 1) * dim];
-        add_scaled(Simd::detect(), &mut out[(row - first) * dim..(row - first + 1) * dim], pull, value);
+        add_scaled(
+            Simd::detect(),
+            &mut out[(row - first) * dim..(row - first + 1) * dim],
+            pull,
+            value,
+        );
     }
 }
 

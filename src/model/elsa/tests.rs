@@ -9,8 +9,10 @@ fn draw(customers: usize, items: usize, seed: u64) -> Vec<(Vec<u32>, Vec<f32>)> 
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let row = |rng: &mut ChaCha8Rng| {
         let count = rng.random_range(2..=items.min(9));
-        let bought: Vec<u32> =
-            rand::seq::index::sample(rng, items, count).into_iter().map(|item| item as u32).collect();
+        let bought: Vec<u32> = rand::seq::index::sample(rng, items, count)
+            .into_iter()
+            .map(|item| item as u32)
+            .collect();
         let values = bought.iter().map(|_| rng.random_range(0.2f32..1.0)).collect();
         (bought, values)
     };
@@ -34,8 +36,11 @@ fn plain_loss(weights: &[f64], dim: usize, rows: &[(Vec<u32>, Vec<f32>)], presen
     let loss = |(bought, values): &(Vec<u32>, Vec<f32>)| {
         let mut x = vec![0.0; items];
         bought.iter().zip(values).for_each(|(&item, &value)| x[item as usize] = f64::from(value));
-        let query: Vec<f64> = (0..dim).map(|d| (0..items).map(|i| x[i] * table[i][d]).sum()).collect();
-        let y: Vec<f64> = (0..items).map(|i| (0..dim).map(|d| query[d] * table[i][d]).sum::<f64>() - x[i]).collect();
+        let query: Vec<f64> =
+            (0..dim).map(|d| (0..items).map(|i| x[i] * table[i][d]).sum()).collect();
+        let y: Vec<f64> = (0..items)
+            .map(|i| (0..dim).map(|d| query[d] * table[i][d]).sum::<f64>() - x[i])
+            .collect();
         let length = |v: &[f64]| v.iter().map(|v| v * v).sum::<f64>().sqrt();
         let (long_x, long_y) = (length(&x), length(&y));
         x.iter().zip(&y).map(|(x, y)| (x / long_x - y / long_y).powi(2)).sum::<f64>()
@@ -105,16 +110,28 @@ fn tastes_are_told_apart_and_absent_items_have_no_vector() {
     assert!((0..20).all(|item| (product(item, item) - 1.0).abs() < 1e-5), "unit vectors");
     assert!((20..25).all(|item| row(item).iter().all(|&x| x == 0.0)), "nobody bought them");
     let mean = |pairs: Vec<f32>| pairs.iter().sum::<f32>() / pairs.len() as f32;
-    let within = mean((0..10).flat_map(|a| (0..a).map(move |b| (a, b))).map(|(a, b)| product(a, b)).collect());
-    let across = mean((0..10).flat_map(|a| (10..20).map(move |b| (a, b))).map(|(a, b)| product(a, b)).collect());
+    let within = mean(
+        (0..10).flat_map(|a| (0..a).map(move |b| (a, b))).map(|(a, b)| product(a, b)).collect(),
+    );
+    let across = mean(
+        (0..10).flat_map(|a| (10..20).map(move |b| (a, b))).map(|(a, b)| product(a, b)).collect(),
+    );
     assert!(within > across + 0.2, "{within} within a taste, {across} across");
 }
 
 #[test]
 fn a_thread_count_gives_the_same_bits_every_time_and_others_agree() {
     let (one, three) = (trained(1), trained(3));
-    assert_eq!((one.weights == trained(1).weights, three.weights == trained(3).weights), (true, true));
-    let apart = one.table().iter().zip(three.table().iter()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert_eq!(
+        (one.weights == trained(1).weights, three.weights == trained(3).weights),
+        (true, true)
+    );
+    let apart = one
+        .table()
+        .iter()
+        .zip(three.table().iter())
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max);
     assert!(apart < 1e-2, "{apart}");
 }
 

@@ -45,8 +45,8 @@ pub(super) struct Gradient<'a> {
 }
 
 impl Head<'_> {
-    /// `out ← softmax(scale·QKᵀ)·V`, rows of `out` `out_stride` apart. The probabilities, `len × score_stride(len)`, are
-    /// kept for the backward pass.
+    /// `out ← softmax(scale·QKᵀ)·V`, rows of `out` `out_stride` apart. The probabilities, `len ×
+    /// score_stride(len)`, are kept for the backward pass.
     pub(super) fn forward(
         &self,
         simd: Simd,
@@ -62,10 +62,19 @@ impl Head<'_> {
         attention_softmax(simd, probabilities, stride, self.scale, self.causal);
         let p = Strided { data: probabilities, row: stride, column: 1 };
         let value = &self.rows[self.value..];
-        small_product(simd, out, out_stride, self.mixture(Part::LowerFactor), p, value, self.stride);
+        small_product(
+            simd,
+            out,
+            out_stride,
+            self.mixture(Part::LowerFactor),
+            p,
+            value,
+            self.stride,
+        );
     }
 
-    /// Writes the gradients by queries, keys and values to where `out` says. Rows of `by_output` are `by_stride` apart.
+    /// Writes the gradients by queries, keys and values to where `out` says. Rows of `by_output`
+    /// are `by_stride` apart.
     pub(super) fn backward(
         &self,
         simd: Simd,
@@ -78,17 +87,43 @@ impl Head<'_> {
         let Workspace { transposed, by_scores } = workspace;
         let (lower, upper) = (self.mixture(Part::LowerFactor), self.mixture(Part::UpperFactor));
         let turned = Strided { data: probabilities, row: 1, column: stride };
-        small_product(simd, &mut out.rows[out.value..], out.stride, upper, turned, by_output, by_stride);
+        small_product(
+            simd,
+            &mut out.rows[out.value..],
+            out.stride,
+            upper,
+            turned,
+            by_output,
+            by_stride,
+        );
         by_scores.resize(self.len * stride, 0.0);
         let values = self.transposed(self.value, transposed);
         let by_rows = Strided { data: by_output, row: by_stride, column: 1 };
         small_product(simd, by_scores, stride, self.scores(), by_rows, values, stride);
         attention_softmax_backward(simd, probabilities, by_scores, stride, self.scale, self.causal);
-        let (straight, turned) =
-            (Strided { data: by_scores, row: stride, column: 1 }, Strided { data: by_scores, row: 1, column: stride });
+        let (straight, turned) = (
+            Strided { data: by_scores, row: stride, column: 1 },
+            Strided { data: by_scores, row: 1, column: stride },
+        );
         let (query, key) = (&self.rows[self.query..], &self.rows[self.key..]);
-        small_product(simd, &mut out.rows[out.query..], out.stride, lower, straight, key, self.stride);
-        small_product(simd, &mut out.rows[out.key..], out.stride, upper, turned, query, self.stride);
+        small_product(
+            simd,
+            &mut out.rows[out.query..],
+            out.stride,
+            lower,
+            straight,
+            key,
+            self.stride,
+        );
+        small_product(
+            simd,
+            &mut out.rows[out.key..],
+            out.stride,
+            upper,
+            turned,
+            query,
+            self.stride,
+        );
     }
 
     /// The columns from `first` on as `dim × score_stride(len)`.
@@ -101,7 +136,12 @@ impl Head<'_> {
 
     /// Rows against rows.
     fn scores(&self) -> Shape {
-        Shape { rows: self.len, inner: self.dim, columns: score_stride(self.len), part: self.part(Part::LowerResult) }
+        Shape {
+            rows: self.len,
+            inner: self.dim,
+            columns: score_stride(self.len),
+            part: self.part(Part::LowerResult),
+        }
     }
 
     /// Scores are a triangle only where attention is causal.

@@ -3,7 +3,8 @@
 use super::{
     super::{simd::Simd, tower::piece_rows},
     kernels::{
-        add_rows, add_squares, affine_rows, affine_rows_backward, normalize_columns, normalize_columns_backward,
+        add_rows, add_squares, affine_rows, affine_rows_backward, normalize_columns,
+        normalize_columns_backward,
     },
     parameters::{Parameters, Start},
 };
@@ -46,7 +47,13 @@ impl BatchNorm {
     }
 
     /// `x ← BatchNorm(x)` by the batch's statistics where training, else by the running ones.
-    pub(super) fn forward(&self, parameters: &Parameters, x: &mut [f32], training: bool, normed: &mut Normed) {
+    pub(super) fn forward(
+        &self,
+        parameters: &Parameters,
+        x: &mut [f32],
+        training: bool,
+        normed: &mut Normed,
+    ) {
         let (simd, width) = (Simd::detect(), self.width);
         let rows = x.len() / width;
         let Normed { rows: kept, mean, variance, scale } = normed;
@@ -65,7 +72,8 @@ impl BatchNorm {
         scale.clear();
         scale.extend(variance.iter().map(|variance| 1.0 / (variance + EPSILON).sqrt()));
         kept.resize(x.len(), 0.0);
-        let (gamma, beta) = (&parameters.values[self.gamma.clone()], &parameters.values[self.beta.clone()]);
+        let (gamma, beta) =
+            (&parameters.values[self.gamma.clone()], &parameters.values[self.beta.clone()]);
         let piece = piece_rows(rows) * width;
         x.par_chunks_mut(piece).zip(kept.par_chunks_mut(piece)).for_each(|(x, kept)| {
             kept.copy_from_slice(x);
@@ -78,12 +86,20 @@ impl BatchNorm {
     pub(super) fn remember(&self, statistics: &mut [f32], normed: &Normed) {
         for (at, batch) in [(&self.mean, &normed.mean), (&self.variance, &normed.variance)] {
             let running = &mut statistics[at.clone()];
-            running.iter_mut().zip(batch).for_each(|(r, b)| *r = MOMENTUM * *r + (1.0 - MOMENTUM) * b);
+            running
+                .iter_mut()
+                .zip(batch)
+                .for_each(|(r, b)| *r = MOMENTUM * *r + (1.0 - MOMENTUM) * b);
         }
     }
 
     /// Turns the gradient by the output into that by the input and writes those of scale and shift.
-    pub(super) fn backward(&self, parameters: &mut Parameters, normed: &Normed, by_output: &mut [f32]) {
+    pub(super) fn backward(
+        &self,
+        parameters: &mut Parameters,
+        normed: &Normed,
+        by_output: &mut [f32],
+    ) {
         let (simd, width) = (Simd::detect(), self.width);
         let rows = by_output.len() / width;
         let piece = piece_rows(rows) * width;
@@ -104,7 +120,8 @@ impl BatchNorm {
         let means = |sums: Vec<f32>| sums.into_iter().map(|sum| sum * share).collect::<Vec<_>>();
         let (by_gamma, by_beta) = (means(by_gamma), means(by_beta));
         let gamma = &parameters.values[self.gamma.clone()];
-        let factor: Vec<f32> = gamma.iter().zip(&normed.scale).map(|(gamma, scale)| gamma * scale).collect();
+        let factor: Vec<f32> =
+            gamma.iter().zip(&normed.scale).map(|(gamma, scale)| gamma * scale).collect();
         by_output.par_chunks_mut(piece).zip(normed.rows.par_chunks(piece)).for_each(|(g, x)| {
             normalize_columns_backward(simd, g, x, &factor, &by_beta, &by_gamma);
         });

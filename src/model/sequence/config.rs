@@ -10,8 +10,9 @@ pub enum EncoderConfig {
     Lstm(LstmConfig),
 }
 
-/// A decoder transformer with pre-norm blocks (Vaswani et al. 2017, arXiv:1706.03762; Radford et al. 2019): LayerNorm →
-/// causal attention → residual, LayerNorm → feed-forward → residual. Its width is that of its tokens.
+/// A decoder transformer with pre-norm blocks (Vaswani et al. 2017, arXiv:1706.03762; Radford et
+/// al. 2019): LayerNorm → causal attention → residual, LayerNorm → feed-forward → residual. Its
+/// width is that of its tokens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DecoderConfig {
@@ -23,7 +24,8 @@ pub struct DecoderConfig {
     pub feed_forward: usize,
     pub activation: Activation,
     pub positions: Positions,
-    /// Share of values dropped in training: after the input embedding, the attention output and the feed-forward part.
+    /// Share of values dropped in training: after the input embedding, the attention output and the
+    /// feed-forward part.
     pub dropout: f32,
     /// A LayerNorm after the last block.
     pub final_norm: bool,
@@ -33,8 +35,8 @@ pub struct DecoderConfig {
     /// `σ(x·W + b)` first, a gate of its own each: the blocks of LiGR (arXiv:2502.03417).
     pub gated: bool,
     /// Every token sees the whole sequence, as in the encoder of a masked language model
-    /// ([`crate::model::MaskedModel`]). No key of a configuration: next-item models must not see what
-    /// they are asked for.
+    /// ([`crate::model::MaskedModel`]). No key of a configuration: next-item models must not see
+    /// what they are asked for.
     #[serde(skip)]
     pub bidirectional: bool,
 }
@@ -42,7 +44,11 @@ pub struct DecoderConfig {
 impl DecoderConfig {
     /// Outputs of the first layer of the feed-forward part.
     pub fn feed_forward_outputs(&self) -> usize {
-        if self.activation == Activation::Swiglu { 2 * self.feed_forward } else { self.feed_forward }
+        if self.activation == Activation::Swiglu {
+            2 * self.feed_forward
+        } else {
+            self.feed_forward
+        }
     }
 }
 
@@ -68,7 +74,8 @@ impl Default for DecoderConfig {
 #[serde(rename_all = "kebab-case")]
 pub enum Activation {
     Relu,
-    /// `x·Φ(x)` with the exact normal distribution function (Hendrycks & Gimpel 2016, arXiv:1606.08415).
+    /// `x·Φ(x)` with the exact normal distribution function (Hendrycks & Gimpel 2016,
+    /// arXiv:1606.08415).
     Gelu,
     /// `x` above 0, `eˣ − 1` below (Clevert et al. 2016, arXiv:1511.07289).
     Elu,
@@ -89,25 +96,28 @@ pub enum Positions {
     /// positions of RecTools, arXiv:2508.06450). Training asks at every place, serving always at
     /// place 0.
     LearnedFromEnd,
-    /// Added: `sin(p / 10000^(2k/d))` at dimension `2k`, the cosine at `2k + 1` (Vaswani et al. 2017).
+    /// Added: `sin(p / 10000^(2k/d))` at dimension `2k`, the cosine at `2k + 1` (Vaswani et al.
+    /// 2017).
     Sinusoidal,
-    /// Queries and keys of each head are rotated by angles `p / 10000^(2k/h)`, `h` the head's width (Su et al. 2021,
-    /// arXiv:2104.09864). The pairs rotated together are dimensions `k` and `k + h/2`: the paper's pairs `2k`, `2k + 1` up
-    /// to a fixed reordering of the weights.
+    /// Queries and keys of each head are rotated by angles `p / 10000^(2k/h)`, `h` the head's width
+    /// (Su et al. 2021, arXiv:2104.09864). The pairs rotated together are dimensions `k` and `k +
+    /// h/2`: the paper's pairs `2k`, `2k + 1` up to a fixed reordering of the weights.
     Rotary,
     None,
 }
 
-/// LSTM layers (Hochreiter & Schmidhuber 1997), each optionally after BatchNorm, optionally with attention at the end.
+/// LSTM layers (Hochreiter & Schmidhuber 1997), each optionally after BatchNorm, optionally with
+/// attention at the end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LstmConfig {
     /// Width of each layer.
     pub hidden: Vec<usize>,
-    /// BatchNorm over the batch's tokens (Ioffe & Szegedy 2015, arXiv:1502.03167) before every layer and after the last.
+    /// BatchNorm over the batch's tokens (Ioffe & Szegedy 2015, arXiv:1502.03167) before every
+    /// layer and after the last.
     pub batch_norm: bool,
-    /// Causal dot-product self-attention over the outputs: queries, keys and values are the outputs themselves, scores
-    /// are not scaled.
+    /// Causal dot-product self-attention over the outputs: queries, keys and values are the outputs
+    /// themselves, scores are not scaled.
     pub attention: bool,
     /// Share of every layer's outputs dropped in training.
     pub dropout: f32,
@@ -134,9 +144,11 @@ pub enum SequenceError {
 
 impl EncoderConfig {
     /// # Errors
-    /// What [`super::SequenceEncoder::new`] would refuse, for tokens of this width and sequences of this length.
+    /// What [`super::SequenceEncoder::new`] would refuse, for tokens of this width and sequences of
+    /// this length.
     pub fn check(&self, width: usize, length: usize) -> Result<(), SequenceError> {
-        let at_least_one = |name, value| if value == 0 { Err(SequenceError::Zero(name)) } else { Ok(()) };
+        let at_least_one =
+            |name, value| if value == 0 { Err(SequenceError::Zero(name)) } else { Ok(()) };
         at_least_one("the width of a token", width)?;
         at_least_one("the length of a sequence", length)?;
         let dropout = match self {
@@ -155,7 +167,10 @@ impl EncoderConfig {
             }
             Self::Lstm(config) => {
                 at_least_one("the number of hidden layers", config.hidden.len())?;
-                config.hidden.iter().try_for_each(|&hidden| at_least_one("a hidden layer", hidden))?;
+                config
+                    .hidden
+                    .iter()
+                    .try_for_each(|&hidden| at_least_one("a hidden layer", hidden))?;
                 config.dropout
             }
         };

@@ -1,5 +1,5 @@
-//! The element-wise inner loops of the sequence encoders, in the way of [`super::super::simd`]: written once over 16 lanes,
-//! compiled for every instruction set, the same bits from each.
+//! The element-wise inner loops of the sequence encoders, in the way of [`super::super::simd`]:
+//! written once over 16 lanes, compiled for every instruction set, the same bits from each.
 
 use super::config::Activation;
 use crate::model::simd::{Simd, exp_of_negative, for_every_set};
@@ -41,7 +41,8 @@ fn add_rows_body(out: &mut [f32], x: &[f32]) {
 pub(super) const NORM_EPSILON: f32 = 1e-5;
 
 for_every_set! {
-    /// Rows scaled to mean 0 and variance 1: `x̂ = (x − mean)·r` with `r = 1 / √(variance + ε)`, one `r` a row.
+    /// Rows scaled to mean 0 and variance 1: `x̂ = (x − mean)·r` with `r = 1 / √(variance + ε)`,
+    /// one `r` a row.
     fn normalize_rows(x: &[f32], normed: &mut [f32], scales: &mut [f32]) = normalize_rows_body
 }
 
@@ -75,7 +76,8 @@ fn affine_rows_body(normed: &[f32], gamma: &[f32], beta: &[f32], out: &mut [f32]
 }
 
 for_every_set! {
-    /// Adds to `by_input` the gradient through [`normalize_rows`] and the scaling by gamma. `by_normed` is working space.
+    /// Adds to `by_input` the gradient through [`normalize_rows`] and the scaling by gamma.
+    /// `by_normed` is working space.
     fn normalize_rows_backward(
         by_output: &[f32], normed: &[f32], scales: &[f32], gamma: &[f32], by_normed: &mut [f32], by_input: &mut [f32]
     ) = normalize_rows_backward_body
@@ -108,16 +110,24 @@ fn normalize_rows_backward_body(
 }
 
 for_every_set! {
-    /// The gradients by gamma and beta: `by_gamma += Σ by_output·x̂`, `by_beta += Σ by_output`, over rows.
+    /// The gradients by gamma and beta: `by_gamma += Σ by_output·x̂`, `by_beta += Σ by_output`,
+    /// over rows.
     fn affine_rows_backward(by_output: &[f32], normed: &[f32], by_gamma: &mut [f32], by_beta: &mut [f32])
         = affine_rows_backward_body
 }
 
 #[inline(always)]
-fn affine_rows_backward_body(by_output: &[f32], normed: &[f32], by_gamma: &mut [f32], by_beta: &mut [f32]) {
+fn affine_rows_backward_body(
+    by_output: &[f32],
+    normed: &[f32],
+    by_gamma: &mut [f32],
+    by_beta: &mut [f32],
+) {
     let width = by_gamma.len();
     for (g, x) in by_output.chunks_exact(width).zip(normed.chunks_exact(width)) {
-        for (((by_gamma, by_beta), g), x) in by_gamma.iter_mut().zip(by_beta.iter_mut()).zip(g).zip(x) {
+        for (((by_gamma, by_beta), g), x) in
+            by_gamma.iter_mut().zip(by_beta.iter_mut()).zip(g).zip(x)
+        {
             *by_gamma += g * x;
             *by_beta += g;
         }
@@ -171,7 +181,12 @@ for_every_set! {
 }
 
 #[inline(always)]
-fn activate_backward_body(activation: Activation, pre: &[f32], out: &mut [f32], gradient: &mut [f32]) {
+fn activate_backward_body(
+    activation: Activation,
+    pre: &[f32],
+    out: &mut [f32],
+    gradient: &mut [f32],
+) {
     match activation {
         Activation::Relu => activate_backward_with(pre, out, gradient, relu),
         Activation::Gelu => activate_backward_with(pre, out, gradient, gelu),
@@ -188,9 +203,17 @@ for_every_set! {
 }
 
 #[inline(always)]
-fn swiglu_backward_body(width: usize, pre: &[f32], out: &mut [f32], gradient: &[f32], by_pre: &mut [f32]) {
+fn swiglu_backward_body(
+    width: usize,
+    pre: &[f32],
+    out: &mut [f32],
+    gradient: &[f32],
+    by_pre: &mut [f32],
+) {
     let rows = pre.chunks_exact(2 * width).zip(by_pre.chunks_exact_mut(2 * width));
-    for ((pre, by_pre), (out, g)) in rows.zip(out.chunks_exact_mut(width).zip(gradient.chunks_exact(width))) {
+    for ((pre, by_pre), (out, g)) in
+        rows.zip(out.chunks_exact_mut(width).zip(gradient.chunks_exact(width)))
+    {
         let ((a, b), (by_a, by_b)) = (pre.split_at(width), by_pre.split_at_mut(width));
         for k in 0..width {
             let share = sigmoid(a[k]);
@@ -210,7 +233,8 @@ for_every_set! {
 #[inline(always)]
 fn add_gated_body(x: &mut [f32], y: &[f32], gate: &mut [f32], bias: &[f32]) {
     let width = bias.len();
-    let rows = x.chunks_exact_mut(width).zip(y.chunks_exact(width)).zip(gate.chunks_exact_mut(width));
+    let rows =
+        x.chunks_exact_mut(width).zip(y.chunks_exact(width)).zip(gate.chunks_exact_mut(width));
     for ((x, y), gate) in rows {
         for (((x, y), gate), bias) in x.iter_mut().zip(y).zip(gate).zip(bias) {
             *gate = sigmoid(*gate + bias);
@@ -227,7 +251,13 @@ for_every_set! {
 }
 
 #[inline(always)]
-fn add_gated_backward_body(by_x: &[f32], y: &[f32], gate: &[f32], by_y: &mut [f32], by_gate: &mut [f32]) {
+fn add_gated_backward_body(
+    by_x: &[f32],
+    y: &[f32],
+    gate: &[f32],
+    by_y: &mut [f32],
+    by_gate: &mut [f32],
+) {
     let n = by_x.len();
     let (y, gate, by_y, by_gate) = (&y[..n], &gate[..n], &mut by_y[..n], &mut by_gate[..n]);
     for i in 0..n {
@@ -237,7 +267,12 @@ fn add_gated_backward_body(by_x: &[f32], y: &[f32], gate: &[f32], by_y: &mut [f3
 }
 
 #[inline(always)]
-fn activate_backward_with(pre: &[f32], out: &mut [f32], gradient: &mut [f32], f: impl Fn(f32) -> (f32, f32)) {
+fn activate_backward_with(
+    pre: &[f32],
+    out: &mut [f32],
+    gradient: &mut [f32],
+    f: impl Fn(f32) -> (f32, f32),
+) {
     for ((pre, out), gradient) in pre.iter().zip(out).zip(gradient) {
         let (value, slope) = f(*pre);
         *out = value;
@@ -258,8 +293,8 @@ fn elu(x: f32) -> (f32, f32) {
     if x > 0.0 { (x, 1.0) } else { (e - 1.0, e) }
 }
 
-/// `x·Φ(x)` by Abramowitz & Stegun 7.1.26 (error below 1.5e-7): `1 − Φ(|x|) = ½·poly(t)·exp(−x²/2)`,
-/// `t = 1 / (1 + p·|x|/√2)`.
+/// `x·Φ(x)` by Abramowitz & Stegun 7.1.26 (error below 1.5e-7): `1 − Φ(|x|) =
+/// ½·poly(t)·exp(−x²/2)`, `t = 1 / (1 + p·|x|/√2)`.
 #[inline(always)]
 fn gelu(x: f32) -> (f32, f32) {
     const P: f32 = 0.327_591_1 * std::f32::consts::FRAC_1_SQRT_2;
@@ -276,8 +311,9 @@ fn gelu(x: f32) -> (f32, f32) {
     (x * phi, phi + x * DENSITY_AT_ZERO * e)
 }
 
-/// The random pattern of one dropout: element `i` of a matrix is dropped or kept by a hash of `i` and the key, so that the
-/// backward pass can draw the same pattern again and pieces of the matrix do not depend on how it is cut.
+/// The random pattern of one dropout: element `i` of a matrix is dropped or kept by a hash of `i`
+/// and the key, so that the backward pass can draw the same pattern again and pieces of the matrix
+/// do not depend on how it is cut.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Dropout {
     key: u32,
@@ -288,14 +324,19 @@ pub(super) struct Dropout {
 }
 
 impl Dropout {
-    /// Drops `share` of the elements; `site` tells the dropouts of one step apart. `None` where nothing is dropped.
+    /// Drops `share` of the elements; `site` tells the dropouts of one step apart. `None` where
+    /// nothing is dropped.
     pub(super) fn new(share: f32, seed: u64, site: usize) -> Option<Self> {
         // SplitMix64: steps count their seeds up.
         let mut key = seed.wrapping_add((site as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         key = (key ^ (key >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         key = (key ^ (key >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         let threshold = (f64::from(share) * 2f64.powi(32)) as u32;
-        (share > 0.0).then_some(Self { key: (key >> 32) as u32, threshold, scale: 1.0 / (1.0 - share) })
+        (share > 0.0).then_some(Self {
+            key: (key >> 32) as u32,
+            threshold,
+            scale: 1.0 / (1.0 - share),
+        })
     }
 
     /// Applies the pattern to elements `first..` of the matrix.
@@ -321,8 +362,8 @@ fn drop_elements_body(dropout: Dropout, first: u32, x: &mut [f32]) {
 }
 
 for_every_set! {
-    /// Softmax of `scale` (> 0) times a square matrix of scores with rows `stride` apart: row `i` over the
-    /// columns it sees, `0..=i` when `causal` and all otherwise; the others become 0.
+    /// Softmax of `scale` (> 0) times a square matrix of scores with rows `stride` apart: row `i`
+    /// over the columns it sees, `0..=i` when `causal` and all otherwise; the others become 0.
     fn attention_softmax(scores: &mut [f32], stride: usize, scale: f32, causal: bool)
         = attention_softmax_body
 }
@@ -356,8 +397,8 @@ fn attention_softmax_body(scores: &mut [f32], stride: usize, scale: f32, causal:
 }
 
 for_every_set! {
-    /// The gradient through [`attention_softmax`], times `factor`: `g ← factor·p·(g − Σ g·p)`, row by row;
-    /// 0 in the columns that a row does not see, whatever stood there.
+    /// The gradient through [`attention_softmax`], times `factor`: `g ← factor·p·(g − Σ g·p)`, row
+    /// by row; 0 in the columns that a row does not see, whatever stood there.
     fn attention_softmax_backward(
         probabilities: &[f32], gradient: &mut [f32], stride: usize, factor: f32, causal: bool
     ) = attention_softmax_backward_body
@@ -372,7 +413,9 @@ fn attention_softmax_backward_body(
     causal: bool,
 ) {
     let len = probabilities.len() / stride;
-    for (i, (p, g)) in probabilities.chunks_exact(stride).zip(gradient.chunks_exact_mut(stride)).enumerate() {
+    for (i, (p, g)) in
+        probabilities.chunks_exact(stride).zip(gradient.chunks_exact_mut(stride)).enumerate()
+    {
         let seen = if causal { i + 1 } else { len };
         let padded = seen.next_multiple_of(LANES);
         g[seen..].fill(0.0);
@@ -385,8 +428,8 @@ fn attention_softmax_backward_body(
 }
 
 for_every_set! {
-    /// Rotates dimension pairs `(k, k + half)` of one head's row: `cosines` and `sines` have `half` entries each.
-    /// The inverse rotation takes the sines negated, by `sign = −1`.
+    /// Rotates dimension pairs `(k, k + half)` of one head's row: `cosines` and `sines` have `half`
+    /// entries each. The inverse rotation takes the sines negated, by `sign = −1`.
     fn rotate(row: &mut [f32], cosines: &[f32], sines: &[f32], sign: f32) = rotate_body
 }
 
@@ -424,16 +467,26 @@ fn tanh(x: f32) -> f32 {
 }
 
 for_every_set! {
-    /// One time step of LSTM cells. `gates` are rows of `4·width` pre-activations, in the order input, forget, cell,
-    /// output, and become activations; `previous` are the rows of cells before, empty at the first step. Writes
-    /// `cells = f·previous + i·g` and `hidden = o·tanh(cells)`.
+    /// One time step of LSTM cells. `gates` are rows of `4·width` pre-activations, in the order
+    /// input, forget, cell, output, and become activations; `previous` are the rows of cells
+    /// before, empty at the first step. Writes `cells = f·previous + i·g` and `hidden =
+    /// o·tanh(cells)`.
     fn lstm_cell(width: usize, gates: &mut [f32], previous: &[f32], cells: &mut [f32], hidden: &mut [f32])
         = lstm_cell_body
 }
 
 #[inline(always)]
-fn lstm_cell_body(width: usize, gates: &mut [f32], previous: &[f32], cells: &mut [f32], hidden: &mut [f32]) {
-    let rows = gates.chunks_exact_mut(4 * width).zip(cells.chunks_exact_mut(width)).zip(hidden.chunks_exact_mut(width));
+fn lstm_cell_body(
+    width: usize,
+    gates: &mut [f32],
+    previous: &[f32],
+    cells: &mut [f32],
+    hidden: &mut [f32],
+) {
+    let rows = gates
+        .chunks_exact_mut(4 * width)
+        .zip(cells.chunks_exact_mut(width))
+        .zip(hidden.chunks_exact_mut(width));
     for (row, ((gates, cells), hidden)) in rows.enumerate() {
         gates[..2 * width].iter_mut().for_each(|x| *x = sigmoid(*x));
         gates[2 * width..3 * width].iter_mut().for_each(|x| *x = tanh(*x));
@@ -457,8 +510,8 @@ fn lstm_cell_body(width: usize, gates: &mut [f32], previous: &[f32], cells: &mut
 }
 
 for_every_set! {
-    /// The gradients of one time step: `gates`, the activations, become the gradients by the pre-activations;
-    /// `by_cells`, what the next step left, becomes what the step before gets.
+    /// The gradients of one time step: `gates`, the activations, become the gradients by the
+    /// pre-activations; `by_cells`, what the next step left, becomes what the step before gets.
     fn lstm_cell_backward(
         width: usize, gates: &mut [f32], previous: &[f32], cells: &[f32], by_hidden: &[f32], by_cells: &mut [f32]
     ) = lstm_cell_backward_body
@@ -473,12 +526,19 @@ fn lstm_cell_backward_body(
     by_hidden: &[f32],
     by_cells: &mut [f32],
 ) {
-    let rows = gates.chunks_exact_mut(4 * width).zip(cells.chunks_exact(width)).zip(by_hidden.chunks_exact(width));
-    for (row, (((gates, cells), by_hidden), by_cells)) in rows.zip(by_cells.chunks_exact_mut(width)).enumerate() {
+    let rows = gates
+        .chunks_exact_mut(4 * width)
+        .zip(cells.chunks_exact(width))
+        .zip(by_hidden.chunks_exact(width));
+    for (row, (((gates, cells), by_hidden), by_cells)) in
+        rows.zip(by_cells.chunks_exact_mut(width)).enumerate()
+    {
         let (i, rest) = gates.split_at_mut(width);
         let (f, rest) = rest.split_at_mut(width);
         let (g, o) = rest.split_at_mut(width);
-        for (((o, c), h), by_cell) in o.iter_mut().zip(cells).zip(by_hidden).zip(by_cells.iter_mut()) {
+        for (((o, c), h), by_cell) in
+            o.iter_mut().zip(cells).zip(by_hidden).zip(by_cells.iter_mut())
+        {
             let t = tanh(*c);
             *by_cell += h * *o * (1.0 - t * t);
             *o = h * t * *o * (1.0 - *o);
@@ -530,8 +590,9 @@ fn normalize_columns_body(x: &mut [f32], mean: &[f32], scale: &[f32]) {
 }
 
 for_every_set! {
-    /// The gradient through [`normalize_columns`] with the batch's own statistics and the scaling by gamma:
-    /// `g ← factor·(g − by_beta − x̂·by_gamma)` with `factor = gamma·scale` and `by_beta`, `by_gamma` means over rows.
+    /// The gradient through [`normalize_columns`] with the batch's own statistics and the scaling
+    /// by gamma: `g ← factor·(g − by_beta − x̂·by_gamma)` with `factor = gamma·scale` and
+    /// `by_beta`, `by_gamma` means over rows.
     fn normalize_columns_backward(
         gradient: &mut [f32], normed: &[f32], factor: &[f32], by_beta: &[f32], by_gamma: &[f32]
     ) = normalize_columns_backward_body
@@ -547,7 +608,9 @@ fn normalize_columns_backward_body(
 ) {
     let width = factor.len();
     for (g, x) in gradient.chunks_exact_mut(width).zip(normed.chunks_exact(width)) {
-        for ((((g, x), factor), beta), gamma) in g.iter_mut().zip(x).zip(factor).zip(by_beta).zip(by_gamma) {
+        for ((((g, x), factor), beta), gamma) in
+            g.iter_mut().zip(x).zip(factor).zip(by_beta).zip(by_gamma)
+        {
             *g = factor * (*g - beta - x * gamma);
         }
     }
@@ -560,7 +623,8 @@ mod tests {
 
     #[test]
     fn activations_are_close_to_their_definitions() {
-        let close = |got: f32, want: f64| (f64::from(got) - want).abs() <= 1e-6 * (1.0 + want.abs());
+        let close =
+            |got: f32, want: f64| (f64::from(got) - want).abs() <= 1e-6 * (1.0 + want.abs());
         for i in -4000..4000 {
             let x = i as f32 * 0.01;
             let wide = f64::from(x);
@@ -568,7 +632,9 @@ mod tests {
             assert!(close(tanh(x), wide.tanh()), "tanh({x}) = {}", tanh(x));
             assert!(close(elu(x).0, if x > 0.0 { wide } else { wide.exp_m1() }), "elu({x})");
         }
-        for f in [|x| gelu(x).0, |x| gelu(x).1, |x| sigmoid(x), |x| tanh(x), |x| elu(x).0, |x| relu(x).0] {
+        for f in
+            [|x| gelu(x).0, |x| gelu(x).1, |x| sigmoid(x), |x| tanh(x), |x| elu(x).0, |x| relu(x).0]
+        {
             assert!(f(f32::NAN).is_nan());
         }
         // Φ by its series, x·Φ(x) and its slope.
@@ -582,7 +648,10 @@ mod tests {
             let density = (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt();
             let phi = 0.5 + density * sum;
             let (value, slope) = gelu(x as f32);
-            assert!(close(value, x * phi) && close(slope, phi + x * density), "gelu({x}) = {value}, {slope}");
+            assert!(
+                close(value, x * phi) && close(slope, phi + x * density),
+                "gelu({x}) = {value}, {slope}"
+            );
         }
     }
 

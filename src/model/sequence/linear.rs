@@ -21,7 +21,12 @@ pub(super) struct Linear {
 
 impl Linear {
     /// Named `name.weight` (`inputs × outputs`, Glorot-uniform) and `name.bias` (zero).
-    pub(super) fn new(name: &str, inputs: usize, outputs: usize, parameters: &mut Parameters) -> Self {
+    pub(super) fn new(
+        name: &str,
+        inputs: usize,
+        outputs: usize,
+        parameters: &mut Parameters,
+    ) -> Self {
         let start = Start::Glorot(inputs, outputs);
         let weight = parameters.add(format!("{name}.weight"), &[inputs, outputs], start);
         let bias = parameters.add(format!("{name}.bias"), &[outputs], Start::Constant(0.0));
@@ -40,7 +45,13 @@ impl Linear {
     }
 
     /// Adds the gradients of weight and bias to `gradient`.
-    pub(super) fn by_weights(&self, simd: Simd, x: &[f32], by_output: &[f32], gradient: &mut [f32]) {
+    pub(super) fn by_weights(
+        &self,
+        simd: Simd,
+        x: &[f32],
+        by_output: &[f32],
+        gradient: &mut [f32],
+    ) {
         let rows = x.len() / self.inputs;
         let x = View::new(x, rows, self.inputs).transposed();
         let g = View::new(by_output, rows, self.outputs);

@@ -1,8 +1,10 @@
-//! LSTM layers (Hochreiter & Schmidhuber 1997; forget gates of Gers et al. 2000), forward and backward through time.
+//! LSTM layers (Hochreiter & Schmidhuber 1997; forget gates of Gers et al. 2000), forward and
+//! backward through time.
 //!
-//! All tokens' inputs are multiplied at once; only the recurrent product runs step by step, over the rows of the
-//! sequences still running (see [`super::time_major`]), each thread on its own sequences. Gradients of weights are
-//! products over all tokens again, their rows shared out among the threads.
+//! All tokens' inputs are multiplied at once; only the recurrent product runs step by step, over
+//! the rows of the sequences still running (see [`super::time_major`]), each thread on its own
+//! sequences. Gradients of weights are products over all tokens again, their rows shared out among
+//! the threads.
 
 use super::{
     super::{
@@ -49,7 +51,8 @@ struct Layer {
     bias: Range<usize>,
 }
 
-/// What a forward pass leaves for the backward pass. Rows are in time-major order but for the attention's.
+/// What a forward pass leaves for the backward pass. Rows are in time-major order but for the
+/// attention's.
 #[derive(Debug, Clone, Default)]
 struct Work {
     order: TimeMajor,
@@ -71,7 +74,8 @@ struct Work {
 struct Scratch {
     /// For each row the hidden state of the step before.
     previous: Vec<f32>,
-    /// The transposed weights: copies, because products over rows that lie far apart are three times slower.
+    /// The transposed weights: copies, because products over rows that lie far apart are three
+    /// times slower.
     input: Vec<f32>,
     recurrent: Vec<f32>,
 }
@@ -88,7 +92,12 @@ struct Saved {
 }
 
 impl Lstm {
-    pub(super) fn new(config: &LstmConfig, input: usize, length: usize, parameters: &mut Parameters) -> Self {
+    pub(super) fn new(
+        config: &LstmConfig,
+        input: usize,
+        length: usize,
+        parameters: &mut Parameters,
+    ) -> Self {
         let (mut layers, mut norms) = (Vec::new(), Vec::new());
         let mut inputs = input;
         for (l, &hidden) in config.hidden.iter().enumerate() {
@@ -101,7 +110,15 @@ impl Lstm {
         if config.batch_norm {
             norms.push(BatchNorm::new(&format!("norms.{}", layers.len()), inputs, parameters));
         }
-        Self { config: config.clone(), input, length, layers, norms, seed: None, work: Work::default() }
+        Self {
+            config: config.clone(),
+            input,
+            length,
+            layers,
+            norms,
+            seed: None,
+            work: Work::default(),
+        }
     }
 
     pub(super) fn width(&self) -> usize {
@@ -131,11 +148,19 @@ impl Lstm {
     }
 
     /// The outputs of each sequence's last token.
-    pub(super) fn embed(&self, parameters: &Parameters, packed: &Packed, tokens: &[f32], out: &mut [f32]) {
+    pub(super) fn embed(
+        &self,
+        parameters: &Parameters,
+        packed: &Packed,
+        tokens: &[f32],
+        out: &mut [f32],
+    ) {
         let width = self.width();
         let (mut work, mut outputs) = (Work::default(), Vec::new());
         let sequences: Vec<usize> = (0..packed.sequences()).collect();
-        for (chunk, out) in sequences.chunks(EMBED_SEQUENCES).zip(out.chunks_mut(EMBED_SEQUENCES * width)) {
+        for (chunk, out) in
+            sequences.chunks(EMBED_SEQUENCES).zip(out.chunks_mut(EMBED_SEQUENCES * width))
+        {
             let part = Packed::of(chunk.iter().map(|&s| packed.rows(s).len()));
             let first = packed.offsets[chunk[0]] as usize * self.input;
             outputs.resize(part.tokens() * width, 0.0);
@@ -197,7 +222,10 @@ impl Lstm {
     fn attend(&self, packed: &Packed, work: &mut Work, mut out: &mut [f32]) {
         let width = self.width();
         let Work { pieces, attended, probabilities, .. } = work;
-        *pieces = cut(packed, rayon::current_num_threads()).into_iter().map(|run| Piece::new(packed, run)).collect();
+        *pieces = cut(packed, rayon::current_num_threads())
+            .into_iter()
+            .map(|run| Piece::new(packed, run))
+            .collect();
         probabilities.resize(pieces.iter().map(|piece| piece.scores).sum(), 0.0);
         let mut rest = &mut probabilities[..];
         let mut parts = Vec::with_capacity(pieces.len());
@@ -210,7 +238,13 @@ impl Lstm {
                 let head = head(&attended[(piece.first + span.start) * width..], span.len, width);
                 let scores = span.scores..span.scores + span.len * score_stride(span.len);
                 let out = &mut out[span.start * width..];
-                head.forward(Simd::detect(), &mut probabilities[scores], out, width, &mut workspace);
+                head.forward(
+                    Simd::detect(),
+                    &mut probabilities[scores],
+                    out,
+                    width,
+                    &mut workspace,
+                );
             }
         });
     }
@@ -228,15 +262,29 @@ impl Lstm {
         parts.into_par_iter().for_each(|(piece, probabilities, by_output)| {
             let (mut workspace, mut by_operands) = (Workspace::default(), Vec::new());
             for span in &piece.spans {
-                let head = head(&work.attended[(piece.first + span.start) * width..], span.len, width);
+                let head =
+                    head(&work.attended[(piece.first + span.start) * width..], span.len, width);
                 let size = span.len * score_stride(span.len);
                 by_operands.resize(span.len * 3 * width, 0.0);
                 let rows = &mut by_output[span.start * width..(span.start + span.len) * width];
-                let mut out =
-                    Gradient { rows: &mut by_operands, stride: 3 * width, query: 0, key: width, value: 2 * width };
+                let mut out = Gradient {
+                    rows: &mut by_operands,
+                    stride: 3 * width,
+                    query: 0,
+                    key: width,
+                    value: 2 * width,
+                };
                 let probabilities = &probabilities[span.scores..span.scores + size];
-                head.backward(Simd::detect(), probabilities, (rows, width), &mut out, &mut workspace);
-                for (row, parts) in rows.chunks_exact_mut(width).zip(by_operands.chunks_exact(3 * width)) {
+                head.backward(
+                    Simd::detect(),
+                    probabilities,
+                    (rows, width),
+                    &mut out,
+                    &mut workspace,
+                );
+                for (row, parts) in
+                    rows.chunks_exact_mut(width).zip(by_operands.chunks_exact(3 * width))
+                {
                     row.copy_from_slice(&parts[..width]);
                     add_rows(Simd::detect(), row, &parts[width..]);
                 }
@@ -244,10 +292,19 @@ impl Lstm {
         });
     }
 
-    pub(super) fn backward(&mut self, parameters: &mut Parameters, by_output: &mut [f32], by_tokens: &mut [f32]) {
+    pub(super) fn backward(
+        &mut self,
+        parameters: &mut Parameters,
+        by_output: &mut [f32],
+        by_tokens: &mut [f32],
+    ) {
         let seed = self.seed.expect("backward follows a forward pass in training mode");
         let mut work = std::mem::take(&mut self.work);
-        assert_eq!(work.order.tokens.len() * self.width(), by_output.len(), "gradients of another batch");
+        assert_eq!(
+            work.order.tokens.len() * self.width(),
+            by_output.len(),
+            "gradients of another batch"
+        );
         if self.config.attention {
             self.attend_backward(&work, by_output);
         }
@@ -272,15 +329,32 @@ impl Lstm {
 
 /// Attention of the outputs `rows` to themselves.
 fn head(rows: &[f32], len: usize, width: usize) -> Head<'_> {
-    Head { rows, stride: width, query: 0, key: 0, value: 0, len, dim: width, scale: 1.0, causal: true }
+    Head {
+        rows,
+        stride: width,
+        query: 0,
+        key: 0,
+        value: 0,
+        len,
+        dim: width,
+        scale: 1.0,
+        causal: true,
+    }
 }
 
 impl Layer {
     fn new(l: usize, inputs: usize, hidden: usize, parameters: &mut Parameters) -> Self {
         let gates = 4 * hidden;
-        let input = parameters.add(format!("lstm.{l}.input.weight"), &[inputs, gates], Start::Glorot(inputs, hidden));
-        let recurrent =
-            parameters.add(format!("lstm.{l}.recurrent.weight"), &[hidden, gates], Start::Glorot(hidden, hidden));
+        let input = parameters.add(
+            format!("lstm.{l}.input.weight"),
+            &[inputs, gates],
+            Start::Glorot(inputs, hidden),
+        );
+        let recurrent = parameters.add(
+            format!("lstm.{l}.recurrent.weight"),
+            &[hidden, gates],
+            Start::Glorot(hidden, hidden),
+        );
         let bias = parameters.add(format!("lstm.{l}.bias"), &[gates], Start::Constant(0.0));
         // Cells remember at first (Jozefowicz et al. 2015).
         parameters.values[bias.start + hidden..bias.start + 2 * hidden].fill(1.0);
@@ -307,7 +381,13 @@ impl Layer {
             let n = piece.rows();
             let x = &x[piece.first * self.inputs..(piece.first + n) * self.inputs];
             let gates = take(&mut gates, n * 4 * self.hidden);
-            parts.push((piece, x, gates, take(&mut cells, n * self.hidden), take(&mut hidden, n * self.hidden)));
+            parts.push((
+                piece,
+                x,
+                gates,
+                take(&mut cells, n * self.hidden),
+                take(&mut hidden, n * self.hidden),
+            ));
         }
         parts.into_par_iter().for_each(|(steps, x, gates, cells, hidden)| {
             let x = View::new(x, steps.rows(), self.inputs);
@@ -317,7 +397,14 @@ impl Layer {
         });
     }
 
-    fn through_time(&self, values: &[f32], steps: &Steps, gates: &mut [f32], cells: &mut [f32], hidden: &mut [f32]) {
+    fn through_time(
+        &self,
+        values: &[f32],
+        steps: &Steps,
+        gates: &mut [f32],
+        cells: &mut [f32],
+        hidden: &mut [f32],
+    ) {
         let width = self.hidden;
         for t in 0..steps.steps() {
             let rows = steps.step(t);
@@ -329,15 +416,23 @@ impl Layer {
             if t > 0 {
                 let before = steps.step(t - 1).start * width;
                 previous = &cells_before[before..before + at.len()];
-                let hidden = View::new(&hidden_before[before..before + at.len()], rows.len(), width);
+                let hidden =
+                    View::new(&hidden_before[before..before + at.len()], rows.len(), width);
                 multiply(gates, 4 * width, true, 1.0, hidden, self.recurrent(values));
             }
-            lstm_cell(Simd::detect(), width, gates, previous, &mut cells[..at.len()], &mut hidden[..at.len()]);
+            lstm_cell(
+                Simd::detect(),
+                width,
+                gates,
+                previous,
+                &mut cells[..at.len()],
+                &mut hidden[..at.len()],
+            );
         }
     }
 
-    /// Writes the gradients of the weights and, into `by_x`, that by the layer's input. `by_hidden` is used up, and so is
-    /// what was saved; `scratch` is working space.
+    /// Writes the gradients of the weights and, into `by_x`, that by the layer's input. `by_hidden`
+    /// is used up, and so is what was saved; `scratch` is working space.
     fn backward(
         &self,
         parameters: &mut Parameters,
@@ -352,7 +447,8 @@ impl Layer {
         let Scratch { previous, input, recurrent } = scratch;
         transpose_into(&values[self.input.clone()], 4 * width, input);
         transpose_into(&values[self.recurrent.clone()], 4 * width, recurrent);
-        let (input, recurrent) = (View::new(input, 4 * width, self.inputs), View::new(recurrent, 4 * width, width));
+        let (input, recurrent) =
+            (View::new(input, 4 * width, self.inputs), View::new(recurrent, 4 * width, width));
         by_x.resize(rows * self.inputs, 0.0);
         previous.resize(rows * width, 0.0);
         let (mut by_x, mut by_hidden, mut before) = (&mut by_x[..], by_hidden, &mut previous[..]);
@@ -366,19 +462,23 @@ impl Layer {
             let by = (take(&mut by_hidden, n * width), take(&mut by_x, n * self.inputs));
             parts.push((piece, state, gates, by, take(&mut before, n * width)));
         }
-        parts.into_par_iter().for_each(|(steps, (cells, hidden), gates, (by_hidden, by_x), before)| {
-            self.back_through_time(recurrent, steps, gates, cells, by_hidden);
-            for t in 1..steps.steps() {
-                let (rows, from) = (steps.step(t), steps.step(t - 1).start * width);
-                let at = rows.start * width..rows.end * width;
-                before[at.clone()].copy_from_slice(&hidden[from..from + at.len()]);
-            }
-            let by_gates = View::new(gates, steps.rows(), 4 * width);
-            multiply(by_x, self.inputs, false, 1.0, by_gates, input);
-        });
-        let bias = columns(&saved.gates, 4 * width, |sum, piece| add_rows(Simd::detect(), sum, piece));
+        parts.into_par_iter().for_each(
+            |(steps, (cells, hidden), gates, (by_hidden, by_x), before)| {
+                self.back_through_time(recurrent, steps, gates, cells, by_hidden);
+                for t in 1..steps.steps() {
+                    let (rows, from) = (steps.step(t), steps.step(t - 1).start * width);
+                    let at = rows.start * width..rows.end * width;
+                    before[at.clone()].copy_from_slice(&hidden[from..from + at.len()]);
+                }
+                let by_gates = View::new(gates, steps.rows(), 4 * width);
+                multiply(by_x, self.inputs, false, 1.0, by_gates, input);
+            },
+        );
+        let bias =
+            columns(&saved.gates, 4 * width, |sum, piece| add_rows(Simd::detect(), sum, piece));
         gradient[self.bias.clone()].copy_from_slice(&bias);
-        // The whole product at once for the input's weights; for the recurrent ones the first steps have no row before.
+        // The whole product at once for the input's weights; for the recurrent ones the first steps
+        // have no row before.
         let by_gates = View::new(&saved.gates, rows, 4 * width);
         let by_weight = &mut gradient[self.input.clone()];
         transposed_product(by_weight, &[(View::new(&saved.x, rows, self.inputs), by_gates)]);
@@ -388,7 +488,14 @@ impl Layer {
             .map(|piece| {
                 let (first, end) = (piece.first + piece.step(0).end, piece.first + piece.rows());
                 let before = View::new(&previous[first * width..end * width], end - first, width);
-                (before, View::new(&saved.gates[4 * first * width..4 * end * width], end - first, 4 * width))
+                (
+                    before,
+                    View::new(
+                        &saved.gates[4 * first * width..4 * end * width],
+                        end - first,
+                        4 * width,
+                    ),
+                )
             })
             .collect();
         transposed_product(&mut gradient[self.recurrent.clone()], &later);
@@ -422,7 +529,15 @@ impl Layer {
             }
             let gates = &mut now[4 * at.start..];
             let by_cells = &mut by_cells[..at.len()];
-            lstm_cell_backward(Simd::detect(), width, gates, previous, &cells[at.clone()], &by_hidden[at], by_cells);
+            lstm_cell_backward(
+                Simd::detect(),
+                width,
+                gates,
+                previous,
+                &cells[at.clone()],
+                &by_hidden[at],
+                by_cells,
+            );
         }
     }
 }

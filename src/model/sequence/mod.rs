@@ -1,17 +1,19 @@
 //! Sequence encoders: a customer's history in, a vector for every position out.
 //!
-//! Two families, a decoder transformer ([`DecoderConfig`]) and an LSTM ([`LstmConfig`]), written out forward and backward
-//! over *packed* sequences ([`Packed`]): no padding, so a batch costs its tokens and not its longest history. The encoder
-//! knows neither items nor losses: tokens come in as rows (gathered from tables by the caller) and leave as rows, one a
-//! token; `by_tokens` of the backward pass goes back to the tables.
+//! Two families, a decoder transformer ([`DecoderConfig`]) and an LSTM ([`LstmConfig`]), written
+//! out forward and backward over *packed* sequences ([`Packed`]): no padding, so a batch costs its
+//! tokens and not its longest history. The encoder knows neither items nor losses: tokens come in
+//! as rows (gathered from tables by the caller) and leave as rows, one a token; `by_tokens` of the
+//! backward pass goes back to the tables.
 //!
 //! ```text
 //! tokens  T × input_width   →  forward   →  outputs  T × output_width   (row i sees tokens 0..=i of its sequence only)
 //! by_tokens                 ←  backward  ←  by_output
 //! ```
 //!
-//! A training step is `forward(Training)`, the loss, `backward`, optionally `gradient_norm` + `scale_gradients`, `update`.
-//! Results are the same bits for the same seed and thread count, see [`super`].
+//! A training step is `forward(Training)`, the loss, `backward`, optionally `gradient_norm` +
+//! `scale_gradients`, `update`. Results are the same bits for the same seed and thread count, see
+//! [`super`].
 
 mod attention;
 mod batch_norm;
@@ -35,8 +37,8 @@ use decoder::Decoder;
 use lstm::Lstm;
 use parameters::Parameters;
 
-/// Sequences laid end to end: tokens of sequence `s` are the rows `offsets[s]..offsets[s + 1]`, oldest first. None is
-/// empty; the first offset is 0.
+/// Sequences laid end to end: tokens of sequence `s` are the rows `offsets[s]..offsets[s + 1]`,
+/// oldest first. None is empty; the first offset is 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packed {
     pub offsets: Vec<u32>,
@@ -93,7 +95,8 @@ impl Packed {
 /// How a forward pass is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Drops at random, by this seed (another one each step); normalises by the batch; keeps what `backward` needs.
+    /// Drops at random, by this seed (another one each step); normalises by the batch; keeps what
+    /// `backward` needs.
     Training { seed: u64 },
     /// Drops nothing, normalises by running statistics.
     Evaluation,
@@ -119,12 +122,21 @@ impl SequenceEncoder {
     ///
     /// # Errors
     /// Sizes that do not fit together, such as heads that do not divide the width.
-    pub fn new(config: &EncoderConfig, input: usize, length: usize, seed: u64) -> Result<Self, SequenceError> {
+    pub fn new(
+        config: &EncoderConfig,
+        input: usize,
+        length: usize,
+        seed: u64,
+    ) -> Result<Self, SequenceError> {
         config.check(input, length)?;
         let mut parameters = Parameters::new(seed);
         let network = match config {
-            EncoderConfig::Decoder(decoder) => Network::Decoder(Decoder::new(decoder, input, length, &mut parameters)),
-            EncoderConfig::Lstm(lstm) => Network::Lstm(Lstm::new(lstm, input, length, &mut parameters)),
+            EncoderConfig::Decoder(decoder) => {
+                Network::Decoder(Decoder::new(decoder, input, length, &mut parameters))
+            }
+            EncoderConfig::Lstm(lstm) => {
+                Network::Lstm(Lstm::new(lstm, input, length, &mut parameters))
+            }
         };
         parameters.finish();
         Ok(Self { config: config.clone(), parameters, network, output: Vec::new() })
@@ -173,8 +185,8 @@ impl SequenceEncoder {
         output
     }
 
-    /// The last token's output of each sequence in evaluation mode: `sequences × output_width`. Works through the
-    /// sequences in blocks, so that memory does not grow with their number.
+    /// The last token's output of each sequence in evaluation mode: `sequences × output_width`.
+    /// Works through the sequences in blocks, so that memory does not grow with their number.
     ///
     /// # Panics
     /// As [`forward`](Self::forward).
@@ -189,22 +201,37 @@ impl SequenceEncoder {
     }
 
     fn check(&self, packed: &Packed, tokens: &[f32]) {
-        assert_eq!(tokens.len(), packed.tokens() * self.input_width(), "tokens are not T × input width");
+        assert_eq!(
+            tokens.len(),
+            packed.tokens() * self.input_width(),
+            "tokens are not T × input width"
+        );
         let longest = (0..packed.sequences()).map(|s| packed.rows(s).len()).max().unwrap_or(0);
-        assert!(longest <= self.length(), "a sequence of {longest} tokens, at most {} can be", self.length());
+        assert!(
+            longest <= self.length(),
+            "a sequence of {longest} tokens, at most {} can be",
+            self.length()
+        );
         debug_assert!(packed.offsets.windows(2).all(|pair| pair[0] < pair[1]), "an empty sequence");
     }
 
-    /// Given the gradient by the outputs of the last `forward` in training mode (same `packed`), computes those by the
-    /// parameters, kept inside, and by the tokens (`T × input_width`). `by_output` is used as working space.
+    /// Given the gradient by the outputs of the last `forward` in training mode (same `packed`),
+    /// computes those by the parameters, kept inside, and by the tokens (`T × input_width`).
+    /// `by_output` is used as working space.
     ///
     /// # Panics
     /// When the last forward pass was not in training mode or of another size.
     pub fn backward(&mut self, packed: &Packed, by_output: &mut [f32], by_tokens: &mut Vec<f32>) {
-        assert_eq!(by_output.len(), packed.tokens() * self.output_width(), "gradients are not T × output width");
+        assert_eq!(
+            by_output.len(),
+            packed.tokens() * self.output_width(),
+            "gradients are not T × output width"
+        );
         by_tokens.resize(packed.tokens() * self.input_width(), 0.0);
         match &mut self.network {
-            Network::Decoder(decoder) => decoder.backward(&mut self.parameters, by_output, by_tokens),
+            Network::Decoder(decoder) => {
+                decoder.backward(&mut self.parameters, by_output, by_tokens)
+            }
             Network::Lstm(lstm) => lstm.backward(&mut self.parameters, by_output, by_tokens),
         }
     }
@@ -224,8 +251,8 @@ impl SequenceEncoder {
         self.parameters.update(optimizer, t);
     }
 
-    /// Every weight and running statistic by name, for checkpoints and export. A dense layer is `y = x·weight + bias`
-    /// with a weight of `inputs × outputs`.
+    /// Every weight and running statistic by name, for checkpoints and export. A dense layer is `y
+    /// = x·weight + bias` with a weight of `inputs × outputs`.
     ///
     /// Decoder of width `d`: `positions` (length × d, where learned) · for each layer `l`:
     /// `layers.l.attention_norm.{gamma, beta}`, `layers.l.qkv.{weight, bias}` (d × 3d: queries,
@@ -235,9 +262,9 @@ impl SequenceEncoder {
     /// `layers.l.attention_gate.{weight, bias}`, `layers.l.feed_forward_gate.{weight, bias}` ·
     /// `final_norm.{gamma, beta}`.
     ///
-    /// LSTM: for each layer `l`, `norms.l.{gamma, beta, mean, variance}` before it and one more after the last ·
-    /// `lstm.l.input.weight` (in × 4h), `lstm.l.recurrent.weight` (h × 4h), `lstm.l.bias`, gates in the order input,
-    /// forget, cell, output.
+    /// LSTM: for each layer `l`, `norms.l.{gamma, beta, mean, variance}` before it and one more
+    /// after the last · `lstm.l.input.weight` (in × 4h), `lstm.l.recurrent.weight` (h × 4h),
+    /// `lstm.l.bias`, gates in the order input, forget, cell, output.
     pub fn parameters(&self) -> Vec<Parameter<'_>> {
         self.parameters.all()
     }
@@ -247,8 +274,8 @@ impl SequenceEncoder {
         self.parameters.all_mut()
     }
 
-    /// The gradients of the last backward pass, in the order of [`parameters`](Self::parameters); those of running
-    /// statistics are left out.
+    /// The gradients of the last backward pass, in the order of [`parameters`](Self::parameters);
+    /// those of running statistics are left out.
     pub fn gradients(&self) -> Vec<Parameter<'_>> {
         self.parameters.gradients()
     }

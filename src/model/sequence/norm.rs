@@ -1,4 +1,5 @@
-//! LayerNorm (Ba et al. 2016, arXiv:1607.06450): each row to mean 0 and variance 1, then a trained scale and shift.
+//! LayerNorm (Ba et al. 2016, arXiv:1607.06450): each row to mean 0 and variance 1, then a trained
+//! scale and shift.
 
 use super::{
     super::simd::Simd,
@@ -48,21 +49,41 @@ impl LayerNorm {
     ) {
         let normed_rows = &mut normed.rows[rows.start * self.width..rows.end * self.width];
         normalize_rows(simd, x, normed_rows, &mut normed.scales[rows.clone()]);
-        affine_rows(simd, normed_rows, &values[self.gamma.clone()], &values[self.beta.clone()], out);
+        affine_rows(
+            simd,
+            normed_rows,
+            &values[self.gamma.clone()],
+            &values[self.beta.clone()],
+            out,
+        );
     }
 
     /// The output of `rows` again.
-    pub(super) fn output(&self, simd: Simd, values: &[f32], normed: &Normed, rows: &Range<usize>, out: &mut [f32]) {
+    pub(super) fn output(
+        &self,
+        simd: Simd,
+        values: &[f32],
+        normed: &Normed,
+        rows: &Range<usize>,
+        out: &mut [f32],
+    ) {
         let normed = &normed.rows[rows.start * self.width..rows.end * self.width];
         affine_rows(simd, normed, &values[self.gamma.clone()], &values[self.beta.clone()], out);
     }
 
     /// Adds the gradients of scale and shift to `gradient`, and that by the input to `by_input`.
-    pub(super) fn backward(&self, simd: Simd, values: &[f32], pass: Backward<'_>, gradient: &mut [f32]) {
+    pub(super) fn backward(
+        &self,
+        simd: Simd,
+        values: &[f32],
+        pass: Backward<'_>,
+        gradient: &mut [f32],
+    ) {
         let Backward { normed, rows, by_output, scratch, by_input } = pass;
         let normed_rows = &normed.rows[rows.start * self.width..rows.end * self.width];
         // Scale and shift lie side by side.
-        let (by_gamma, by_beta) = gradient[self.gamma.start..self.beta.end].split_at_mut(self.width);
+        let (by_gamma, by_beta) =
+            gradient[self.gamma.start..self.beta.end].split_at_mut(self.width);
         affine_rows_backward(simd, by_output, normed_rows, by_gamma, by_beta);
         let scales = &normed.scales[rows.clone()];
         let gamma = &values[self.gamma.clone()];

@@ -1,5 +1,5 @@
-//! All weights of an encoder in one array, with names: gradients, moments and partial gradients are arrays of the same
-//! layout, so that summing, clipping and stepping are loops over one slice.
+//! All weights of an encoder in one array, with names: gradients, moments and partial gradients are
+//! arrays of the same layout, so that summing, clipping and stepping are loops over one slice.
 
 use super::super::{
     adamw::{AdamW, Moments},
@@ -38,7 +38,8 @@ pub struct ParameterMut<'a> {
 struct Entry {
     name: String,
     shape: Vec<usize>,
-    /// Within `values`, or within `statistics` where not trained. Entries of a kind follow each other without gaps.
+    /// Within `values`, or within `statistics` where not trained. Entries of a kind follow each
+    /// other without gaps.
     at: Range<usize>,
     trained: bool,
 }
@@ -116,8 +117,10 @@ impl Parameters {
     }
 
     pub(super) fn gradient_norm(&self) -> f64 {
-        let square = |piece: &[f32]| piece.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>();
-        let pieces: Vec<f64> = self.gradient.par_chunks(piece_rows(self.gradient.len())).map(square).collect();
+        let square =
+            |piece: &[f32]| piece.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>();
+        let pieces: Vec<f64> =
+            self.gradient.par_chunks(piece_rows(self.gradient.len())).map(square).collect();
         pieces.iter().sum::<f64>().sqrt()
     }
 
@@ -135,7 +138,9 @@ impl Parameters {
             let (len, piece) = (entry.at.len(), piece_rows(entry.at.len()));
             let (own, rest) = gradient.split_at(len);
             gradient = rest;
-            let moments = take(&mut first, len).par_chunks_mut(piece).zip(take(&mut second, len).par_chunks_mut(piece));
+            let moments = take(&mut first, len)
+                .par_chunks_mut(piece)
+                .zip(take(&mut second, len).par_chunks_mut(piece));
             let values = take(&mut values, len).par_chunks_mut(piece).zip(own.par_chunks(piece));
             values.zip(moments).for_each(|((w, g), (m, v))| adamw(simd, w, m, v, g, step));
         }
@@ -157,7 +162,11 @@ impl Parameters {
     }
 
     pub(super) fn gradients(&self) -> Vec<Parameter<'_>> {
-        self.entries.iter().filter(|entry| entry.trained).map(|entry| self.view(entry, &self.gradient)).collect()
+        self.entries
+            .iter()
+            .filter(|entry| entry.trained)
+            .map(|entry| self.view(entry, &self.gradient))
+            .collect()
     }
 
     fn view<'a>(&'a self, entry: &'a Entry, trained: &'a [f32]) -> Parameter<'a> {
@@ -168,7 +177,8 @@ impl Parameters {
 
     pub(super) fn all_mut(&mut self) -> Vec<ParameterMut<'_>> {
         let Moments { first, second, .. } = &mut self.moments;
-        let (mut values, mut first, mut second) = (&mut self.values[..], &mut first[..], &mut second[..]);
+        let (mut values, mut first, mut second) =
+            (&mut self.values[..], &mut first[..], &mut second[..]);
         let mut statistics = &mut self.statistics[..];
         let mut all = Vec::with_capacity(self.entries.len());
         for entry in &self.entries {

@@ -1,11 +1,12 @@
-//! How a batch is cut: pieces for the threads, blocks that stay in a core's cache, always whole sequences.
+//! How a batch is cut: pieces for the threads, blocks that stay in a core's cache, always whole
+//! sequences.
 
 use super::Packed;
 use crate::model::simd::PADDING;
 use std::ops::Range;
 
-/// Tokens worked on at a time: few enough that a layer's rows stay in the second-level cache, enough for the products to
-/// be efficient.
+/// Tokens worked on at a time: few enough that a layer's rows stay in the second-level cache,
+/// enough for the products to be efficient.
 const BLOCK_TOKENS: usize = 256;
 
 /// One sequence within a piece.
@@ -44,7 +45,9 @@ impl Piece {
         let mut block = 0..0;
         for s in sequences {
             let len = packed.rows(s).len();
-            if block.end > block.start && piece.rows + len - piece.spans[block.start].start > BLOCK_TOKENS {
+            if block.end > block.start
+                && piece.rows + len - piece.spans[block.start].start > BLOCK_TOKENS
+            {
                 piece.blocks.push(block.clone());
                 block.start = block.end;
             }

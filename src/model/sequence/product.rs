@@ -45,7 +45,14 @@ for_every_set! {
 }
 
 #[inline(always)]
-fn small_product_body(out: &mut [f32], out_stride: usize, shape: Shape, a: Strided<'_>, b: &[f32], b_stride: usize) {
+fn small_product_body(
+    out: &mut [f32],
+    out_stride: usize,
+    shape: Shape,
+    a: Strided<'_>,
+    b: &[f32],
+    b_stride: usize,
+) {
     let Shape { rows, inner, columns, part } = shape;
     for first in (0..rows).step_by(TILE_ROWS) {
         let end = rows.min(first + TILE_ROWS);
@@ -63,8 +70,12 @@ fn small_product_body(out: &mut [f32], out_stride: usize, shape: Shape, a: Strid
         while column < whole {
             let two = column + 2 * LANES <= whole;
             match (end - first == TILE_ROWS, two) {
-                (true, true) => tile::<TILE_ROWS, 2>(out, out_stride, a, b, b_stride, sum.len(), column),
-                (true, false) => tile::<TILE_ROWS, 1>(out, out_stride, a, b, b_stride, sum.len(), column),
+                (true, true) => {
+                    tile::<TILE_ROWS, 2>(out, out_stride, a, b, b_stride, sum.len(), column)
+                }
+                (true, false) => {
+                    tile::<TILE_ROWS, 1>(out, out_stride, a, b, b_stride, sum.len(), column)
+                }
                 (false, two) => {
                     for row in 0..end - first {
                         let a = Strided { data: &a.data[row * a.row..], ..a };
@@ -81,7 +92,8 @@ fn small_product_body(out: &mut [f32], out_stride: usize, shape: Shape, a: Strid
         }
         for row in 0..end - first {
             for column in whole..width {
-                let terms = (0..sum.len()).map(|k| a.data[row * a.row + k * a.column] * b[k * b_stride + column]);
+                let terms = (0..sum.len())
+                    .map(|k| a.data[row * a.row + k * a.column] * b[k * b_stride + column]);
                 out[row * out_stride + column] = terms.fold(0.0, |sum, term| sum + term);
             }
         }
@@ -117,8 +129,16 @@ fn tile<const ROWS: usize, const VECTORS: usize>(
     }
 }
 
-/// `out ← xᵀ`: `x` is `rows × columns` with rows `stride` apart, `out` has rows `out_stride ≥ rows` apart.
-pub(super) fn transpose(x: &[f32], rows: usize, columns: usize, stride: usize, out: &mut [f32], out_stride: usize) {
+/// `out ← xᵀ`: `x` is `rows × columns` with rows `stride` apart, `out` has rows `out_stride ≥ rows`
+/// apart.
+pub(super) fn transpose(
+    x: &[f32],
+    rows: usize,
+    columns: usize,
+    stride: usize,
+    out: &mut [f32],
+    out_stride: usize,
+) {
     for row in 0..rows {
         for (column, x) in x[row * stride..][..columns].iter().enumerate() {
             out[column * out_stride + row] = *x;

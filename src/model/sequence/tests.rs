@@ -1,10 +1,16 @@
-//! What the reference in [`super::super::burn_sequence`] does not show: dropout, determinism, training as a whole.
+//! What the reference in [`super::super::burn_sequence`] does not show: dropout, determinism,
+//! training as a whole.
 
 use super::*;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 fn configs() -> [EncoderConfig; 3] {
-    let decoder = DecoderConfig { feed_forward: 24, positions: Positions::Rotary, dropout: 0.3, ..Default::default() };
+    let decoder = DecoderConfig {
+        feed_forward: 24,
+        positions: Positions::Rotary,
+        dropout: 0.3,
+        ..Default::default()
+    };
     let gated = DecoderConfig {
         positions: Positions::LearnedFromEnd,
         gated: true,
@@ -23,8 +29,8 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
 }
 
-/// With dropout on and a seed fixed, the loss is a smooth function: its slope along a random direction of all weights and
-/// tokens is the gradient's.
+/// With dropout on and a seed fixed, the loss is a smooth function: its slope along a random
+/// direction of all weights and tokens is the gradient's.
 #[test]
 fn gradients_are_slopes_with_dropout_on() {
     let mut rng = StdRng::seed_from_u64(1);
@@ -37,14 +43,24 @@ fn gradients_are_slopes_with_dropout_on() {
             (draw(&mut rng, encoder.parameters.values.len()), draw(&mut rng, tokens.len()));
         let start = encoder.parameters.values.clone();
         let loss_at = |step: f32, encoder: &mut SequenceEncoder| {
-            let moved = |x: &[f32], along: &[f32]| x.iter().zip(along).map(|(x, a)| x + step * a).collect::<Vec<_>>();
+            let moved = |x: &[f32], along: &[f32]| {
+                x.iter().zip(along).map(|(x, a)| x + step * a).collect::<Vec<_>>()
+            };
             encoder.parameters.values = moved(&start, &along_weights);
-            dot(encoder.forward(&packed, &moved(&tokens, &along_tokens), Mode::Training { seed: 5 }), &upstream)
+            dot(
+                encoder.forward(
+                    &packed,
+                    &moved(&tokens, &along_tokens),
+                    Mode::Training { seed: 5 },
+                ),
+                &upstream,
+            )
         };
         loss_at(0.0, &mut encoder);
         let mut by_tokens = Vec::new();
         encoder.backward(&packed, &mut upstream.clone(), &mut by_tokens);
-        let slope = dot(&encoder.parameters.gradient, &along_weights) + dot(&by_tokens, &along_tokens);
+        let slope =
+            dot(&encoder.parameters.gradient, &along_weights) + dot(&by_tokens, &along_tokens);
         let h = 2e-3;
         // Five points: the error of three would be seen.
         let mut difference = |h: f32| loss_at(h, &mut encoder) - loss_at(-h, &mut encoder);
@@ -63,7 +79,8 @@ fn a_thread_count_gives_the_same_bits_every_time_and_others_agree() {
         if let EncoderConfig::Lstm(lstm) = &mut config {
             lstm.dropout = 0.0;
         }
-        let upstream = draw(&mut StdRng::seed_from_u64(3), packed.tokens() * config.output_width(12));
+        let upstream =
+            draw(&mut StdRng::seed_from_u64(3), packed.tokens() * config.output_width(12));
         let run = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
@@ -98,10 +115,13 @@ fn both_encoders_learn_to_remember() {
         let mut losses = Vec::new();
         let mut by_tokens = Vec::new();
         for step in 1..=150 {
-            let output = encoder.forward(&packed, &tokens, Mode::Training { seed: u64::from(step) });
+            let output =
+                encoder.forward(&packed, &tokens, Mode::Training { seed: u64::from(step) });
             let mut gradient = vec![0.0; output.len()];
             let mut loss = 0.0;
-            for (row, last) in packed.last_rows().enumerate().map(|(s, last)| (packed.rows(s).start, last)) {
+            for (row, last) in
+                packed.last_rows().enumerate().map(|(s, last)| (packed.rows(s).start, last))
+            {
                 for k in 0..12 {
                     let error = output[last * 12 + k] - tokens[row * 12 + k];
                     loss += f64::from(error * error);
@@ -134,7 +154,12 @@ fn weights_decay_and_norms_and_biases_do_not() {
             encoder.update(&optimizer, 1);
             for (now, before) in encoder.parameters().iter().zip(before.parameters()) {
                 let decays = now.trained && now.shape.len() == 2;
-                let moved = now.values.iter().zip(before.values).filter(|(now, before)| now != before).count();
+                let moved = now
+                    .values
+                    .iter()
+                    .zip(before.values)
+                    .filter(|(now, before)| now != before)
+                    .count();
                 assert_eq!(moved, if decays { now.values.len() } else { 0 }, "{}", now.name);
             }
         }
@@ -206,9 +231,14 @@ fn an_empty_batch_gives_nothing() {
 
 #[test]
 fn impossible_sizes_are_refused() {
-    let refused = |config: DecoderConfig| SequenceEncoder::new(&EncoderConfig::Decoder(config), 12, 20, 1).unwrap_err();
+    let refused = |config: DecoderConfig| {
+        SequenceEncoder::new(&EncoderConfig::Decoder(config), 12, 20, 1).unwrap_err()
+    };
     let config = DecoderConfig::default;
-    assert_eq!(refused(DecoderConfig { heads: 5, ..config() }), SequenceError::Heads { heads: 5, width: 12 });
+    assert_eq!(
+        refused(DecoderConfig { heads: 5, ..config() }),
+        SequenceError::Heads { heads: 5, width: 12 }
+    );
     let odd = DecoderConfig { heads: 4, positions: Positions::Rotary, ..config() };
     assert_eq!(refused(odd), SequenceError::OddHead { heads: 4, width: 12 });
     assert_eq!(refused(DecoderConfig { layers: 0, ..config() }), SequenceError::Zero("layers"));
@@ -220,13 +250,23 @@ fn impossible_sizes_are_refused() {
 #[test]
 fn configurations_are_read_and_unknown_keys_refused() {
     let read = |text: &str| toml::from_str::<EncoderConfig>(text);
-    let config = read("encoder = 'decoder'\nlayers = 3\npositions = 'rotary'\nactivation = 'elu'").unwrap();
-    let want =
-        DecoderConfig { layers: 3, positions: Positions::Rotary, activation: Activation::Elu, ..Default::default() };
+    let config =
+        read("encoder = 'decoder'\nlayers = 3\npositions = 'rotary'\nactivation = 'elu'").unwrap();
+    let want = DecoderConfig {
+        layers: 3,
+        positions: Positions::Rotary,
+        activation: Activation::Elu,
+        ..Default::default()
+    };
     assert_eq!(config, EncoderConfig::Decoder(want));
     assert_eq!(read(&toml::to_string(&config).unwrap()).unwrap(), config);
     assert!(read("encoder = 'lstm'\nhidden = [1024, 512]\nbatch_norm = false").is_ok());
-    for bad in ["encoder = 'lstm'\nhiden = [4]", "encoder = 'gru'", "layers = 2", "encoder = 'decoder'\nhidden = [4]"] {
+    for bad in [
+        "encoder = 'lstm'\nhiden = [4]",
+        "encoder = 'gru'",
+        "layers = 2",
+        "encoder = 'decoder'\nhidden = [4]",
+    ] {
         assert!(read(bad).is_err(), "{bad}");
     }
 }

@@ -1,6 +1,7 @@
-//! The order of tokens in which a recurrent layer runs: pieces for the threads; in each the sequences by falling length,
-//! and their tokens time step by time step. The rows of a step are then the first rows of the step before, each one token
-//! on, and the batch shrinks where padding would grow.
+//! The order of tokens in which a recurrent layer runs: pieces for the threads; in each the
+//! sequences by falling length, and their tokens time step by time step. The rows of a step are
+//! then the first rows of the step before, each one token on, and the batch shrinks where padding
+//! would grow.
 
 use super::Packed;
 use std::ops::Range;
@@ -17,7 +18,8 @@ pub(super) struct TimeMajor {
 pub(super) struct Steps {
     /// Its first row within the batch.
     pub first: usize,
-    /// First row of each time step, counted from the piece's; one more, the number of rows, at the end.
+    /// First row of each time step, counted from the piece's; one more, the number of rows, at the
+    /// end.
     pub starts: Vec<usize>,
 }
 
@@ -26,7 +28,8 @@ impl TimeMajor {
     pub(super) fn new(packed: &Packed, count: usize) -> Self {
         let mut order: Vec<usize> = (0..packed.sequences()).collect();
         order.sort_by_key(|&s| std::cmp::Reverse(packed.rows(s).len()));
-        let mut all = Self { tokens: Vec::with_capacity(packed.tokens()), pieces: Vec::with_capacity(count) };
+        let mut all =
+            Self { tokens: Vec::with_capacity(packed.tokens()), pieces: Vec::with_capacity(count) };
         for piece in 0..count.min(order.len()) {
             let sequences: Vec<Range<usize>> =
                 order.iter().skip(piece).step_by(count).map(|&s| packed.rows(s)).collect();

@@ -35,7 +35,8 @@ pub enum Positions<'a> {
     Added(Cow<'a, [f32]>),
     /// The same counted from the newest item, which has 0: a row for each of `length` slots.
     AddedFromNewest(Cow<'a, [f32]>),
-    /// Queries and keys are rotated by `position / 10000^(2k/h)` in the dimensions `k` and `k + h/2` of a head of width `h`.
+    /// Queries and keys are rotated by `position / 10000^(2k/h)` in the dimensions `k` and `k +
+    /// h/2` of a head of width `h`.
     Rotary,
 }
 
@@ -69,10 +70,14 @@ impl DecoderGraph<'_> {
             return Err("it has no blocks".to_owned());
         }
         match &self.positions {
-            Positions::Added(table) | Positions::AddedFromNewest(table) if table.len() != slots * width => {
+            Positions::Added(table) | Positions::AddedFromNewest(table)
+                if table.len() != slots * width =>
+            {
                 return Err(format!("{} numbers are no positions {slots} × {width}", table.len()));
             }
-            Positions::Added(table) | Positions::AddedFromNewest(table) => finite(table, "positions")?,
+            Positions::Added(table) | Positions::AddedFromNewest(table) => {
+                finite(table, "positions")?
+            }
             Positions::Rotary if !(width / self.heads).is_multiple_of(2) => {
                 return Err("rotary positions need heads of even width".to_owned());
             }
@@ -106,12 +111,17 @@ impl DecoderGraph<'_> {
 
 impl<'a> Graph<'a> {
     /// The decoder's vector, `[batch, width]`.
-    pub(super) fn decoder(&mut self, sequence: &SequenceGraph<'a>, decoder: &DecoderGraph<'a>) -> String {
+    pub(super) fn decoder(
+        &mut self,
+        sequence: &SequenceGraph<'a>,
+        decoder: &DecoderGraph<'a>,
+    ) -> String {
         let (length, width) = (sequence.length, sequence.input_width());
         let most = length + usize::from(sequence.sos);
         let History { items, tokens: mut x, slots } = self.read_history(sequence);
         let empty = self.is_empty_slot(sequence, &items);
-        // What each slot adds to the scores of those who look at it; slot 0 always stands for something.
+        // What each slot adds to the scores of those who look at it; slot 0 always stands for
+        // something.
         let unseen = (0..length).map(|slot| if slot == 0 { 0.0 } else { UNSEEN }).collect();
         let unseen = self.floats("unseen_slots", vec![1, length as i64], unseen);
         let unseen = self.first("unseen", &unseen, 1, &slots);
@@ -119,8 +129,13 @@ impl<'a> Graph<'a> {
         let mut mask = self.node("Where", "slot_mask", &[&empty, &unseen, &zero], vec![]);
         if sequence.sos {
             let first = self.cut("first_token", &x, 1, 0..1);
-            let last_row = |table: &TokenTable<'a>| table.table[(table.rows - 1) * table.width..][..table.dim].to_vec();
-            let row: Vec<f32> = std::iter::once(&sequence.tokens).chain(&sequence.ages).flat_map(last_row).collect();
+            let last_row = |table: &TokenTable<'a>| {
+                table.table[(table.rows - 1) * table.width..][..table.dim].to_vec()
+            };
+            let row: Vec<f32> = std::iter::once(&sequence.tokens)
+                .chain(&sequence.ages)
+                .flat_map(last_row)
+                .collect();
             let start = self.constant_like("start_token", &first, vec![1, 1, width as i64], row);
             x = self.node("Concat", "with_start", &[&x, &start], vec![int("axis", 1)]);
             let seen = self.cut("seen", &mask, 1, 0..1);
@@ -135,12 +150,15 @@ impl<'a> Graph<'a> {
             Positions::None => {}
             Positions::Added(table) => {
                 let places = self.places(sequence, &empty, &slots);
-                let table = self.floats("positions", vec![most as i64, width as i64], table.to_vec());
-                let rows = self.node("Gather", "position_rows", &[&table, &places], vec![int("axis", 0)]);
+                let table =
+                    self.floats("positions", vec![most as i64, width as i64], table.to_vec());
+                let rows =
+                    self.node("Gather", "position_rows", &[&table, &places], vec![int("axis", 0)]);
                 x = self.node("Add", "tokens_placed", &[&x, &rows], vec![]);
             }
             Positions::AddedFromNewest(table) => {
-                let table = self.floats("positions", vec![1, most as i64, width as i64], table.to_vec());
+                let table =
+                    self.floats("positions", vec![1, most as i64, width as i64], table.to_vec());
                 let rows = self.first("position_rows", &table, 1, &slots);
                 x = self.node("Add", "tokens_placed", &[&x, &rows], vec![]);
             }
@@ -152,7 +170,8 @@ impl<'a> Graph<'a> {
         let axes = self.integers("mask_axes", vec![2], vec![1, 2]);
         let mask = self.node("Unsqueeze", "mask", &[&mask, &axes], vec![]);
         let causal = (decoder.blocks.len() > 1).then(|| {
-            let later = (0..most * most).map(|i| if i % most < i / most { UNSEEN } else { 0.0 }).collect();
+            let later =
+                (0..most * most).map(|i| if i % most < i / most { UNSEEN } else { 0.0 }).collect();
             let mut later = self.floats("later_slots", vec![1, 1, most as i64, most as i64], later);
             let mut rows = slots.clone();
             if sequence.sos {
@@ -167,7 +186,13 @@ impl<'a> Graph<'a> {
             // Nobody reads any but the newest slot after the last block.
             let last = i + 1 == decoder.blocks.len();
             let mask = causal.as_ref().filter(|_| !last).unwrap_or(&mask).clone();
-            x = self.block(i, decoder, block, &x, Seen { newest_only: last, mask, angles: angles.clone() });
+            x = self.block(
+                i,
+                decoder,
+                block,
+                &x,
+                Seen { newest_only: last, mask, angles: angles.clone() },
+            );
         }
         if let Some(norm) = &decoder.final_norm {
             x = self.layer_norm("final_norm", norm, &x);
@@ -176,7 +201,14 @@ impl<'a> Graph<'a> {
         self.node("Reshape", "vector", &[&x, &shape], vec![])
     }
 
-    fn block(&mut self, i: usize, decoder: &DecoderGraph<'a>, block: &Block<'a>, x: &str, seen: Seen) -> String {
+    fn block(
+        &mut self,
+        i: usize,
+        decoder: &DecoderGraph<'a>,
+        block: &Block<'a>,
+        x: &str,
+        seen: Seen,
+    ) -> String {
         let id = format!("block_{i}");
         let p = |part: &str| format!("{id}_{part}");
         let width = block.attention_output.inputs;
@@ -208,7 +240,8 @@ impl<'a> Graph<'a> {
         let scores = self.node("Add", &p("scores_masked"), &[&scores, &seen.mask], vec![]);
         let weights = self.node("Softmax", &p("weights"), &[&scores], vec![int("axis", -1)]);
         let y = self.node("MatMul", &p("heads"), &[&weights, &v], vec![]);
-        let y = self.node("Transpose", &p("heads_by_slot"), &[&y], vec![ints("perm", &[0, 2, 1, 3])]);
+        let y =
+            self.node("Transpose", &p("heads_by_slot"), &[&y], vec![ints("perm", &[0, 2, 1, 3])]);
         let shape = self.integers(&p("heads_shape"), vec![3], vec![0, 0, width as i64]);
         let y = self.node("Reshape", &p("heads_joined"), &[&y, &shape], vec![]);
         let y = self.columns(&p("attention"), &block.attention_output, 0..width, 1.0, &y);
@@ -247,7 +280,8 @@ impl<'a> Graph<'a> {
                 self.node("Mul", &name, &[&first, &y], vec![])
             }
             Activation::Swiglu => {
-                let second = self.columns(&format!("{name}_second"), layer, width..2 * width, 1.0, x);
+                let second =
+                    self.columns(&format!("{name}_second"), layer, width..2 * width, 1.0, x);
                 let share = self.node("Sigmoid", &format!("{name}_share"), &[&first], vec![]);
                 let y = self.node("Mul", &format!("{name}_silu"), &[&first, &share], vec![]);
                 self.node("Mul", &name, &[&y, &second], vec![])
@@ -258,11 +292,13 @@ impl<'a> Graph<'a> {
     /// The position of every slot, counted from the oldest item: `[batch, slots]`.
     fn places(&mut self, sequence: &SequenceGraph<'a>, empty: &str, slots: &str) -> String {
         let (length, sos) = (sequence.length as i64, i64::from(sequence.sos));
-        let (zero, one) = (self.integers("no", vec![1], vec![0]), self.integers("yes", vec![1], vec![1]));
+        let (zero, one) =
+            (self.integers("no", vec![1], vec![0]), self.integers("yes", vec![1], vec![1]));
         let ones = self.node("Where", "is_filled", &[empty, &zero, &one], vec![]);
         let axis = self.integers("count_axis", vec![1], vec![1]);
         let count = self.node("ReduceSum", "count", &[&ones, &axis], vec![int("keepdims", 1)]);
-        // Newest first: slot s of n items is item n − 1 − s, one later after a start token; the start token itself is 0.
+        // Newest first: slot s of n items is item n − 1 − s, one later after a start token; the
+        // start token itself is 0.
         let after = (0..length).map(|slot| slot + 1 - sos).collect();
         let after = self.integers("after_slots", vec![1, length], after);
         let mut after = self.first("after", &after, 1, slots);
@@ -282,8 +318,14 @@ impl<'a> Graph<'a> {
             place / 10_000f64.powf(2.0 * k / head as f64)
         };
         let mut table = |name: &str, values: Vec<f32>| {
-            let table = self.floats(&format!("{name}_table"), vec![slots as i64, half as i64], values);
-            let rows = self.node("Gather", &format!("{name}_rows"), &[&table, places], vec![int("axis", 0)]);
+            let table =
+                self.floats(&format!("{name}_table"), vec![slots as i64, half as i64], values);
+            let rows = self.node(
+                "Gather",
+                &format!("{name}_rows"),
+                &[&table, places],
+                vec![int("axis", 0)],
+            );
             let axis = self.integers(&format!("{name}_axis"), vec![1], vec![2]);
             self.node("Unsqueeze", name, &[&rows, &axis], vec![])
         };
@@ -304,10 +346,13 @@ impl<'a> Graph<'a> {
         let p = |part: &str| format!("{id}_{part}");
         let (mut cos, mut sin) = (cosines.clone(), sines.clone());
         if newest_only {
-            (cos, sin) = (self.cut(&p("cosine"), &cos, 1, 0..1), self.cut(&p("sine"), &sin, 1, 0..1));
+            (cos, sin) =
+                (self.cut(&p("cosine"), &cos, 1, 0..1), self.cut(&p("sine"), &sin, 1, 0..1));
         }
-        let (low, high) = (self.cut(&p("low"), x, 3, 0..head / 2), self.cut(&p("high"), x, 3, head / 2..head));
-        let mut product = |part: &str, a: &str, b: &str| self.node("Mul", &p(part), &[a, b], vec![]);
+        let (low, high) =
+            (self.cut(&p("low"), x, 3, 0..head / 2), self.cut(&p("high"), x, 3, head / 2..head));
+        let mut product =
+            |part: &str, a: &str, b: &str| self.node("Mul", &p(part), &[a, b], vec![]);
         let (a, b) = (product("low_cos", &low, &cos), product("high_sin", &high, &sin));
         let (c, d) = (product("low_sin", &low, &sin), product("high_cos", &high, &cos));
         let low = self.node("Sub", &p("low_rotated"), &[&a, &b], vec![]);
@@ -333,10 +378,12 @@ impl<'a> Graph<'a> {
         x: &str,
     ) -> String {
         let rows = layer.weight.chunks_exact(layer.outputs);
-        let weight: Vec<f32> = rows.flat_map(|row| &row[columns.clone()]).map(|w| factor * w).collect();
+        let weight: Vec<f32> =
+            rows.flat_map(|row| &row[columns.clone()]).map(|w| factor * w).collect();
         let bias: Vec<f32> = layer.bias[columns.clone()].iter().map(|b| factor * b).collect();
         let width = columns.len() as i64;
-        let weight = self.floats(&format!("{name}_weight"), vec![layer.inputs as i64, width], weight);
+        let weight =
+            self.floats(&format!("{name}_weight"), vec![layer.inputs as i64, width], weight);
         let bias = self.floats(&format!("{name}_bias"), vec![width], bias);
         let y = self.node("MatMul", &format!("{name}_product"), &[x, &weight], vec![]);
         self.node("Add", name, &[&y, &bias], vec![])

@@ -15,7 +15,8 @@ pub struct LstmGraph<'a> {
     pub attention: bool,
 }
 
-/// Gates in the order input, forget, cell, output; `input` is `inputs × 4·hidden`, `recurrent` `hidden × 4·hidden`.
+/// Gates in the order input, forget, cell, output; `input` is `inputs × 4·hidden`, `recurrent`
+/// `hidden × 4·hidden`.
 pub struct LstmLayer<'a> {
     pub inputs: usize,
     pub hidden: usize,
@@ -34,7 +35,10 @@ impl LstmGraph<'_> {
                 && layer.recurrent.len() == layer.hidden * gates
                 && layer.bias.len() == gates;
             if !fits || layer.hidden == 0 {
-                return Err(format!("LSTM layer {i} does not map {width} to {} columns", layer.hidden));
+                return Err(format!(
+                    "LSTM layer {i} does not map {width} to {} columns",
+                    layer.hidden
+                ));
             }
             finite(&layer.input, "LSTM")?;
             finite(layer.recurrent, "LSTM")?;
@@ -53,8 +57,9 @@ impl LstmGraph<'_> {
 }
 
 impl<'a> Graph<'a> {
-    /// The LSTM's vector, `[batch, hidden]`. It reads slots in the order of time, so empty ones come first; a flag beside
-    /// the token closes the gates there, which keeps the state at zero, where it starts, until the first item.
+    /// The LSTM's vector, `[batch, hidden]`. It reads slots in the order of time, so empty ones
+    /// come first; a flag beside the token closes the gates there, which keeps the state at zero,
+    /// where it starts, until the first item.
     pub(super) fn lstm(&mut self, sequence: &SequenceGraph<'a>, lstm: &LstmGraph<'a>) -> String {
         let History { items, tokens, slots } = self.read_history(sequence);
         let empty = self.is_empty_slot(sequence, &items);
@@ -77,7 +82,12 @@ impl<'a> Graph<'a> {
         let flag = self.node("Transpose", "flag_by_time", &[&flag], vec![ints("perm", &[1, 0, 2])]);
         let mut y = self.node("Transpose", "steps", &[&x], vec![ints("perm", &[1, 0, 2])]);
         for (i, layer) in lstm.layers.iter().enumerate() {
-            let x = self.node("Concat", &format!("lstm_{i}_input"), &[&y, &flag], vec![int("axis", -1)]);
+            let x = self.node(
+                "Concat",
+                &format!("lstm_{i}_input"),
+                &[&y, &flag],
+                vec![int("axis", -1)],
+            );
             y = self.lstm_layer(i, layer, &x, &flag);
         }
         let width = sequence.encoder_width() as i64;
@@ -106,7 +116,8 @@ impl<'a> Graph<'a> {
         self.node("Reshape", "vector", &[&newest, &shape], vec![])
     }
 
-    /// One layer over `[length, batch, inputs + flag]`: `[length, batch, hidden]`. `flag` is `[length, batch, 1]`.
+    /// One layer over `[length, batch, inputs + flag]`: `[length, batch, hidden]`. `flag` is
+    /// `[length, batch, 1]`.
     fn lstm_layer(&mut self, i: usize, layer: &LstmLayer<'a>, x: &str, flag: &str) -> String {
         let p = |part: &str| format!("lstm_{i}_{part}");
         let LstmLayer { inputs, hidden, .. } = *layer;
@@ -116,7 +127,9 @@ impl<'a> Graph<'a> {
             let mut out = Vec::with_capacity(4 * hidden * (rows + 1));
             for gate in gates {
                 for unit in 0..hidden {
-                    out.extend((0..rows).map(|row| weight[row * 4 * hidden + gate * hidden + unit]));
+                    out.extend(
+                        (0..rows).map(|row| weight[row * 4 * hidden + gate * hidden + unit]),
+                    );
                     out.extend(flag.map(|flag| flag[gate]));
                 }
             }
@@ -125,8 +138,10 @@ impl<'a> Graph<'a> {
         // Enough to bring a sigmoid to exactly 0 whatever else is added.
         let shut = [-1e4, -1e4, 0.0, 0.0];
         let (n, h) = (inputs as i64 + 1, hidden as i64);
-        let weight = self.floats(&p("w"), vec![1, 4 * h, n], transposed(&layer.input, inputs, Some(shut)));
-        let recurrent = self.floats(&p("r"), vec![1, 4 * h, h], transposed(layer.recurrent, hidden, None));
+        let weight =
+            self.floats(&p("w"), vec![1, 4 * h, n], transposed(&layer.input, inputs, Some(shut)));
+        let recurrent =
+            self.floats(&p("r"), vec![1, 4 * h, h], transposed(layer.recurrent, hidden, None));
         let mut bias = transposed(&layer.bias, 1, None);
         bias.resize(8 * hidden, 0.0);
         let bias = self.floats(&p("b"), vec![1, 8 * h], bias);

@@ -1,10 +1,12 @@
-//! A sequence encoder as ONNX nodes: histories newest first in, the vector at their newest item out.
+//! A sequence encoder as ONNX nodes: histories newest first in, the vector at their newest item
+//! out.
 //!
-//! The graph reads as many slots as it is given, up to the length of the model: a short history costs what it is long, and
-//! empty slots behind it change nothing.
+//! The graph reads as many slots as it is given, up to the length of the model: a short history
+//! costs what it is long, and empty slots behind it change nothing.
 //!
-//! Slot 0 of a row holds the newest item; slots without an item hold the table's last row and are masked, so they never
-//! reach the result. Slot 0 is never masked: what it holds of an empty history stands for it.
+//! Slot 0 of a row holds the newest item; slots without an item hold the table's last row and are
+//! masked, so they never reach the result. Slot 0 is never masked: what it holds of an empty
+//! history stands for it.
 
 use super::graph::{Columns, Graph, INDICES, OUTPUT, int};
 
@@ -14,11 +16,12 @@ mod lstm;
 pub use decoder::{Activation, Block, DecoderGraph, Norm, Positions};
 pub use lstm::{LstmGraph, LstmLayer};
 
-/// Added to the score of what must not be seen: far below every score, and twice of it is still a number.
+/// Added to the score of what must not be seen: far below every score, and twice of it is still a
+/// number.
 const UNSEEN: f32 = -1e9;
 
-/// A sequence encoder to write, over tokens gathered from tables. `indices` are 1 to `length` rows of `tokens` a history
-/// and, with `ages`, as many of those.
+/// A sequence encoder to write, over tokens gathered from tables. `indices` are 1 to `length` rows
+/// of `tokens` a history and, with `ages`, as many of those.
 pub struct SequenceGraph<'a> {
     /// Name of the graph, for people.
     pub name: &'a str,
@@ -32,7 +35,8 @@ pub struct SequenceGraph<'a> {
     pub bias: bool,
 }
 
-/// `rows × width`, row-major; a token takes the first `dim` numbers of a row. The last row is that of empty slots.
+/// `rows × width`, row-major; a token takes the first `dim` numbers of a row. The last row is that
+/// of empty slots.
 #[derive(Clone, Copy)]
 pub struct TokenTable<'a> {
     pub table: &'a [f32],
@@ -67,9 +71,18 @@ impl SequenceGraph<'_> {
         if self.length == 0 {
             return Err("it reads no positions".to_owned());
         }
-        for TokenTable { table, rows, width, dim } in std::iter::once(&self.tokens).chain(&self.ages) {
-            if *rows == 0 || *dim == 0 || dim > width || rows.checked_mul(*width) != Some(table.len()) {
-                return Err(format!("a table has {} numbers, not {rows} × {width} with {dim} in use", table.len()));
+        for TokenTable { table, rows, width, dim } in
+            std::iter::once(&self.tokens).chain(&self.ages)
+        {
+            if *rows == 0
+                || *dim == 0
+                || dim > width
+                || rows.checked_mul(*width) != Some(table.len())
+            {
+                return Err(format!(
+                    "a table has {} numbers, not {rows} × {width} with {dim} in use",
+                    table.len()
+                ));
             }
             super::finite(table, "table")?;
         }
@@ -79,7 +92,9 @@ impl SequenceGraph<'_> {
             {
                 Err("a start token has no place counted from the newest item".to_owned())
             }
-            EncoderGraph::Decoder(decoder) => decoder.check(self.input_width(), self.length + usize::from(self.sos)),
+            EncoderGraph::Decoder(decoder) => {
+                decoder.check(self.input_width(), self.length + usize::from(self.sos))
+            }
             EncoderGraph::Lstm(_) if self.sos => Err("an LSTM takes no start token".to_owned()),
             EncoderGraph::Lstm(lstm) => lstm.check(self.input_width()),
         }
@@ -113,8 +128,8 @@ impl<'a> Graph<'a> {
         graph
     }
 
-    /// What is read: the numbers of the items `[batch, slots]`, the token rows `[batch, slots, width]` and how many slots
-    /// there are.
+    /// What is read: the numbers of the items `[batch, slots]`, the token rows `[batch, slots,
+    /// width]` and how many slots there are.
     fn read_history(&mut self, sequence: &SequenceGraph<'a>) -> History {
         let columns = self.node("Shape", "columns", &[INDICES], vec![int("start", 1)]);
         let Some(ages) = &sequence.ages else {
@@ -134,8 +149,13 @@ impl<'a> Graph<'a> {
 
     fn rows_of(&mut self, name: &str, table: &TokenTable<'a>, window: &str) -> String {
         let values = self.table(&format!("{name}_table"), table.table, table.rows, table.width);
-        let rows = self.node("Gather", &format!("{name}_rows"), &[&values, window], vec![int("axis", 0)]);
-        if table.dim == table.width { rows } else { self.cut(&format!("{name}_tokens"), &rows, 2, 0..table.dim) }
+        let rows =
+            self.node("Gather", &format!("{name}_rows"), &[&values, window], vec![int("axis", 0)]);
+        if table.dim == table.width {
+            rows
+        } else {
+            self.cut(&format!("{name}_tokens"), &rows, 2, 0..table.dim)
+        }
     }
 
     fn is_empty_slot(&mut self, sequence: &SequenceGraph<'a>, window: &str) -> String {
@@ -163,7 +183,13 @@ impl<'a> Graph<'a> {
     }
 
     /// A constant repeated over the batch of `like`, whose numbers are finite.
-    fn constant_like(&mut self, name: &str, like: &str, dims: Vec<i64>, values: Vec<f32>) -> String {
+    fn constant_like(
+        &mut self,
+        name: &str,
+        like: &str,
+        dims: Vec<i64>,
+        values: Vec<f32>,
+    ) -> String {
         let zero = self.scalar(&format!("{name}_zero"), 0.0);
         let values = self.floats(&format!("{name}_values"), dims, values);
         let zeros = self.node("Mul", &format!("{name}_zeros"), &[like, &zero], vec![]);
@@ -181,10 +207,17 @@ struct History {
 
 fn describe(sequence: &SequenceGraph<'_>) -> String {
     let encoder = match &sequence.encoder {
-        EncoderGraph::Decoder(decoder) => format!("{} blocks of {} heads", decoder.blocks.len(), decoder.heads),
+        EncoderGraph::Decoder(decoder) => {
+            format!("{} blocks of {} heads", decoder.blocks.len(), decoder.heads)
+        }
         EncoderGraph::Lstm(lstm) => {
-            let widths: Vec<String> = lstm.layers.iter().map(|layer| layer.hidden.to_string()).collect();
-            format!("LSTM layers {}{}", widths.join(" → "), if lstm.attention { ", attention" } else { "" })
+            let widths: Vec<String> =
+                lstm.layers.iter().map(|layer| layer.hidden.to_string()).collect();
+            format!(
+                "LSTM layers {}{}",
+                widths.join(" → "),
+                if lstm.attention { ", attention" } else { "" }
+            )
         }
     };
     format!(

@@ -4,13 +4,15 @@ use super::{Articles, Catalogue, Cell, Column};
 use crate::domain::AttributeKind;
 use std::{collections::BTreeMap, sync::Arc};
 
-/// Most attributes of a catalogue. The store refuses them much earlier; this bounds what rows written past it can do.
+/// Most attributes of a catalogue. The store refuses them much earlier; this bounds what rows
+/// written past it can do.
 const MAX_ATTRIBUTES: usize = 5_000;
 
 /// Collects articles into a [`Catalogue`].
 ///
-/// An attribute has one kind for all articles: the one it is given, else that of its first value. A value of a wider kind
-/// is left out and told, so one odd row never changes an attribute for the others.
+/// An attribute has one kind for all articles: the one it is given, else that of its first value. A
+/// value of a wider kind is left out and told, so one odd row never changes an attribute for the
+/// others.
 #[derive(Debug, Default)]
 pub struct CatalogueBuilder {
     articles: Articles,
@@ -54,8 +56,9 @@ impl CatalogueBuilder {
         Self { kinds, ..Self::default() }
     }
 
-    /// A catalogue that begins as a copy of another one; `None` when the kind of an attribute is another now, or when the
-    /// copy would carry more texts of the past than of the present: then it must be read as a whole.
+    /// A catalogue that begins as a copy of another one; `None` when the kind of an attribute is
+    /// another now, or when the copy would carry more texts of the past than of the present: then
+    /// it must be read as a whole.
     pub fn of(catalogue: &Catalogue, kinds: BTreeMap<String, AttributeKind>) -> Option<Self> {
         let differs = |(name, &kind): (&String, &AttributeKind)| {
             catalogue.attribute(name).is_some_and(|at| catalogue.column(at).kind() != kind)
@@ -71,7 +74,12 @@ impl CatalogueBuilder {
     }
 
     /// Adds an article, or puts it in the place of the one with its id.
-    pub fn push<'a>(&mut self, id: &str, available: bool, cells: impl IntoIterator<Item = (&'a str, Cell<'a>)>) {
+    pub fn push<'a>(
+        &mut self,
+        id: &str,
+        available: bool,
+        cells: impl IntoIterator<Item = (&'a str, Cell<'a>)>,
+    ) {
         let rows = self.articles.ids.len();
         let row = self.articles.ids.insert(id);
         let is_new = row as usize == rows;
@@ -93,7 +101,9 @@ impl CatalogueBuilder {
                 }
                 Err(found) => {
                     let expected = self.articles.columns[at].kind();
-                    self.left_out.add(|| format!("article `{id}`: attribute `{name}` is {found}, not {expected}"));
+                    self.left_out.add(|| {
+                        format!("article `{id}`: attribute `{name}` is {found}, not {expected}")
+                    });
                 }
             }
         }
@@ -110,7 +120,11 @@ impl CatalogueBuilder {
 
     /// Takes an article out; an id that the catalogue does not have is passed over.
     pub fn remove(&mut self, id: &str) {
-        let Some(row) = self.articles.ids.find(id).filter(|&row| self.articles.present.contains(row)) else { return };
+        let Some(row) =
+            self.articles.ids.find(id).filter(|&row| self.articles.present.contains(row))
+        else {
+            return;
+        };
         self.articles.present.remove(row);
         self.articles.available.remove(row);
         self.clear_others(row, &[]);
@@ -122,8 +136,13 @@ impl CatalogueBuilder {
         &self.left_out
     }
 
-    /// The catalogue under its version; `sales` tells how well an article sells that the original did not have.
-    pub fn finish_with(mut self, version: i64, sales: impl Fn(&str) -> f32) -> (Catalogue, Vec<Change>) {
+    /// The catalogue under its version; `sales` tells how well an article sells that the original
+    /// did not have.
+    pub fn finish_with(
+        mut self,
+        version: i64,
+        sales: impl Fn(&str) -> f32,
+    ) -> (Catalogue, Vec<Change>) {
         if let Some(known) = &mut self.sales {
             let new = known.len() as u32..self.articles.ids.len() as u32;
             known.extend(new.map(|row| sales(self.articles.ids.get(row))));
@@ -136,7 +155,8 @@ impl CatalogueBuilder {
         self.finish_with(version, |_| 0.0).0
     }
 
-    /// The position of an attribute's column, which is made when it is new; `None` when there are too many.
+    /// The position of an attribute's column, which is made when it is new; `None` when there are
+    /// too many.
     fn attribute(&mut self, name: &str, kind: AttributeKind) -> Option<usize> {
         if let Some(&at) = self.articles.by_name.get(name) {
             return Some(at);
@@ -169,9 +189,9 @@ fn set(column: &mut Arc<Column>, row: u32, cell: Cell<'_>) -> Result<bool, Attri
     let same = match cell {
         Cell::Number(number) => column.number(row) == Some(number),
         Cell::Text(text) => column.text(row) == Some(text),
-        Cell::Texts(texts) => {
-            column.texts(row).map_or(texts.is_empty(), |known| known.eq(texts.iter().map(String::as_str)))
-        }
+        Cell::Texts(texts) => column
+            .texts(row)
+            .map_or(texts.is_empty(), |known| known.eq(texts.iter().map(String::as_str))),
     };
     if same { Ok(false) } else { Arc::make_mut(column).set(row, cell) }
 }
@@ -195,37 +215,65 @@ mod tests {
 
     #[test]
     fn one_odd_article_changes_no_attribute_for_the_others() {
-        let mut builder = CatalogueBuilder::with_kinds([("stars".to_owned(), AttributeKind::Number)].into());
+        let mut builder =
+            CatalogueBuilder::with_kinds([("stars".to_owned(), AttributeKind::Number)].into());
         let tags = ["warm".to_owned(), "wool".to_owned()];
-        builder.push("a", true, [("price", number("9.99")), ("size", Cell::Text("38")), ("tags", Cell::Texts(&tags))]);
+        builder.push(
+            "a",
+            true,
+            [("price", number("9.99")), ("size", Cell::Text("38")), ("tags", Cell::Texts(&tags))],
+        );
         builder.push("b", false, [("price", Cell::Text("on request")), ("size", number("40"))]);
-        builder.push("c", true, [("size", Cell::Texts(&tags)), ("tags", Cell::Text("silk")), ("stars", number("4"))]);
+        builder.push(
+            "c",
+            true,
+            [("size", Cell::Texts(&tags)), ("tags", Cell::Text("silk")), ("stars", number("4"))],
+        );
         builder.push("d", true, [("stars", Cell::Text("many"))]);
         let expected = [
             "article `b`: attribute `price` is a text, not a number",
             "article `c`: attribute `size` is a list of texts, not a text",
             "article `d`: attribute `stars` is a text, not a number",
         ];
-        assert_eq!((builder.left_out().count, &builder.left_out().examples[..]), (3, &expected.map(str::to_owned)[..]));
+        assert_eq!(
+            (builder.left_out().count, &builder.left_out().examples[..]),
+            (3, &expected.map(str::to_owned)[..])
+        );
         let catalogue = builder.finish(7);
-        assert_eq!((catalogue.len(), catalogue.available().iter().collect::<Vec<_>>()), (4, vec![0, 2, 3]));
+        assert_eq!(
+            (catalogue.len(), catalogue.available().iter().collect::<Vec<_>>()),
+            (4, vec![0, 2, 3])
+        );
         assert_eq!(json(&catalogue, "a"), r#"{"price":9.99,"size":"38","tags":["warm","wool"]}"#);
         assert_eq!(json(&catalogue, "b"), r#"{"size":"40"}"#);
         assert_eq!(json(&catalogue, "c"), r#"{"tags":["silk"],"stars":4}"#);
         let price = catalogue.attribute("price").unwrap();
-        assert_eq!(serde_json::to_string(&catalogue.attributes(0, &[price])).unwrap(), r#"{"price":9.99}"#);
+        assert_eq!(
+            serde_json::to_string(&catalogue.attributes(0, &[price])).unwrap(),
+            r#"{"price":9.99}"#
+        );
         assert_eq!(catalogue.attribute_names(), ["price", "size", "stars", "tags"]);
     }
 
     #[test]
     fn whole_numbers_come_back_exactly() {
-        let numbers = ["16777217", "4006381333931", "9007199254740993", "-9223372036854775808", "0.1", "4.0", "1e15"];
+        let numbers = [
+            "16777217",
+            "4006381333931",
+            "9007199254740993",
+            "-9223372036854775808",
+            "0.1",
+            "4.0",
+            "1e15",
+        ];
         let mut builder = CatalogueBuilder::default();
         for (n, text) in numbers.iter().enumerate() {
             builder.push(&n.to_string(), true, [("n", number(text))]);
         }
         let mut catalogue = builder.finish(1);
-        let shown = |catalogue: &Catalogue| (0..7).map(|n| json(catalogue, &n.to_string())).collect::<Vec<_>>();
+        let shown = |catalogue: &Catalogue| {
+            (0..7).map(|n| json(catalogue, &n.to_string())).collect::<Vec<_>>()
+        };
         let mut expected = [
             r#"{"n":16777217}"#,
             r#"{"n":4006381333931}"#,
@@ -236,7 +284,9 @@ mod tests {
             r#"{"n":1000000000000000}"#,
         ];
         assert_eq!(shown(&catalogue), expected);
-        for (value, text) in [("9007199254740992", r#"{"n":9007199254740992}"#), ("3", r#"{"n":3}"#)] {
+        for (value, text) in
+            [("9007199254740992", r#"{"n":9007199254740992}"#), ("3", r#"{"n":3}"#)]
+        {
             let mut builder = CatalogueBuilder::of(&catalogue, BTreeMap::new()).unwrap();
             builder.push("2", true, [("n", number(value))]);
             catalogue = builder.finish(2);
@@ -249,7 +299,11 @@ mod tests {
     fn changes_leave_the_original_and_name_their_rows() {
         let mut builder = CatalogueBuilder::default();
         for n in 0..3_000 {
-            builder.push(&format!("a{n}"), true, [("n", number(&n.to_string())), ("text", Cell::Text("same"))]);
+            builder.push(
+                &format!("a{n}"),
+                true,
+                [("n", number(&n.to_string())), ("text", Cell::Text("same"))],
+            );
         }
         let old = builder.finish(1).with_sales(|id| if id == "a7" { 5.0 } else { 0.0 });
         let mut builder = CatalogueBuilder::of(&old, BTreeMap::new()).unwrap();
@@ -260,10 +314,23 @@ mod tests {
         builder.remove("never there");
         let (new, changes) = builder.finish_with(2, |id| if id == "new" { 2.0 } else { 0.0 });
         let change = |row, content| Change { row, content };
-        assert_eq!(changes, [change(5, false), change(6, true), change(3_000, true), change(7, true)]);
-        assert_eq!((old.len(), old.row("new"), json(&old, "a6")), (3_000, None, r#"{"n":6,"text":"same"}"#.to_owned()));
-        assert!(old.available().contains(5) && !new.available().contains(5) && !new.available().contains(7));
-        assert_eq!((new.len(), new.rows(), new.row("a7"), new.row("new")), (3_000, 3_001, None, Some(3_000)));
+        assert_eq!(
+            changes,
+            [change(5, false), change(6, true), change(3_000, true), change(7, true)]
+        );
+        assert_eq!(
+            (old.len(), old.row("new"), json(&old, "a6")),
+            (3_000, None, r#"{"n":6,"text":"same"}"#.to_owned())
+        );
+        assert!(
+            old.available().contains(5)
+                && !new.available().contains(5)
+                && !new.available().contains(7)
+        );
+        assert_eq!(
+            (new.len(), new.rows(), new.row("a7"), new.row("new")),
+            (3_000, 3_001, None, Some(3_000))
+        );
         assert_eq!(
             (json(&new, "a6"), json(&new, "new")),
             (r#"{"n":6.5}"#.to_owned(), r#"{"colour":"red"}"#.to_owned())
@@ -274,7 +341,10 @@ mod tests {
         let mut builder = CatalogueBuilder::of(&new, BTreeMap::new()).unwrap();
         builder.push("a7", true, [("text", Cell::Text("back"))]);
         let back = builder.finish(3);
-        assert_eq!((back.row("a7"), json(&back, "a7"), back.rows()), (Some(7), r#"{"text":"back"}"#.to_owned(), 3_001));
+        assert_eq!(
+            (back.row("a7"), json(&back, "a7"), back.rows()),
+            (Some(7), r#"{"text":"back"}"#.to_owned(), 3_001)
+        );
     }
 
     #[test]
@@ -282,7 +352,10 @@ mod tests {
         let mut builder = CatalogueBuilder::default();
         builder.push("a", true, [("n", number("1")), ("text", Cell::Text("x"))]);
         let mut catalogue = builder.finish(1);
-        assert!(CatalogueBuilder::of(&catalogue, [("n".to_owned(), AttributeKind::Text)].into()).is_none());
+        assert!(
+            CatalogueBuilder::of(&catalogue, [("n".to_owned(), AttributeKind::Text)].into())
+                .is_none()
+        );
         let mut turns = 0;
         while let Some(mut builder) = CatalogueBuilder::of(&catalogue, BTreeMap::new()) {
             for n in 0..1_000 {

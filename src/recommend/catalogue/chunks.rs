@@ -5,8 +5,8 @@ use std::sync::Arc;
 /// Rows of a chunk: a change of one row copies so many values.
 const CHUNK: usize = 1_024;
 
-/// Values of rows. A copy shares every chunk with its original until one of them is changed; chunks without any value
-/// take no memory, so an attribute of few articles is cheap.
+/// Values of rows. A copy shares every chunk with its original until one of them is changed; chunks
+/// without any value take no memory, so an attribute of few articles is cheap.
 #[derive(Debug, Clone)]
 pub(super) struct Chunks<T> {
     chunks: Vec<Option<Arc<[T]>>>,

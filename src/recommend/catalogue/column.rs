@@ -41,7 +41,8 @@ impl From<Number> for Group {
     }
 }
 
-/// Numbers at 8 bytes a row. The bits of an f64 hold whole numbers below 2⁵³ exactly; those above stand in `large` too.
+/// Numbers at 8 bytes a row. The bits of an f64 hold whole numbers below 2⁵³ exactly; those above
+/// stand in `large` too.
 #[derive(Debug, Clone)]
 pub(super) struct Numbers {
     bits: Chunks<u64>,
@@ -86,11 +87,16 @@ impl Numbers {
 impl Column {
     pub(super) fn new(name: &str, kind: AttributeKind) -> Self {
         let values = match kind {
-            AttributeKind::Number => {
-                Values::Numbers(Numbers { bits: Chunks::new(f64::NAN.to_bits()), large: Arc::default() })
+            AttributeKind::Number => Values::Numbers(Numbers {
+                bits: Chunks::new(f64::NAN.to_bits()),
+                large: Arc::default(),
+            }),
+            AttributeKind::Text => {
+                Values::Texts { codes: Chunks::new(MISSING), dictionary: Texts::default() }
             }
-            AttributeKind::Text => Values::Texts { codes: Chunks::new(MISSING), dictionary: Texts::default() },
-            AttributeKind::Texts => Values::TextLists { lists: Chunks::new(None), dictionary: Texts::default() },
+            AttributeKind::Texts => {
+                Values::TextLists { lists: Chunks::new(None), dictionary: Texts::default() }
+            }
         };
         Self { name: name.to_owned(), values }
     }
@@ -114,9 +120,9 @@ impl Column {
     /// The text of a row; `None` where missing or in a column of another kind.
     pub fn text(&self, row: u32) -> Option<&str> {
         match &self.values {
-            Values::Texts { codes, dictionary } => {
-                Some(*codes.get(row)).filter(|&code| code != MISSING).map(|code| dictionary.get(code))
-            }
+            Values::Texts { codes, dictionary } => Some(*codes.get(row))
+                .filter(|&code| code != MISSING)
+                .map(|code| dictionary.get(code)),
             _ => None,
         }
     }
@@ -136,7 +142,9 @@ impl Column {
     pub fn group(&self, row: u32) -> Option<Group> {
         match &self.values {
             Values::Numbers(numbers) => numbers.get(row).map(Group::from),
-            Values::Texts { codes, .. } => Some(*codes.get(row)).filter(|&code| code != MISSING).map(Group::Text),
+            Values::Texts { codes, .. } => {
+                Some(*codes.get(row)).filter(|&code| code != MISSING).map(Group::Text)
+            }
             Values::TextLists { .. } => None,
         }
     }
@@ -150,15 +158,18 @@ impl Column {
         }
     }
 
-    /// Gives a row a value; answers whether it had another. A value of a narrower kind is widened: a number in a column
-    /// of texts becomes its digits, a number or text in one of lists a list of one.
+    /// Gives a row a value; answers whether it had another. A value of a narrower kind is widened:
+    /// a number in a column of texts becomes its digits, a number or text in one of lists a list of
+    /// one.
     ///
     /// # Errors
     /// The kind of the value, where it cannot be widened to that of the column.
     pub(super) fn set(&mut self, row: u32, cell: Cell<'_>) -> Result<bool, AttributeKind> {
         Ok(match (&mut self.values, cell) {
             (Values::Numbers(numbers), Cell::Number(number)) => numbers.set(row, number),
-            (Values::Texts { codes, dictionary }, Cell::Text(text)) => codes.set(row, dictionary.insert(text)),
+            (Values::Texts { codes, dictionary }, Cell::Text(text)) => {
+                codes.set(row, dictionary.insert(text))
+            }
             (Values::Texts { codes, dictionary }, Cell::Number(number)) => {
                 codes.set(row, dictionary.insert(&number.to_string()))
             }
@@ -193,7 +204,9 @@ impl Column {
     pub fn code(&self, text: &str) -> Option<u32> {
         match &self.values {
             Values::Numbers(_) => None,
-            Values::Texts { dictionary, .. } | Values::TextLists { dictionary, .. } => dictionary.find(text),
+            Values::Texts { dictionary, .. } | Values::TextLists { dictionary, .. } => {
+                dictionary.find(text)
+            }
         }
     }
 
@@ -201,7 +214,9 @@ impl Column {
     pub fn codes(&self) -> usize {
         match &self.values {
             Values::Numbers(_) => 0,
-            Values::Texts { dictionary, .. } | Values::TextLists { dictionary, .. } => dictionary.len(),
+            Values::Texts { dictionary, .. } | Values::TextLists { dictionary, .. } => {
+                dictionary.len()
+            }
         }
     }
 
@@ -209,7 +224,9 @@ impl Column {
     pub fn any_code(&self, row: u32, wanted: impl Fn(u32) -> bool) -> bool {
         match &self.values {
             Values::Numbers(_) => false,
-            Values::Texts { codes, .. } => Some(*codes.get(row)).is_some_and(|code| code != MISSING && wanted(code)),
+            Values::Texts { codes, .. } => {
+                Some(*codes.get(row)).is_some_and(|code| code != MISSING && wanted(code))
+            }
             Values::TextLists { lists, .. } => {
                 lists.get(row).as_deref().is_some_and(|list| list.iter().any(|&code| wanted(code)))
             }

@@ -1,7 +1,8 @@
 //! The catalogue as the pipeline needs it: availability as a bitmap, attributes as columns.
 //!
-//! A [`Catalogue`] is immutable. [`CatalogueBuilder::of`] makes another from it that shares whatever does not change, so
-//! a change of one article copies a few kilobytes and not the catalogue.
+//! A [`Catalogue`] is immutable. [`CatalogueBuilder::of`] makes another from it that shares
+//! whatever does not change, so a change of one article copies a few kilobytes and not the
+//! catalogue.
 
 mod builder;
 mod chunks;
@@ -21,8 +22,8 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::sync::Arc;
 use texts::Texts;
 
-/// An immutable view of the shop's articles. Rows are numbered in the order they were added; the row of an article that
-/// was removed stays, without the article.
+/// An immutable view of the shop's articles. Rows are numbered in the order they were added; the
+/// row of an article that was removed stays, without the article.
 #[derive(Debug, Clone)]
 pub struct Catalogue {
     articles: Arc<Articles>,
@@ -201,7 +202,10 @@ impl features::Attributes for CatalogueRow<'_> {
 
     fn number(&self, name: &str) -> Option<f32> {
         let column = self.column(name)?;
-        column.number(self.row).map(Number::to_f32).or_else(|| column.text(self.row)?.trim().parse().ok())
+        column
+            .number(self.row)
+            .map(Number::to_f32)
+            .or_else(|| column.text(self.row)?.trim().parse().ok())
     }
 
     fn for_each_tag(&self, name: &str, tag: &mut dyn FnMut(&str)) {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 /// Fewest texts of the upper layer before it is merged into the lower one.
 const MERGE: usize = 1_024;
 
-/// An append-only table of texts. A copy shares both layers with its original; adding to the copy copies the upper
-/// one, which is small.
+/// An append-only table of texts. A copy shares both layers with its original; adding to the copy
+/// copies the upper one, which is small.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Texts {
     base: Arc<IdTable>,

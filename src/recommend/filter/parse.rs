@@ -41,24 +41,34 @@ impl Parser {
             "any" => self.groups(name, value, depth).map(Clause::Any),
             "not" => match value {
                 Value::Object(members) => self.group(members.iter(), depth + 1).map(Clause::Not),
-                _ => Err(invalid("give a filter, such as {\"not\": {\"colour\": \"Black\"}}".into())),
+                _ => {
+                    Err(invalid("give a filter, such as {\"not\": {\"colour\": \"Black\"}}".into()))
+                }
             },
             ARTICLES => articles(value).map(Clause::Articles).map_err(invalid),
             _ => Ok(Clause::Attribute(name.into(), self.condition(value, depth).map_err(invalid)?)),
         }
     }
 
-    fn groups(&mut self, name: &str, value: &Value, depth: usize) -> Result<Vec<Vec<Clause>>, FilterError> {
+    fn groups(
+        &mut self,
+        name: &str,
+        value: &Value,
+        depth: usize,
+    ) -> Result<Vec<Vec<Clause>>, FilterError> {
         let invalid = || FilterError::Invalid {
             attribute: name.into(),
-            problem: format!("give a list of filters, at least one: {{\"{name}\": [{{…}}, {{…}}]}}"),
+            problem: format!(
+                "give a list of filters, at least one: {{\"{name}\": [{{…}}, {{…}}]}}"
+            ),
         };
         let groups = value.as_array().filter(|groups| !groups.is_empty()).ok_or_else(invalid)?;
         if groups.len() > MAX_CLAUSES {
             let problem = format!("a list holds at most {MAX_CLAUSES} filters");
             return Err(FilterError::Invalid { attribute: name.into(), problem });
         }
-        let group = |group: &Value| self.group(group.as_object().ok_or_else(invalid)?.iter(), depth + 1);
+        let group =
+            |group: &Value| self.group(group.as_object().ok_or_else(invalid)?.iter(), depth + 1);
         groups.iter().map(group).collect()
     }
 
@@ -74,7 +84,8 @@ impl Parser {
                 Ok(Condition::any_of(texts.ok_or("a list holds texts and numbers only")?))
             }
             value => {
-                let text = scalar(value).ok_or("give a value, a list of values, or {\"min\": …, \"max\": …}")?;
+                let text = scalar(value)
+                    .ok_or("give a value, a list of values, or {\"min\": …, \"max\": …}")?;
                 Ok(Condition::AnyOf(vec![text]))
             }
         }
@@ -86,7 +97,8 @@ impl Parser {
             self.relative = true;
             return parse_days(members);
         }
-        let Some((key, value)) = members.iter().find(|(key, _)| ALONE.contains(&key.as_str())) else {
+        let Some((key, value)) = members.iter().find(|(key, _)| ALONE.contains(&key.as_str()))
+        else {
             return parse_range(members);
         };
         if members.len() > 1 {
@@ -98,18 +110,24 @@ impl Parser {
             ("same_as" | "differs_from", Value::String(what)) if what == "article" => {
                 self.relative = true;
                 let negated = key == "differs_from";
-                Ok(if negated { Condition::Not(Box::new(Condition::OfArticle)) } else { Condition::OfArticle })
+                Ok(if negated {
+                    Condition::Not(Box::new(Condition::OfArticle))
+                } else {
+                    Condition::OfArticle
+                })
             }
             ("same_as" | "differs_from", _) => Err(format!("give {{\"{key}\": \"article\"}}")),
             ("from", value) => {
                 (self.relative, self.reads_customer) = (true, true);
                 let attribute = value.as_str().and_then(|text| text.strip_prefix("customer."));
                 let attribute = attribute.filter(|attribute| !attribute.is_empty());
-                let attribute =
-                    attribute.ok_or("give an attribute of the customer: {\"from\": \"customer.country\"}")?;
+                let attribute = attribute
+                    .ok_or("give an attribute of the customer: {\"from\": \"customer.country\"}")?;
                 Ok(Condition::OfCustomer(attribute.to_owned()))
             }
-            _ if depth > MAX_DEPTH => Err(format!("conditions are nested at most {MAX_DEPTH} deep")),
+            _ if depth > MAX_DEPTH => {
+                Err(format!("conditions are nested at most {MAX_DEPTH} deep"))
+            }
             (_, value) => Ok(Condition::Not(Box::new(self.condition(value, depth + 1)?))),
         }
     }
@@ -141,7 +159,8 @@ fn parse_days(members: &Map<String, Value>) -> Result<Condition, String> {
     let (mut min, mut max) = (0, None);
     for (key, value) in members {
         let days = value.as_u64().filter(|&days| days <= MAX_DAYS).map(|days| days as u32);
-        let days = days.ok_or_else(|| format!("`{key}` must be a whole number of days from 0 to {MAX_DAYS}"));
+        let days = days
+            .ok_or_else(|| format!("`{key}` must be a whole number of days from 0 to {MAX_DAYS}"));
         match key.as_str() {
             "min_days_ago" => min = days?,
             "max_days_ago" => max = Some(days?),
@@ -149,7 +168,9 @@ fn parse_days(members: &Map<String, Value>) -> Result<Condition, String> {
         }
     }
     match max {
-        Some(max) if min > max => Err(format!("`min_days_ago` {min} is above `max_days_ago` {max}")),
+        Some(max) if min > max => {
+            Err(format!("`min_days_ago` {min} is above `max_days_ago` {max}"))
+        }
         _ => Ok(Condition::DaysAgo { min, max }),
     }
 }
@@ -168,7 +189,8 @@ fn parse_range(range: &Map<String, Value>) -> Result<Condition, String> {
     for (key, value) in range {
         // By its digits: whole numbers are exact to 64 bits.
         let number = value.as_number().and_then(|number| Number::parse(&number.to_string()));
-        let number = number.ok_or_else(|| format!("`{key}` must be a number of at most 64 bits"))?;
+        let number =
+            number.ok_or_else(|| format!("`{key}` must be a number of at most 64 bits"))?;
         match key.as_str() {
             "min" => min = Some(number),
             "max" => max = Some(number),

@@ -7,7 +7,9 @@ use crate::{
     recommend::Catalogue,
 };
 use std::borrow::Cow;
-use time::{Date, OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
+use time::{
+    Date, OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description,
+};
 
 /// What conditions are resolved by.
 #[derive(Clone, Copy)]
@@ -72,10 +74,14 @@ impl Resolver<'_> {
 
     fn condition(&mut self, name: &str, condition: &Condition) -> Option<Condition> {
         // The plain filter refuses an unknown attribute, so the condition stands as it is.
-        let Some(column) = self.given.catalogue.attribute(name) else { return Some(condition.clone()) };
+        let Some(column) = self.given.catalogue.attribute(name) else {
+            return Some(condition.clone());
+        };
         let values = match condition {
             Condition::Not(condition) => {
-                return self.condition(name, condition).map(|condition| Condition::Not(Box::new(condition)));
+                return self
+                    .condition(name, condition)
+                    .map(|condition| Condition::Not(Box::new(condition)));
             }
             &Condition::DaysAgo { min, max } => {
                 let today = i64::from(self.given.at.day());
@@ -91,7 +97,9 @@ impl Resolver<'_> {
     }
 
     fn of_article(&self, column: usize) -> Vec<String> {
-        let (column, Some(row)) = (self.given.catalogue.column(column), self.given.article) else { return Vec::new() };
+        let (column, Some(row)) = (self.given.catalogue.column(column), self.given.article) else {
+            return Vec::new();
+        };
         let one = column.text(row).map(str::to_owned);
         let one = one.or_else(|| column.number(row).map(|number| number.to_string()));
         let several = column.texts(row).into_iter().flatten().map(str::to_owned);
@@ -102,7 +110,8 @@ impl Resolver<'_> {
         let (customer, mut values) = (self.given.customer, Vec::new());
         customer.for_each_tag(attribute, &mut |text| values.push(text.to_owned()));
         if values.is_empty() {
-            // The digits of the 32 bits: as the shop wrote the number, unless it has more than seven.
+            // The digits of the 32 bits: as the shop wrote the number, unless it has more than
+            // seven.
             values.extend(customer.number(attribute).map(|number| number.to_string()));
         }
         if self.given.catalogue.column(column).kind() == AttributeKind::Number {
@@ -124,7 +133,9 @@ pub(super) fn day_of_text(text: &str) -> Option<i64> {
     let moment = || OffsetDateTime::parse(text, &Rfc3339).ok().map(OffsetDateTime::unix_timestamp);
     let date = || {
         // `2026-01-31`, or a moment without a zone: `2026-01-31 12:00:00`.
-        let date = text.get(..10).filter(|_| matches!(text.as_bytes().get(10), None | Some(b' ' | b'T')))?;
+        let date = text
+            .get(..10)
+            .filter(|_| matches!(text.as_bytes().get(10), None | Some(b' ' | b'T')))?;
         let date = Date::parse(date, format_description!("[year]-[month]-[day]")).ok()?;
         Some(date.midnight().assume_utc().unix_timestamp())
     };

@@ -16,12 +16,20 @@ fn catalogue() -> Catalogue {
     builder.push(
         "2",
         true,
-        [("colour", Cell::Text("White")), ("price", number("20")), ("ean", number("4006381333932"))],
+        [
+            ("colour", Cell::Text("White")),
+            ("price", number("20")),
+            ("ean", number("4006381333932")),
+        ],
     );
     builder.push(
         "3",
         true,
-        [("tags", Cell::Texts(&tags)), ("price", number("20.01")), ("ean", number("9007199254740993"))],
+        [
+            ("tags", Cell::Texts(&tags)),
+            ("price", number("20.01")),
+            ("ean", number("9007199254740993")),
+        ],
     );
     builder.finish(1)
 }
@@ -69,8 +77,12 @@ fn filters_are_negated_and_combined() {
     assert_eq!(rows(r#"{"not": {"colour": "White", "price": 20}}"#).unwrap(), [0, 2]);
     assert_eq!(rows(r#"{"not": {}}"#).unwrap(), [0; 0]);
     assert_eq!(rows(r#"{"any": [{"colour": "Black"}, {"tags": "a"}]}"#).unwrap(), [0, 2]);
-    assert_eq!(rows(r#"{"all": [{"price": {"min": 5}}, {"price": {"max": 20}}]}"#).unwrap(), [0, 1]);
-    let nested = r#"{"price": {"min": 5}, "not": {"any": [{"colour": "Black"}, {"not": {"tags": "b"}}]}}"#;
+    assert_eq!(
+        rows(r#"{"all": [{"price": {"min": 5}}, {"price": {"max": 20}}]}"#).unwrap(),
+        [0, 1]
+    );
+    let nested =
+        r#"{"price": {"min": 5}, "not": {"any": [{"colour": "Black"}, {"not": {"tags": "b"}}]}}"#;
     assert_eq!(rows(nested).unwrap(), [2]);
 }
 
@@ -101,10 +113,20 @@ fn bad_combinations_are_named() {
 fn values_that_no_article_has_are_named() {
     let unmatched = |json: &str| -> Vec<String> {
         let filter = Filter::parse(&serde_json::from_str(json).unwrap()).unwrap();
-        filter.unmatched(&catalogue()).into_iter().map(|u| format!("{}={}", u.attribute, u.value)).collect()
+        filter
+            .unmatched(&catalogue())
+            .into_iter()
+            .map(|u| format!("{}={}", u.attribute, u.value))
+            .collect()
     };
-    assert_eq!(unmatched(r#"{"colour": ["Black", "Blakc"], "price": [5, 6]}"#), ["colour=Blakc", "price=6"]);
-    assert_eq!(unmatched(r#"{"any": [{"tags": "c"}, {"not": {"colour": {"not": "Red"}}}]}"#), ["tags=c", "colour=Red"]);
+    assert_eq!(
+        unmatched(r#"{"colour": ["Black", "Blakc"], "price": [5, 6]}"#),
+        ["colour=Blakc", "price=6"]
+    );
+    assert_eq!(
+        unmatched(r#"{"any": [{"tags": "c"}, {"not": {"colour": {"not": "Red"}}}]}"#),
+        ["tags=c", "colour=Red"]
+    );
     assert_eq!(unmatched(r#"{"colour": "White", "price": {"min": 100}}"#), [""; 0]);
 }
 
@@ -125,7 +147,8 @@ fn bad_filters_are_named() {
 
 #[test]
 fn equal_filters_share_a_key_and_different_ones_do_not() {
-    let key = |json: &str| Filter::parse(&serde_json::from_str(json).unwrap()).unwrap().key().to_owned();
+    let key =
+        |json: &str| Filter::parse(&serde_json::from_str(json).unwrap()).unwrap().key().to_owned();
     assert_eq!(key(r#"{"a": ["x", "y"], "b": 1}"#), key(r#"{"b": 1, "a": ["y", "x", "y"]}"#));
     assert_ne!(key(r#"{"a": "x\";y"}"#), key(r#"{"a": ["x", "y"]}"#));
     assert_ne!(key(r#"{"a": {"min": 1}}"#), key(r#"{"a": {"max": 1}}"#));
@@ -230,8 +253,25 @@ fn dated() -> Catalogue {
     let today = i64::from(Timestamp::parse("2026-03-31").unwrap().0);
     let mut push = |id: &str, cells: Vec<(&str, Cell<'_>)>| builder.push(id, true, cells);
     let zoned = text("launched", "2026-03-31T00:30:00+01:00");
-    push("a0", vec![zoned, text("brand", "a"), text("market", "DE"), seconds(10), ("tags", Cell::Texts(&wool))]);
-    push("a1", vec![text("launched", "2026-03-21 08:00:00"), text("brand", "a"), text("market", "FR"), seconds(today)]);
+    push(
+        "a0",
+        vec![
+            zoned,
+            text("brand", "a"),
+            text("market", "DE"),
+            seconds(10),
+            ("tags", Cell::Texts(&wool)),
+        ],
+    );
+    push(
+        "a1",
+        vec![
+            text("launched", "2026-03-21 08:00:00"),
+            text("brand", "a"),
+            text("market", "FR"),
+            seconds(today),
+        ],
+    );
     push("a2", vec![text("launched", "2026-04-01"), text("brand", "b"), text("market", "DE")]);
     push("a3", vec![text("launched", "soon"), ("tags", Cell::Texts(&red))]);
     push("a4", vec![text("launched", "1959-08-17")]);

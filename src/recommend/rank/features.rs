@@ -80,7 +80,9 @@ impl FeatureSet {
         for attribute in &self.attributes {
             names.extend(OF_ATTRIBUTE.map(|feature| format!("{attribute}.{feature}")));
         }
-        names.extend(self.sources.iter().enumerate().map(|(at, source)| format!("rank.{at}.{source}")));
+        names.extend(
+            self.sources.iter().enumerate().map(|(at, source)| format!("rank.{at}.{source}")),
+        );
         names
     }
 
@@ -93,15 +95,26 @@ impl FeatureSet {
     ///
     /// # Errors
     /// [`RecommendError::NoStatistics`] before the purchases are counted.
-    pub fn rows(&self, context: &Context<'_>, candidates: &Candidates) -> Result<Vec<f32>, RecommendError> {
+    pub fn rows(
+        &self,
+        context: &Context<'_>,
+        candidates: &Candidates,
+    ) -> Result<Vec<f32>, RecommendError> {
         let (signals, catalogue) = (context.shop.signals()?, context.snapshot.catalogue());
         let customer = Customer::of(context.history(), context.request.at);
         let tables = &signals.statistics();
         let together = affinities(signals, &tables.together, &lately(context), candidates);
         let similar = affinities(signals, &tables.similar, &tastes(context), candidates);
-        let attributes: Vec<ByValue<'_>> =
-            self.attributes.iter().filter_map(|name| ByValue::of(catalogue, name, context)).collect();
-        let most = customer.articles.values().map(|own| own.decayed[QUARTER]).fold(f32::MIN_POSITIVE, f32::max);
+        let attributes: Vec<ByValue<'_>> = self
+            .attributes
+            .iter()
+            .filter_map(|name| ByValue::of(catalogue, name, context))
+            .collect();
+        let most = customer
+            .articles
+            .values()
+            .map(|own| own.decayed[QUARTER])
+            .fold(f32::MIN_POSITIVE, f32::max);
         let mut rows = Vec::with_capacity(candidates.list.len() * self.width());
         for (place, candidate) in candidates.list.iter().enumerate() {
             let found = candidates.found(candidate);
@@ -114,7 +127,11 @@ impl FeatureSet {
                     by_value.describe(candidate.row, own, &customer, tables.mean_gap)
                 }));
             }
-            rows.extend(found.iter().map(|found| found.map_or(0.0, |found| 1.0 / (1.0 + found.rank as f32))));
+            rows.extend(
+                found
+                    .iter()
+                    .map(|found| found.map_or(0.0, |found| 1.0 / (1.0 + found.rank as f32))),
+            );
         }
         Ok(rows)
     }
@@ -144,12 +161,14 @@ pub enum Aspect {
 }
 
 impl FeatureSet {
-    /// What each feature belongs to: an aspect and its attribute; `None` for what is the same for all
-    /// candidates of a list.
+    /// What each feature belongs to: an aspect and its attribute; `None` for what is the same for
+    /// all candidates of a list.
     pub(super) fn aspects(&self) -> Vec<Option<(Aspect, Option<&str>)>> {
-        let mut aspects: Vec<_> = OF_ARTICLE.iter().map(|name| aspect(name).map(|aspect| (aspect, None))).collect();
+        let mut aspects: Vec<_> =
+            OF_ARTICLE.iter().map(|name| aspect(name).map(|aspect| (aspect, None))).collect();
         for attribute in &self.attributes {
-            aspects.extend(OF_ATTRIBUTE.map(|_| Some((Aspect::Attribute, Some(attribute.as_str())))));
+            aspects
+                .extend(OF_ATTRIBUTE.map(|_| Some((Aspect::Attribute, Some(attribute.as_str())))));
         }
         aspects.extend(self.sources.iter().map(|_| Some((Aspect::Sources, None))));
         aspects
@@ -170,9 +189,18 @@ fn aspect(feature: &str) -> Option<Aspect> {
 }
 
 /// How near each candidate is to the seeds.
-fn affinities(signals: &Signals, table: &Neighbours, seeds: &[(u32, f32)], candidates: &Candidates) -> Vec<f32> {
-    let places: HashMap<u32, usize> =
-        candidates.list.iter().enumerate().map(|(place, candidate)| (candidate.row, place)).collect();
+fn affinities(
+    signals: &Signals,
+    table: &Neighbours,
+    seeds: &[(u32, f32)],
+    candidates: &Candidates,
+) -> Vec<f32> {
+    let places: HashMap<u32, usize> = candidates
+        .list
+        .iter()
+        .enumerate()
+        .map(|(place, candidate)| (candidate.row, place))
+        .collect();
     let mut near = vec![0.0; candidates.list.len()];
     for (row, score) in signals.near(table, seeds, usize::MAX, |row| places.contains_key(&row)) {
         if let Some(&place) = places.get(&row) {
@@ -234,7 +262,11 @@ fn age(at: Timestamp, now: Timestamp) -> f32 {
 }
 
 /// What the customer bought, by what is the same about it.
-fn count<K: Hash + Eq>(history: &[Bought], now: Timestamp, key: impl Fn(u32) -> Option<K>) -> HashMap<K, Own> {
+fn count<K: Hash + Eq>(
+    history: &[Bought],
+    now: Timestamp,
+    key: impl Fn(u32) -> Option<K>,
+) -> HashMap<K, Own> {
     let mut counted: HashMap<K, Own> = HashMap::new();
     for bought in history {
         if let Some(key) = key(bought.row) {
@@ -338,7 +370,13 @@ impl<'a> ByValue<'a> {
     }
 
     /// The numbers of [`OF_ATTRIBUTE`] for the value of an article; `own`: its own purchases.
-    fn describe(&self, row: u32, own: Option<&Own>, customer: &Customer, usual_gap: f32) -> [f32; 6] {
+    fn describe(
+        &self,
+        row: u32,
+        own: Option<&Own>,
+        customer: &Customer,
+        usual_gap: f32,
+    ) -> [f32; 6] {
         let value = self.column.group(row).and_then(|value| self.values.get(&value));
         let Some(bought) = value else { return missing() };
         let within = own.map_or(0.0, |own| own.decayed[YEAR] / bought.decayed[YEAR].max(1e-6));

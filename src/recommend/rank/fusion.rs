@@ -15,7 +15,11 @@ impl Fusion<'_> {
 }
 
 impl Rank for Fusion<'_> {
-    fn rank(&self, _context: &Context<'_>, candidates: &mut Candidates) -> Result<(), RecommendError> {
+    fn rank(
+        &self,
+        _context: &Context<'_>,
+        candidates: &mut Candidates,
+    ) -> Result<(), RecommendError> {
         let mut list = std::mem::take(&mut candidates.list);
         for candidate in &mut list {
             let found = candidates.found(candidate).iter().zip(self.sources).enumerate();

@@ -104,7 +104,8 @@ pub struct RankedBy {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "server", schema(nullable = false))]
     pub attribute: Option<String>,
-    /// How much lower the article would score if it were in this like the mean candidate of the list.
+    /// How much lower the article would score if it were in this like the mean candidate of the
+    /// list.
     pub weight: f32,
 }
 
@@ -112,10 +113,11 @@ pub struct RankedBy {
 const MOST_ASPECTS: usize = 3;
 
 impl Learned<'_> {
-    /// What speaks most for each of these articles, the strongest first; nothing for one that is no candidate.
+    /// What speaks most for each of these articles, the strongest first; nothing for one that is no
+    /// candidate.
     ///
-    /// Each aspect is judged alone: its features are set to their means over the list, and the score
-    /// is computed again.
+    /// Each aspect is judged alone: its features are set to their means over the list, and the
+    /// score is computed again.
     ///
     /// # Errors
     /// As [`Rank::rank`].
@@ -136,7 +138,9 @@ impl Learned<'_> {
             }
         }
         let explain = |article: &u32| -> Result<Vec<RankedBy>, RecommendError> {
-            let Some(place) = candidates.list.iter().position(|candidate| candidate.row == *article) else {
+            let Some(place) =
+                candidates.list.iter().position(|candidate| candidate.row == *article)
+            else {
                 return Ok(Vec::new());
             };
             let row = &rows[place * width..][..width];
@@ -146,11 +150,12 @@ impl Learned<'_> {
                 tried.extend((0..width).map(|at| if in_group(at) { means[at] } else { row[at] }));
             }
             let scores = self.model.scores(&tried)?;
-            let weighed = groups.iter().zip(&scores[1..]).map(|(&(aspect, attribute), without)| RankedBy {
-                aspect,
-                attribute: attribute.map(str::to_owned),
-                weight: scores[0] - without,
-            });
+            let weighed =
+                groups.iter().zip(&scores[1..]).map(|(&(aspect, attribute), without)| RankedBy {
+                    aspect,
+                    attribute: attribute.map(str::to_owned),
+                    weight: scores[0] - without,
+                });
             let mut speaks: Vec<RankedBy> = weighed.filter(|by| by.weight > 0.0).collect();
             speaks.sort_by(|a, b| b.weight.total_cmp(&a.weight));
             speaks.truncate(MOST_ASPECTS);
@@ -171,7 +176,11 @@ fn means(rows: &[f32], width: usize) -> Vec<f32> {
 }
 
 impl Rank for Learned<'_> {
-    fn rank(&self, context: &Context<'_>, candidates: &mut Candidates) -> Result<(), RecommendError> {
+    fn rank(
+        &self,
+        context: &Context<'_>,
+        candidates: &mut Candidates,
+    ) -> Result<(), RecommendError> {
         // It also finds the source that ranks each candidate best.
         Fusion { sources: &self.spec.sources }.rank(context, candidates)?;
         if candidates.list.is_empty() {

@@ -31,6 +31,7 @@ impl Rule for Boost {
     fn problem(&self, _k: usize) -> Option<String> {
         let makes_sense = self.factor > 1.0 && self.factor <= MAX_FACTOR;
         let factor = self.factor;
-        (!makes_sense).then(|| format!("`factor` must be above 1 and at most {MAX_FACTOR}, not {factor}"))
+        (!makes_sense)
+            .then(|| format!("`factor` must be above 1 and at most {MAX_FACTOR}, not {factor}"))
     }
 }

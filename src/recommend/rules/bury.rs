@@ -28,6 +28,8 @@ impl Rule for Bury {
     fn problem(&self, _k: usize) -> Option<String> {
         let (factor, least) = (self.factor, 1.0 / MAX_FACTOR);
         let makes_sense = factor >= least && factor < 1.0;
-        (!makes_sense).then(|| format!("`factor` must be below 1 and at least {least}, not {factor}; use `hide` for 0"))
+        (!makes_sense).then(|| {
+            format!("`factor` must be below 1 and at least {least}, not {factor}; use `hide` for 0")
+        })
     }
 }

@@ -38,9 +38,13 @@ pub struct Claimed<'a> {
 }
 
 impl<'a> InForce<'a> {
-    /// A rule whose filter lacks a value, or names an attribute that the catalogue has no longer, is
-    /// ignored as a whole: with fewer conditions it would be about articles that nobody meant.
-    pub(in crate::recommend) fn of(rules: &'a Rules, given: &Given<'_>, snapshot: &Snapshot) -> Self {
+    /// A rule whose filter lacks a value, or names an attribute that the catalogue has no longer,
+    /// is ignored as a whole: with fewer conditions it would be about articles that nobody meant.
+    pub(in crate::recommend) fn of(
+        rules: &'a Rules,
+        given: &Given<'_>,
+        snapshot: &Snapshot,
+    ) -> Self {
         let mut in_force = Self { k: rules.k, ..Self::default() };
         for (place, spec) in rules.at(given.at) {
             let mut applied = Applied { bit: 1 << place, spec, filter: None, about: None };
@@ -108,12 +112,17 @@ impl<'a> InForce<'a> {
 
     fn ignore_unfit_hides(&mut self, snapshot: &Snapshot) {
         let (rules, ignored) = (&mut self.rules, &mut self.ignored);
-        rules.retain(|rule| match rule.filter.as_deref().map(|filter| filter.on(snapshot.catalogue())) {
-            Some(Err(error)) => {
-                ignored.push(IgnoredRule { rule: rule.spec.name().to_owned(), reason: error.to_string() });
-                false
+        rules.retain(|rule| {
+            match rule.filter.as_deref().map(|filter| filter.on(snapshot.catalogue())) {
+                Some(Err(error)) => {
+                    ignored.push(IgnoredRule {
+                        rule: rule.spec.name().to_owned(),
+                        reason: error.to_string(),
+                    });
+                    false
+                }
+                _ => true,
             }
-            _ => true,
         });
     }
 

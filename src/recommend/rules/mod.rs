@@ -79,8 +79,12 @@ pub const MAX_RULES: usize = 32;
 /// Longest name of a rule, in characters.
 const MAX_NAME: usize = 64;
 
-const fn registered<R: Rule + DeserializeOwned + 'static>(name: &'static str, about: &'static str) -> Registered {
-    let parse = |parameters| Ok(Arc::new(serde_json::from_value::<R>(parameters)?) as Arc<dyn Rule>);
+const fn registered<R: Rule + DeserializeOwned + 'static>(
+    name: &'static str,
+    about: &'static str,
+) -> Registered {
+    let parse =
+        |parameters| Ok(Arc::new(serde_json::from_value::<R>(parameters)?) as Arc<dyn Rule>);
     Registered { name, about, parse }
 }
 
@@ -130,12 +134,16 @@ impl Rules {
     pub fn check(&self, catalogue: &Catalogue, recipe: &Recipe) -> Result<(), String> {
         for spec in &self.specs {
             let fits = spec.rule.filter().map_or(Ok(()), |filter| filter.on(catalogue).map(drop));
-            fits.map_err(|error| format!("has a rule `{}` that does not fit the catalogue: {error}", spec.name()))?;
+            fits.map_err(|error| {
+                format!("has a rule `{}` that does not fit the catalogue: {error}", spec.name())
+            })?;
         }
         for spec in &self.specs {
             if let Some(Claim::Position { article, .. }) = spec.rule.claim(self.k) {
                 let shown = self.check_pin(catalogue, recipe, spec, article);
-                shown.map_err(|problem| format!("has a rule `{}` that cannot hold: {problem}", spec.name()))?;
+                shown.map_err(|problem| {
+                    format!("has a rule `{}` that cannot hold: {problem}", spec.name())
+                })?;
             }
         }
         Ok(())
@@ -153,12 +161,14 @@ impl Rules {
         if recipe.exclude.article_ids.contains(article) {
             return Err(format!("`exclude` names its article `{article}`"));
         }
-        let holds = |filter: &Filter| filter.on(catalogue).is_ok_and(|conditions| conditions.hold(row));
+        let holds =
+            |filter: &Filter| filter.on(catalogue).is_ok_and(|conditions| conditions.hold(row));
         if !recipe.filter.is_relative() && !holds(&recipe.filter) {
             return Err(format!("the placement's filter rules its article `{article}` out"));
         }
         let hidden = |other: &&RuleSpec| {
-            let filter = other.rule.filter().filter(|filter| other.rule.hides() && !filter.is_relative());
+            let filter =
+                other.rule.filter().filter(|filter| other.rule.hides() && !filter.is_relative());
             filter.is_some_and(holds) && other.meets(pin)
         };
         match self.specs.iter().find(hidden) {
@@ -181,7 +191,9 @@ impl Rules {
             // Shares are whole millionths, so this much is rounding.
             if sum > 1.0 + 1e-9 {
                 let names = names.join("`, `");
-                return Err(format!("has rules `{names}` that promote more than the whole list together"));
+                return Err(format!(
+                    "has rules `{names}` that promote more than the whole list together"
+                ));
             }
         }
         Ok(())
@@ -205,10 +217,14 @@ fn contradiction(a: &RuleSpec, b: &RuleSpec, k: usize) -> Option<String> {
         return None;
     }
     match (a.rule.claim(k)?, b.rule.claim(k)?) {
-        (Claim::Position { position: one, .. }, Claim::Position { position: other, .. }) if one == other => {
+        (Claim::Position { position: one, .. }, Claim::Position { position: other, .. })
+            if one == other =>
+        {
             Some(format!("both pin an article at position {one}"))
         }
-        (Claim::Position { article: one, .. }, Claim::Position { article: other, .. }) if one == other => {
+        (Claim::Position { article: one, .. }, Claim::Position { article: other, .. })
+            if one == other =>
+        {
             Some(format!("both pin the article `{one}`"))
         }
         _ => None,

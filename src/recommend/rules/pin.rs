@@ -25,6 +25,7 @@ impl Rule for Pin {
     fn problem(&self, k: usize) -> Option<String> {
         let position = self.position;
         let within = (1..=k).contains(&position);
-        (!within).then(|| format!("`position` must be 1 to {k}, the placement's `k`, not {position}"))
+        (!within)
+            .then(|| format!("`position` must be 1 to {k}, the placement's `k`, not {position}"))
     }
 }

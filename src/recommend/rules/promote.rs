@@ -38,9 +38,13 @@ impl Rule for Promote {
     fn problem(&self, k: usize) -> Option<String> {
         match (self.at_least, self.share) {
             (Some(least), None) if (1..=k as u64).contains(&least) => None,
-            (Some(least), None) => Some(format!("`at_least` must be 1 to {k}, the placement's `k`, not {least}")),
+            (Some(least), None) => {
+                Some(format!("`at_least` must be 1 to {k}, the placement's `k`, not {least}"))
+            }
             (None, Some(share)) if share * WHOLE as f64 >= 1.0 && share <= 1.0 => None,
-            (None, Some(share)) => Some(format!("`share` must be above 0 and at most 1, not {share}")),
+            (None, Some(share)) => {
+                Some(format!("`share` must be above 0 and at most 1, not {share}"))
+            }
             _ => Some("give either `at_least` or `share`".to_owned()),
         }
     }

@@ -39,7 +39,12 @@ impl RuleSpec {
         })?;
         let name = match parameters.remove("name") {
             Some(Value::String(name)) if (1..=MAX_NAME).contains(&name.chars().count()) => name,
-            _ => return Err(format!("rule `{}`: give it a `name` of 1 to {MAX_NAME} characters", kind.name)),
+            _ => {
+                return Err(format!(
+                    "rule `{}`: give it a `name` of 1 to {MAX_NAME} characters",
+                    kind.name
+                ));
+            }
         };
         let mut moment = |key: &str| match parameters.remove(key) {
             None => Ok(None),
@@ -47,13 +52,17 @@ impl RuleSpec {
                 Ok(moment) => Ok(Some(moment)),
                 Err(error) => Err(format!("rule `{name}`, `{key}`: {error}")),
             },
-            Some(_) => Err(format!("rule `{name}`, `{key}`: give a date or a moment as a text: \"2026-11-27\"")),
+            Some(_) => Err(format!(
+                "rule `{name}`, `{key}`: give a date or a moment as a text: \"2026-11-27\""
+            )),
         };
         let (from, until) = (moment("from")?, moment("until")?);
         if let (Some(from), Some(until)) = (from, until)
             && from >= until
         {
-            return Err(format!("rule `{name}`: it ends at {until}, not after its start at {from}"));
+            return Err(format!(
+                "rule `{name}`: it ends at {until}, not after its start at {from}"
+            ));
         }
         let rule = (kind.parse)(Value::Object(parameters));
         let rule = rule.map_err(|error| format!("rule `{name}` ({}): {error}", kind.name))?;
@@ -85,7 +94,9 @@ impl RuleSpec {
 
     pub(super) fn problem(&self, k: usize) -> Option<String> {
         match self.rule.filter() {
-            Some(filter) if filter.is_empty() => Some("its filter selects everything; give a condition".to_owned()),
+            Some(filter) if filter.is_empty() => {
+                Some("its filter selects everything; give a condition".to_owned())
+            }
             _ => self.rule.problem(k),
         }
     }

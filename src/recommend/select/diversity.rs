@@ -54,11 +54,14 @@ impl<'a> Variety<'a> {
     /// The place of the candidate that comes next, of those that the list admits.
     pub(super) fn next(&mut self, picks: &Picks<'_>) -> Option<usize> {
         loop {
-            let gain =
-                |place: usize| (1.0 - self.diversity) * self.relevance[place] - self.diversity * self.similarity[place];
+            let gain = |place: usize| {
+                (1.0 - self.diversity) * self.relevance[place]
+                    - self.diversity * self.similarity[place]
+            };
             let open = (0..self.rows.len()).filter(|&place| self.open[place]);
             // Among equals the stronger.
-            let best = open.reduce(|best, place| if gain(place) > gain(best) { place } else { best })?;
+            let best =
+                open.reduce(|best, place| if gain(place) > gain(best) { place } else { best })?;
             self.open[best] = false;
             if picks.admits(self.rows[best]) {
                 return Some(best);

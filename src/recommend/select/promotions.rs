@@ -28,7 +28,11 @@ struct Slot {
 }
 
 impl<'a> Promotions<'a> {
-    pub(super) fn new(context: &'a Context<'a>, length: usize, is_pinned: impl Fn(usize) -> bool) -> Self {
+    pub(super) fn new(
+        context: &'a Context<'a>,
+        length: usize,
+        is_pinned: impl Fn(usize) -> bool,
+    ) -> Self {
         let (mut promotions, mut shares) = (Vec::new(), Vec::new());
         for claimed in context.rules.claims() {
             if let (Claim::Share { least, of }, Some(about)) = (claimed.claim, claimed.about) {
@@ -42,7 +46,12 @@ impl<'a> Promotions<'a> {
 
     /// The article that must stand at this place: the best of what is offered, else the best seller
     /// of the promotion. `None`: the promotion has as many already, or no further one fits.
-    pub(super) fn due(&mut self, place: usize, picks: &Picks<'_>, supply: Supply<'_>) -> Option<Pick> {
+    pub(super) fn due(
+        &mut self,
+        place: usize,
+        picks: &Picks<'_>,
+        supply: Supply<'_>,
+    ) -> Option<Pick> {
         let slot = (*self.slots.get(place)?)?;
         let promotion = &mut self.promotions[slot.promotion];
         if promotion.standing >= slot.wanted {
@@ -54,7 +63,9 @@ impl<'a> Promotions<'a> {
             Some((at, _)) => supply.get(at)?,
             None => {
                 let (snapshot, eligible) = (self.context.snapshot, &self.context.eligible.rows);
-                let rest = promotion.rest.get_or_insert_with(|| snapshot.by_popularity(&promotion.about.rows));
+                let rest = promotion
+                    .rest
+                    .get_or_insert_with(|| snapshot.by_popularity(&promotion.about.rows));
                 // What does not fit now fits at no later place either.
                 let row = rest.find(|&row| eligible.contains(row) && picks.admits(row))?;
                 Pick::unfound(snapshot, row)
@@ -72,10 +83,14 @@ impl<'a> Promotions<'a> {
 }
 
 /// The places at which articles must be promoted, should none come by itself. The n-th article of a
-/// share is due at the first place p, from 1, with ⌊least · p / of⌋ = n; it gets the last free place
-/// up to that one, the next free one where pins leave none. Counted by place, the n-th of these
-/// places wants n articles: its own n-th article is due there or later.
-fn slots(shares: &[(u64, u64)], length: usize, is_pinned: impl Fn(usize) -> bool) -> Vec<Option<Slot>> {
+/// share is due at the first place p, from 1, with ⌊least · p / of⌋ = n; it gets the last free
+/// place up to that one, the next free one where pins leave none. Counted by place, the n-th of
+/// these places wants n articles: its own n-th article is due there or later.
+fn slots(
+    shares: &[(u64, u64)],
+    length: usize,
+    is_pinned: impl Fn(usize) -> bool,
+) -> Vec<Option<Slot>> {
     let mut due: Vec<(usize, usize)> = Vec::new();
     for (promotion, &(least, of)) in shares.iter().enumerate() {
         let places = (1..).map(|n: u64| (n * of).div_ceil(least) as usize - 1);
@@ -84,9 +99,12 @@ fn slots(shares: &[(u64, u64)], length: usize, is_pinned: impl Fn(usize) -> bool
     due.sort_unstable();
     let mut slots: Vec<Option<Slot>> = vec![None; length];
     for (place, promotion) in due {
-        let free = |slots: &[Option<Slot>], place: usize| slots[place].is_none() && !is_pinned(place);
+        let free =
+            |slots: &[Option<Slot>], place: usize| slots[place].is_none() && !is_pinned(place);
         let before = (0..=place).rev().find(|&place| free(&slots, place));
-        if let Some(place) = before.or_else(|| (place + 1..length).find(|&place| free(&slots, place))) {
+        if let Some(place) =
+            before.or_else(|| (place + 1..length).find(|&place| free(&slots, place)))
+        {
             slots[place] = Some(Slot { promotion, wanted: 0 });
         }
     }
@@ -102,9 +120,15 @@ fn slots(shares: &[(u64, u64)], length: usize, is_pinned: impl Fn(usize) -> bool
 mod tests {
     use super::*;
 
-    fn places(shares: &[(u64, u64)], length: usize, pinned: &[usize]) -> Vec<(usize, usize, usize)> {
+    fn places(
+        shares: &[(u64, u64)],
+        length: usize,
+        pinned: &[usize],
+    ) -> Vec<(usize, usize, usize)> {
         let slots = slots(shares, length, |place| pinned.contains(&place));
-        let slot = |(place, slot): (usize, Option<Slot>)| slot.map(|slot| (place, slot.promotion, slot.wanted));
+        let slot = |(place, slot): (usize, Option<Slot>)| {
+            slot.map(|slot| (place, slot.promotion, slot.wanted))
+        };
         slots.into_iter().enumerate().filter_map(slot).collect()
     }
 

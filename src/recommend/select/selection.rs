@@ -43,8 +43,10 @@ impl<'a> Selection<'a> {
         let recipe = &context.request.recipe;
         let mut picks = Picks::new(context.snapshot, length, &recipe.max_per)?;
         let pins = pins(context, &mut picks, candidates);
-        let promotions = Promotions::new(context, length, |place| pins.iter().any(|pin| pin.place == place));
-        let variety = (recipe.diversity > 0.0).then(|| Variety::new(context.snapshot, recipe.diversity, candidates));
+        let promotions =
+            Promotions::new(context, length, |place| pins.iter().any(|pin| pin.place == place));
+        let variety = (recipe.diversity > 0.0)
+            .then(|| Variety::new(context.snapshot, recipe.diversity, candidates));
         Ok(Self { context, picks, pins, promotions, variety })
     }
 
@@ -136,8 +138,8 @@ impl<'a> Selection<'a> {
 }
 
 /// The pinned articles that may be answered, with room kept for them: what is pinned comes before
-/// all else under `max_per`, too, and none stands before its place, however short the answer. Of two
-/// that `max_per` does not allow together the first stays.
+/// all else under `max_per`, too, and none stands before its place, however short the answer. Of
+/// two that `max_per` does not allow together the first stays.
 fn pins(context: &Context<'_>, picks: &mut Picks<'_>, candidates: &Candidates) -> Vec<Pinned> {
     let mut pins: Vec<Pinned> = Vec::new();
     for claimed in context.rules.claims() {
@@ -145,8 +147,14 @@ fn pins(context: &Context<'_>, picks: &mut Picks<'_>, candidates: &Candidates) -
         let row = context.snapshot.catalogue().row(article.as_str());
         let Some(row) = row.filter(|&row| context.eligible.rows.contains(row)) else { continue };
         let found = candidates.list.iter().find(|candidate| candidate.row == row);
-        let pick = found.map_or_else(|| Pick::unfound(context.snapshot, row), |found| candidate(candidates, found));
-        pins.push(Pinned { place: position - 1, pick: Pick { rules: pick.rules | claimed.bit, ..pick } });
+        let pick = found.map_or_else(
+            || Pick::unfound(context.snapshot, row),
+            |found| candidate(candidates, found),
+        );
+        pins.push(Pinned {
+            place: position - 1,
+            pick: Pick { rules: pick.rules | claimed.bit, ..pick },
+        });
     }
     pins.sort_by_key(|pin| pin.place);
     pins.retain(|pin| {
@@ -176,7 +184,9 @@ impl Supply<'_> {
 
     pub(super) fn get(self, at: usize) -> Option<Pick> {
         match self {
-            Self::Candidates(candidates) => candidates.list.get(at).map(|found| candidate(candidates, found)),
+            Self::Candidates(candidates) => {
+                candidates.list.get(at).map(|found| candidate(candidates, found))
+            }
             Self::Fallback(source, articles) => articles.get(at).map(|&(row, score)| {
                 let origin = Origin::Fallback(at);
                 Pick { row, score, source, origin, rules: 0 }
@@ -187,6 +197,9 @@ impl Supply<'_> {
 
     /// The first from `from` on that fits.
     fn next_admitted(self, from: usize, picks: &Picks<'_>) -> Option<usize> {
-        (from..).map_while(|at| Some((at, self.row(at)?))).find(|&(_, row)| picks.admits(row)).map(|(at, _)| at)
+        (from..)
+            .map_while(|at| Some((at, self.row(at)?)))
+            .find(|&(_, row)| picks.admits(row))
+            .map(|(at, _)| at)
     }
 }

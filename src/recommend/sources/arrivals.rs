@@ -47,20 +47,29 @@ impl Source for NewArrivals {
             Some(name) => {
                 let catalogue = context.snapshot.catalogue();
                 let column = catalogue.column(find_attribute(catalogue, name)?);
-                let dated = context.eligible.rows.iter().filter_map(|row| Some((row, moment(column, row)?)));
+                let dated = context
+                    .eligible
+                    .rows
+                    .iter()
+                    .filter_map(|row| Some((row, moment(column, row)?)));
                 dated.filter(|&(_, began)| since <= began && began <= at).collect()
             }
             None => {
                 let signals = context.shop.signals()?;
                 let since = signals.statistics().at.minus_days(self.days);
                 let rows = signals.rows().filter(|&row| context.eligible.rows.contains(row));
-                rows.map(|row| (row, signals.article(row).first)).filter(|&(_, first)| first >= since).collect()
+                rows.map(|row| (row, signals.article(row).first))
+                    .filter(|&(_, first)| first >= since)
+                    .collect()
             }
         };
         new.sort_unstable_by_key(|&(row, began)| (std::cmp::Reverse(began), row));
         new.truncate(want);
         let age = |began: Timestamp| at.0.saturating_sub(began.0) as f32 / Timestamp::DAY as f32;
-        Ok(Drawn { articles: new.into_iter().map(|(row, began)| (row, -age(began))).collect(), ..Drawn::default() })
+        Ok(Drawn {
+            articles: new.into_iter().map(|(row, began)| (row, -age(began))).collect(),
+            ..Drawn::default()
+        })
     }
 }
 

@@ -1,9 +1,10 @@
-//! Lists written item by item: the customer's history is embedded, the next article is chosen and counts as the newest
-//! of the history, and so on.
+//! Lists written item by item: the customer's history is embedded, the next article is chosen and
+//! counts as the newest of the history, and so on.
 //!
-//! A step chooses among the [`CANDIDATES`] best eligible articles of the model; their inner products are logits, and a
-//! probability is one among them. Filters, exclusions, availability and `max_per` hold at every step, no article comes
-//! twice, and the same request with the same seed gets the same list.
+//! A step chooses among the [`CANDIDATES`] best eligible articles of the model; their inner
+//! products are logits, and a probability is one among them. Filters, exclusions, availability and
+//! `max_per` hold at every step, no article comes twice, and the same request with the same seed
+//! gets the same list.
 
 use super::{Drawn, Registered, Source, registered};
 use crate::{
@@ -77,8 +78,8 @@ pub enum Generation {
 pub struct Sampling {
     /// Logits are divided by it: below 1 the likely become likelier.
     pub temperature: f32,
-    /// Draw from the fewest likeliest articles that have this much of the probability together (Holtzman et al. 2020,
-    /// arXiv:1904.09751); 1 draws from all candidates.
+    /// Draw from the fewest likeliest articles that have this much of the probability together
+    /// (Holtzman et al. 2020, arXiv:1904.09751); 1 draws from all candidates.
     pub top_p: f32,
     pub seed: u64,
 }
@@ -120,7 +121,8 @@ struct Next {
     log_probability: f32,
 }
 
-/// Picks articles into `picks` until k stand or no further one fits; answers how many, and how the index was searched.
+/// Picks articles into `picks` until k stand or no further one fits; answers how many, and how the
+/// index was searched.
 ///
 /// # Errors
 /// When the model or its index fails.
@@ -182,7 +184,11 @@ impl Task<'_> {
             let exhausted = hits.len() < k || k >= index.len();
             let fitting = hits.iter().filter_map(|hit| {
                 let row = self.context.snapshot.row_of_item(hit.item)?;
-                beginning.picks.admits(row).then_some(Next { item: hit.item, row, log_probability: hit.score })
+                beginning.picks.admits(row).then_some(Next {
+                    item: hit.item,
+                    row,
+                    log_probability: hit.score,
+                })
             });
             let mut next: Vec<Next> = fitting.take(CANDIDATES).collect();
             // Under `max_per` the best may all be spent: look further.
@@ -200,7 +206,13 @@ impl<'a> Beginning<'a> {
     fn with(&self, next: Next) -> Self {
         let mut longer = self.clone();
         let (row, score) = (next.row, next.log_probability);
-        longer.picks.offer(Pick { row, score, source: NAME, origin: Origin::Candidate(0), rules: 0 });
+        longer.picks.offer(Pick {
+            row,
+            score,
+            source: NAME,
+            origin: Origin::Candidate(0),
+            rules: 0,
+        });
         longer.items.insert(0, next.item);
         longer.score += next.log_probability;
         longer
@@ -208,9 +220,12 @@ impl<'a> Beginning<'a> {
 }
 
 impl Sampling {
-    /// Draws one of the candidates, which stand in falling order. Their probabilities stay those without temperature.
+    /// Draws one of the candidates, which stand in falling order. Their probabilities stay those
+    /// without temperature.
     fn draw(&self, candidates: &[Next], rng: &mut ChaCha8Rng) -> Option<Next> {
-        let weight = |next: &Next| ((next.log_probability - candidates[0].log_probability) / self.temperature).exp();
+        let weight = |next: &Next| {
+            ((next.log_probability - candidates[0].log_probability) / self.temperature).exp()
+        };
         let weights: Vec<f32> = candidates.iter().map(weight).collect();
         let enough = weights.iter().sum::<f32>() * self.top_p;
         let (mut count, mut sum) = (0, 0.0);

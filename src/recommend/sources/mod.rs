@@ -1,8 +1,8 @@
 //! Sources of candidates. Each is one file here and one line of [`REGISTRY`].
 //!
 //! All sources compute on what the request's [`Context`] holds, so one after the other they take
-//! some hundred microseconds, and there is nothing to wait for. Before each the time is looked at: a
-//! source whose turn comes after the request's time is left out, as one that fails is, and the
+//! some hundred microseconds, and there is nothing to wait for. Before each the time is looked at:
+//! a source whose turn comes after the request's time is left out, as one that fails is, and the
 //! answer says so.
 
 mod arrivals;
@@ -30,8 +30,9 @@ pub trait Source: Send + Sync + Debug {
     /// As it stands in answers and metrics.
     fn name(&self) -> &'static str;
 
-    /// The best `want` articles by this source, best first: catalogue rows and scores. Rows that may
-    /// not be answered are dropped by the caller, so a source that can should leave them out itself.
+    /// The best `want` articles by this source, best first: catalogue rows and scores. Rows that
+    /// may not be answered are dropped by the caller, so a source that can should leave them out
+    /// itself.
     ///
     /// # Errors
     /// When the source cannot answer this request at all.
@@ -109,10 +110,15 @@ pub const MAX_SOURCES: usize = 16;
 const MAX_LIMIT: usize = 1_000;
 /// What all sources of a request may take before those that are left are left out.
 /// A unit test may run on a machine that is busy with others, and must not depend on it.
-pub(super) const TIME: Duration = if cfg!(test) { Duration::MAX } else { Duration::from_millis(50) };
+pub(super) const TIME: Duration =
+    if cfg!(test) { Duration::MAX } else { Duration::from_millis(50) };
 
-const fn registered<S: Source + DeserializeOwned + 'static>(name: &'static str, about: &'static str) -> Registered {
-    let parse = |parameters| Ok(Arc::new(serde_json::from_value::<S>(parameters)?) as Arc<dyn Source>);
+const fn registered<S: Source + DeserializeOwned + 'static>(
+    name: &'static str,
+    about: &'static str,
+) -> Registered {
+    let parse =
+        |parameters| Ok(Arc::new(serde_json::from_value::<S>(parameters)?) as Arc<dyn Source>);
     Registered { name, about, parse }
 }
 
@@ -146,7 +152,12 @@ impl SourceSpec {
         let (limit, weight) = (limit.transpose()?, weight.transpose()?.unwrap_or(1.0));
         let source = (kind.parse)(Value::Object(parameters));
         let source = source.map_err(|error| format!("source `{}`: {error}", kind.name))?;
-        Ok(Self { source, limit: limit.map(|limit| limit as usize), weight: weight as f32, definition })
+        Ok(Self {
+            source,
+            limit: limit.map(|limit| limit as usize),
+            weight: weight as f32,
+            definition,
+        })
     }
 
     pub(super) fn of(source: Arc<dyn Source>) -> Self {
@@ -173,9 +184,12 @@ impl SourceSpec {
 
     /// The name with the parameters, to tell sources of one kind apart.
     pub fn label(&self) -> String {
-        let parameters =
-            self.definition.iter().filter(|(key, _)| !["source", "limit", "weight"].contains(&key.as_str()));
-        let parameters: Vec<String> = parameters.map(|(key, value)| format!("{key} {value}")).collect();
+        let parameters = self
+            .definition
+            .iter()
+            .filter(|(key, _)| !["source", "limit", "weight"].contains(&key.as_str()));
+        let parameters: Vec<String> =
+            parameters.map(|(key, value)| format!("{key} {value}")).collect();
         match parameters.is_empty() {
             true => self.name().to_owned(),
             false => format!("{} ({})", self.name(), parameters.join(", ")),
@@ -213,12 +227,16 @@ pub(super) fn of(request: &Request) -> Vec<SourceSpec> {
     })]
 }
 
-/// Asks every source for its best articles, `want` or as many as its limit says, one after the other
-/// while the request's time lasts.
+/// Asks every source for its best articles, `want` or as many as its limit says, one after the
+/// other while the request's time lasts.
 ///
 /// # Errors
 /// When the only source fails. Of several, one that fails is left out.
-pub(super) fn draw(context: &Context<'_>, specs: &[SourceSpec], want: usize) -> Result<Vec<Drawn>, RecommendError> {
+pub(super) fn draw(
+    context: &Context<'_>,
+    specs: &[SourceSpec],
+    want: usize,
+) -> Result<Vec<Drawn>, RecommendError> {
     let started = Instant::now();
     let left_out = Drawn { left_out: true, ..Drawn::default() };
     let mut all = Vec::with_capacity(specs.len());

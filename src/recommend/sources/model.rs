@@ -11,8 +11,10 @@ use crate::{
 use serde::Deserialize;
 
 pub(super) const NAME: &str = "model";
-pub(super) const REGISTERED: Registered =
-    registered::<Model>(NAME, "Articles by a trained model: `model` names it, else it is the model of the request.");
+pub(super) const REGISTERED: Registered = registered::<Model>(
+    NAME,
+    "Articles by a trained model: `model` names it, else it is the model of the request.",
+);
 
 /// The articles whose vectors have the largest inner product with the query vector; for a model
 /// that counts, the customer's own articles.
@@ -54,11 +56,17 @@ impl Model {
     }
 }
 
-fn find_in(context: &Context<'_>, snapshot: &Snapshot, query: &Query, want: usize) -> Result<Drawn, RecommendError> {
+fn find_in(
+    context: &Context<'_>,
+    snapshot: &Snapshot,
+    query: &Query,
+    want: usize,
+) -> Result<Drawn, RecommendError> {
     match &query.basis {
         Basis::Vector(vector) => nearest(snapshot, vector, &*context.eligible_in(snapshot)?, want),
         Basis::Own(own) => {
-            let allowed = own.iter().copied().filter(|(row, _)| context.eligible.rows.contains(*row));
+            let allowed =
+                own.iter().copied().filter(|(row, _)| context.eligible.rows.contains(*row));
             Ok(Drawn { articles: allowed.take(want).collect(), ..Drawn::default() })
         }
         Basis::Nothing => Ok(Drawn::default()),
@@ -66,7 +74,12 @@ fn find_in(context: &Context<'_>, snapshot: &Snapshot, query: &Query, want: usiz
 }
 
 /// The eligible articles with the largest inner products, those newer than the model among them.
-fn nearest(snapshot: &Snapshot, vector: &[f32], eligible: &Eligible, want: usize) -> Result<Drawn, RecommendError> {
+fn nearest(
+    snapshot: &Snapshot,
+    vector: &[f32],
+    eligible: &Eligible,
+    want: usize,
+) -> Result<Drawn, RecommendError> {
     let index = index(snapshot)?;
     let everything = eligible.items.count() == index.len();
     let allowed = (!everything).then_some(&eligible.items);
@@ -79,7 +92,11 @@ fn nearest(snapshot: &Snapshot, vector: &[f32], eligible: &Eligible, want: usize
 }
 
 /// The best `k` of two lists in order of falling score; the first list wins ties.
-fn merge(indexed: impl Iterator<Item = (u32, f32)>, fresh: &[(f32, u32)], k: usize) -> Vec<(u32, f32)> {
+fn merge(
+    indexed: impl Iterator<Item = (u32, f32)>,
+    fresh: &[(f32, u32)],
+    k: usize,
+) -> Vec<(u32, f32)> {
     let fresh = fresh.iter().map(|&(score, row)| (row, score));
     let (mut indexed, mut fresh) = (indexed.peekable(), fresh.peekable());
     std::iter::from_fn(|| match (indexed.peek(), fresh.peek()) {

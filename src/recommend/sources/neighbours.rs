@@ -91,7 +91,8 @@ impl Source for BoughtNext {
     }
 }
 
-/// Articles by how lately the customer showed interest, the latest first: visit, cart, other interests, purchases.
+/// Articles by how lately the customer showed interest, the latest first: visit, cart, other
+/// interests, purchases.
 fn latest<'a>(context: &'a Context<'_>) -> impl Iterator<Item = u32> + 'a {
     let at_hand = context.seen.iter().chain(&context.cart).copied();
     let others = context.interests().iter().map(|interest| interest.row);
@@ -152,8 +153,8 @@ impl Source for SimilarTaste {
     }
 }
 
-/// The articles at hand, each with weight 1: cart and visit, or else what else interests the customer,
-/// or else the purchases of the last week in which the customer bought anything.
+/// The articles at hand, each with weight 1: cart and visit, or else what else interests the
+/// customer, or else the purchases of the last week in which the customer bought anything.
 pub(in crate::recommend) fn lately(context: &Context<'_>) -> Vec<(u32, f32)> {
     let mut rows: Vec<u32> = context.cart.iter().chain(&context.seen).copied().collect();
     if rows.is_empty() {
@@ -162,15 +163,22 @@ pub(in crate::recommend) fn lately(context: &Context<'_>) -> Vec<(u32, f32)> {
     if rows.is_empty() {
         let last = context.history().first().map_or(Timestamp(0), |bought| bought.at);
         let since = Timestamp(last.day() * Timestamp::DAY).minus_days(LATELY_DAYS);
-        rows.extend(context.history().iter().take_while(|bought| bought.at >= since).map(|bought| bought.row));
+        rows.extend(
+            context
+                .history()
+                .iter()
+                .take_while(|bought| bought.at >= since)
+                .map(|bought| bought.row),
+        );
     }
     rows.sort_unstable();
     rows.dedup();
     rows.into_iter().take(SEEDS).map(|row| (row, 1.0)).collect()
 }
 
-/// All that tells the customer's taste, with its weight: `ln(1 + Σ 2^(−age / 90 days))` over the days
-/// of purchases; cart and visit count like a purchase of this moment, other interests by their weight.
+/// All that tells the customer's taste, with its weight: `ln(1 + Σ 2^(−age / 90 days))` over the
+/// days of purchases; cart and visit count like a purchase of this moment, other interests by their
+/// weight.
 pub(in crate::recommend) fn tastes(context: &Context<'_>) -> Vec<(u32, f32)> {
     let at_hand = context.cart.iter().chain(&context.seen).map(|&row| (row, 1.0));
     let others = context.interests().iter().map(|interest| (interest.row, interest.weight));
@@ -186,7 +194,8 @@ pub(in crate::recommend) fn tastes(context: &Context<'_>) -> Vec<(u32, f32)> {
             (*sum, *day) = (*sum + (-age / HALF_LIFE_DAYS).exp2(), at.day());
         }
     }
-    let mut tastes: Vec<(u32, f32)> = sums.into_iter().map(|(row, (sum, _))| (row, sum.ln_1p())).collect();
+    let mut tastes: Vec<(u32, f32)> =
+        sums.into_iter().map(|(row, (sum, _))| (row, sum.ln_1p())).collect();
     tastes.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     tastes.truncate(SEEDS);
     tastes

@@ -45,7 +45,10 @@ impl Source for BuyAgain {
 
 /// Catalogue rows of the customer's purchases with their scores, the highest first. Articles newer
 /// than the model count like all others.
-pub(in crate::recommend) fn ranked(context: &Context<'_>, frequency: &PersonalFrequency) -> Vec<(u32, f32)> {
+pub(in crate::recommend) fn ranked(
+    context: &Context<'_>,
+    frequency: &PersonalFrequency,
+) -> Vec<(u32, f32)> {
     let bought = context.history().iter().map(|bought| (bought.row, bought.at, bought.weight));
     frequency.scores(bought, counted_from(context))
 }
@@ -55,5 +58,10 @@ pub(in crate::recommend) fn ranked(context: &Context<'_>, frequency: &PersonalFr
 fn counted_from(context: &Context<'_>) -> Timestamp {
     let customer = &context.customer;
     let all_have_times = customer.purchase_times.len() >= customer.purchases.len();
-    customer.purchase_times.first().copied().filter(|_| all_have_times).unwrap_or(context.request.at)
+    customer
+        .purchase_times
+        .first()
+        .copied()
+        .filter(|_| all_have_times)
+        .unwrap_or(context.request.at)
 }

@@ -14,8 +14,10 @@ pub(super) const REGISTERED: Registered = registered::<Popular>(
     NAME,
     "What sells best. With `days` (7, 28 or 91) by purchases of that window, else as the server counts sales.",
 );
-pub(super) const TRENDING: Registered =
-    registered::<Trending>(Trending::NAME, "What sold more in the last 7 days than in a usual week of the last 28.");
+pub(super) const TRENDING: Registered = registered::<Trending>(
+    Trending::NAME,
+    "What sold more in the last 7 days than in a usual week of the last 28.",
+);
 pub(super) const POPULAR_IN: Registered = registered::<PopularIn>(
     PopularIn::NAME,
     "What sells best of the last 28 days among articles that share a value of `attribute` with the customer's \
@@ -67,7 +69,8 @@ impl Source for Popular {
         }
         let snapshot = context.snapshot;
         let rows = snapshot.by_popularity(&context.eligible.rows).take(want);
-        let sold = rows.map(|row| (row, snapshot.popularity(row))).take_while(|&(_, sales)| sales > 0.0);
+        let sold =
+            rows.map(|row| (row, snapshot.popularity(row))).take_while(|&(_, sales)| sales > 0.0);
         Ok(Drawn { articles: sold.collect(), ..Drawn::default() })
     }
 }
@@ -95,7 +98,10 @@ fn best(
     want: usize,
 ) -> Result<Drawn, RecommendError> {
     let eligible = ranking.iter().copied().filter(|&row| context.eligible.rows.contains(row));
-    Ok(Drawn { articles: eligible.take(want).map(|row| (row, score(row))).collect(), ..Drawn::default() })
+    Ok(Drawn {
+        articles: eligible.take(want).map(|row| (row, score(row))).collect(),
+        ..Drawn::default()
+    })
 }
 
 impl PopularIn {
@@ -122,11 +128,13 @@ impl PopularIn {
             let Some(value) = column.group(purchase.row) else { continue };
             let (sum, day) = bought.entry(value).or_default();
             if *day != purchase.at.day() {
-                let age = context.request.at.0.saturating_sub(purchase.at.0) as f32 / Timestamp::DAY as f32;
+                let age = context.request.at.0.saturating_sub(purchase.at.0) as f32
+                    / Timestamp::DAY as f32;
                 (*sum, *day) = (*sum + (-age / Self::HALF_LIFE_DAYS).exp2(), purchase.at.day());
             }
         }
-        let mut values: Vec<(Group, f32)> = bought.into_iter().map(|(value, (sum, _))| (value, sum)).collect();
+        let mut values: Vec<(Group, f32)> =
+            bought.into_iter().map(|(value, (sum, _))| (value, sum)).collect();
         values.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         values.truncate(Self::VALUES);
         values
@@ -143,7 +151,10 @@ impl Source for PopularIn {
         let best = signals.best_by_value(catalogue, &self.attribute);
         let best = best.ok_or_else(|| RecommendError::SourceUnfit {
             source_name: Self::NAME,
-            problem: format!("the catalogue has no attribute `{}` with one value an article", self.attribute),
+            problem: format!(
+                "the catalogue has no attribute `{}` with one value an article",
+                self.attribute
+            ),
         })?;
         let mut articles: Vec<(u32, f32)> = Vec::new();
         for (value, share) in self.values(context) {
@@ -151,7 +162,9 @@ impl Source for PopularIn {
             let total: f32 = rows.iter().map(|&row| signals.article(row).sold[1] as f32).sum();
             let eligible = rows.iter().copied().filter(|&row| context.eligible.rows.contains(row));
             articles.extend(
-                eligible.take(self.per_value).map(|row| (row, share * signals.article(row).sold[1] as f32 / total)),
+                eligible
+                    .take(self.per_value)
+                    .map(|row| (row, share * signals.article(row).sold[1] as f32 / total)),
             );
         }
         articles.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));

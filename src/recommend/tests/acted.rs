@@ -26,19 +26,36 @@ struct Asked<'a> {
 fn names_of(asked: Asked<'_>) -> (Vec<String>, Answer) {
     let snapshot = snapshot();
     let bought: Vec<&str> = asked.bought.iter().map(|purchase| purchase.0).collect();
-    let times: Vec<Timestamp> = asked.bought.iter().map(|purchase| Timestamp(NOW - purchase.1 * HOUR)).collect();
+    let times: Vec<Timestamp> =
+        asked.bought.iter().map(|purchase| Timestamp(NOW - purchase.1 * HOUR)).collect();
     let bought = ids(&bought);
-    let customer = Customer { purchases: &bought, purchase_times: &times, actions: asked.actions, ..Customer::UNKNOWN };
+    let customer = Customer {
+        purchases: &bought,
+        purchase_times: &times,
+        actions: asked.actions,
+        ..Customer::UNKNOWN
+    };
     let spec = |source: &Value| SourceSpec::parse(source.as_object().unwrap().clone()).unwrap();
-    let recipe =
-        Recipe { sources: asked.sources.iter().map(spec).collect(), exclude: asked.exclude, ..Recipe::default() };
-    let request = Request { recipe: Arc::new(recipe), ..Request::new(None, TopK::new(5).unwrap(), Timestamp(NOW)) };
+    let recipe = Recipe {
+        sources: asked.sources.iter().map(spec).collect(),
+        exclude: asked.exclude,
+        ..Recipe::default()
+    };
+    let request = Request {
+        recipe: Arc::new(recipe),
+        ..Request::new(None, TopK::new(5).unwrap(), Timestamp(NOW))
+    };
     let answer = recommend(&Shop::default(), &snapshot, &request, customer).unwrap();
     (names(&snapshot, &answer).into_iter().map(str::to_owned).collect(), answer)
 }
 
 fn viewed(actions: &[Action], exclude: Exclude) -> Vec<String> {
-    let asked = Asked { actions, bought: &[], sources: vec![json!({"source": "recently_viewed"})], exclude };
+    let asked = Asked {
+        actions,
+        bought: &[],
+        sources: vec![json!({"source": "recently_viewed"})],
+        exclude,
+    };
     let (names, answer) = names_of(asked);
     let own = answer.items.iter().zip(names).filter(|(item, _)| item.source == "recently_viewed");
     own.map(|(_, name)| name).collect()
@@ -72,7 +89,12 @@ fn a_dislike_holds_until_the_article_is_wanted_or_bought() {
     let disliked = [action(Dislike, "a1", 5), views[0].clone(), views[1].clone()];
     for (hours, expected) in [(4, vec!["a1", "a2"]), (6, vec!["a2"])] {
         let sources = vec![json!({"source": "recently_viewed"})];
-        let asked = Asked { actions: &disliked, bought: &[("a1", hours)], sources, exclude: Exclude::default() };
+        let asked = Asked {
+            actions: &disliked,
+            bought: &[("a1", hours)],
+            sources,
+            exclude: Exclude::default(),
+        };
         let (names, _) = names_of(asked);
         assert_eq!(names[..expected.len()], expected, "bought {hours} hours ago");
     }
@@ -81,12 +103,17 @@ fn a_dislike_holds_until_the_article_is_wanted_or_bought() {
 #[test]
 fn what_was_shown_so_often_today_is_left_out() {
     use ActionKind::{Impression, View};
-    let shown =
-        [action(View, "a1", 1), action(View, "a2", 2), action(Impression, "a1", 3), action(Impression, "a1", 23)];
+    let shown = [
+        action(View, "a1", 1),
+        action(View, "a2", 2),
+        action(Impression, "a1", 3),
+        action(Impression, "a1", 23),
+    ];
     let times = |times| Exclude { seen_times_today: Some(times), ..Exclude::default() };
     assert_eq!(viewed(&shown, times(2)), ["a2"]);
     assert_eq!(viewed(&shown, times(3)), ["a1", "a2"]);
-    let yesterday = [action(View, "a1", 1), action(Impression, "a1", 3), action(Impression, "a1", 25)];
+    let yesterday =
+        [action(View, "a1", 1), action(Impression, "a1", 3), action(Impression, "a1", 25)];
     assert_eq!(viewed(&yesterday, times(2)), ["a1"]);
 }
 
@@ -101,7 +128,10 @@ fn a_visit_counts_for_a_day_for_buyers_and_for_a_month_for_others() {
     assert!(!of_visit(&model(&[action(View, "a7", 24 * 31)], &[])), "too long ago");
     assert!(of_visit(&model(&[action(View, "a7", 23)], &[("a9", 24 * 60)])));
     assert!(!of_visit(&model(&[action(View, "a7", 25)], &[("a9", 24 * 60)])), "not this visit");
-    assert!(!of_visit(&model(&[action(Unwant, "a7", 1), action(Want, "a7", 2)], &[])), "taken out again");
+    assert!(
+        !of_visit(&model(&[action(Unwant, "a7", 1), action(Want, "a7", 2)], &[])),
+        "taken out again"
+    );
     assert!(of_visit(&model(&[action(Want, "a7", 1), action(Unwant, "a7", 2)], &[])));
     // Later than the request.
     let mut later = action(View, "a7", 0);

@@ -1,5 +1,5 @@
-//! What holds whatever is asked: under any mix of filter, rules, exclusions, cart, caps, diversity and
-//! failing sources.
+//! What holds whatever is asked: under any mix of filter, rules, exclusions, cart, caps, diversity
+//! and failing sources.
 
 use super::{
     ruled::{double, failing},
@@ -24,7 +24,9 @@ const FILTERS: [Selects; 7] = [
     (r#"{"price": {"max": 40}}"#, |n| n <= 40),
     (r#"{"not": {"price": {"max": 70}}}"#, |n| n > 70),
     (r#"{"code": ["3", "5", "20"]}"#, |n| [3, 5, 20].contains(&(n / 2))),
-    (r#"{"any": [{"bucket": "one"}, {"price": {"min": 50, "max": 60}}]}"#, |n| n < 2 || (50..=60).contains(&n)),
+    (r#"{"any": [{"bucket": "one"}, {"price": {"min": 50, "max": 60}}]}"#, |n| {
+        n < 2 || (50..=60).contains(&n)
+    }),
     (r#"{"article_ids": ["a7", "a8", "a9", "a81"]}"#, |n| [7, 8, 9, 81].contains(&n)),
 ];
 
@@ -95,10 +97,18 @@ impl Case {
         for (name, wish) in self.wishes.iter().enumerate() {
             let filter = |at: &usize| serde_json::from_str::<Value>(FILTERS[*at].0).unwrap();
             let mut rule = match wish {
-                Wish::Boost(at, factor) => json!({"rule": "boost", "filter": filter(at), "factor": factor}),
-                Wish::Bury(at, factor) => json!({"rule": "bury", "filter": filter(at), "factor": factor}),
-                Wish::Promote(at, least) => json!({"rule": "promote", "filter": filter(at), "at_least": least}),
-                Wish::Pin(n, position) => json!({"rule": "pin", "article_id": format!("a{n}"), "position": position}),
+                Wish::Boost(at, factor) => {
+                    json!({"rule": "boost", "filter": filter(at), "factor": factor})
+                }
+                Wish::Bury(at, factor) => {
+                    json!({"rule": "bury", "filter": filter(at), "factor": factor})
+                }
+                Wish::Promote(at, least) => {
+                    json!({"rule": "promote", "filter": filter(at), "at_least": least})
+                }
+                Wish::Pin(n, position) => {
+                    json!({"rule": "pin", "article_id": format!("a{n}"), "position": position})
+                }
                 Wish::Hide(at) => json!({"rule": "hide", "filter": filter(at)}),
             };
             rule["name"] = json!(format!("rule {name}"));
@@ -112,13 +122,17 @@ impl Case {
     }
 
     fn request(&self, k: usize, offset: Option<usize>) -> Request {
-        let spec = |rows: &Option<Vec<u32>>| rows.as_ref().map_or_else(failing, |rows| double(rows));
+        let spec =
+            |rows: &Option<Vec<u32>>| rows.as_ref().map_or_else(failing, |rows| double(rows));
         let name = |&n: &usize| ArticleId::parse(&format!("a{n}")).unwrap();
         let recipe = Recipe {
             sources: self.sources.iter().map(spec).collect(),
             fallback: self.fallback.iter().map(spec).collect(),
             filter: filter(FILTERS[self.filter].0),
-            exclude: Exclude { article_ids: self.excluded.iter().map(name).collect(), ..Exclude::default() },
+            exclude: Exclude {
+                article_ids: self.excluded.iter().map(name).collect(),
+                ..Exclude::default()
+            },
             max_per: self.per_code.map(|limit| ("code".to_owned(), limit)).into_iter().collect(),
             rules: self.rules().0,
             diversity: self.diversity,
@@ -136,9 +150,12 @@ impl Case {
 
     /// What may be answered, by the definition of each part.
     fn eligible(&self, kept: &[&Wish]) -> BTreeSet<usize> {
-        let hidden = |n: usize| kept.iter().any(|wish| matches!(wish, Wish::Hide(at) if FILTERS[*at].1(n)));
+        let hidden =
+            |n: usize| kept.iter().any(|wish| matches!(wish, Wish::Hide(at) if FILTERS[*at].1(n)));
         let named = |n: usize| self.excluded.contains(&n) || self.cart.contains(&n);
-        (0..SHOP).filter(|&n| n % 10 != 0 && FILTERS[self.filter].1(n) && !hidden(n) && !named(n)).collect()
+        (0..SHOP)
+            .filter(|&n| n % 10 != 0 && FILTERS[self.filter].1(n) && !hidden(n) && !named(n))
+            .collect()
     }
 }
 

@@ -61,7 +61,8 @@ fn ask(recipe: Recipe, change: impl FnOnce(&mut Request)) -> (Answer, Vec<String
     let answer = recommend(&Shop::default(), &snapshot, &request, customer).unwrap();
     let shown = preview(&Shop::default(), &snapshot, &request, customer).unwrap();
     assert_eq!(shown.answer, answer, "the preview answers what is answered");
-    let names = answer.items.iter().map(|item| snapshot.catalogue().id(item.row).to_owned()).collect();
+    let names =
+        answer.items.iter().map(|item| snapshot.catalogue().id(item.row).to_owned()).collect();
     (answer, names)
 }
 
@@ -82,7 +83,8 @@ fn boosted_articles_come_earlier_and_buried_ones_later() {
     let plain = names(Recipe::default());
     let code = (number(&plain[5]) / 2).to_string();
     let boost = json!({"rule": "boost", "name": "up", "filter": {"code": code}, "factor": 2});
-    let (answer, boosted) = ask(with_rules(std::slice::from_ref(&boost)), |request| request.explain = true);
+    let (answer, boosted) =
+        ask(with_rules(std::slice::from_ref(&boost)), |request| request.explain = true);
     assert_eq!(boosted[0], plain[5]);
     assert_eq!(answer.items[0].rules, ["up"]);
     assert!(answer.items[1].rules.is_empty());
@@ -90,7 +92,8 @@ fn boosted_articles_come_earlier_and_buried_ones_later() {
     let buried = names(with_rules(&[bury]));
     assert_eq!(buried[..11], plain[1..]);
     // What lay beyond the list gets in, too: the candidates are more than the list is long.
-    let far = json!({"rule": "boost", "name": "up", "filter": {"price": {"min": 6000}}, "factor": 1000});
+    let far =
+        json!({"rule": "boost", "name": "up", "filter": {"price": {"min": 6000}}, "factor": 1000});
     let far = names(with_rules(&[far]));
     assert!(number(&plain[0]) < 6_000 && far.iter().all(|name| number(name) >= 6_000), "{far:?}");
 }
@@ -100,10 +103,13 @@ fn a_rule_holds_from_its_first_moment_to_its_last() {
     let plain = names(Recipe::default());
     let hide = |from: &str, until: &str| {
         let filter = json!({"article_ids": [plain[0]]});
-        let rule = json!({"rule": "hide", "name": "no", "filter": filter, "from": from, "until": until});
+        let rule =
+            json!({"rule": "hide", "name": "no", "filter": filter, "from": from, "until": until});
         names(with_rules(&[rule])) != plain
     };
-    assert!(hide("2026-06-15", "2026-06-16") && hide("2026-06-14T23:59:59Z", "2026-06-15T00:00:01Z"));
+    assert!(
+        hide("2026-06-15", "2026-06-16") && hide("2026-06-14T23:59:59Z", "2026-06-15T00:00:01Z")
+    );
     assert!(!hide("2026-06-01", "2026-06-15") && !hide("2026-06-15T00:00:01Z", "2026-07-01"));
 }
 
@@ -128,7 +134,10 @@ fn promotions_are_spread_evenly_and_filled_from_the_catalogue() {
     let share = json!({"rule": "promote", "name": "half", "filter": {"price": {"min": 6000}}, "share": 0.5});
     let (_, shared) = ask(with_rules(&[share]), |_| {});
     for p in 1..=12 {
-        assert!(shared[..p].iter().filter(|name| number(name) >= 6_000).count() >= p / 2, "{shared:?}");
+        assert!(
+            shared[..p].iter().filter(|name| number(name) >= 6_000).count() >= p / 2,
+            "{shared:?}"
+        );
     }
 }
 
@@ -136,7 +145,11 @@ fn promotions_are_spread_evenly_and_filled_from_the_catalogue() {
 fn pins_stand_at_their_places_unless_the_request_forbids_it() {
     let pin = |name: &str, article: &str, position: usize| json!({"rule": "pin", "name": name, "article_id": article, "position": position});
     let plain = names(Recipe::default());
-    let pins = with_rules(&[pin("one", "a4001", 1), pin("best", &plain[0], 4), pin("sold out", "a4010", 2)]);
+    let pins = with_rules(&[
+        pin("one", "a4001", 1),
+        pin("best", &plain[0], 4),
+        pin("sold out", "a4010", 2),
+    ]);
     let (answer, pinned) = ask(pins.clone(), |request| request.explain = true);
     assert_eq!((pinned[0].as_str(), &pinned[3]), ("a4001", &plain[0]));
     assert_eq!([&pinned[1..3], &pinned[4..]].concat(), plain[1..11]);
@@ -144,7 +157,8 @@ fn pins_stand_at_their_places_unless_the_request_forbids_it() {
         (&answer.items[0].rules[..], &answer.items[3].rules[..]),
         (&["one".to_owned()][..], &["best".to_owned()][..])
     );
-    let (_, filtered) = ask(Recipe { filter: filter(r#"{"price": {"max": 4000}}"#), ..pins.clone() }, |_| {});
+    let (_, filtered) =
+        ask(Recipe { filter: filter(r#"{"price": {"max": 4000}}"#), ..pins.clone() }, |_| {});
     assert!(!filtered.contains(&"a4001".to_owned()));
     let (_, excluded) = ask(pins.clone(), |request| request.cart = ids(&["a4001"]));
     assert!(!excluded.contains(&"a4001".to_owned()));
@@ -159,10 +173,14 @@ fn pins_stand_at_their_places_unless_the_request_forbids_it() {
 fn pins_come_first_under_max_per_too() {
     let best = number(&names(Recipe::default())[0]);
     let twin = best ^ 1;
-    let pin = json!({"rule": "pin", "name": "twin", "article_id": format!("a{twin}"), "position": 9});
+    let pin =
+        json!({"rule": "pin", "name": "twin", "article_id": format!("a{twin}"), "position": 9});
     let recipe = Recipe { max_per: vec![("code".to_owned(), 1)], ..with_rules(&[pin]) };
     let (_, names) = ask(recipe, |_| {});
-    assert_eq!((names[8].clone(), names.contains(&format!("a{best}"))), (format!("a{twin}"), false));
+    assert_eq!(
+        (names[8].clone(), names.contains(&format!("a{best}"))),
+        (format!("a{twin}"), false)
+    );
 }
 
 #[test]
@@ -171,8 +189,10 @@ fn diversity_spreads_the_list_and_zero_changes_nothing() {
     assert_eq!(names(Recipe { diversity: 0.0, ..Recipe::default() }), plain);
     let snapshot = snapshot();
     let spread = |names: &[String]| -> f32 {
-        let vector = |name: &String| snapshot.vector(snapshot.catalogue().row(name).unwrap()).unwrap();
-        let pairs = names.iter().enumerate().flat_map(|(i, a)| names[..i].iter().map(move |b| (a, b)));
+        let vector =
+            |name: &String| snapshot.vector(snapshot.catalogue().row(name).unwrap()).unwrap();
+        let pairs =
+            names.iter().enumerate().flat_map(|(i, a)| names[..i].iter().map(move |b| (a, b)));
         pairs.map(|(a, b)| query::cosine(vector(a), vector(b))).sum()
     };
     let diverse = |diversity| names(Recipe { diversity, ..Recipe::default() });
@@ -180,7 +200,9 @@ fn diversity_spreads_the_list_and_zero_changes_nothing() {
     assert_eq!((&some[0], &all[0]), (&plain[0], &plain[0]), "the best comes first");
     assert!(spread(&all) < spread(&plain) && spread(&some) < spread(&plain));
     // The list of a shorter answer is the beginning of a longer one's.
-    let (_, short) = ask(Recipe { diversity: 0.95, ..Recipe::default() }, |request| request.k = TopK::new(5).unwrap());
+    let (_, short) = ask(Recipe { diversity: 0.95, ..Recipe::default() }, |request| {
+        request.k = TopK::new(5).unwrap()
+    });
     assert_eq!(short, some[..5]);
 }
 
@@ -207,9 +229,11 @@ fn the_fallback_chain_is_asked_in_its_order_and_only_as_far_as_needed() {
 #[test]
 fn a_rule_about_a_vanished_attribute_is_ignored_with_a_warning() {
     let plain = names(Recipe::default());
-    for kind in
-        [json!({"rule": "hide"}), json!({"rule": "boost", "factor": 2}), json!({"rule": "promote", "share": 0.5})]
-    {
+    for kind in [
+        json!({"rule": "hide"}),
+        json!({"rule": "boost", "factor": 2}),
+        json!({"rule": "promote", "share": 0.5}),
+    ] {
         let mut rule = kind.clone();
         rule["name"] = json!("old");
         rule["filter"] = json!({"gone": "x"});
@@ -226,7 +250,8 @@ fn a_rule_about_a_vanished_attribute_is_ignored_with_a_warning() {
 fn filters_follow_the_article_looked_at() {
     let like = |recipe: Recipe, subject: Subject| ask(recipe, |request| request.subject = subject);
     let article = Subject::Article(ArticleId::parse("a500").unwrap());
-    let same = Recipe { filter: filter(r#"{"code": {"same_as": "article"}}"#), ..Recipe::default() };
+    let same =
+        Recipe { filter: filter(r#"{"code": {"same_as": "article"}}"#), ..Recipe::default() };
     let (answer, names) = like(same.clone(), article.clone());
     assert_eq!((names, answer.warnings), (vec!["a501".to_owned()], vec![]));
     let (answer, names) = like(same, Subject::Customer);
@@ -243,12 +268,18 @@ fn filters_follow_the_article_looked_at() {
 fn explanations_name_every_source_and_no_purchase_without_leave() {
     let recipe = || Recipe {
         sources: vec![source(json!({"source": "model"})), source(json!({"source": "buy_again"}))],
-        ..with_rules(&[json!({"rule": "boost", "name": "up", "filter": {"article_ids": ["a501"]}, "factor": 3})])
+        ..with_rules(&[
+            json!({"rule": "boost", "name": "up", "filter": {"article_ids": ["a501"]}, "factor": 3}),
+        ])
     };
     let (told, names) = ask(recipe(), |request| request.explain = true);
     let own = names.iter().position(|name| name == "a501").unwrap();
-    assert_eq!((told.items[own].source, &told.items[own].rules[..]), ("buy_again", &["up".to_owned()][..]));
-    let found: Vec<_> = told.items[own].found.iter().map(|found| (found.source, found.rank)).collect();
+    assert_eq!(
+        (told.items[own].source, &told.items[own].rules[..]),
+        ("buy_again", &["up".to_owned()][..])
+    );
+    let found: Vec<_> =
+        told.items[own].found.iter().map(|found| (found.source, found.rank)).collect();
     assert_eq!(found, [("buy_again", 1)]);
     assert!(told.items.iter().any(|item| item.source == "model") && told.sources[1].found == 2);
     for explain in [false, true] {
@@ -282,8 +313,10 @@ fn the_preview_shows_what_each_step_did() {
         ])
     };
     let at = Timestamp::parse("2026-06-15").unwrap();
-    let request = Request { recipe: Arc::new(recipe), ..Request::new(None, TopK::new(5).unwrap(), at) };
-    let Preview { answer, stages } = preview(&Shop::default(), &snapshot, &request, Customer::UNKNOWN).unwrap();
+    let request =
+        Request { recipe: Arc::new(recipe), ..Request::new(None, TopK::new(5).unwrap(), at) };
+    let Preview { answer, stages } =
+        preview(&Shop::default(), &snapshot, &request, Customer::UNKNOWN).unwrap();
     assert_eq!((stages.sources[0].articles.len(), stages.sources[1].left_out), (3, true));
     let order = |list: &[preview::CandidateStage]| -> Vec<String> {
         list.iter().map(|candidate| candidate.article_id.clone()).collect()
@@ -298,7 +331,10 @@ fn the_preview_shows_what_each_step_did() {
     let rules = serde_json::to_value(&stages.rules).unwrap();
     let states: Vec<&Value> = rules.as_array().unwrap().iter().map(|rule| &rule["state"]).collect();
     assert_eq!(states, ["in_force", "in_force", "not_now", "ignored"]);
-    assert_eq!((stages.rules[0].weighed, stages.rules[0].answered, stages.rules[1].hidden), (1, 1, 105));
+    assert_eq!(
+        (stages.rules[0].weighed, stages.rules[0].answered, stages.rules[1].hidden),
+        (1, 1, 105)
+    );
     let origins: Vec<&str> = stages.picks.iter().map(|pick| pick.origin).collect();
     assert_eq!(origins, ["candidate", "candidate", "candidate", "popularity", "popularity"]);
     assert_eq!(answer.items.len(), 5);

@@ -14,15 +14,23 @@ fn try_spec(definition: Value) -> Result<SourceSpec, String> {
     SourceSpec::parse(definition.as_object().unwrap().clone())
 }
 
-/// Customers 0 to 9 buy articles 101 and 102 together every week, and 201 on other days; article 301
-/// began to sell this week.
+/// Customers 0 to 9 buy articles 101 and 102 together every week, and 201 on other days; article
+/// 301 began to sell this week.
 fn purchases() -> Vec<Purchase> {
-    let purchase =
-        |customer, article, day| Purchase { customer, article, at: Timestamp(day * Timestamp::DAY), weight: 1.0 };
+    let purchase = |customer, article, day| Purchase {
+        customer,
+        article,
+        at: Timestamp(day * Timestamp::DAY),
+        weight: 1.0,
+    };
     let weekly = |customer| {
         (1..8).flat_map(move |week| {
             let day = NOW - 7 * week;
-            [purchase(customer, 101, day), purchase(customer, 102, day), purchase(customer, 201, day - 3)]
+            [
+                purchase(customer, 101, day),
+                purchase(customer, 102, day),
+                purchase(customer, 201, day - 3),
+            ]
         })
     };
     let new = (0..4).map(|customer| purchase(customer, 301, NOW - 2));
@@ -33,8 +41,8 @@ fn shop(snapshot: &Snapshot) -> Shop {
     let at = Timestamp(NOW * Timestamp::DAY);
     let views = (0..6).flat_map(|person| [102, 55].map(|article| (person, article)));
     let view = |(customer, article)| Purchase { customer, article, at, weight: 1.0 };
-    let statistics =
-        Statistics::count(snapshot.catalogue().rows(), purchases(), at).with_views(views.map(view).collect());
+    let statistics = Statistics::count(snapshot.catalogue().rows(), purchases(), at)
+        .with_views(views.map(view).collect());
     Shop { signals: Some(Arc::new(Signals::of_rows(Arc::new(statistics)))), ..Shop::default() }
 }
 
@@ -42,9 +50,15 @@ fn shop(snapshot: &Snapshot) -> Shop {
 fn ask(snapshot: &Snapshot, sources: &[Value], change: impl FnOnce(&mut Request)) -> Answer {
     let bought = ids(&["a1", "a102", "a1", "a1"]);
     let times = [NOW - 1, NOW - 7, NOW - 8, NOW - 20].map(|day| Timestamp(day * Timestamp::DAY));
-    let customer = Customer { recorded: true, purchases: &bought, purchase_times: &times, ..Customer::UNKNOWN };
+    let customer = Customer {
+        recorded: true,
+        purchases: &bought,
+        purchase_times: &times,
+        ..Customer::UNKNOWN
+    };
     let id = CustomerId::parse("c77").unwrap();
-    let recipe = Recipe { sources: sources.iter().cloned().map(spec).collect(), ..Recipe::default() };
+    let recipe =
+        Recipe { sources: sources.iter().cloned().map(spec).collect(), ..Recipe::default() };
     let base = Request::new(Some(id), TopK::new(4).unwrap(), Timestamp(NOW * Timestamp::DAY));
     let mut request = Request { tell_purchases: true, recipe: Arc::new(recipe), ..base };
     change(&mut request);
@@ -72,7 +86,10 @@ fn each_source_can_be_asked_alone() {
         (json!({"source": "trending"}), vec!["a301"]),
         (json!({"source": "variants", "attribute": "code"}), vec!["a103"]),
         (json!({"source": "fixed", "article_ids": ["a9", "gone", "a10", "a8"]}), vec!["a9", "a8"]),
-        (json!({"source": "popular_in", "attribute": "bucket", "per_value": 2}), vec!["a101", "a102"]),
+        (
+            json!({"source": "popular_in", "attribute": "bucket", "per_value": 2}),
+            vec!["a101", "a102"],
+        ),
     ] {
         assert_eq!(found(&snapshot, source.clone()), expected, "{source}");
     }
@@ -99,10 +116,17 @@ fn several_sources_are_fused_and_counted() {
     assert_eq!(answer.strategy, Strategy::Pipeline);
     // a102 is bought before (second) and popular; a1 bought before (first) alone.
     assert_eq!(names(&snapshot, &answer)[..2], ["a102", "a1"]);
-    let counts: Vec<_> = answer.sources.iter().map(|count| (count.source, count.found, count.left_out)).collect();
-    assert_eq!(counts, [("buy_again", 2, false), ("bought_together", 1, false), ("popular", 4, false)]);
+    let counts: Vec<_> =
+        answer.sources.iter().map(|count| (count.source, count.found, count.left_out)).collect();
+    assert_eq!(
+        counts,
+        [("buy_again", 2, false), ("bought_together", 1, false), ("popular", 4, false)]
+    );
     let answered: usize = answer.sources.iter().map(|count| count.answered).sum();
-    assert_eq!(answered, answer.items.iter().filter(|item| item.source != sources::CATALOGUE).count());
+    assert_eq!(
+        answered,
+        answer.items.iter().filter(|item| item.source != sources::CATALOGUE).count()
+    );
 }
 
 #[test]
@@ -111,10 +135,16 @@ fn a_source_that_fails_is_left_out_and_told() {
     let unknown = json!({"source": "model", "model": "nothing"});
     let answer = ask(&snapshot, &[json!({"source": "buy_again"}), unknown.clone()], |_| {});
     assert_eq!(names(&snapshot, &answer)[..2], ["a1", "a102"]);
-    assert_eq!((answer.sources[1].left_out, &answer.warnings[..]), (true, &[Warning::SourceLeftOut][..]));
+    assert_eq!(
+        (answer.sources[1].left_out, &answer.warnings[..]),
+        (true, &[Warning::SourceLeftOut][..])
+    );
     // Alone it is an error: there is nothing else to answer with.
     let recipe = Recipe { sources: vec![spec(unknown)], ..Recipe::default() };
-    let request = Request { recipe: Arc::new(recipe), ..Request::new(None, TopK::new(4).unwrap(), Timestamp(9)) };
+    let request = Request {
+        recipe: Arc::new(recipe),
+        ..Request::new(None, TopK::new(4).unwrap(), Timestamp(9))
+    };
     let error = recommend(&Shop::default(), &snapshot, &request, Customer::UNKNOWN).unwrap_err();
     assert_eq!(error, RecommendError::UnknownModel("nothing".to_owned()));
     // Before the purchases are counted, too.
@@ -128,8 +158,9 @@ fn a_source_that_fails_is_left_out_and_told() {
 fn a_cart_is_state_and_never_answered() {
     let snapshot = snapshot();
     let together = json!({"source": "bought_together"});
-    let answer =
-        ask(&snapshot, &[together, json!({"source": "buy_again"})], |request| request.cart = ids(&["a101", "a1"]));
+    let answer = ask(&snapshot, &[together, json!({"source": "buy_again"})], |request| {
+        request.cart = ids(&["a101", "a1"])
+    });
     let names = names(&snapshot, &answer);
     assert_eq!(names[0], "a102", "bought with what lies in the cart");
     assert!(!names.contains(&"a101") && !names.contains(&"a1"), "{names:?}");
@@ -153,7 +184,10 @@ fn what_is_wrong_with_a_source_is_told() {
         (json!({}), "a source needs its name"),
         (json!({"source": "astrology"}), "there is no source `astrology`; there are: model"),
         (json!({"source": "popular", "limit": 0}), "`limit`: give a whole number from 1 to 1000"),
-        (json!({"source": "popular", "limit": 1_000_000}), "`limit`: give a whole number from 1 to 1000"),
+        (
+            json!({"source": "popular", "limit": 1_000_000}),
+            "`limit`: give a whole number from 1 to 1000",
+        ),
         (json!({"source": "popular", "weight": -1}), "`weight`: give a number above 0"),
         (json!({"source": "popular", "days": 8}), "`days` is [7, 28, 91], not 8"),
         (json!({"source": "popular", "hours": 8}), "unknown field `hours`"),

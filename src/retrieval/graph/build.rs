@@ -1,8 +1,8 @@
 //! Building: hnsw_rs inserts, the finished graph is read out once, mended and laid out flat.
 //!
-//! hnsw_rs ends the process or panics on bad parameters and numbers; all are excluded here before it is called. It
-//! draws levels from a generator of fixed seed, so serial insertion is repeatable; parallel insertion is not, because
-//! the order of insertion is the threads'.
+//! hnsw_rs ends the process or panics on bad parameters and numbers; all are excluded here before
+//! it is called. It draws levels from a generator of fixed seed, so serial insertion is repeatable;
+//! parallel insertion is not, because the order of insertion is the threads'.
 
 use super::{Buffer, EMPTY, Graph, Layer, connect, validate};
 use crate::{
@@ -54,7 +54,13 @@ impl Graph {
         let groups = equal_vectors(items);
         let (units, width) = unit_vectors(items, &groups)?;
         let unit = |group: u32| &units[group as usize * width..][..width];
-        let hnsw = Hnsw::new(parameters.m, groups.len(), MAX_LAYERS, parameters.ef_construction, UnitDistance(kernels));
+        let hnsw = Hnsw::new(
+            parameters.m,
+            groups.len(),
+            MAX_LAYERS,
+            parameters.ef_construction,
+            UnitDistance(kernels),
+        );
         let ids: Vec<u32> = (0..groups.len() as u32).collect();
         let insert = |&group: &u32| hnsw.insert_slice((unit(group), group as usize));
         match insertion {
@@ -88,10 +94,14 @@ fn equal_vectors(items: &ItemVectors) -> Vec<Vec<u32>> {
     groups
 }
 
-/// Padded unit vectors, one a group, whose cosine order is the items' inner-product order for any query: each item divided by the
-/// greatest length M and given one more dimension √(1 − ‖x/M‖²) (Bachrach et al. 2014, *Speeding up the Xbox
-/// recommender system using a Euclidean transformation for inner-product spaces*). Answers the width of a row.
-fn unit_vectors(items: &ItemVectors, groups: &[Vec<u32>]) -> Result<(Buffer<f32>, usize), RetrievalError> {
+/// Padded unit vectors, one a group, whose cosine order is the items' inner-product order for any
+/// query: each item divided by the greatest length M and given one more dimension √(1 − ‖x/M‖²)
+/// (Bachrach et al. 2014, *Speeding up the Xbox recommender system using a Euclidean transformation
+/// for inner-product spaces*). Answers the width of a row.
+fn unit_vectors(
+    items: &ItemVectors,
+    groups: &[Vec<u32>],
+) -> Result<(Buffer<f32>, usize), RetrievalError> {
     let longest = items.rows().map(norm).fold(0.0, f64::max);
     let shortest = items.rows().map(norm).fold(f64::INFINITY, f64::min);
     // Equal lengths need no further dimension.
@@ -101,7 +111,8 @@ fn unit_vectors(items: &ItemVectors, groups: &[Vec<u32>]) -> Result<(Buffer<f32>
     let mut units = Buffer::zeroed("unit vectors", groups.len() * width)?;
     for (unit, group) in units.chunks_exact_mut(width).zip(groups) {
         let row = items.row(group[0]);
-        let scale = if longest > 0.0 { 1.0 / if extended { longest } else { norm(row) } } else { 0.0 };
+        let scale =
+            if longest > 0.0 { 1.0 / if extended { longest } else { norm(row) } } else { 0.0 };
         for (unit, &x) in unit.iter_mut().zip(row) {
             *unit = (f64::from(x) * scale) as f32;
         }
@@ -129,16 +140,20 @@ impl ReadOut {
         for point in hnsw.get_point_indexation() {
             let item = point.get_origin_id();
             let level = usize::from(point.get_point_id().0);
-            // hnsw_rs keeps projections to layers above a point's level in its lists; they are no links.
-            let mut layers = point.get_neighborhood_id().into_iter().take(level + 1).map(|neighbours| {
-                let mut links: Vec<u32> = neighbours.iter().map(|link| link.get_origin_id() as u32).collect();
-                links.retain(|&link| link as usize != item);
-                links
-            });
+            // hnsw_rs keeps projections to layers above a point's level in its lists; they are no
+            // links.
+            let mut layers =
+                point.get_neighborhood_id().into_iter().take(level + 1).map(|neighbours| {
+                    let mut links: Vec<u32> =
+                        neighbours.iter().map(|link| link.get_origin_id() as u32).collect();
+                    links.retain(|&link| link as usize != item);
+                    links
+                });
             lists[item] = layers.next().unwrap_or_default();
             upper[item] = layers.collect();
         }
-        let entry = (0..len).max_by_key(|&item| (upper[item].len(), Reverse(item))).unwrap_or(0) as u32;
+        let entry =
+            (0..len).max_by_key(|&item| (upper[item].len(), Reverse(item))).unwrap_or(0) as u32;
         Self { lists, upper, entry }
     }
 
@@ -160,13 +175,25 @@ impl ReadOut {
         order
     }
 
-    fn lay_out(self, groups: &[Vec<u32>], dim: usize, parameters: IndexParameters) -> Result<Graph, RetrievalError> {
+    fn lay_out(
+        self,
+        groups: &[Vec<u32>],
+        dim: usize,
+        parameters: IndexParameters,
+    ) -> Result<Graph, RetrievalError> {
         let order = self.order();
         let mut node_of = vec![0; order.len()];
         for (node, &group) in order.iter().enumerate() {
             node_of[group as usize] = node as u32;
         }
-        let stride = self.lists.iter().map(Vec::len).max().unwrap_or(0).max(2 * parameters.m).min(super::MAX_STRIDE);
+        let stride = self
+            .lists
+            .iter()
+            .map(Vec::len)
+            .max()
+            .unwrap_or(0)
+            .max(2 * parameters.m)
+            .min(super::MAX_STRIDE);
         let mut links = Buffer::zeroed("the search graph", order.len() * stride)?;
         for (row, &group) in links.chunks_exact_mut(stride).zip(&order) {
             row.fill(EMPTY);
@@ -177,12 +204,14 @@ impl ReadOut {
         let top = self.upper[self.entry as usize].len();
         let upper = (0..top)
             .map(|layer| {
-                let nodes = order.iter().take_while(|&&group| self.upper[group as usize].len() > layer);
+                let nodes =
+                    order.iter().take_while(|&&group| self.upper[group as usize].len() > layer);
                 let mut flat = Layer { offsets: vec![0], links: Vec::new() };
                 for &group in nodes {
                     let present = |&&link: &&u32| self.upper[link as usize].len() > layer;
                     let list = &self.upper[group as usize][layer];
-                    flat.links.extend(list.iter().filter(present).map(|&link| node_of[link as usize]));
+                    flat.links
+                        .extend(list.iter().filter(present).map(|&link| node_of[link as usize]));
                     flat.offsets.push(flat.links.len() as u32);
                 }
                 flat

@@ -1,8 +1,10 @@
-//! The search graph (HNSW: Malkov & Yashunin 2018, arXiv:1603.09320) in a flat layout, and its file `index.bin`.
+//! The search graph (HNSW: Malkov & Yashunin 2018, arXiv:1603.09320) in a flat layout, and its file
+//! `index.bin`.
 //!
-//! Nodes are numbered by falling level, so the nodes of layer l are `0..nodes(l)` and no layer needs a map; within a
-//! level in breadth-first order from the entry point, so that neighbours lie near each other in memory. Items with equal
-//! vectors share a node: a crowd of duplicates would only link to itself and trap the search.
+//! Nodes are numbered by falling level, so the nodes of layer l are `0..nodes(l)` and no layer
+//! needs a map; within a level in breadth-first order from the entry point, so that neighbours lie
+//! near each other in memory. Items with equal vectors share a node: a crowd of duplicates would
+//! only link to itself and trap the search.
 //!
 //! ```text
 //! header   fields: items; dim, stride; upper layers, nodes; m, ef_construction; ef_search, 0
@@ -11,7 +13,8 @@
 //! links    nodes × stride × u32: layer 0; a row ends at its first EMPTY
 //! upper    for each layer 1..: nodes u32, nodes + 1 offsets u32, links u32
 //! ```
-//! Pairs of fields are the low and the high half of a u64. Everything is validated at load, so the search may trust ids.
+//! Pairs of fields are the low and the high half of a u64. Everything is validated at load, so the
+//! search may trust ids.
 
 #[cfg(feature = "trainer")]
 pub(super) mod build;
@@ -109,7 +112,8 @@ impl Graph {
         &self.links[node as usize * self.stride..][..self.stride]
     }
 
-    /// How many nodes the search cannot reach from the entry point, or cannot return from: 0 for a built graph.
+    /// How many nodes the search cannot reach from the entry point, or cannot return from: 0 for a
+    /// built graph.
     pub fn unreachable(&self) -> usize {
         let forward = connect::reached(self.nodes(), 0, |node| self.links(node));
         let mut back = vec![Vec::new(); self.nodes()];
@@ -151,12 +155,13 @@ impl Graph {
     /// Reads a file that [`Graph::write`] wrote, for a table of `len` items of dimension `dim`.
     ///
     /// # Errors
-    /// When it cannot be read, belongs to another table, or holds anything but a whole, valid graph; the reason is
-    /// named.
+    /// When it cannot be read, belongs to another table, or holds anything but a whole, valid
+    /// graph; the reason is named.
     pub fn open(path: &Path, len: usize, dim: usize) -> Result<Self, RetrievalError> {
         let (mut file, fields, content) = FORMAT.open(path)?;
         let refuse = |reason: String| RetrievalError::format(path, reason);
-        let [_, shape, layers, build, search] = fields.map(|field| [field as u32 as usize, (field >> 32) as usize]);
+        let [_, shape, layers, build, search] =
+            fields.map(|field| [field as u32 as usize, (field >> 32) as usize]);
         if fields[0] != len as u64 || shape[0] != dim {
             return Err(refuse(format!(
                 "is over {} items of dimension {}, the item table holds {len} of {dim}",
@@ -167,13 +172,21 @@ impl Graph {
         let parameters = IndexParameters { m: build[0], ef_construction: build[1], ef_search };
         validate(&parameters).map_err(|error| refuse(error.to_string()))?;
         let stride = shape[1];
-        if !(1..=MAX_STRIDE).contains(&stride) || upper > MAX_UPPER || !(1..=len).contains(&nodes) || zero != 0 {
-            return Err(refuse(format!("{nodes} nodes, {stride} links each, {upper} upper layers are out of range")));
+        if !(1..=MAX_STRIDE).contains(&stride)
+            || upper > MAX_UPPER
+            || !(1..=len).contains(&nodes)
+            || zero != 0
+        {
+            return Err(refuse(format!(
+                "{nodes} nodes, {stride} links each, {upper} upper layers are out of range"
+            )));
         }
         // At most 2^31 × 4,098 × 4 bytes: no overflow.
         let fixed = (len as u64 + 1 + nodes as u64 * (stride as u64 + 1)) * 4;
         let Some(mut rest) = content.checked_sub(fixed) else {
-            return Err(refuse(format!("{content} bytes hold less than {fixed} of items and links: truncated")));
+            return Err(refuse(format!(
+                "{content} bytes hold less than {fixed} of items and links: truncated"
+            )));
         };
         let io = || RetrievalError::io(path);
         let mut items = vec![0; len];
@@ -185,7 +198,9 @@ impl Graph {
         // Lengths come from the file: nothing is reserved that the file does not hold.
         let mut words = |count: usize| -> Result<Vec<u32>, RetrievalError> {
             let bytes = count as u64 * 4;
-            rest = rest.checked_sub(bytes).ok_or_else(|| refuse("ends within its upper layers".into()))?;
+            rest = rest
+                .checked_sub(bytes)
+                .ok_or_else(|| refuse("ends within its upper layers".into()))?;
             let mut words = vec![0; count];
             file.read_exact(bytemuck::cast_slice_mut(&mut words)).map_err(io())?;
             Ok(words)
@@ -230,7 +245,11 @@ impl Graph {
         for (layer, Layer { offsets, links }) in self.upper.iter().enumerate() {
             let nodes = offsets.len() - 1;
             let rising = offsets[0] == 0 && offsets.windows(2).all(|pair| pair[0] <= pair[1]);
-            if nodes == 0 || nodes > below || !rising || links.iter().any(|&link| link as usize >= nodes) {
+            if nodes == 0
+                || nodes > below
+                || !rising
+                || links.iter().any(|&link| link as usize >= nodes)
+            {
                 return Err(format!("upper layer {layer} is out of range"));
             }
             below = nodes;

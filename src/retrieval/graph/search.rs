@@ -1,7 +1,8 @@
 //! Beam search over eight-bit codes; the survivors are scored in f32.
 //!
-//! The beam is a sorted array of 64-bit entries: at the widths that recommendation needs (100 to 600) inserting by
-//! a short memmove beats two heaps. An entry is score, node and "already expanded" in one number.
+//! The beam is a sorted array of 64-bit entries: at the widths that recommendation needs (100 to
+//! 600) inserting by a short memmove beats two heaps. An entry is score, node and "already
+//! expanded" in one number.
 
 use super::{EMPTY, Graph, Layer};
 use crate::retrieval::{
@@ -16,8 +17,8 @@ use crate::retrieval::{
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
-/// Nodes expanded at once: nearly every node of the beam is expanded in the end, and asking memory for the links and
-/// codes of several hides its latency.
+/// Nodes expanded at once: nearly every node of the beam is expanded in the end, and asking memory
+/// for the links and codes of several hides its latency.
 const WIDE: usize = 4;
 
 /// A graph with the codes of its nodes, in node order.
@@ -89,8 +90,8 @@ impl GraphIndex {
         &self.graph
     }
 
-    /// The best `k` allowed items among the `ef` nodes that a beam search for the scratch's query ends with: fewer
-    /// than `k` when fewer of those are allowed.
+    /// The best `k` allowed items among the `ef` nodes that a beam search for the scratch's query
+    /// ends with: fewer than `k` when fewer of those are allowed.
     pub(in crate::retrieval) fn search(
         &self,
         kernels: &Kernels,
@@ -103,7 +104,11 @@ impl GraphIndex {
         // The beam ranks by codes, so some of the k best in f32 lie a little behind place k.
         let ef = target.ef.max(target.k.saturating_add(target.k / 16 + 4));
         self.expand(kernels, entry, ef, &mut scratch.beam);
-        let found = scratch.beam.entries.iter().flat_map(|entry| self.graph.items_of(entry.node()).iter().copied());
+        let found = scratch
+            .beam
+            .entries
+            .iter()
+            .flat_map(|entry| self.graph.items_of(entry.node()).iter().copied());
         scratch.ids.clear();
         match target.allowed {
             Some(allowed) => scratch.ids.extend(found.filter(|&item| allowed.contains(item))),
@@ -122,8 +127,9 @@ impl GraphIndex {
         beam.weights.resize(self.stride, 0);
     }
 
-    /// Where layer 0 is entered, with its score: the best of the highest layers' nodes, all of them scored because a
-    /// greedy walk among few nodes easily ends in the wrong region, then greedy through the larger layers below.
+    /// Where layer 0 is entered, with its score: the best of the highest layers' nodes, all of them
+    /// scored because a greedy walk among few nodes easily ends in the wrong region, then greedy
+    /// through the larger layers below.
     fn descend(&self, kernels: &Kernels, beam: &mut Beam) -> (i32, u32) {
         /// Most nodes to score at once.
         const STARTS: usize = 512;

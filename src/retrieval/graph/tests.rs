@@ -1,4 +1,5 @@
-//! The graph against the oracle, before and after its file; small and awkward catalogues; broken files.
+//! The graph against the oracle, before and after its file; small and awkward catalogues; broken
+//! files.
 
 use super::Graph;
 use crate::{
@@ -17,7 +18,8 @@ fn build(items: &ItemVectors) -> Graph {
     Graph::build(items, PARAMETERS, Insertion::Parallel).unwrap()
 }
 
-/// Share of the oracle's hits that the graph finds. An item as good as the oracle's last hit counts.
+/// Share of the oracle's hits that the graph finds. An item as good as the oracle's last hit
+/// counts.
 fn recall(retriever: &Retriever, queries: &[Vec<f32>], k: usize, ef: usize) -> f64 {
     let (mut found, mut wanted) = (0, 0);
     for vector in queries {
@@ -34,8 +36,10 @@ fn recall(retriever: &Retriever, queries: &[Vec<f32>], k: usize, ef: usize) -> f
 #[test]
 fn recall_holds_before_and_after_the_file() {
     let directory = tempfile::tempdir().unwrap();
-    let (items_path, index_path) = (directory.path().join("items.bin"), directory.path().join("index.bin"));
-    // The graph's levels are drawn at random; a bundle's beam is chosen by what its own graph finds.
+    let (items_path, index_path) =
+        (directory.path().join("items.bin"), directory.path().join("index.bin"));
+    // The graph's levels are drawn at random; a bundle's beam is chosen by what its own graph
+    // finds.
     for (kind, floor) in KINDS.into_iter().zip([0.99, 0.92, 0.93, 0.99]) {
         for dim in [16, 40] {
             let (rows, queries) = vectors(kind, 2500, dim, 50);
@@ -72,7 +76,8 @@ fn every_item_finds_itself() {
 #[test]
 fn small_catalogues_work() {
     for len in [1, 2, 3, 17] {
-        for rows in [vec![0.0; len * 5], vec![1.0; len * 5], vectors(Kind::Clustered, len, 5, 0).0] {
+        for rows in [vec![0.0; len * 5], vec![1.0; len * 5], vectors(Kind::Clustered, len, 5, 0).0]
+        {
             let items = ItemVectors::from_rows(5, &rows).unwrap();
             let graph = build(&items);
             assert_eq!((graph.len(), graph.unreachable()), (len, 0));
@@ -102,7 +107,9 @@ fn serial_insertion_is_repeatable() {
 #[test]
 fn parameters_out_of_range_are_refused() {
     let items = ItemVectors::from_rows(1, &[1.0, 2.0]).unwrap();
-    for (m, ef_construction, ef_search) in [(0, 9, 9), (1, 9, 9), (257, 9, 9), (9, 0, 9), (9, 9, 0), (9, 9, 1 << 20)] {
+    for (m, ef_construction, ef_search) in
+        [(0, 9, 9), (1, 9, 9), (257, 9, 9), (9, 0, 9), (9, 9, 0), (9, 9, 1 << 20)]
+    {
         let parameters = IndexParameters { m, ef_construction, ef_search };
         let result = Graph::build(&items, parameters, Insertion::Serial);
         assert!(matches!(result, Err(RetrievalError::Parameters(_))), "{parameters:?}");
@@ -116,7 +123,13 @@ fn another_tables_graph_is_refused() {
     let (items, _) = table(Kind::Clustered, 50, 4, 0);
     build(&items).write(&path).unwrap();
     for (len, dim) in [(49, 4), (50, 5)] {
-        assert!(Graph::open(&path, len, dim).err().unwrap().to_string().contains("is over 50 items of dimension 4"));
+        assert!(
+            Graph::open(&path, len, dim)
+                .err()
+                .unwrap()
+                .to_string()
+                .contains("is over 50 items of dimension 4")
+        );
     }
     let (other, _) = table(Kind::Clustered, 51, 4, 0);
     assert!(Retriever::new(other, Some(Graph::open(&path, 50, 4).unwrap())).is_err());
@@ -125,7 +138,11 @@ fn another_tables_graph_is_refused() {
 /// Opens the file and, when it is taken, searches with it.
 fn survive(path: &Path, items: &ItemVectors) {
     if let Ok(graph) = Graph::open(path, items.len(), items.dim()) {
-        let copy = ItemVectors::from_rows(items.dim(), &items.rows().flatten().copied().collect::<Vec<_>>()).unwrap();
+        let copy = ItemVectors::from_rows(
+            items.dim(),
+            &items.rows().flatten().copied().collect::<Vec<_>>(),
+        )
+        .unwrap();
         let retriever = Retriever::new(copy, Some(graph)).unwrap();
         let query = Query { vector: &[0.3, -0.2, 0.9], k: 10, allowed: None };
         assert_eq!(retriever.search_by(&query, Plan::Graph { ef: 12 }).unwrap().len(), 10);

@@ -35,8 +35,12 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
         for half in 0..2 {
             let sum = &mut sums[chunk % 2 * 2 + half];
             // SAFETY: both chunks hold 16 f32, of which the halves 0..8 and 8..16 are read.
-            let (a, b) =
-                unsafe { (_mm256_loadu_ps(a.as_ptr().add(half * 8)), _mm256_loadu_ps(b.as_ptr().add(half * 8))) };
+            let (a, b) = unsafe {
+                (
+                    _mm256_loadu_ps(a.as_ptr().add(half * 8)),
+                    _mm256_loadu_ps(b.as_ptr().add(half * 8)),
+                )
+            };
             *sum = _mm256_fmadd_ps(a, b, *sum);
         }
     }
@@ -55,10 +59,14 @@ fn dot_codes(weights: &[i8], codes: &[u8], ids: &[u32], out: &mut Vec<i32>) {
         let mut sum = _mm256_setzero_si256();
         for (weights, codes) in weights.chunks_exact(16).zip(row.chunks_exact(16)) {
             // SAFETY: both chunks hold 16 bytes.
-            let (weights, codes) =
-                unsafe { (_mm_loadu_si128(weights.as_ptr().cast()), _mm_loadu_si128(codes.as_ptr().cast())) };
+            let (weights, codes) = unsafe {
+                (_mm_loadu_si128(weights.as_ptr().cast()), _mm_loadu_si128(codes.as_ptr().cast()))
+            };
             // 16-bit products: `maddubs` would saturate at 255 × 127 × 2.
-            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_cvtepi8_epi16(weights), _mm256_cvtepu8_epi16(codes)));
+            sum = _mm256_add_epi32(
+                sum,
+                _mm256_madd_epi16(_mm256_cvtepi8_epi16(weights), _mm256_cvtepu8_epi16(codes)),
+            );
         }
         out.push(fold_integers(sum));
     }

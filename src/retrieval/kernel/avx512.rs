@@ -4,7 +4,8 @@ use super::{BLOCK, Kernels, LANES, Scan, avx2};
 use crate::retrieval::top_k::Key;
 use std::arch::x86_64::*;
 
-pub(super) static KERNELS: Kernels = Kernels { name: "avx512", dot, dot_rows, dot_codes, pack, scan };
+pub(super) static KERNELS: Kernels =
+    Kernels { name: "avx512", dot, dot_rows, dot_codes, pack, scan };
 
 pub(super) fn available() -> bool {
     avx2::available()
@@ -24,13 +25,19 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
         // SAFETY: both chunks hold 32 f32.
         unsafe {
             even = _mm512_fmadd_ps(_mm512_loadu_ps(a.as_ptr()), _mm512_loadu_ps(b.as_ptr()), even);
-            odd = _mm512_fmadd_ps(_mm512_loadu_ps(a.as_ptr().add(LANES)), _mm512_loadu_ps(b.as_ptr().add(LANES)), odd);
+            odd = _mm512_fmadd_ps(
+                _mm512_loadu_ps(a.as_ptr().add(LANES)),
+                _mm512_loadu_ps(b.as_ptr().add(LANES)),
+                odd,
+            );
         }
     }
     let rest = a.len() / (2 * LANES) * (2 * LANES);
     if let (Some(a), Some(b)) = (a.get(rest..rest + LANES), b.get(rest..rest + LANES)) {
         // SAFETY: both hold 16 f32.
-        unsafe { even = _mm512_fmadd_ps(_mm512_loadu_ps(a.as_ptr()), _mm512_loadu_ps(b.as_ptr()), even) };
+        unsafe {
+            even = _mm512_fmadd_ps(_mm512_loadu_ps(a.as_ptr()), _mm512_loadu_ps(b.as_ptr()), even)
+        };
     }
     let sum = _mm512_add_ps(even, odd);
     avx2::fold(_mm256_add_ps(_mm512_castps512_ps256(sum), _mm512_extractf32x8_ps::<1>(sum)))
@@ -50,13 +57,18 @@ fn dot_codes(weights: &[i8], codes: &[u8], ids: &[u32], out: &mut Vec<i32>) {
         let half = match stride {
             // SAFETY: weights and row hold 16 bytes.
             16 => unsafe {
-                let (codes, weights) = (_mm_loadu_si128(row.as_ptr().cast()), _mm_loadu_si128(weights.as_ptr().cast()));
+                let (codes, weights) = (
+                    _mm_loadu_si128(row.as_ptr().cast()),
+                    _mm_loadu_si128(weights.as_ptr().cast()),
+                );
                 _mm256_zextsi128_si256(_mm_dpbusd_epi32(_mm_setzero_si128(), codes, weights))
             },
             // SAFETY: weights and row hold 32 bytes.
             32 => unsafe {
-                let (codes, weights) =
-                    (_mm256_loadu_si256(row.as_ptr().cast()), _mm256_loadu_si256(weights.as_ptr().cast()));
+                let (codes, weights) = (
+                    _mm256_loadu_si256(row.as_ptr().cast()),
+                    _mm256_loadu_si256(weights.as_ptr().cast()),
+                );
                 _mm256_dpbusd_epi32(_mm256_setzero_si256(), codes, weights)
             },
             _ => {
@@ -64,7 +76,10 @@ fn dot_codes(weights: &[i8], codes: &[u8], ids: &[u32], out: &mut Vec<i32>) {
                 for (codes, weights) in row.chunks_exact(64).zip(weights.chunks_exact(64)) {
                     // SAFETY: both chunks hold 64 bytes.
                     let (codes, weights) = unsafe {
-                        (_mm512_loadu_si512(codes.as_ptr().cast()), _mm512_loadu_si512(weights.as_ptr().cast()))
+                        (
+                            _mm512_loadu_si512(codes.as_ptr().cast()),
+                            _mm512_loadu_si512(weights.as_ptr().cast()),
+                        )
                     };
                     sum = _mm512_dpbusd_epi32(sum, codes, weights);
                 }

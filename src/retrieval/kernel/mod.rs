@@ -1,8 +1,10 @@
-//! The arithmetic of the indexes, chosen once at run time: AVX-512 with VNNI, AVX2 with FMA, or portable code.
+//! The arithmetic of the indexes, chosen once at run time: AVX-512 with VNNI, AVX2 with FMA, or
+//! portable code.
 //!
-//! * Vectors are padded with zeros to whole chunks of [`LANES`] f32. The two SIMD forms of the f32 inner product add
-//!   in the same order (two accumulators of 16 lanes, folded by halves), so their results are equal bit for bit; the
-//!   portable form has no fused multiply-add and differs in the last bits.
+//! * Vectors are padded with zeros to whole chunks of [`LANES`] f32. The two SIMD forms of the f32
+//!   inner product add in the same order (two accumulators of 16 lanes, folded by halves), so their
+//!   results are equal bit for bit; the portable form has no fused multiply-add and differs in the
+//!   last bits.
 //! * Integer kernels are exact: every form gives the same numbers.
 
 #[cfg(target_arch = "x86_64")]
@@ -25,8 +27,9 @@ pub(super) const MAX_WEIGHT: i16 = 127 * 128;
 
 /// Everything a scan over code blocks reads.
 ///
-/// A block holds [`BLOCK`] rows, interleaved: for each group of four dimensions, four codes of row 0, four of row 1, …
-/// so that 16 lanes of i32 add up 16 rows at once and nothing is summed across lanes.
+/// A block holds [`BLOCK`] rows, interleaved: for each group of four dimensions, four codes of row
+/// 0, four of row 1, … so that 16 lanes of i32 add up 16 rows at once and nothing is summed across
+/// lanes.
 pub(super) struct Scan<'a> {
     pub blocks: &'a [u8],
     /// Rows in the blocks, without the padding of the last one.
@@ -59,7 +62,8 @@ impl Scan<'_> {
         }
     }
 
-    /// The frame of every scan: `score` fills in a block's scores and answers which reach the threshold.
+    /// The frame of every scan: `score` fills in a block's scores and answers which reach the
+    /// threshold.
     #[inline(always)]
     fn drive(
         &self,
@@ -94,10 +98,14 @@ impl Scan<'_> {
 /// Appends the product of a query with each of the rows at some ids of a table.
 type Gather<Q, T, S> = unsafe fn(&[Q], &[T], &[u32], &mut Vec<S>);
 
-/// One instruction set's forms. The functions may only run on a processor that has it, which [`Kernels::all`] checks.
+/// One instruction set's forms. The functions may only run on a processor that has it, which
+/// [`Kernels::all`] checks.
 pub(super) struct Kernels {
     pub name: &'static str,
-    #[cfg_attr(not(feature = "trainer"), allow(dead_code, reason = "only the building of a graph asks for it"))]
+    #[cfg_attr(
+        not(feature = "trainer"),
+        allow(dead_code, reason = "only the building of a graph asks for it")
+    )]
     dot: unsafe fn(&[f32], &[f32]) -> f32,
     dot_rows: Gather<f32, f32, f32>,
     dot_codes: Gather<i8, u8, i32>,
@@ -129,7 +137,10 @@ impl Kernels {
     }
 
     /// Inner product of two vectors of the same padded length.
-    #[cfg_attr(not(feature = "trainer"), allow(dead_code, reason = "only the building of a graph asks for it"))]
+    #[cfg_attr(
+        not(feature = "trainer"),
+        allow(dead_code, reason = "only the building of a graph asks for it")
+    )]
     #[inline]
     pub(super) fn dot(&self, a: &[f32], b: &[f32]) -> f32 {
         assert!(a.len() == b.len() && a.len().is_multiple_of(LANES));
@@ -137,7 +148,8 @@ impl Kernels {
         unsafe { (self.dot)(a, b) }
     }
 
-    /// Appends the inner product of `query` with each of the rows `ids` (rows of the query's length).
+    /// Appends the inner product of `query` with each of the rows `ids` (rows of the query's
+    /// length).
     #[inline]
     pub(super) fn dot_rows(&self, query: &[f32], rows: &[f32], ids: &[u32], out: &mut Vec<f32>) {
         assert!(query.len().is_multiple_of(LANES));
@@ -145,7 +157,8 @@ impl Kernels {
         unsafe { (self.dot_rows)(query, rows, ids, out) }
     }
 
-    /// Appends Σ weight × code for each of the rows `ids`; a row has `weights.len()` codes: 16, 32 or a multiple of 64.
+    /// Appends Σ weight × code for each of the rows `ids`; a row has `weights.len()` codes: 16, 32
+    /// or a multiple of 64.
     #[inline]
     pub(super) fn dot_codes(&self, weights: &[i8], codes: &[u8], ids: &[u32], out: &mut Vec<i32>) {
         assert!(weights.len() == 16 || weights.len() == 32 || weights.len().is_multiple_of(64));
@@ -159,10 +172,17 @@ impl Kernels {
         (self.pack)(weights, packed);
     }
 
-    /// Scans from block `from`, appends each row whose Σ weight × code is at least `threshold`, and stops behind the
-    /// block that brings `out` to `limit`. Answers the next block to scan.
+    /// Scans from block `from`, appends each row whose Σ weight × code is at least `threshold`, and
+    /// stops behind the block that brings `out` to `limit`. Answers the next block to scan.
     #[inline]
-    pub(super) fn scan(&self, scan: &Scan<'_>, from: usize, threshold: i32, out: &mut Vec<Key>, limit: usize) -> usize {
+    pub(super) fn scan(
+        &self,
+        scan: &Scan<'_>,
+        from: usize,
+        threshold: i32,
+        out: &mut Vec<Key>,
+        limit: usize,
+    ) -> usize {
         let groups = scan.groups();
         assert!(scan.weights.len() == groups * 4 && scan.packed.len() == groups * 2);
         // SAFETY: as above.
@@ -177,7 +197,9 @@ pub(super) fn prefetch<T>(table: &[T], index: usize) {
     if let Some(place) = table.get(index) {
         // SAFETY: a prefetch of a valid address; SSE is part of x86-64.
         unsafe {
-            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(std::ptr::from_ref(place).cast())
+            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(
+                std::ptr::from_ref(place).cast(),
+            )
         };
     }
     #[cfg(not(target_arch = "x86_64"))]

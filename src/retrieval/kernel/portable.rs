@@ -3,7 +3,8 @@
 use super::{Kernels, LANES, Scan};
 use crate::retrieval::top_k::Key;
 
-pub(super) static KERNELS: Kernels = Kernels { name: "portable", dot, dot_rows, dot_codes, pack, scan };
+pub(super) static KERNELS: Kernels =
+    Kernels { name: "portable", dot, dot_rows, dot_codes, pack, scan };
 
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [[0f32; LANES]; 2];
@@ -31,7 +32,11 @@ fn dot_rows(query: &[f32], rows: &[f32], ids: &[u32], out: &mut Vec<f32>) {
 fn dot_codes(weights: &[i8], codes: &[u8], ids: &[u32], out: &mut Vec<i32>) {
     out.extend(ids.iter().map(|&id| {
         let row = &codes[id as usize * weights.len()..][..weights.len()];
-        weights.iter().zip(row).map(|(&weight, &code)| i32::from(weight) * i32::from(code)).sum::<i32>()
+        weights
+            .iter()
+            .zip(row)
+            .map(|(&weight, &code)| i32::from(weight) * i32::from(code))
+            .sum::<i32>()
     }));
 }
 
@@ -50,6 +55,9 @@ fn scan(scan: &Scan<'_>, from: usize, threshold: i32, out: &mut Vec<Key>, limit:
                 }
             }
         }
-        scores.iter().enumerate().fold(0, |hits, (row, &score)| hits | u16::from(score >= threshold) << row)
+        scores
+            .iter()
+            .enumerate()
+            .fold(0, |hits, (row, &score)| hits | u16::from(score >= threshold) << row)
     })
 }

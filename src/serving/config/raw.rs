@@ -1,8 +1,8 @@
 //! Settings as they are written, with their defaults, and the checks that make [`Config`] of them.
 
 use super::{
-    AdminConfig, Config, CustomersConfig, DatabaseConfig, EventWeights, EventsConfig, HttpConfig, LimitsConfig,
-    LogConfig, ModelsConfig, PopularityConfig, TelemetryConfig,
+    AdminConfig, Config, CustomersConfig, DatabaseConfig, EventWeights, EventsConfig, HttpConfig,
+    LimitsConfig, LogConfig, ModelsConfig, PopularityConfig, TelemetryConfig,
 };
 use crate::{
     bundle::Manifest,
@@ -106,7 +106,8 @@ raw!(RawEvents {
 raw!(RawEventType { retention: String = "actions".into() });
 raw!(RawPopularity {
     source: String = "database".into(),
-    // Two weeks follow a season within days, and hold enough purchases of a small shop to tell articles apart.
+    // Two weeks follow a season within days, and hold enough purchases of a small shop to tell
+    // articles apart.
     half_life_days: f64 = 14.0,
     window_days: u32 = 365,
     refresh_minutes: u64 = 60,
@@ -144,11 +145,26 @@ impl RawConfig {
     /// # Errors
     /// Names the first key whose value is not valid.
     pub(super) fn validate(self) -> Result<Config, String> {
-        let Self { http, admin, database, catalogue, models, customers, events, popularity, limits, log, telemetry } =
-            self;
+        let Self {
+            http,
+            admin,
+            database,
+            catalogue,
+            models,
+            customers,
+            events,
+            popularity,
+            limits,
+            log,
+            telemetry,
+        } = self;
         for origin in http.cors_origins.iter().filter(|origin| *origin != "*") {
-            if !(origin.starts_with("https://") || origin.starts_with("http://")) || origin.ends_with('/') {
-                return Err(format!("`http.cors_origins`: `{origin}` is no origin; write https://shop.example"));
+            if !(origin.starts_with("https://") || origin.starts_with("http://"))
+                || origin.ends_with('/')
+            {
+                return Err(format!(
+                    "`http.cors_origins`: `{origin}` is no origin; write https://shop.example"
+                ));
             }
         }
         if admin.key.as_ref().is_some_and(|key| key.reveal().len() < 16) {
@@ -200,7 +216,10 @@ impl RawConfig {
                 default: models.default,
                 checker: None,
                 load_memory_mb: at_least_one("models.load_memory_mb", models.load_memory_mb)?,
-                load_timeout: Duration::from_secs(at_least_one("models.load_seconds", models.load_seconds)?),
+                load_timeout: Duration::from_secs(at_least_one(
+                    "models.load_seconds",
+                    models.load_seconds,
+                )?),
             },
             customers: CustomersConfig {
                 cache: customers.cache_mb.saturating_mul(1 << 20),
@@ -227,7 +246,10 @@ impl RawLimits {
                 .connections_per_address
                 .map(|most| at_least_one("limits.connections_per_address", most))
                 .transpose()?,
-            concurrent_requests: at_least_one("limits.concurrent_requests", self.concurrent_requests)?,
+            concurrent_requests: at_least_one(
+                "limits.concurrent_requests",
+                self.concurrent_requests,
+            )?,
             body_memory: self.body_memory_bytes,
             generate: at_least_one("limits.generate", self.generate.unwrap_or(half))?,
             explain: at_least_one("limits.explain", self.explain.unwrap_or(half))?,
@@ -248,7 +270,12 @@ impl RawLog {
             "json" => true,
             other => return Err(format!("`log.format` is `text` or `json`, not `{other}`")),
         };
-        Ok(LogConfig { json, filter, access: share("log.access", access)?, slow: Duration::from_millis(slow_ms) })
+        Ok(LogConfig {
+            json,
+            filter,
+            access: share("log.access", access)?,
+            slow: Duration::from_millis(slow_ms),
+        })
     }
 }
 
@@ -258,11 +285,13 @@ impl RawTelemetry {
         let endpoint = otlp_endpoint.map(|url| {
             let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
             match rest.map(|rest| rest.trim_end_matches('/')) {
-                None | Some("") => {
-                    Err(format!("`telemetry.otlp_endpoint`: `{url}` is no URL; write http://localhost:4318"))
-                }
+                None | Some("") => Err(format!(
+                    "`telemetry.otlp_endpoint`: `{url}` is no URL; write http://localhost:4318"
+                )),
                 // A collector's address; traces have this path on every collector.
-                Some(host) if !host.contains('/') => Ok(format!("{}/v1/traces", url.trim_end_matches('/'))),
+                Some(host) if !host.contains('/') => {
+                    Ok(format!("{}/v1/traces", url.trim_end_matches('/')))
+                }
                 Some(_) => Ok(url),
             }
         });
@@ -278,7 +307,8 @@ impl RawEvents {
     fn validate(self) -> Result<EventsConfig, String> {
         let days = self.days()?;
         let Self { types, weights, queue, per_second_per_key, per_second_per_address, .. } = self;
-        let types = types.into_iter().map(RawEventType::validate).collect::<Result<BTreeMap<_, _>, _>>()?;
+        let types =
+            types.into_iter().map(RawEventType::validate).collect::<Result<BTreeMap<_, _>, _>>()?;
         let mut all = EventWeights::default();
         for (kind, weight) in weights {
             if !(event_types::is_built_in(&kind) || types.contains_key(&kind)) {
@@ -292,10 +322,18 @@ impl RawEvents {
             all.0.insert(kind, weight);
         }
         let queue = at_least_one("events.queue", queue)?;
-        Ok(EventsConfig { types, weights: all, queue, per_second_per_key, per_second_per_address, days })
+        Ok(EventsConfig {
+            types,
+            weights: all,
+            queue,
+            per_second_per_key,
+            per_second_per_address,
+            days,
+        })
     }
 
-    /// Days by retention. An event that is sent again must still be known, and partitions hold a month.
+    /// Days by retention. An event that is sent again must still be known, and partitions hold a
+    /// month.
     fn days(&self) -> Result<[u32; Retention::ALL.len()], String> {
         const LEAST: u32 = 31;
         let days = [
@@ -304,7 +342,9 @@ impl RawEvents {
             ("events.impressions_days", self.impressions_days),
         ];
         match days.iter().find(|(_, days)| (1..LEAST).contains(days)) {
-            Some((key, days)) => Err(format!("`{key}` must be at least {LEAST}, or 0 for good, not {days}")),
+            Some((key, days)) => {
+                Err(format!("`{key}` must be at least {LEAST}, or 0 for good, not {days}"))
+            }
             None => Ok(days.map(|(_, days)| days)),
         }
     }
@@ -347,7 +387,10 @@ impl RawPopularity {
 /// One origin, several with commas between them (as the environment has them), or a list.
 fn origins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged, expecting = "`http.cors_origins` is an origin such as https://shop.example, or a list of them")]
+    #[serde(
+        untagged,
+        expecting = "`http.cors_origins` is an origin such as https://shop.example, or a list of them"
+    )]
     enum Origins {
         Text(String),
         List(Vec<String>),
@@ -370,7 +413,11 @@ fn address(key: &str, text: &str) -> Result<SocketAddr, String> {
 }
 
 fn share(key: &str, share: f64) -> Result<f64, String> {
-    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err(format!("`{key}` is a share from 0 to 1, not {share}")) }
+    if (0.0..=1.0).contains(&share) {
+        Ok(share)
+    } else {
+        Err(format!("`{key}` is a share from 0 to 1, not {share}"))
+    }
 }
 
 fn millis(key: &str, millis: u64) -> Result<Duration, String> {

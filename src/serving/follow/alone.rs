@@ -1,5 +1,6 @@
 //! A start without the database: the bundles serve what was active when it was there last, over a
-//! catalogue of nothing but their articles' ids. Following replaces all of it when the database comes.
+//! catalogue of nothing but their articles' ids. Following replaces all of it when the database
+//! comes.
 
 use crate::{
     recommend::Model,
@@ -17,7 +18,8 @@ struct Remembered {
 }
 
 impl Service {
-    /// Serves what was active last; where that is not known, the newest good bundle of the only model.
+    /// Serves what was active last; where that is not known, the newest good bundle of the only
+    /// model.
     pub(super) async fn serve_alone(&self) {
         if self.state().catalogue.is_some() {
             return;
@@ -33,7 +35,8 @@ impl Service {
         if opened.is_empty() {
             return;
         }
-        let default = self.default_model.clone().or(default).or_else(|| Some(opened[0].name().to_owned()));
+        let default =
+            self.default_model.clone().or(default).or_else(|| Some(opened[0].name().to_owned()));
         let _changes = self.changes.lock().await;
         if self.state().catalogue.is_some() {
             // The database came meanwhile.
@@ -47,7 +50,13 @@ impl Service {
             models = served,
             "started without the database: articles have no attributes and count as available until it comes"
         );
-        self.publish(State { catalogue: Some(catalogue), models, active, default, ..State::clone(&self.state()) });
+        self.publish(State {
+            catalogue: Some(catalogue),
+            models,
+            active,
+            default,
+            ..State::clone(&self.state())
+        });
     }
 
     async fn open_obvious(&self) -> Option<Arc<dyn Model>> {
@@ -75,10 +84,13 @@ impl Service {
     fn write_active(&self, now: &Remembered) -> Result<(), ServeError> {
         let failed = |error: std::io::Error| ServeError::Internal(error.to_string());
         let text = serde_json::to_vec_pretty(now).map_err(std::io::Error::other).map_err(failed)?;
-        // Renamed into place, so that a file is whole; one name a process, because replicas may share the folder.
+        // Renamed into place, so that a file is whole; one name a process, because replicas may
+        // share the folder.
         let path = self.active_file();
         let partial = path.with_extension(format!("{}.tmp", std::process::id()));
-        std::fs::write(&partial, text).and_then(|()| std::fs::rename(&partial, &path)).map_err(failed)
+        std::fs::write(&partial, text)
+            .and_then(|()| std::fs::rename(&partial, &path))
+            .map_err(failed)
     }
 
     fn recall_active(&self) -> Remembered {

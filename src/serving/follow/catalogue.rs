@@ -16,8 +16,8 @@ type Models = BTreeMap<String, Arc<Snapshot>>;
 const MOST_CHANGES: usize = 5_000;
 
 impl Service {
-    /// Inserts or replaces articles, all or none. Answers whether this server serves them already; if not, it will as soon
-    /// as the database lets it read them.
+    /// Inserts or replaces articles, all or none. Answers whether this server serves them already;
+    /// if not, it will as soon as the database lets it read them.
     ///
     /// # Errors
     /// When the database refuses them or is away; then nothing was written.
@@ -26,17 +26,23 @@ impl Service {
         Ok(self.serve_changes().await)
     }
 
-    /// Makes articles available or not. Answers the ids that do not exist; for the rest see [`Service::put_articles`].
+    /// Makes articles available or not. Answers the ids that do not exist; for the rest see
+    /// [`Service::put_articles`].
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn set_available(&self, ids: &[ArticleId], available: bool) -> Result<Vec<ArticleId>, ServeError> {
+    pub async fn set_available(
+        &self,
+        ids: &[ArticleId],
+        available: bool,
+    ) -> Result<Vec<ArticleId>, ServeError> {
         let unknown = self.database.store().set_available(ids, available).await?;
         self.serve_changes().await;
         Ok(unknown)
     }
 
-    /// Takes an article out of the catalogue; answers whether it was there. For the rest see [`Service::put_articles`].
+    /// Takes an article out of the catalogue; answers whether it was there. For the rest see
+    /// [`Service::put_articles`].
     ///
     /// # Errors
     /// When the database is away.
@@ -51,8 +57,13 @@ impl Service {
     /// Gives an attribute a kind that no import changes.
     ///
     /// # Errors
-    /// When articles have values of another kind, or the database is away; then nothing has changed.
-    pub async fn declare_attribute(&self, name: &str, kind: AttributeKind) -> Result<(), ServeError> {
+    /// When articles have values of another kind, or the database is away; then nothing has
+    /// changed.
+    pub async fn declare_attribute(
+        &self,
+        name: &str,
+        kind: AttributeKind,
+    ) -> Result<(), ServeError> {
         self.database.store().declare_attribute(name, kind).await?;
         self.serve_changes().await;
         Ok(())
@@ -66,8 +77,8 @@ impl Service {
         Ok(self.database.store().schema().await?)
     }
 
-    /// Serves what was just written. If that fails, the change is written all the same, and following the database
-    /// tries again.
+    /// Serves what was just written. If that fails, the change is written all the same, and
+    /// following the database tries again.
     async fn serve_changes(&self) -> bool {
         let served = async {
             let _changes = self.changes.lock().await;
@@ -83,8 +94,9 @@ impl Service {
         served.is_ok()
     }
 
-    /// What is served once the catalogue is another. Sales and statistics are those of one count, even if a newer one
-    /// comes in between. Costs what is new, where the catalogue was made from the one that is served.
+    /// What is served once the catalogue is another. Sales and statistics are those of one count,
+    /// even if a newer one comes in between. Costs what is new, where the catalogue was made from
+    /// the one that is served.
     pub(super) async fn with_catalogue(
         &self,
         now: &State,
@@ -103,10 +115,13 @@ impl Service {
         Ok(State { catalogue: Some(catalogue), sales, models, signals, ..State::clone(now) })
     }
 
-    /// The catalogue that the database holds now, and the models over it. Costs what changed since the one that is served.
+    /// The catalogue that the database holds now, and the models over it. Costs what changed since
+    /// the one that is served.
     pub(super) async fn newest(&self, now: &State) -> Result<(Arc<Catalogue>, Models), ServeError> {
-        if let Some(loaded) = now.catalogue.as_ref().filter(|loaded| !catalogue::is_from_models(loaded))
-            && let Some(changes) = self.database.store().catalogue_changes(loaded.version(), MOST_CHANGES).await?
+        if let Some(loaded) =
+            now.catalogue.as_ref().filter(|loaded| !catalogue::is_from_models(loaded))
+            && let Some(changes) =
+                self.database.store().catalogue_changes(loaded.version(), MOST_CHANGES).await?
         {
             if changes.version == loaded.version() {
                 return Ok((loaded.clone(), now.models.clone()));
@@ -131,11 +146,16 @@ impl Service {
         let (loaded, models, sales) = (loaded.clone(), models.clone(), self.sales.latest());
         let work = spawn_blocking(move || -> Result<_, ServeError> {
             let sales_of = |id: &str| sales.as_ref().map_or(0.0, |sales| sales.of_article(id));
-            let Some((catalogue, changes)) = catalogue::apply(&loaded, changes, sales_of) else { return Ok(None) };
+            let Some((catalogue, changes)) = catalogue::apply(&loaded, changes, sales_of) else {
+                return Ok(None);
+            };
             let catalogue = Arc::new(catalogue);
             let after = |(name, snapshot): (String, Arc<Snapshot>)| {
                 let snapshot = snapshot.after(catalogue.clone(), &changes);
-                Ok((name, Arc::new(snapshot.map_err(|error| ServeError::Internal(error.to_string()))?)))
+                Ok((
+                    name,
+                    Arc::new(snapshot.map_err(|error| ServeError::Internal(error.to_string()))?),
+                ))
             };
             let models = models.into_iter().map(after).collect::<Result<_, ServeError>>()?;
             Ok(Some((catalogue, models)))
@@ -149,7 +169,11 @@ impl Service {
     }
 
     /// All models over the catalogue; those that are over it already stay as they are.
-    pub(super) async fn all_over(&self, models: &Models, catalogue: &Arc<Catalogue>) -> Result<Models, ServeError> {
+    pub(super) async fn all_over(
+        &self,
+        models: &Models,
+        catalogue: &Arc<Catalogue>,
+    ) -> Result<Models, ServeError> {
         let mut over = BTreeMap::new();
         for (name, snapshot) in models {
             let snapshot = match Arc::ptr_eq(snapshot.catalogue(), catalogue) {
@@ -161,8 +185,13 @@ impl Service {
         Ok(over)
     }
 
-    /// The model of a snapshot over another catalogue; articles are embedded again only where they have changed.
-    async fn renewed(&self, snapshot: &Arc<Snapshot>, catalogue: &Arc<Catalogue>) -> Result<Arc<Snapshot>, ServeError> {
+    /// The model of a snapshot over another catalogue; articles are embedded again only where they
+    /// have changed.
+    async fn renewed(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        catalogue: &Arc<Catalogue>,
+    ) -> Result<Arc<Snapshot>, ServeError> {
         let (old, new) = (snapshot.clone(), catalogue.clone());
         // Other sales are sorted anew.
         let renewed = spawn_blocking(move || old.over(new)).await;
@@ -183,7 +212,8 @@ impl Service {
         match &self.state().catalogue {
             Some(catalogue) => Ok(catalogue.clone()),
             None => {
-                let catalogue = self.read_catalogue(self.database.store().catalogue_version().await?).await?;
+                let catalogue =
+                    self.read_catalogue(self.database.store().catalogue_version().await?).await?;
                 Ok(self.with_sales(catalogue, &self.state()).0)
             }
         }

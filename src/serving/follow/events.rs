@@ -1,5 +1,5 @@
-//! Events that any server took, and changes of customers: their caches forget whom they are about, and
-//! the counts of sales grow by what was bought.
+//! Events that any server took, and changes of customers: their caches forget whom they are about,
+//! and the counts of sales grow by what was bought.
 
 use super::moved;
 use crate::{
@@ -16,15 +16,16 @@ use tokio::sync::watch;
 const LINES: u32 = 5_000;
 /// Least time between two readings, so that a flood of small changes is read in few pieces.
 const BREATH: Duration = Duration::from_millis(100);
-/// Laying counts over a large catalogue takes some ten milliseconds of a processor. It is done again
-/// after so many times as long, so that it takes little of one, but within two seconds.
+/// Laying counts over a large catalogue takes some ten milliseconds of a processor. It is done
+/// again after so many times as long, so that it takes little of one, but within two seconds.
 const REST: u32 = 20;
 const LONGEST_REST: Duration = Duration::from_secs(2);
 
 /// How far this server has followed.
 #[derive(Default)]
 struct Followed {
-    /// Revisions of events and customers up to which the caches have forgotten; `None` at the start.
+    /// Revisions of events and customers up to which the caches have forgotten; `None` at the
+    /// start.
     forgotten: Option<(i64, i64)>,
     counting: Option<Counting>,
     /// Whether counts have grown that are not served yet.
@@ -33,8 +34,8 @@ struct Followed {
     rested: Option<Instant>,
 }
 
-/// Sales that grow by events. They share nothing with those that are served until they are, so that adding a purchase
-/// copies nothing.
+/// Sales that grow by events. They share nothing with those that are served until they are, so that
+/// adding a purchase copies nothing.
 struct Counting {
     /// What they are made from.
     base: Arc<Sales>,
@@ -96,7 +97,12 @@ impl Service {
     }
 
     /// Reads the lines up to a revision that the caches or the counts do not know yet.
-    async fn read_events(&self, followed: &mut Followed, mut forgotten: i64, last: i64) -> Result<(), ServeError> {
+    async fn read_events(
+        &self,
+        followed: &mut Followed,
+        mut forgotten: i64,
+        last: i64,
+    ) -> Result<(), ServeError> {
         loop {
             let latest = self.sales.latest().filter(|sales| sales.events().is_some());
             followed.count_from(latest);
@@ -132,7 +138,8 @@ impl Followed {
 
     /// How long counts that have grown must wait.
     fn rest(&self) -> Duration {
-        self.rested.map_or(Duration::ZERO, |rested| rested.saturating_duration_since(Instant::now()))
+        self.rested
+            .map_or(Duration::ZERO, |rested| rested.saturating_duration_since(Instant::now()))
     }
 }
 

@@ -1,9 +1,11 @@
-//! Changes: reload, activation, rollback, a new catalogue, and following what other processes do. One at a time;
-//! what is prepared becomes visible in one swap, what fails leaves everything as it was.
+//! Changes: reload, activation, rollback, a new catalogue, and following what other processes do.
+//! One at a time; what is prepared becomes visible in one swap, what fails leaves everything as it
+//! was.
 //!
-//! One file for each thing that is followed: [`models`], [`catalogue`], [`popularity`], [`events`], [`placements`]; [`open`]
-//! turns bundles into models for them, and [`alone`] serves without the database. Each waits for its own counters: events
-//! come many times a second, and whatever else looked at the database with each of them would do nothing else.
+//! One file for each thing that is followed: [`models`], [`catalogue`], [`popularity`], [`events`],
+//! [`placements`]; [`open`] turns bundles into models for them, and [`alone`] serves without the
+//! database. Each waits for its own counters: events come many times a second, and whatever else
+//! looked at the database with each of them would do nothing else.
 
 mod alone;
 mod catalogue;
@@ -32,7 +34,8 @@ use tokio::sync::watch;
 /// How often recorded times are folded into histograms.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// How many polls pass before a bundle that was refused is tried again: it may still be on its way to this machine.
+/// How many polls pass before a bundle that was refused is tried again: it may still be on its way
+/// to this machine.
 const PATIENCE: u32 = 30;
 
 impl Service {
@@ -46,7 +49,8 @@ impl Service {
                 tokio::time::sleep(UPKEEP).await;
             }
         };
-        let revisions = store::watch(self.database.store().clone(), Revisions::default(), self.poll);
+        let revisions =
+            store::watch(self.database.store().clone(), Revisions::default(), self.poll);
         tokio::join!(
             self.database.watch(self.poll),
             self.keep_catalogue(revisions.clone()),
@@ -114,8 +118,9 @@ impl Service {
         }
     }
 
-    /// Makes what is served equal to what the database says: keys, placements, catalogue and active versions. Answers whether every model
-    /// is served as wanted; a bundle that is refused is no error here: see [`Service::status`].
+    /// Makes what is served equal to what the database says: keys, placements, catalogue and active
+    /// versions. Answers whether every model is served as wanted; a bundle that is refused is no
+    /// error here: see [`Service::status`].
     ///
     /// # Errors
     /// When the database cannot be read.

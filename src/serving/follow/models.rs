@@ -1,5 +1,5 @@
-//! Versions of models: reload, activation, deactivation, rollback, and loading what the database says
-//! is active. Nothing else serves, whatever lies in the folder.
+//! Versions of models: reload, activation, deactivation, rollback, and loading what the database
+//! says is active. Nothing else serves, whatever lies in the folder.
 
 use crate::{
     bundle,
@@ -25,7 +25,9 @@ impl Service {
         let version = match self.database.store().models().await {
             Ok(rows) => active_versions(&rows).remove(model),
             // Without the database the served version is the one to read again.
-            Err(_) => self.state().models.get(model).map(|snapshot| snapshot.model().version().to_owned()),
+            Err(_) => {
+                self.state().models.get(model).map(|snapshot| snapshot.model().version().to_owned())
+            }
         };
         let version = version.ok_or_else(|| self.unknown_model(model))?;
         let opened = self.open(model, &version).await?;
@@ -37,12 +39,17 @@ impl Service {
         Ok(version)
     }
 
-    /// Loads a version, makes it the active one in the database and serves it; with `default` its model becomes the one
-    /// of requests that name none. Answers the version before it.
+    /// Loads a version, makes it the active one in the database and serves it; with `default` its
+    /// model becomes the one of requests that name none. Answers the version before it.
     ///
     /// # Errors
     /// When the bundle is refused or the database is away; then nothing has changed.
-    pub async fn activate(&self, model: &str, version: &str, default: bool) -> Result<Option<String>, ServeError> {
+    pub async fn activate(
+        &self,
+        model: &str,
+        version: &str,
+        default: bool,
+    ) -> Result<Option<String>, ServeError> {
         let opened = self.open(model, version).await?;
         let _changes = self.changes.lock().await;
         let catalogue = self.current_catalogue().await?;
@@ -59,7 +66,8 @@ impl Service {
     /// Takes a model out of service; answers the version that was active.
     ///
     /// # Errors
-    /// When none is, it is the default while others are active, or the database is away; then nothing has changed.
+    /// When none is, it is the default while others are active, or the database is away; then
+    /// nothing has changed.
     pub async fn deactivate(&self, model: &str) -> Result<String, ServeError> {
         let _changes = self.changes.lock().await;
         let version = self.database.store().deactivate_model(model).await?;
@@ -75,7 +83,8 @@ impl Service {
     /// Makes the version before the active one active again; answers it.
     ///
     /// # Errors
-    /// When there is none, its bundle is refused, or the database is away; then nothing has changed.
+    /// When there is none, its bundle is refused, or the database is away; then nothing has
+    /// changed.
     pub async fn rollback(&self, model: &str) -> Result<String, ServeError> {
         let store = self.database.store();
         let target = store.rollback_target(model).await?;
@@ -100,15 +109,20 @@ impl Service {
         let mut rows = self.database.store().models().await?;
         for found in bundle::list(&self.models_directory)? {
             if !rows.iter().any(|row| row.model == found.name && row.version == found.version) {
-                rows.push(ModelVersion { model: found.name, version: found.version, active: false });
+                rows.push(ModelVersion {
+                    model: found.name,
+                    version: found.version,
+                    active: false,
+                });
             }
         }
         rows.sort_by(|a, b| a.model.cmp(&b.model).then_with(|| b.version.cmp(&a.version)));
         Ok(rows)
     }
 
-    /// Serves what the database says is active, and nothing else. Where that cannot be opened and nothing of the model
-    /// is loaded, its latest earlier version that is good stands in. Answers whether every model is served as wanted.
+    /// Serves what the database says is active, and nothing else. Where that cannot be opened and
+    /// nothing of the model is loaded, its latest earlier version that is good stands in. Answers
+    /// whether every model is served as wanted.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -139,14 +153,20 @@ impl Service {
         let mut models = self.state().models.clone();
         models.retain(|model, _| active.contains_key(model));
         let whole = self.join_all(opened, &catalogue, &mut models).await && whole;
-        self.publish(State { catalogue: Some(catalogue), models, active, ..State::clone(&self.state()) });
+        self.publish(State {
+            catalogue: Some(catalogue),
+            models,
+            active,
+            ..State::clone(&self.state())
+        });
         self.follow_default().await?;
         // Looked at again although no revision changes.
         following.followed = whole.then_some(revision);
         Ok(whole)
     }
 
-    /// Opens the active versions that are not served yet. Answers, too, whether all could be opened.
+    /// Opens the active versions that are not served yet. Answers, too, whether all could be
+    /// opened.
     async fn open_wanted(
         &self,
         active: &BTreeMap<String, String>,
@@ -171,15 +191,27 @@ impl Service {
     }
 
     /// The latest version before this one that was active once and is good.
-    async fn open_earlier(&self, model: &str, version: &str, rows: &[ModelVersion]) -> Option<Arc<dyn Model>> {
+    async fn open_earlier(
+        &self,
+        model: &str,
+        version: &str,
+        rows: &[ModelVersion],
+    ) -> Option<Arc<dyn Model>> {
         // Only what was activated is registered; versions sort by time.
         let earlier = |row: &&ModelVersion| row.model == model && row.version.as_str() < version;
-        let mut versions: Vec<&str> = rows.iter().filter(earlier).map(|row| row.version.as_str()).collect();
+        let mut versions: Vec<&str> =
+            rows.iter().filter(earlier).map(|row| row.version.as_str()).collect();
         versions.sort_unstable_by(|a, b| b.cmp(a));
         for earlier in versions {
-            // A refusal of the active version is what the operator must see, so others are not recorded.
+            // A refusal of the active version is what the operator must see, so others are not
+            // recorded.
             if let Ok(bundle) = self.open_bundle(model, earlier).await {
-                tracing::warn!(model, serving = earlier, active = version, "an earlier version stands in");
+                tracing::warn!(
+                    model,
+                    serving = earlier,
+                    active = version,
+                    "an earlier version stands in"
+                );
                 self.metrics().model_stand_ins.increment(1);
                 return Some(bundle);
             }
@@ -205,8 +237,8 @@ impl Service {
         whole
     }
 
-    /// Where the database has never heard of a model, the newest good bundle of the only one in the folder (or of
-    /// `models.default`) is made active, so that a first start needs no command.
+    /// Where the database has never heard of a model, the newest good bundle of the only one in the
+    /// folder (or of `models.default`) is made active, so that a first start needs no command.
     ///
     /// # Errors
     /// When the directory cannot be read or the database is away.
@@ -228,8 +260,8 @@ impl Service {
         Ok(None)
     }
 
-    /// The model to serve where nobody has said which, with its versions on disk, newest first: `models.default`, or the
-    /// only one there is.
+    /// The model to serve where nobody has said which, with its versions on disk, newest first:
+    /// `models.default`, or the only one there is.
     ///
     /// # Errors
     /// When the directory cannot be read.
@@ -245,7 +277,8 @@ impl Service {
         })
     }
 
-    /// Reads which model is the default, and remembers what is active for a start without the database.
+    /// Reads which model is the default, and remembers what is active for a start without the
+    /// database.
     async fn follow_default(&self) -> Result<(), ServeError> {
         let default = match &self.default_model {
             Some(name) => Some(name.clone()),
@@ -258,18 +291,25 @@ impl Service {
 
     fn swap_one(&self, catalogue: Arc<Catalogue>, snapshot: Arc<Snapshot>) {
         let mut state = State::clone(&self.state());
-        let (name, version) = (snapshot.model().name().to_owned(), snapshot.model().version().to_owned());
+        let (name, version) =
+            (snapshot.model().name().to_owned(), snapshot.model().version().to_owned());
         state.models.insert(name.clone(), snapshot);
         state.active.insert(name, version);
         self.publish(State { catalogue: Some(catalogue), ..state });
     }
 
     fn unknown_model(&self, name: &str) -> ServeError {
-        ServeError::UnknownModel { name: name.into(), loaded: self.state().models.keys().cloned().collect() }
+        ServeError::UnknownModel {
+            name: name.into(),
+            loaded: self.state().models.keys().cloned().collect(),
+        }
     }
 }
 
 /// By model: the version the database says is active.
 fn active_versions(rows: &[ModelVersion]) -> BTreeMap<String, String> {
-    rows.iter().filter(|row| row.active).map(|row| (row.model.clone(), row.version.clone())).collect()
+    rows.iter()
+        .filter(|row| row.active)
+        .map(|row| (row.model.clone(), row.version.clone()))
+        .collect()
 }

@@ -33,8 +33,9 @@ impl Refusals {
         self.lock().values().map(|refused| refused.told.clone()).collect()
     }
 
-    /// Whether this version was refused a moment ago. It may still be on its way to this machine, so
-    /// it is tried again; but one that takes minutes to be refused must not keep a processor busy.
+    /// Whether this version was refused a moment ago. It may still be on its way to this machine,
+    /// so it is tried again; but one that takes minutes to be refused must not keep a processor
+    /// busy.
     fn is_recent(&self, model: &str, version: &str) -> bool {
         let refusals = self.lock();
         let refused = refusals.get(model).filter(|refused| refused.told.version == version);
@@ -70,7 +71,11 @@ impl Service {
     ///
     /// # Errors
     /// [`ServeError::Refused`], or [`ServeError::Stopping`].
-    pub(super) async fn open(&self, model: &str, version: &str) -> Result<Arc<dyn Model>, ServeError> {
+    pub(super) async fn open(
+        &self,
+        model: &str,
+        version: &str,
+    ) -> Result<Arc<dyn Model>, ServeError> {
         let mut stopping = self.stopping.subscribe();
         let result = tokio::select! {
             result = self.open_bundle(model, version) => result,
@@ -95,9 +100,17 @@ impl Service {
     }
 
     /// [`Service::open`] without a record of it.
-    pub(super) async fn open_bundle(&self, model: &str, version: &str) -> Result<Arc<dyn Model>, ServeError> {
+    pub(super) async fn open_bundle(
+        &self,
+        model: &str,
+        version: &str,
+    ) -> Result<Arc<dyn Model>, ServeError> {
         let directory = models::directory(&self.models_directory, model, version)?;
-        let refused = |reason| ServeError::Refused { model: model.to_owned(), version: version.to_owned(), reason };
+        let refused = |reason| ServeError::Refused {
+            model: model.to_owned(),
+            version: version.to_owned(),
+            reason,
+        };
         self.trial.run(&directory).await.map_err(refused)?;
         let (model, version) = (model.to_owned(), version.to_owned());
         let work = spawn_blocking(move || models::load(&directory, &model, &version));
@@ -129,9 +142,19 @@ impl Service {
             other => other.to_string(),
         };
         self.metrics().reload_failures.increment(1);
-        let told = Refusal { model: model.to_owned(), version: version.to_owned(), reason: reason.clone(), at: now() };
+        let told = Refusal {
+            model: model.to_owned(),
+            version: version.to_owned(),
+            reason: reason.clone(),
+            at: now(),
+        };
         if self.refusals.record(told, self.poll * super::PATIENCE) {
-            tracing::error!(model, version, reason, "bundle refused; what is loaded stays in service");
+            tracing::error!(
+                model,
+                version,
+                reason,
+                "bundle refused; what is loaded stays in service"
+            );
         }
     }
 }

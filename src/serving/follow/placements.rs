@@ -3,7 +3,9 @@
 use super::moved;
 use crate::{
     domain::TopK,
-    recommend::{Placement, PlacementError, Recipe, RecommendError, Request, Stages, Warning, check_ranker},
+    recommend::{
+        Placement, PlacementError, Recipe, RecommendError, Request, Stages, Warning, check_ranker,
+    },
     serving::{
         Answered, ServeError, ServedPlacement, Service, State,
         placements::{self, MAX_PLACEMENTS, StoredPlacement},
@@ -29,7 +31,11 @@ impl Service {
     /// # Errors
     /// [`ServeError::UnknownPlacement`], or those of [`Service::recommend`] that are not the
     /// placement's fault.
-    pub async fn recommend_in(self: &Arc<Self>, name: &str, ask: PlacementAsk) -> Result<Answered, ServeError> {
+    pub async fn recommend_in(
+        self: &Arc<Self>,
+        name: &str,
+        ask: PlacementAsk,
+    ) -> Result<Answered, ServeError> {
         let state = self.state();
         let placement = state.placement(name)?.clone();
         let (request, mut ignored) = asked(&placement, ask);
@@ -81,10 +87,14 @@ impl Service {
     /// # Errors
     /// [`ServeError::BadPlacement`] with everything that is wrong; [`ServeError::NotReady`] while
     /// nothing can tell.
-    pub async fn check_placement(self: &Arc<Self>, definition: &Placement) -> Result<(), ServeError> {
+    pub async fn check_placement(
+        self: &Arc<Self>,
+        definition: &Placement,
+    ) -> Result<(), ServeError> {
         let state = self.state();
         if state.lacks_catalogue() {
-            let reason = "the catalogue was not read yet, so that nothing can be checked against it";
+            let reason =
+                "the catalogue was not read yet, so that nothing can be checked against it";
             return Err(StoreError::Unavailable(reason.to_owned()).into());
         }
         placements::check(definition, state.catalogue()?, |name| state.has_model(name))?;
@@ -109,19 +119,21 @@ impl Service {
                 Err(ServeError::Recommend(error)) if !definition.sources.is_empty() => {
                     return Err(ServeError::BadPlacement(format!("`sources[{at}]`: {error}")));
                 }
-                Err(ServeError::Recommend(error)) => return Err(ServeError::BadPlacement(error.to_string())),
+                Err(ServeError::Recommend(error)) => {
+                    return Err(ServeError::BadPlacement(error.to_string()));
+                }
                 answered => drop(answered?),
             }
         }
         Ok(())
     }
 
-    /// Saves a definition and serves it; answers its version. Where `expected` is given, only if that
-    /// version is current.
+    /// Saves a definition and serves it; answers its version. Where `expected` is given, only if
+    /// that version is current.
     ///
     /// # Errors
-    /// [`ServeError::BadPlacement`], another version being current, or the database being away; then
-    /// nothing has changed.
+    /// [`ServeError::BadPlacement`], another version being current, or the database being away;
+    /// then nothing has changed.
     pub async fn put_placement(
         self: &Arc<Self>,
         name: &str,
@@ -132,7 +144,8 @@ impl Service {
         let store = self.database.store();
         let stored = store.placements().await?;
         if stored.len() >= MAX_PLACEMENTS && stored.iter().all(|row| row.name != name) {
-            let problem = format!("there are {MAX_PLACEMENTS} placements already; delete one first");
+            let problem =
+                format!("there are {MAX_PLACEMENTS} placements already; delete one first");
             return Err(ServeError::BadPlacement(problem));
         }
         let json = placements::to_json(definition);
@@ -146,7 +159,12 @@ impl Service {
     ///
     /// # Errors
     /// Another version being current, or the database being away; then nothing has changed.
-    pub async fn delete_placement(&self, name: &str, expected: Option<i64>, author: &str) -> Result<(), ServeError> {
+    pub async fn delete_placement(
+        &self,
+        name: &str,
+        expected: Option<i64>,
+        author: &str,
+    ) -> Result<(), ServeError> {
         let change = PlacementChange { name, definition: None, expected };
         self.database.store().change_placements(&[change], author).await?;
         self.serve_placements().await;
@@ -159,7 +177,12 @@ impl Service {
     /// # Errors
     /// When there is no earlier version, another one is current, or the database is away; then
     /// nothing has changed.
-    pub async fn rollback_placement(&self, name: &str, expected: Option<i64>, author: &str) -> Result<i64, ServeError> {
+    pub async fn rollback_placement(
+        &self,
+        name: &str,
+        expected: Option<i64>,
+        author: &str,
+    ) -> Result<i64, ServeError> {
         let version = self.database.store().rollback_placement(name, expected, author).await?;
         self.serve_placements().await;
         Ok(version)
@@ -216,7 +239,10 @@ impl Service {
 const SOURCES: &str = "sources";
 
 /// The request that a placement makes of what is asked, and the parts of it that are left out.
-fn asked(placement: &ServedPlacement, PlacementAsk { request, k }: PlacementAsk) -> (Request, Vec<String>) {
+fn asked(
+    placement: &ServedPlacement,
+    PlacementAsk { request, k }: PlacementAsk,
+) -> (Request, Vec<String>) {
     let k = k.unwrap_or(placement.k);
     let request = Request { k, recipe: placement.recipe.clone(), ..request };
     (request, placement.ignored.iter().map(|misfit| misfit.key()).collect())
@@ -238,7 +264,9 @@ fn told(mut answered: Answered, placement: Arc<ServedPlacement>, ignored: Vec<St
 
 /// Whether the sources of a request are to blame, and not what it asks about.
 fn failed_sources(error: &RecommendError, request: &Request) -> bool {
-    let others =
-        matches!(error, RecommendError::UnknownArticle(_) | RecommendError::Model(_) | RecommendError::Search(_));
+    let others = matches!(
+        error,
+        RecommendError::UnknownArticle(_) | RecommendError::Model(_) | RecommendError::Search(_)
+    );
     !others && !request.recipe.sources.is_empty()
 }

@@ -10,8 +10,8 @@ use std::{sync::Arc, time::Instant};
 use tokio::{sync::watch, task::spawn_blocking};
 
 impl Service {
-    /// Counts the sales whenever they are due, beside the following of changes: counting takes seconds, and a changed
-    /// article must not wait for it.
+    /// Counts the sales whenever they are due, beside the following of changes: counting takes
+    /// seconds, and a changed article must not wait for it.
     pub(super) async fn follow_sales(&self, mut revisions: watch::Receiver<Revisions>) {
         let mut failing = false;
         loop {
@@ -31,23 +31,30 @@ impl Service {
         }
     }
 
-    /// Has the database count the sales, before there is any other count: quicker than reading all purchases.
+    /// Has the database count the sales, before there is any other count: quicker than reading all
+    /// purchases.
     ///
     /// # Errors
     /// When the database cannot count them.
     pub(super) async fn count_sales(&self) -> Result<(), ServeError> {
-        let (Some(config), None) = (self.sales.config(), self.sales.latest()) else { return Ok(()) };
+        let (Some(config), None) = (self.sales.config(), self.sales.latest()) else {
+            return Ok(());
+        };
         let (store, started) = (self.database.store(), Instant::now());
         // Read before the purchases: what is counted is at least that new.
         let revision = store.revisions().await?.purchases;
         let counted = store.sales(config.window(now())).await?;
-        tracing::info!(articles = counted.len(), took_ms = started.elapsed().as_millis() as u64, "sales counted");
+        tracing::info!(
+            articles = counted.len(),
+            took_ms = started.elapsed().as_millis() as u64,
+            "sales counted"
+        );
         self.sales.keep(Sales::counted(counted, revision));
         Ok(())
     }
 
-    /// Counts sales and statistics from all purchases where that is due, and serves them. Takes no lock of the changes
-    /// while it counts.
+    /// Counts sales and statistics from all purchases where that is due, and serves them. Takes no
+    /// lock of the changes while it counts.
     ///
     /// # Errors
     /// When the database cannot read them; the latest count stays.
@@ -60,7 +67,11 @@ impl Service {
         let (purchases, half_life_days) = (log.purchases.len(), config.half_life_days);
         let counted = spawn_blocking(move || Sales::of(log, half_life_days, revision)).await;
         self.sales.keep(counted.map_err(|error| ServeError::Internal(error.to_string()))?);
-        tracing::info!(purchases, took_ms = started.elapsed().as_millis() as u64, "sales and statistics counted");
+        tracing::info!(
+            purchases,
+            took_ms = started.elapsed().as_millis() as u64,
+            "sales and statistics counted"
+        );
         self.serve_sales().await
     }
 
@@ -71,14 +82,26 @@ impl Service {
     pub(super) async fn serve_sales(&self) -> Result<(), ServeError> {
         let _changes = self.changes.lock().await;
         let now = self.state();
-        let (Some(sales), Some(catalogue)) = (self.sales.latest(), now.catalogue.clone()) else { return Ok(()) };
+        let (Some(sales), Some(catalogue)) = (self.sales.latest(), now.catalogue.clone()) else {
+            return Ok(());
+        };
         let (counts, before) = (sales.clone(), now.signals.clone());
         let laid = spawn_blocking(move || {
-            (Arc::new(counts.over(&catalogue)), counts.signals(before.as_deref(), &catalogue).map(Arc::new))
+            (
+                Arc::new(counts.over(&catalogue)),
+                counts.signals(before.as_deref(), &catalogue).map(Arc::new),
+            )
         });
-        let (catalogue, signals) = laid.await.map_err(|error| ServeError::Internal(error.to_string()))?;
+        let (catalogue, signals) =
+            laid.await.map_err(|error| ServeError::Internal(error.to_string()))?;
         let models = self.all_over(&now.models, &catalogue).await?;
-        self.publish(State { catalogue: Some(catalogue), sales: Some(sales), models, signals, ..State::clone(&now) });
+        self.publish(State {
+            catalogue: Some(catalogue),
+            sales: Some(sales),
+            models,
+            signals,
+            ..State::clone(&now)
+        });
         Ok(())
     }
 
@@ -97,10 +120,18 @@ impl Service {
     }
 
     /// The catalogue with the latest count of sales, if it has not got them yet.
-    pub(super) fn with_sales(&self, catalogue: Arc<Catalogue>, now: &State) -> (Arc<Catalogue>, Option<Arc<Sales>>) {
+    pub(super) fn with_sales(
+        &self,
+        catalogue: Arc<Catalogue>,
+        now: &State,
+    ) -> (Arc<Catalogue>, Option<Arc<Sales>>) {
         let Some(latest) = self.sales.latest() else { return (catalogue, None) };
         let same = now.sales.as_ref().is_some_and(|sales| Arc::ptr_eq(sales, &latest));
-        let catalogue = if same && catalogue.sales().is_some() { catalogue } else { Arc::new(latest.over(&catalogue)) };
+        let catalogue = if same && catalogue.sales().is_some() {
+            catalogue
+        } else {
+            Arc::new(latest.over(&catalogue))
+        };
         (catalogue, Some(latest))
     }
 }

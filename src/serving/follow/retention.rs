@@ -28,7 +28,9 @@ impl Service {
         match self.store().drop_events(retention, now().minus_days(days)).await {
             Ok(0) => {}
             Ok(events) => tracing::info!(%retention, days, events, "old events dropped"),
-            Err(error) => tracing::warn!(%error, %retention, "cannot drop old events; the next try is in an hour"),
+            Err(error) => {
+                tracing::warn!(%error, %retention, "cannot drop old events; the next try is in an hour")
+            }
         }
     }
 }

@@ -1,12 +1,12 @@
-//! Traces of requests, sent to an OpenTelemetry collector by OTLP over HTTP (protobuf). A thread of its own sends them:
-//! no request waits for the collector, and one that is away costs traces only.
+//! Traces of requests, sent to an OpenTelemetry collector by OTLP over HTTP (protobuf). A thread of
+//! its own sends them: no request waits for the collector, and one that is away costs traces only.
 
 mod otlp;
 
 use super::{TelemetryConfig, stages::Stage};
 use otlp::{
-    ExportTraceServiceRequest, KIND_INTERNAL, KIND_SERVER, KeyValue, Resource, ResourceSpans, STATUS_ERROR, Scope,
-    ScopeSpans, Span, Status,
+    ExportTraceServiceRequest, KIND_INTERNAL, KIND_SERVER, KeyValue, Resource, ResourceSpans,
+    STATUS_ERROR, Scope, ScopeSpans, Span, Status,
 };
 use prost::Message as _;
 use std::{
@@ -72,8 +72,8 @@ impl Tracer {
         Ok(Some(Self { sender, one_in, seen: AtomicU64::new(0) }))
     }
 
-    /// The trace of a request, if it is to be traced: the caller decides by `traceparent` (W3C Trace Context), else the
-    /// sample does.
+    /// The trace of a request, if it is to be traced: the caller decides by `traceparent` (W3C
+    /// Trace Context), else the sample does.
     pub fn begin(&self, traceparent: Option<&str>) -> Option<TraceContext> {
         if let Some((context, sampled)) = traceparent.and_then(TraceContext::parse) {
             return sampled.then_some(context);
@@ -103,10 +103,12 @@ impl TraceContext {
     /// Of `00-<trace>-<parent>-<flags>`, and whether the caller records it.
     fn parse(text: &str) -> Option<(Self, bool)> {
         let mut parts = text.split('-');
-        let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let (version, trace, parent, flags) =
+            (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let (trace, parent) = (bytes::<16>(trace)?, bytes::<8>(parent)?);
         let [flags] = bytes::<1>(flags)?;
-        if version == "ff" || bytes::<1>(version).is_none() || trace == [0; 16] || parent == [0; 8] {
+        if version == "ff" || bytes::<1>(version).is_none() || trace == [0; 16] || parent == [0; 8]
+        {
             return None;
         }
         Some((Self { trace, parent: Some(parent) }, flags & 1 == 1))
@@ -173,7 +175,9 @@ struct Clock {
 
 impl Clock {
     fn now() -> Self {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_nanos() as u64);
+        let unix = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |passed| passed.as_nanos() as u64);
         Self { instant: Instant::now(), unix }
     }
 
@@ -224,13 +228,18 @@ impl Exporter {
     }
 
     fn send(&self, spans: Vec<Span>) -> Result<(), ureq::Error> {
-        let scope = Some(Scope { name: "vitrine".into(), version: env!("CARGO_PKG_VERSION").into() });
+        let scope =
+            Some(Scope { name: "vitrine".into(), version: env!("CARGO_PKG_VERSION").into() });
         let resource_spans = vec![ResourceSpans {
             resource: Some(self.resource.clone()),
             scope_spans: vec![ScopeSpans { scope, spans }],
         }];
         let body = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
-        self.agent.post(&self.url).header("content-type", "application/x-protobuf").send(&body[..]).map(drop)
+        self.agent
+            .post(&self.url)
+            .header("content-type", "application/x-protobuf")
+            .send(&body[..])
+            .map(drop)
     }
 }
 
@@ -260,7 +269,14 @@ mod tests {
         assert!(sampled);
         assert_eq!((context.trace[0], context.parent.unwrap()[7]), (0x0a, 0x31));
         assert!(!TraceContext::parse(&text.replace("-01", "-00")).unwrap().1);
-        for broken in ["", "00", "00-é", &text[..40], &text.replace("0af", "0AF"), &text.replace("00-", "ff-")] {
+        for broken in [
+            "",
+            "00",
+            "00-é",
+            &text[..40],
+            &text.replace("0af", "0AF"),
+            &text.replace("00-", "ff-"),
+        ] {
             assert_eq!(TraceContext::parse(broken), None, "{broken}");
         }
     }

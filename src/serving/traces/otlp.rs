@@ -1,4 +1,5 @@
-//! The messages of OTLP 1 that carry traces (opentelemetry-proto, `trace/v1` and `common/v1`), as far as they are used.
+//! The messages of OTLP 1 that carry traces (opentelemetry-proto, `trace/v1` and `common/v1`), as
+//! far as they are used.
 
 use prost::Message;
 

@@ -1,24 +1,27 @@
 //! Bulk import of a shop's data: resumable, idempotent, never half visible.
 //!
-//! 1. Articles are inserted or updated in one transaction, so a server sees the old catalogue or the new one.
-//!    What the files do not tell stays: an availability, a price or an image they do not give. Articles that are
-//!    no longer in the files become unavailable ([`MissingArticles`] says otherwise). The columns of the files decide
-//!    the kinds of the attributes.
+//! 1. Articles are inserted or updated in one transaction, so a server sees the old catalogue or
+//!    the new one. What the files do not tell stays: an availability, a price or an image they do
+//!    not give. Articles that are no longer in the files become unavailable ([`MissingArticles`]
+//!    says otherwise). The columns of the files decide the kinds of the attributes.
 //! 2. Customers are inserted or updated in batches.
-//! 3. Purchases go into a table of their own, `purchases_incoming`, in batches; the last step builds its index and
-//!    puts it in the place of `purchases`, whose rows all go. Servers count anew what sells when they see it
-//!    ([`Revisions::purchases`](super::Revisions)).
+//! 3. Purchases go into a table of their own, `purchases_incoming`, in batches; the last step
+//!    builds its index and puts it in the place of `purchases`, whose rows all go. Servers count
+//!    anew what sells when they see it ([`Revisions::purchases`](super::Revisions)).
 //!
-//! Purchases that were told as events stay. One that the files hold as well (the same customer and article on the same
-//! day or within two hours) is marked, so that it counts once. Customers who were erased are left out.
+//! Purchases that were told as events stay. One that the files hold as well (the same customer and
+//! article on the same day or within two hours) is marked, so that it counts once. Customers who
+//! were erased are left out.
 //!
-//! Every batch advances `import_progress` in its own transaction, so an import that was killed goes on after the
-//! last batch, keyed by the data's fingerprint; one that is complete does nothing. Two imports at once: the
-//! first to find that the other has advanced stops.
+//! Every batch advances `import_progress` in its own transaction, so an import that was killed goes
+//! on after the last batch, keyed by the data's fingerprint; one that is complete does nothing. Two
+//! imports at once: the first to find that the other has advanced stops.
 
 mod rows;
 
-use super::{Address, ArticleRecord, StoreError, StoreOptions, events::Tombstones, postgres, sqlite};
+use super::{
+    Address, ArticleRecord, StoreError, StoreOptions, events::Tombstones, postgres, sqlite,
+};
 use crate::{
     dataset::{Dataset, Histories},
     domain::{AttributeKind, IdTable},
@@ -41,7 +44,8 @@ pub struct Import<'a> {
 /// What an import does with articles of the catalogue that its files do not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum MissingArticles {
-    /// They are not recommended any more, until an import has them again or somebody makes them available.
+    /// They are not recommended any more, until an import has them again or somebody makes them
+    /// available.
     #[default]
     Unavailable,
     /// They are deleted; purchases keep their ids.
@@ -51,7 +55,8 @@ pub enum MissingArticles {
 }
 
 impl<'a> Import<'a> {
-    /// With the usual size of batches: large enough that commits cost nothing, small enough to be redone.
+    /// With the usual size of batches: large enough that commits cost nothing, small enough to be
+    /// redone.
     pub fn new(dataset: &'a Dataset, fingerprint: &'a str) -> Self {
         Self { dataset, fingerprint, batch: 500_000, missing: MissingArticles::default() }
     }
@@ -65,7 +70,8 @@ pub enum Outcome {
     Complete(Report),
 }
 
-/// Rows written by this run (without those an earlier, interrupted run wrote) and the time they took.
+/// Rows written by this run (without those an earlier, interrupted run wrote) and the time they
+/// took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Report {
     /// Rows an interrupted run had committed before.
@@ -157,17 +163,27 @@ pub(super) type KeyVisitor<'a> = &'a mut (dyn for<'id> FnMut(&'id str, i32) + Se
 /// A database as the target of an import: one connection. Each `put` is one transaction.
 #[async_trait]
 pub(super) trait Target: Send {
-    /// The progress of the import with this fingerprint; a new one if the database knows another or none.
+    /// The progress of the import with this fingerprint; a new one if the database knows another or
+    /// none.
     async fn begin(&mut self, fingerprint: &str) -> Result<Done, StoreError>;
-    /// Inserts or updates all articles; answers how many the catalogue has that the files do not have.
-    async fn put_articles(&mut self, import: ArticleImport<'_>, step: Step) -> Result<usize, StoreError>;
-    async fn put_customers(&mut self, rows: &[CustomerRow<'_>], step: Step) -> Result<(), StoreError>;
+    /// Inserts or updates all articles; answers how many the catalogue has that the files do not
+    /// have.
+    async fn put_articles(
+        &mut self,
+        import: ArticleImport<'_>,
+        step: Step,
+    ) -> Result<usize, StoreError>;
+    async fn put_customers(
+        &mut self,
+        rows: &[CustomerRow<'_>],
+        step: Step,
+    ) -> Result<(), StoreError>;
     /// Who was erased.
     async fn tombstones(&mut self) -> Result<Tombstones, StoreError>;
     /// Visits every id of a table with its key.
     async fn keys(&mut self, table: Table, visit: KeyVisitor<'_>) -> Result<(), StoreError>;
-    /// Appends to the incoming purchases. Rows are ordered by customer, time and article, and a customer's come
-    /// in one call.
+    /// Appends to the incoming purchases. Rows are ordered by customer, time and article, and a
+    /// customer's come in one call.
     async fn put_purchases(&mut self, rows: &[PurchaseRow], step: Step) -> Result<(), StoreError>;
     /// Puts the incoming purchases in the place of the old.
     async fn finish(&mut self) -> Result<(), StoreError>;
@@ -176,8 +192,13 @@ pub(super) trait Target: Send {
 /// Imports a dataset into a migrated database; see the module's text for what becomes visible when.
 ///
 /// # Errors
-/// As [`super::connect`]; [`StoreError::Refused`] for values a database cannot hold, or when another import runs.
-pub async fn import(url: &str, options: &StoreOptions, import: &Import<'_>) -> Result<Outcome, StoreError> {
+/// As [`super::connect`]; [`StoreError::Refused`] for values a database cannot hold, or when
+/// another import runs.
+pub async fn import(
+    url: &str,
+    options: &StoreOptions,
+    import: &Import<'_>,
+) -> Result<Outcome, StoreError> {
     let mut target: Box<dyn Target> = match Address::parse(url)? {
         Address::Postgres(address) => Box::new(postgres::Loader::open(address, options).await?),
         Address::Sqlite(address) => Box::new(sqlite::Loader::open(address, options).await?),
@@ -189,9 +210,14 @@ pub async fn import(url: &str, options: &StoreOptions, import: &Import<'_>) -> R
     run(&mut *target, import, done).await.map(Outcome::Complete)
 }
 
-async fn run(target: &mut dyn Target, import: &Import<'_>, done: Done) -> Result<Report, StoreError> {
+async fn run(
+    target: &mut dyn Target,
+    import: &Import<'_>,
+    done: Done,
+) -> Result<Report, StoreError> {
     let dataset = import.dataset;
-    let mut report = Report { resumed: done.articles + done.customers + done.purchases, ..Report::default() };
+    let mut report =
+        Report { resumed: done.articles + done.customers + done.purchases, ..Report::default() };
 
     if done.articles < dataset.articles.len() {
         report.articles = dataset.articles.len();
@@ -202,7 +228,9 @@ async fn run(target: &mut dyn Target, import: &Import<'_>, done: Done) -> Result
         let kinds = rows::kinds(dataset);
         let missing = MissingFrom { ids: &dataset.articles.ids, how: import.missing };
         let articles = ArticleImport { pages: &mut pages, kinds: &kinds, missing };
-        report.missing = target.put_articles(articles, Step { from: done.articles, to: report.articles }).await?;
+        report.missing = target
+            .put_articles(articles, Step { from: done.articles, to: report.articles })
+            .await?;
         drop(pages);
         progress.finish(&format!("{} rows", report.articles));
     }
@@ -243,7 +271,9 @@ async fn purchases(
     let dataset = import.dataset;
     let articles = rows::keys(target, Table::Articles, &dataset.articles.ids, |_| false).await?;
     let articles: Vec<i32> = articles.into_iter().flatten().collect();
-    let customers = rows::keys(target, Table::Customers, &dataset.customers.ids, |id| tombstones.hold(id)).await?;
+    let customers =
+        rows::keys(target, Table::Customers, &dataset.customers.ids, |id| tombstones.hold(id))
+            .await?;
     // In the order of keys: the same on every run, and rows go to the end of what is stored.
     let mut order: Vec<u32> = (0..customers.len() as u32).collect();
     order.sort_unstable_by_key(|&customer| customers[customer as usize]);
@@ -262,8 +292,11 @@ async fn purchases(
         }
         let Some(customer) = customers[customer as usize] else { continue };
         let first = batch.len();
-        batch.extend(history.iter().map(|&row| rows::purchase(dataset, row as usize, customer, &articles)));
-        // The history's order within a moment is drawn; the database wants equal keys beside each other.
+        batch.extend(
+            history.iter().map(|&row| rows::purchase(dataset, row as usize, customer, &articles)),
+        );
+        // The history's order within a moment is drawn; the database wants equal keys beside each
+        // other.
         batch[first..].sort_by_key(|purchase| (purchase.at, purchase.article));
         if batch.len() >= import.batch {
             target.put_purchases(&batch, Step { from, to: passed }).await?;
@@ -282,5 +315,7 @@ async fn purchases(
 
 /// The error of a batch that found the progress row changed under it.
 pub(super) fn another_import() -> StoreError {
-    StoreError::Refused("another import into this database is running; wait for it, then try again".into())
+    StoreError::Refused(
+        "another import into this database is running; wait for it, then try again".into(),
+    )
 }

@@ -18,7 +18,8 @@ const AVAILABLE: &str = "available";
 /// Articles a page, so that the whole catalogue is never held as records.
 const PAGE: usize = 2_000;
 
-/// All articles in the order of their ids, so that their keys do not depend on the order of the file.
+/// All articles in the order of their ids, so that their keys do not depend on the order of the
+/// file.
 pub(super) fn article_pages(
     dataset: &Dataset,
 ) -> impl Iterator<Item = Result<Vec<ImportedArticle>, StoreError>> + Send + '_ {
@@ -32,9 +33,14 @@ pub(super) fn article_pages(
     })
 }
 
-/// What the columns of the articles hold. A column under the name of a field that has another type is not imported.
+/// What the columns of the articles hold. A column under the name of a field that has another type
+/// is not imported.
 pub(super) fn kinds(dataset: &Dataset) -> Vec<(String, AttributeKind)> {
-    let columns = dataset.articles.columns.iter().filter(|column| !is_availability(column) && !is_no_field(column));
+    let columns = dataset
+        .articles
+        .columns
+        .iter()
+        .filter(|column| !is_availability(column) && !is_no_field(column));
     columns.map(|column| (column.name.clone(), kind(&column.values))).collect()
 }
 
@@ -55,15 +61,23 @@ fn is_no_field(column: &Column) -> bool {
     field(&column.name).is_some_and(|expected| expected != kind(&column.values))
 }
 
-/// The record of an article. `price`, `available` and `image_url` are fields of the catalogue where their columns have
-/// the type of the field; without a price in the files, an article has the one it was last sold for.
-fn article(dataset: &Dataset, row: usize, latest: Option<f32>) -> Result<ImportedArticle, StoreError> {
+/// The record of an article. `price`, `available` and `image_url` are fields of the catalogue where
+/// their columns have the type of the field; without a price in the files, an article has the one
+/// it was last sold for.
+fn article(
+    dataset: &Dataset,
+    row: usize,
+    latest: Option<f32>,
+) -> Result<ImportedArticle, StoreError> {
     let text = dataset.articles.ids.get(row as u32);
-    let id = ArticleId::parse(text).map_err(|error| StoreError::Refused(format!("article `{text}`: {error}")))?;
+    let id = ArticleId::parse(text)
+        .map_err(|error| StoreError::Refused(format!("article `{text}`: {error}")))?;
     let mut attributes = attributes(&dataset.articles, row);
     let available = match dataset.articles.columns.iter().any(is_availability) {
         // It changes from hour to hour, so it is no attribute beside the field.
-        true => attributes.remove(AVAILABLE).map(|value| value != AttributeValue::Number(Number::Integer(0))),
+        true => attributes
+            .remove(AVAILABLE)
+            .map(|value| value != AttributeValue::Number(Number::Integer(0))),
         false => None,
     };
     dataset.articles.columns.iter().filter(|column| is_no_field(column)).for_each(|column| {
@@ -77,7 +91,8 @@ fn article(dataset: &Dataset, row: usize, latest: Option<f32>) -> Result<Importe
         Some(AttributeValue::Text(url)) => Some(url.clone()),
         _ => None,
     };
-    let record = ArticleRecord { id, available: available.unwrap_or(true), price, image_url, attributes };
+    let record =
+        ArticleRecord { id, available: available.unwrap_or(true), price, image_url, attributes };
     Ok(ImportedArticle { record, tells_availability: available.is_some() })
 }
 
@@ -93,12 +108,16 @@ fn latest_prices(dataset: &Dataset) -> Vec<Option<f32>> {
     prices
 }
 
-pub(super) fn customers(dataset: &Dataset, range: Range<usize>) -> Result<Vec<CustomerRow<'_>>, StoreError> {
+pub(super) fn customers(
+    dataset: &Dataset,
+    range: Range<usize>,
+) -> Result<Vec<CustomerRow<'_>>, StoreError> {
     range
         .map(|row| {
             let id = dataset.customers.ids.get(row as u32);
             let attributes = attributes(&dataset.customers, row);
-            check_attributes(&attributes).map_err(|why| StoreError::Refused(format!("customer `{id}`: {why}")))?;
+            check_attributes(&attributes)
+                .map_err(|why| StoreError::Refused(format!("customer `{id}`: {why}")))?;
             Ok(CustomerRow { id, attributes: write_attributes(&attributes) })
         })
         .collect()
@@ -107,18 +126,27 @@ pub(super) fn customers(dataset: &Dataset, range: Range<usize>) -> Result<Vec<Cu
 /// The attributes of a row, without those it misses.
 fn attributes(entities: &Entities, row: usize) -> Attributes {
     let value = |values: &Values| match values {
-        Values::Category { .. } => values.category(row).map(|text| AttributeValue::Text(text.to_owned())),
+        Values::Category { .. } => {
+            values.category(row).map(|text| AttributeValue::Text(text.to_owned()))
+        }
         Values::Number(_) => values.number(row).and_then(decimal).map(AttributeValue::Number),
-        Values::Integer(_) => values.integer(row).map(|integer| AttributeValue::Number(Number::Integer(integer))),
+        Values::Integer(_) => {
+            values.integer(row).map(|integer| AttributeValue::Number(Number::Integer(integer)))
+        }
         Values::Tags { .. } => {
             let tags: Vec<String> = values.tags(row).map(str::to_owned).collect();
             (!tags.is_empty()).then_some(AttributeValue::Tags(tags))
         }
     };
-    entities.columns.iter().filter_map(|column| Some((column.name.clone(), value(&column.values)?))).collect()
+    entities
+        .columns
+        .iter()
+        .filter_map(|column| Some((column.name.clone(), value(&column.values)?)))
+        .collect()
 }
 
-/// The number with the shortest decimal digits, as the shop wrote it: 0.1, not 0.10000000149. `None` beyond 64 bits.
+/// The number with the shortest decimal digits, as the shop wrote it: 0.1, not 0.10000000149.
+/// `None` beyond 64 bits.
 fn decimal(number: f32) -> Option<Number> {
     match number.fract() == 0.0 {
         true => Number::new(f64::from(number)),
@@ -126,7 +154,12 @@ fn decimal(number: f32) -> Option<Number> {
     }
 }
 
-pub(super) fn purchase(dataset: &Dataset, row: usize, customer: i32, articles: &[i32]) -> PurchaseRow {
+pub(super) fn purchase(
+    dataset: &Dataset,
+    row: usize,
+    customer: i32,
+    articles: &[i32],
+) -> PurchaseRow {
     let purchases = &dataset.purchases;
     PurchaseRow {
         customer,
@@ -153,7 +186,8 @@ pub(super) async fn keys(
         }
     };
     target.keys(table, &mut visit).await?;
-    let is_missing = |&(row, key): &(usize, &Option<i32>)| key.is_none() && !left_out(ids.get(row as u32));
+    let is_missing =
+        |&(row, key): &(usize, &Option<i32>)| key.is_none() && !left_out(ids.get(row as u32));
     let missing = keys.iter().enumerate().filter(is_missing).count();
     if missing > 0 {
         let what = if table == Table::Articles { "articles" } else { "customers" };

@@ -3,7 +3,9 @@
 use super::{Postgres, advance_revision, lock_revision};
 use crate::store::{
     AuditRecord, Change, KeyRecord, NewKey, StoreError,
-    access::{ChangeOutcome, read_hash, read_json, read_moment, read_scopes, unknown_key, write_scopes},
+    access::{
+        ChangeOutcome, read_hash, read_json, read_moment, read_scopes, unknown_key, write_scopes,
+    },
 };
 use sqlx::{PgPool, Row};
 
@@ -18,7 +20,9 @@ pub(super) async fn keys(store: &Postgres) -> Result<Vec<KeyRecord>, StoreError>
         Ok(KeyRecord {
             hash: read_hash(&name, row.try_get(1)?)?,
             scopes: read_scopes(&name, row.try_get(2)?)?,
-            requests_per_second: row.try_get::<Option<i32>, _>(3)?.and_then(|rate| u32::try_from(rate).ok()),
+            requests_per_second: row
+                .try_get::<Option<i32>, _>(3)?
+                .and_then(|rate| u32::try_from(rate).ok()),
             created_at: read_moment(row.try_get(4)?),
             withdrawn_at: row.try_get::<Option<i64>, _>(5)?.map(read_moment),
             name,
@@ -45,7 +49,8 @@ pub(super) async fn add_key(pool: &PgPool, key: &NewKey<'_>) -> Result<(), Store
 pub(super) async fn withdraw_key(pool: &PgPool, name: &str) -> Result<(), StoreError> {
     let mut transaction = pool.begin().await?;
     lock_revision(&mut transaction, "keys").await?;
-    let withdraw = "UPDATE api_keys SET withdrawn_at = now() WHERE name = $1 AND withdrawn_at IS NULL";
+    let withdraw =
+        "UPDATE api_keys SET withdrawn_at = now() WHERE name = $1 AND withdrawn_at IS NULL";
     let changed = sqlx::query(withdraw).bind(name).execute(&mut *transaction).await?;
     if changed.rows_affected() == 0 {
         return Err(unknown_key(name));
@@ -56,22 +61,34 @@ pub(super) async fn withdraw_key(pool: &PgPool, name: &str) -> Result<(), StoreE
 
 pub(super) async fn begin_change(store: &Postgres, change: &Change<'_>) -> Result<i64, StoreError> {
     let insert = "INSERT INTO audit (actor, action, subject, before) VALUES ($1, $2, $3, $4::json) RETURNING id";
-    let query = sqlx::query_scalar(insert).bind(change.actor).bind(change.action).bind(change.subject);
-    store.within(query.bind(change.before.as_ref().map(ToString::to_string)).fetch_one(&store.pool)).await
+    let query =
+        sqlx::query_scalar(insert).bind(change.actor).bind(change.action).bind(change.subject);
+    store
+        .within(query.bind(change.before.as_ref().map(ToString::to_string)).fetch_one(&store.pool))
+        .await
 }
 
-pub(super) async fn end_change(store: &Postgres, id: i64, outcome: ChangeOutcome<'_>) -> Result<(), StoreError> {
+pub(super) async fn end_change(
+    store: &Postgres,
+    id: i64,
+    outcome: ChangeOutcome<'_>,
+) -> Result<(), StoreError> {
     let word = if outcome.is_ok() { "done" } else { "failed" };
-    let update = sqlx::query("UPDATE audit SET outcome = $2, after = $3::json, error = $4 WHERE id = $1")
-        .bind(id)
-        .bind(word)
-        .bind(outcome.ok().flatten().map(ToString::to_string))
-        .bind(outcome.err());
+    let update =
+        sqlx::query("UPDATE audit SET outcome = $2, after = $3::json, error = $4 WHERE id = $1")
+            .bind(id)
+            .bind(word)
+            .bind(outcome.ok().flatten().map(ToString::to_string))
+            .bind(outcome.err());
     store.within(update.execute(&store.pool)).await?;
     Ok(())
 }
 
-pub(super) async fn audit(store: &Postgres, before: i64, limit: u32) -> Result<Vec<AuditRecord>, StoreError> {
+pub(super) async fn audit(
+    store: &Postgres,
+    before: i64,
+    limit: u32,
+) -> Result<Vec<AuditRecord>, StoreError> {
     const SELECT: &str = "
         SELECT id, extract(epoch FROM at)::bigint, actor, action, subject, before::text, after::text, outcome, error
         FROM audit WHERE id < $1 ORDER BY id DESC LIMIT $2";

@@ -44,9 +44,14 @@ const TOUCHED: &str = "
         FROM assisted
     ) ";
 
-pub(super) async fn report(store: &Postgres, query: &AttributionQuery) -> Result<Vec<AttributionRow>, StoreError> {
+pub(super) async fn report(
+    store: &Postgres,
+    query: &AttributionQuery,
+) -> Result<Vec<AttributionRow>, StoreError> {
     let text = format!("{TOUCHED}{}", sums(&query.by));
-    let statement = sqlx::query(sqlx::AssertSqlSafe(text)).bind(f64::from(query.from.0)).bind(f64::from(query.until.0));
+    let statement = sqlx::query(sqlx::AssertSqlSafe(text))
+        .bind(f64::from(query.from.0))
+        .bind(f64::from(query.until.0));
     let rows = store.within(statement.fetch_all(&store.pool)).await?;
     let dimensions = query.by.len();
     rows.iter().map(|row| Ok(read_sums!(row, dimensions))).collect()

@@ -15,13 +15,17 @@ use sqlx::{PgConnection, Row, postgres::PgRow};
 /// Rows a statement: bounded memory, and well within the statement time-out.
 const PAGE: usize = 2_000;
 
-pub(super) async fn visit(store: &Postgres, visit: &mut (dyn FnMut(ArticleRecord) + Send)) -> Result<(), StoreError> {
+pub(super) async fn visit(
+    store: &Postgres,
+    visit: &mut (dyn FnMut(ArticleRecord) + Send),
+) -> Result<(), StoreError> {
     const SELECT: &str = "
         SELECT id, available AND removed = 0, price, image_url, attributes::text, key FROM articles
         WHERE removed <> 2 AND key > $1 ORDER BY key LIMIT $2";
     let mut reader = ArticleReader::default();
-    let mut transaction =
-        store.within(store.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")).await?;
+    let mut transaction = store
+        .within(store.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+        .await?;
     let mut last = 0i32;
     loop {
         let query = sqlx::query(SELECT).bind(last).bind(PAGE as i64);
@@ -37,7 +41,10 @@ pub(super) async fn visit(store: &Postgres, visit: &mut (dyn FnMut(ArticleRecord
     }
 }
 
-pub(super) async fn select(store: &Postgres, ids: &[ArticleId]) -> Result<Vec<ArticleRecord>, StoreError> {
+pub(super) async fn select(
+    store: &Postgres,
+    ids: &[ArticleId],
+) -> Result<Vec<ArticleRecord>, StoreError> {
     const SELECT: &str = "
         SELECT id, available AND removed = 0, price, image_url, attributes::text FROM articles
         WHERE removed <> 2 AND id = ANY($1)";
@@ -52,7 +59,11 @@ pub(super) async fn select(store: &Postgres, ids: &[ArticleId]) -> Result<Vec<Ar
     Ok(articles)
 }
 
-pub(super) async fn changes(store: &Postgres, since: i64, most: usize) -> Result<Option<CatalogueChanges>, StoreError> {
+pub(super) async fn changes(
+    store: &Postgres,
+    since: i64,
+    most: usize,
+) -> Result<Option<CatalogueChanges>, StoreError> {
     const SELECT: &str = "
         SELECT id, available AND removed = 0, price, image_url, attributes::text, removed = 2 FROM articles
         WHERE changed > $1 ORDER BY changed, key LIMIT $2";
@@ -95,11 +106,14 @@ fn columns(row: &PgRow) -> Result<ArticleRow, StoreError> {
 
 pub(super) async fn schema(connection: &mut PgConnection) -> Result<Schema, StoreError> {
     let rows: Vec<(String, String, bool)> =
-        sqlx::query_as("SELECT name, kind, declared FROM attribute_kinds").fetch_all(connection).await?;
+        sqlx::query_as("SELECT name, kind, declared FROM attribute_kinds")
+            .fetch_all(connection)
+            .await?;
     Ok(Schema::new(rows))
 }
 
-/// Adds attributes to the schema, or changes the kind of those that are there, with the next revision.
+/// Adds attributes to the schema, or changes the kind of those that are there, with the next
+/// revision.
 pub(super) async fn write_kinds(
     connection: &mut PgConnection,
     kinds: &[(String, AttributeKind)],
@@ -116,7 +130,11 @@ pub(super) async fn write_kinds(
     Ok(())
 }
 
-pub(super) async fn declare(store: &Postgres, name: &str, kind: AttributeKind) -> Result<(), StoreError> {
+pub(super) async fn declare(
+    store: &Postgres,
+    name: &str,
+    kind: AttributeKind,
+) -> Result<(), StoreError> {
     const OTHERS: &str = "
         SELECT id FROM articles
         WHERE removed <> 2 AND jsonb_exists(attributes, $1)
@@ -126,8 +144,11 @@ pub(super) async fn declare(store: &Postgres, name: &str, kind: AttributeKind) -
     let mut transaction = store.pool.begin().await?;
     let revision = lock_revision(&mut transaction, "catalogue").await? + 1;
     schema(&mut transaction).await?.admit_declaration(name, kind, &store.limits)?;
-    let other: Option<String> =
-        sqlx::query_scalar(OTHERS).bind(name).bind(kind.name()).fetch_optional(&mut *transaction).await?;
+    let other: Option<String> = sqlx::query_scalar(OTHERS)
+        .bind(name)
+        .bind(kind.name())
+        .fetch_optional(&mut *transaction)
+        .await?;
     if let Some(article) = other {
         return Err(schema_errors::held_otherwise(&article, name, kind));
     }
@@ -145,7 +166,8 @@ pub(super) async fn put(store: &Postgres, articles: &[ArticleRecord]) -> Result<
     let mut changed = 0;
     for page in articles.chunks(PAGE) {
         let available = page.iter().map(|article| Some(article.available)).collect();
-        changed += write(&mut transaction, page, available, Written { keep: false, revision }).await?;
+        changed +=
+            write(&mut transaction, page, available, Written { keep: false, revision }).await?;
     }
     if changed > 0 {
         advance_revision(&mut transaction, "catalogue").await?;
@@ -153,13 +175,16 @@ pub(super) async fn put(store: &Postgres, articles: &[ArticleRecord]) -> Result<
     Ok(transaction.commit().await?)
 }
 
-/// [`write`] for articles of the shop's files: what these do not tell stays as it is in the database.
+/// [`write`] for articles of the shop's files: what these do not tell stays as it is in the
+/// database.
 pub(super) async fn write_imported(
     connection: &mut PgConnection,
     articles: &[ImportedArticle],
     revision: i64,
 ) -> Result<i64, StoreError> {
-    let available = articles.iter().map(|article| article.tells_availability.then_some(article.record.available));
+    let available = articles
+        .iter()
+        .map(|article| article.tells_availability.then_some(article.record.available));
     let records: Vec<&ArticleRecord> = articles.iter().map(|article| &article.record).collect();
     write(connection, &records, available.collect(), Written { keep: true, revision }).await
 }
@@ -173,8 +198,8 @@ struct Written {
     revision: i64,
 }
 
-/// Inserts new articles in the order given and updates those that differ; answers how many rows changed. The
-/// ids must be unique and the catalogue's revision locked.
+/// Inserts new articles in the order given and updates those that differ; answers how many rows
+/// changed. The ids must be unique and the catalogue's revision locked.
 async fn write(
     connection: &mut PgConnection,
     articles: &[&ArticleRecord],
@@ -209,8 +234,14 @@ async fn write(
     let ids: Vec<&str> = articles.iter().map(|a| a.id.as_str()).collect();
     let price: Vec<Option<f64>> = articles.iter().map(|a| a.price).collect();
     let image_url: Vec<Option<&str>> = articles.iter().map(|a| a.image_url.as_deref()).collect();
-    let attributes: Vec<String> = articles.iter().map(|a| write_attributes(&a.attributes)).collect();
-    let query = sqlx::query_scalar(WRITE).bind(ids).bind(available).bind(price).bind(image_url).bind(attributes);
+    let attributes: Vec<String> =
+        articles.iter().map(|a| write_attributes(&a.attributes)).collect();
+    let query = sqlx::query_scalar(WRITE)
+        .bind(ids)
+        .bind(available)
+        .bind(price)
+        .bind(image_url)
+        .bind(attributes);
     Ok(query.bind(keep).bind(revision).fetch_one(connection).await?)
 }
 
@@ -235,7 +266,10 @@ pub(super) async fn set_available(
     Ok(unknown.into_iter().map(|n| ids[n as usize - 1].clone()).collect())
 }
 
-pub(super) async fn delete(store: &Postgres, ids: &[ArticleId]) -> Result<Vec<ArticleId>, StoreError> {
+pub(super) async fn delete(
+    store: &Postgres,
+    ids: &[ArticleId],
+) -> Result<Vec<ArticleId>, StoreError> {
     let texts: Vec<&str> = ids.iter().map(ArticleId::as_str).collect();
     let mut transaction = store.pool.begin().await?;
     let revision = lock_revision(&mut transaction, "catalogue").await? + 1;
@@ -262,7 +296,8 @@ async fn remove(
     how: MissingArticles,
     revision: i64,
 ) -> Result<u64, StoreError> {
-    const WITHDRAW: &str = "UPDATE articles SET removed = 1, changed = $2 WHERE id = ANY($1) AND removed = 0";
+    const WITHDRAW: &str =
+        "UPDATE articles SET removed = 1, changed = $2 WHERE id = ANY($1) AND removed = 0";
     const DELETE: &str = "
         UPDATE articles
         SET removed = 2, available = true, price = NULL, image_url = NULL, attributes = '{}', changed = $2
@@ -281,8 +316,9 @@ pub(super) async fn remove_missing(
     missing: &MissingFrom<'_>,
     revision: i64,
 ) -> Result<u64, StoreError> {
-    let ids: Vec<String> =
-        sqlx::query_scalar("SELECT id FROM articles WHERE removed <> 2").fetch_all(&mut *connection).await?;
+    let ids: Vec<String> = sqlx::query_scalar("SELECT id FROM articles WHERE removed <> 2")
+        .fetch_all(&mut *connection)
+        .await?;
     let ids: Vec<&str> = ids.iter().map(String::as_str).filter(|id| missing.lacks(id)).collect();
     let mut changed = 0;
     for page in ids.chunks(PAGE) {

@@ -31,8 +31,13 @@ impl Customers {
         &self.pool
     }
 
-    pub(super) async fn read(&self, ids: &[CustomerId], purchases: usize) -> Result<Vec<ReadCustomer>, StoreError> {
-        // One statement, so customers and purchases are of one moment: at least one row for a known customer.
+    pub(super) async fn read(
+        &self,
+        ids: &[CustomerId],
+        purchases: usize,
+    ) -> Result<Vec<ReadCustomer>, StoreError> {
+        // One statement, so customers and purchases are of one moment: at least one row for a known
+        // customer.
         const SELECT: &str = "
             SELECT c.id, c.attributes::text, h.at, h.article, h.weight, h.type
             FROM customers c
@@ -56,7 +61,8 @@ impl Customers {
         let limit = i64::try_from(purchases).unwrap_or(i64::MAX);
         let mut connection = self.pool.acquire().await?;
         let events = limit.saturating_add(ACTIONS);
-        let query = sqlx::query(SELECT).bind(ids).bind(limit).bind(events).fetch_all(&mut *connection);
+        let query =
+            sqlx::query(SELECT).bind(ids).bind(limit).bind(events).fetch_all(&mut *connection);
         let answer = tokio::time::timeout(self.patience, query).await;
         let Ok(rows) = answer else {
             // Whoever used it next would wait for the rest of this answer.
@@ -77,7 +83,9 @@ impl CustomerRow for PgRow {
     }
 
     fn entry(&self) -> Result<Option<Entry<'_>>, sqlx::Error> {
-        let (Some(at), Some(article)) = (self.try_get::<Option<OffsetDateTime>, _>(2)?, self.try_get(3)?) else {
+        let (Some(at), Some(article)) =
+            (self.try_get::<Option<OffsetDateTime>, _>(2)?, self.try_get(3)?)
+        else {
             return Ok(None);
         };
         Ok(Some(Entry { article, at: at.into(), weight: self.try_get(4)?, kind: self.try_get(5)? }))

@@ -1,11 +1,12 @@
-//! Events on Postgres. Rows go into partitions of one kind of retention and one month of receipt, so that what is too
-//! old goes by dropping a table.
+//! Events on Postgres. Rows go into partitions of one kind of retention and one month of receipt,
+//! so that what is too old goes by dropping a table.
 
 use super::{Postgres, advance_revision, lock_revision, no_answer};
 use crate::{
     domain::{ArticleId, CustomerId, Timestamp, VisitorId},
     store::{
-        ActionRecord, EventLine, EventPage, Millis, NewEvent, Retention, Store, StoreError, Verdict,
+        ActionRecord, EventLine, EventPage, Millis, NewEvent, Retention, Store, StoreError,
+        Verdict,
         events::{ERASURE_SALT, random_secret},
         ledger::{self, EventRow, Hash, Ledger, SeenTable, VisitorKey},
         records::unreadable,
@@ -43,7 +44,8 @@ pub(super) async fn add(store: &Postgres, events: &[NewEvent]) -> Result<Vec<Ver
         make_partitions(store, &mut connection, now).await?;
         let mut transaction = connection.begin().await?;
         let revision = lock_revision(&mut transaction, "events").await? + 1;
-        let verdicts = ledger::write(&mut Transaction(&mut transaction), events, &salt, revision, now).await?;
+        let verdicts =
+            ledger::write(&mut Transaction(&mut transaction), events, &salt, revision, now).await?;
         if verdicts.contains(&Verdict::Accepted) {
             advance_revision(&mut transaction, "events").await?;
         }
@@ -54,14 +56,21 @@ pub(super) async fn add(store: &Postgres, events: &[NewEvent]) -> Result<Vec<Ver
 }
 
 /// Makes the partitions of this month and the next; asks the database once a month.
-async fn make_partitions(store: &Postgres, connection: &mut PgConnection, now: Millis) -> Result<(), StoreError> {
+async fn make_partitions(
+    store: &Postgres,
+    connection: &mut PgConnection,
+    now: Millis,
+) -> Result<(), StoreError> {
     let today = now.datetime().date();
     let months = i32::from(u8::from(today.month())) + 12 * today.year();
     if store.partitions.load(Ordering::Relaxed) == months {
         return Ok(());
     }
     let mut transaction = connection.begin().await?;
-    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK_KEY).execute(&mut *transaction).await?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .bind(LOCK_KEY)
+        .execute(&mut *transaction)
+        .await?;
     let this = first_of_month(today);
     let next = following(this);
     for (from, to) in [(this, next), (next, following(next))] {
@@ -91,14 +100,27 @@ fn partition(retention: Retention, month: Date) -> String {
     format!("events_{retention}_{:04}_{:02}", month.year(), u8::from(month.month()))
 }
 
-pub(super) async fn since(store: &Postgres, revision: i64, most: u32) -> Result<EventPage, StoreError> {
-    const END: &str = "SELECT revision FROM events WHERE revision > $1 ORDER BY revision OFFSET $2 LIMIT 1";
+pub(super) async fn since(
+    store: &Postgres,
+    revision: i64,
+    most: u32,
+) -> Result<EventPage, StoreError> {
+    const END: &str =
+        "SELECT revision FROM events WHERE revision > $1 ORDER BY revision OFFSET $2 LIMIT 1";
     store.check_schema().await?;
     let work = async {
-        let newest = store.pool.acquire().await?.fetch_one("SELECT value FROM revisions WHERE name = 'events'").await?;
+        let newest = store
+            .pool
+            .acquire()
+            .await?
+            .fetch_one("SELECT value FROM revisions WHERE name = 'events'")
+            .await?;
         let newest: i64 = newest.try_get(0)?;
-        let end: Option<i64> =
-            sqlx::query_scalar(END).bind(revision).bind(i64::from(most)).fetch_optional(&store.pool).await?;
+        let end: Option<i64> = sqlx::query_scalar(END)
+            .bind(revision)
+            .bind(i64::from(most))
+            .fetch_optional(&store.pool)
+            .await?;
         let until = end.unwrap_or(newest).min(newest);
         let rows = sqlx::query(SINCE).bind(revision).bind(until).fetch_all(&store.pool).await?;
         Ok::<_, sqlx::Error>((rows, until, until < newest))
@@ -124,32 +146,49 @@ fn read_line(row: &PgRow) -> Result<EventLine, StoreError> {
     })
 }
 
-pub(super) async fn visitor(store: &Postgres, id: &VisitorId, most: usize) -> Result<Vec<ActionRecord>, StoreError> {
+pub(super) async fn visitor(
+    store: &Postgres,
+    id: &VisitorId,
+    most: usize,
+) -> Result<Vec<ActionRecord>, StoreError> {
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let query = sqlx::query(VISITOR).bind(id.as_str()).bind(most);
     let rows = store.within(query.fetch_all(store.customers.pool())).await?;
     let read = |row: &PgRow| {
-        let article = ArticleId::parse(row.try_get(1)?).map_err(|error| unreadable("an event", &error))?;
-        Ok(ActionRecord { kind: row.try_get(0)?, article, at: Millis(row.try_get(2)?), quantity: row.try_get(3)? })
+        let article =
+            ArticleId::parse(row.try_get(1)?).map_err(|error| unreadable("an event", &error))?;
+        Ok(ActionRecord {
+            kind: row.try_get(0)?,
+            article,
+            at: Millis(row.try_get(2)?),
+            quantity: row.try_get(3)?,
+        })
     };
     rows.iter().map(read).collect()
 }
 
-/// Drops the partitions that hold nothing received at `before` or later; with them the ids of events that nobody will
-/// send again.
-pub(super) async fn drop_before(store: &Postgres, retention: Retention, before: Timestamp) -> Result<u64, StoreError> {
+/// Drops the partitions that hold nothing received at `before` or later; with them the ids of
+/// events that nobody will send again.
+pub(super) async fn drop_before(
+    store: &Postgres,
+    retention: Retention,
+    before: Timestamp,
+) -> Result<u64, StoreError> {
     const PARTITIONS: &str = "
         SELECT child.relname::text FROM pg_inherits
         JOIN pg_class child ON child.oid = inhrelid JOIN pg_class parent ON parent.oid = inhparent
         WHERE parent.relname = $1 ORDER BY 1";
     let parent = format!("events_{retention}");
-    let names: Vec<String> = store.within(sqlx::query_scalar(PARTITIONS).bind(&parent).fetch_all(&store.pool)).await?;
+    let names: Vec<String> =
+        store.within(sqlx::query_scalar(PARTITIONS).bind(&parent).fetch_all(&store.pool)).await?;
     // Names end with the month, so they sort as months do.
     let first_kept = partition(retention, first_of_month(before.datetime().date()));
     let mut dropped = 0;
     for name in names.into_iter().filter(|name| *name < first_kept) {
         let count = format!("SELECT count(*) FROM {name}");
-        let rows: i64 = store.within(sqlx::query_scalar(sqlx::AssertSqlSafe(count)).fetch_one(&store.pool)).await?;
+        let rows: i64 = store
+            .within(sqlx::query_scalar(sqlx::AssertSqlSafe(count)).fetch_one(&store.pool))
+            .await?;
         let drop = format!("DROP TABLE IF EXISTS {name}");
         store.within(store.pool.execute(sqlx::AssertSqlSafe(drop))).await?;
         dropped += rows.unsigned_abs();
@@ -157,7 +196,8 @@ pub(super) async fn drop_before(store: &Postgres, retention: Retention, before: 
     let forget = sqlx::query("DELETE FROM event_ids WHERE received < $1").bind(before.datetime());
     store.within(forget.execute(&store.pool)).await?;
     // Only the present hour is ever asked for.
-    let hours = sqlx::query("DELETE FROM counted_hours WHERE hour < $1").bind(Millis::now().hour() - 1);
+    let hours =
+        sqlx::query("DELETE FROM counted_hours WHERE hour < $1").bind(Millis::now().hour() - 1);
     store.within(hours.execute(&store.pool)).await?;
     Ok(dropped)
 }
@@ -168,7 +208,8 @@ pub(super) async fn secret(store: &Postgres, name: &str) -> Result<[u8; 32], Sto
     }
     store.check_schema().await?;
     let offered = random_secret();
-    let insert = sqlx::query("INSERT INTO secrets (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING");
+    let insert =
+        sqlx::query("INSERT INTO secrets (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING");
     store.within(insert.bind(name).bind(&offered[..]).execute(&store.pool)).await?;
     let select = sqlx::query_scalar("SELECT value FROM secrets WHERE name = $1").bind(name);
     let value: Vec<u8> = store.within(select.fetch_one(&store.pool)).await?;
@@ -189,11 +230,17 @@ fn hashes(rows: Vec<Vec<u8>>) -> HashSet<Hash> {
 #[async_trait]
 impl Ledger for Transaction<'_> {
     async fn erased(&mut self, asked: &[Hash]) -> Result<HashSet<Hash>, StoreError> {
-        let query = sqlx::query_scalar("SELECT hash FROM erased WHERE hash = ANY($1)").bind(slices(asked));
+        let query =
+            sqlx::query_scalar("SELECT hash FROM erased WHERE hash = ANY($1)").bind(slices(asked));
         Ok(hashes(query.fetch_all(&mut *self.0).await?))
     }
 
-    async fn see(&mut self, table: SeenTable, asked: &[Hash], now: Millis) -> Result<HashSet<Hash>, StoreError> {
+    async fn see(
+        &mut self,
+        table: SeenTable,
+        asked: &[Hash],
+        now: Millis,
+    ) -> Result<HashSet<Hash>, StoreError> {
         let new = match table {
             SeenTable::Events => sqlx::query_scalar(
                 "INSERT INTO event_ids (id, received) SELECT id, $2 FROM unnest($1::bytea[]) AS i (id) \
@@ -221,12 +268,16 @@ impl Ledger for Transaction<'_> {
         Ok(rows.into_iter().collect())
     }
 
-    async fn visitor_keys(&mut self, ids: &[&str]) -> Result<HashMap<String, VisitorKey>, StoreError> {
+    async fn visitor_keys(
+        &mut self,
+        ids: &[&str],
+    ) -> Result<HashMap<String, VisitorKey>, StoreError> {
         const INSERT: &str = "
             INSERT INTO visitors (id) SELECT i.id FROM unnest($1::text[]) AS i (id)
             WHERE NOT EXISTS (SELECT FROM visitors v WHERE v.id = i.id) ON CONFLICT DO NOTHING";
         sqlx::query(INSERT).bind(ids).execute(&mut *self.0).await?;
-        let select = sqlx::query_as("SELECT id, key, customer FROM visitors WHERE id = ANY($1)").bind(ids);
+        let select =
+            sqlx::query_as("SELECT id, key, customer FROM visitors WHERE id = ANY($1)").bind(ids);
         let rows: Vec<(String, i32, Option<i32>)> = select.fetch_all(&mut *self.0).await?;
         Ok(rows.into_iter().map(|(id, key, customer)| (id, VisitorKey { key, customer })).collect())
     }
@@ -241,7 +292,11 @@ impl Ledger for Transaction<'_> {
         Ok(())
     }
 
-    async fn count(&mut self, hour: i32, added: &[(Hash, f32)]) -> Result<HashMap<Hash, f32>, StoreError> {
+    async fn count(
+        &mut self,
+        hour: i32,
+        added: &[(Hash, f32)],
+    ) -> Result<HashMap<Hash, f32>, StoreError> {
         const ADD: &str = "
             INSERT INTO counted_hours AS c (id, hour, used)
             SELECT i.id, $1, i.used FROM unnest($2::bytea[], $3::real[]) AS i (id, used)
@@ -255,7 +310,12 @@ impl Ledger for Transaction<'_> {
         Ok(rows.into_iter().filter_map(|(id, used)| Some((id.try_into().ok()?, used))).collect())
     }
 
-    async fn insert(&mut self, rows: &[EventRow<'_>], revision: i64, now: Millis) -> Result<(), StoreError> {
+    async fn insert(
+        &mut self,
+        rows: &[EventRow<'_>],
+        revision: i64,
+        now: Millis,
+    ) -> Result<(), StoreError> {
         const INSERT: &str = "
             INSERT INTO events (
                 revision, received, at, retention, line, customer, visitor, counts, quantity, price, type, event_id,
@@ -300,11 +360,19 @@ impl Ledger for Transaction<'_> {
         Ok(())
     }
 
-    async fn with_id(&mut self, statement: &'static str, id: &str) -> Result<Vec<(i32, String)>, StoreError> {
+    async fn with_id(
+        &mut self,
+        statement: &'static str,
+        id: &str,
+    ) -> Result<Vec<(i32, String)>, StoreError> {
         Ok(sqlx::query_as(statement).bind(id).fetch_all(&mut *self.0).await?)
     }
 
-    async fn with_key(&mut self, statement: &'static str, key: i32) -> Result<Vec<(i32, String)>, StoreError> {
+    async fn with_key(
+        &mut self,
+        statement: &'static str,
+        key: i32,
+    ) -> Result<Vec<(i32, String)>, StoreError> {
         Ok(sqlx::query_as(statement).bind(key).fetch_all(&mut *self.0).await?)
     }
 

@@ -4,7 +4,10 @@ use super::{advance_revision, catalogue, lock_revision, open_one, schema_version
 use crate::store::{
     StoreError, StoreOptions,
     events::{ERASURE_SALT, Tombstones},
-    import::{ArticleImport, CustomerRow, Done, KeyVisitor, PurchaseRow, Step, Table, Target, another_import},
+    import::{
+        ArticleImport, CustomerRow, Done, KeyVisitor, PurchaseRow, Step, Table, Target,
+        another_import,
+    },
     migrations,
     schema::check_article,
 };
@@ -35,24 +38,29 @@ const MARK_TOLD: &str = "
     ) m
     WHERE e.retention = 0 AND e.event_id = m.event_id AND e.line = m.line AND e.imported <> m.imported";
 
-/// Held while an import begins and while one finishes: nothing but this keeps two apart that build the same index.
+/// Held while an import begins and while one finishes: nothing but this keeps two apart that build
+/// the same index.
 const LOCK_KEY: i64 = i64::from_be_bytes(*b"vitrine\0");
 
 /// Bytes of COPY data sent at a time.
 const CHUNK: usize = 1 << 20;
 
 impl Loader {
-    pub(crate) async fn open(address: PgConnectOptions, options: &StoreOptions) -> Result<Self, StoreError> {
+    pub(crate) async fn open(
+        address: PgConnectOptions,
+        options: &StoreOptions,
+    ) -> Result<Self, StoreError> {
         // No statement time-out: building the index of a large table takes minutes.
-        let address = address.application_name("vitrine import").options([("maintenance_work_mem", "256MB")]);
+        let address =
+            address.application_name("vitrine import").options([("maintenance_work_mem", "256MB")]);
         let mut connection = open_one(&address, options.acquire_timeout).await?;
         migrations::check(schema_version(&mut connection).await?, &migrations::postgres())?;
         Ok(Self { connection, fingerprint: String::new() })
     }
 
-    /// One try of the swap. DROP needs the exclusive lock of the tables referred to as well, and whoever comes
-    /// later waits behind it; so it gives up soon rather than hold up every reader behind a slow one. The order of the
-    /// tables is that in which readers come to them.
+    /// One try of the swap. DROP needs the exclusive lock of the tables referred to as well, and
+    /// whoever comes later waits behind it; so it gives up soon rather than hold up every reader
+    /// behind a slow one. The order of the tables is that in which readers come to them.
     async fn swap(&mut self) -> Result<(), StoreError> {
         let mut transaction = self.connection.begin().await?;
         // No event is written meanwhile.
@@ -81,8 +89,8 @@ impl Loader {
     }
 }
 
-/// Advances the progress row, or finds that another import did. Done first in a batch's transaction: of two
-/// imports the second waits here for the first one's commit and then stops.
+/// Advances the progress row, or finds that another import did. Done first in a batch's
+/// transaction: of two imports the second waits here for the first one's commit and then stops.
 macro_rules! advance {
     ($connection:expr, $fingerprint:expr, $column:literal, $step:expr) => {{
         let update = concat!(
@@ -94,7 +102,8 @@ macro_rules! advance {
             " = $2 AND finished_at IS NULL"
         );
         let (from, to) = ($step.from as i64, $step.to as i64);
-        let advanced = sqlx::query(update).bind($fingerprint).bind(from).bind(to).execute($connection).await?;
+        let advanced =
+            sqlx::query(update).bind($fingerprint).bind(from).bind(to).execute($connection).await?;
         if advanced.rows_affected() == 0 {
             return Err(another_import());
         }
@@ -110,15 +119,23 @@ impl Target for Loader {
         fingerprint.clone_into(&mut self.fingerprint);
         let mut transaction = self.connection.begin().await?;
         // Of two imports that begin at once the second finds the row of the first.
-        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK_KEY).execute(&mut *transaction).await?;
+        sqlx::query("SELECT pg_advisory_xact_lock($1)")
+            .bind(LOCK_KEY)
+            .execute(&mut *transaction)
+            .await?;
         let found: Option<(i64, i64, i64, bool)> =
             sqlx::query_as(SELECT).bind(fingerprint).fetch_optional(&mut *transaction).await?;
         if let Some((articles, customers, purchases, finished)) = found {
-            let [articles, customers, purchases] = [articles, customers, purchases].map(|n| n as usize);
+            let [articles, customers, purchases] =
+                [articles, customers, purchases].map(|n| n as usize);
             return Ok(Done { articles, customers, purchases, finished });
         }
         transaction.execute("DROP TABLE IF EXISTS purchases_incoming").await?;
-        transaction.execute("CREATE TABLE purchases_incoming (LIKE purchases INCLUDING ALL EXCLUDING INDEXES)").await?;
+        transaction
+            .execute(
+                "CREATE TABLE purchases_incoming (LIKE purchases INCLUDING ALL EXCLUDING INDEXES)",
+            )
+            .await?;
         transaction.execute("DELETE FROM import_progress").await?;
         let insert = "INSERT INTO import_progress (fingerprint) VALUES ($1)";
         sqlx::query(insert).bind(fingerprint).execute(&mut *transaction).await?;
@@ -126,7 +143,11 @@ impl Target for Loader {
         Ok(Done::default())
     }
 
-    async fn put_articles(&mut self, import: ArticleImport<'_>, step: Step) -> Result<usize, StoreError> {
+    async fn put_articles(
+        &mut self,
+        import: ArticleImport<'_>,
+        step: Step,
+    ) -> Result<usize, StoreError> {
         let mut transaction = self.connection.begin().await?;
         advance!(&mut *transaction, &self.fingerprint, "articles", step);
         let revision = lock_revision(&mut transaction, "catalogue").await? + 1;
@@ -138,7 +159,8 @@ impl Target for Loader {
             page.iter().try_for_each(|article| check_article(&article.record))?;
             changed += catalogue::write_imported(&mut transaction, &page, revision).await?;
         }
-        let removed = catalogue::remove_missing(&mut transaction, &import.missing, revision).await?;
+        let removed =
+            catalogue::remove_missing(&mut transaction, &import.missing, revision).await?;
         if changed > 0 || removed > 0 {
             advance_revision(&mut transaction, "catalogue").await?;
         }
@@ -146,7 +168,11 @@ impl Target for Loader {
         Ok(removed as usize)
     }
 
-    async fn put_customers(&mut self, rows: &[CustomerRow<'_>], step: Step) -> Result<(), StoreError> {
+    async fn put_customers(
+        &mut self,
+        rows: &[CustomerRow<'_>],
+        step: Step,
+    ) -> Result<(), StoreError> {
         // As for articles: no key is drawn for a row that exists.
         const UPDATE: &str = "
             UPDATE customers c SET attributes = i.attributes::jsonb
@@ -169,9 +195,11 @@ impl Target for Loader {
     }
 
     async fn tombstones(&mut self) -> Result<Tombstones, StoreError> {
-        let salt = sqlx::query_scalar("SELECT value FROM secrets WHERE name = $1").bind(ERASURE_SALT);
+        let salt =
+            sqlx::query_scalar("SELECT value FROM secrets WHERE name = $1").bind(ERASURE_SALT);
         let salt = salt.fetch_optional(&mut self.connection).await?;
-        let hashes = sqlx::query_scalar("SELECT hash FROM erased").fetch_all(&mut self.connection).await?;
+        let hashes =
+            sqlx::query_scalar("SELECT hash FROM erased").fetch_all(&mut self.connection).await?;
         Ok(Tombstones::new(salt, hashes))
     }
 
@@ -210,14 +238,22 @@ impl Target for Loader {
 
     async fn finish(&mut self) -> Result<(), StoreError> {
         // Until the connection closes, so that whoever waits here finds all done.
-        sqlx::query("SELECT pg_advisory_lock($1)").bind(LOCK_KEY).execute(&mut self.connection).await?;
-        let unfinished = "SELECT FROM import_progress WHERE fingerprint = $1 AND finished_at IS NULL";
-        let unfinished = sqlx::query(unfinished).bind(&self.fingerprint).fetch_optional(&mut self.connection).await?;
+        sqlx::query("SELECT pg_advisory_lock($1)")
+            .bind(LOCK_KEY)
+            .execute(&mut self.connection)
+            .await?;
+        let unfinished =
+            "SELECT FROM import_progress WHERE fingerprint = $1 AND finished_at IS NULL";
+        let unfinished = sqlx::query(unfinished)
+            .bind(&self.fingerprint)
+            .fetch_optional(&mut self.connection)
+            .await?;
         if unfinished.is_none() {
             return Err(another_import());
         }
-        // Each step by itself, so that none holds locks longer than it must; all can be repeated. NOT VALID and
-        // VALIDATE, because adding a valid constraint would block writers of both tables while it looks.
+        // Each step by itself, so that none holds locks longer than it must; all can be repeated.
+        // NOT VALID and VALIDATE, because adding a valid constraint would block writers of both
+        // tables while it looks.
         for statement in [
             "CREATE INDEX IF NOT EXISTS purchases_incoming_latest ON purchases_incoming (customer, at)",
             "ALTER TABLE purchases_incoming DROP CONSTRAINT IF EXISTS purchases_customer_exists, \

@@ -16,10 +16,11 @@ pub(super) use load::Loader;
 pub(super) use read::Reader;
 
 use super::{
-    ActionRecord, ArticleRecord, ArticleSales, AttributionQuery, AttributionRow, AuditRecord, CatalogueChanges,
-    CatalogueLimits, Change, ChangeOutcome, ConnectionCounts, CustomerExport, CustomerUpsert, Erasure, EventPage,
-    KeyRecord, ModelVersion, NewEvent, NewKey, Person, PlacementChange, PlacementVersion, PurchaseLog, ReadCustomer,
-    Retention, Revisions, SalesWindow, Schema, Store, StoreError, StoreOptions, Verdict, events::Secrets, migrations,
+    ActionRecord, ArticleRecord, ArticleSales, AttributionQuery, AttributionRow, AuditRecord,
+    CatalogueChanges, CatalogueLimits, Change, ChangeOutcome, ConnectionCounts, CustomerExport,
+    CustomerUpsert, Erasure, EventPage, KeyRecord, ModelVersion, NewEvent, NewKey, Person,
+    PlacementChange, PlacementVersion, PurchaseLog, ReadCustomer, Retention, Revisions,
+    SalesWindow, Schema, Store, StoreError, StoreOptions, Verdict, events::Secrets, migrations,
     records::unreadable,
 };
 use crate::domain::{ArticleId, AttributeKind, CustomerId, Timestamp, VisitorId};
@@ -44,8 +45,8 @@ pub(super) struct Postgres {
     announcements: PgPool,
     /// Set once the schema is known to be the right one.
     checked: AtomicBool,
-    /// Longest a read may take as seen from here: behind the server's own statement time-out, for the case
-    /// that the server does not answer at all.
+    /// Longest a read may take as seen from here: behind the server's own statement time-out, for
+    /// the case that the server does not answer at all.
     patience: Duration,
     /// Opened by the first wait; `None` after it broke.
     listener: Mutex<Option<PgListener>>,
@@ -56,7 +57,10 @@ pub(super) struct Postgres {
 }
 
 /// Brings the schema up to date; see [`super::migrate`].
-pub(super) async fn migrate(address: PgConnectOptions, options: &StoreOptions) -> Result<(i64, i64), StoreError> {
+pub(super) async fn migrate(
+    address: PgConnectOptions,
+    options: &StoreOptions,
+) -> Result<(i64, i64), StoreError> {
     // No statement time-out: a migration may build an index, and may wait for another replica's.
     let mut connection = open_one(&address, options.acquire_timeout).await?;
     let result = migrations::run(&migrations::postgres(), &mut connection).await;
@@ -65,7 +69,10 @@ pub(super) async fn migrate(address: PgConnectOptions, options: &StoreOptions) -
     result
 }
 
-async fn open_one(address: &PgConnectOptions, longest: Duration) -> Result<PgConnection, StoreError> {
+async fn open_one(
+    address: &PgConnectOptions,
+    longest: Duration,
+) -> Result<PgConnection, StoreError> {
     Ok(timeout(longest, PgConnection::connect_with(address)).await.map_err(|_| no_answer())??)
 }
 
@@ -77,7 +84,8 @@ pub(super) async fn lock_retraining(
     address: PgConnectOptions,
     options: &StoreOptions,
 ) -> Result<Option<PgConnection>, StoreError> {
-    let mut connection = open_one(&address.application_name("vitrine retrain"), options.acquire_timeout).await?;
+    let mut connection =
+        open_one(&address.application_name("vitrine retrain"), options.acquire_timeout).await?;
     let query = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(RETRAIN_LOCK);
     let is_free: bool = query.fetch_one(&mut connection).await?;
     Ok(is_free.then_some(connection))
@@ -100,7 +108,10 @@ impl Postgres {
         };
         Self {
             pool: pool(StoreOptions::OTHER_CONNECTIONS, options.statement_timeout),
-            customers: customers::Customers::new(pool(options.max_connections, options.customers_timeout), options),
+            customers: customers::Customers::new(
+                pool(options.max_connections, options.customers_timeout),
+                options,
+            ),
             announcements: pool(1, options.statement_timeout),
             checked: AtomicBool::new(false),
             patience: options.acquire_timeout + options.statement_timeout + Duration::from_secs(1),
@@ -111,25 +122,31 @@ impl Postgres {
         }
     }
 
-    async fn within<T>(&self, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+    async fn within<T>(
+        &self,
+        work: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, StoreError> {
         Ok(timeout(self.patience, work).await.map_err(|_| no_answer())??)
     }
 }
 
 /// The newest migration applied; 0 for a database without any.
 async fn schema_version(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
-    let exists: bool =
-        sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(&mut *connection).await?;
+    let exists: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
+        .fetch_one(&mut *connection)
+        .await?;
     if !exists {
         return Ok(0);
     }
-    let version: Option<i64> =
-        sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(connection).await?;
+    let version: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
+        .fetch_one(connection)
+        .await?;
     Ok(version.unwrap_or(0))
 }
 
-/// Locks a revision's row: whoever changes what it counts stands in line here, so the counts grow in the order
-/// of commits and two writers cannot deadlock on the rows behind it. Answers its value.
+/// Locks a revision's row: whoever changes what it counts stands in line here, so the counts grow
+/// in the order of commits and two writers cannot deadlock on the rows behind it. Answers its
+/// value.
 async fn lock_revision(connection: &mut PgConnection, name: &str) -> Result<i64, sqlx::Error> {
     let lock = "SELECT value FROM revisions WHERE name = $1 FOR UPDATE";
     sqlx::query_scalar(lock).bind(name).fetch_one(connection).await
@@ -137,7 +154,10 @@ async fn lock_revision(connection: &mut PgConnection, name: &str) -> Result<i64,
 
 /// Counts a change and announces it; both take effect with the commit.
 async fn advance_revision(connection: &mut PgConnection, name: &str) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE revisions SET value = value + 1 WHERE name = $1").bind(name).execute(&mut *connection).await?;
+    sqlx::query("UPDATE revisions SET value = value + 1 WHERE name = $1")
+        .bind(name)
+        .execute(&mut *connection)
+        .await?;
     sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(name).execute(connection).await?;
     Ok(())
 }
@@ -160,15 +180,20 @@ impl Store for Postgres {
     }
 
     fn connections(&self) -> ConnectionCounts {
-        [self.customers.pool(), &self.pool, &self.announcements].map(ConnectionCounts::of).into_iter().sum()
+        [self.customers.pool(), &self.pool, &self.announcements]
+            .map(ConnectionCounts::of)
+            .into_iter()
+            .sum()
     }
 
     async fn revisions(&self) -> Result<Revisions, StoreError> {
         self.check_schema().await?;
-        let rows: Vec<(String, i64)> =
-            self.within(sqlx::query_as("SELECT name, value FROM revisions").fetch_all(&self.pool)).await?;
+        let rows: Vec<(String, i64)> = self
+            .within(sqlx::query_as("SELECT name, value FROM revisions").fetch_all(&self.pool))
+            .await?;
         let value = |name| rows.iter().find(|row| row.0 == name).map_or(0, |row| row.1);
-        let names = ["catalogue", "models", "purchases", "keys", "placements", "events", "customers"];
+        let names =
+            ["catalogue", "models", "purchases", "keys", "placements", "events", "customers"];
         let [catalogue, models, purchases, keys, placements, events, customers] = names.map(value);
         Ok(Revisions { catalogue, models, purchases, keys, placements, events, customers })
     }
@@ -206,11 +231,18 @@ impl Store for Postgres {
         catalogue::declare(self, name, kind).await
     }
 
-    async fn catalogue_changes(&self, since: i64, most: usize) -> Result<Option<CatalogueChanges>, StoreError> {
+    async fn catalogue_changes(
+        &self,
+        since: i64,
+        most: usize,
+    ) -> Result<Option<CatalogueChanges>, StoreError> {
         catalogue::changes(self, since, most).await
     }
 
-    async fn visit_catalogue(&self, visit: &mut (dyn FnMut(ArticleRecord) + Send)) -> Result<(), StoreError> {
+    async fn visit_catalogue(
+        &self,
+        visit: &mut (dyn FnMut(ArticleRecord) + Send),
+    ) -> Result<(), StoreError> {
         catalogue::visit(self, visit).await
     }
 
@@ -222,7 +254,11 @@ impl Store for Postgres {
         catalogue::put(self, articles).await
     }
 
-    async fn set_available(&self, ids: &[ArticleId], available: bool) -> Result<Vec<ArticleId>, StoreError> {
+    async fn set_available(
+        &self,
+        ids: &[ArticleId],
+        available: bool,
+    ) -> Result<Vec<ArticleId>, StoreError> {
         catalogue::set_available(self, ids, available).await
     }
 
@@ -238,18 +274,28 @@ impl Store for Postgres {
         sales::purchases(self, window).await
     }
 
-    async fn customers(&self, ids: &[CustomerId], purchases: usize) -> Result<Vec<ReadCustomer>, StoreError> {
+    async fn customers(
+        &self,
+        ids: &[CustomerId],
+        purchases: usize,
+    ) -> Result<Vec<ReadCustomer>, StoreError> {
         self.check_schema().await?;
         self.customers.read(ids, purchases).await
     }
 
-    async fn customer_ids(&self, after: Option<&CustomerId>, limit: u32) -> Result<Vec<CustomerId>, StoreError> {
+    async fn customer_ids(
+        &self,
+        after: Option<&CustomerId>,
+        limit: u32,
+    ) -> Result<Vec<CustomerId>, StoreError> {
         // No id is empty, so the empty text comes before all.
         const SELECT: &str = "SELECT id FROM customers WHERE id > $1 ORDER BY id LIMIT $2";
         let after = after.map_or("", CustomerId::as_str);
         let query = sqlx::query_scalar(SELECT).bind(after).bind(i64::from(limit));
         let ids: Vec<String> = self.within(query.fetch_all(&self.pool)).await?;
-        let read = |id: String| CustomerId::parse(&id).map_err(|error| unreadable(&format!("customer `{id}`"), &error));
+        let read = |id: String| {
+            CustomerId::parse(&id).map_err(|error| unreadable(&format!("customer `{id}`"), &error))
+        };
         ids.into_iter().map(read).collect()
     }
 
@@ -257,7 +303,11 @@ impl Store for Postgres {
         persons::put(self, customers).await
     }
 
-    async fn merge_visitor(&self, visitor: &VisitorId, customer: &CustomerId) -> Result<(), StoreError> {
+    async fn merge_visitor(
+        &self,
+        visitor: &VisitorId,
+        customer: &CustomerId,
+    ) -> Result<(), StoreError> {
         persons::merge(self, visitor, customer).await
     }
 
@@ -281,11 +331,18 @@ impl Store for Postgres {
         events::visitor(self, id, most).await
     }
 
-    async fn attribution(&self, query: &AttributionQuery) -> Result<Vec<AttributionRow>, StoreError> {
+    async fn attribution(
+        &self,
+        query: &AttributionQuery,
+    ) -> Result<Vec<AttributionRow>, StoreError> {
         attribution::report(self, query).await
     }
 
-    async fn drop_events(&self, retention: Retention, before: Timestamp) -> Result<u64, StoreError> {
+    async fn drop_events(
+        &self,
+        retention: Retention,
+        before: Timestamp,
+    ) -> Result<u64, StoreError> {
         events::drop_before(self, retention, before).await
     }
 
@@ -301,7 +358,12 @@ impl Store for Postgres {
         models::all(self).await
     }
 
-    async fn activate(&self, model: &str, version: &str, default: bool) -> Result<Option<String>, StoreError> {
+    async fn activate(
+        &self,
+        model: &str,
+        version: &str,
+        default: bool,
+    ) -> Result<Option<String>, StoreError> {
         models::activate(&self.pool, model, version, default).await
     }
 
@@ -325,15 +387,28 @@ impl Store for Postgres {
         placements::current(self).await
     }
 
-    async fn placement_versions(&self, name: &str, limit: u32) -> Result<Vec<PlacementVersion>, StoreError> {
+    async fn placement_versions(
+        &self,
+        name: &str,
+        limit: u32,
+    ) -> Result<Vec<PlacementVersion>, StoreError> {
         placements::versions(self, name, limit).await
     }
 
-    async fn change_placements(&self, changes: &[PlacementChange<'_>], author: &str) -> Result<Vec<i64>, StoreError> {
+    async fn change_placements(
+        &self,
+        changes: &[PlacementChange<'_>],
+        author: &str,
+    ) -> Result<Vec<i64>, StoreError> {
         placements::change(&self.pool, changes, author).await
     }
 
-    async fn rollback_placement(&self, name: &str, expected: Option<i64>, author: &str) -> Result<i64, StoreError> {
+    async fn rollback_placement(
+        &self,
+        name: &str,
+        expected: Option<i64>,
+        author: &str,
+    ) -> Result<i64, StoreError> {
         placements::rollback(&self.pool, name, expected, author).await
     }
 

@@ -16,9 +16,13 @@ pub(super) async fn register(pool: &PgPool, model: &str, version: &str) -> Resul
 }
 
 pub(super) async fn all(store: &Postgres) -> Result<Vec<ModelVersion>, StoreError> {
-    let query = sqlx::query_as("SELECT model, version, active FROM models ORDER BY model, key DESC");
+    let query =
+        sqlx::query_as("SELECT model, version, active FROM models ORDER BY model, key DESC");
     let rows: Vec<(String, String, bool)> = store.within(query.fetch_all(&store.pool)).await?;
-    Ok(rows.into_iter().map(|(model, version, active)| ModelVersion { model, version, active }).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(model, version, active)| ModelVersion { model, version, active })
+        .collect())
 }
 
 pub(super) async fn activate(
@@ -50,8 +54,13 @@ pub(super) async fn activate(
     Ok(before)
 }
 
-/// Makes the model the default: in place of another one only with `replace`. Answers whether that changed anything.
-async fn set_default(connection: &mut PgConnection, model: &str, replace: bool) -> Result<bool, sqlx::Error> {
+/// Makes the model the default: in place of another one only with `replace`. Answers whether that
+/// changed anything.
+async fn set_default(
+    connection: &mut PgConnection,
+    model: &str,
+    replace: bool,
+) -> Result<bool, sqlx::Error> {
     const UPSERT: &str = "
         INSERT INTO default_model (model) VALUES ($1)
         ON CONFLICT (one) DO UPDATE SET model = excluded.model WHERE $2 AND default_model.model <> excluded.model";
@@ -59,7 +68,9 @@ async fn set_default(connection: &mut PgConnection, model: &str, replace: bool) 
 }
 
 pub(super) async fn default(store: &Postgres) -> Result<Option<String>, StoreError> {
-    store.within(sqlx::query_scalar("SELECT model FROM default_model").fetch_optional(&store.pool)).await
+    store
+        .within(sqlx::query_scalar("SELECT model FROM default_model").fetch_optional(&store.pool))
+        .await
 }
 
 pub(super) async fn deactivate(pool: &PgPool, model: &str) -> Result<String, StoreError> {
@@ -69,12 +80,16 @@ pub(super) async fn deactivate(pool: &PgPool, model: &str) -> Result<String, Sto
     let mut transaction = pool.begin().await?;
     lock_revision(&mut transaction, "models").await?;
     let update = "UPDATE models SET active = false WHERE model = $1 AND active RETURNING version";
-    let version: Option<String> = sqlx::query_scalar(update).bind(model).fetch_optional(&mut *transaction).await?;
+    let version: Option<String> =
+        sqlx::query_scalar(update).bind(model).fetch_optional(&mut *transaction).await?;
     let version = version.ok_or_else(|| model_errors::inactive(model))?;
-    let removed =
-        sqlx::query("DELETE FROM default_model WHERE model = $1").bind(model).execute(&mut *transaction).await?;
-    let others: bool =
-        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM models WHERE active)").fetch_one(&mut *transaction).await?;
+    let removed = sqlx::query("DELETE FROM default_model WHERE model = $1")
+        .bind(model)
+        .execute(&mut *transaction)
+        .await?;
+    let others: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM models WHERE active)")
+        .fetch_one(&mut *transaction)
+        .await?;
     if removed.rows_affected() > 0 && others {
         return Err(model_errors::is_default(model));
     }
@@ -85,16 +100,26 @@ pub(super) async fn deactivate(pool: &PgPool, model: &str) -> Result<String, Sto
 }
 
 /// Moves the flag; the one before loses it first, because the database allows one a model.
-async fn make_active(connection: &mut PgConnection, model: &str, key: i32) -> Result<Option<String>, sqlx::Error> {
-    let before = sqlx::query_scalar("UPDATE models SET active = false WHERE model = $1 AND active RETURNING version")
-        .bind(model)
-        .fetch_optional(&mut *connection)
+async fn make_active(
+    connection: &mut PgConnection,
+    model: &str,
+    key: i32,
+) -> Result<Option<String>, sqlx::Error> {
+    let before = sqlx::query_scalar(
+        "UPDATE models SET active = false WHERE model = $1 AND active RETURNING version",
+    )
+    .bind(model)
+    .fetch_optional(&mut *connection)
+    .await?;
+    sqlx::query("UPDATE models SET active = true WHERE key = $1")
+        .bind(key)
+        .execute(connection)
         .await?;
-    sqlx::query("UPDATE models SET active = true WHERE key = $1").bind(key).execute(connection).await?;
     Ok(before)
 }
 
-/// The latest two activations of a model that stand: their keys, and key and version of what they activated.
+/// The latest two activations of a model that stand: their keys, and key and version of what they
+/// activated.
 const STACK: &str = "
     SELECT a.key, m.key, m.version FROM model_activations a JOIN models m ON m.key = a.model_key
     WHERE m.model = $1 AND a.withdrawn_at IS NULL ORDER BY a.key DESC LIMIT 2";
@@ -115,7 +140,8 @@ pub(super) async fn rollback_target(store: &Postgres, model: &str) -> Result<Str
 pub(super) async fn rollback(pool: &PgPool, model: &str) -> Result<String, StoreError> {
     let mut transaction = pool.begin().await?;
     lock_revision(&mut transaction, "models").await?;
-    let stack: Vec<(i32, i32, String)> = sqlx::query_as(STACK).bind(model).fetch_all(&mut *transaction).await?;
+    let stack: Vec<(i32, i32, String)> =
+        sqlx::query_as(STACK).bind(model).fetch_all(&mut *transaction).await?;
     let (current, key, version) = before_top(model, &stack)?;
     let withdraw = "UPDATE model_activations SET withdrawn_at = now() WHERE key = $1";
     sqlx::query(withdraw).bind(current).execute(&mut *transaction).await?;

@@ -35,10 +35,13 @@ pub(super) async fn put(store: &Postgres, customers: &[CustomerUpsert]) -> Resul
         ON CONFLICT (id) DO UPDATE SET attributes = excluded.attributes
         WHERE customers.attributes <> excluded.attributes";
     let salt = events::secret(store, ERASURE_SALT).await?;
-    let tombstones: Vec<Hash> =
-        customers.iter().map(|customer| Person::Customer(customer.id.clone()).tombstone(&salt)).collect();
+    let tombstones: Vec<Hash> = customers
+        .iter()
+        .map(|customer| Person::Customer(customer.id.clone()).tombstone(&salt))
+        .collect();
     let ids: Vec<&str> = customers.iter().map(|customer| customer.id.as_str()).collect();
-    let attributes: Vec<String> = customers.iter().map(|customer| write_attributes(&customer.attributes)).collect();
+    let attributes: Vec<String> =
+        customers.iter().map(|customer| write_attributes(&customer.attributes)).collect();
     changing!(store, |transaction| {
         if !events::Transaction(&mut transaction).erased(&tombstones).await?.is_empty() {
             return Err(was_erased());
@@ -47,7 +50,11 @@ pub(super) async fn put(store: &Postgres, customers: &[CustomerUpsert]) -> Resul
     })
 }
 
-pub(super) async fn merge(store: &Postgres, visitor: &VisitorId, customer: &CustomerId) -> Result<(), StoreError> {
+pub(super) async fn merge(
+    store: &Postgres,
+    visitor: &VisitorId,
+    customer: &CustomerId,
+) -> Result<(), StoreError> {
     let salt = events::secret(store, ERASURE_SALT).await?;
     changing!(store, |transaction| {
         ledger::merge(&mut events::Transaction(&mut transaction), visitor, customer, &salt).await?;
@@ -56,10 +63,18 @@ pub(super) async fn merge(store: &Postgres, visitor: &VisitorId, customer: &Cust
 
 pub(super) async fn erase(store: &Postgres, person: &Person) -> Result<Erasure, StoreError> {
     let salt = events::secret(store, ERASURE_SALT).await?;
-    changing!(store, |transaction| ledger::erase(&mut events::Transaction(&mut transaction), person, &salt).await?)
+    changing!(store, |transaction| ledger::erase(
+        &mut events::Transaction(&mut transaction),
+        person,
+        &salt
+    )
+    .await?)
 }
 
-pub(super) async fn export(store: &Postgres, id: &CustomerId) -> Result<Option<CustomerExport>, StoreError> {
+pub(super) async fn export(
+    store: &Postgres,
+    id: &CustomerId,
+) -> Result<Option<CustomerExport>, StoreError> {
     const CUSTOMER: &str = "SELECT key, attributes::text FROM customers WHERE id = $1";
     const PURCHASES: &str = "
         SELECT a.id, extract(epoch FROM p.at)::int8, p.price::float8 FROM purchases p JOIN articles a ON a.key = p.article
@@ -69,15 +84,18 @@ pub(super) async fn export(store: &Postgres, id: &CustomerId) -> Result<Option<C
             || jsonb_build_object('visitor_id', v.id))::text
         FROM events e LEFT JOIN visitors v ON v.key = e.visitor
         WHERE e.customer = $1 ORDER BY e.at";
-    let mut transaction =
-        store.within(store.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")).await?;
+    let mut transaction = store
+        .within(store.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+        .await?;
     let find = sqlx::query_as(CUSTOMER).bind(id.as_str());
     let found: Option<(i32, String)> = store.within(find.fetch_optional(&mut *transaction)).await?;
     let Some((key, attributes)) = found else { return Ok(None) };
-    let visitors = sqlx::query_scalar("SELECT id FROM visitors WHERE customer = $1 ORDER BY id").bind(key);
+    let visitors =
+        sqlx::query_scalar("SELECT id FROM visitors WHERE customer = $1 ORDER BY id").bind(key);
     let visitors: Vec<String> = store.within(visitors.fetch_all(&mut *transaction)).await?;
     let purchases: Vec<(String, i64, Option<f64>)> =
         store.within(sqlx::query_as(PURCHASES).bind(key).fetch_all(&mut *transaction)).await?;
-    let events: Vec<String> = store.within(sqlx::query_scalar(EVENTS).bind(key).fetch_all(&mut *transaction)).await?;
+    let events: Vec<String> =
+        store.within(sqlx::query_scalar(EVENTS).bind(key).fetch_all(&mut *transaction)).await?;
     CustomerExport::read(id, &attributes, &visitors, &purchases, &events).map(Some)
 }

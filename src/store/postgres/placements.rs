@@ -25,7 +25,11 @@ pub(super) async fn current(store: &Postgres) -> Result<Vec<PlacementVersion>, S
     store.within(sqlx::query(CURRENT).fetch_all(&store.pool)).await?.iter().map(read).collect()
 }
 
-pub(super) async fn versions(store: &Postgres, name: &str, limit: u32) -> Result<Vec<PlacementVersion>, StoreError> {
+pub(super) async fn versions(
+    store: &Postgres,
+    name: &str,
+    limit: u32,
+) -> Result<Vec<PlacementVersion>, StoreError> {
     let query = sqlx::query(VERSIONS).bind(name).bind(i64::from(limit));
     store.within(query.fetch_all(&store.pool)).await?.iter().map(read).collect()
 }
@@ -76,14 +80,22 @@ pub(super) async fn rollback(
     Ok(if row.definition.is_some() { row.version } else { 0 })
 }
 
-async fn below(connection: &mut PgConnection, name: &str, version: i64) -> Result<Option<Newest>, StoreError> {
+async fn below(
+    connection: &mut PgConnection,
+    name: &str,
+    version: i64,
+) -> Result<Option<Newest>, StoreError> {
     let row = sqlx::query(BELOW).bind(name).bind(version).fetch_optional(connection).await?;
     let Some(row) = row else { return Ok(None) };
     let definition = read_definition(name, row.try_get(1)?)?;
     Ok(Some(Newest { version: row.try_get(0)?, definition, restores: row.try_get(2)? }))
 }
 
-async fn insert(connection: &mut PgConnection, row: &NewVersion<'_>, author: &str) -> Result<(), StoreError> {
+async fn insert(
+    connection: &mut PgConnection,
+    row: &NewVersion<'_>,
+    author: &str,
+) -> Result<(), StoreError> {
     let insert = "
         INSERT INTO placements (name, version, definition, restores, created_by) VALUES ($1, $2, $3::json, $4, $5)";
     sqlx::query(insert)

@@ -25,16 +25,20 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) async fn open(address: PgConnectOptions, options: &StoreOptions) -> Result<Self, StoreError> {
+    pub(crate) async fn open(
+        address: PgConnectOptions,
+        options: &StoreOptions,
+    ) -> Result<Self, StoreError> {
         // A reading of a large shop takes minutes.
-        let address = address.application_name("vitrine reader").options([("statement_timeout", "0")]);
+        let address =
+            address.application_name("vitrine reader").options([("statement_timeout", "0")]);
         let mut connection = open_one(&address, options.acquire_timeout).await?;
         migrations::check(schema_version(&mut connection).await?, &migrations::postgres())?;
         for statement in [
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
             "SET LOCAL lock_timeout = '60s'",
-            // Before the first query, which fixes the moment: an import that puts another table in the place of
-            // `purchases` afterwards would show a part of its rows.
+            // Before the first query, which fixes the moment: an import that puts another table in
+            // the place of `purchases` afterwards would show a part of its rows.
             "LOCK TABLE customers, purchases, articles, events IN ACCESS SHARE MODE",
         ] {
             connection.execute(statement).await?;
@@ -52,7 +56,8 @@ impl Reader {
         let mut chunks = self.connection.copy_out_raw(&statement).await?;
         let mut tuples = Tuples::default();
         loop {
-            let chunk = timeout(LONGEST_SILENCE, chunks.try_next()).await.map_err(|_| no_answer())??;
+            let chunk =
+                timeout(LONGEST_SILENCE, chunks.try_next()).await.map_err(|_| no_answer())??;
             match chunk {
                 Some(chunk) => tuples.read(&chunk, &mut visit)?,
                 None if tuples.is_complete => return Ok(()),
@@ -78,8 +83,12 @@ impl Source for Reader {
 
     async fn entities(&mut self, table: Table, visit: VisitEntity<'_>) -> Result<(), StoreError> {
         let query = match table {
-            Table::Articles => "SELECT key, id, available AND removed = 0, attributes::text FROM articles ORDER BY key",
-            Table::Customers => "SELECT key, id, true, attributes::text FROM customers ORDER BY key",
+            Table::Articles => {
+                "SELECT key, id, available AND removed = 0, attributes::text FROM articles ORDER BY key"
+            }
+            Table::Customers => {
+                "SELECT key, id, true, attributes::text FROM customers ORDER BY key"
+            }
         };
         let row = |fields: &mut Fields<'_>| {
             visit(EntityRow {
@@ -107,8 +116,10 @@ impl Source for Reader {
     }
 
     async fn events(&mut self, types: &[&str], visit: VisitEvent<'_>) -> Result<(), StoreError> {
-        // COPY takes no parameters. The options let only letters, digits and a few signs into the names of types.
-        let types: Vec<String> = types.iter().map(|name| format!("'{}'", name.replace('\'', "''"))).collect();
+        // COPY takes no parameters. The options let only letters, digits and a few signs into the
+        // names of types.
+        let types: Vec<String> =
+            types.iter().map(|name| format!("'{}'", name.replace('\'', "''"))).collect();
         let query = format!(
             "SELECT e.type, coalesce(e.customer, v.customer), e.visitor, e.article, e.at, e.quantity, e.price::real
              FROM events e LEFT JOIN visitors v ON v.key = e.visitor
@@ -131,7 +142,8 @@ impl Source for Reader {
 
     async fn close(self: Box<Self>) {
         let Self { connection } = *self;
-        // A reading that failed leaves the connection in the middle of a COPY; the database ends that by itself.
+        // A reading that failed leaves the connection in the middle of a COPY; the database ends
+        // that by itself.
         let _ = timeout(Duration::from_secs(1), connection.close()).await;
     }
 }
@@ -203,7 +215,8 @@ impl Tuples {
     }
 }
 
-/// The length of the tuple at the front, 0 for the mark at the end of all; `None` while a part of it is missing.
+/// The length of the tuple at the front, 0 for the mark at the end of all; `None` while a part of
+/// it is missing.
 fn end_of_tuple(data: &[u8]) -> Option<usize> {
     let count = i16::from_be_bytes(data.get(..2)?.try_into().ok()?);
     let Ok(count) = usize::try_from(count) else { return Some(0) };
@@ -237,7 +250,8 @@ impl<'a> Fields<'a> {
 
     fn text(&mut self) -> Result<&'a str, StoreError> {
         let bytes = self.next()?.unwrap_or_default();
-        std::str::from_utf8(bytes).map_err(|_| StoreError::Fault("it sent a text that is not UTF-8".to_owned()))
+        std::str::from_utf8(bytes)
+            .map_err(|_| StoreError::Fault("it sent a text that is not UTF-8".to_owned()))
     }
 
     fn boolean(&mut self) -> Result<bool, StoreError> {
@@ -303,7 +317,11 @@ mod tests {
                 tuples.read(chunk, &mut visit).unwrap();
             }
             assert!(tuples.is_complete, "chunks of {size} bytes");
-            assert_eq!(found, [(7, "sofa".to_owned()), (8, String::new())], "chunks of {size} bytes");
+            assert_eq!(
+                found,
+                [(7, "sofa".to_owned()), (8, String::new())],
+                "chunks of {size} bytes"
+            );
         }
     }
 

@@ -76,14 +76,23 @@ macro_rules! patient {
     }};
 }
 
-pub(super) async fn purchases(store: &Postgres, window: SalesWindow) -> Result<PurchaseLog, StoreError> {
+pub(super) async fn purchases(
+    store: &Postgres,
+    window: SalesWindow,
+) -> Result<PurchaseLog, StoreError> {
     let mut transaction = patient!(store);
-    let articles: Vec<(i32, String)> = store.within(sqlx::query_as(ARTICLES).fetch_all(&mut *transaction)).await?;
+    let articles: Vec<(i32, String)> =
+        store.within(sqlx::query_as(ARTICLES).fetch_all(&mut *transaction)).await?;
     let parse = |(key, id): (i32, String)| Some((key, ArticleId::parse(&id).ok()?));
-    let (mut log, numbers) = PurchaseLog::numbered(articles.into_iter().filter_map(parse).collect());
+    let (mut log, numbers) =
+        PurchaseLog::numbered(articles.into_iter().filter_map(parse).collect());
     log.events = store.within(sqlx::query_scalar(EVENTS).fetch_one(&mut *transaction)).await?;
-    let query = sqlx::query_as(PURCHASES).bind(f64::from(window.now.0)).bind(f64::from(window.days) * 86_400.0);
-    let views = sqlx::query_as(VIEWS).bind(f64::from(window.now.0)).bind(PurchaseLog::VIEW_DAYS as f64 * 86_400.0);
+    let query = sqlx::query_as(PURCHASES)
+        .bind(f64::from(window.now.0))
+        .bind(f64::from(window.days) * 86_400.0);
+    let views = sqlx::query_as(VIEWS)
+        .bind(f64::from(window.now.0))
+        .bind(PurchaseLog::VIEW_DAYS as f64 * 86_400.0);
     let views = views.bind(PurchaseLog::MOST_VIEWS);
     let read = async {
         let mut rows = query.fetch(&mut *transaction);
@@ -107,7 +116,10 @@ pub(super) async fn purchases(store: &Postgres, window: SalesWindow) -> Result<P
     Ok(log)
 }
 
-pub(super) async fn count(store: &Postgres, window: SalesWindow) -> Result<Vec<ArticleSales>, StoreError> {
+pub(super) async fn count(
+    store: &Postgres,
+    window: SalesWindow,
+) -> Result<Vec<ArticleSales>, StoreError> {
     let mut transaction = patient!(store);
     let query = sqlx::query(SALES)
         .bind(f64::from(window.now.0))
@@ -116,7 +128,8 @@ pub(super) async fn count(store: &Postgres, window: SalesWindow) -> Result<Vec<A
     let rows = tokio::time::timeout(LONGEST + store.patience, query.fetch_all(&mut *transaction));
     let rows = rows.await.map_err(|_| super::no_answer())??;
     let read = |row: &sqlx::postgres::PgRow| {
-        let article = ArticleId::parse(row.try_get(0)?).map_err(|error| unreadable("an article", &error))?;
+        let article =
+            ArticleId::parse(row.try_get(0)?).map_err(|error| unreadable("an article", &error))?;
         Ok(ArticleSales { article, sales: row.try_get::<f64, _>(1)?.max(0.0) as f32 })
     };
     rows.iter().map(read).collect()

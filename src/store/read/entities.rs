@@ -19,7 +19,8 @@ pub(super) struct EntityTable {
     /// The keys of the rows, in their order.
     keys: Vec<i32>,
     columns: BTreeMap<String, Draft>,
-    /// The kinds that the database knows; the kind of any other column is that of most of its values.
+    /// The kinds that the database knows; the kind of any other column is that of most of its
+    /// values.
     kinds: BTreeMap<String, AttributeKind>,
     available: Vec<f32>,
     left_out: usize,
@@ -60,7 +61,8 @@ impl EntityTable {
         if let Ok(attributes) = serde_json::from_str(json) {
             return attributes;
         }
-        let values: BTreeMap<String, serde_json::Value> = serde_json::from_str(json).unwrap_or_default();
+        let values: BTreeMap<String, serde_json::Value> =
+            serde_json::from_str(json).unwrap_or_default();
         let mut attributes = Attributes::new();
         for (name, value) in values {
             match serde_json::from_value(value) {
@@ -93,7 +95,8 @@ impl EntityTable {
             let values = draft.finish(kind, ids.len(), left_out);
             columns.push(Column { name, values });
         }
-        // It changes from hour to hour: a shop in which everything can be bought has no such column.
+        // It changes from hour to hour: a shop in which everything can be bought has no such
+        // column.
         if available.contains(&0.0) {
             columns.push(Column { name: AVAILABLE.to_owned(), values: Values::Number(available) });
         }
@@ -134,8 +137,8 @@ impl Rows {
     }
 }
 
-/// A column whose kind may not be known yet: the values of each kind apart. Nearly every column has values of one kind
-/// alone, and those of the others then take no memory.
+/// A column whose kind may not be known yet: the values of each kind apart. Nearly every column has
+/// values of one kind alone, and those of the others then take no memory.
 #[derive(Default)]
 struct Draft {
     numbers: Numbers,
@@ -189,11 +192,19 @@ impl Draft {
 
     /// The kind of most values; of equally many kinds the last one, which is the least special.
     fn usual_kind(&self) -> AttributeKind {
-        self.counts().into_iter().max_by_key(|(count, _)| *count).map_or(AttributeKind::Text, |(_, kind)| kind)
+        self.counts()
+            .into_iter()
+            .max_by_key(|(count, _)| *count)
+            .map_or(AttributeKind::Text, |(_, kind)| kind)
     }
 
     fn finish(self, kind: AttributeKind, rows: usize, left_out: &mut usize) -> Values {
-        *left_out += self.counts().iter().filter(|(_, of)| *of != kind).map(|(count, _)| count).sum::<usize>();
+        *left_out += self
+            .counts()
+            .iter()
+            .filter(|(_, of)| *of != kind)
+            .map(|(count, _)| count)
+            .sum::<usize>();
         match kind {
             AttributeKind::Number => self.numbers.finish(rows),
             AttributeKind::Text => self.texts.finish(rows),
@@ -272,7 +283,9 @@ fn check_room(dictionary: &IdTable, text: &str) -> Result<(), StoreError> {
 }
 
 fn too_large() -> StoreError {
-    StoreError::Refused("an attribute of the shop takes more than 4 GiB of distinct text".to_owned())
+    StoreError::Refused(
+        "an attribute of the shop takes more than 4 GiB of distinct text".to_owned(),
+    )
 }
 
 #[cfg(test)]
@@ -280,9 +293,13 @@ mod tests {
     use super::*;
 
     fn table(rows: &[&str], kinds: &[(&str, AttributeKind)]) -> (Entities, usize) {
-        let mut table = EntityTable::with_kinds(kinds.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect());
+        let mut table = EntityTable::with_kinds(
+            kinds.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect(),
+        );
         for (key, attributes) in (1..).zip(rows) {
-            table.push(EntityRow { key, id: &format!("a{key}"), available: true, attributes }).unwrap();
+            table
+                .push(EntityRow { key, id: &format!("a{key}"), available: true, attributes })
+                .unwrap();
         }
         let mut left_out = 0;
         (table.finish(&mut left_out), left_out)
@@ -290,7 +307,11 @@ mod tests {
 
     #[test]
     fn columns_get_the_kind_of_the_database_or_of_most_values() {
-        let rows = [r#"{"size":"M","width":2}"#, r#"{"size":3,"width":2.5,"tags":["a","b"]}"#, r#"{"size":"L"}"#];
+        let rows = [
+            r#"{"size":"M","width":2}"#,
+            r#"{"size":3,"width":2.5,"tags":["a","b"]}"#,
+            r#"{"size":"L"}"#,
+        ];
         let (entities, left_out) = table(&rows, &[("empty", AttributeKind::Number)]);
         let values = |name: &str| &entities.column(name).unwrap().values;
         assert_eq!([0, 1, 2].map(|row| values("size").category(row)), [Some("M"), None, Some("L")]);

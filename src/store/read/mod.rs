@@ -1,12 +1,14 @@
-//! The shop in the database as a [`Dataset`], as of one moment: what the trainer learns from. The reverse of
+//! The shop in the database as a [`Dataset`], as of one moment: what the trainer learns from. The
+//! reverse of
 //! [`import`](super::import).
 //!
-//! Purchases are those of the latest import, and those that events told beside it, less what came back. Other events
-//! count where [`ReadOptions::events`] gives them a weight. Rows stream from the database into columns, so that a
-//! purchase takes as little memory as one of a file.
+//! Purchases are those of the latest import, and those that events told beside it, less what came
+//! back. Other events count where [`ReadOptions::events`] gives them a weight. Rows stream from the
+//! database into columns, so that a purchase takes as little memory as one of a file.
 //!
-//! Articles and customers stand in the order of their keys, and purchases of one moment in the order of customer and
-//! article, so that a database gives the same data set however its rows lie on the disk.
+//! Articles and customers stand in the order of their keys, and purchases of one moment in the
+//! order of customer and article, so that a database gives the same data set however its rows lie
+//! on the disk.
 
 mod entities;
 mod options;
@@ -42,10 +44,12 @@ pub struct ReadReport {
     pub returned: u64,
     /// Events of other types that count.
     pub actions: usize,
-    /// Events that do not count, because nobody knows whose they are, or because the catalogue has no such article.
+    /// Events that do not count, because nobody knows whose they are, or because the catalogue has
+    /// no such article.
     pub of_nobody: usize,
     pub of_unknown_articles: usize,
-    /// Values that were left out because they cannot be read or are not of the kind of their attribute.
+    /// Values that were left out because they cannot be read or are not of the kind of their
+    /// attribute.
     pub left_out: usize,
 }
 
@@ -62,8 +66,14 @@ impl fmt::Display for ReadReport {
             (*returned as usize, "purchases are taken back by a return"),
             (*actions, "events of other types count as well"),
             (self.of_nobody, "events do not count: they belong to nobody"),
-            (self.of_unknown_articles, "events do not count: the catalogue does not have their articles"),
-            (self.left_out, "values are left out: they cannot be read, or are not of the kind of their attribute"),
+            (
+                self.of_unknown_articles,
+                "events do not count: the catalogue does not have their articles",
+            ),
+            (
+                self.left_out,
+                "values are left out: they cannot be read, or are not of the kind of their attribute",
+            ),
         ] {
             if count > 0 {
                 write!(f, "\n{count} {what}")?;
@@ -116,8 +126,10 @@ pub(super) enum Table {
 
 /// Takes a row.
 pub(super) type Visit<'a, Row> = &'a mut (dyn FnMut(Row) -> Result<(), StoreError> + Send);
-pub(super) type VisitEntity<'a> = &'a mut (dyn for<'r> FnMut(EntityRow<'r>) -> Result<(), StoreError> + Send);
-pub(super) type VisitEvent<'a> = &'a mut (dyn for<'r> FnMut(EventRow<'r>) -> Result<(), StoreError> + Send);
+pub(super) type VisitEntity<'a> =
+    &'a mut (dyn for<'r> FnMut(EntityRow<'r>) -> Result<(), StoreError> + Send);
+pub(super) type VisitEvent<'a> =
+    &'a mut (dyn for<'r> FnMut(EventRow<'r>) -> Result<(), StoreError> + Send);
 
 /// A database as the source of a data set: one connection that sees it as of one moment.
 #[async_trait]
@@ -154,10 +166,14 @@ pub async fn read_dataset(
     read
 }
 
-async fn read_all(source: &mut dyn Source, reading: &ReadOptions) -> Result<(Dataset, ReadReport), StoreError> {
+async fn read_all(
+    source: &mut dyn Source,
+    reading: &ReadOptions,
+) -> Result<(Dataset, ReadReport), StoreError> {
     let mut report = ReadReport { moment: source.moment().await?, ..ReadReport::default() };
     let kinds = source.kinds().await?.into_iter();
-    let kinds = kinds.filter_map(|(name, kind)| Some((name, AttributeKind::of_name(&kind)?))).collect();
+    let kinds =
+        kinds.filter_map(|(name, kind)| Some((name, AttributeKind::of_name(&kind)?))).collect();
     let articles = entities(source, Table::Articles, EntityTable::with_kinds(kinds)).await?;
     let mut customers = entities(source, Table::Customers, EntityTable::default()).await?;
 
@@ -187,7 +203,11 @@ async fn read_all(source: &mut dyn Source, reading: &ReadOptions) -> Result<(Dat
     Ok((dataset, report))
 }
 
-async fn entities(source: &mut dyn Source, table: Table, mut entities: EntityTable) -> Result<EntityTable, StoreError> {
+async fn entities(
+    source: &mut dyn Source,
+    table: Table,
+    mut entities: EntityTable,
+) -> Result<EntityTable, StoreError> {
     let name = if table == Table::Articles { "articles" } else { "customers" };
     let progress = Progress::new(name, 0, "rows");
     let mut visit = |row: EntityRow<'_>| {

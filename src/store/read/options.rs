@@ -16,11 +16,11 @@ pub(super) const RETURN: &str = "return";
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(try_from = "Section")]
 pub struct ReadOptions {
-    /// How much a row of each type counts. Types that are not named do not count. That of `purchase` holds for imported
-    /// purchases too, and multiplies what the import has given them.
+    /// How much a row of each type counts. Types that are not named do not count. That of
+    /// `purchase` holds for imported purchases too, and multiplies what the import has given them.
     pub events: BTreeMap<String, f32>,
-    /// What the times of purchases mean. `None`: days where every imported purchase is dated midnight, an order where
-    /// nothing is dated after 1970, else seconds.
+    /// What the times of purchases mean. `None`: days where every imported purchase is dated
+    /// midnight, an order where nothing is dated after 1970, else seconds.
     pub time_unit: Option<TimeUnit>,
 }
 
@@ -68,11 +68,14 @@ impl ReadOptions {
     pub fn load(path: &Path) -> Result<Self, InvalidReadOptions> {
         let text = std::fs::read_to_string(path);
         let text = text.map_err(|source| InvalidReadOptions::Read { path: path.into(), source })?;
-        Self::parse(&text).map_err(|message| InvalidReadOptions::Parse { path: path.into(), message })
+        Self::parse(&text)
+            .map_err(|message| InvalidReadOptions::Parse { path: path.into(), message })
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        toml::from_str(text).map(|Description { purchases }| purchases).map_err(|error| error.to_string())
+        toml::from_str(text)
+            .map(|Description { purchases }| purchases)
+            .map_err(|error| error.to_string())
     }
 
     /// The types of events to read.
@@ -89,18 +92,23 @@ impl TryFrom<Section> for ReadOptions {
         let events = events.unwrap_or_else(|| Self::default().events);
         for (name, weight) in &events {
             let is_name = (1..=64).contains(&name.len())
-                && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b':'));
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b':'));
             if !is_name {
                 return Err(format!("`{name}` is no type of events"));
             }
             if name == RETURN {
-                return Err("a `return` takes a purchase back and has no weight of its own".to_owned());
+                return Err(
+                    "a `return` takes a purchase back and has no weight of its own".to_owned()
+                );
             }
             if !weight.is_finite() || *weight < 0.0 {
                 return Err(format!("the weight of `{name}` is {weight}, but must be 0 or above"));
             }
         }
-        let events: BTreeMap<String, f32> = events.into_iter().filter(|(_, weight)| *weight > 0.0).collect();
+        let events: BTreeMap<String, f32> =
+            events.into_iter().filter(|(_, weight)| *weight > 0.0).collect();
         if events.is_empty() {
             return Err("`events` gives no type a weight above 0".to_owned());
         }
@@ -114,7 +122,10 @@ mod tests {
 
     #[test]
     fn descriptions_use_the_words_of_files() {
-        let options = ReadOptions::parse("[purchases]\nevents = { purchase = 1.0, view = 0.1, cart_add = 0 }").unwrap();
+        let options = ReadOptions::parse(
+            "[purchases]\nevents = { purchase = 1.0, view = 0.1, cart_add = 0 }",
+        )
+        .unwrap();
         assert_eq!(options.types(), ["purchase", "view", "return"]);
         assert_eq!(options.time_unit, None);
         let options = ReadOptions::parse("[purchases]\ntime_unit = \"day\"").unwrap();

@@ -3,11 +3,13 @@
 use crate::dataset::Purchases;
 use rayon::prelude::*;
 
-/// Sorts by moment, then by customer, article and all the rest, so that rows in any order give the same columns.
+/// Sorts by moment, then by customer, article and all the rest, so that rows in any order give the
+/// same columns.
 pub(super) fn sort(purchases: &mut Purchases) {
     let time = &purchases.time;
     // Seconds and row in one number: most of the work is then a plain sort of numbers.
-    let mut order: Vec<u64> = (0..time.len() as u64).map(|row| u64::from(time[row as usize].0) << 32 | row).collect();
+    let mut order: Vec<u64> =
+        (0..time.len() as u64).map(|row| u64::from(time[row as usize].0) << 32 | row).collect();
     order.par_sort_unstable();
     order.par_chunk_by_mut(|a, b| a >> 32 == b >> 32).for_each(|second| {
         second.sort_unstable_by_key(|&entry| key(purchases, entry as u32));
@@ -45,7 +47,8 @@ mod tests {
 
     #[test]
     fn the_order_of_rows_makes_no_difference() {
-        let rows = [(9, 0, 1, 2), (5, 700, 0, 0), (5, 0, 1, 1), (5, 0, 0, 3), (5, 0, 0, 3), (1, 0, 2, 0)];
+        let rows =
+            [(9, 0, 1, 2), (5, 700, 0, 0), (5, 0, 1, 1), (5, 0, 0, 3), (5, 0, 0, 3), (1, 0, 2, 0)];
         let sorted = |rows: &[(u32, u16, u32, u32)]| {
             let mut purchases = Purchases {
                 customer: rows.iter().map(|row| row.2).collect(),
@@ -59,7 +62,10 @@ mod tests {
         };
         let expected = sorted(&rows);
         assert_eq!(expected.0, [1, 5, 5, 5, 5, 9].map(Timestamp));
-        assert_eq!((expected.1.clone(), expected.2.clone()), (vec![0, 0, 0, 0, 700, 0], vec![2, 0, 0, 1, 0, 1]));
+        assert_eq!(
+            (expected.1.clone(), expected.2.clone()),
+            (vec![0, 0, 0, 0, 700, 0], vec![2, 0, 0, 1, 0, 1])
+        );
         let mut turned = rows;
         for _ in 0..rows.len() {
             turned.rotate_left(1);

@@ -21,7 +21,8 @@ pub(super) struct PurchaseTable<'a> {
     articles: &'a IdTable,
     article_rows: Rows,
     customer_rows: Rows,
-    /// The number of customers. Visitors who are no customers follow them, in the order in which they are met.
+    /// The number of customers. Visitors who are no customers follow them, in the order in which
+    /// they are met.
     customers: u32,
     /// Their rows by key.
     visitors: HashMap<i32, u32>,
@@ -43,7 +44,11 @@ pub(super) struct PurchaseTable<'a> {
 }
 
 impl<'a> PurchaseTable<'a> {
-    pub(super) fn new(articles: &'a EntityTable, customers: &EntityTable, options: &'a ReadOptions) -> Self {
+    pub(super) fn new(
+        articles: &'a EntityTable,
+        customers: &EntityTable,
+        options: &'a ReadOptions,
+    ) -> Self {
         Self {
             article_rows: articles.rows(),
             customer_rows: customers.rows(),
@@ -78,7 +83,10 @@ impl<'a> PurchaseTable<'a> {
         self.by_days &= moment.time.0.is_multiple_of(Timestamp::DAY) && moment.millis == 0;
         self.latest_import = self.latest_import.max(moment.time);
         let weight = row.weight.unwrap_or(1.0);
-        push(&mut self.bought, Row { customer, article, moment, price: row.price, channel: row.channel, weight })
+        push(
+            &mut self.bought,
+            Row { customer, article, moment, price: row.price, channel: row.channel, weight },
+        )
     }
 
     pub(super) fn add_event(&mut self, event: EventRow<'_>) -> Result<(), StoreError> {
@@ -96,7 +104,8 @@ impl<'a> PurchaseTable<'a> {
             return Ok(());
         };
         let action = event.kind != RETURN && event.kind != PURCHASE;
-        let weight = if action { self.options.events.get(event.kind).copied().unwrap_or(0.0) } else { 1.0 };
+        let weight =
+            if action { self.options.events.get(event.kind).copied().unwrap_or(0.0) } else { 1.0 };
         if weight <= 0.0 {
             return Ok(());
         }
@@ -120,9 +129,11 @@ impl<'a> PurchaseTable<'a> {
         *self.visitors.entry(key).or_insert(next)
     }
 
-    /// Adds the visitors to the customers, in the order of their keys, however the rows of events lay.
+    /// Adds the visitors to the customers, in the order of their keys, however the rows of events
+    /// lay.
     fn name_visitors(&mut self, customers: &mut EntityTable) -> Result<(), StoreError> {
-        let mut keys: Vec<(i32, u32)> = self.visitors.iter().map(|(&key, &row)| (key, row)).collect();
+        let mut keys: Vec<(i32, u32)> =
+            self.visitors.iter().map(|(&key, &row)| (key, row)).collect();
         keys.sort_unstable();
         let mut rows = vec![0; keys.len()];
         for (at, &(key, met)) in (self.customers..).zip(&keys) {
@@ -146,8 +157,8 @@ impl<'a> PurchaseTable<'a> {
         Ok(())
     }
 
-    /// All rows in order of time, less what came back, and what their times mean. Visitors who bought something join the
-    /// customers.
+    /// All rows in order of time, less what came back, and what their times mean. Visitors who
+    /// bought something join the customers.
     pub(super) fn finish(
         mut self,
         customers: &mut EntityTable,
@@ -166,12 +177,16 @@ impl<'a> PurchaseTable<'a> {
                 units,
             };
             let returns = take(&mut self.returns).into_iter().map(named).collect();
-            report.returned = cancel(&mut purchases, returns, self.articles, &customers.ids).removed;
+            report.returned =
+                cancel(&mut purchases, returns, self.articles, &customers.ids).removed;
         }
         let weight = self.options.events.get(PURCHASE).copied().unwrap_or(1.0);
         if weight != 1.0 {
             purchases.weight.resize(purchases.len(), 1.0);
-            purchases.weight.iter_mut().for_each(|own| *own = (*own * weight).clamp(f32::MIN_POSITIVE, f32::MAX));
+            purchases
+                .weight
+                .iter_mut()
+                .for_each(|own| *own = (*own * weight).clamp(f32::MIN_POSITIVE, f32::MAX));
         }
         report.actions = self.actions.len();
         for row in 0..self.actions.len() {
@@ -190,8 +205,8 @@ impl<'a> PurchaseTable<'a> {
         Ok((purchases, unit))
     }
 
-    /// A shop that imports days tells seconds by its events; its purchases stay baskets of a day, for a model that takes
-    /// them so.
+    /// A shop that imports days tells seconds by its events; its purchases stay baskets of a day,
+    /// for a model that takes them so.
     fn time_unit(&self) -> TimeUnit {
         match self.imported {
             0 => TimeUnit::Second,
@@ -202,8 +217,8 @@ impl<'a> PurchaseTable<'a> {
     }
 }
 
-/// What a visitor without a name is called among the customers: by the number of the row, so that no bundle holds the id
-/// of a browser.
+/// What a visitor without a name is called among the customers: by the number of the row, so that
+/// no bundle holds the id of a browser.
 fn visitor_name(key: i32, taken: &IdTable) -> String {
     let mut name = format!("visitor:{key}");
     while taken.find(&name).is_some() {
@@ -267,13 +282,19 @@ fn cut_to_days(purchases: &mut Purchases) {
     purchases.millis = Vec::new();
 }
 
-/// A return may have left a column in which every row says the same; columns that end early are made whole.
+/// A return may have left a column in which every row says the same; columns that end early are
+/// made whole.
 fn drop_columns_that_say_nothing(purchases: &mut Purchases) {
     let rows = purchases.len();
     if purchases.weight.iter().all(|&weight| weight == 1.0) {
         purchases.weight = Vec::new();
     }
-    let complete = [purchases.price.len(), purchases.channel.len(), purchases.weight.len(), purchases.millis.len()];
+    let complete = [
+        purchases.price.len(),
+        purchases.channel.len(),
+        purchases.weight.len(),
+        purchases.millis.len(),
+    ];
     debug_assert!(complete.iter().all(|&len| len == 0 || len == rows));
 }
 
@@ -295,8 +316,22 @@ mod tests {
         PurchaseRow { customer, article, at, price: None, channel: None, weight: None }
     }
 
-    fn event(kind: &'static str, customer: i32, article: &'static str, at: i64, quantity: f32) -> EventRow<'static> {
-        EventRow { kind, customer: Some(customer), visitor: None, article, at, quantity, price: Some(2.5) }
+    fn event(
+        kind: &'static str,
+        customer: i32,
+        article: &'static str,
+        at: i64,
+        quantity: f32,
+    ) -> EventRow<'static> {
+        EventRow {
+            kind,
+            customer: Some(customer),
+            visitor: None,
+            article,
+            at,
+            quantity,
+            price: Some(2.5),
+        }
     }
 
     type Bought = Vec<(u32, u32, u32, f32)>;
@@ -315,7 +350,12 @@ mod tests {
         assert_eq!(customers.len(), 2 + report.visitors);
         let row = |row: u32| {
             let at = row as usize;
-            (purchases.customer[at], purchases.article[at], purchases.time[at].0, purchases.weight_of(row))
+            (
+                purchases.customer[at],
+                purchases.article[at],
+                purchases.time[at].0,
+                purchases.weight_of(row),
+            )
         };
         ((0..purchases.len() as u32).map(row).collect(), unit, report)
     }
@@ -332,10 +372,16 @@ mod tests {
             event("purchase", 1, "ghost", day, 1.0),
             event("purchase", 9, "sofa", day, 1.0),
         ];
-        let (bought, unit, report) =
-            read(&ReadOptions::default(), &[imported(2, 1, day), imported(1, 1, day + HOUR)], events);
+        let (bought, unit, report) = read(
+            &ReadOptions::default(),
+            &[imported(2, 1, day), imported(1, 1, day + HOUR)],
+            events,
+        );
         assert_eq!(unit, TimeUnit::Second);
-        assert_eq!(bought, [(1, 0, second, 1.0), (0, 1, second + 7_200, 1.0), (1, 1, second + 7_200, 2.0)]);
+        assert_eq!(
+            bought,
+            [(1, 0, second, 1.0), (0, 1, second + 7_200, 1.0), (1, 1, second + 7_200, 2.0)]
+        );
         assert_eq!((report.imported, report.told, report.returned), (2, 2, 1));
         assert_eq!((report.of_nobody, report.of_unknown_articles), (1, 1));
     }
@@ -370,7 +416,8 @@ mod tests {
     #[test]
     fn other_events_count_by_their_weights() {
         let day = 20_000 * 24 * HOUR;
-        let events = || vec![event("view", 1, "lamp", day, 1.0), event("search", 1, "lamp", day, 1.0)];
+        let events =
+            || vec![event("view", 1, "lamp", day, 1.0), event("search", 1, "lamp", day, 1.0)];
         let (bought, _, report) = read(&ReadOptions::default(), &[], events());
         assert!(bought.is_empty() && report.actions == 0);
         let weights = [("purchase".to_owned(), 2.0), ("view".to_owned(), 0.25)].into();

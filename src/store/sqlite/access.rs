@@ -3,7 +3,9 @@
 use super::{Sqlite, advance_revision};
 use crate::store::{
     AuditRecord, Change, KeyRecord, NewKey, StoreError,
-    access::{ChangeOutcome, read_hash, read_json, read_moment, read_scopes, unknown_key, write_scopes},
+    access::{
+        ChangeOutcome, read_hash, read_json, read_moment, read_scopes, unknown_key, write_scopes,
+    },
 };
 use sqlx::Row;
 
@@ -16,7 +18,9 @@ pub(super) async fn keys(store: &Sqlite) -> Result<Vec<KeyRecord>, StoreError> {
         Ok(KeyRecord {
             hash: read_hash(&name, row.try_get(1)?)?,
             scopes: read_scopes(&name, row.try_get(2)?)?,
-            requests_per_second: row.try_get::<Option<i64>, _>(3)?.and_then(|rate| u32::try_from(rate).ok()),
+            requests_per_second: row
+                .try_get::<Option<i64>, _>(3)?
+                .and_then(|rate| u32::try_from(rate).ok()),
             created_at: read_moment(row.try_get(4)?),
             withdrawn_at: row.try_get::<Option<i64>, _>(5)?.map(read_moment),
             name,
@@ -27,20 +31,23 @@ pub(super) async fn keys(store: &Sqlite) -> Result<Vec<KeyRecord>, StoreError> {
 
 pub(super) async fn add_key(store: &Sqlite, key: &NewKey<'_>) -> Result<(), StoreError> {
     let mut transaction = store.begin().await?;
-    sqlx::query("INSERT INTO api_keys (name, hash, scopes, requests_per_second) VALUES ($1, $2, $3, $4)")
-        .bind(key.name)
-        .bind(&key.hash[..])
-        .bind(write_scopes(key.scopes))
-        .bind(key.requests_per_second)
-        .execute(&mut *transaction)
-        .await?;
+    sqlx::query(
+        "INSERT INTO api_keys (name, hash, scopes, requests_per_second) VALUES ($1, $2, $3, $4)",
+    )
+    .bind(key.name)
+    .bind(&key.hash[..])
+    .bind(write_scopes(key.scopes))
+    .bind(key.requests_per_second)
+    .execute(&mut *transaction)
+    .await?;
     advance_revision(&mut transaction, "keys").await?;
     store.commit(transaction).await
 }
 
 pub(super) async fn withdraw_key(store: &Sqlite, name: &str) -> Result<(), StoreError> {
     let mut transaction = store.begin().await?;
-    let withdraw = "UPDATE api_keys SET withdrawn_at = unixepoch() WHERE name = $1 AND withdrawn_at IS NULL";
+    let withdraw =
+        "UPDATE api_keys SET withdrawn_at = unixepoch() WHERE name = $1 AND withdrawn_at IS NULL";
     let changed = sqlx::query(withdraw).bind(name).execute(&mut *transaction).await?;
     if changed.rows_affected() == 0 {
         return Err(unknown_key(name));
@@ -50,12 +57,18 @@ pub(super) async fn withdraw_key(store: &Sqlite, name: &str) -> Result<(), Store
 }
 
 pub(super) async fn begin_change(store: &Sqlite, change: &Change<'_>) -> Result<i64, StoreError> {
-    let insert = "INSERT INTO audit (actor, action, subject, before) VALUES ($1, $2, $3, $4) RETURNING id";
-    let query = sqlx::query_scalar(insert).bind(change.actor).bind(change.action).bind(change.subject);
+    let insert =
+        "INSERT INTO audit (actor, action, subject, before) VALUES ($1, $2, $3, $4) RETURNING id";
+    let query =
+        sqlx::query_scalar(insert).bind(change.actor).bind(change.action).bind(change.subject);
     Ok(query.bind(change.before.as_ref().map(ToString::to_string)).fetch_one(&store.writer).await?)
 }
 
-pub(super) async fn end_change(store: &Sqlite, id: i64, outcome: ChangeOutcome<'_>) -> Result<(), StoreError> {
+pub(super) async fn end_change(
+    store: &Sqlite,
+    id: i64,
+    outcome: ChangeOutcome<'_>,
+) -> Result<(), StoreError> {
     let word = if outcome.is_ok() { "done" } else { "failed" };
     sqlx::query("UPDATE audit SET outcome = $2, after = $3, error = $4 WHERE id = $1")
         .bind(id)
@@ -67,7 +80,11 @@ pub(super) async fn end_change(store: &Sqlite, id: i64, outcome: ChangeOutcome<'
     Ok(())
 }
 
-pub(super) async fn audit(store: &Sqlite, before: i64, limit: u32) -> Result<Vec<AuditRecord>, StoreError> {
+pub(super) async fn audit(
+    store: &Sqlite,
+    before: i64,
+    limit: u32,
+) -> Result<Vec<AuditRecord>, StoreError> {
     const SELECT: &str = "
         SELECT id, at, actor, action, subject, before, after, outcome, error
         FROM audit WHERE id < $1 ORDER BY id DESC LIMIT $2";

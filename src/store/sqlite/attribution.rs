@@ -37,10 +37,14 @@ const TOUCHED: &str = "
         FROM purchases_of p JOIN events c ON c.rowid = p.click
     ) ";
 
-pub(super) async fn report(store: &Sqlite, query: &AttributionQuery) -> Result<Vec<AttributionRow>, StoreError> {
+pub(super) async fn report(
+    store: &Sqlite,
+    query: &AttributionQuery,
+) -> Result<Vec<AttributionRow>, StoreError> {
     let text = format!("{TOUCHED}{}", sums(&query.by));
     let millis = |moment: crate::domain::Timestamp| i64::from(moment.0) * 1_000;
-    let statement = sqlx::query(sqlx::AssertSqlSafe(text)).bind(millis(query.from)).bind(millis(query.until));
+    let statement =
+        sqlx::query(sqlx::AssertSqlSafe(text)).bind(millis(query.from)).bind(millis(query.until));
     let rows = statement.fetch_all(&store.readers).await?;
     let dimensions = query.by.len();
     rows.iter().map(|row| Ok(read_sums!(row, dimensions))).collect()

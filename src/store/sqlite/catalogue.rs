@@ -1,5 +1,5 @@
-//! Articles on SQLite. Rows go in as one JSON parameter a statement: a parameter a value would cost more in
-//! binding than the insert itself.
+//! Articles on SQLite. Rows go in as one JSON parameter a statement: a parameter a value would cost
+//! more in binding than the insert itself.
 
 use super::{Sqlite, advance_revision, json_ids};
 use crate::{
@@ -16,7 +16,10 @@ use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 /// Rows a statement.
 const PAGE: usize = 2_000;
 
-pub(super) async fn visit(store: &Sqlite, visit: &mut (dyn FnMut(ArticleRecord) + Send)) -> Result<(), StoreError> {
+pub(super) async fn visit(
+    store: &Sqlite,
+    visit: &mut (dyn FnMut(ArticleRecord) + Send),
+) -> Result<(), StoreError> {
     const SELECT: &str = "
         SELECT id, available AND removed = 0, price, image_url, attributes, key FROM articles
         WHERE removed <> 2 AND key > $1 ORDER BY key LIMIT $2";
@@ -25,7 +28,8 @@ pub(super) async fn visit(store: &Sqlite, visit: &mut (dyn FnMut(ArticleRecord) 
     let mut transaction = store.readers.begin().await?;
     let mut last = 0i64;
     loop {
-        let rows = sqlx::query(SELECT).bind(last).bind(PAGE as i64).fetch_all(&mut *transaction).await?;
+        let rows =
+            sqlx::query(SELECT).bind(last).bind(PAGE as i64).fetch_all(&mut *transaction).await?;
         for row in &rows {
             last = row.try_get(5)?;
             reader.read(columns(row)?).into_iter().for_each(&mut *visit);
@@ -37,7 +41,10 @@ pub(super) async fn visit(store: &Sqlite, visit: &mut (dyn FnMut(ArticleRecord) 
     }
 }
 
-pub(super) async fn select(store: &Sqlite, ids: &[ArticleId]) -> Result<Vec<ArticleRecord>, StoreError> {
+pub(super) async fn select(
+    store: &Sqlite,
+    ids: &[ArticleId],
+) -> Result<Vec<ArticleRecord>, StoreError> {
     const SELECT: &str = "
         SELECT id, available AND removed = 0, price, image_url, attributes FROM articles
         WHERE removed <> 2 AND id IN (SELECT value FROM json_each($1))";
@@ -51,21 +58,27 @@ pub(super) async fn select(store: &Sqlite, ids: &[ArticleId]) -> Result<Vec<Arti
     Ok(articles)
 }
 
-pub(super) async fn changes(store: &Sqlite, since: i64, most: usize) -> Result<Option<CatalogueChanges>, StoreError> {
+pub(super) async fn changes(
+    store: &Sqlite,
+    since: i64,
+    most: usize,
+) -> Result<Option<CatalogueChanges>, StoreError> {
     const SELECT: &str = "
         SELECT id, available AND removed = 0, price, image_url, attributes, removed = 2 FROM articles
         WHERE changed > $1 ORDER BY changed, key LIMIT $2";
     const KINDS: &str = "SELECT name, kind, declared FROM attribute_kinds WHERE changed > $1";
     // One read transaction sees one state of the file throughout.
     let mut transaction = store.readers.begin().await?;
-    let version =
-        sqlx::query_scalar("SELECT value FROM revisions WHERE name = 'catalogue'").fetch_one(&mut *transaction).await?;
+    let version = sqlx::query_scalar("SELECT value FROM revisions WHERE name = 'catalogue'")
+        .fetch_one(&mut *transaction)
+        .await?;
     let limit = i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1);
     let rows = sqlx::query(SELECT).bind(since).bind(limit).fetch_all(&mut *transaction).await?;
     if rows.len() > most {
         return Ok(None);
     }
-    let kinds: Vec<(String, String, bool)> = sqlx::query_as(KINDS).bind(since).fetch_all(&mut *transaction).await?;
+    let kinds: Vec<(String, String, bool)> =
+        sqlx::query_as(KINDS).bind(since).fetch_all(&mut *transaction).await?;
     let mut reader = ArticleReader::default();
     let mut articles = Vec::with_capacity(rows.len());
     for row in &rows {
@@ -92,11 +105,14 @@ fn columns(row: &SqliteRow) -> Result<ArticleRow, StoreError> {
 
 pub(super) async fn schema(connection: &mut SqliteConnection) -> Result<Schema, StoreError> {
     let rows: Vec<(String, String, bool)> =
-        sqlx::query_as("SELECT name, kind, declared FROM attribute_kinds").fetch_all(connection).await?;
+        sqlx::query_as("SELECT name, kind, declared FROM attribute_kinds")
+            .fetch_all(connection)
+            .await?;
     Ok(Schema::new(rows))
 }
 
-/// Adds attributes to the schema, or changes the kind of those that are there, with the next revision.
+/// Adds attributes to the schema, or changes the kind of those that are there, with the next
+/// revision.
 pub(super) async fn write_kinds(
     connection: &mut SqliteConnection,
     kinds: &[(String, AttributeKind)],
@@ -113,7 +129,11 @@ pub(super) async fn write_kinds(
     Ok(())
 }
 
-pub(super) async fn declare(store: &Sqlite, name: &str, kind: AttributeKind) -> Result<(), StoreError> {
+pub(super) async fn declare(
+    store: &Sqlite,
+    name: &str,
+    kind: AttributeKind,
+) -> Result<(), StoreError> {
     const OTHERS: &str = "
         SELECT id FROM articles
         WHERE removed <> 2 AND EXISTS (
@@ -123,8 +143,11 @@ pub(super) async fn declare(store: &Sqlite, name: &str, kind: AttributeKind) -> 
         ) ORDER BY key LIMIT 1";
     let mut transaction = store.begin().await?;
     schema(&mut transaction).await?.admit_declaration(name, kind, &store.limits)?;
-    let other: Option<String> =
-        sqlx::query_scalar(OTHERS).bind(name).bind(kind.name()).fetch_optional(&mut *transaction).await?;
+    let other: Option<String> = sqlx::query_scalar(OTHERS)
+        .bind(name)
+        .bind(kind.name())
+        .fetch_optional(&mut *transaction)
+        .await?;
     if let Some(article) = other {
         return Err(schema_errors::held_otherwise(&article, name, kind));
     }
@@ -134,7 +157,8 @@ pub(super) async fn declare(store: &Sqlite, name: &str, kind: AttributeKind) -> 
     store.commit(transaction).await
 }
 
-/// The number that the catalogue has after this transaction, if it changes the catalogue. Nobody else can write.
+/// The number that the catalogue has after this transaction, if it changes the catalogue. Nobody
+/// else can write.
 pub(super) async fn next_revision(connection: &mut SqliteConnection) -> Result<i64, StoreError> {
     let next = "SELECT value + 1 FROM revisions WHERE name = 'catalogue'";
     Ok(sqlx::query_scalar(next).fetch_one(connection).await?)
@@ -149,7 +173,8 @@ pub(super) async fn put(store: &Sqlite, articles: &[ArticleRecord]) -> Result<()
     let mut changed = 0;
     for page in articles.chunks(PAGE) {
         let available: Vec<_> = page.iter().map(|article| Some(article.available)).collect();
-        changed += write(&mut transaction, page, &available, Written { keep: false, revision }).await?;
+        changed +=
+            write(&mut transaction, page, &available, Written { keep: false, revision }).await?;
     }
     if changed > 0 {
         advance_revision(&mut transaction, "catalogue").await?;
@@ -157,15 +182,19 @@ pub(super) async fn put(store: &Sqlite, articles: &[ArticleRecord]) -> Result<()
     store.commit(transaction).await
 }
 
-/// [`write`] for articles of the shop's files: what these do not tell stays as it is in the database.
+/// [`write`] for articles of the shop's files: what these do not tell stays as it is in the
+/// database.
 pub(super) async fn write_imported(
     connection: &mut SqliteConnection,
     articles: &[ImportedArticle],
     revision: i64,
 ) -> Result<u64, StoreError> {
-    let available = articles.iter().map(|article| article.tells_availability.then_some(article.record.available));
+    let available = articles
+        .iter()
+        .map(|article| article.tells_availability.then_some(article.record.available));
     let records: Vec<&ArticleRecord> = articles.iter().map(|article| &article.record).collect();
-    write(connection, &records, &available.collect::<Vec<_>>(), Written { keep: true, revision }).await
+    write(connection, &records, &available.collect::<Vec<_>>(), Written { keep: true, revision })
+        .await
 }
 
 /// How articles are written.
@@ -177,7 +206,8 @@ struct Written {
     revision: i64,
 }
 
-/// Inserts new articles in the order given and updates those that differ; answers how many rows changed.
+/// Inserts new articles in the order given and updates those that differ; answers how many rows
+/// changed.
 async fn write(
     connection: &mut SqliteConnection,
     articles: &[&ArticleRecord],
@@ -219,7 +249,13 @@ async fn write(
         })
         .collect();
     let json = serde_json::to_string(&rows).expect("checked articles are plain JSON");
-    Ok(sqlx::query(WRITE).bind(json).bind(keep).bind(revision).execute(connection).await?.rows_affected())
+    Ok(sqlx::query(WRITE)
+        .bind(json)
+        .bind(keep)
+        .bind(revision)
+        .execute(connection)
+        .await?
+        .rows_affected())
 }
 
 pub(super) async fn set_available(
@@ -243,7 +279,10 @@ pub(super) async fn set_available(
     Ok(unknown.into_iter().map(|n| ids[n as usize].clone()).collect())
 }
 
-pub(super) async fn delete(store: &Sqlite, ids: &[ArticleId]) -> Result<Vec<ArticleId>, StoreError> {
+pub(super) async fn delete(
+    store: &Sqlite,
+    ids: &[ArticleId],
+) -> Result<Vec<ArticleId>, StoreError> {
     let texts = json_ids(ids);
     let mut transaction = store.begin().await?;
     let unknown = unknown(&mut transaction, &texts).await?;
@@ -263,7 +302,8 @@ async fn unknown(connection: &mut SqliteConnection, ids: &str) -> Result<Vec<i64
     Ok(sqlx::query_scalar(UNKNOWN).bind(ids).fetch_all(connection).await?)
 }
 
-/// Takes articles (a JSON list of ids) out of the catalogue or of sale; answers how many rows changed.
+/// Takes articles (a JSON list of ids) out of the catalogue or of sale; answers how many rows
+/// changed.
 async fn remove(
     connection: &mut SqliteConnection,
     ids: &str,
@@ -290,8 +330,9 @@ pub(super) async fn remove_missing(
     missing: &MissingFrom<'_>,
     revision: i64,
 ) -> Result<u64, StoreError> {
-    let ids: Vec<String> =
-        sqlx::query_scalar("SELECT id FROM articles WHERE removed <> 2").fetch_all(&mut *connection).await?;
+    let ids: Vec<String> = sqlx::query_scalar("SELECT id FROM articles WHERE removed <> 2")
+        .fetch_all(&mut *connection)
+        .await?;
     let ids: Vec<&str> = ids.iter().map(String::as_str).filter(|id| missing.lacks(id)).collect();
     let mut changed = 0;
     for page in ids.chunks(PAGE) {

@@ -15,8 +15,9 @@ pub(super) async fn read(
     ids: &[CustomerId],
     purchases: usize,
 ) -> Result<Vec<ReadCustomer>, StoreError> {
-    // One statement for each, so customer and purchases are of one moment: at least one row for a known customer. There
-    // is no round trip to save here, and SQLite has no LATERAL that would stop at the latest purchases of every customer.
+    // One statement for each, so customer and purchases are of one moment: at least one row for a
+    // known customer. There is no round trip to save here, and SQLite has no LATERAL that would
+    // stop at the latest purchases of every customer.
     const SELECT: &str = "
         SELECT c.id, c.attributes, h.at, h.article, h.weight, h.type
         FROM customers c
@@ -43,7 +44,12 @@ pub(super) async fn read(
     let mut connection = pool.acquire().await?;
     let mut customers = Vec::with_capacity(ids.len());
     for id in ids {
-        let rows = sqlx::query(SELECT).bind(id.as_str()).bind(limit).bind(events).fetch_all(&mut *connection).await?;
+        let rows = sqlx::query(SELECT)
+            .bind(id.as_str())
+            .bind(limit)
+            .bind(events)
+            .fetch_all(&mut *connection)
+            .await?;
         customers.extend(collect(&rows, purchases)?);
     }
     Ok(customers)
@@ -59,7 +65,8 @@ impl CustomerRow for SqliteRow {
     }
 
     fn entry(&self) -> Result<Option<Entry<'_>>, sqlx::Error> {
-        let (Some(at), Some(article)) = (self.try_get::<Option<i64>, _>(2)?, self.try_get(3)?) else {
+        let (Some(at), Some(article)) = (self.try_get::<Option<i64>, _>(2)?, self.try_get(3)?)
+        else {
             return Ok(None);
         };
         let weight = self.try_get::<f64, _>(4)? as f32;

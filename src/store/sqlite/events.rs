@@ -4,7 +4,8 @@ use super::{Sqlite, advance_revision};
 use crate::{
     domain::{ArticleId, CustomerId, InvalidId, Timestamp, VisitorId},
     store::{
-        ActionRecord, EventLine, EventPage, Millis, NewEvent, Retention, Store, StoreError, Verdict,
+        ActionRecord, EventLine, EventPage, Millis, NewEvent, Retention, Store, StoreError,
+        Verdict,
         events::{ERASURE_SALT, random_secret},
         ledger::{self, EventRow, Hash, Ledger, SeenTable, VisitorKey},
         records::unreadable,
@@ -33,7 +34,8 @@ pub(super) async fn add(store: &Sqlite, events: &[NewEvent]) -> Result<Vec<Verdi
     let mut transaction = store.begin().await?;
     let revision = revision(&mut transaction).await? + 1;
     let now = Millis::now();
-    let verdicts = ledger::write(&mut Writer(&mut transaction), events, &salt, revision, now).await?;
+    let verdicts =
+        ledger::write(&mut Writer(&mut transaction), events, &salt, revision, now).await?;
     if verdicts.contains(&Verdict::Accepted) {
         advance_revision(&mut transaction, "events").await?;
     }
@@ -42,16 +44,22 @@ pub(super) async fn add(store: &Sqlite, events: &[NewEvent]) -> Result<Vec<Verdi
 }
 
 pub(super) async fn revision(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar("SELECT value FROM revisions WHERE name = 'events'").fetch_one(connection).await
+    sqlx::query_scalar("SELECT value FROM revisions WHERE name = 'events'")
+        .fetch_one(connection)
+        .await
 }
 
 pub(super) async fn since(store: &Sqlite, after: i64, most: u32) -> Result<EventPage, StoreError> {
-    const END: &str = "SELECT revision FROM events WHERE revision > $1 ORDER BY revision LIMIT 1 OFFSET $2";
+    const END: &str =
+        "SELECT revision FROM events WHERE revision > $1 ORDER BY revision LIMIT 1 OFFSET $2";
     store.check_schema().await?;
     let mut reading = store.readers.begin().await?;
     let newest = revision(&mut reading).await?;
-    let end: Option<i64> =
-        sqlx::query_scalar(END).bind(after).bind(i64::from(most)).fetch_optional(&mut *reading).await?;
+    let end: Option<i64> = sqlx::query_scalar(END)
+        .bind(after)
+        .bind(i64::from(most))
+        .fetch_optional(&mut *reading)
+        .await?;
     let until = end.unwrap_or(newest).min(newest);
     let rows = sqlx::query(SINCE).bind(after).bind(until).fetch_all(&mut *reading).await?;
     let lines = rows.iter().map(read_line).collect::<Result<_, _>>()?;
@@ -74,18 +82,28 @@ fn read_line(row: &SqliteRow) -> Result<EventLine, StoreError> {
     })
 }
 
-pub(super) async fn visitor(store: &Sqlite, id: &VisitorId, most: usize) -> Result<Vec<ActionRecord>, StoreError> {
+pub(super) async fn visitor(
+    store: &Sqlite,
+    id: &VisitorId,
+    most: usize,
+) -> Result<Vec<ActionRecord>, StoreError> {
     let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let rows = sqlx::query(VISITOR).bind(id.as_str()).bind(most).fetch_all(&store.customers).await?;
+    let rows =
+        sqlx::query(VISITOR).bind(id.as_str()).bind(most).fetch_all(&store.customers).await?;
     let read = |row: &SqliteRow| {
-        let article = ArticleId::parse(row.try_get(1)?).map_err(|error| unreadable("an event", &error))?;
+        let article =
+            ArticleId::parse(row.try_get(1)?).map_err(|error| unreadable("an event", &error))?;
         let quantity = row.try_get::<f64, _>(3)? as f32;
         Ok(ActionRecord { kind: row.try_get(0)?, article, at: Millis(row.try_get(2)?), quantity })
     };
     rows.iter().map(read).collect()
 }
 
-pub(super) async fn drop_before(store: &Sqlite, retention: Retention, before: Timestamp) -> Result<u64, StoreError> {
+pub(super) async fn drop_before(
+    store: &Sqlite,
+    retention: Retention,
+    before: Timestamp,
+) -> Result<u64, StoreError> {
     let before = i64::from(before.0) * 1_000;
     let mut transaction = store.begin().await?;
     let dropped = sqlx::query("DELETE FROM events WHERE retention = $1 AND received < $2")
@@ -94,9 +112,13 @@ pub(super) async fn drop_before(store: &Sqlite, retention: Retention, before: Ti
         .execute(&mut *transaction)
         .await?;
     // Nobody will send them again.
-    sqlx::query("DELETE FROM event_ids WHERE received < $1").bind(before).execute(&mut *transaction).await?;
+    sqlx::query("DELETE FROM event_ids WHERE received < $1")
+        .bind(before)
+        .execute(&mut *transaction)
+        .await?;
     // Only the present hour is ever asked for.
-    let hours = sqlx::query("DELETE FROM counted_hours WHERE hour < $1").bind(Millis::now().hour() - 1);
+    let hours =
+        sqlx::query("DELETE FROM counted_hours WHERE hour < $1").bind(Millis::now().hour() - 1);
     hours.execute(&mut *transaction).await?;
     store.commit(transaction).await?;
     Ok(dropped.rows_affected())
@@ -108,13 +130,16 @@ pub(super) async fn secret(store: &Sqlite, name: &str) -> Result<[u8; 32], Store
         return Ok(secret);
     }
     store.check_schema().await?;
-    let value: Option<Vec<u8>> = sqlx::query_scalar(READ).bind(name).fetch_optional(&store.readers).await?;
+    let value: Option<Vec<u8>> =
+        sqlx::query_scalar(READ).bind(name).fetch_optional(&store.readers).await?;
     let value = match value {
         Some(value) => value,
         None => {
             let offered = random_secret();
             let mut transaction = store.begin().await?;
-            let insert = sqlx::query("INSERT INTO secrets (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING");
+            let insert = sqlx::query(
+                "INSERT INTO secrets (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            );
             insert.bind(name).bind(&offered[..]).execute(&mut *transaction).await?;
             let value = sqlx::query_scalar(READ).bind(name).fetch_one(&mut *transaction).await?;
             store.commit(transaction).await?;
@@ -130,8 +155,8 @@ const TOGETHER: usize = 50;
 /// The statements of a transaction.
 pub(super) struct Writer<'a>(pub(super) &'a mut SqliteConnection);
 
-/// Values as one parameter for `json_each`: one statement for all of them. Each statement goes to the thread of its
-/// connection and back, which takes longer than most statements.
+/// Values as one parameter for `json_each`: one statement for all of them. Each statement goes to
+/// the thread of its connection and back, which takes longer than most statements.
 fn list<T: serde::Serialize>(values: impl Iterator<Item = T>) -> String {
     serde_json::to_string(&values.collect::<Vec<_>>()).expect("texts and numbers are plain JSON")
 }
@@ -147,12 +172,18 @@ fn hashes(rows: Vec<Vec<u8>>) -> HashSet<Hash> {
 #[async_trait]
 impl Ledger for Writer<'_> {
     async fn erased(&mut self, asked: &[Hash]) -> Result<HashSet<Hash>, StoreError> {
-        const SELECT: &str = "SELECT hash FROM erased WHERE hash IN (SELECT unhex(value) FROM json_each($1))";
+        const SELECT: &str =
+            "SELECT hash FROM erased WHERE hash IN (SELECT unhex(value) FROM json_each($1))";
         let query = sqlx::query_scalar(SELECT).bind(list(asked.iter().map(hex)));
         Ok(hashes(query.fetch_all(&mut *self.0).await?))
     }
 
-    async fn see(&mut self, table: SeenTable, asked: &[Hash], now: Millis) -> Result<HashSet<Hash>, StoreError> {
+    async fn see(
+        &mut self,
+        table: SeenTable,
+        asked: &[Hash],
+        now: Millis,
+    ) -> Result<HashSet<Hash>, StoreError> {
         let asked = list(asked.iter().map(hex));
         let new = match table {
             SeenTable::Events => sqlx::query_scalar(
@@ -171,22 +202,27 @@ impl Ledger for Writer<'_> {
     }
 
     async fn customer_keys(&mut self, ids: &[&str]) -> Result<HashMap<String, i32>, StoreError> {
-        const INSERT: &str =
-            "INSERT INTO customers (id) SELECT value FROM json_each($1) WHERE true ON CONFLICT DO NOTHING";
-        const SELECT: &str = "SELECT id, key FROM customers WHERE id IN (SELECT value FROM json_each($1))";
+        const INSERT: &str = "INSERT INTO customers (id) SELECT value FROM json_each($1) WHERE true ON CONFLICT DO NOTHING";
+        const SELECT: &str =
+            "SELECT id, key FROM customers WHERE id IN (SELECT value FROM json_each($1))";
         let ids = list(ids.iter());
         sqlx::query(INSERT).bind(&ids).execute(&mut *self.0).await?;
-        let rows: Vec<(String, i32)> = sqlx::query_as(SELECT).bind(&ids).fetch_all(&mut *self.0).await?;
+        let rows: Vec<(String, i32)> =
+            sqlx::query_as(SELECT).bind(&ids).fetch_all(&mut *self.0).await?;
         Ok(rows.into_iter().collect())
     }
 
-    async fn visitor_keys(&mut self, ids: &[&str]) -> Result<HashMap<String, VisitorKey>, StoreError> {
-        const INSERT: &str =
-            "INSERT INTO visitors (id) SELECT value FROM json_each($1) WHERE true ON CONFLICT DO NOTHING";
-        const SELECT: &str = "SELECT id, key, customer FROM visitors WHERE id IN (SELECT value FROM json_each($1))";
+    async fn visitor_keys(
+        &mut self,
+        ids: &[&str],
+    ) -> Result<HashMap<String, VisitorKey>, StoreError> {
+        const INSERT: &str = "INSERT INTO visitors (id) SELECT value FROM json_each($1) WHERE true ON CONFLICT DO NOTHING";
+        const SELECT: &str =
+            "SELECT id, key, customer FROM visitors WHERE id IN (SELECT value FROM json_each($1))";
         let ids = list(ids.iter());
         sqlx::query(INSERT).bind(&ids).execute(&mut *self.0).await?;
-        let rows: Vec<(String, i32, Option<i32>)> = sqlx::query_as(SELECT).bind(&ids).fetch_all(&mut *self.0).await?;
+        let rows: Vec<(String, i32, Option<i32>)> =
+            sqlx::query_as(SELECT).bind(&ids).fetch_all(&mut *self.0).await?;
         Ok(rows.into_iter().map(|(id, key, customer)| (id, VisitorKey { key, customer })).collect())
     }
 
@@ -200,7 +236,11 @@ impl Ledger for Writer<'_> {
         Ok(())
     }
 
-    async fn count(&mut self, hour: i32, added: &[(Hash, f32)]) -> Result<HashMap<Hash, f32>, StoreError> {
+    async fn count(
+        &mut self,
+        hour: i32,
+        added: &[(Hash, f32)],
+    ) -> Result<HashMap<Hash, f32>, StoreError> {
         const ADD: &str = "
             INSERT INTO counted_hours (id, hour, used)
             SELECT unhex(value ->> 0), $2, value ->> 1 FROM json_each($1) WHERE true
@@ -208,18 +248,28 @@ impl Ledger for Writer<'_> {
                 used = excluded.used + CASE WHEN counted_hours.hour = excluded.hour THEN counted_hours.used ELSE 0 END
             RETURNING id, used";
         let added = list(added.iter().map(|(hash, used)| (hex(hash), used)));
-        let rows: Vec<(Vec<u8>, f64)> = sqlx::query_as(ADD).bind(added).bind(hour).fetch_all(&mut *self.0).await?;
-        Ok(rows.into_iter().filter_map(|(id, used)| Some((id.try_into().ok()?, used as f32))).collect())
+        let rows: Vec<(Vec<u8>, f64)> =
+            sqlx::query_as(ADD).bind(added).bind(hour).fetch_all(&mut *self.0).await?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|(id, used)| Some((id.try_into().ok()?, used as f32)))
+            .collect())
     }
 
-    async fn insert(&mut self, rows: &[EventRow<'_>], revision: i64, now: Millis) -> Result<(), StoreError> {
+    async fn insert(
+        &mut self,
+        rows: &[EventRow<'_>],
+        revision: i64,
+        now: Millis,
+    ) -> Result<(), StoreError> {
         const INSERT: &str = "
             INSERT INTO events (
                 revision, received, at, retention, line, customer, visitor, counts, quantity, price, type, event_id,
                 article, order_id, currency, list, route, model, version, source, position, answered
             ) ";
         for rows in rows.chunks(TOGETHER) {
-            // Two texts of statements at most times: the whole pieces and the rest, so their plans are kept.
+            // Two texts of statements at most times: the whole pieces and the rest, so their plans
+            // are kept.
             let mut insert = QueryBuilder::new(INSERT);
             insert.push_values(rows, |mut values, row| {
                 let origin = row.item.and_then(|item| item.origin.as_ref());
@@ -252,11 +302,19 @@ impl Ledger for Writer<'_> {
         Ok(())
     }
 
-    async fn with_id(&mut self, statement: &'static str, id: &str) -> Result<Vec<(i32, String)>, StoreError> {
+    async fn with_id(
+        &mut self,
+        statement: &'static str,
+        id: &str,
+    ) -> Result<Vec<(i32, String)>, StoreError> {
         Ok(sqlx::query_as(statement).bind(id).fetch_all(&mut *self.0).await?)
     }
 
-    async fn with_key(&mut self, statement: &'static str, key: i32) -> Result<Vec<(i32, String)>, StoreError> {
+    async fn with_key(
+        &mut self,
+        statement: &'static str,
+        key: i32,
+    ) -> Result<Vec<(i32, String)>, StoreError> {
         Ok(sqlx::query_as(statement).bind(key).fetch_all(&mut *self.0).await?)
     }
 
@@ -266,7 +324,8 @@ impl Ledger for Writer<'_> {
 
     async fn bury(&mut self, hashes: &[Hash]) -> Result<(), StoreError> {
         for hash in hashes {
-            let bury = sqlx::query("INSERT INTO erased (hash) VALUES ($1) ON CONFLICT DO NOTHING").bind(&hash[..]);
+            let bury = sqlx::query("INSERT INTO erased (hash) VALUES ($1) ON CONFLICT DO NOTHING")
+                .bind(&hash[..]);
             bury.execute(&mut *self.0).await?;
         }
         Ok(())

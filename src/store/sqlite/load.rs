@@ -4,7 +4,10 @@ use super::{advance_revision, cannot_open, catalogue, configure, is_new, schema_
 use crate::store::{
     StoreError, StoreOptions,
     events::{ERASURE_SALT, Tombstones},
-    import::{ArticleImport, CustomerRow, Done, KeyVisitor, PurchaseRow, Step, Table, Target, another_import},
+    import::{
+        ArticleImport, CustomerRow, Done, KeyVisitor, PurchaseRow, Step, Table, Target,
+        another_import,
+    },
     migrations,
     schema::check_article,
 };
@@ -24,14 +27,18 @@ pub(crate) struct Loader {
 }
 
 impl Loader {
-    pub(crate) async fn open(address: SqliteConnectOptions, options: &StoreOptions) -> Result<Self, StoreError> {
+    pub(crate) async fn open(
+        address: SqliteConnectOptions,
+        options: &StoreOptions,
+    ) -> Result<Self, StoreError> {
         if is_new(&address) {
             return Err(migrations::missing(&migrations::sqlite()));
         }
         let file = address.get_filename().display().to_string();
         let address = configure(address, options).pragma("cache_size", "-65536");
         let mut connection = address.connect().await.map_err(|error| cannot_open(&file, error))?;
-        let found = schema_version(&mut connection).await.map_err(|error| cannot_open(&file, error))?;
+        let found =
+            schema_version(&mut connection).await.map_err(|error| cannot_open(&file, error))?;
         migrations::check(found, &migrations::sqlite())?;
         Ok(Self { connection, fingerprint: String::new() })
     }
@@ -49,7 +56,8 @@ macro_rules! advance {
             " = $2 AND finished_at IS NULL"
         );
         let (from, to) = ($step.from as i64, $step.to as i64);
-        let advanced = sqlx::query(update).bind($fingerprint).bind(from).bind(to).execute($connection).await?;
+        let advanced =
+            sqlx::query(update).bind($fingerprint).bind(from).bind(to).execute($connection).await?;
         if advanced.rows_affected() == 0 {
             return Err(another_import());
         }
@@ -67,13 +75,15 @@ impl Target for Loader {
         let found: Option<(i64, i64, i64, bool)> =
             sqlx::query_as(SELECT).bind(fingerprint).fetch_optional(&mut *transaction).await?;
         if let Some((articles, customers, purchases, finished)) = found {
-            let [articles, customers, purchases] = [articles, customers, purchases].map(|n| n as usize);
+            let [articles, customers, purchases] =
+                [articles, customers, purchases].map(|n| n as usize);
             return Ok(Done { articles, customers, purchases, finished });
         }
         // The same columns as the table it will replace, whatever migrations have made of it.
-        let table: String = sqlx::query_scalar("SELECT sql FROM sqlite_schema WHERE name = 'purchases'")
-            .fetch_one(&mut *transaction)
-            .await?;
+        let table: String =
+            sqlx::query_scalar("SELECT sql FROM sqlite_schema WHERE name = 'purchases'")
+                .fetch_one(&mut *transaction)
+                .await?;
         let columns = table.find('(').map_or("", |at| &table[at..]);
         transaction.execute("DROP TABLE IF EXISTS purchases_incoming").await?;
         let create = format!("CREATE TABLE purchases_incoming {columns}");
@@ -85,7 +95,11 @@ impl Target for Loader {
         Ok(Done::default())
     }
 
-    async fn put_articles(&mut self, import: ArticleImport<'_>, step: Step) -> Result<usize, StoreError> {
+    async fn put_articles(
+        &mut self,
+        import: ArticleImport<'_>,
+        step: Step,
+    ) -> Result<usize, StoreError> {
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
         advance!(&mut *transaction, &self.fingerprint, "articles", step);
         let kinds = catalogue::schema(&mut transaction).await?.admit_columns(import.kinds)?;
@@ -97,7 +111,8 @@ impl Target for Loader {
             page.iter().try_for_each(|article| check_article(&article.record))?;
             changed += catalogue::write_imported(&mut transaction, &page, revision).await?;
         }
-        let removed = catalogue::remove_missing(&mut transaction, &import.missing, revision).await?;
+        let removed =
+            catalogue::remove_missing(&mut transaction, &import.missing, revision).await?;
         if changed + removed > 0 {
             advance_revision(&mut transaction, "catalogue").await?;
         }
@@ -105,7 +120,11 @@ impl Target for Loader {
         Ok(removed as usize)
     }
 
-    async fn put_customers(&mut self, rows: &[CustomerRow<'_>], step: Step) -> Result<(), StoreError> {
+    async fn put_customers(
+        &mut self,
+        rows: &[CustomerRow<'_>],
+        step: Step,
+    ) -> Result<(), StoreError> {
         const WRITE: &str = "
             INSERT INTO customers (id, attributes)
             SELECT value ->> 0, value -> 1 FROM json_each($1) WHERE true ORDER BY key
@@ -128,9 +147,11 @@ impl Target for Loader {
     }
 
     async fn tombstones(&mut self) -> Result<Tombstones, StoreError> {
-        let salt = sqlx::query_scalar("SELECT value FROM secrets WHERE name = $1").bind(ERASURE_SALT);
+        let salt =
+            sqlx::query_scalar("SELECT value FROM secrets WHERE name = $1").bind(ERASURE_SALT);
         let salt = salt.fetch_optional(&mut self.connection).await?;
-        let hashes = sqlx::query_scalar("SELECT hash FROM erased").fetch_all(&mut self.connection).await?;
+        let hashes =
+            sqlx::query_scalar("SELECT hash FROM erased").fetch_all(&mut self.connection).await?;
         Ok(Tombstones::new(salt, hashes))
     }
 
@@ -172,7 +193,8 @@ impl Target for Loader {
     }
 
     async fn finish(&mut self) -> Result<(), StoreError> {
-        // Rows of purchases hold keys and no ids: there is nothing to overwrite in millions of them.
+        // Rows of purchases hold keys and no ids: there is nothing to overwrite in millions of
+        // them.
         self.connection.execute("PRAGMA secure_delete = OFF").await?;
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
         let finished = sqlx::query(
@@ -216,8 +238,8 @@ fn insert(rows: usize) -> String {
     sql
 }
 
-/// Numbers the purchases that a customer made of one article in one second. Within a second those of other articles may
-/// stand between them.
+/// Numbers the purchases that a customer made of one article in one second. Within a second those
+/// of other articles may stand between them.
 #[derive(Default)]
 struct Nth {
     moment: Option<(i32, u32)>,

@@ -16,10 +16,11 @@ pub(super) use load::Loader;
 pub(super) use read::Reader;
 
 use super::{
-    ActionRecord, ArticleRecord, ArticleSales, AttributionQuery, AttributionRow, AuditRecord, CatalogueChanges,
-    CatalogueLimits, Change, ChangeOutcome, ConnectionCounts, CustomerExport, CustomerUpsert, Erasure, EventPage,
-    KeyRecord, ModelVersion, NewEvent, NewKey, Person, PlacementChange, PlacementVersion, PurchaseLog, ReadCustomer,
-    Retention, Revisions, SalesWindow, Schema, Store, StoreError, StoreOptions, Verdict, events::Secrets, migrations,
+    ActionRecord, ArticleRecord, ArticleSales, AttributionQuery, AttributionRow, AuditRecord,
+    CatalogueChanges, CatalogueLimits, Change, ChangeOutcome, ConnectionCounts, CustomerExport,
+    CustomerUpsert, Erasure, EventPage, KeyRecord, ModelVersion, NewEvent, NewKey, Person,
+    PlacementChange, PlacementVersion, PurchaseLog, ReadCustomer, Retention, Revisions,
+    SalesWindow, Schema, Store, StoreError, StoreOptions, Verdict, events::Secrets, migrations,
     records::unreadable,
 };
 use crate::domain::{ArticleId, AttributeKind, CustomerId, Timestamp, VisitorId};
@@ -48,9 +49,10 @@ pub(super) struct Sqlite {
     secrets: Secrets,
 }
 
-/// Write-ahead log: readers never wait for the writer. `NORMAL` may lose the last commits on a power cut, never
-/// the file. The busy time-out covers other processes, such as an import beside a running server. Deleted bytes are
-/// overwritten, so that nothing of an erased person stays in the file.
+/// Write-ahead log: readers never wait for the writer. `NORMAL` may lose the last commits on a
+/// power cut, never the file. The busy time-out covers other processes, such as an import beside a
+/// running server. Deleted bytes are overwritten, so that nothing of an erased person stays in the
+/// file.
 fn configure(address: SqliteConnectOptions, options: &StoreOptions) -> SqliteConnectOptions {
     address
         .journal_mode(SqliteJournalMode::Wal)
@@ -66,7 +68,10 @@ pub(super) fn is_new(address: &SqliteConnectOptions) -> bool {
 }
 
 /// Brings the schema up to date, making the file when it is missing; see [`super::migrate`].
-pub(super) async fn migrate(address: SqliteConnectOptions, options: &StoreOptions) -> Result<(i64, i64), StoreError> {
+pub(super) async fn migrate(
+    address: SqliteConnectOptions,
+    options: &StoreOptions,
+) -> Result<(i64, i64), StoreError> {
     let file = address.get_filename().display().to_string();
     make_private(&address)?;
     let address = configure(address, options).create_if_missing(true);
@@ -83,8 +88,8 @@ fn cannot_open(file: &str, error: impl Into<StoreError>) -> StoreError {
     }
 }
 
-/// Makes the file of a new database, which will hold personal data, readable by its owner alone. SQLite gives the
-/// files beside it (`-wal`, `-shm`) the same permissions.
+/// Makes the file of a new database, which will hold personal data, readable by its owner alone.
+/// SQLite gives the files beside it (`-wal`, `-shm`) the same permissions.
 fn make_private(address: &SqliteConnectOptions) -> Result<(), StoreError> {
     use std::os::unix::fs::OpenOptionsExt;
     let path = address.get_filename();
@@ -98,11 +103,14 @@ fn make_private(address: &SqliteConnectOptions) -> Result<(), StoreError> {
 }
 
 /// The locked file beside the database; see [`super::RetrainLock`].
-pub(super) fn lock_retraining(address: &SqliteConnectOptions) -> Result<Option<std::fs::File>, StoreError> {
+pub(super) fn lock_retraining(
+    address: &SqliteConnectOptions,
+) -> Result<Option<std::fs::File>, StoreError> {
     let mut path = address.get_filename().as_os_str().to_owned();
     path.push(".retrain-lock");
     let path = std::path::PathBuf::from(path);
-    let failed = |error: std::io::Error| StoreError::Fault(format!("`{}`: {error}", path.display()));
+    let failed =
+        |error: std::io::Error| StoreError::Fault(format!("`{}`: {error}", path.display()));
     let file = std::fs::File::create(&path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
@@ -138,14 +146,16 @@ impl Sqlite {
         }
     }
 
-    /// Takes the file's write lock at once: a transaction that began by reading could not wait for it.
+    /// Takes the file's write lock at once: a transaction that began by reading could not wait for
+    /// it.
     async fn begin(&self) -> Result<Transaction<'static, Driver>, StoreError> {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
 
     async fn commit(&self, transaction: Transaction<'static, Driver>) -> Result<(), StoreError> {
         transaction.commit().await?;
-        // All who wait now, and the next one who would otherwise miss what happened before it waits.
+        // All who wait now, and the next one who would otherwise miss what happened before it
+        // waits.
         self.changed.notify_waiters();
         self.changed.notify_one();
         Ok(())
@@ -154,24 +164,34 @@ impl Sqlite {
 
 /// The newest migration applied; 0 for a database without any.
 async fn schema_version(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
-    let exists: bool = sqlx::query_scalar("SELECT count(*) > 0 FROM sqlite_schema WHERE name = '_sqlx_migrations'")
-        .fetch_one(&mut *connection)
-        .await?;
+    let exists: bool = sqlx::query_scalar(
+        "SELECT count(*) > 0 FROM sqlite_schema WHERE name = '_sqlx_migrations'",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
     if !exists {
         return Ok(0);
     }
-    let version: Option<i64> =
-        sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(connection).await?;
+    let version: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
+        .fetch_one(connection)
+        .await?;
     Ok(version.unwrap_or(0))
 }
 
 /// Counts a change; takes effect with the commit.
-async fn advance_revision(connection: &mut SqliteConnection, name: &str) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE revisions SET value = value + 1 WHERE name = $1").bind(name).execute(connection).await?;
+async fn advance_revision(
+    connection: &mut SqliteConnection,
+    name: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE revisions SET value = value + 1 WHERE name = $1")
+        .bind(name)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
-/// A list of ids as one parameter for `json_each`, so that the statement text (and its plan) stays the same.
+/// A list of ids as one parameter for `json_each`, so that the statement text (and its plan) stays
+/// the same.
 fn json_ids(ids: &[ArticleId]) -> String {
     serde_json::to_string(ids).expect("ids are plain text")
 }
@@ -209,7 +229,8 @@ impl Store for Sqlite {
         let rows: Vec<(String, i64)> =
             sqlx::query_as("SELECT name, value FROM revisions").fetch_all(&self.readers).await?;
         let value = |name| rows.iter().find(|row| row.0 == name).map_or(0, |row| row.1);
-        let names = ["catalogue", "models", "purchases", "keys", "placements", "events", "customers"];
+        let names =
+            ["catalogue", "models", "purchases", "keys", "placements", "events", "customers"];
         let [catalogue, models, purchases, keys, placements, events, customers] = names.map(value);
         Ok(Revisions { catalogue, models, purchases, keys, placements, events, customers })
     }
@@ -226,11 +247,18 @@ impl Store for Sqlite {
         catalogue::declare(self, name, kind).await
     }
 
-    async fn catalogue_changes(&self, since: i64, most: usize) -> Result<Option<CatalogueChanges>, StoreError> {
+    async fn catalogue_changes(
+        &self,
+        since: i64,
+        most: usize,
+    ) -> Result<Option<CatalogueChanges>, StoreError> {
         catalogue::changes(self, since, most).await
     }
 
-    async fn visit_catalogue(&self, visit: &mut (dyn FnMut(ArticleRecord) + Send)) -> Result<(), StoreError> {
+    async fn visit_catalogue(
+        &self,
+        visit: &mut (dyn FnMut(ArticleRecord) + Send),
+    ) -> Result<(), StoreError> {
         catalogue::visit(self, visit).await
     }
 
@@ -242,7 +270,11 @@ impl Store for Sqlite {
         catalogue::put(self, articles).await
     }
 
-    async fn set_available(&self, ids: &[ArticleId], available: bool) -> Result<Vec<ArticleId>, StoreError> {
+    async fn set_available(
+        &self,
+        ids: &[ArticleId],
+        available: bool,
+    ) -> Result<Vec<ArticleId>, StoreError> {
         catalogue::set_available(self, ids, available).await
     }
 
@@ -258,18 +290,28 @@ impl Store for Sqlite {
         sales::purchases(self, window).await
     }
 
-    async fn customers(&self, ids: &[CustomerId], purchases: usize) -> Result<Vec<ReadCustomer>, StoreError> {
+    async fn customers(
+        &self,
+        ids: &[CustomerId],
+        purchases: usize,
+    ) -> Result<Vec<ReadCustomer>, StoreError> {
         self.check_schema().await?;
         customers::read(&self.customers, ids, purchases).await
     }
 
-    async fn customer_ids(&self, after: Option<&CustomerId>, limit: u32) -> Result<Vec<CustomerId>, StoreError> {
+    async fn customer_ids(
+        &self,
+        after: Option<&CustomerId>,
+        limit: u32,
+    ) -> Result<Vec<CustomerId>, StoreError> {
         // No id is empty, so the empty text comes before all.
         const SELECT: &str = "SELECT id FROM customers WHERE id > $1 ORDER BY id LIMIT $2";
         let after = after.map_or("", CustomerId::as_str);
         let query = sqlx::query_scalar(SELECT).bind(after).bind(limit);
         let ids: Vec<String> = query.fetch_all(&self.readers).await?;
-        let read = |id: String| CustomerId::parse(&id).map_err(|error| unreadable(&format!("customer `{id}`"), &error));
+        let read = |id: String| {
+            CustomerId::parse(&id).map_err(|error| unreadable(&format!("customer `{id}`"), &error))
+        };
         ids.into_iter().map(read).collect()
     }
 
@@ -277,7 +319,11 @@ impl Store for Sqlite {
         persons::put(self, customers).await
     }
 
-    async fn merge_visitor(&self, visitor: &VisitorId, customer: &CustomerId) -> Result<(), StoreError> {
+    async fn merge_visitor(
+        &self,
+        visitor: &VisitorId,
+        customer: &CustomerId,
+    ) -> Result<(), StoreError> {
         persons::merge(self, visitor, customer).await
     }
 
@@ -301,11 +347,18 @@ impl Store for Sqlite {
         events::visitor(self, id, most).await
     }
 
-    async fn attribution(&self, query: &AttributionQuery) -> Result<Vec<AttributionRow>, StoreError> {
+    async fn attribution(
+        &self,
+        query: &AttributionQuery,
+    ) -> Result<Vec<AttributionRow>, StoreError> {
         attribution::report(self, query).await
     }
 
-    async fn drop_events(&self, retention: Retention, before: Timestamp) -> Result<u64, StoreError> {
+    async fn drop_events(
+        &self,
+        retention: Retention,
+        before: Timestamp,
+    ) -> Result<u64, StoreError> {
         events::drop_before(self, retention, before).await
     }
 
@@ -321,7 +374,12 @@ impl Store for Sqlite {
         models::all(self).await
     }
 
-    async fn activate(&self, model: &str, version: &str, default: bool) -> Result<Option<String>, StoreError> {
+    async fn activate(
+        &self,
+        model: &str,
+        version: &str,
+        default: bool,
+    ) -> Result<Option<String>, StoreError> {
         models::activate(self, model, version, default).await
     }
 
@@ -345,15 +403,28 @@ impl Store for Sqlite {
         placements::current(self).await
     }
 
-    async fn placement_versions(&self, name: &str, limit: u32) -> Result<Vec<PlacementVersion>, StoreError> {
+    async fn placement_versions(
+        &self,
+        name: &str,
+        limit: u32,
+    ) -> Result<Vec<PlacementVersion>, StoreError> {
         placements::versions(self, name, limit).await
     }
 
-    async fn change_placements(&self, changes: &[PlacementChange<'_>], author: &str) -> Result<Vec<i64>, StoreError> {
+    async fn change_placements(
+        &self,
+        changes: &[PlacementChange<'_>],
+        author: &str,
+    ) -> Result<Vec<i64>, StoreError> {
         placements::change(self, changes, author).await
     }
 
-    async fn rollback_placement(&self, name: &str, expected: Option<i64>, author: &str) -> Result<i64, StoreError> {
+    async fn rollback_placement(
+        &self,
+        name: &str,
+        expected: Option<i64>,
+        author: &str,
+    ) -> Result<i64, StoreError> {
         placements::rollback(self, name, expected, author).await
     }
 

@@ -15,9 +15,13 @@ pub(super) async fn register(store: &Sqlite, model: &str, version: &str) -> Resu
 }
 
 pub(super) async fn all(store: &Sqlite) -> Result<Vec<ModelVersion>, StoreError> {
-    let query = sqlx::query_as("SELECT model, version, active FROM models ORDER BY model, key DESC");
+    let query =
+        sqlx::query_as("SELECT model, version, active FROM models ORDER BY model, key DESC");
     let rows: Vec<(String, String, bool)> = query.fetch_all(&store.readers).await?;
-    Ok(rows.into_iter().map(|(model, version, active)| ModelVersion { model, version, active }).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(model, version, active)| ModelVersion { model, version, active })
+        .collect())
 }
 
 pub(super) async fn activate(
@@ -48,8 +52,13 @@ pub(super) async fn activate(
     Ok(before)
 }
 
-/// Makes the model the default: in place of another one only with `replace`. Answers whether that changed anything.
-async fn set_default(connection: &mut SqliteConnection, model: &str, replace: bool) -> Result<bool, sqlx::Error> {
+/// Makes the model the default: in place of another one only with `replace`. Answers whether that
+/// changed anything.
+async fn set_default(
+    connection: &mut SqliteConnection,
+    model: &str,
+    replace: bool,
+) -> Result<bool, sqlx::Error> {
     const UPSERT: &str = "
         INSERT INTO default_model (one, model) VALUES (1, $1)
         ON CONFLICT (one) DO UPDATE SET model = excluded.model WHERE $2 AND default_model.model <> excluded.model";
@@ -66,12 +75,16 @@ pub(super) async fn deactivate(store: &Sqlite, model: &str) -> Result<String, St
         WHERE withdrawn_at IS NULL AND model_key IN (SELECT key FROM models WHERE model = $1)";
     let mut transaction = store.begin().await?;
     let update = "UPDATE models SET active = 0 WHERE model = $1 AND active RETURNING version";
-    let version: Option<String> = sqlx::query_scalar(update).bind(model).fetch_optional(&mut *transaction).await?;
+    let version: Option<String> =
+        sqlx::query_scalar(update).bind(model).fetch_optional(&mut *transaction).await?;
     let version = version.ok_or_else(|| model_errors::inactive(model))?;
-    let removed =
-        sqlx::query("DELETE FROM default_model WHERE model = $1").bind(model).execute(&mut *transaction).await?;
-    let others: bool =
-        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM models WHERE active)").fetch_one(&mut *transaction).await?;
+    let removed = sqlx::query("DELETE FROM default_model WHERE model = $1")
+        .bind(model)
+        .execute(&mut *transaction)
+        .await?;
+    let others: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM models WHERE active)")
+        .fetch_one(&mut *transaction)
+        .await?;
     if removed.rows_affected() > 0 && others {
         return Err(model_errors::is_default(model));
     }
@@ -82,16 +95,26 @@ pub(super) async fn deactivate(store: &Sqlite, model: &str) -> Result<String, St
 }
 
 /// Moves the flag; the one before loses it first, because the database allows one a model.
-async fn make_active(connection: &mut SqliteConnection, model: &str, key: i64) -> Result<Option<String>, sqlx::Error> {
-    let before = sqlx::query_scalar("UPDATE models SET active = 0 WHERE model = $1 AND active RETURNING version")
-        .bind(model)
-        .fetch_optional(&mut *connection)
+async fn make_active(
+    connection: &mut SqliteConnection,
+    model: &str,
+    key: i64,
+) -> Result<Option<String>, sqlx::Error> {
+    let before = sqlx::query_scalar(
+        "UPDATE models SET active = 0 WHERE model = $1 AND active RETURNING version",
+    )
+    .bind(model)
+    .fetch_optional(&mut *connection)
+    .await?;
+    sqlx::query("UPDATE models SET active = 1 WHERE key = $1")
+        .bind(key)
+        .execute(connection)
         .await?;
-    sqlx::query("UPDATE models SET active = 1 WHERE key = $1").bind(key).execute(connection).await?;
     Ok(before)
 }
 
-/// The latest two activations of a model that stand: their keys, and key and version of what they activated.
+/// The latest two activations of a model that stand: their keys, and key and version of what they
+/// activated.
 const STACK: &str = "
     SELECT a.key, m.key, m.version FROM model_activations a JOIN models m ON m.key = a.model_key
     WHERE m.model = $1 AND a.withdrawn_at IS NULL ORDER BY a.key DESC LIMIT 2";
@@ -111,7 +134,8 @@ pub(super) async fn rollback_target(store: &Sqlite, model: &str) -> Result<Strin
 
 pub(super) async fn rollback(store: &Sqlite, model: &str) -> Result<String, StoreError> {
     let mut transaction = store.begin().await?;
-    let stack: Vec<(i64, i64, String)> = sqlx::query_as(STACK).bind(model).fetch_all(&mut *transaction).await?;
+    let stack: Vec<(i64, i64, String)> =
+        sqlx::query_as(STACK).bind(model).fetch_all(&mut *transaction).await?;
     let (current, key, version) = before_top(model, &stack)?;
     let withdraw = "UPDATE model_activations SET withdrawn_at = unixepoch() WHERE key = $1";
     sqlx::query(withdraw).bind(current).execute(&mut *transaction).await?;

@@ -16,21 +16,29 @@ pub(super) async fn put(store: &Sqlite, customers: &[CustomerUpsert]) -> Result<
         INSERT INTO customers (id, attributes) VALUES ($1, $2)
         ON CONFLICT (id) DO UPDATE SET attributes = excluded.attributes WHERE attributes <> excluded.attributes";
     let salt = events::secret(store, ERASURE_SALT).await?;
-    let tombstones: Vec<Hash> =
-        customers.iter().map(|customer| Person::Customer(customer.id.clone()).tombstone(&salt)).collect();
+    let tombstones: Vec<Hash> = customers
+        .iter()
+        .map(|customer| Person::Customer(customer.id.clone()).tombstone(&salt))
+        .collect();
     let mut transaction = store.begin().await?;
     if !events::Writer(&mut transaction).erased(&tombstones).await?.is_empty() {
         return Err(was_erased());
     }
     for customer in customers {
-        let write = sqlx::query(WRITE).bind(customer.id.as_str()).bind(write_attributes(&customer.attributes));
+        let write = sqlx::query(WRITE)
+            .bind(customer.id.as_str())
+            .bind(write_attributes(&customer.attributes));
         write.execute(&mut *transaction).await?;
     }
     advance_revision(&mut transaction, "customers").await?;
     store.commit(transaction).await
 }
 
-pub(super) async fn merge(store: &Sqlite, visitor: &VisitorId, customer: &CustomerId) -> Result<(), StoreError> {
+pub(super) async fn merge(
+    store: &Sqlite,
+    visitor: &VisitorId,
+    customer: &CustomerId,
+) -> Result<(), StoreError> {
     let salt = events::secret(store, ERASURE_SALT).await?;
     let mut transaction = store.begin().await?;
     ledger::merge(&mut events::Writer(&mut transaction), visitor, customer, &salt).await?;
@@ -49,7 +57,10 @@ pub(super) async fn erase(store: &Sqlite, person: &Person) -> Result<Erasure, St
     Ok(erasure)
 }
 
-pub(super) async fn export(store: &Sqlite, id: &CustomerId) -> Result<Option<CustomerExport>, StoreError> {
+pub(super) async fn export(
+    store: &Sqlite,
+    id: &CustomerId,
+) -> Result<Option<CustomerExport>, StoreError> {
     const CUSTOMER: &str = "SELECT key, attributes FROM customers WHERE id = $1";
     const PURCHASES: &str = "
         SELECT a.id, p.at, p.price FROM purchases p JOIN articles a ON a.key = p.article
@@ -66,9 +77,11 @@ pub(super) async fn export(store: &Sqlite, id: &CustomerId) -> Result<Option<Cus
         FROM events e LEFT JOIN visitors v ON v.key = e.visitor
         WHERE e.customer = $1 ORDER BY e.at";
     let mut reading = store.readers.begin().await?;
-    let found: Option<(i32, String)> = sqlx::query_as(CUSTOMER).bind(id.as_str()).fetch_optional(&mut *reading).await?;
+    let found: Option<(i32, String)> =
+        sqlx::query_as(CUSTOMER).bind(id.as_str()).fetch_optional(&mut *reading).await?;
     let Some((key, attributes)) = found else { return Ok(None) };
-    let visitors = sqlx::query_scalar("SELECT id FROM visitors WHERE customer = $1 ORDER BY id").bind(key);
+    let visitors =
+        sqlx::query_scalar("SELECT id FROM visitors WHERE customer = $1 ORDER BY id").bind(key);
     let visitors: Vec<String> = visitors.fetch_all(&mut *reading).await?;
     let purchases: Vec<(String, i64, Option<f64>)> =
         sqlx::query_as(PURCHASES).bind(key).fetch_all(&mut *reading).await?;

@@ -10,21 +10,28 @@ use crate::{
 };
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
-use sqlx::{ConnectOptions, Connection, Executor, Row, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{
+    ConnectOptions, Connection, Executor, Row, SqliteConnection, sqlite::SqliteConnectOptions,
+};
 
 pub(crate) struct Reader {
     connection: SqliteConnection,
 }
 
 impl Reader {
-    pub(crate) async fn open(address: SqliteConnectOptions, options: &StoreOptions) -> Result<Self, StoreError> {
+    pub(crate) async fn open(
+        address: SqliteConnectOptions,
+        options: &StoreOptions,
+    ) -> Result<Self, StoreError> {
         if is_new(&address) {
             return Err(migrations::missing(&migrations::sqlite()));
         }
         let file = address.get_filename().display().to_string();
-        let address = configure(address, options).pragma("query_only", "ON").pragma("cache_size", "-65536");
+        let address =
+            configure(address, options).pragma("query_only", "ON").pragma("cache_size", "-65536");
         let mut connection = address.connect().await.map_err(|error| cannot_open(&file, error))?;
-        let found = schema_version(&mut connection).await.map_err(|error| cannot_open(&file, error))?;
+        let found =
+            schema_version(&mut connection).await.map_err(|error| cannot_open(&file, error))?;
         migrations::check(found, &migrations::sqlite())?;
         connection.execute("BEGIN").await?;
         Ok(Self { connection })
@@ -48,7 +55,9 @@ impl Source for Reader {
 
     async fn entities(&mut self, table: Table, visit: VisitEntity<'_>) -> Result<(), StoreError> {
         let mut rows = sqlx::query(match table {
-            Table::Articles => "SELECT key, id, available AND removed = 0, attributes FROM articles ORDER BY key",
+            Table::Articles => {
+                "SELECT key, id, available AND removed = 0, attributes FROM articles ORDER BY key"
+            }
             Table::Customers => "SELECT key, id, 1, attributes FROM customers ORDER BY key",
         })
         .fetch(&mut self.connection);
@@ -64,7 +73,8 @@ impl Source for Reader {
     }
 
     async fn purchases(&mut self, visit: Visit<'_, PurchaseRow>) -> Result<(), StoreError> {
-        const SELECT: &str = "SELECT customer, article, at * 1000 + millis, price, channel, weight FROM purchases";
+        const SELECT: &str =
+            "SELECT customer, article, at * 1000 + millis, price, channel, weight FROM purchases";
         let mut rows = sqlx::query(SELECT).fetch(&mut self.connection);
         while let Some(row) = rows.try_next().await? {
             visit(PurchaseRow {
@@ -72,7 +82,9 @@ impl Source for Reader {
                 article: row.try_get(1)?,
                 at: row.try_get(2)?,
                 price: row.try_get::<Option<f64>, _>(3)?.map(|price| price as f32),
-                channel: row.try_get::<Option<i64>, _>(4)?.and_then(|channel| u8::try_from(channel).ok()),
+                channel: row
+                    .try_get::<Option<i64>, _>(4)?
+                    .and_then(|channel| u8::try_from(channel).ok()),
                 weight: row.try_get::<Option<f64>, _>(5)?.map(|weight| weight as f32),
             })?;
         }

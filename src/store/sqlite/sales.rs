@@ -53,13 +53,20 @@ const VIEWS: &str = "
         AND e.at BETWEEN ($1 - $2) * 1000 AND $1 * 1000
     ORDER BY e.revision DESC LIMIT $3";
 
-pub(super) async fn purchases(store: &Sqlite, window: SalesWindow) -> Result<PurchaseLog, StoreError> {
+pub(super) async fn purchases(
+    store: &Sqlite,
+    window: SalesWindow,
+) -> Result<PurchaseLog, StoreError> {
     let mut transaction = store.readers.begin().await?;
-    let articles: Vec<(i32, String)> = sqlx::query_as(ARTICLES).fetch_all(&mut *transaction).await?;
+    let articles: Vec<(i32, String)> =
+        sqlx::query_as(ARTICLES).fetch_all(&mut *transaction).await?;
     let parse = |(key, id): (i32, String)| Some((key, ArticleId::parse(&id).ok()?));
-    let (mut log, numbers) = PurchaseLog::numbered(articles.into_iter().filter_map(parse).collect());
+    let (mut log, numbers) =
+        PurchaseLog::numbered(articles.into_iter().filter_map(parse).collect());
     log.events = revision(&mut transaction).await?;
-    let query = sqlx::query_as(PURCHASES).bind(i64::from(window.now.0)).bind(i64::from(window.days) * 86_400);
+    let query = sqlx::query_as(PURCHASES)
+        .bind(i64::from(window.now.0))
+        .bind(i64::from(window.days) * 86_400);
     let mut rows = query.fetch(&mut *transaction);
     while let Some((customer, visitor, article, at, weight)) = rows.try_next().await? {
         let (article, at, weight): (i32, i64, f64) = (article, at, weight);
@@ -70,7 +77,8 @@ pub(super) async fn purchases(store: &Sqlite, window: SalesWindow) -> Result<Pur
         }
     }
     drop(rows);
-    let query = sqlx::query_as(VIEWS).bind(i64::from(window.now.0)).bind(PurchaseLog::VIEW_DAYS * 86_400);
+    let query =
+        sqlx::query_as(VIEWS).bind(i64::from(window.now.0)).bind(PurchaseLog::VIEW_DAYS * 86_400);
     let mut rows = query.bind(PurchaseLog::MOST_VIEWS).fetch(&mut *transaction);
     while let Some((customer, visitor, article, at)) = rows.try_next().await? {
         let (article, at): (i32, i64) = (article, at);
@@ -80,14 +88,18 @@ pub(super) async fn purchases(store: &Sqlite, window: SalesWindow) -> Result<Pur
     Ok(log)
 }
 
-pub(super) async fn count(store: &Sqlite, window: SalesWindow) -> Result<Vec<ArticleSales>, StoreError> {
+pub(super) async fn count(
+    store: &Sqlite,
+    window: SalesWindow,
+) -> Result<Vec<ArticleSales>, StoreError> {
     let query = sqlx::query(SALES)
         .bind(i64::from(window.now.0))
         .bind(window.half_life_days * 86_400.0)
         .bind(i64::from(window.days) * 86_400);
     let rows = query.fetch_all(&store.readers).await?;
     let read = |row: &sqlx::sqlite::SqliteRow| {
-        let article = ArticleId::parse(row.try_get(0)?).map_err(|error| unreadable("an article", &error))?;
+        let article =
+            ArticleId::parse(row.try_get(0)?).map_err(|error| unreadable("an article", &error))?;
         Ok(ArticleSales { article, sales: row.try_get::<f64, _>(1)?.max(0.0) as f32 })
     };
     rows.iter().map(read).collect()

@@ -1,14 +1,19 @@
 //! `--set`.
 
-/// `a.b=value`; a part of the key that is a number picks an entry of an array. The value is TOML, or else a text.
+/// `a.b=value`; a part of the key that is a number picks an entry of an array. The value is TOML,
+/// or else a text.
 pub(super) fn set(table: &mut toml::Table, assignment: &str) -> Result<(), String> {
-    let (key, text) = assignment.split_once('=').ok_or("is not of the form key=value, such as training.epochs=3")?;
+    let (key, text) = assignment
+        .split_once('=')
+        .ok_or("is not of the form key=value, such as training.epochs=3")?;
     let value = toml::from_str::<toml::Table>(&format!("value = {text}"))
         .ok()
         .and_then(|mut parsed| parsed.remove("value"))
         .unwrap_or_else(|| toml::Value::String(text.to_owned()));
-    let (parents, last) =
-        key.trim().rsplit_once('.').map_or((None, key.trim()), |(parents, last)| (Some(parents), last));
+    let (parents, last) = key
+        .trim()
+        .rsplit_once('.')
+        .map_or((None, key.trim()), |(parents, last)| (Some(parents), last));
     let mut parts = parents.into_iter().flat_map(|parents| parents.split('.'));
     let Some(first) = parts.next() else {
         table.insert(last.to_owned(), value);
@@ -24,7 +29,9 @@ pub(super) fn set(table: &mut toml::Table, assignment: &str) -> Result<(), Strin
 
 fn child<'a>(value: &'a mut toml::Value, part: &str) -> Result<&'a mut toml::Value, String> {
     match value {
-        toml::Value::Table(table) => Ok(table.entry(part).or_insert_with(|| toml::Value::Table(toml::Table::new()))),
+        toml::Value::Table(table) => {
+            Ok(table.entry(part).or_insert_with(|| toml::Value::Table(toml::Table::new())))
+        }
         toml::Value::Array(entries) => {
             let len = entries.len();
             let entry = part.parse::<usize>().ok().and_then(|index| entries.get_mut(index));

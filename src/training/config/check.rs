@@ -12,7 +12,9 @@ impl TrainingConfig {
     /// What the values mean, or the first that cannot be.
     pub(super) fn checked(mut self) -> Result<Self, ConfigError> {
         let family = self.model.family;
-        if let Some((key, _)) = self.optional().into_iter().find(|&(key, given)| given && !family.uses(key)) {
+        if let Some((key, _)) =
+            self.optional().into_iter().find(|&(key, given)| given && !family.uses(key))
+        {
             return Err(ConfigError::Value { key, problem: Family::only_for(key) });
         }
         let vectors = family.uses("model.dim");
@@ -35,21 +37,41 @@ impl TrainingConfig {
                 "needs 1 to 64 of a-z 0-9 - _",
             ),
             ("model.dim", (1..=4_096).contains(&model.dim) || !vectors, "must be 1 to 4096"),
-            ("model.query_layers", model.query_layers.iter().all(|&w| w > 0), "holds a layer of width 0"),
-            ("model.item_layers", model.item_layers.iter().all(|&w| w > 0), "holds a layer of width 0"),
+            (
+                "model.query_layers",
+                model.query_layers.iter().all(|&w| w > 0),
+                "holds a layer of width 0",
+            ),
+            (
+                "model.item_layers",
+                model.item_layers.iter().all(|&w| w > 0),
+                "holds a layer of width 0",
+            ),
             (
                 "loss.kind",
                 loss.kind != LossKind::CosineCrossEntropy || model.normalize,
                 "cosine-cross-entropy compares by cosine: set `model.normalize = true`",
             ),
-            ("loss.temperature", loss.temperature > 0.0 && loss.temperature.is_finite(), "must be above 0"),
-            ("loss.label_smoothing", fraction(loss.label_smoothing), "must be at least 0 and below 1"),
+            (
+                "loss.temperature",
+                loss.temperature > 0.0 && loss.temperature.is_finite(),
+                "must be above 0",
+            ),
+            (
+                "loss.label_smoothing",
+                fraction(loss.label_smoothing),
+                "must be at least 0 and below 1",
+            ),
             (
                 "optimizer.learning_rate",
                 optimizer.learning_rate > 0.0 && optimizer.learning_rate.is_finite(),
                 "must be above 0",
             ),
-            ("optimizer.weight_decay", fraction(optimizer.weight_decay), "must be at least 0 and below 1"),
+            (
+                "optimizer.weight_decay",
+                fraction(optimizer.weight_decay),
+                "must be at least 0 and below 1",
+            ),
             ("optimizer.beta1", fraction(optimizer.beta1), "must be at least 0 and below 1"),
             ("optimizer.beta2", fraction(optimizer.beta2), "must be at least 0 and below 1"),
             ("optimizer.clip", optimizer.clip.is_none_or(|clip| clip > 0.0), "must be above 0"),
@@ -60,8 +82,16 @@ impl TrainingConfig {
             ),
             ("optimizer.epsilon", optimizer.epsilon > 0.0, "must be above 0"),
             ("training.epochs", training.epochs > 0, "must be at least 1"),
-            ("training.batch_size", (1..=1 << 20).contains(&training.batch_size), "must be 1 to 1048576"),
-            ("training.device", training.device == ComputeDevice::Cpu || cfg!(feature = "cuda"), WITHOUT_CUDA),
+            (
+                "training.batch_size",
+                (1..=1 << 20).contains(&training.batch_size),
+                "must be 1 to 1048576",
+            ),
+            (
+                "training.device",
+                training.device == ComputeDevice::Cpu || cfg!(feature = "cuda"),
+                WITHOUT_CUDA,
+            ),
             ("training.threads", training.threads <= 1_024, "must be at most 1024"),
             ("training.window_days", training.window_days != Some(0), "must be at least 1"),
             (
@@ -78,7 +108,11 @@ impl TrainingConfig {
             ),
             // The graph builder ends the process above 256 links.
             ("index.m", (2..=128).contains(&index.m), "must be 2 to 128"),
-            ("index.ef_construction", (1..=10_000).contains(&index.ef_construction), "must be 1 to 10000"),
+            (
+                "index.ef_construction",
+                (1..=10_000).contains(&index.ef_construction),
+                "must be 1 to 10000",
+            ),
             ("index.ef_search", (1..=10_000).contains(&index.ef_search), "must be 1 to 10000"),
         ];
         ConfigError::first(checks)?;

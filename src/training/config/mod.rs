@@ -19,11 +19,11 @@ mod read;
 pub mod reference;
 
 /// What is wrong with `training.device = "cuda"` in a build without the feature.
-pub(crate) const WITHOUT_CUDA: &str =
-    "is `cuda`, but this program was built without it; build it with `cargo build --release --features cuda`";
+pub(crate) const WITHOUT_CUDA: &str = "is `cuda`, but this program was built without it; build it with `cargo build --release --features cuda`";
 
 /// A whole training run. Saved in checkpoints and in the bundle's manifest.
-// `remote`: what is derived reads the sections that all families share; `read.rs` adds those of the family.
+// `remote`: what is derived reads the sections that all families share; `read.rs` adds those of the
+// family.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, remote = "Self")]
 pub struct TrainingConfig {
@@ -40,7 +40,8 @@ pub struct TrainingConfig {
     pub optimizer: OptimizerConfig,
     #[serde(default)]
     pub training: LoopConfig,
-    /// What is held out; the last week for the test and the one before it for validation by default.
+    /// What is held out; the last week for the test and the one before it for validation by
+    /// default.
     #[serde(default = "default_split")]
     pub split: Protocol,
     /// The search graph of the bundle.
@@ -59,11 +60,12 @@ pub struct ModelConfig {
     /// The bundle's name: lower-case letters, digits, `-`, `_`.
     pub name: String,
     pub family: Family,
-    /// Length of query and item vectors; 0 takes the last of the layers, alike in both towers, for the last one. Left out
-    /// in families that have no vectors.
+    /// Length of query and item vectors; 0 takes the last of the layers, alike in both towers, for
+    /// the last one. Left out in families that have no vectors.
     #[serde(default)]
     pub dim: usize,
-    /// Widths of the hidden layers (ReLU) of the query tower; a last layer of width `dim` follows without ReLU.
+    /// Widths of the hidden layers (ReLU) of the query tower; a last layer of width `dim` follows
+    /// without ReLU.
     #[serde(default)]
     pub query_layers: Vec<usize>,
     /// The same of the item tower.
@@ -81,11 +83,11 @@ pub struct LossConfig {
     pub kind: LossKind,
     /// Logits are divided by it; about 0.05 to 0.2 with `normalize`, 1 without.
     pub temperature: f32,
-    /// Subtract the log of each item's chance to be in the batch (Yi et al. 2019), so that popular items are not
-    /// punished for being sampled often; of the softmax only.
+    /// Subtract the log of each item's chance to be in the batch (Yi et al. 2019), so that popular
+    /// items are not punished for being sampled often; of the softmax only.
     pub logq: bool,
-    /// Items drawn uniformly in addition to the batch's own; the size of the catalogue or more takes every item once,
-    /// which is the full softmax; of the softmax only.
+    /// Items drawn uniformly in addition to the batch's own; the size of the catalogue or more
+    /// takes every item once, which is the full softmax; of the softmax only.
     pub uniform_negatives: usize,
     /// The share of each target that is spread evenly over all items it is compared with (Szegedy
     /// et al. 2016, arXiv:1512.00567), so that the model does not stretch for certainty; of a
@@ -104,7 +106,8 @@ pub struct OptimizerConfig {
     pub beta1: f32,
     pub beta2: f32,
     pub epsilon: f32,
-    /// Divide by the root of the largest second moment so far, not the present one ([`crate::model::Moments`]).
+    /// Divide by the root of the largest second moment so far, not the present one
+    /// ([`crate::model::Moments`]).
     pub amsgrad: bool,
     /// The learning rate rises in a line over so many steps.
     pub warmup_steps: u32,
@@ -124,8 +127,8 @@ pub struct OptimizerConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OptimizerKind {
-    /// The share of a weight removed by each step that touches it, not multiplied by the learning rate
-    /// ([`AdamW::weight_decay`]).
+    /// The share of a weight removed by each step that touches it, not multiplied by the learning
+    /// rate ([`AdamW::weight_decay`]).
     Adamw,
     /// A part of the gradient: L2 regularisation ([`AdamW::l2`]).
     Adam,
@@ -136,7 +139,8 @@ pub enum OptimizerKind {
 #[serde(rename_all = "kebab-case")]
 pub enum Schedule {
     Constant,
-    /// Falls to 0 at the last of the planned epochs, along half a cosine (Loshchilov & Hutter 2017, arXiv:1608.03983).
+    /// Falls to 0 at the last of the planned epochs, along half a cosine (Loshchilov & Hutter 2017,
+    /// arXiv:1608.03983).
     Cosine,
 }
 
@@ -146,8 +150,8 @@ pub enum Schedule {
 pub struct LoopConfig {
     /// Passes over the training purchases, at most.
     pub epochs: u32,
-    /// Purchases a step; the pairwise losses count purchases and their negatives together, and sequence models windows
-    /// (`sequence.batch_purchases` sizes those by what they ask for).
+    /// Purchases a step; the pairwise losses count purchases and their negatives together, and
+    /// sequence models windows (`sequence.batch_purchases` sizes those by what they ask for).
     pub batch_size: usize,
     /// Of weights, shuffling, dropout and negatives.
     pub seed: u64,
@@ -155,21 +159,23 @@ pub struct LoopConfig {
     pub device: ComputeDevice,
     /// Worker threads; 0 takes one a core. The same seed and thread count give the same model.
     pub threads: usize,
-    /// Stop when the metric has not risen for so many epochs, and keep the best epoch; 0 trains all epochs and keeps the last.
+    /// Stop when the metric has not risen for so many epochs, and keep the best epoch; 0 trains all
+    /// epochs and keeps the last.
     pub patience: u32,
-    /// Judges an epoch on the validation cases: one of [`crate::evaluation::METRICS`], such as `ndcg@10`, `recall@12`; or
-    /// `similarity-recall@500` with a pairwise loss.
+    /// Judges an epoch on the validation cases: one of [`crate::evaluation::METRICS`], such as
+    /// `ndcg@10`, `recall@12`; or `similarity-recall@500` with a pairwise loss.
     pub metric: String,
     /// Train again from scratch for the best number of epochs, with the held-out purchases too.
     pub refit: Refit,
     /// Train only on the last so many days before what is held out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window_days: Option<u32>,
-    /// A purchase counts half as much as one so many days later, so that the model follows what sells now while it still
-    /// learns taste from older purchases; without it all count alike.
+    /// A purchase counts half as much as one so many days later, so that the model follows what
+    /// sells now while it still learns taste from older purchases; without it all count alike.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub half_life_days: Option<f32>,
-    /// Judge an epoch, and the finished model, by at most so many cases, evenly spaced over the customers.
+    /// Judge an epoch, and the finished model, by at most so many cases, evenly spaced over the
+    /// customers.
     pub evaluation_cases: usize,
 }
 
@@ -190,8 +196,8 @@ pub enum Refit {
     None,
     /// And those held out for validation; the test remains a test.
     Validation,
-    /// All purchases, the test's included: for what goes live. The model is measured as with `validation` first, then
-    /// trained once more for the same number of epochs.
+    /// All purchases, the test's included: for what goes live. The model is measured as with
+    /// `validation` first, then trained once more for the same number of epochs.
     All,
 }
 
@@ -210,7 +216,13 @@ pub enum ConfigError {
 
 impl Default for LossConfig {
     fn default() -> Self {
-        Self { kind: LossKind::Softmax, temperature: 1.0, logq: true, uniform_negatives: 0, label_smoothing: 0.0 }
+        Self {
+            kind: LossKind::Softmax,
+            temperature: 1.0,
+            logq: true,
+            uniform_negatives: 0,
+            label_smoothing: 0.0,
+        }
     }
 }
 
@@ -254,7 +266,10 @@ impl OptimizerConfig {
             OptimizerKind::Adamw => (self.weight_decay, 0.0),
             OptimizerKind::Adam => (0.0, self.weight_decay),
         };
-        StepOptimizer { adamw: AdamW { learning_rate, weight_decay, l2, beta1, beta2, epsilon }, clip }
+        StepOptimizer {
+            adamw: AdamW { learning_rate, weight_decay, l2, beta1, beta2, epsilon },
+            clip,
+        }
     }
 }
 
@@ -289,7 +304,9 @@ impl ConfigError {
     ///
     /// # Errors
     /// That one.
-    pub(crate) fn first<'c>(checks: impl IntoIterator<Item = (&'static str, bool, &'c str)>) -> Result<(), Self> {
+    pub(crate) fn first<'c>(
+        checks: impl IntoIterator<Item = (&'static str, bool, &'c str)>,
+    ) -> Result<(), Self> {
         match checks.into_iter().find(|(_, good, _)| !good) {
             Some((key, _, problem)) => Err(Self::Value { key, problem: problem.to_owned() }),
             None => Ok(()),
@@ -303,7 +320,8 @@ impl TrainingConfig {
     /// # Errors
     /// [`ConfigError`] naming the file, assignment or key.
     pub fn load(path: &Path, assignments: &[String]) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.into(), source })?;
         let wrong = |text: Option<&str>, mut error: toml::de::Error| {
             error.set_input(text);
             ConfigError::Parse { path: path.into(), message: error.to_string() }
@@ -311,9 +329,11 @@ impl TrainingConfig {
         if assignments.is_empty() {
             return Self::from_toml(&text).map_err(|error| wrong(Some(&text), error))?.checked();
         }
-        let mut table: toml::Table = toml::from_str(&text).map_err(|error| wrong(Some(&text), error))?;
+        let mut table: toml::Table =
+            toml::from_str(&text).map_err(|error| wrong(Some(&text), error))?;
         for assignment in assignments {
-            let fail = |problem: String| ConfigError::Set { assignment: assignment.clone(), problem };
+            let fail =
+                |problem: String| ConfigError::Set { assignment: assignment.clone(), problem };
             assign::set(&mut table, assignment).map_err(fail)?;
         }
         // Its lines are not those of the file, so no error shows them.
@@ -371,12 +391,19 @@ mod tests {
     fn defaults_are_filled_and_assignments_win() {
         let config = load(SMALL, &[]).unwrap();
         assert_eq!((config.training, config.split), (LoopConfig::default(), default_split()));
-        let sets =
-            ["training.epochs=3", "training.metric=hr@100", "features.query.0.dim=4", "model.query_layers=[16, 8]"];
+        let sets = [
+            "training.epochs=3",
+            "training.metric=hr@100",
+            "features.query.0.dim=4",
+            "model.query_layers=[16, 8]",
+        ];
         let config = load(SMALL, &sets).unwrap();
         assert_eq!((config.training.epochs, config.training.metric.as_str()), (3, "hr@100"));
         assert_eq!(config.model.query_layers, [16, 8]);
-        assert!(matches!(config.features.query[0].encoding, crate::features::EncodingSpec::Embedding { dim: 4, .. }));
+        assert!(matches!(
+            config.features.query[0].encoding,
+            crate::features::EncodingSpec::Embedding { dim: 4, .. }
+        ));
         let json = serde_json::to_string(&config).unwrap();
         assert_eq!(serde_json::from_str::<TrainingConfig>(&json).unwrap(), config);
     }
@@ -384,21 +411,31 @@ mod tests {
     #[test]
     fn the_learning_rate_rises_then_falls_as_told() {
         let rate = |schedule, steps| {
-            let config =
-                OptimizerConfig { learning_rate: 1.0, warmup_steps: 4, schedule, ..OptimizerConfig::default() };
+            let config = OptimizerConfig {
+                learning_rate: 1.0,
+                warmup_steps: 4,
+                schedule,
+                ..OptimizerConfig::default()
+            };
             config.at(steps, 12).adamw.learning_rate
         };
         let rises: Vec<f32> = (0..5).map(|steps| rate(Schedule::Constant, steps)).collect();
         assert_eq!(rises, [0.25, 0.5, 0.75, 1.0, 1.0]);
         let falls: Vec<f32> = [4, 8, 12, 99].map(|steps| rate(Schedule::Cosine, steps)).to_vec();
-        assert!(falls.iter().zip([1.0, 0.5, 0.0, 0.0]).all(|(f, want)| (f - want).abs() < 1e-6), "{falls:?}");
+        assert!(
+            falls.iter().zip([1.0, 0.5, 0.0, 0.0]).all(|(f, want)| (f - want).abs() < 1e-6),
+            "{falls:?}"
+        );
     }
 
     #[test]
     fn a_third_width_of_0_means_two_layers() {
         let layers = ["model.query_layers=[128, 64]", "model.item_layers=[256, 64]"];
         let three = load(SMALL, &[layers[0], layers[1], "model.dim=32"]).unwrap().model;
-        assert_eq!((three.dim, three.query_layers, three.item_layers), (32, vec![128, 64], vec![256, 64]));
+        assert_eq!(
+            (three.dim, three.query_layers, three.item_layers),
+            (32, vec![128, 64], vec![256, 64])
+        );
         let two = load(SMALL, &[layers[0], layers[1], "model.dim=0"]).unwrap().model;
         assert_eq!((two.dim, two.query_layers, two.item_layers), (64, vec![128], vec![256]));
     }
@@ -406,10 +443,17 @@ mod tests {
     #[test]
     fn adam_couples_the_decay_and_adamw_does_not() {
         let decays = |kind: &str| {
-            let adamw = load(SMALL, &["optimizer.weight_decay=0.5", kind]).unwrap().optimizer.at(0, 1).adamw;
+            let adamw = load(SMALL, &["optimizer.weight_decay=0.5", kind])
+                .unwrap()
+                .optimizer
+                .at(0, 1)
+                .adamw;
             (adamw.weight_decay, adamw.l2)
         };
-        assert_eq!((decays("optimizer.kind=adamw"), decays("optimizer.kind=adam")), ((0.5, 0.0), (0.0, 0.5)));
+        assert_eq!(
+            (decays("optimizer.kind=adamw"), decays("optimizer.kind=adam")),
+            ((0.5, 0.0), (0.0, 0.5))
+        );
     }
 
     #[test]
@@ -435,10 +479,16 @@ mod tests {
             (["lstm.hidden=[4]"], "`lstm` is for the families `decoder` and `lstm` only"),
             (["elsa.length=4"], "`elsa` is for the family `elsa` only"),
             (["elsas.length=4"], "there is no section `elsas`; there are: "),
-            (["model.family=elsas"], "there is no model family `elsas`; there are: two-tower, decoder, "),
+            (
+                ["model.family=elsas"],
+                "there is no model family `elsas`; there are: two-tower, decoder, ",
+            ),
             (["model.family=\"decoder\""], "`features` is for the family `two-tower` only"),
             (["split={protocol=\"weekly\"}"], "unknown variant"),
-            (["training.device=cuda"], "`training.device` is for the families `decoder` and `lstm` only"),
+            (
+                ["training.device=cuda"],
+                "`training.device` is for the families `decoder` and `lstm` only",
+            ),
             (["training.device=tpu"], "unknown variant `tpu`"),
         ] {
             let error = load(SMALL, &sets).unwrap_err();
@@ -455,12 +505,17 @@ mod tests {
             ("[elsas]\nlength = 3", ["[elsas]", "there is no section `elsas`; there are: "]),
         ] {
             let error = load(&format!("{SMALL}\n{lines}"), &[]).unwrap_err();
-            assert!(error.contains("line 1") && parts.iter().all(|part| error.contains(part)), "{error}");
+            assert!(
+                error.contains("line 1") && parts.iter().all(|part| error.contains(part)),
+                "{error}"
+            );
         }
-        let elsa = "model = { name = \"a\", family = \"elsa\", dim = 4 }\n[elsa]\nlength = 3\nlengths = 4";
+        let elsa =
+            "model = { name = \"a\", family = \"elsa\", dim = 4 }\n[elsa]\nlength = 3\nlengths = 4";
         let error = load(elsa, &[]).unwrap_err();
         assert!(
-            error.contains("line 4") && error.contains("unknown field `lengths`, expected one of `length`"),
+            error.contains("line 4")
+                && error.contains("unknown field `lengths`, expected one of `length`"),
             "{error}"
         );
     }
@@ -469,7 +524,10 @@ mod tests {
     fn a_family_has_sections_of_its_own() {
         let shared = schemars::schema_for!(TrainingConfig).to_value();
         for (section, families) in crate::families::sections() {
-            assert!(shared["properties"][&section].is_null(), "`{section}` of {families:?} is shared by all");
+            assert!(
+                shared["properties"][&section].is_null(),
+                "`{section}` of {families:?} is shared by all"
+            );
         }
     }
 
@@ -478,7 +536,9 @@ mod tests {
         let config = load(SMALL, &[]).unwrap();
         let keys = config.optional().map(|(key, _)| key);
         for family in REGISTRY {
-            let known = |option: &&&str| keys.contains(option) || [WARM_EPOCHS, SPLIT_ENCODERS].contains(option);
+            let known = |option: &&&str| {
+                keys.contains(option) || [WARM_EPOCHS, SPLIT_ENCODERS].contains(option)
+            };
             assert_eq!(family.uses.iter().find(|option| !known(option)), None, "{}", family.name);
         }
     }

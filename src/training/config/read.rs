@@ -1,4 +1,5 @@
-//! Reading and writing a configuration: the sections that all families share, and those of its family.
+//! Reading and writing a configuration: the sections that all families share, and those of its
+//! family.
 
 use super::TrainingConfig;
 use crate::families::{self, only};
@@ -20,14 +21,23 @@ impl TrainingConfig {
         let document = DeTable::parse(text)?;
         let span = document.span();
         let families = families::sections();
-        let (own, shared): (DeTable<'_>, DeTable<'_>) =
-            document.into_inner().into_iter().partition(|(name, _)| families.contains_key(&**name.get_ref()));
+        let (own, shared): (DeTable<'_>, DeTable<'_>) = document
+            .into_inner()
+            .into_iter()
+            .partition(|(name, _)| families.contains_key(&**name.get_ref()));
         let known = super::reference::section_names();
-        if let Some((name, _)) = shared.iter().find(|(name, _)| !known.iter().any(|known| known == name.get_ref())) {
-            let problem = format!("there is no section `{}`; there are: {}", name.get_ref(), known.join(", "));
+        if let Some((name, _)) =
+            shared.iter().find(|(name, _)| !known.iter().any(|known| known == name.get_ref()))
+        {
+            let problem = format!(
+                "there is no section `{}`; there are: {}",
+                name.get_ref(),
+                known.join(", ")
+            );
             return Err(error_at(name, problem));
         }
-        let mut config = Self::deserialize(toml::Deserializer::from(Spanned::new(span.clone(), shared)))?;
+        let mut config =
+            Self::deserialize(toml::Deserializer::from(Spanned::new(span.clone(), shared)))?;
         let family = config.model.family;
         for (name, _) in own.iter() {
             let having = &families[&**name.get_ref()];
@@ -44,9 +54,12 @@ impl<'de> Deserialize<'de> for TrainingConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let families = families::sections();
         let (own, shared): (Map<String, Value>, Map<String, Value>) =
-            Map::deserialize(deserializer)?.into_iter().partition(|(name, _)| families.contains_key(name));
+            Map::deserialize(deserializer)?
+                .into_iter()
+                .partition(|(name, _)| families.contains_key(name));
         let mut config = Self::deserialize(Value::Object(shared)).map_err(D::Error::custom)?;
-        config.family = config.model.family.read_json(Value::Object(own)).map_err(D::Error::custom)?;
+        config.family =
+            config.model.family.read_json(Value::Object(own)).map_err(D::Error::custom)?;
         Ok(config)
     }
 }

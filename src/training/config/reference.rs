@@ -47,7 +47,9 @@ impl<'a> Reference<'a> {
         let _ = writeln!(out, "{}\n", description.trim());
         let defaults = &property["default"];
         match schema["oneOf"].as_array() {
-            Some(variants) => variants.iter().for_each(|variant| self.variant(out, variant, defaults)),
+            Some(variants) => {
+                variants.iter().for_each(|variant| self.variant(out, variant, defaults))
+            }
             None if name == "features" => self.features(out, schema),
             None => self.keys(out, name, schema, defaults),
         }
@@ -66,7 +68,8 @@ impl<'a> Reference<'a> {
 
     /// A choice whose variants have keys of their own.
     fn variant(&self, out: &mut String, variant: &'a Value, defaults: &Value) {
-        let tag = entries(&variant["properties"]).find_map(|(key, schema)| Some((key, schema["const"].as_str()?)));
+        let tag = entries(&variant["properties"])
+            .find_map(|(key, schema)| Some((key, schema["const"].as_str()?)));
         let Some((key, value)) = tag else { return };
         let meaning = description(variant).unwrap_or_default();
         let _ = writeln!(out, "`{key} = \"{value}\"`: {meaning}\n");
@@ -76,12 +79,17 @@ impl<'a> Reference<'a> {
 
     /// A table of the keys of an object; sections within it follow.
     fn keys(&self, out: &mut String, section: &str, schema: &'a Value, defaults: &Value) {
-        let required = |key: &str| schema["required"].as_array().is_some_and(|keys| keys.iter().any(|k| k == key));
+        let required = |key: &str| {
+            schema["required"].as_array().is_some_and(|keys| keys.iter().any(|k| k == key))
+        };
         let mut inner = Vec::new();
         let mut rows = String::new();
-        for (key, property) in entries(&schema["properties"]).filter(|(_, property)| property["const"].is_null()) {
+        for (key, property) in
+            entries(&schema["properties"]).filter(|(_, property)| property["const"].is_null())
+        {
             let resolved = self.resolved(property);
-            let mut meaning = description(property).or_else(|| description(resolved)).unwrap_or_default();
+            let mut meaning =
+                description(property).or_else(|| description(resolved)).unwrap_or_default();
             if resolved["properties"].is_object() {
                 inner.push((key, property));
                 continue;
@@ -96,7 +104,8 @@ impl<'a> Reference<'a> {
                 None if required(key) => "must be given".to_owned(),
                 None => "none".to_owned(),
             };
-            let _ = writeln!(rows, "| `{key}` | {} | {default} | {} |", kind(resolved), meaning.trim());
+            let _ =
+                writeln!(rows, "| `{key}` | {} | {default} | {} |", kind(resolved), meaning.trim());
         }
         if !rows.is_empty() {
             let _ = write!(out, "| key | type | default | meaning |\n|---|---|---|---|\n{rows}\n");
@@ -111,7 +120,11 @@ impl<'a> Reference<'a> {
         if let Some(name) = schema["$ref"].as_str() {
             return &self.definitions[name.trim_start_matches("#/$defs/")];
         }
-        let given = schema["anyOf"].as_array().into_iter().flatten().find(|schema| schema["type"] != "null");
+        let given = schema["anyOf"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|schema| schema["type"] != "null");
         given.map_or(schema, |given| self.resolved(given))
     }
 }
@@ -137,8 +150,11 @@ fn choices(schema: &Value) -> String {
     let mut text = String::new();
     for choice in schema["oneOf"].as_array().into_iter().flatten() {
         let named = choice["const"].as_str().into_iter();
-        for value in named.chain(choice["enum"].as_array().into_iter().flatten().filter_map(Value::as_str)) {
-            let meaning = description(choice).map_or_else(|| ".".to_owned(), |meaning| format!(": {meaning}"));
+        for value in
+            named.chain(choice["enum"].as_array().into_iter().flatten().filter_map(Value::as_str))
+        {
+            let meaning = description(choice)
+                .map_or_else(|| ".".to_owned(), |meaning| format!(": {meaning}"));
             let _ = write!(text, " `\"{value}\"`{meaning}");
         }
     }
@@ -148,7 +164,9 @@ fn choices(schema: &Value) -> String {
 /// A type in the words of TOML.
 fn kind(schema: &Value) -> &'static str {
     let name = match &schema["type"] {
-        Value::Array(names) => names.iter().find_map(|name| name.as_str().filter(|name| *name != "null")),
+        Value::Array(names) => {
+            names.iter().find_map(|name| name.as_str().filter(|name| *name != "null"))
+        }
         name => name.as_str(),
     };
     match name {
@@ -164,8 +182,11 @@ fn kind(schema: &Value) -> &'static str {
 fn shown(value: &Value) -> String {
     match value {
         Value::Null => "none".to_owned(),
-        // Settings are 32-bit numbers: 0.9 would be shown with all the digits of its nearest 64-bit number.
-        Value::Number(number) if number.is_f64() => format!("`{:?}`", number.as_f64().unwrap_or_default() as f32),
+        // Settings are 32-bit numbers: 0.9 would be shown with all the digits of its nearest 64-bit
+        // number.
+        Value::Number(number) if number.is_f64() => {
+            format!("`{:?}`", number.as_f64().unwrap_or_default() as f32)
+        }
         value => format!("`{value}`"),
     }
 }

@@ -42,7 +42,8 @@ const SCHEMA: &str = "message recommendations {
     REQUIRED BYTE_ARRAY strategy (UTF8);
     REQUIRED BYTE_ARRAY recommendation_id (UTF8);
 }";
-const COLUMNS: [&str; 7] = ["customer_id", "rank", "article_id", "score", "source", "strategy", "recommendation_id"];
+const COLUMNS: [&str; 7] =
+    ["customer_id", "rank", "article_id", "score", "source", "strategy", "recommendation_id"];
 
 /// Rows of a row group of Parquet: large enough to compress well, small enough to keep.
 const GROUP: usize = 100_000;
@@ -60,7 +61,10 @@ enum Writer {
 
 impl Output {
     pub(super) fn create(target: &Path) -> anyhow::Result<Self> {
-        let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = target
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
         let place = || format!("cannot write to {}", folder.display());
         let temporary = NamedTempFile::new_in(folder).with_context(place).or_bad_input()?;
         let file = temporary.reopen().with_context(place)?;
@@ -72,12 +76,16 @@ impl Output {
             }
             Some("parquet") => {
                 let schema = Arc::new(parse_message_type(SCHEMA)?);
-                let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+                let properties =
+                    WriterProperties::builder().set_compression(Compression::SNAPPY).build();
                 let file = SerializedFileWriter::new(file, schema, Arc::new(properties))?;
                 Writer::Parquet { file, waiting: Vec::new() }
             }
             _ => {
-                let error = anyhow!("`--out {}`: the name must end with .parquet or .csv", target.display());
+                let error = anyhow!(
+                    "`--out {}`: the name must end with .parquet or .csv",
+                    target.display()
+                );
                 return Err(error).or_bad_input();
             }
         };
@@ -115,7 +123,9 @@ impl Output {
     /// Completes the file and gives it its name.
     pub(super) fn finish(self) -> anyhow::Result<()> {
         match self.writer {
-            Writer::Csv(csv) => csv.into_inner().map_err(|error| anyhow!("{}", error.error()))?.flush()?,
+            Writer::Csv(csv) => {
+                csv.into_inner().map_err(|error| anyhow!("{}", error.error()))?.flush()?
+            }
             Writer::Parquet { mut file, waiting } => {
                 if !waiting.is_empty() {
                     write_group(&mut file, &waiting)?;
@@ -124,7 +134,9 @@ impl Output {
             }
         }
         self.temporary.as_file().sync_all()?;
-        self.temporary.persist(&self.target).with_context(|| format!("cannot write {}", self.target.display()))?;
+        self.temporary
+            .persist(&self.target)
+            .with_context(|| format!("cannot write {}", self.target.display()))?;
         Ok(())
     }
 }
@@ -199,7 +211,10 @@ mod tests {
     fn parquet_comes_back_in_row_groups() {
         let (_folder, path) = written("out.parquet");
         let reader = SerializedFileReader::new(File::open(path).unwrap()).unwrap();
-        assert_eq!((reader.metadata().num_row_groups(), reader.metadata().file_metadata().num_rows()), (2, 150_000));
+        assert_eq!(
+            (reader.metadata().num_row_groups(), reader.metadata().file_metadata().num_rows()),
+            (2, 150_000)
+        );
         let row = reader.get_row_iter(None).unwrap().nth(7).unwrap().unwrap();
         assert_eq!((row.get_string(0).unwrap().as_str(), row.get_int(1).unwrap()), ("c2", 2));
         assert_eq!((row.get_string(2).unwrap().as_str(), row.get_float(3).unwrap()), ("a,7", 1.75));

@@ -1,7 +1,7 @@
 //! `dataset.toml`: the description of any shop's files. `docs/datasets.md` documents the format.
 //!
-//! [`sections`] is the file as written, [`table`] what all sections have in common; here the parts are checked against
-//! each other and become a [`Plan`].
+//! [`sections`] is the file as written, [`table`] what all sections have in common; here the parts
+//! are checked against each other and become a [`Plan`].
 
 mod sections;
 mod table;
@@ -39,13 +39,18 @@ struct Wrong<'a>(&'a Path);
 
 impl Wrong<'_> {
     fn because(&self, detail: impl Into<String>) -> DatasetError {
-        DatasetError::Description { path: self.0.to_owned(), place: String::new(), detail: detail.into() }
+        DatasetError::Description {
+            path: self.0.to_owned(),
+            place: String::new(),
+            detail: detail.into(),
+        }
     }
 }
 
 impl Description {
     pub fn read(path: &Path) -> Result<Self, DatasetError> {
-        let text = fs::read_to_string(path).map_err(|source| DatasetError::Io { path: path.to_owned(), source })?;
+        let text = fs::read_to_string(path)
+            .map_err(|source| DatasetError::Io { path: path.to_owned(), source })?;
         toml::from_str(&text).map_err(|error| {
             let place = error.span().map_or_else(String::new, |span| {
                 let before = &text[..span.start];
@@ -53,46 +58,59 @@ impl Description {
                 let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
                 format!(", line {line}, column {column}")
             });
-            DatasetError::Description { path: path.to_owned(), place, detail: error.message().to_owned() }
+            DatasetError::Description {
+                path: path.to_owned(),
+                place,
+                detail: error.message().to_owned(),
+            }
         })
     }
 
     /// Whether this is the bare name of a preset.
     pub fn is_preset(&self, preset: Preset) -> bool {
-        let sections = self.articles.is_some() || self.customers.is_some() || self.purchases.is_some();
+        let sections =
+            self.articles.is_some() || self.customers.is_some() || self.purchases.is_some();
         self.preset == Some(preset) && !sections
     }
 
-    /// The plan of a description that maps columns or refines the columns of a preset with tables. Files are
-    /// relative to `dir`.
+    /// The plan of a description that maps columns or refines the columns of a preset with tables.
+    /// Files are relative to `dir`.
     pub fn into_plan(self, dir: &Path, path: &Path) -> Result<Plan, DatasetError> {
         let wrong = Wrong(path);
         match self.preset {
             Some(Preset::Hm) => self.refine(presets::hm(dir)?, &wrong),
             Some(Preset::Recbole) => self.refine(presets::recbole(dir)?, &wrong),
             Some(Preset::Sequences) => Err(wrong.because("the preset sequences takes no sections")),
-            Some(Preset::RentTheRunway) => Err(wrong.because("the preset rent-the-runway takes no sections")),
+            Some(Preset::RentTheRunway) => {
+                Err(wrong.because("the preset rent-the-runway takes no sections"))
+            }
             None => self.map(dir, &wrong),
         }
     }
 
     fn refine(self, mut plan: Plan, wrong: &Wrong) -> Result<Plan, DatasetError> {
         if self.purchases.is_some() {
-            return Err(wrong.because("with a preset, [purchases] is given by it; leave the section out"));
+            return Err(
+                wrong.because("with a preset, [purchases] is given by it; leave the section out")
+            );
         }
-        for (name, section, entities) in
-            [("articles", self.articles, &mut plan.articles), ("customers", self.customers, &mut plan.customers)]
-        {
+        for (name, section, entities) in [
+            ("articles", self.articles, &mut plan.articles),
+            ("customers", self.customers, &mut plan.customers),
+        ] {
             let Some(mut section) = section else { continue };
             let Some(entities) = entities else {
                 return Err(wrong.because(format!("the preset finds no file of {name} to refine")));
             };
             if section.says_more_than_attributes() {
-                return Err(wrong.because(format!("with a preset, [{name}] takes only `keep` and `types`")));
+                return Err(
+                    wrong.because(format!("with a preset, [{name}] takes only `keep` and `types`"))
+                );
             }
             refine(section, entities, name, wrong)?;
         }
-        let tables = plan.articles.iter_mut().chain(&mut plan.customers).map(|entities| &mut entities.table);
+        let tables =
+            plan.articles.iter_mut().chain(&mut plan.customers).map(|entities| &mut entities.table);
         for table in tables.chain([&mut plan.purchases.table]) {
             table.cells.missing = Missing::with(&self.missing);
         }
@@ -102,7 +120,9 @@ impl Description {
 
     fn map(self, dir: &Path, wrong: &Wrong) -> Result<Plan, DatasetError> {
         let Some(purchases) = self.purchases else {
-            return Err(wrong.because("say `preset = \"…\"` or describe the purchases in a section [purchases]"));
+            return Err(wrong.because(
+                "say `preset = \"…\"` or describe the purchases in a section [purchases]",
+            ));
         };
         let context = Context { dir, wrong, missing: &self.missing };
         let zone = (purchases.time_zone.as_ref().or(self.time_zone.as_ref())).cloned();
@@ -120,8 +140,8 @@ impl Description {
     }
 }
 
-/// The plan of articles or customers. Where they share a file with the purchases, each of its rows tells of an
-/// entity again.
+/// The plan of articles or customers. Where they share a file with the purchases, each of its rows
+/// tells of an entity again.
 fn entity_plan(
     mut section: EntitySection,
     name: &str,
@@ -141,7 +161,9 @@ fn entity_plan(
     let fields: Vec<(String, Field)> =
         fields.into_iter().filter_map(|(column, field)| Some((column?, field))).collect();
     if name == "customers" && !fields.is_empty() {
-        return Err(wrong.because("[customers] takes no `price`, `available` or `image`; they belong to [articles]"));
+        return Err(wrong.because(
+            "[customers] takes no `price`, `available` or `image`; they belong to [articles]",
+        ));
     }
     let mut plan = EntityPlan { fields, ..EntityPlan::of(context.table(keys, name)?, &id) };
     let is_shared = shares_file(&plan.table, &purchases.table);
@@ -149,7 +171,8 @@ fn entity_plan(
         plan.left_out = purchases.columns().into_iter().map(str::to_owned).collect();
         plan.may_lack_ids = true;
     }
-    plan.duplicates = section.duplicates.unwrap_or(if is_shared { Duplicates::Last } else { Duplicates::Reject });
+    plan.duplicates =
+        section.duplicates.unwrap_or(if is_shared { Duplicates::Last } else { Duplicates::Reject });
     plan.open = section.unknown == Some(Unknown::Add);
     refine(section, &mut plan, name, wrong)?;
     Ok(plan)
@@ -160,13 +183,24 @@ fn shares_file(one: &TablePlan, other: &TablePlan) -> bool {
 }
 
 /// Applies `keep` and `types` to the columns of a plan.
-fn refine(section: EntitySection, plan: &mut EntityPlan, name: &str, wrong: &Wrong) -> Result<(), DatasetError> {
+fn refine(
+    section: EntitySection,
+    plan: &mut EntityPlan,
+    name: &str,
+    wrong: &Wrong,
+) -> Result<(), DatasetError> {
     let EntitySection { keep, types, .. } = section;
-    if let Some(left_out) = keep.iter().flat_map(|keep| types.keys().find(|column| !keep.contains(column))).next() {
-        return Err(wrong.because(format!("[{name}] gives `{left_out}` a type but does not keep it")));
+    if let Some(left_out) =
+        keep.iter().flat_map(|keep| types.keys().find(|column| !keep.contains(column))).next()
+    {
+        return Err(
+            wrong.because(format!("[{name}] gives `{left_out}` a type but does not keep it"))
+        );
     }
     if let Some(id) = keep.iter().flatten().find(|column| **column == plan.id) {
-        return Err(wrong.because(format!("[{name}] keeps `{id}`, which is the id and always kept")));
+        return Err(
+            wrong.because(format!("[{name}] keeps `{id}`, which is the id and always kept"))
+        );
     }
     plan.needed.extend(types.keys().cloned());
     plan.left_out.retain(|column| !types.contains_key(column));
@@ -188,15 +222,24 @@ fn purchase_plan(
     plan.rating = match (section.rating, section.min_rating) {
         (Some(column), Some(lowest)) => Some((column, lowest)),
         (None, None) => None,
-        _ => return Err(because("`rating` and `min_rating` need each other: the column, and the lowest that counts")),
+        _ => {
+            return Err(because(
+                "`rating` and `min_rating` need each other: the column, and the lowest that counts",
+            ));
+        }
     };
     plan.returns = section.returns.unwrap_or_default();
-    let has_quantity = section.quantity.is_some() || plan.table.split.as_ref().is_some_and(|s| s.quantity.is_some());
+    let has_quantity = section.quantity.is_some()
+        || plan.table.split.as_ref().is_some_and(|s| s.quantity.is_some());
     if section.returns.is_some() && !has_quantity {
-        return Err(because("has `returns` but no `quantity`, the column that is negative for a return"));
+        return Err(because(
+            "has `returns` but no `quantity`, the column that is negative for a return",
+        ));
     }
     if plan.returns == Returns::Cancel && plan.time.is_none() {
-        return Err(because("returns = \"cancel\" needs `time`, to tell what was bought before a return"));
+        return Err(because(
+            "returns = \"cancel\" needs `time`, to tell what was bought before a return",
+        ));
     }
     plan.price = section.price;
     plan.channel = section.channel;
@@ -232,21 +275,35 @@ fn time_plan(section: &PurchaseSection, zone: Option<String>) -> Result<Option<T
             whole.name()
         ));
     }
-    let zone = zone.map(|name| Zone::parse(&name)).transpose().map_err(|why| format!("`time_zone`: {why}"))?;
+    let zone = zone
+        .map(|name| Zone::parse(&name))
+        .transpose()
+        .map_err(|why| format!("`time_zone`: {why}"))?;
     Ok(Some(TimePlan { columns, formats, zone: zone.unwrap_or_default() }))
 }
 
-fn event_plan(column: Option<String>, weights: BTreeMap<String, f32>) -> Result<Option<EventPlan>, String> {
+fn event_plan(
+    column: Option<String>,
+    weights: BTreeMap<String, f32>,
+) -> Result<Option<EventPlan>, String> {
     let Some(column) = column else {
         return match weights.is_empty() {
             true => Ok(None),
-            false => Err("has `events` but no `event`, the column that holds the type of a row".to_owned()),
+            false => {
+                Err("has `events` but no `event`, the column that holds the type of a row"
+                    .to_owned())
+            }
         };
     };
-    if let Some((event, weight)) = weights.iter().find(|(_, weight)| !weight.is_finite() || **weight < 0.0) {
-        return Err(format!("the weight of the event `{event}` is {weight}, but must be a number above 0"));
+    if let Some((event, weight)) =
+        weights.iter().find(|(_, weight)| !weight.is_finite() || **weight < 0.0)
+    {
+        return Err(format!(
+            "the weight of the event `{event}` is {weight}, but must be a number above 0"
+        ));
     }
-    let weights: BTreeMap<String, f32> = weights.into_iter().filter(|(_, weight)| *weight > 0.0).collect();
+    let weights: BTreeMap<String, f32> =
+        weights.into_iter().filter(|(_, weight)| *weight > 0.0).collect();
     if weights.is_empty() {
         return Err(
             "has `event` but no `events`: say which types count, such as events = { purchase = 1.0 }".to_owned()
@@ -276,8 +333,10 @@ impl EntitySection {
             split,
             join,
         } = self.take_table();
-        let of_files = files.is_some() || format.is_some() || delimiter.is_some() || quoted.is_some();
-        let of_text = encoding.is_some() || header.is_some() || columns.is_some() || skip_lines.is_some();
+        let of_files =
+            files.is_some() || format.is_some() || delimiter.is_some() || quoted.is_some();
+        let of_text =
+            encoding.is_some() || header.is_some() || columns.is_some() || skip_lines.is_some();
         let of_containers = sheet.is_some() || member.is_some();
         let of_rows = filter.len() + missing.len() > 0 || decimal.is_some() || fill_down.is_some();
         let of_tables = split.is_some() || join.is_some() || self.id.is_some();

@@ -27,8 +27,8 @@ pub(super) struct TableKeys {
     pub join: Option<Box<JoinSection>>,
 }
 
-/// A section with the keys of a table and some of its own. A macro, because serde refuses unknown keys only in structs
-/// without flattened parts.
+/// A section with the keys of a table and some of its own. A macro, because serde refuses unknown
+/// keys only in structs without flattened parts.
 macro_rules! section {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$doc])*

@@ -27,10 +27,17 @@ impl Context<'_> {
         self.table_within(keys, name, MOST_JOINS)
     }
 
-    fn table_within(&self, mut keys: TableKeys, name: &str, joins: usize) -> Result<TablePlan, DatasetError> {
+    fn table_within(
+        &self,
+        mut keys: TableKeys,
+        name: &str,
+        joins: usize,
+    ) -> Result<TablePlan, DatasetError> {
         let in_section = |why: String| self.wrong.because(format!("[{name}] {why}"));
         let files = keys.files.take().filter(|files| !files.is_empty());
-        let Some(files) = files else { return Err(self.wrong.because(format!("[{name}] names no files"))) };
+        let Some(files) = files else {
+            return Err(self.wrong.because(format!("[{name}] names no files")));
+        };
         let conditions = keys.filter.iter().map(|(column, value)| Condition::parse(column, value));
         let filter = conditions.collect::<Result<_, _>>().map_err(in_section)?;
         let missing: Vec<String> = self.missing.iter().chain(&keys.missing).cloned().collect();
@@ -38,12 +45,16 @@ impl Context<'_> {
             None => Decimal::Point,
             Some(".") => Decimal::PointForSure,
             Some(",") => Decimal::Comma,
-            Some(other) => return Err(in_section(format!("`decimal` is \".\" or \",\", not \"{other}\""))),
+            Some(other) => {
+                return Err(in_section(format!("`decimal` is \".\" or \",\", not \"{other}\"")));
+            }
         };
         let join = match keys.join.take() {
             None => None,
             Some(_) if joins == 0 => {
-                return Err(in_section(format!("no more than {MOST_JOINS} tables can be joined one behind the other")));
+                return Err(in_section(format!(
+                    "no more than {MOST_JOINS} tables can be joined one behind the other"
+                )));
             }
             Some(mut section) => {
                 let inner = format!("{name}.join");
@@ -58,7 +69,9 @@ impl Context<'_> {
         let split = keys.split.take().map(split_plan).transpose().map_err(in_section)?;
         let fill_down = keys.fill_down.take().map(|key| match key {
             FillDownKey::Columns(columns) => FillDownPlan { columns, within: None },
-            FillDownKey::Within { columns, within } => FillDownPlan { columns, within: Some(within) },
+            FillDownKey::Within { columns, within } => {
+                FillDownPlan { columns, within: Some(within) }
+            }
         });
         let needed_for = format!("{} names it in [{name}]", self.wrong.0.display());
         let options = options(keys).map_err(in_section)?;
@@ -78,7 +91,10 @@ fn split_plan(key: SplitKey) -> Result<SplitPlan, String> {
         return Err("`split` needs texts of at least one character".to_owned());
     }
     if key.quantity_first && key.quantity.is_none() {
-        return Err("`split` has a `quantity_first` but no `quantity`, the text between number and item".to_owned());
+        return Err(
+            "`split` has a `quantity_first` but no `quantity`, the text between number and item"
+                .to_owned(),
+        );
     }
     let SplitKey { column, separator, quantity, quantity_first } = key;
     Ok(SplitPlan { column, separator, quantity, quantity_first })
@@ -94,7 +110,10 @@ fn options(keys: TableKeys) -> Result<FileOptions, String> {
     }
     let columns = keys.columns.unwrap_or_default();
     if !columns.is_empty() && keys.header != Some(false) {
-        return Err("`columns` names those of files without a header; write header = false as well".to_owned());
+        return Err(
+            "`columns` names those of files without a header; write header = false as well"
+                .to_owned(),
+        );
     }
     Ok(FileOptions {
         format: keys.format,

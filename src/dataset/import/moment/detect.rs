@@ -78,9 +78,14 @@ pub(in crate::dataset::import) enum Undetected {
 ///
 /// # Errors
 /// [`Undetected`] if there is not exactly one.
-pub(in crate::dataset::import) fn notation(rows: &[Vec<&str>], now: Timestamp) -> Result<TimeFormat, Undetected> {
+pub(in crate::dataset::import) fn notation(
+    rows: &[Vec<&str>],
+    now: Timestamp,
+) -> Result<TimeFormat, Undetected> {
     let texts: Vec<_> = rows.iter().map(|cells| join(cells)).collect();
-    let fits = |format: &&TimeFormat| !texts.is_empty() && texts.iter().all(|text| reads(format, text, now));
+    let fits = |format: &&TimeFormat| {
+        !texts.is_empty() && texts.iter().all(|text| reads(format, text, now))
+    };
     let fitting: Vec<&TimeFormat> = TEXTS.iter().chain(&NUMBERS).filter(fits).collect();
     match &fitting[..] {
         [] => Err(Undetected::None),
@@ -115,8 +120,8 @@ fn is_plausible(millis: i64, now: Timestamp) -> bool {
     (EARLIEST..=(i64::from(now.0) + i64::from(SLACK)) * 1000).contains(&millis)
 }
 
-/// The unit that numbers are in, if it is not the declared one: where that puts most of them before 1990 or after
-/// now, and another puts nearly all of them between.
+/// The unit that numbers are in, if it is not the declared one: where that puts most of them before
+/// 1990 or after now, and another puts nearly all of them between.
 pub(in crate::dataset::import) fn mistaken_unit(
     declared: &TimeFormat,
     texts: &[&str],
@@ -125,7 +130,8 @@ pub(in crate::dataset::import) fn mistaken_unit(
     if !NUMBERS.contains(declared) || texts.is_empty() {
         return None;
     }
-    let plausible = |format: &TimeFormat| texts.iter().filter(|text| reads(format, text, now)).count();
+    let plausible =
+        |format: &TimeFormat| texts.iter().filter(|text| reads(format, text, now)).count();
     if plausible(declared) * 2 >= texts.len() {
         return None;
     }
@@ -181,7 +187,9 @@ mod tests {
 
     #[test]
     fn units_that_were_mistaken_are_found() {
-        let name = |declared: TimeFormat, texts: &[&str]| mistaken_unit(&declared, texts, NOW).map(TimeFormat::name);
+        let name = |declared: TimeFormat, texts: &[&str]| {
+            mistaken_unit(&declared, texts, NOW).map(TimeFormat::name)
+        };
         let millis = ["1706700000123", "1706700000456"];
         assert_eq!(name(TimeFormat::UnixSeconds, &millis), Some("unix-millis"));
         assert_eq!(name(TimeFormat::UnixMillis, &["1706700000"]), Some("unix-seconds"));

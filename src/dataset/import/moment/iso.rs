@@ -1,4 +1,5 @@
-//! Dates and clocks in the order of ISO 8601, read by hand: the format of most files and of most rows.
+//! Dates and clocks in the order of ISO 8601, read by hand: the format of most files and of most
+//! rows.
 
 /// Milliseconds of a day.
 pub(super) const DAY: i64 = 86_400_000;
@@ -13,7 +14,8 @@ pub(super) struct Written {
     pub offset: Option<i64>,
 }
 
-/// Reads `2020-09-22`, `2020/9/22 8:26`, `2020-09-22T10:00:00.123+02:00`, `… 10:00:00 UTC` and the like.
+/// Reads `2020-09-22`, `2020/9/22 8:26`, `2020-09-22T10:00:00.123+02:00`, `… 10:00:00 UTC` and the
+/// like.
 pub(super) fn parse(text: &str) -> Option<Written> {
     let mut rest = Scanner(text.trim().as_bytes());
     let year = rest.digits(4, 4)?;
@@ -59,8 +61,9 @@ pub(super) fn parse_offset(text: &str) -> Option<i64> {
     rest.is_empty().then_some(offset)
 }
 
-/// Days from 1970-01-01 to a date of the Gregorian calendar; `None` where the calendar has no such date. The
-/// arithmetic is that of Howard Hinnant's `days_from_civil`, for years that start in March.
+/// Days from 1970-01-01 to a date of the Gregorian calendar; `None` where the calendar has no such
+/// date. The arithmetic is that of Howard Hinnant's `days_from_civil`, for years that start in
+/// March.
 pub(super) fn days_since_1970(year: i64, month: i64, day: i64) -> Option<i64> {
     let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let length = match month {
@@ -75,12 +78,16 @@ pub(super) fn days_since_1970(year: i64, month: i64, day: i64) -> Option<i64> {
     let year = year - i64::from(month <= 2);
     let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    Some(era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468)
+    Some(
+        era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year
+            - 719_468,
+    )
 }
 
 fn of_day(hour: i64, minute: i64, second: i64) -> Option<i64> {
     // A leap second counts as the second before it.
-    let is_clock = (0..24).contains(&hour) && (0..60).contains(&minute) && (0..=60).contains(&second);
+    let is_clock =
+        (0..24).contains(&hour) && (0..60).contains(&minute) && (0..=60).contains(&second);
     is_clock.then(|| ((hour * 60 + minute) * 60 + second.min(59)) * 1000)
 }
 
@@ -130,7 +137,9 @@ impl Scanner<'_> {
         let blanks = self.0.iter().take_while(|&&byte| byte == b' ').count();
         if let [half @ (b'a' | b'A' | b'p' | b'P'), b'm' | b'M', rest @ ..] = &self.0[blanks..] {
             let is_afternoon = half.eq_ignore_ascii_case(&b'p');
-            hour = (1..=12).contains(&hour).then_some(hour % 12 + if is_afternoon { 12 } else { 0 })?;
+            hour = (1..=12)
+                .contains(&hour)
+                .then_some(hour % 12 + if is_afternoon { 12 } else { 0 })?;
             self.0 = rest;
         }
         Some(of_day(hour, minute, second)? + millis)
@@ -141,15 +150,17 @@ impl Scanner<'_> {
         let count = self.0.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let (digits, rest) = self.0.split_at(count);
         self.0 = rest;
-        let millis = (0..3).fold(0, |millis, i| millis * 10 + digits.get(i).map_or(0, |d| i64::from(d - b'0')));
+        let millis = (0..3)
+            .fold(0, |millis, i| millis * 10 + digits.get(i).map_or(0, |d| i64::from(d - b'0')));
         (count > 0).then_some(millis)
     }
 
     /// `Z`, `UTC`, `GMT`, `+02`, `+0200`, `+02:00`, `UTC+2`: milliseconds ahead of UTC.
     fn offset(&mut self) -> Option<i64> {
         let names: [&[u8]; 3] = [b"UTC", b"GMT", b"Z"];
-        let named =
-            names.iter().find(|name| self.0.len() >= name.len() && self.0[..name.len()].eq_ignore_ascii_case(name));
+        let named = names.iter().find(|name| {
+            self.0.len() >= name.len() && self.0[..name.len()].eq_ignore_ascii_case(name)
+        });
         if let Some(name) = named {
             self.0 = &self.0[name.len()..];
             if self.0.is_empty() {
@@ -196,19 +207,32 @@ mod tests {
         ] {
             assert_eq!(parse(text), Some(expected), "{text}");
         }
-        for text in
-            ["", "2020", "2020-02-30", "2020-13-01", "2020-09/22", "20-09-22", "2020-09-22 25:00", "2020-09-22 10"]
-        {
+        for text in [
+            "",
+            "2020",
+            "2020-02-30",
+            "2020-13-01",
+            "2020-09/22",
+            "20-09-22",
+            "2020-09-22 25:00",
+            "2020-09-22 10",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
-        for text in ["2020-09-22 10:05:00 x", "2020-09-22 13:05 PM", "2020-09-22 10:05:00+99", "2020-09-22 10:05:00."] {
+        for text in [
+            "2020-09-22 10:05:00 x",
+            "2020-09-22 13:05 PM",
+            "2020-09-22 10:05:00+99",
+            "2020-09-22 10:05:00.",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }
 
     #[test]
     fn clocks_without_colons_are_read() {
-        let at = |hour: i64, minute: i64, second: i64| Some(((hour * 60 + minute) * 60 + second) * 1000);
+        let at =
+            |hour: i64, minute: i64, second: i64| Some(((hour * 60 + minute) * 60 + second) * 1000);
         for (text, expected) in [
             ("0040", at(0, 40, 0)),
             ("40", at(0, 40, 0)),

@@ -1,6 +1,7 @@
 //! How times of purchases are written.
 //!
-//! [`TimeFormat`] is the notation of one column, [`TimeReader`] reads one or several columns as a [`Moment`], and
+//! [`TimeFormat`] is the notation of one column, [`TimeReader`] reads one or several columns as a
+//! [`Moment`], and
 //! [`detect`] finds the notation of texts.
 
 pub(super) mod detect;
@@ -117,7 +118,8 @@ impl TimeFormat {
         match self {
             Self::Date => {
                 let written = iso::parse(text)?;
-                let is_midnight = written.local % iso::DAY == 0 && matches!(written.offset, None | Some(0));
+                let is_midnight =
+                    written.local % iso::DAY == 0 && matches!(written.offset, None | Some(0));
                 is_midnight.then_some(Parsed::Utc(written.local))
             }
             Self::LongDate => {
@@ -219,7 +221,8 @@ fn units(text: &str, per_second: i64) -> Option<i64> {
         let rest = i64::try_from(units).ok()? % per_second;
         return seconds.checked_mul(1000)?.checked_add(rest * 1000 / per_second);
     }
-    let units = text.trim().parse::<f64>().ok().filter(|units| units.is_finite() && *units >= 0.0)?;
+    let units =
+        text.trim().parse::<f64>().ok().filter(|units| units.is_finite() && *units >= 0.0)?;
     // A float cast saturates, and what saturates is out of range for a moment.
     Some((units / per_second as f64 * 1000.0) as i64)
 }
@@ -235,7 +238,8 @@ impl Pattern {
         let wrong = |why: String| format!("the time pattern \"{text}\" cannot be used: {why}");
         let pattern = Self(text.to_owned());
         let written = pattern.example(13).map_err(|error| wrong(error.to_string()))?;
-        let parsed = BrokenDownTime::parse(text, &written).map_err(|error| wrong(error.to_string()))?;
+        let parsed =
+            BrokenDownTime::parse(text, &written).map_err(|error| wrong(error.to_string()))?;
         if parsed.timestamp().is_none() && parsed.to_date().is_err() {
             return Err(wrong("it needs a year, a month and a day".to_owned()));
         }
@@ -244,7 +248,8 @@ impl Pattern {
 
     /// A day in 2020 at this hour, written by the pattern.
     fn example(&self, hour: i8) -> Result<String, jiff::Error> {
-        let moment = jiff::civil::date(2020, 9, 22).at(hour, 0, 0, 0).to_zoned(jiff::tz::TimeZone::UTC)?;
+        let moment =
+            jiff::civil::date(2020, 9, 22).at(hour, 0, 0, 0).to_zoned(jiff::tz::TimeZone::UTC)?;
         strtime::format(&self.0, &moment)
     }
 
@@ -262,7 +267,12 @@ impl Pattern {
             Some(_) => parsed.to_time().ok()?,
             None => jiff::civil::Time::midnight(),
         };
-        let shown = date.to_datetime(clock).to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond();
+        let shown = date
+            .to_datetime(clock)
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .ok()?
+            .timestamp()
+            .as_millisecond();
         Some(match parsed.offset() {
             Some(offset) => Parsed::Utc(shown - i64::from(offset.seconds()) * 1000),
             None if parsed.hour().is_none() => Parsed::Utc(shown),
@@ -340,7 +350,9 @@ mod tests {
         assert_eq!(pattern("%d.%m.%Y").parse("02.09.2020"), Timestamp::parse("2020-09-02").ok());
         assert_eq!(pattern("%d.%m.%Y").unit(), TimeUnit::Day);
         assert_eq!(pattern("%m/%d/%Y").parse("13/1/2020"), None);
-        for (wrong, says) in [("%H:%M", "year"), ("%Y-%m-%q", "%Y-%m-%q"), ("yesterday", "one of date")] {
+        for (wrong, says) in
+            [("%H:%M", "year"), ("%Y-%m-%q", "%Y-%m-%q"), ("yesterday", "one of date")]
+        {
             let error = TimeFormat::try_from(wrong.to_owned()).unwrap_err();
             assert!(error.contains(says), "{wrong}: {error}");
         }

@@ -8,8 +8,8 @@ use std::borrow::Cow;
 #[derive(Debug, Clone)]
 pub(in crate::dataset::import) struct TimePlan {
     pub columns: Vec<String>,
-    /// One for all columns, joined with a blank; or one for each column, those behind the first being parts
-    /// ([`TimeFormat::is_part`]).
+    /// One for all columns, joined with a blank; or one for each column, those behind the first
+    /// being parts ([`TimeFormat::is_part`]).
     pub formats: Vec<TimeFormat>,
     /// Of clocks that name none.
     pub zone: Zone,
@@ -45,7 +45,8 @@ impl TimeReader {
     /// The moment that the cells of the columns give.
     ///
     /// # Errors
-    /// The index of the cell that is wrong, or the first if the whole is, and the format it should have.
+    /// The index of the cell that is wrong, or the first if the whole is, and the format it should
+    /// have.
     pub fn read(&self, cells: &[&str]) -> Result<Moment, (usize, &TimeFormat)> {
         if let ([cell], [format]) = (cells, &self.formats[..]) {
             return self.moment(format.parsed(cell), 0).ok_or((0, format));
@@ -55,12 +56,15 @@ impl TimeReader {
         }
         let mut later = 0i64;
         for (index, (cell, format)) in cells.iter().zip(&self.formats).enumerate().skip(1) {
-            let (Parsed::Local(millis) | Parsed::Utc(millis)) = format.parsed(cell).ok_or((index, format))?;
+            let (Parsed::Local(millis) | Parsed::Utc(millis)) =
+                format.parsed(cell).ok_or((index, format))?;
             later = later.saturating_add(millis);
         }
         // A date that has a clock behind it is one of the shop's time zone.
         let first = match self.formats[0].parsed(cells[0]) {
-            Some(Parsed::Utc(midnight)) if self.formats[0].unit() == TimeUnit::Day => Some(Parsed::Local(midnight)),
+            Some(Parsed::Utc(midnight)) if self.formats[0].unit() == TimeUnit::Day => {
+                Some(Parsed::Local(midnight))
+            }
             other => other,
         };
         self.moment(first, later).ok_or((0, &self.formats[0]))
@@ -99,7 +103,10 @@ mod tests {
     #[test]
     fn several_columns_make_a_time() {
         let joined = reader(&[TimeFormat::DateTime], "Europe/Berlin");
-        assert_eq!(joined.read(&["2024-07-01", "10:00:00.25"]), Ok(moment("2024-07-01T08:00:00Z", 250)));
+        assert_eq!(
+            joined.read(&["2024-07-01", "10:00:00.25"]),
+            Ok(moment("2024-07-01T08:00:00Z", 250))
+        );
         assert!(joined.read(&["2024-07-01", ""]).is_err());
 
         let parts = reader(&[TimeFormat::Date, TimeFormat::Millis], "UTC");

@@ -30,8 +30,9 @@ impl Zone {
         })
     }
 
-    /// From what a clock showed to UTC, both in milliseconds since 1970. An hour that a clock shows twice is the
-    /// first of the two; one that it skips is taken as if it had not yet been put forward.
+    /// From what a clock showed to UTC, both in milliseconds since 1970. An hour that a clock shows
+    /// twice is the first of the two; one that it skips is taken as if it had not yet been put
+    /// forward.
     pub fn to_utc(&self, local: i64) -> Option<i64> {
         match self {
             Self::Fixed(offset) => local.checked_sub(*offset),

@@ -25,9 +25,12 @@ impl EventCounts {
     /// Tells which events there are, and which of those that count are missing.
     pub fn note(&self, plan: &PurchasePlan, notes: &mut Vec<String>) {
         let Some(event) = &plan.event else { return };
-        let found: Vec<String> = self.0.iter().map(|(name, rows)| format!("{} {rows}", shown(name))).collect();
+        let found: Vec<String> =
+            self.0.iter().map(|(name, rows)| format!("{} {rows}", shown(name))).collect();
         notes.push(format!("events in `{}`: {}", event.column, found.join(", ")));
-        for name in event.weights.keys().filter(|name| !self.0.iter().any(|(found, _)| found == *name)) {
+        for name in
+            event.weights.keys().filter(|name| !self.0.iter().any(|(found, _)| found == *name))
+        {
             notes.push(format!("no row has the event `{name}`"));
         }
     }

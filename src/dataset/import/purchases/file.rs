@@ -55,7 +55,8 @@ impl PurchaseColumns {
     }
 
     pub fn indices(&self) -> Vec<usize> {
-        let optional = [self.price, self.channel, self.event, self.quantity, self.weight, self.rating];
+        let optional =
+            [self.price, self.channel, self.event, self.quantity, self.weight, self.rating];
         let required = [self.article, self.customer].into_iter().chain(self.time.iter().copied());
         required.chain(optional.into_iter().flatten()).collect()
     }
@@ -89,12 +90,17 @@ impl<'p> PurchaseFile<'p> {
         now: Timestamp,
     ) -> Result<Self, DatasetError> {
         let (ids, times) = match blocks.peek() {
-            Some(Ok(block)) => {
-                (sample(&rows, block, &[columns.article, columns.customer]), sample(&rows, block, &columns.time))
-            }
+            Some(Ok(block)) => (
+                sample(&rows, block, &[columns.article, columns.customer]),
+                sample(&rows, block, &columns.time),
+            ),
             _ => Default::default(),
         };
-        let time = plan.time.as_ref().map(|time| resolve_time(time, &times, plan, now, &layout.file)).transpose()?;
+        let time = plan
+            .time
+            .as_ref()
+            .map(|time| resolve_time(time, &times, plan, now, &layout.file))
+            .transpose()?;
         let is_calendar = plan.time.as_ref().is_some_and(|time| time.formats[0].is_calendar());
         Ok(Self {
             latest: match plan.allow_future || !is_calendar {
@@ -139,7 +145,8 @@ pub(super) fn resolve_time(
 ) -> Result<TimePlan, DatasetError> {
     let missing = &purchases.table.cells.missing;
     let rows = sample.iter().filter(|row| !row.iter().any(|cell| missing.holds(cell)));
-    let rows: Vec<Vec<&str>> = rows.map(|row| row.iter().map(|cell| cell.trim()).collect()).collect();
+    let rows: Vec<Vec<&str>> =
+        rows.map(|row| row.iter().map(|cell| cell.trim()).collect()).collect();
     let column = plan.columns.join("`, `");
     let mut plan = plan.clone();
     if plan.formats[0] == TimeFormat::Auto && !rows.is_empty() {

@@ -1,7 +1,8 @@
-//! Reads purchases: blocks are parsed in parallel against the entities known so far, and joined in order.
+//! Reads purchases: blocks are parsed in parallel against the entities known so far, and joined in
+//! order.
 //!
-//! [`file`] is what is known of a file before its rows are read, [`row`] reads the cells of one row, and [`part`] is a
-//! parsed block.
+//! [`file`] is what is known of a file before its rows are read, [`row`] reads the cells of one
+//! row, and [`part`] is a parsed block.
 
 mod events;
 mod file;
@@ -63,7 +64,9 @@ impl PurchaseReader {
             self.read_file(file.open(session.block)?, plan, joined.as_ref(), session)?;
         }
         if self.purchases.is_empty() {
-            return Err(session.no_rows(plan.table.files.first().map(|file| file.path.as_path().into())));
+            return Err(
+                session.no_rows(plan.table.files.first().map(|file| file.path.as_path().into()))
+            );
         }
         self.events.note(plan, &mut session.report.notes);
         Ok(())
@@ -92,8 +95,10 @@ impl PurchaseReader {
             if round.is_empty() {
                 break;
             }
-            let parts: Vec<Part> =
-                round.par_iter().map(|(block, above)| Part::parse(block, above, self, &file)).collect();
+            let parts: Vec<Part> = round
+                .par_iter()
+                .map(|(block, above)| Part::parse(block, above, self, &file))
+                .collect();
             for (mut part, (block, _)) in parts.into_iter().zip(&round) {
                 let tally = std::mem::take(&mut part.tally);
                 if count == 0 {
@@ -147,7 +152,8 @@ impl PurchaseReader {
         self.events.join(events);
     }
 
-    /// Applies the returns to the purchases, which are sorted by time, and ends the account of the table.
+    /// Applies the returns to the purchases, which are sorted by time, and ends the account of the
+    /// table.
     pub fn finish(&mut self, session: &mut Session) -> Result<(), DatasetError> {
         if !self.returns.is_empty() {
             let returns = std::mem::take(&mut self.returns);
@@ -155,7 +161,10 @@ impl PurchaseReader {
             let cancelled = cancel(&mut self.purchases, returns, articles, customers);
             session.not_counted("taken back by a return", cancelled.removed);
             if cancelled.unmatched > 0 {
-                let note = format!("{} returns are of nothing that was bought before", cancelled.unmatched);
+                let note = format!(
+                    "{} returns are of nothing that was bought before",
+                    cancelled.unmatched
+                );
                 session.report.notes.push(note);
             }
         }
@@ -167,8 +176,8 @@ impl PurchaseReader {
     }
 }
 
-/// Reserves room for rows; an estimate too high to be met is not worth an error. Columns that stay empty only
-/// take addresses, no memory.
+/// Reserves room for rows; an estimate too high to be met is not worth an error. Columns that stay
+/// empty only take addresses, no memory.
 fn reserve(purchases: &mut Purchases, rows: usize) {
     let _ = purchases.article.try_reserve(rows);
     let _ = purchases.customer.try_reserve(rows);
@@ -181,6 +190,8 @@ fn reserve(purchases: &mut Purchases, rows: usize) {
 fn estimate(expected: Expected, block: usize, rows: u64) -> usize {
     match expected {
         Expected::Rows(rows) => rows as usize,
-        Expected::Bytes(bytes) => (bytes as f64 * rows as f64 / block.max(1) as f64 * 1.02) as usize,
+        Expected::Bytes(bytes) => {
+            (bytes as f64 * rows as f64 / block.max(1) as f64 * 1.02) as usize
+        }
     }
 }

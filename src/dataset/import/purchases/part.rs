@@ -61,7 +61,12 @@ pub(super) struct Part {
 }
 
 impl Part {
-    pub fn parse(block: &Block, above: &Above, reader: &PurchaseReader, file: &PurchaseFile) -> Self {
+    pub fn parse(
+        block: &Block,
+        above: &Above,
+        reader: &PurchaseReader,
+        file: &PurchaseFile,
+    ) -> Self {
         let mut part = Self {
             purchases: Purchases::default(),
             new_articles: NewIds::behind(&reader.articles),
@@ -72,13 +77,21 @@ impl Part {
         };
         let mut tally = Tally::default();
         let mut rows = RowReader { reader, file, last: Last::default() };
-        file.rows.for_each(block, above, &mut tally, |row, unreadable| part.add(row, &mut rows, unreadable));
+        file.rows.for_each(block, above, &mut tally, |row, unreadable| {
+            part.add(row, &mut rows, unreadable)
+        });
         part.tally = tally;
         part
     }
 
-    /// Adds a row. Its ids are found before either is added: a row that is not used makes no entity.
-    pub fn add(&mut self, row: &Row, rows: &mut RowReader, unreadable: &mut Vec<Fault>) -> Result<(), Unused> {
+    /// Adds a row. Its ids are found before either is added: a row that is not used makes no
+    /// entity.
+    pub fn add(
+        &mut self,
+        row: &Row,
+        rows: &mut RowReader,
+        unreadable: &mut Vec<Fault>,
+    ) -> Result<(), Unused> {
         let event = rows.event(row, &mut self.events)?;
         let customer = rows.customer(row)?;
         rows.check_rating(row, unreadable)?;
@@ -91,10 +104,12 @@ impl Part {
         let time = rows.time(row)?;
         let PurchaseFile { columns, plan, .. } = rows.file;
         let cells = &plan.table.cells;
-        let price = columns
-            .price
-            .map(|column| cells.optional(row, column, unreadable, |text| cells.price(text)).unwrap_or(f32::NAN));
-        let channel = columns.channel.map(|column| cells.optional(row, column, unreadable, channel).unwrap_or(0));
+        let price = columns.price.map(|column| {
+            cells.optional(row, column, unreadable, |text| cells.price(text)).unwrap_or(f32::NAN)
+        });
+        let channel = columns
+            .channel
+            .map(|column| cells.optional(row, column, unreadable, channel).unwrap_or(0));
         let article = rows.article(row)?;
         self.push_millis(time);
         let purchases = &mut self.purchases;
@@ -120,7 +135,12 @@ impl Part {
     }
 
     /// Remembers a return if it takes something back.
-    pub fn add_return(&mut self, row: &Row, rows: &mut RowReader, units: f32) -> Result<(), Unused> {
+    pub fn add_return(
+        &mut self,
+        row: &Row,
+        rows: &mut RowReader,
+        units: f32,
+    ) -> Result<(), Unused> {
         if rows.file.plan.returns == Returns::Cancel
             && units > 0.0
             && let Some(moment) = rows.time(row)?

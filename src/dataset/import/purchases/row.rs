@@ -35,7 +35,9 @@ pub(super) struct Last {
 impl RowReader<'_> {
     /// How much the event of a row counts.
     pub fn event(&self, row: &Row, counts: &mut EventCounts) -> Result<f32, Unused> {
-        let (Some(column), Some(plan)) = (self.file.columns.event, &self.file.plan.event) else { return Ok(1.0) };
+        let (Some(column), Some(plan)) = (self.file.columns.event, &self.file.plan.event) else {
+            return Ok(1.0);
+        };
         let event = row.text(column)?.trim();
         counts.count(event, 1);
         plan.weights.get(event).copied().ok_or(Unused::NotCounted(NotCounted::Event))
@@ -64,7 +66,13 @@ impl RowReader<'_> {
         self.find(row, self.file.columns.article, self.file.article_style, &self.reader.articles)
     }
 
-    pub fn find<'r>(&self, row: &'r Row, column: usize, style: IdStyle, side: &Side) -> Result<Found<'r>, Unused> {
+    pub fn find<'r>(
+        &self,
+        row: &'r Row,
+        column: usize,
+        style: IdStyle,
+        side: &Side,
+    ) -> Result<Found<'r>, Unused> {
         let id = style.clean(row.id(column)?);
         if let Some(row) = side.table.ids.find(id) {
             return Ok(Found::Known(row));
@@ -80,7 +88,8 @@ impl RowReader<'_> {
     }
 
     pub fn check_rating(&self, row: &Row, unreadable: &mut Vec<Fault>) -> Result<(), Unused> {
-        let (Some(column), Some((_, lowest))) = (self.file.columns.rating, &self.file.plan.rating) else {
+        let (Some(column), Some((_, lowest))) = (self.file.columns.rating, &self.file.plan.rating)
+        else {
             return Ok(());
         };
         let rating = self.number(row, column, unreadable);
@@ -93,16 +102,25 @@ impl RowReader<'_> {
 
     /// How many pieces were bought: 1 where the file does not say.
     pub fn quantity(&self, row: &Row, unreadable: &mut Vec<Fault>) -> f32 {
-        self.file.columns.quantity.and_then(|column| self.number(row, column, unreadable)).unwrap_or(1.0)
+        self.file
+            .columns
+            .quantity
+            .and_then(|column| self.number(row, column, unreadable))
+            .unwrap_or(1.0)
     }
 
     pub fn weight(&self, row: &Row, unreadable: &mut Vec<Fault>) -> Result<f32, Unused> {
-        let weight = self.file.columns.weight.and_then(|column| self.number(row, column, unreadable)).unwrap_or(1.0);
+        let weight = self
+            .file
+            .columns
+            .weight
+            .and_then(|column| self.number(row, column, unreadable))
+            .unwrap_or(1.0);
         if weight > 0.0 { Ok(weight) } else { Err(Unused::NotCounted(NotCounted::Weightless)) }
     }
 
-    /// A number that decides whether a row counts: read before its spelling is compared with those of missing values,
-    /// so that a 0 stays one.
+    /// A number that decides whether a row counts: read before its spelling is compared with those
+    /// of missing values, so that a 0 stays one.
     pub fn number(&self, row: &Row, column: usize, unreadable: &mut Vec<Fault>) -> Option<f32> {
         let cells = &self.file.plan.table.cells;
         let number = row.text(column).ok().and_then(|text| cells.number(text).ok());
@@ -118,12 +136,14 @@ impl RowReader<'_> {
                 if !bytes.is_empty() && bytes == self.last.time.0 {
                     return Ok(Some(self.last.time.1));
                 }
-                let moment = time.read(&[row.text(column)?]).map_err(|fault| self.time_fault(row, fault))?;
+                let moment =
+                    time.read(&[row.text(column)?]).map_err(|fault| self.time_fault(row, fault))?;
                 bytes.clone_into(&mut self.last.time.0);
                 moment
             }
             _ => {
-                let cells: Vec<&str> = columns.iter().map(|&column| row.text(column)).collect::<Result<_, _>>()?;
+                let cells: Vec<&str> =
+                    columns.iter().map(|&column| row.text(column)).collect::<Result<_, _>>()?;
                 time.read(&cells).map_err(|fault| self.time_fault(row, fault))?
             }
         };

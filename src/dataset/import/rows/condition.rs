@@ -33,12 +33,14 @@ enum Scalar {
 }
 
 impl Condition {
-    /// Reads `column = value`: a value, a list of values, or `{ min, max, above, below, not, exists }`.
+    /// Reads `column = value`: a value, a list of values, or `{ min, max, above, below, not, exists
+    /// }`.
     ///
     /// # Errors
     /// What is wrong with the value.
     pub fn parse(column: &str, value: &Value) -> Result<Self, String> {
-        let test = Test::parse(value).map_err(|why| format!("`where` of the column `{column}`: {why}"))?;
+        let test =
+            Test::parse(value).map_err(|why| format!("`where` of the column `{column}`: {why}"))?;
         Ok(Self { column: column.to_owned(), test })
     }
 
@@ -51,9 +53,11 @@ impl Condition {
 impl Test {
     fn parse(value: &Value) -> Result<Self, String> {
         match value {
-            Value::Table(table) if !table.is_empty() => {
-                table.iter().map(|(key, value)| Self::parse_key(key, value)).collect::<Result<_, _>>().map(Self::All)
-            }
+            Value::Table(table) if !table.is_empty() => table
+                .iter()
+                .map(|(key, value)| Self::parse_key(key, value))
+                .collect::<Result<_, _>>()
+                .map(Self::All),
             value => scalars(value).map(Self::Any),
         }
     }
@@ -66,7 +70,10 @@ impl Test {
             "above" => compare(&[Ordering::Greater]),
             "below" => compare(&[Ordering::Less]),
             "not" => scalars(value).map(|values| Self::Not(Box::new(Self::Any(values)))),
-            "exists" => value.as_bool().map(Self::Exists).ok_or_else(|| "`exists` is true or false".to_owned()),
+            "exists" => value
+                .as_bool()
+                .map(Self::Exists)
+                .ok_or_else(|| "`exists` is true or false".to_owned()),
             other => Err(format!("`{other}` is not one of min, max, above, below, not, exists")),
         }
     }
@@ -77,11 +84,12 @@ impl Test {
             Self::All(tests) => tests.iter().all(|test| test.holds(cell, rules)),
             Self::Not(test) => !test.holds(cell, rules),
             Self::Exists(wanted) => cell.is_some() == *wanted,
-            Self::Any(values) => cell
-                .is_some_and(|cell| elements(cell).any(|element| values.iter().any(|value| value.is(element, rules)))),
-            Self::Compare { accepts, with } => {
-                cell.and_then(|cell| with.order_of(cell, rules)).is_some_and(|order| accepts.contains(&order))
-            }
+            Self::Any(values) => cell.is_some_and(|cell| {
+                elements(cell).any(|element| values.iter().any(|value| value.is(element, rules)))
+            }),
+            Self::Compare { accepts, with } => cell
+                .and_then(|cell| with.order_of(cell, rules))
+                .is_some_and(|order| accepts.contains(&order)),
         }
     }
 }
@@ -116,7 +124,9 @@ impl Scalar {
     fn is(&self, cell: &str, rules: &CellRules) -> bool {
         match self {
             // Data frames write True where others write true.
-            Self::Text(text) if text == "true" || text == "false" => cell.eq_ignore_ascii_case(text),
+            Self::Text(text) if text == "true" || text == "false" => {
+                cell.eq_ignore_ascii_case(text)
+            }
             Self::Text(text) => cell == text,
             Self::Prefix(prefix) => cell.starts_with(prefix.as_str()),
             Self::Number(number) => number_of(cell, rules) == Some(*number),
@@ -169,9 +179,11 @@ mod tests {
 
     #[test]
     fn wrong_conditions_are_refused() {
-        for (condition, says) in
-            [("{ over = 5 }", "`over`"), ("{ exists = 1 }", "true or false"), ("[[1]]", "a value is")]
-        {
+        for (condition, says) in [
+            ("{ over = 5 }", "`over`"),
+            ("{ exists = 1 }", "true or false"),
+            ("[[1]]", "a value is"),
+        ] {
             let table: toml::Table = format!("c = {condition}").parse().unwrap();
             let error = Condition::parse("c", &table["c"]).unwrap_err();
             assert!(error.contains("column `c`") && error.contains(says), "{error}");

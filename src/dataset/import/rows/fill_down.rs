@@ -1,5 +1,5 @@
-//! `fill_down`: empty cells that take the value of the row above, as in exports that say what belongs to a whole
-//! order only in its first line.
+//! `fill_down`: empty cells that take the value of the row above, as in exports that say what
+//! belongs to a whole order only in its first line.
 
 use super::Layout;
 use crate::dataset::import::{block, error::DatasetError};
@@ -28,7 +28,11 @@ pub(in crate::dataset::import) struct Above {
 impl FillDown {
     pub fn find(plan: &FillDownPlan, layout: &Layout) -> Result<Self, DatasetError> {
         Ok(Self {
-            columns: plan.columns.iter().map(|name| layout.column(name)).collect::<Result<_, _>>()?,
+            columns: plan
+                .columns
+                .iter()
+                .map(|name| layout.column(name))
+                .collect::<Result<_, _>>()?,
             within: plan.within.as_ref().map(|name| layout.column(name)).transpose()?,
         })
     }

@@ -1,4 +1,5 @@
-//! `join`: columns of another table, found by a key, such as the customer and the time of an order for its lines.
+//! `join`: columns of another table, found by a key, such as the customer and the time of an order
+//! for its lines.
 
 use super::{Rows, TablePlan};
 use crate::{
@@ -23,7 +24,8 @@ pub(in crate::dataset::import) struct JoinPlan {
 }
 
 impl JoinPlan {
-    /// The columns of the rows whose cells are keys; those of joins behind this one may be columns of the rows as well.
+    /// The columns of the rows whose cells are keys; those of joins behind this one may be columns
+    /// of the rows as well.
     pub fn left_columns(&self) -> Vec<&str> {
         std::iter::once(self.left.as_str()).chain(self.table.columns()).collect()
     }
@@ -87,7 +89,8 @@ impl JoinedColumn {
     }
 }
 
-/// Reads the tables of a join. Of each, only the columns that `wanted` asks for are kept; `None`: all that have a name.
+/// Reads the tables of a join. Of each, only the columns that `wanted` asks for are kept; `None`:
+/// all that have a name.
 ///
 /// # Errors
 /// As for every table; too much text.
@@ -96,7 +99,8 @@ pub(in crate::dataset::import) fn read_joined(
     wanted: Option<&[&str]>,
     session: &mut Session,
 ) -> Result<Joined, DatasetError> {
-    let next = plan.table.join.as_deref().map(|next| read_joined(next, wanted, session)).transpose()?;
+    let next =
+        plan.table.join.as_deref().map(|next| read_joined(next, wanted, session)).transpose()?;
     let needed = next.as_ref().map(|next| next.left.clone());
     let mut joined = Joined {
         left: plan.left.clone(),
@@ -119,8 +123,8 @@ pub(in crate::dataset::import) fn read_joined(
         let rows = Rows::new(&plan.table, &layout, None)?;
         let key = rows.column(&plan.right)?;
         let is_kept = |name: &&String| {
-            let is_wanted =
-                wanted.is_none_or(|wanted| wanted.contains(&name.as_str())) || needed.as_ref() == Some(name);
+            let is_wanted = wanted.is_none_or(|wanted| wanted.contains(&name.as_str()))
+                || needed.as_ref() == Some(name);
             !name.is_empty() && **name != plan.right && is_wanted
         };
         if joined.available.is_empty() {
@@ -128,8 +132,11 @@ pub(in crate::dataset::import) fn read_joined(
             let names = layout.columns.iter().filter(is_kept);
             joined.columns = names.map(|name| JoinedColumn::new(name)).collect();
         }
-        let columns: Vec<usize> =
-            joined.columns.iter().map(|column| rows.column(&column.name)).collect::<Result<_, _>>()?;
+        let columns: Vec<usize> = joined
+            .columns
+            .iter()
+            .map(|column| rows.column(&column.name))
+            .collect::<Result<_, _>>()?;
         source.want(&rows.wanted(&[&[key][..], &columns].concat()))?;
         let progress = session.progress(&layout.file, source.expected());
         let mut count = 0;
@@ -147,7 +154,8 @@ pub(in crate::dataset::import) fn read_joined(
                     return Err(super::Unused::NotCounted(super::NotCounted::Repeated));
                 }
                 // Both before anything is added: a rejected row leaves no trace.
-                let texts: Vec<&str> = columns.iter().map(|&column| row.text(column)).collect::<Result<_, _>>()?;
+                let texts: Vec<&str> =
+                    columns.iter().map(|&column| row.text(column)).collect::<Result<_, _>>()?;
                 joined.keys.insert(key);
                 for (column, text) in joined.columns.iter_mut().zip(texts) {
                     column.codes.push(column.texts.insert(text));

@@ -1,9 +1,10 @@
 //! From the records of a file to the rows of a table, as a section describes them.
 //!
-//! A record passes four steps, each of which may be left out: empty cells are filled from above ([`fill_down`]), a cell
-//! with several items becomes several rows ([`split`]), the columns of another table are added ([`join`]), and rows that
-//! do not count are dropped ([`condition`]). What a step adds to a row are columns behind those of the file, so that
-//! whoever reads a [`Row`] need not know of them.
+//! A record passes four steps, each of which may be left out: empty cells are filled from above
+//! ([`fill_down`]), a cell with several items becomes several rows ([`split`]), the columns of
+//! another table are added ([`join`]), and rows that do not count are dropped ([`condition`]). What
+//! a step adds to a row are columns behind those of the file, so that whoever reads a [`Row`] need
+//! not know of them.
 
 mod condition;
 mod fill_down;
@@ -50,7 +51,8 @@ impl TablePlan {
 
     /// The columns that the steps read.
     pub fn columns(&self) -> Vec<&str> {
-        let mut columns: Vec<&str> = self.filter.iter().map(|condition| condition.column.as_str()).collect();
+        let mut columns: Vec<&str> =
+            self.filter.iter().map(|condition| condition.column.as_str()).collect();
         columns.extend(self.split.iter().map(|split| split.column.as_str()));
         columns.extend(self.join.iter().flat_map(|join| join.left_columns()));
         if let Some(fill) = &self.fill_down {
@@ -95,7 +97,8 @@ impl<'a> Row<'a> {
 /// Makes rows of the records of one file.
 pub(super) struct Rows<'t> {
     layout: Arc<Layout>,
-    /// The names of the columns that the steps add, and the column of the file that each comes from, if any.
+    /// The names of the columns that the steps add, and the column of the file that each comes
+    /// from, if any.
     added: Vec<(String, Option<usize>)>,
     cells: &'t CellRules,
     fill_down: Option<FillDown>,
@@ -107,7 +110,11 @@ pub(super) struct Rows<'t> {
 impl<'t> Rows<'t> {
     /// # Errors
     /// A step that names a column which is not there.
-    pub fn new(plan: &'t TablePlan, layout: &Arc<Layout>, joined: Option<&'t Joined>) -> Result<Self, DatasetError> {
+    pub fn new(
+        plan: &'t TablePlan,
+        layout: &Arc<Layout>,
+        joined: Option<&'t Joined>,
+    ) -> Result<Self, DatasetError> {
         let mut rows = Self {
             layout: layout.clone(),
             added: Vec::new(),
@@ -119,7 +126,9 @@ impl<'t> Rows<'t> {
         };
         if let Some(fill) = &plan.fill_down {
             let fill = FillDown::find(fill, layout)?;
-            rows.added.extend(fill.columns.iter().map(|&column| (layout.columns[column].clone(), Some(column))));
+            rows.added.extend(
+                fill.columns.iter().map(|&column| (layout.columns[column].clone(), Some(column))),
+            );
             rows.fill_down = Some(fill);
         }
         if let Some(split) = &plan.split {
@@ -138,13 +147,15 @@ impl<'t> Rows<'t> {
         Ok(rows)
     }
 
-    /// The index of a column of the rows. A step that changes a column of the file hides it; a joined column comes after
-    /// those of the file.
+    /// The index of a column of the rows. A step that changes a column of the file hides it; a
+    /// joined column comes after those of the file.
     pub fn column(&self, name: &str) -> Result<usize, DatasetError> {
         let width = self.layout.columns.len();
-        let changed = self.added.iter().rposition(|(added, origin)| origin.is_some() && added == name);
+        let changed =
+            self.added.iter().rposition(|(added, origin)| origin.is_some() && added == name);
         let own = || self.layout.columns.iter().position(|column| column == name);
-        let joined = || self.added.iter().position(|(added, _)| added == name).map(|index| width + index);
+        let joined =
+            || self.added.iter().position(|(added, _)| added == name).map(|index| width + index);
         match changed.map(|index| width + index).or_else(own).or_else(joined) {
             // The layout knows what makes a column of a file unreadable.
             Some(index) if index < width => self.layout.column(name),
@@ -172,11 +183,16 @@ impl<'t> Rows<'t> {
 
     /// The columns of the file that must be decoded so that these columns of the rows can be read.
     pub fn wanted(&self, columns: &[usize]) -> Vec<usize> {
-        let mut wanted: Vec<usize> = columns.iter().filter_map(|&column| self.origin(column)).collect();
+        let mut wanted: Vec<usize> =
+            columns.iter().filter_map(|&column| self.origin(column)).collect();
         if let Some(fill) = &self.fill_down {
             wanted.extend(fill.columns.iter().chain(&fill.within));
         }
-        let steps = self.split.map(|(column, _)| column).into_iter().chain(self.join.map(|(column, _)| column));
+        let steps = self
+            .split
+            .map(|(column, _)| column)
+            .into_iter()
+            .chain(self.join.map(|(column, _)| column));
         let steps = steps.chain(self.filter.iter().map(|(column, _)| *column));
         wanted.extend(steps.filter_map(|column| self.origin(column)));
         wanted.sort_unstable();
@@ -203,8 +219,8 @@ impl<'t> Rows<'t> {
         }
     }
 
-    /// Calls `visit` with every row of a block that counts, and tells `tally` what became of each. `visit` pushes cells
-    /// that it could do without.
+    /// Calls `visit` with every row of a block that counts, and tells `tally` what became of each.
+    /// `visit` pushes cells that it could do without.
     pub fn for_each(
         &self,
         block: &Block,
@@ -237,7 +253,13 @@ impl<'t> Rows<'t> {
                         let row = Row { record, added: &added, width };
                         self.visit_counted(&row, &mut unreadable, &mut visit)
                     });
-                    faults.extend(tally.add(result, &mut unreadable).err().into_iter().flat_map(|faults| faults.0));
+                    faults.extend(
+                        tally
+                            .add(result, &mut unreadable)
+                            .err()
+                            .into_iter()
+                            .flat_map(|faults| faults.0),
+                    );
                 }
                 faults.iter_mut().for_each(|fault| self.name_added(fault));
                 if faults.is_empty() { Ok(()) } else { Err(super::error::Faults(faults)) }
@@ -272,7 +294,9 @@ impl<'t> Rows<'t> {
             fill.pass(record, above);
             cells.extend(above.cells.iter().map(|cell| String::from_utf8_lossy(cell)));
         }
-        let Some((column, split)) = self.split else { return vec![self.with_joined(record, cells)] };
+        let Some((column, split)) = self.split else {
+            return vec![self.with_joined(record, cells)];
+        };
         let cell = match self.cell(record, &cells, column) {
             Ok(cell) => cell.into_owned(),
             Err(fault) => return vec![Err(Unused::Rejected(fault))],

@@ -49,9 +49,12 @@ impl SplitPlan {
     }
 }
 
-/// The elements of a cell: of a list that a typed file holds, of a list written as JSON or as Python writes one,
-/// else of a text with separators. Blank elements are left out.
-pub(in crate::dataset::import) fn elements<'a>(cell: &'a str, separator: &str) -> Vec<Cow<'a, str>> {
+/// The elements of a cell: of a list that a typed file holds, of a list written as JSON or as
+/// Python writes one, else of a text with separators. Blank elements are left out.
+pub(in crate::dataset::import) fn elements<'a>(
+    cell: &'a str,
+    separator: &str,
+) -> Vec<Cow<'a, str>> {
     let cell = cell.trim();
     if cell.contains(LIST_END as char) {
         return plain(cell, "\u{1f}");
@@ -67,7 +70,11 @@ pub(in crate::dataset::import) fn elements<'a>(cell: &'a str, separator: &str) -
 }
 
 fn plain<'a>(cell: &'a str, separator: &str) -> Vec<Cow<'a, str>> {
-    cell.split(separator).map(str::trim).filter(|item| !item.is_empty()).map(Cow::Borrowed).collect()
+    cell.split(separator)
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+        .map(Cow::Borrowed)
+        .collect()
 }
 
 /// The elements of a JSON list of texts and numbers.
@@ -89,7 +96,8 @@ fn json(cell: &str) -> Option<Vec<Cow<'static, str>>> {
 /// The elements of `'a', 'b'`.
 fn python(inside: &str) -> Vec<Cow<'_, str>> {
     let unquoted = |item: &str| {
-        let same = |quote: char| item.len() >= 2 && item.starts_with(quote) && item.ends_with(quote);
+        let same =
+            |quote: char| item.len() >= 2 && item.starts_with(quote) && item.ends_with(quote);
         same('\'') || same('"')
     };
     let items = plain(inside, ",").into_iter().map(|item| match item {
@@ -109,7 +117,10 @@ mod tests {
     }
 
     fn items(plan: &SplitPlan, cell: &str) -> Vec<(String, String)> {
-        plan.items(cell).into_iter().map(|(item, quantity)| (item.into_owned(), quantity.into_owned())).collect()
+        plan.items(cell)
+            .into_iter()
+            .map(|(item, quantity)| (item.into_owned(), quantity.into_owned()))
+            .collect()
     }
 
     fn pair(item: &str, quantity: &str) -> (String, String) {
@@ -119,7 +130,10 @@ mod tests {
     #[test]
     fn cells_are_split_into_items_and_quantities() {
         let behind = plan(Some(" x "), false);
-        assert_eq!(items(&behind, "A x B x 2| C x 1 |D||"), [pair("A x B", "2"), pair("C", "1"), pair("D", "")]);
+        assert_eq!(
+            items(&behind, "A x B x 2| C x 1 |D||"),
+            [pair("A x B", "2"), pair("C", "1"), pair("D", "")]
+        );
         let before = plan(Some("×"), true);
         assert_eq!(items(&before, "2×A|B"), [pair("A", "2"), pair("B", "")]);
         assert_eq!(items(&before, "[\"3× A\", \"B\"]"), [pair("A", "3"), pair("B", "")]);

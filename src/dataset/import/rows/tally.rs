@@ -90,8 +90,13 @@ impl Tally {
         self.not_counted[why as usize]
     }
 
-    /// Takes the result of a row, and the cells that were unreadable in it if it is used; gives the faults to locate.
-    pub(super) fn add(&mut self, result: Result<(), Unused>, unreadable: &mut Vec<Fault>) -> Result<(), Faults> {
+    /// Takes the result of a row, and the cells that were unreadable in it if it is used; gives the
+    /// faults to locate.
+    pub(super) fn add(
+        &mut self,
+        result: Result<(), Unused>,
+        unreadable: &mut Vec<Fault>,
+    ) -> Result<(), Faults> {
         match result {
             Ok(()) => {}
             Err(Unused::NotCounted(why)) => {
@@ -109,14 +114,17 @@ impl Tally {
         if unreadable.is_empty() {
             return Ok(());
         }
-        let new: Vec<Fault> = unreadable.drain(..).filter_map(|fault| self.add_cell(fault)).collect();
+        let new: Vec<Fault> =
+            unreadable.drain(..).filter_map(|fault| self.add_cell(fault)).collect();
         if new.is_empty() { Ok(()) } else { Err(Faults(new)) }
     }
 
     /// Counts a cell; gives it back if it is the first of its group.
     fn add_cell(&mut self, fault: Fault) -> Option<Fault> {
         let kind = discriminant(&fault.reason);
-        if let Some(group) = self.cells.iter_mut().find(|group| group.kind == kind && group.column == fault.column) {
+        if let Some(group) =
+            self.cells.iter_mut().find(|group| group.kind == kind && group.column == fault.column)
+        {
             group.count += 1;
             return None;
         }

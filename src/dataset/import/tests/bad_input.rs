@@ -1,4 +1,5 @@
-//! Input that is damaged, hostile or absurd: an error that says so, or rejected rows, in little memory and time.
+//! Input that is damaged, hostile or absurd: an error that says so, or rejected rows, in little
+//! memory and time.
 
 use super::*;
 use std::fs::File;
@@ -28,7 +29,8 @@ fn nothing_to_read() {
 
 #[test]
 fn files_that_are_cut_off() {
-    let text = (0..20_000).fold("a,b\n".to_owned(), |text, i| text + &format!("{i},{}\n", i * 7919 % 1000));
+    let text = (0..20_000)
+        .fold("a,b\n".to_owned(), |text, i| text + &format!("{i},{}\n", i * 7919 % 1000));
     let whole = gzip(text.as_bytes());
     refused("a.csv.gz", &whole[..whole.len() / 2], "a.csv.gz: the file is damaged");
     let whole = zstd::encode_all(text.as_bytes(), 0).unwrap();
@@ -66,7 +68,8 @@ fn archives_that_expand_without_bounds() {
     let text = b"a\n".repeat(5000);
     let mut lying = zip(&[("a.csv", &text)]);
     let length = u32::try_from(text.len()).unwrap().to_le_bytes();
-    let places: Vec<usize> = (0..lying.len() - 4).filter(|&at| lying[at..at + 4] == length).collect();
+    let places: Vec<usize> =
+        (0..lying.len() - 4).filter(|&at| lying[at..at + 4] == length).collect();
     places.iter().for_each(|&at| lying[at..at + 4].copy_from_slice(&3u32.to_le_bytes()));
     refused("a.zip", &lying, "the file is damaged: it is longer than the archive says");
 }
@@ -83,7 +86,10 @@ fn records_without_an_end_and_ids_of_a_megabyte() {
     let file = File::options().write(true).open(dir.path().join("a.json")).unwrap();
     file.set_len(100 << 20).unwrap();
     let message = read(&dir, "a.json", FileOptions::default()).unwrap_err();
-    assert!(message.contains("a.json, line 2: an object of more than 16 MiB, or one without an end"), "{message}");
+    assert!(
+        message.contains("a.json, line 2: an object of more than 16 MiB, or one without an end"),
+        "{message}"
+    );
 
     let long = "x".repeat(1 << 20);
     let text = "[purchases]\nfiles = [\"o.csv\"]\narticle = \"a\"\ncustomer = \"c\"\n";
@@ -96,8 +102,13 @@ fn records_without_an_end_and_ids_of_a_megabyte() {
 
 #[test]
 fn quotes_that_are_never_closed() {
-    let message = read(&with_file("a.csv", b"a,b\n1,2\n3,\"4\n5,6\n"), "a.csv", FileOptions::default()).unwrap_err();
-    assert!(message.contains("a.csv, line 3: the quote that opens here") && message.contains("quoted = false"));
+    let message =
+        read(&with_file("a.csv", b"a,b\n1,2\n3,\"4\n5,6\n"), "a.csv", FileOptions::default())
+            .unwrap_err();
+    assert!(
+        message.contains("a.csv, line 3: the quote that opens here")
+            && message.contains("quoted = false")
+    );
     let plain = FileOptions { quoted: false, ..FileOptions::default() };
     let table = read(&with_file("a.csv", b"a,b\n1,2\n3,\"4\n5,6\n"), "a.csv", plain).unwrap();
     assert_eq!(table.rows[1], ["3", "\"4"]);

@@ -22,7 +22,10 @@ price = "paid"
 fn shop(description: &str) -> TempDir {
     folder(&[
         ("dataset.toml", description),
-        ("products-1.csv", ";sku;title;weight;labels\n0;s1;\"Lamp; red\";1.5;new | sale\n1;s2;Desk;;\n"),
+        (
+            "products-1.csv",
+            ";sku;title;weight;labels\n0;s1;\"Lamp; red\";1.5;new | sale\n1;s2;Desk;;\n",
+        ),
         ("products-2.csv", "sku;labels;title;weight\ns3;;Chair;7\n"),
         (
             "orders.csv",
@@ -49,7 +52,10 @@ fn any_shop_is_mapped() {
     // Customers have no file: purchases make them, but not a rejected one.
     assert_eq!(dataset.customers.ids.iter().collect::<Vec<_>>(), ["bea", "al"]);
     assert_eq!((report.added_customers, report.rejected()), (2, 1));
-    assert!(report.to_string().contains("orders.csv, line 4, column `sku`: no article `s9` is known"), "{report}");
+    assert!(
+        report.to_string().contains("orders.csv, line 4, column `sku`: no article `s9` is known"),
+        "{report}"
+    );
     assert!(dataset.purchases.channel.is_empty());
 }
 
@@ -57,7 +63,10 @@ fn any_shop_is_mapped() {
 fn columns_can_be_chosen() {
     let keep = SHOP.replace("types = {", "keep = [\"weight\", \"labels\"]\ntypes = {");
     let (dataset, _) = load_plain(&shop(&keep)).unwrap();
-    assert_eq!(dataset.articles.columns.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["weight", "labels"]);
+    assert_eq!(
+        dataset.articles.columns.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(),
+        ["weight", "labels"]
+    );
 }
 
 #[test]
@@ -76,7 +85,10 @@ fn a_description_elsewhere_names_or_refines_a_preset() {
         "mine.toml",
         "preset = \"hm\"\n[articles]\nkeep = [\"product_code\"]\ntypes = { product_code = \"number\" }\n",
     )]);
-    let options = LoadOptions { dataset_file: Some(elsewhere.path().join("mine.toml")), ..LoadOptions::default() };
+    let options = LoadOptions {
+        dataset_file: Some(elsewhere.path().join("mine.toml")),
+        ..LoadOptions::default()
+    };
     let (dataset, _) = load(dir.path(), &options).unwrap();
     assert_eq!(dataset.articles.columns.len(), 1);
     assert_eq!(dataset.articles.column("product_code").unwrap().values.number(2), Some(110_065.0));
@@ -84,7 +96,10 @@ fn a_description_elsewhere_names_or_refines_a_preset() {
     let recbole = folder(&[
         ("dataset.toml", "preset = \"recbole\"\n[articles]\ntypes = { name = \"category\" }\n"),
         ("m.inter", "user_id:token\titem_id:token\ttimestamp:float\n1\t2\t8.81250949E8\n1\t3\t5\n"),
-        ("m.item", "item_id:token\tname:token_seq\tyear:token\tvec:float_seq\n2\tA \"B\tabout 1995\t0.1 0.2\n"),
+        (
+            "m.item",
+            "item_id:token\tname:token_seq\tyear:token\tvec:float_seq\n2\tA \"B\tabout 1995\t0.1 0.2\n",
+        ),
     ]);
     let (dataset, report) = load_plain(&recbole).unwrap();
     assert_eq!(dataset.articles.column("name").unwrap().values.category(0), Some("A \"B"));
@@ -102,7 +117,10 @@ fn wrong_descriptions_are_refused() {
         ("preset = \"kaggle\"", ", line 1, column 10: unknown variant `kaggle`"),
         ("a = [", "dataset.toml, line 1"),
         ("", "describe the purchases"),
-        ("preset = \"hm\"\n[purchases]\nfiles=[]\narticle=\"a\"\ncustomer=\"c\"", "leave the section out"),
+        (
+            "preset = \"hm\"\n[purchases]\nfiles=[]\narticle=\"a\"\ncustomer=\"c\"",
+            "leave the section out",
+        ),
         ("preset = \"hm\"\n[articles]\nid = \"x\"", "only `keep` and `types`"),
         ("preset = \"sequences\"\n[articles]\nkeep = []", "takes no sections"),
     ];
@@ -116,7 +134,11 @@ fn wrong_descriptions_are_refused() {
         ("\"orders.csv\"", "\"gone.csv\"", "gone.csv: no such file"),
         ("delimiter = \";\"", "delimiter = \"\\n\"", "`delimiter` must be"),
         ("id = \"sku\"", "id = \"sku\"\nkeep = [\"sku\", \"weight\", \"labels\"]", "always kept"),
-        ("id = \"sku\"", "id = \"sku\"\nkeep = [\"weight\"]", "gives `labels` a type but does not keep it"),
+        (
+            "id = \"sku\"",
+            "id = \"sku\"\nkeep = [\"weight\"]",
+            "gives `labels` a type but does not keep it",
+        ),
         ("weight = \"number\"", "wait = \"number\"", "products-1.csv, line 1, column `wait`"),
         ("id = \"sku\"\n", "", "needs `files` and `id`"),
         ("time = \"at\"\n", "", "no `time` column"),
@@ -170,7 +192,8 @@ channel = "channel"
             optional group labels (LIST) { repeated group list { optional binary element (UTF8); } } }";
         let schema = Arc::new(parse_message_type(schema).unwrap());
         let file = std::fs::File::create(path).unwrap();
-        let mut writer = SerializedFileWriter::new(file, schema, Arc::new(WriterProperties::default())).unwrap();
+        let mut writer =
+            SerializedFileWriter::new(file, schema, Arc::new(WriterProperties::default())).unwrap();
         for (ids, weights, names) in [
             (["001", "002"], vec![1.5], ["Lamp, \"red\"", "Desk"]),
             (["003", "004"], vec![2.0, 3.0], ["", "Two\nlines"]),
@@ -184,12 +207,18 @@ channel = "channel"
             column.typed::<DoubleType>().write_batch(&weights, Some(levels), None).unwrap();
             column.close().unwrap();
             let mut column = group.next_column().unwrap().unwrap();
-            column.typed::<ByteArrayType>().write_batch(&text(&names), Some(&[1, 1]), None).unwrap();
+            column
+                .typed::<ByteArrayType>()
+                .write_batch(&text(&names), Some(&[1, 1]), None)
+                .unwrap();
             column.close().unwrap();
             // First row: two labels, one with a comma; second row: null.
             let mut column = group.next_column().unwrap().unwrap();
             let values = text(&["a, b", "c"]);
-            column.typed::<ByteArrayType>().write_batch(&values, Some(&[3, 3, 0]), Some(&[0, 1, 0])).unwrap();
+            column
+                .typed::<ByteArrayType>()
+                .write_batch(&values, Some(&[3, 3, 0]), Some(&[0, 1, 0]))
+                .unwrap();
             column.close().unwrap();
             group.close().unwrap();
         }
@@ -201,15 +230,23 @@ channel = "channel"
             required binary article (UTF8); required double price; required int32 channel; required int64 unused; }";
         let schema = Arc::new(parse_message_type(schema).unwrap());
         let file = std::fs::File::create(path).unwrap();
-        let mut writer = SerializedFileWriter::new(file, schema, Arc::new(WriterProperties::default())).unwrap();
+        let mut writer =
+            SerializedFileWriter::new(file, schema, Arc::new(WriterProperties::default())).unwrap();
         let mut group = writer.next_row_group().unwrap();
-        let times = [1_706_950_801_999_999_999, 1_706_950_800_000_000_000, 1_706_950_800_000_000_000];
+        let times =
+            [1_706_950_801_999_999_999, 1_706_950_800_000_000_000, 1_706_950_800_000_000_000];
         for i in 0..6 {
             let mut column = group.next_column().unwrap().unwrap();
             match i {
                 0 | 5 => column.typed::<Int64Type>().write_batch(&times, None, None).unwrap(),
-                1 => column.typed::<ByteArrayType>().write_batch(&text(&["bea", "al", "bea"]), None, None).unwrap(),
-                2 => column.typed::<ByteArrayType>().write_batch(&text(&["001", "003", "004"]), None, None).unwrap(),
+                1 => column
+                    .typed::<ByteArrayType>()
+                    .write_batch(&text(&["bea", "al", "bea"]), None, None)
+                    .unwrap(),
+                2 => column
+                    .typed::<ByteArrayType>()
+                    .write_batch(&text(&["001", "003", "004"]), None, None)
+                    .unwrap(),
                 3 => column.typed::<DoubleType>().write_batch(&prices, None, None).unwrap(),
                 _ => column.typed::<Int32Type>().write_batch(&[1, 2, 2], None, None).unwrap(),
             };
@@ -229,8 +266,9 @@ channel = "channel"
     #[test]
     fn parquet_gives_what_csv_gives() {
         let from_parquet = load_plain(&parquet_shop([9.99, 1e-3, 5.0])).unwrap().0;
-        let description =
-            DESCRIPTION.replace("EXT", "csv").replace("types = {", "types = { labels = { tags = \";\" },");
+        let description = DESCRIPTION
+            .replace("EXT", "csv")
+            .replace("types = {", "types = { labels = { tags = \";\" },");
         let csv = folder(&[
             ("dataset.toml", &description),
             (
@@ -268,7 +306,8 @@ channel = "channel"
         std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
         let error = load_plain(&dir).expect_err("cut in half");
         assert!(
-            error.is_bad_input() && error.to_string().contains("purchases.parquet: the file is damaged"),
+            error.is_bad_input()
+                && error.to_string().contains("purchases.parquet: the file is damaged"),
             "{error}"
         );
         // Any single byte changed: an error, rejected rows or a different value, never a panic.
@@ -286,7 +325,8 @@ channel = "channel"
 #[test]
 fn the_documented_examples_are_valid() {
     let document = include_str!("../../../../docs/datasets.md");
-    let blocks: Vec<&str> = document.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let blocks: Vec<&str> =
+        document.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert!(blocks.len() > 10, "{} examples", blocks.len());
     for block in blocks {
         let dir = folder(&[("dataset.toml", block)]);

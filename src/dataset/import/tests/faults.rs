@@ -22,10 +22,19 @@ fn hm_with(name: &str, bytes: &[u8]) -> TempDir {
 #[test]
 fn unknown_and_incomplete_folders() {
     refused(&folder(&[("pictures.zip", "")]), false, &["articles.csv", ".inter", "dataset.toml"]);
-    refused(&folder(&[("articles.csv", ARTICLES)]), false, &["customers.csv: no such file", "preset hm"]);
-    let none = load(Path::new("/nonexistent/vitrine"), &LoadOptions::default()).expect_err("no folder");
+    refused(
+        &folder(&[("articles.csv", ARTICLES)]),
+        false,
+        &["customers.csv: no such file", "preset hm"],
+    );
+    let none =
+        load(Path::new("/nonexistent/vitrine"), &LoadOptions::default()).expect_err("no folder");
     assert!(none.is_bad_input() && none.to_string().contains("/nonexistent/vitrine"), "{none}");
-    refused(&hm_with("transactions_train.csv", TRANSACTIONS.as_bytes()), false, &["both", "transactions_train.csv"]);
+    refused(
+        &hm_with("transactions_train.csv", TRANSACTIONS.as_bytes()),
+        false,
+        &["both", "transactions_train.csv"],
+    );
     refused(&folder(&[("a.inter", ""), ("b.inter", "")]), false, &["several *.inter"]);
 }
 
@@ -53,7 +62,10 @@ fn headers() {
         &["m.inter, line 1, column `item_id:token`"],
     );
     refused(
-        &folder(&[("m.inter", "user_id:token\titem_id:token\n1\t2\n"), ("m.item", "item_id:token\tname:text\n2\ta\n")]),
+        &folder(&[
+            ("m.inter", "user_id:token\titem_id:token\n1\t2\n"),
+            ("m.item", "item_id:token\tname:text\n2\ta\n"),
+        ]),
         false,
         &["m.item, line 1, column `name:text`", "token_seq"],
     );
@@ -62,14 +74,22 @@ fn headers() {
 #[test]
 fn files_without_rows() {
     refused(&hm_with("transactions.csv", b""), false, &["transactions.csv", "the file is empty"]);
-    refused(&hm_with("transactions.csv", b"\n\n"), false, &["transactions.csv", "the file is empty"]);
+    refused(
+        &hm_with("transactions.csv", b"\n\n"),
+        false,
+        &["transactions.csv", "the file is empty"],
+    );
     let header = TRANSACTIONS.lines().next().unwrap();
     refused(
         &hm_with("transactions.csv", header.as_bytes()),
         false,
         &["transactions.csv: no usable row behind the header"],
     );
-    refused(&hm_with("customers.csv", b"customer_id,age\n"), false, &["customers.csv: no usable row"]);
+    refused(
+        &hm_with("customers.csv", b"customer_id,age\n"),
+        false,
+        &["customers.csv: no usable row"],
+    );
     refused(
         &hm_with("customers.csv", b"customer_id,age\n,30\n"),
         false,
@@ -91,7 +111,10 @@ fn rejected(name: &str, row: &[u8], says: &str) {
     let rejects = dir.path().join("rejects.csv");
     let options = LoadOptions { rejects: Some(rejects.clone()), ..any_rejects() };
     let (dataset, report) = load(dir.path(), &options).unwrap();
-    assert_eq!((dataset.articles.len(), dataset.customers.len(), dataset.purchases.len()), (3, 2, 3));
+    assert_eq!(
+        (dataset.articles.len(), dataset.customers.len(), dataset.purchases.len()),
+        (3, 2, 3)
+    );
     assert_eq!(report.rejected(), 1, "{report}");
     assert!(report.to_string().contains(&place), "`{place}` is not in: {report}");
     assert_eq!(report.reject_file.as_ref(), Some(&rejects));
@@ -105,12 +128,24 @@ fn rejected(name: &str, row: &[u8], says: &str) {
 
 #[test]
 fn rows_of_entities() {
-    rejected("articles.csv", b"0108775044,1,again,", ", column `article_id`: `0108775044` is not unique");
+    rejected(
+        "articles.csv",
+        b"0108775044,1,again,",
+        ", column `article_id`: `0108775044` is not unique",
+    );
     rejected("articles.csv", b",1,no id,", ", column `article_id`: an id must not be empty");
     rejected("articles.csv", b"0999,1,short", ": the row has 3 fields, the header 4");
     rejected("articles.csv", b"\xc3\x28,1,name,", ", column `article_id`: the text is not UTF-8");
-    rejected("articles.csv", b"NULL,1,name,", ", column `article_id`: `NULL` stands for a missing value");
-    rejected("articles.csv", &[&[b'9'; 129][..], b",1,long,"].concat(), ", column `article_id`: an id has at most 128");
+    rejected(
+        "articles.csv",
+        b"NULL,1,name,",
+        ", column `article_id`: `NULL` stands for a missing value",
+    );
+    rejected(
+        "articles.csv",
+        &[&[b'9'; 129][..], b",1,long,"].concat(),
+        ", column `article_id`: an id has at most 128",
+    );
 }
 
 #[test]
@@ -121,7 +156,10 @@ fn rows_of_purchases() {
         ("2018-09-21,c9,0110065001,0.05,2", column("customer_id") + "no customer `c9` is known"),
         ("2018-09-21,c2,,0.05,2", column("article_id") + "`` stands for a missing value"),
         ("2999-09-21,c2,0110065001,0.05,2", column("t_dat") + "`2999-09-21` is not a date"),
-        ("2105-09-21,c2,0110065001,0.05,2", column("t_dat") + "`2105-09-21T00:00:00Z` lies in the future"),
+        (
+            "2105-09-21,c2,0110065001,0.05,2",
+            column("t_dat") + "`2105-09-21T00:00:00Z` lies in the future",
+        ),
         ("2018-13-21,c2,0110065001,0.05,2", column("t_dat") + "`2018-13-21` is not a date"),
         ("1969-12-31,c2,0110065001,0.05,2", column("t_dat") + "`1969-12-31` is not a date"),
         ("2107-01-01,c2,0110065001,0.05,2", column("t_dat") + "`2107-01-01` is not a date"),
@@ -130,7 +168,11 @@ fn rows_of_purchases() {
     ] {
         rejected("transactions.csv", row.as_bytes(), &says);
     }
-    rejected("transactions.csv", b"2018-09-21,c2,\xff,0.05,2", ", column `article_id`: the text is not UTF-8");
+    rejected(
+        "transactions.csv",
+        b"2018-09-21,c2,\xff,0.05,2",
+        ", column `article_id`: the text is not UTF-8",
+    );
 }
 
 /// A row with a cell that cannot be read: it stays, the cell is missing, and the report says which.
@@ -140,24 +182,39 @@ fn unreadable(name: &str, row: &[u8], says: &str) {
     let base = std::fs::read(&path).unwrap();
     std::fs::write(&path, [&base, row, b"\n"].concat()).unwrap();
     let (dataset, report) = load(dir.path(), &LoadOptions::default()).unwrap();
-    assert_eq!(dataset.articles.len() + dataset.customers.len() + dataset.purchases.len(), 9, "{report}");
+    assert_eq!(
+        dataset.articles.len() + dataset.customers.len() + dataset.purchases.len(),
+        9,
+        "{report}"
+    );
     assert_eq!((report.rejected(), report.unreadable.len()), (0, 1), "{report}");
     let line = base.iter().filter(|&&byte| byte == b'\n').count() + 1;
     let place = format!("1 cells cannot be read and count as missing:\n  {}", path.display());
     let cell = format!(", line {line}{says}");
-    assert!(report.to_string().contains(&place) && report.to_string().contains(&cell), "`{cell}` is not in: {report}");
+    assert!(
+        report.to_string().contains(&place) && report.to_string().contains(&cell),
+        "`{cell}` is not in: {report}"
+    );
     refused(&dir, true, &[&cell, "strict"]);
 }
 
 #[test]
 fn optional_cells_cost_nothing_but_themselves() {
     for age in ["old", "inf", "1e99", "--3"] {
-        unreadable("customers.csv", format!("c3,,,{age},p3").as_bytes(), &format!(", column `age`: `{age}` is not a"));
+        unreadable(
+            "customers.csv",
+            format!("c3,,,{age},p3").as_bytes(),
+            &format!(", column `age`: `{age}` is not a"),
+        );
     }
     unreadable("articles.csv", b"0999,1,\xc3\x28,", ", column `prod_name`: the text is not UTF-8");
     for price in ["-0.05", "inf", "free"] {
         let row = format!("2018-09-21,c2,0110065001,{price},2");
-        unreadable("transactions.csv", row.as_bytes(), &format!(", column `price`: `{price}` is not a price"));
+        unreadable(
+            "transactions.csv",
+            row.as_bytes(),
+            &format!(", column `price`: `{price}` is not a price"),
+        );
     }
     let says = ", column `sales_channel_id`: `256` is not a sales channel";
     unreadable("transactions.csv", b"2018-09-21,c2,0110065001,0.05,256", says);
@@ -167,11 +224,15 @@ fn optional_cells_cost_nothing_but_themselves() {
 fn lines_are_counted_through_quotes_line_ends_and_blank_lines() {
     let articles = "\u{feff}article_id,text\r\n\r\n1,\"two\r\nlines\"\r\n\r\n1,again\r\n2,fine\r\n";
     let dir = hm_with("articles.csv", articles.as_bytes());
-    std::fs::write(dir.path().join("transactions.csv"), TRANSACTIONS.replace("0110065001", "2")).unwrap();
+    std::fs::write(dir.path().join("transactions.csv"), TRANSACTIONS.replace("0110065001", "2"))
+        .unwrap();
     let (dataset, report) = load_plain(&dir).unwrap();
     assert_eq!(dataset.articles.ids.iter().collect::<Vec<_>>(), ["1", "2"]);
     assert_eq!(dataset.articles.column("text").unwrap().values.category(0), Some("two\r\nlines"));
-    assert!(report.to_string().contains("articles.csv, line 6, column `article_id`: `1` is not unique"), "{report}");
+    assert!(
+        report.to_string().contains("articles.csv, line 6, column `article_id`: `1` is not unique"),
+        "{report}"
+    );
     assert_eq!(report.rejects[0].first.text, "1,again");
 }
 
@@ -182,19 +243,31 @@ fn broken_text_files() {
         false,
         &["articles.csv, line 3", "the quote that opens here is never closed"],
     );
-    refused(&hm_with("articles.csv", b"a\0r\0,\0b\0\n\0"), false, &["articles.csv, line 1", "utf-16le"]);
+    refused(
+        &hm_with("articles.csv", b"a\0r\0,\0b\0\n\0"),
+        false,
+        &["articles.csv, line 1", "utf-16le"],
+    );
     let endless = vec![b'x'; 24 << 20];
-    refused(&hm_with("articles.csv", &endless), false, &["articles.csv, line 1", "no line end within 16 MiB"]);
+    refused(
+        &hm_with("articles.csv", &endless),
+        false,
+        &["articles.csv, line 1", "no line end within 16 MiB"],
+    );
 }
 
 #[test]
 fn a_kind_of_fault_is_reported_once_with_its_count() {
-    let rows = "2018-09-21,c2,0999,0.05,2\n2018-09-21,c9,0110065001,0.05,2\n2018-09-22,c2,0998,0.05,2\n";
+    let rows =
+        "2018-09-21,c2,0999,0.05,2\n2018-09-21,c9,0110065001,0.05,2\n2018-09-22,c2,0998,0.05,2\n";
     let dir = hm_with("transactions.csv", (TRANSACTIONS.to_owned() + rows).as_bytes());
     let (_, report) = load_plain(&dir).unwrap();
     assert_eq!(report.rejects.iter().map(|group| group.count).collect::<Vec<_>>(), [2, 1]);
     let text = report.to_string();
-    assert!(text.contains("3 of 11 rows cannot be used") && text.contains("(and 1 more of this kind)"), "{text}");
+    assert!(
+        text.contains("3 of 11 rows cannot be used") && text.contains("(and 1 more of this kind)"),
+        "{text}"
+    );
     assert_eq!(report.reject_file, None);
 }
 
@@ -208,12 +281,16 @@ fn the_reject_file_is_made_only_for_rejects_and_never_over_the_data() {
 
     let dir = hm_with("transactions.csv", (TRANSACTIONS.to_owned() + "x,y,z,1,2\n").as_bytes());
     let before = std::fs::read(dir.path().join("articles.csv")).unwrap();
-    let options = LoadOptions { rejects: Some(dir.path().join("./articles.csv")), ..LoadOptions::default() };
+    let options =
+        LoadOptions { rejects: Some(dir.path().join("./articles.csv")), ..LoadOptions::default() };
     let error = load(dir.path(), &options).expect_err("would overwrite");
     assert!(error.to_string().contains("is part of the data"), "{error}");
     assert_eq!(std::fs::read(dir.path().join("articles.csv")).unwrap(), before);
 
-    let options = LoadOptions { rejects: Some(dir.path().join("no/such/folder.csv")), ..LoadOptions::default() };
+    let options = LoadOptions {
+        rejects: Some(dir.path().join("no/such/folder.csv")),
+        ..LoadOptions::default()
+    };
     let error = load(dir.path(), &options).expect_err("cannot be written");
     assert!(!error.is_bad_input() && error.to_string().contains("--rejects"), "{error}");
 }
@@ -224,9 +301,14 @@ fn sequences_and_their_attributes() {
     let (dataset, report) = load_plain(&dir).unwrap();
     assert_eq!(purchases(&dataset), [("u1", "a", 0), ("u4", "b", 0), ("u1", "b", 1)]);
     let text = report.to_string();
-    for says in ["line 2: a line needs", "line 3: `u1` is not unique", "line 4: an id must not hold control"] {
+    for says in [
+        "line 2: a line needs",
+        "line 3: `u1` is not unique",
+        "line 4: an id must not hold control",
+    ] {
         assert!(text.contains(says), "`{says}` is not in: {text}");
     }
-    let dir = folder(&[("s.txt", "u1 a b\n"), ("s_item2attributes.json", "{\"a\": [1],\n \"b\": [[]]}")]);
+    let dir =
+        folder(&[("s.txt", "u1 a b\n"), ("s_item2attributes.json", "{\"a\": [1],\n \"b\": [[]]}")]);
     refused(&dir, false, &["s_item2attributes.json, line 2", "whole number or a text"]);
 }

@@ -1,4 +1,5 @@
-//! The forms that files come in: text of all sorts, JSON, archives, workbooks. All hold the same little table.
+//! The forms that files come in: text of all sorts, JSON, archives, workbooks. All hold the same
+//! little table.
 
 use super::files::Format;
 use super::*;
@@ -28,7 +29,14 @@ fn compressed_text_is_told_by_its_content() {
         ("a.csv", gzip(CSV.as_bytes())),
         ("a.CSV.ZST", zstd),
         ("a.csv.zip", zip(&[("a.csv", CSV.as_bytes())])),
-        ("a.zip", zip(&[("data/a.csv.gz", &gzip(CSV.as_bytes())), ("__MACOSX/._a.csv", b"x"), ("README.md", b"y")])),
+        (
+            "a.zip",
+            zip(&[
+                ("data/a.csv.gz", &gzip(CSV.as_bytes())),
+                ("__MACOSX/._a.csv", b"x"),
+                ("README.md", b"y"),
+            ]),
+        ),
     ] {
         let dir = with_file(name, &bytes);
         assert_eq!(read(&dir, name, FileOptions::default()), Ok(expected()), "{name}");
@@ -43,12 +51,17 @@ fn members_of_an_archive_are_one_table() {
     let members: [(&str, &[u8]); 3] =
         [("p/2.csv", second.as_bytes()), ("p/1.csv", CSV.as_bytes()), ("other.csv", b"a,b\n1,2\n")];
     let dir = with_file("a.zip", &zip(&members));
-    let chosen = |member: &str| FileOptions { member: Some(member.to_owned()), ..FileOptions::default() };
+    let chosen =
+        |member: &str| FileOptions { member: Some(member.to_owned()), ..FileOptions::default() };
     let table = read(&dir, "a.zip", chosen("p/*.csv")).unwrap();
-    assert_eq!(table.rows.iter().map(|row| row[0].as_str()).collect::<Vec<_>>(), ["bea", "al", "cy"]);
+    assert_eq!(
+        table.rows.iter().map(|row| row[0].as_str()).collect::<Vec<_>>(),
+        ["bea", "al", "cy"]
+    );
     assert_eq!(read(&dir, "a.zip", chosen("1.csv")), Ok(expected()));
 
-    let lines: [(&str, &[u8]); 2] = [("1.jsonl", b"{\"a\": 1, \"b\": 2}\n"), ("2.jsonl", b"{\"b\": 3, \"c\": 4}\n{}")];
+    let lines: [(&str, &[u8]); 2] =
+        [("1.jsonl", b"{\"a\": 1, \"b\": 2}\n"), ("2.jsonl", b"{\"b\": 3, \"c\": 4}\n{}")];
     let json = with_file("a.zip", &zip(&lines));
     let expected = Table::of(&["a", "b"], &[&["1", "2"], &["", "3"], &["", ""]]);
     assert_eq!(read(&json, "a.zip", FileOptions::default()), Ok(expected));
@@ -56,10 +69,17 @@ fn members_of_an_archive_are_one_table() {
     let message = read(&dir, "a.zip", FileOptions::default()).unwrap_err();
     assert!(message.contains("1.csv: the columns are not those of other.csv"), "{message}");
     let message = read(&dir, "a.zip", chosen("*.json")).unwrap_err();
-    assert!(message.contains("no file in the archive matches") && message.contains("other.csv, p/1.csv"), "{message}");
+    assert!(
+        message.contains("no file in the archive matches")
+            && message.contains("other.csv, p/1.csv"),
+        "{message}"
+    );
     let dir = with_file("a.zip", &zip(&[("a.csv", b"a\n1\n"), ("a.json", b"{\"a\": 1}")]));
     let message = read(&dir, "a.zip", FileOptions::default()).unwrap_err();
-    assert!(message.contains("several formats (csv, json)") && message.contains("member = \"*.csv\""), "{message}");
+    assert!(
+        message.contains("several formats (csv, json)") && message.contains("member = \"*.csv\""),
+        "{message}"
+    );
     let dir = with_file("a.zip", &zip(&[("notes.md", b"hello")]));
     let message = read(&dir, "a.zip", FileOptions::default()).unwrap_err();
     assert!(message.contains("no file that can be read; it has notes.md"), "{message}");
@@ -86,18 +106,29 @@ fn encodings_are_named_or_marked() {
     ] {
         for block in [1, 7, 1 << 20] {
             let dir = with_file("a.csv", &bytes);
-            assert_eq!(read_in_blocks(&dir, "a.csv", options.clone(), block), Ok(expected()), "{options:?}");
+            assert_eq!(
+                read_in_blocks(&dir, "a.csv", options.clone(), block),
+                Ok(expected()),
+                "{options:?}"
+            );
         }
     }
     // Only the cell that is no UTF-8 is at fault, and the message says what to do.
     let table = read(&with_file("a.csv", &latin), "a.csv", csv()).unwrap();
     assert_eq!((table.rows.len(), table.rejects.len()), (1, 1));
-    assert!(table.rejects[0].contains("line 2, column `title`") && table.rejects[0].contains("windows-1252"));
+    assert!(
+        table.rejects[0].contains("line 2, column `title`")
+            && table.rejects[0].contains("windows-1252")
+    );
     // Half a character at the end of UTF-16 damages its cell alone.
-    let table = read(&with_file("a.csv", &[utf16(false), vec![0x41]].concat()), "a.csv", csv()).unwrap();
+    let table =
+        read(&with_file("a.csv", &[utf16(false), vec![0x41]].concat()), "a.csv", csv()).unwrap();
     assert_eq!(table.rows.len(), 2);
     let message = read(&with_file("a.csv", &latin), "a.csv", named("latin-9000")).unwrap_err();
-    assert!(message.contains("no encoding is called `latin-9000`") && message.contains("windows-1252"), "{message}");
+    assert!(
+        message.contains("no encoding is called `latin-9000`") && message.contains("windows-1252"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -105,7 +136,10 @@ fn files_without_a_header_have_numbered_or_given_columns() {
     let text = "exported 2024\n\nbea,s1\nal,s2\n";
     let dir = with_file("a.csv", text.as_bytes());
     let options = FileOptions { header: false, skip_lines: 2, ..csv() };
-    assert_eq!(read(&dir, "a.csv", options.clone()), Ok(Table::of(&["1", "2"], &[&["bea", "s1"], &["al", "s2"]])));
+    assert_eq!(
+        read(&dir, "a.csv", options.clone()),
+        Ok(Table::of(&["1", "2"], &[&["bea", "s1"], &["al", "s2"]]))
+    );
     let columns = vec!["client".to_owned(), "sku".to_owned()];
     let named = read(&dir, "a.csv", FileOptions { columns, ..options.clone() }).unwrap();
     assert_eq!(named, Table::of(&["client", "sku"], &[&["bea", "s1"], &["al", "s2"]]));
@@ -133,8 +167,17 @@ fn delimiters_and_line_ends() {
         ("\"a\",\"b\"\r1,\"x:y\"\r2,\"\"", csv()),
     ] {
         for block in [1, 2, 5, 1 << 20] {
-            let found = read_in_blocks(&with_file("a.csv", text.as_bytes()), "a.csv", options.clone(), block);
-            assert_eq!(found, Ok(Table { ..Table::of(&["a", "b"], &[&["1", "x:y"], &["2", ""]]) }), "{text:?}");
+            let found = read_in_blocks(
+                &with_file("a.csv", text.as_bytes()),
+                "a.csv",
+                options.clone(),
+                block,
+            );
+            assert_eq!(
+                found,
+                Ok(Table { ..Table::of(&["a", "b"], &[&["1", "x:y"], &["2", ""]]) }),
+                "{text:?}"
+            );
         }
     }
     // An extension tells as well.
@@ -156,7 +199,10 @@ fn json_in_lines_lists_and_one_behind_the_other() {
     ];
     let expected = Table::of(
         &["client", "sku", "item.brand", "item.tags", "item", "new"],
-        &[&["bea", "9007199254740993", "Bär", "x\u{1f}y\u{1f}", "", ""], &["a{\"l", "7.50", "", "", "", "true"]],
+        &[
+            &["bea", "9007199254740993", "Bär", "x\u{1f}y\u{1f}", "", ""],
+            &["a{\"l", "7.50", "", "", "", "true"],
+        ],
     );
     let [first, second] = objects;
     let pretty = first.replace(", ", ",\n  ").replace('{', "{\n");
@@ -170,14 +216,23 @@ fn json_in_lines_lists_and_one_behind_the_other() {
     ] {
         for block in [1, 10, 1 << 20] {
             let dir = with_file(name, text.as_bytes());
-            assert_eq!(read_in_blocks(&dir, name, FileOptions::default(), block), Ok(expected.clone()), "{text}");
+            assert_eq!(
+                read_in_blocks(&dir, name, FileOptions::default(), block),
+                Ok(expected.clone()),
+                "{text}"
+            );
         }
     }
-    let table =
-        read(&with_file("a.json.gz", &gzip(objects.join("\n").as_bytes())), "a.json.gz", FileOptions::default());
+    let table = read(
+        &with_file("a.json.gz", &gzip(objects.join("\n").as_bytes())),
+        "a.json.gz",
+        FileOptions::default(),
+    );
     assert_eq!(table, Ok(expected));
     let dir = with_file("a.json", b"[]");
-    assert!(read(&dir, "a.json", FileOptions::default()).unwrap_err().contains("no object with a key"));
+    assert!(
+        read(&dir, "a.json", FileOptions::default()).unwrap_err().contains("no object with a key")
+    );
 }
 
 #[test]
@@ -191,13 +246,17 @@ fn broken_json_is_named_and_the_rest_is_read() {
     }
     assert_eq!(table.rejects.len(), 3);
     for (text, says) in [
-        ("[{\"a\": 1},\n{\"a\": 2", "line 2: the object that begins here is never closed; is the file cut off?"),
+        (
+            "[{\"a\": 1},\n{\"a\": 2",
+            "line 2: the object that begins here is never closed; is the file cut off?",
+        ),
         ("[{\"a\": 1},\n", "line 2: the list is never closed"),
         ("[{\"a\": 1}]\n[", "line 2: text behind the end of the list"),
         ("name,age\nJane Roe,41\n", "line 1: not JSON: expected an object"),
         ("[1, 2]", "line 1: not a JSON object: expected `{`"),
     ] {
-        let message = read(&with_file("a.json", text.as_bytes()), "a.json", FileOptions::default()).unwrap_err();
+        let message = read(&with_file("a.json", text.as_bytes()), "a.json", FileOptions::default())
+            .unwrap_err();
         assert!(message.contains(says) && !message.contains("Jane"), "{message}");
     }
 }
@@ -238,9 +297,15 @@ fn workbook(rows: &str) -> Vec<u8> {
 
 #[test]
 fn a_sheet_of_a_workbook_is_a_table() {
-    let text = |at: &str, text: &str| format!(r#"<c r="{at}" t="inlineStr"><is><t>{text}</t></is></c>"#);
+    let text =
+        |at: &str, text: &str| format!(r#"<c r="{at}" t="inlineStr"><is><t>{text}</t></is></c>"#);
     let rows = [
-        format!("<row r=\"2\">{}{}{}</row>", text("A2", "client"), text("B2", "sku"), text("C2", "at")),
+        format!(
+            "<row r=\"2\">{}{}{}</row>",
+            text("A2", "client"),
+            text("B2", "sku"),
+            text("C2", "at")
+        ),
         format!(
             "<row r=\"3\">{}<c r=\"B3\"><v>706016001</v></c><c r=\"C3\" s=\"1\"><v>45292.5</v></c></row>",
             text("A3", "bea")
@@ -248,10 +313,13 @@ fn a_sheet_of_a_workbook_is_a_table() {
         format!("<row r=\"5\">{}<c r=\"B5\"><v>1.5</v></c></row>", text("A5", "al")),
     ];
     let dir = with_file("a.xlsx", &workbook(&rows.concat()));
-    let expected =
-        Table::of(&["client", "sku", "at"], &[&["bea", "706016001", "2024-01-01 12:00:00"], &["al", "1.5", ""]]);
+    let expected = Table::of(
+        &["client", "sku", "at"],
+        &[&["bea", "706016001", "2024-01-01 12:00:00"], &["al", "1.5", ""]],
+    );
     assert_eq!(read(&dir, "a.xlsx", FileOptions::default()), Ok(expected.clone()));
-    let named = |sheet: &str| FileOptions { sheet: Some(sheet.to_owned()), ..FileOptions::default() };
+    let named =
+        |sheet: &str| FileOptions { sheet: Some(sheet.to_owned()), ..FileOptions::default() };
     assert_eq!(read(&dir, "a.xlsx", named("Orders")), Ok(expected));
     let message = read(&dir, "a.xlsx", named("Customers")).unwrap_err();
     assert!(message.contains("does not have a sheet `Customers`; it has Orders"), "{message}");
@@ -260,9 +328,13 @@ fn a_sheet_of_a_workbook_is_a_table() {
     assert_eq!((table.columns.len(), table.rows.len()), (3, 2));
 
     let dir = with_file("a.xlsx", &workbook(""));
-    assert!(read(&dir, "a.xlsx", FileOptions::default()).unwrap_err().contains("the sheet is empty"));
+    assert!(
+        read(&dir, "a.xlsx", FileOptions::default()).unwrap_err().contains("the sheet is empty")
+    );
     let dir = with_file("a.xlsx", b"not a workbook");
-    assert!(read(&dir, "a.xlsx", FileOptions::default()).unwrap_err().contains("no .xlsx workbook"));
+    assert!(
+        read(&dir, "a.xlsx", FileOptions::default()).unwrap_err().contains("no .xlsx workbook")
+    );
 }
 
 #[test]
@@ -273,7 +345,8 @@ fn other_files_are_told_for_what_they_are() {
         (b"SQLite format 3\0", "SQLite database; export its tables as CSV"),
         (b"<!doctype html><html>", "a web page"),
     ] {
-        let message = read(&with_file("a.csv", bytes), "a.csv", FileOptions::default()).unwrap_err();
+        let message =
+            read(&with_file("a.csv", bytes), "a.csv", FileOptions::default()).unwrap_err();
         assert!(message.contains(says), "{message}");
     }
 }

@@ -27,7 +27,12 @@ fn more_rejects_than_the_limit_end_the_import() {
     let error = load_with(&dir, None).expect_err("6 %");
     assert!(error.is_bad_input());
     let message = error.to_string();
-    for says in ["6 of 100 rows of purchases", "limit of 5 %", "--max-rejects 100%", "p.csv, line 2, column `t`: `?`"] {
+    for says in [
+        "6 of 100 rows of purchases",
+        "limit of 5 %",
+        "--max-rejects 100%",
+        "p.csv, line 2, column `t`: `?`",
+    ] {
         assert!(message.contains(says), "`{says}` is not in: {message}");
     }
     // The command line goes before the description, and a number is a limit too.
@@ -102,12 +107,21 @@ fn spellings_of_missing_values_can_be_added() {
     ]);
     let (dataset, report) = load_plain(&dir).unwrap();
     let age = &dataset.customers.column("age").unwrap().values;
-    assert_eq!((0..4).map(|row| age.number(row)).collect::<Vec<_>>(), [None, None, Some(31.0), None]);
+    assert_eq!(
+        (0..4).map(|row| age.number(row)).collect::<Vec<_>>(),
+        [None, None, Some(31.0), None]
+    );
     let city = &dataset.customers.column("city").unwrap().values;
-    assert_eq!((0..4).map(|row| city.category(row)).collect::<Vec<_>>(), [Some("Rome"), None, None, Some("None")]);
+    assert_eq!(
+        (0..4).map(|row| city.category(row)).collect::<Vec<_>>(),
+        [Some("Rome"), None, None, Some("None")]
+    );
     assert!(report.unreadable.is_empty(), "{report}");
     assert_eq!(dataset.purchases.len(), 1);
-    assert!(report.to_string().contains("column `a`: `unknown` stands for a missing value"), "{report}");
+    assert!(
+        report.to_string().contains("column `a`: `unknown` stands for a missing value"),
+        "{report}"
+    );
 }
 
 #[test]
@@ -119,7 +133,12 @@ fn purchases_in_the_future_are_rejected() {
     let options = LoadOptions { now, ..any_rejects() };
     let (dataset, report) = load(dir.path(), &options).unwrap();
     assert_eq!(dataset.purchases.len(), 2);
-    assert!(report.to_string().contains("line 4, column `t`: `2024-05-04T00:00:00Z` lies in the future"), "{report}");
+    assert!(
+        report
+            .to_string()
+            .contains("line 4, column `t`: `2024-05-04T00:00:00Z` lies in the future"),
+        "{report}"
+    );
     let allowed = purchases_with(0, "allow_future = true");
     std::fs::write(allowed.path().join("p.csv"), text).unwrap();
     assert_eq!(load(allowed.path(), &options).unwrap().0.purchases.len(), 3);
@@ -132,7 +151,8 @@ fn a_mistaken_unit_is_named() {
             "[purchases]\nfiles = [\"p.csv\"]\narticle = \"a\"\ncustomer = \"c\"\ntime = \"t\"\ntime_format = \"{format}\"\n"
         );
         let text = format!("a,c,t\na1,c1,{}\na2,c1,{}\n", times[0], times[1]);
-        load_plain(&folder(&[("dataset.toml", &description), ("p.csv", &text)])).map(|(dataset, _)| dataset.purchases)
+        load_plain(&folder(&[("dataset.toml", &description), ("p.csv", &text)]))
+            .map(|(dataset, _)| dataset.purchases)
     };
     let millis = ["1714550400123", "1714550400456"];
     for (format, times, says) in [
@@ -141,7 +161,10 @@ fn a_mistaken_unit_is_named() {
         ("unix-seconds", ["20240501", "20240502"], "compact-date"),
     ] {
         let error = file(format, times).expect_err(format).to_string();
-        assert!(error.contains("column `t`") && error.contains(&format!("time_format = \"{says}\"")), "{error}");
+        assert!(
+            error.contains("column `t`") && error.contains(&format!("time_format = \"{says}\"")),
+            "{error}"
+        );
     }
     let read = file("unix-millis", millis).unwrap();
     assert_eq!((read.time[0].0, read.millis), (1_714_550_400, vec![123, 456]));

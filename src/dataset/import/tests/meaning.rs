@@ -5,9 +5,14 @@ use super::*;
 const ORDERS: &str = "[purchases]\nfiles = [\"p.csv\"]\narticle = \"a\"\ncustomer = \"c\"\n";
 
 /// Loads `p.csv` as [`ORDERS`] with more keys of the section, and other files beside it.
-fn orders(keys: &str, text: &str, others: &[(&str, &str)]) -> Result<(Dataset, ImportReport), DatasetError> {
+fn orders(
+    keys: &str,
+    text: &str,
+    others: &[(&str, &str)],
+) -> Result<(Dataset, ImportReport), DatasetError> {
     let description = format!("{ORDERS}{keys}\n");
-    let dir = folder(&[&[("dataset.toml", description.as_str()), ("p.csv", text)][..], others].concat());
+    let dir =
+        folder(&[&[("dataset.toml", description.as_str()), ("p.csv", text)][..], others].concat());
     load_plain(&dir)
 }
 
@@ -22,7 +27,10 @@ fn lines_are_joined_with_orders_and_persons() {
         [purchases.join]\nfiles = [\"orders-*.csv\"]\non = { left = \"order\", right = \"id\" }\n\
         [purchases.join.join]\nfiles = [\"accounts.csv\"]\ndelimiter = \";\"\non = \"account\"";
     let others = [
-        ("orders-1.csv", "id,account,day,state\n1,x,2024-03-02,paid\n2,y,2024-03-01,cancelled\n1,y,2024-03-09,paid\n"),
+        (
+            "orders-1.csv",
+            "id,account,day,state\n1,x,2024-03-02,paid\n2,y,2024-03-01,cancelled\n1,y,2024-03-09,paid\n",
+        ),
         ("orders-2.csv", "state,day,id,account\npaid,2024-03-01,3,y\npaid,2024-03-01,4,nobody\n"),
         ("accounts.csv", "account;c\nx;ann\ny;bob\n"),
     ];
@@ -39,9 +47,12 @@ fn lines_are_joined_with_orders_and_persons() {
     ] {
         assert!(told.contains(says), "`{says}` is not in: {told}");
     }
-    let error = orders(&keys.replace("\"day\"", "\"when\""), text, &others).expect_err("no such column").to_string();
+    let error = orders(&keys.replace("\"day\"", "\"when\""), text, &others)
+        .expect_err("no such column")
+        .to_string();
     assert!(
-        error.contains("column `when`") && error.contains("joined are id, account, day, state, account, c"),
+        error.contains("column `when`")
+            && error.contains("joined are id, account, day, state, account, c"),
         "{error}"
     );
 }
@@ -58,7 +69,8 @@ fn articles_are_joined_as_well() {
         ("p.csv", "a,c\nlamp,ann\n"),
     ]);
     let (dataset, _) = load_plain(&dir).unwrap();
-    let names: Vec<&str> = dataset.articles.columns.iter().map(|column| column.name.as_str()).collect();
+    let names: Vec<&str> =
+        dataset.articles.columns.iter().map(|column| column.name.as_str()).collect();
     assert_eq!(names, ["group", "name", "group_colour"]);
     assert_eq!(dataset.articles.column("name").unwrap().values.category(1), Some("Office"));
     assert_eq!(dataset.articles.column("group_colour").unwrap().values.category(1), None);
@@ -69,7 +81,10 @@ fn items_in_one_cell_are_rows() {
     let keys = "split = { column = \"a\", separator = \";\", quantity = \" x \" }";
     let text = "c,a\nann,lamp x 2; desk x 1\nbob,desk\ncid,\ndan,lamp x 0;desk x some\n";
     let (dataset, report) = orders(keys, text, &[]).unwrap();
-    assert_eq!(pairs(&dataset), [("ann", "lamp"), ("bob", "desk"), ("dan", "desk"), ("ann", "desk")]);
+    assert_eq!(
+        pairs(&dataset),
+        [("ann", "lamp"), ("bob", "desk"), ("dan", "desk"), ("ann", "desk")]
+    );
     assert_eq!(dataset.purchases.weight, [2.0, 1.0, 1.0, 1.0]);
     let told = report.to_string();
     assert!(told.contains("6 rows of purchases = 4 used"), "{told}");
@@ -77,7 +92,11 @@ fn items_in_one_cell_are_rows() {
     assert!(told.contains("line 5, column `a`: `some` is not a finite number"), "{told}");
     // Every item of a record is accounted for by itself.
     let closed = format!("[articles]\nfiles = [\"a.csv\"]\nid = \"id\"\n{ORDERS}{keys}\n");
-    let dir = folder(&[("dataset.toml", &closed), ("a.csv", "id\nlamp\n"), ("p.csv", "c,a\nann,desk;lamp;sofa\n")]);
+    let dir = folder(&[
+        ("dataset.toml", &closed),
+        ("a.csv", "id\nlamp\n"),
+        ("p.csv", "c,a\nann,desk;lamp;sofa\n"),
+    ]);
     let (dataset, report) = load_plain(&dir).unwrap();
     assert_eq!((dataset.purchases.len(), report.rejected()), (1, 2), "{report}");
 }
@@ -87,7 +106,10 @@ fn empty_cells_take_the_value_above() {
     let text = "order,c,t,a\n1,ann,2024-01-02,lamp\n1,,,desk\n2,,2024-01-01,sofa\n2,,,chair\n3,bob,2024-01-03,lamp\n";
     let filled = "time = \"t\"\nfill_down = [\"c\", \"t\"]";
     let (dataset, _) = orders(filled, text, &[]).unwrap();
-    assert_eq!(pairs(&dataset), [("ann", "sofa"), ("ann", "chair"), ("ann", "lamp"), ("ann", "desk"), ("bob", "lamp")]);
+    assert_eq!(
+        pairs(&dataset),
+        [("ann", "sofa"), ("ann", "chair"), ("ann", "lamp"), ("ann", "desk"), ("bob", "lamp")]
+    );
     // A guest's order is not the order of the customer above it.
     let within = "time = \"t\"\nfill_down = { columns = [\"c\", \"t\"], within = \"order\" }";
     let (dataset, report) = orders(within, text, &[]).unwrap();
@@ -126,11 +148,17 @@ fn one_file_of_events_is_all_three_tables() {
     let (dataset, report) = load_plain(&dir).unwrap();
     assert_eq!(pairs(&dataset), [("ann", "lamp")]);
     let column = |name: &str| &dataset.articles.column(name).unwrap().values;
-    assert_eq!((column("brand").category(0), column("price").number(0)), (Some("Luxor"), Some(12.0)));
+    assert_eq!(
+        (column("brand").category(0), column("price").number(0)),
+        (Some("Luxor"), Some(12.0))
+    );
     assert_eq!(column("tags").tags(0).collect::<Vec<_>>(), ["sale"]);
     assert_eq!(dataset.customers.ids.iter().collect::<Vec<_>>(), ["ann", "bob"]);
     assert_eq!(dataset.customers.column("city").unwrap().values.category(0), Some("Rome"));
-    assert!(report.to_string().contains("4 rows of articles = 1 used + 1 without an id + 2 of an id"), "{report}");
+    assert!(
+        report.to_string().contains("4 rows of articles = 1 used + 1 without an id + 2 of an id"),
+        "{report}"
+    );
     // The first value holds where the description says so.
     let first = description.replace("id = \"a\"", "id = \"a\"\nduplicates = \"first\"");
     let (dataset, _) = load_plain(&folder(&[("dataset.toml", &first), ("p.csv", text)])).unwrap();
@@ -156,7 +184,11 @@ fn the_fields_of_the_catalogue_come_from_the_columns_named() {
         ("p.csv", "a,c\nlamp,ann\n"),
     ]);
     let text = std::fs::read_to_string(dir.path().join("dataset.toml")).unwrap();
-    std::fs::write(dir.path().join("dataset.toml"), text.replace("decimal", "delimiter = \"\\t\"\ndecimal")).unwrap();
+    std::fs::write(
+        dir.path().join("dataset.toml"),
+        text.replace("decimal", "delimiter = \"\\t\"\ndecimal"),
+    )
+    .unwrap();
     let (dataset, report) = load_plain(&dir).unwrap();
     let numbers = |name: &str| {
         let values = &dataset.articles.column(name).unwrap().values;
@@ -181,7 +213,8 @@ fn ids_are_the_same_however_they_are_written() {
         .unwrap()
     };
     // Floats of a data frame in one of two files, blanks, customers as floats.
-    let (dataset, report) = shop("706016001 706016002", "706016001.0,17.0;706016002.0, 17.0;706016002.0,");
+    let (dataset, report) =
+        shop("706016001 706016002", "706016001.0,17.0;706016002.0, 17.0;706016002.0,");
     assert_eq!(pairs(&dataset), [("17", "706016001"), ("17", "706016002")]);
     assert_eq!(report.rejected(), 0, "{report}");
     let (dataset, _) = shop("1.0 1.5", "1.0,u;1.5,u");
@@ -194,9 +227,13 @@ fn ids_are_the_same_however_they_are_written() {
 
 #[test]
 fn unknown_articles_can_be_added() {
-    let description = format!("[articles]\nfiles = [\"a.csv\"]\nid = \"id\"\nunknown = \"add\"\n{ORDERS}");
-    let dir =
-        folder(&[("dataset.toml", &description), ("a.csv", "id,name\nlamp,Lamp\n"), ("p.csv", "a,c\ndesk,ann\n")]);
+    let description =
+        format!("[articles]\nfiles = [\"a.csv\"]\nid = \"id\"\nunknown = \"add\"\n{ORDERS}");
+    let dir = folder(&[
+        ("dataset.toml", &description),
+        ("a.csv", "id,name\nlamp,Lamp\n"),
+        ("p.csv", "a,c\ndesk,ann\n"),
+    ]);
     let (dataset, report) = load_plain(&dir).unwrap();
     assert_eq!((dataset.articles.len(), report.added_articles, report.rejected()), (2, 1, 0));
     assert_eq!(dataset.articles.column("name").unwrap().values.category(1), None);
@@ -210,7 +247,12 @@ fn returns_take_purchases_back() {
     let (dataset, report) = orders(keys, text, &[]).unwrap();
     assert_eq!(pairs(&dataset), [("bob", "sofa")]);
     let told = report.to_string();
-    assert!(told.contains("7 rows of purchases = 1 used + 4 returned or without a quantity + 2 taken back"), "{told}");
+    assert!(
+        told.contains(
+            "7 rows of purchases = 1 used + 4 returned or without a quantity + 2 taken back"
+        ),
+        "{told}"
+    );
     assert!(told.contains("2 returns are of nothing that was bought before"), "{told}");
     // A chair that was only returned is no article of the shop.
     assert_eq!(dataset.articles.ids.find("chair"), None);
@@ -229,7 +271,10 @@ fn times_have_zones_and_parts() {
     let parts = "time = [\"t\", \"u\"]\ntime_format = [\"compact-date\", \"clock\"]\ntime_zone = \"-03:00\"";
     assert_eq!(time(parts, "20240731,40"), "2024-07-31T03:40:00Z");
     let dir = folder(&[
-        ("dataset.toml", &format!("time_zone = \"+01:00\"\n{ORDERS}time = \"t\"\ntime_format = \"date-time\"\n")),
+        (
+            "dataset.toml",
+            &format!("time_zone = \"+01:00\"\n{ORDERS}time = \"t\"\ntime_format = \"date-time\"\n"),
+        ),
         ("p.csv", "a,c,t\nlamp,ann,2024-07-01 00:30\n"),
     ]);
     assert_eq!(load_plain(&dir).unwrap().0.purchases.time[0].to_string(), "2024-06-30T23:30:00Z");
@@ -258,6 +303,9 @@ fn descriptions_that_make_no_sense_are_refused() {
         ("weight = \"gone\"", "column `gone`"),
     ] {
         let error = orders(keys, "a,c,t,u\nlamp,ann,x,y\n", &[]).expect_err(keys);
-        assert!(error.is_bad_input() && error.to_string().contains(says), "`{says}` is not in: {error}");
+        assert!(
+            error.is_bad_input() && error.to_string().contains(says),
+            "`{says}` is not in: {error}"
+        );
     }
 }

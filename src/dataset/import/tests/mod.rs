@@ -35,13 +35,18 @@ fn any_rejects() -> LoadOptions {
     LoadOptions { max_rejects: Some(MaxRejects::Share(1.0)), ..LoadOptions::default() }
 }
 
-/// Reads a file as it lies in a folder: the names of its columns, and the cells of all rows by column; what is
-/// wrong with it otherwise.
+/// Reads a file as it lies in a folder: the names of its columns, and the cells of all rows by
+/// column; what is wrong with it otherwise.
 fn read(dir: &TempDir, name: &str, options: FileOptions) -> Result<Table, String> {
     read_in_blocks(dir, name, options, 1 << 20)
 }
 
-fn read_in_blocks(dir: &TempDir, name: &str, options: FileOptions, block: usize) -> Result<Table, String> {
+fn read_in_blocks(
+    dir: &TempDir,
+    name: &str,
+    options: FileOptions,
+    block: usize,
+) -> Result<Table, String> {
     let file = TableFile::new(dir.path().join(name), options);
     let mut table = Table::default();
     let source = file.open(block).map_err(|error| error.to_string())?;
@@ -51,7 +56,8 @@ fn read_in_blocks(dir: &TempDir, name: &str, options: FileOptions, block: usize)
         let block = block.map_err(|error| error.to_string())?;
         let mut rejects = Vec::new();
         block.for_each_row(&mut rejects, |row| {
-            let cells: Result<Vec<_>, _> = (0..layout.columns.len()).map(|i| row.id(i).map(str::to_owned)).collect();
+            let cells: Result<Vec<_>, _> =
+                (0..layout.columns.len()).map(|i| row.id(i).map(str::to_owned)).collect();
             table.rows.push(cells?);
             Ok(())
         });
@@ -71,7 +77,8 @@ struct Table {
 impl Table {
     /// A table without rejects.
     fn of(columns: &[&str], rows: &[&[&str]]) -> Self {
-        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let texts =
+            |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         let rows = rows.iter().map(|row| texts(row)).collect();
         Self { columns: texts(columns), rows, rejects: Vec::new() }
     }
@@ -104,7 +111,13 @@ fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
 fn purchases(dataset: &Dataset) -> Vec<(&str, &str, u32)> {
     let p = &dataset.purchases;
     (0..p.len())
-        .map(|i| (dataset.customers.ids.get(p.customer[i]), dataset.articles.ids.get(p.article[i]), p.time[i].0))
+        .map(|i| {
+            (
+                dataset.customers.ids.get(p.customer[i]),
+                dataset.articles.ids.get(p.article[i]),
+                p.time[i].0,
+            )
+        })
         .collect()
 }
 
@@ -124,5 +137,9 @@ const TRANSACTIONS: &str = "t_dat,customer_id,article_id,price,sales_channel_id
 ";
 
 fn hm_folder() -> TempDir {
-    folder(&[("articles.csv", ARTICLES), ("customers.csv", CUSTOMERS), ("transactions.csv", TRANSACTIONS)])
+    folder(&[
+        ("articles.csv", ARTICLES),
+        ("customers.csv", CUSTOMERS),
+        ("transactions.csv", TRANSACTIONS),
+    ])
 }

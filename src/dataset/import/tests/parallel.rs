@@ -9,7 +9,10 @@ use proptest::prelude::*;
 /// All records of a text by the CSV library alone, in one go.
 fn reference(bytes: &[u8], dialect: &Dialect) -> Vec<Vec<Vec<u8>>> {
     let mut reader = dialect.reader(bytes).unwrap();
-    reader.byte_records().map(|record| record.unwrap().iter().map(<[u8]>::to_vec).collect()).collect()
+    reader
+        .byte_records()
+        .map(|record| record.unwrap().iter().map(<[u8]>::to_vec).collect())
+        .collect()
 }
 
 /// All records of a file read in blocks of about `block` bytes; `None` when it is refused.
@@ -17,9 +20,11 @@ fn in_blocks(bytes: &[u8], dialect: &Dialect, block: usize) -> Option<Vec<Vec<Ve
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("t.csv");
     std::fs::write(&path, bytes).unwrap();
-    let source = TableFile::new(path, FileOptions { quoted: dialect.quoted, ..FileOptions::default() });
+    let source =
+        TableFile::new(path, FileOptions { quoted: dialect.quoted, ..FileOptions::default() });
     let source = source.open(block).ok()?;
-    let mut records = vec![source.layout().columns.iter().map(|name| name.as_bytes().to_vec()).collect()];
+    let mut records =
+        vec![source.layout().columns.iter().map(|name| name.as_bytes().to_vec()).collect()];
     for block in block::read_ahead(source) {
         let Rows::Text(bytes) = block.ok()?.rows else { panic!("a text file gives text") };
         records.extend(reference(&bytes, dialect));
@@ -83,7 +88,8 @@ proptest! {
             let found: Vec<_> = purchases(&dataset).into_iter().map(|(c, a, t)| (c.to_owned(), a.to_owned(), t)).collect();
             prop_assert_eq!(found, expected);
             prop_assert_eq!(report.rejected() as usize, rows.iter().filter(|row| row.3).count());
-            // Entities are numbered by their first usable purchase in the file, whatever the blocks.
+            // Entities are numbered by their first usable purchase in the file, whatever the
+            // blocks.
             let whole = load_plain(&dir).unwrap().0;
             prop_assert_eq!(dataset.fingerprint(), whole.fingerprint());
             let line = |row: usize| 2 + text.split_inclusive('\n').scan(0, |quotes, line| {

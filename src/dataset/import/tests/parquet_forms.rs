@@ -5,8 +5,8 @@ use super::*;
 use parquet::{
     basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel},
     data_type::{
-        BoolType, ByteArray, ByteArrayType, DataType, DoubleType, FixedLenByteArray, FixedLenByteArrayType, FloatType,
-        Int32Type, Int64Type, Int96, Int96Type,
+        BoolType, ByteArray, ByteArrayType, DataType, DoubleType, FixedLenByteArray,
+        FixedLenByteArrayType, FloatType, Int32Type, Int64Type, Int96, Int96Type,
     },
     file::{
         properties::WriterProperties,
@@ -19,7 +19,13 @@ use std::{fs::File, sync::Arc};
 type Group<'a> = SerializedRowGroupWriter<'a, File>;
 
 /// Writes a file of `groups` row groups, each filled by `fill`.
-fn write(path: &Path, schema: &str, codec: Compression, groups: usize, mut fill: impl FnMut(&mut Group, usize)) {
+fn write(
+    path: &Path,
+    schema: &str,
+    codec: Compression,
+    groups: usize,
+    mut fill: impl FnMut(&mut Group, usize),
+) {
     let schema = Arc::new(parse_message_type(schema).unwrap());
     let properties = WriterProperties::builder().set_compression(codec).build();
     let file = File::create(path).unwrap();
@@ -33,7 +39,12 @@ fn write(path: &Path, schema: &str, codec: Compression, groups: usize, mut fill:
 }
 
 /// Writes the next column: its values, definition levels and repetition levels.
-fn column<T: DataType>(group: &mut Group, values: &[T::T], levels: Option<&[i16]>, repeated: Option<&[i16]>) {
+fn column<T: DataType>(
+    group: &mut Group,
+    values: &[T::T],
+    levels: Option<&[i16]>,
+    repeated: Option<&[i16]>,
+) {
     let mut column = group.next_column().unwrap().unwrap();
     column.typed::<T>().write_batch(values, levels, repeated).unwrap();
     column.close().unwrap();
@@ -110,7 +121,12 @@ fn groups_and_lists_become_columns() {
         column::<ByteArrayType>(group, &texts(&["a", "b", "c"]), None, None);
         column::<ByteArrayType>(group, &texts(&["x"]), Some(&[2, 1, 0]), None);
         column::<Int32Type>(group, &[1, 2], Some(&[2, 2, 0]), None);
-        column::<ByteArrayType>(group, &texts(&["p", "q"]), Some(&[3, 2, 3, 1, 0]), Some(&[0, 1, 1, 0, 0]));
+        column::<ByteArrayType>(
+            group,
+            &texts(&["p", "q"]),
+            Some(&[3, 2, 3, 1, 0]),
+            Some(&[0, 1, 1, 0, 0]),
+        );
         column::<Int32Type>(group, &[7, 8], Some(&[1, 2, 2]), Some(&[0, 0, 0]));
         column::<Int32Type>(group, &[5, 6], Some(&[0, 1, 1, 0]), Some(&[0, 0, 1, 0]));
     });
@@ -119,7 +135,10 @@ fn groups_and_lists_become_columns() {
     let end = "\u{1f}";
     for block in [1, 100] {
         let table = read_in_blocks(&dir, "a.parquet", FileOptions::default(), block).unwrap();
-        assert_eq!(table.columns, ["id", "details.brand", "details.size", "tags", "lines.sku", "old"]);
+        assert_eq!(
+            table.columns,
+            ["id", "details.brand", "details.size", "tags", "lines.sku", "old"]
+        );
         assert_eq!(
             table.rows,
             [
@@ -137,14 +156,16 @@ const SHORT: &str = "message m { required int64 id; optional binary name (UTF8);
 fn fill_short(group: &mut Group, number: usize) {
     let ids: Vec<i64> = (0..10).map(|i| (10 * number + i) as i64).collect();
     let named: Vec<i16> = ids.iter().map(|id| i16::from(id % 3 != 0)).collect();
-    let names: Vec<String> = ids.iter().filter(|id| *id % 3 != 0).map(|id| format!("n{}", id % 4)).collect();
+    let names: Vec<String> =
+        ids.iter().filter(|id| *id % 3 != 0).map(|id| format!("n{}", id % 4)).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     column::<Int64Type>(group, &ids, None, None);
     column::<ByteArrayType>(group, &texts(&names), Some(&named), None);
 }
 
 fn expected_short(groups: usize) -> Vec<Vec<String>> {
-    let name = |id: usize| if id.is_multiple_of(3) { String::new() } else { format!("n{}", id % 4) };
+    let name =
+        |id: usize| if id.is_multiple_of(3) { String::new() } else { format!("n{}", id % 4) };
     (0..10 * groups).map(|id| vec![id.to_string(), name(id)]).collect()
 }
 
@@ -162,13 +183,19 @@ fn every_codec_is_read_and_archives_of_parquet_too() {
         Compression::ZSTD(ZstdLevel::default()),
     ] {
         write(&path, SHORT, codec, 2, fill_short);
-        let table = read(&dir, "a.parquet", FileOptions::default()).unwrap_or_else(|error| panic!("{codec}: {error}"));
+        let table = read(&dir, "a.parquet", FileOptions::default())
+            .unwrap_or_else(|error| panic!("{codec}: {error}"));
         assert_eq!(table.rows, expected_short(2), "{codec}");
     }
     let bytes = std::fs::read(&path).unwrap();
-    for (name, packed) in [("b.parquet.gz", gzip(&bytes)), ("b.zip", zip(&[("b.parquet", &bytes)]))] {
+    for (name, packed) in [("b.parquet.gz", gzip(&bytes)), ("b.zip", zip(&[("b.parquet", &bytes)]))]
+    {
         std::fs::write(dir.path().join(name), packed).unwrap();
-        assert_eq!(read(&dir, name, FileOptions::default()).unwrap().rows, expected_short(2), "{name}");
+        assert_eq!(
+            read(&dir, name, FileOptions::default()).unwrap().rows,
+            expected_short(2),
+            "{name}"
+        );
     }
     // What a file is, its content tells.
     std::fs::copy(&path, dir.path().join("c.csv")).unwrap();
@@ -203,13 +230,18 @@ fn ids_that_are_floats_must_be_exact() {
 #[test]
 fn folders_of_partitions_are_one_table() {
     let dir = TempDir::new().unwrap();
-    for (i, folder) in ["year=2023/day=a%3Ab", "year=2024/day=__HIVE_DEFAULT_PARTITION__"].iter().enumerate() {
+    for (i, folder) in
+        ["year=2023/day=a%3Ab", "year=2024/day=__HIVE_DEFAULT_PARTITION__"].iter().enumerate()
+    {
         let folder = dir.path().join("orders").join(folder);
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("_SUCCESS"), "").unwrap();
-        write(&folder.join("part-0.parquet"), SHORT, Compression::SNAPPY, 1, |group, _| fill_short(group, i));
+        write(&folder.join("part-0.parquet"), SHORT, Compression::SNAPPY, 1, |group, _| {
+            fill_short(group, i)
+        });
     }
-    let files = table_files(dir.path(), &["orders".into()], &FileOptions::default(), "test").unwrap();
+    let files =
+        table_files(dir.path(), &["orders".into()], &FileOptions::default(), "test").unwrap();
     assert_eq!(files.len(), 2);
     let mut days = Vec::new();
     for file in &files {
@@ -225,7 +257,8 @@ fn folders_of_partitions_are_one_table() {
         }
     }
     days.dedup();
-    let expected = [("2023", "a:b"), ("2024", "")].map(|(year, day)| (year.to_owned(), day.to_owned()));
+    let expected =
+        [("2023", "a:b"), ("2024", "")].map(|(year, day)| (year.to_owned(), day.to_owned()));
     assert_eq!(days, expected);
 }
 

@@ -21,5 +21,8 @@ fn hm_keeps_every_column_and_sorts_by_day() {
     let age = &dataset.customers.column("age").unwrap().values;
     assert_eq!((age.number(0), age.number(1)), (Some(21.0), None));
     assert_eq!(dataset.customers.column("FN").unwrap().values.category(0), Some("1.0"));
-    assert_eq!((report.articles, report.customers, report.purchases, report.rejected()), (3, 2, 3, 0));
+    assert_eq!(
+        (report.articles, report.customers, report.purchases, report.rejected()),
+        (3, 2, 3, 0)
+    );
 }

@@ -1,11 +1,13 @@
-//! The public data sets that lie beside the project on a development machine; see the data's own README for
-//! the counts. A machine without them checks the same facts on small folders of the same kind.
+//! The public data sets that lie beside the project on a development machine; see the data's own
+//! README for the counts. A machine without them checks the same facts on small folders of the same
+//! kind.
 
 use super::*;
 use crate::dataset::{TimeUnit, Values};
 
 fn real(name: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("VITRINE_DATA").map_or_else(|| PathBuf::from("../shared/data"), PathBuf::from);
+    let root = std::env::var_os("VITRINE_DATA")
+        .map_or_else(|| PathBuf::from("../shared/data"), PathBuf::from);
     let dir = root.join(name);
     if !dir.is_dir() {
         eprintln!("{} is not there: only the small fixture is checked", dir.display());
@@ -15,7 +17,8 @@ fn real(name: &str) -> Option<PathBuf> {
 }
 
 fn counts(dir: &Path) -> (usize, usize, usize) {
-    let (dataset, report) = load(dir, &LoadOptions { strict: true, ..LoadOptions::default() }).unwrap();
+    let (dataset, report) =
+        load(dir, &LoadOptions { strict: true, ..LoadOptions::default() }).unwrap();
     assert!(report.rejects.is_empty());
     assert!(dataset.purchases.time.is_sorted());
     (dataset.articles.len(), dataset.customers.len(), dataset.purchases.len())
@@ -43,7 +46,10 @@ fn hm_sample() {
 #[test]
 fn ml_100k() {
     let small = folder(&[
-        ("m.inter", "user_id:token\titem_id:token\trating:float\ttimestamp:float\n1\t2\t3\t881250949\n"),
+        (
+            "m.inter",
+            "user_id:token\titem_id:token\trating:float\ttimestamp:float\n1\t2\t3\t881250949\n",
+        ),
         ("m.user", "user_id:token\tage:token\n1\t24\n"),
     ]);
     assert_eq!(counts(small.path()), (1, 1, 1));
@@ -60,7 +66,8 @@ fn ml_100k() {
 
 #[test]
 fn amazon_beauty() {
-    let small = folder(&[("b.txt", "u1 a b a\nu2 b\n"), ("b_item2attributes.json", "{\"a\": [1, \"x\"]}")]);
+    let small =
+        folder(&[("b.txt", "u1 a b a\nu2 b\n"), ("b_item2attributes.json", "{\"a\": [1, \"x\"]}")]);
     assert_eq!(counts(small.path()), (2, 2, 4));
     let Some(dir) = real("amazon-beauty") else { return };
     assert_eq!(counts(&dir), (12_101, 22_363, 198_502));

@@ -4,7 +4,8 @@ use super::*;
 use crate::dataset::{TimeUnit, Values};
 use proptest::prelude::*;
 
-/// Two customers, two items; u7 changes her mind about her weight, and forgets her age in a later line.
+/// Two customers, two items; u7 changes her mind about her weight, and forgets her age in a later
+/// line.
 const LINES: &str = r#"{"fit": "fit", "user_id": "7", "bust size": "34d", "item_id": "260", "weight": "137lbs", "rating": "10", "rented for": "vacation", "review_text": "An \"adorable\" romper!", "body type": "hourglass", "review_summary": "So many compliments!", "category": "romper", "height": "5' 8\"", "size": 14, "age": "28", "review_date": "April 20, 2016"}
 {"user_id": 8, "item_id": 153, "category": "gown", "height": "5' 6.5\"", "weight": null, "age": 36.5, "review_date": "June 18, 2013"}
 
@@ -14,18 +15,27 @@ const LINES: &str = r#"{"fit": "fit", "user_id": "7", "bust size": "34d", "item_
 "#;
 
 fn rentals(text: &str) -> TempDir {
-    folder(&[("reviews.json", text), ("README.txt", "about the data"), ("package.json", "{\"name\": \"x\"}")])
+    folder(&[
+        ("reviews.json", text),
+        ("README.txt", "about the data"),
+        ("package.json", "{\"name\": \"x\"}"),
+    ])
 }
 
 #[test]
 fn users_become_customers_and_lines_purchases() {
     let (dataset, report) = load_plain(&rentals(LINES)).unwrap();
     assert_eq!(report.kind, "rent-the-runway");
-    assert_eq!((report.articles, report.customers, report.purchases, report.rejected()), (2, 2, 5, 0));
+    assert_eq!(
+        (report.articles, report.customers, report.purchases, report.rejected()),
+        (2, 2, 5, 0)
+    );
     assert_eq!(dataset.time_unit, TimeUnit::Day);
     let bought: Vec<_> = {
         let p = &dataset.purchases;
-        let name = |i: usize| (dataset.customers.ids.get(p.customer[i]), dataset.articles.ids.get(p.article[i]));
+        let name = |i: usize| {
+            (dataset.customers.ids.get(p.customer[i]), dataset.articles.ids.get(p.article[i]))
+        };
         (0..p.len()).map(|i| (p.time[i].date_string(), name(i))).collect()
     };
     let expected = [
@@ -40,12 +50,14 @@ fn users_become_customers_and_lines_purchases() {
 
     let names: Vec<&str> = dataset.customers.columns.iter().map(|c| c.name.as_str()).collect();
     assert_eq!(names, ["body type", "bust size", "age", "height", "weight"]);
-    let number = |name: &str, row: usize| dataset.customers.column(name).unwrap().values.number(row);
+    let number =
+        |name: &str, row: usize| dataset.customers.column(name).unwrap().values.number(row);
     // The latest value, not the last line; what is missing later keeps its value.
     assert_eq!((number("weight", 0), number("weight", 1)), (Some(130.0), None));
     assert_eq!((number("age", 0), number("age", 1)), (Some(28.0), Some(36.5)));
     assert_eq!((number("height", 0), number("height", 1)), (Some(68.0), Some(66.5)));
-    let category = |name: &str, row: usize| dataset.customers.column(name).unwrap().values.category(row);
+    let category =
+        |name: &str, row: usize| dataset.customers.column(name).unwrap().values.category(row);
     // Of one day the last line.
     assert_eq!(category("bust size", 0), Some("36c"));
     assert_eq!((category("body type", 0), category("body type", 1)), (Some("hourglass"), None));
@@ -67,17 +79,30 @@ fn the_preset_is_found_by_content_named_and_decompressed() {
     let cut = gzip(long.as_bytes());
     std::fs::write(compressed.path().join("reviews.json.gz"), &cut[..cut.len() - 40]).unwrap();
     let error = load_plain(&compressed).expect_err("cut off");
-    assert!(error.is_bad_input() && error.to_string().contains("reviews.json.gz: the file is damaged"), "{error}");
+    assert!(
+        error.is_bad_input() && error.to_string().contains("reviews.json.gz: the file is damaged"),
+        "{error}"
+    );
 
     let other = folder(&[("package.json", "{\"name\": \"x\"}")]);
-    assert!(load_plain(&other).expect_err("not rentals").to_string().contains("preset rent-the-runway"));
+    assert!(
+        load_plain(&other).expect_err("not rentals").to_string().contains("preset rent-the-runway")
+    );
     let two = folder(&[("a.json", LINES), ("b.jsonl", LINES)]);
     assert!(load_plain(&two).expect_err("two files").to_string().contains("several *.json"));
-    let array = folder(&[("dataset.toml", "preset = \"rent-the-runway\""), ("a.json", "[{\"user_id\": 7},\n{}]")]);
+    let array = folder(&[
+        ("dataset.toml", "preset = \"rent-the-runway\""),
+        ("a.json", "[{\"user_id\": 7},\n{}]"),
+    ]);
     let message = load_plain(&array).expect_err("no purchase").to_string();
-    assert!(message.contains("a.json: no usable row") && message.contains("line 1, column `item_id`"), "{message}");
-    let sections =
-        folder(&[("dataset.toml", "preset = \"rent-the-runway\"\n[articles]\nkeep = []"), ("a.json", LINES)]);
+    assert!(
+        message.contains("a.json: no usable row") && message.contains("line 1, column `item_id`"),
+        "{message}"
+    );
+    let sections = folder(&[
+        ("dataset.toml", "preset = \"rent-the-runway\"\n[articles]\nkeep = []"),
+        ("a.json", LINES),
+    ]);
     assert!(load_plain(&sections).expect_err("sections").to_string().contains("takes no sections"));
 }
 
@@ -85,7 +110,9 @@ fn the_preset_is_found_by_content_named_and_decompressed() {
 fn a_list_of_reviews_is_read_as_its_lines_are() {
     let whole = load_plain(&rentals(LINES)).unwrap().0.fingerprint();
     let reviews: Vec<&str> = LINES.lines().filter(|line| !line.is_empty()).collect();
-    for list in [format!("[{}]", reviews.join(",")), format!("\u{feff}[\n  {}\n]\n", reviews.join(",\n  "))] {
+    for list in
+        [format!("[{}]", reviews.join(",")), format!("\u{feff}[\n  {}\n]\n", reviews.join(",\n  "))]
+    {
         let dir = folder(&[("reviews.json", &list)]);
         assert_eq!(load_plain(&dir).unwrap().0.fingerprint(), whole);
         std::fs::write(dir.path().join("reviews.json"), &list[..list.len() - 9]).unwrap();
@@ -104,26 +131,40 @@ fn faults_are_counted_and_named() {
         let mut keys = vec![("user_id", "1"), ("item_id", "2"), ("review_date", "\"May 1, 2016\"")];
         keys.retain(|(known, _)| *known != key);
         keys.push((key, value));
-        let pairs: Vec<String> = keys.iter().map(|(key, value)| format!("\"{key}\": {value}")).collect();
+        let pairs: Vec<String> =
+            keys.iter().map(|(key, value)| format!("\"{key}\": {value}")).collect();
         format!("{{{}}}\n", pairs.join(", "))
     };
     let cases = [
         ("{\"user_id\": 1, \n".to_owned(), ": not a JSON object, at character 14 of the line: EOF"),
-        ("[1, 2]\n".to_owned(), "not a JSON object, at character 0 of the line: invalid type: sequence"),
+        (
+            "[1, 2]\n".to_owned(),
+            "not a JSON object, at character 0 of the line: invalid type: sequence",
+        ),
         ("{\"user_id\": 1, \"user_id\": 2}\n".to_owned(), "the key `user_id` is there twice"),
-        ("{\"item_id\": 1, \"review_date\": \"May 1, 2016\"}\n".to_owned(), "column `user_id`: the key is missing"),
+        (
+            "{\"item_id\": 1, \"review_date\": \"May 1, 2016\"}\n".to_owned(),
+            "column `user_id`: the key is missing",
+        ),
         (with("item_id", "null"), "column `item_id`: the key is missing or has no value"),
         (with("item_id", "2.5"), "column `item_id`: `2.5` is not a text or a whole number"),
         (with("user_id", "[1]"), "column `user_id`: `[…]` is not a text or a whole number"),
         (with("user_id", "\"a\\nb\""), "column `user_id`: an id must not hold control"),
-        (with("review_date", "\"February 30, 2016\""), "column `review_date`: `February 30, 2016` is not a date"),
+        (
+            with("review_date", "\"February 30, 2016\""),
+            "column `review_date`: `February 30, 2016` is not a date",
+        ),
         (with("review_date", "1461110400"), "column `review_date`: `1461110400` is not a date"),
     ];
     for (line, says) in &cases {
         let dir = rentals(&format!("{LINES}{line}"));
         let (dataset, report) = load_plain(&dir).unwrap();
         assert_eq!((dataset.purchases.len(), report.rejected()), (5, 1), "{line}");
-        assert!(report.to_string().contains("reviews.json, line 7") && report.to_string().contains(says), "{report}");
+        assert!(
+            report.to_string().contains("reviews.json, line 7")
+                && report.to_string().contains(says),
+            "{report}"
+        );
         let strict = LoadOptions { strict: true, ..LoadOptions::default() };
         let error = load(dir.path(), &strict).expect_err(line);
         assert!(error.is_bad_input() && error.to_string().contains(says), "{error}");
@@ -141,8 +182,16 @@ fn faults_are_counted_and_named() {
     ];
     for (line, says) in &cells {
         let (dataset, report) = load_plain(&rentals(&format!("{LINES}{line}"))).unwrap();
-        assert_eq!((dataset.purchases.len(), report.rejected(), report.unreadable.len()), (6, 0, 1), "{line}");
-        assert!(report.to_string().contains("reviews.json, line 7") && report.to_string().contains(says), "{report}");
+        assert_eq!(
+            (dataset.purchases.len(), report.rejected(), report.unreadable.len()),
+            (6, 0, 1),
+            "{line}"
+        );
+        assert!(
+            report.to_string().contains("reviews.json, line 7")
+                && report.to_string().contains(says),
+            "{report}"
+        );
     }
     // All of them, and broken UTF-8, in the reject file.
     let dir = rentals("");
@@ -151,7 +200,8 @@ fn faults_are_counted_and_named() {
     bytes.extend(b"{\"review_text\": \"caf\xe9\"}\n");
     std::fs::write(dir.path().join("reviews.json"), bytes).unwrap();
     let rejects = dir.path().join("rejects.csv");
-    let (_, report) = load(dir.path(), &LoadOptions { rejects: Some(rejects.clone()), ..any_rejects() }).unwrap();
+    let (_, report) =
+        load(dir.path(), &LoadOptions { rejects: Some(rejects.clone()), ..any_rejects() }).unwrap();
     assert_eq!(report.rejected() as usize, cases.len() + 1);
     let written = std::fs::read_to_string(rejects).unwrap();
     assert!(
@@ -163,7 +213,8 @@ fn faults_are_counted_and_named() {
 
 #[test]
 fn a_file_without_a_usable_line_is_refused() {
-    let named = |text| folder(&[("dataset.toml", "preset = \"rent-the-runway\""), ("a.json", text)]);
+    let named =
+        |text| folder(&[("dataset.toml", "preset = \"rent-the-runway\""), ("a.json", text)]);
     let message = load_plain(&named("")).expect_err("empty").to_string();
     assert!(message.contains("a.json: no usable row"), "{message}");
     let message = load_plain(&named("{}\n")).expect_err("no keys").to_string();

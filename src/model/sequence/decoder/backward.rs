@@ -44,7 +44,8 @@ impl Decoder {
         self.gradients = gradients;
     }
 
-    /// Turns `by_output` into gradients of the residual stream, block by block from the last layer to the first.
+    /// Turns `by_output` into gradients of the residual stream, block by block from the last layer
+    /// to the first.
     fn backward_piece(
         &self,
         values: &[f32],
@@ -60,7 +61,13 @@ impl Decoder {
             let rows = piece.block_rows(block);
             let spans = &piece.spans[block.clone()];
             let at = rows.start * self.width..rows.end * self.width;
-            let pass = BlockPass { simd, values, spans, rows: &rows, first: (piece.first + rows.start) * self.width };
+            let pass = BlockPass {
+                simd,
+                values,
+                spans,
+                rows: &rows,
+                first: (piece.first + rows.start) * self.width,
+            };
             let by_x = &mut by_tokens[at.clone()];
             if let Some(norm) = &self.final_norm {
                 by_x.fill(0.0);
@@ -78,10 +85,24 @@ impl Decoder {
             for (index, (layer, saved)) in self.layers.iter().zip(saved.iter()).enumerate().rev() {
                 let gates = layer.gates.as_ref();
                 let gate = gates.map(|gates| (&gates.feed_forward, &saved.feed_forward_gate));
-                sublayer_gradient(&pass, self.dropout(seed, 2 + 2 * index), gate, scratch, by_x, gradient);
+                sublayer_gradient(
+                    &pass,
+                    self.dropout(seed, 2 + 2 * index),
+                    gate,
+                    scratch,
+                    by_x,
+                    gradient,
+                );
                 self.feed_forward_backward(&pass, layer, saved, scratch, by_x, gradient);
                 let gate = gates.map(|gates| (&gates.attention, &saved.attention_gate));
-                sublayer_gradient(&pass, self.dropout(seed, 1 + 2 * index), gate, scratch, by_x, gradient);
+                sublayer_gradient(
+                    &pass,
+                    self.dropout(seed, 1 + 2 * index),
+                    gate,
+                    scratch,
+                    by_x,
+                    gradient,
+                );
                 self.attention_backward(&pass, layer, saved, scratch, by_x, gradient);
             }
             if let Some(dropout) = self.dropout(seed, 0) {
@@ -93,8 +114,12 @@ impl Decoder {
                     let by_x = &by_x[start..start + span.len * self.width];
                     let by_positions = &mut gradient[at.start..at.start + by_x.len()];
                     if self.config.positions == Positions::LearnedFromEnd {
-                        let rows = by_positions.chunks_exact_mut(self.width).zip(by_x.chunks_exact(self.width).rev());
-                        rows.for_each(|(by_position, by_x)| add_scaled(simd, by_position, by_x, 1.0));
+                        let rows = by_positions
+                            .chunks_exact_mut(self.width)
+                            .zip(by_x.chunks_exact(self.width).rev());
+                        rows.for_each(|(by_position, by_x)| {
+                            add_scaled(simd, by_position, by_x, 1.0)
+                        });
                     } else {
                         add_scaled(simd, by_positions, by_x, 1.0);
                     }
@@ -123,7 +148,8 @@ impl Decoder {
         let y = &mut scratch.y[..by_x.len()];
         let len = rows.len() * hidden;
         let (after, mut by_hidden) = (&mut scratch.hidden[..len], &mut scratch.by_hidden[..len]);
-        // The activation is computed again, and only then are the weights of what came after it known.
+        // The activation is computed again, and only then are the weights of what came after it
+        // known.
         layer.feed_forward_out.by_input(values, y, by_hidden);
         if self.config.activation == Activation::Swiglu {
             let by_halves = &mut scratch.by_halves[..pre.len()];
@@ -133,8 +159,11 @@ impl Decoder {
             activate_backward(simd, self.config.activation, pre, after, by_hidden);
         }
         layer.feed_forward_out.by_weights(simd, after, y, gradient);
-        let entry =
-            Entry { norm: &layer.feed_forward_norm, normed: &saved.feed_forward_normed, dense: &layer.feed_forward_in };
+        let entry = Entry {
+            norm: &layer.feed_forward_norm,
+            normed: &saved.feed_forward_normed,
+            dense: &layer.feed_forward_in,
+        };
         entry.backward(pass, by_hidden, (&mut scratch.x[..by_x.len()], y), by_x, gradient);
     }
 
@@ -168,10 +197,20 @@ impl Decoder {
                 value: head.value,
             };
             let by_attended = (&x[start * width + h * head.dim..], width);
-            head.backward(simd, &saved.probabilities[scores], by_attended, &mut out, &mut scratch.attention);
+            head.backward(
+                simd,
+                &saved.probabilities[scores],
+                by_attended,
+                &mut out,
+                &mut scratch.attention,
+            );
         }
         self.rotate(pass, by_qkv, -1.0);
-        let entry = Entry { norm: &layer.attention_norm, normed: &saved.attention_normed, dense: &layer.qkv };
+        let entry = Entry {
+            norm: &layer.attention_norm,
+            normed: &saved.attention_normed,
+            dense: &layer.qkv,
+        };
         entry.backward(pass, by_qkv, (x, y), by_x, gradient);
     }
 }
@@ -211,8 +250,8 @@ struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// From the gradient by the dense layer's outputs: adds those by the weights to `gradient` and that by the stream to
-    /// `by_x`. The scratch is two arrays of the size of `by_x`.
+    /// From the gradient by the dense layer's outputs: adds those by the weights to `gradient` and
+    /// that by the stream to `by_x`. The scratch is two arrays of the size of `by_x`.
     fn backward(
         &self,
         pass: &BlockPass<'_>,
@@ -227,6 +266,11 @@ impl Entry<'_> {
         norm.output(simd, values, normed, rows, x);
         dense.by_weights(simd, x, by_dense, gradient);
         dense.by_input(values, by_dense, y);
-        norm.backward(simd, values, Backward { normed, rows, by_output: y, scratch: x, by_input: by_x }, gradient);
+        norm.backward(
+            simd,
+            values,
+            Backward { normed, rows, by_output: y, scratch: x, by_input: by_x },
+            gradient,
+        );
     }
 }

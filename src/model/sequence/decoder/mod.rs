@@ -1,8 +1,9 @@
 //! The decoder transformer, forward and backward.
 //!
-//! Layers other than attention work row by row and attention sequence by sequence, so a thread takes its piece of the
-//! batch through all layers alone, and within the piece a block of whole sequences goes through all layers before the
-//! next: its rows stay in the core's cache. Threads meet once a pass, where gradients are added.
+//! Layers other than attention work row by row and attention sequence by sequence, so a thread
+//! takes its piece of the batch through all layers alone, and within the piece a block of whole
+//! sequences goes through all layers before the next: its rows stay in the core's cache. Threads
+//! meet once a pass, where gradients are added.
 
 use super::{
     super::simd::{Simd, add_scaled},
@@ -27,7 +28,8 @@ pub(super) struct Decoder {
     pub length: usize,
     /// Trained positions, `length × width`.
     positions: Option<Range<usize>>,
-    /// Fixed positions, `length × width`; for rotary ones the angles' cosines, then sines, `length × head width`.
+    /// Fixed positions, `length × width`; for rotary ones the angles' cosines, then sines, `length
+    /// × head width`.
     fixed: Vec<f32>,
     layers: Vec<Layer>,
     final_norm: Option<LayerNorm>,
@@ -109,7 +111,12 @@ struct Scratch {
 }
 
 impl Decoder {
-    pub(super) fn new(config: &DecoderConfig, width: usize, length: usize, parameters: &mut Parameters) -> Self {
+    pub(super) fn new(
+        config: &DecoderConfig,
+        width: usize,
+        length: usize,
+        parameters: &mut Parameters,
+    ) -> Self {
         let positions = matches!(config.positions, Positions::Learned | Positions::LearnedFromEnd)
             .then(|| parameters.add("positions".into(), &[length, width], Start::Uniform(0.05)));
         let fixed = match config.positions {
@@ -118,10 +125,23 @@ impl Decoder {
             Positions::Learned | Positions::LearnedFromEnd | Positions::None => Vec::new(),
         };
         let layers = (0..config.layers).map(|l| Layer {
-            attention_norm: LayerNorm::new(&format!("layers.{l}.attention_norm"), width, parameters),
+            attention_norm: LayerNorm::new(
+                &format!("layers.{l}.attention_norm"),
+                width,
+                parameters,
+            ),
             qkv: Linear::new(&format!("layers.{l}.qkv"), width, 3 * width, parameters),
-            attention_output: Linear::new(&format!("layers.{l}.attention_output"), width, width, parameters),
-            feed_forward_norm: LayerNorm::new(&format!("layers.{l}.feed_forward_norm"), width, parameters),
+            attention_output: Linear::new(
+                &format!("layers.{l}.attention_output"),
+                width,
+                width,
+                parameters,
+            ),
+            feed_forward_norm: LayerNorm::new(
+                &format!("layers.{l}.feed_forward_norm"),
+                width,
+                parameters,
+            ),
             feed_forward_in: Linear::new(
                 &format!("layers.{l}.feed_forward_in"),
                 width,
@@ -135,8 +155,18 @@ impl Decoder {
                 parameters,
             ),
             gates: config.gated.then(|| Gates {
-                attention: Linear::new(&format!("layers.{l}.attention_gate"), width, width, parameters),
-                feed_forward: Linear::new(&format!("layers.{l}.feed_forward_gate"), width, width, parameters),
+                attention: Linear::new(
+                    &format!("layers.{l}.attention_gate"),
+                    width,
+                    width,
+                    parameters,
+                ),
+                feed_forward: Linear::new(
+                    &format!("layers.{l}.feed_forward_gate"),
+                    width,
+                    width,
+                    parameters,
+                ),
             }),
         });
         let layers = layers.collect();
@@ -178,14 +208,26 @@ impl Decoder {
         }
         pieces.into_par_iter().for_each(|(work, out)| {
             let first = work.piece.first * self.width;
-            self.forward_piece(&parameters.values, &tokens[first..first + out.len()], seed, work, out);
+            self.forward_piece(
+                &parameters.values,
+                &tokens[first..first + out.len()],
+                seed,
+                work,
+                out,
+            );
         });
         self.work = work;
         self.seed = seed;
     }
 
     /// The outputs of each sequence's last token.
-    pub(super) fn embed(&self, parameters: &Parameters, packed: &Packed, tokens: &[f32], out: &mut [f32]) {
+    pub(super) fn embed(
+        &self,
+        parameters: &Parameters,
+        packed: &Packed,
+        tokens: &[f32],
+        out: &mut [f32],
+    ) {
         // A block at a time bounds memory; blocks are found as a piece of the whole would be cut.
         let whole = Piece::new(packed, 0..packed.sequences());
         let mut rest = out;
@@ -201,7 +243,13 @@ impl Decoder {
                 work.piece = Piece::new(packed, block);
                 let first = work.piece.first * self.width;
                 outputs.resize(work.piece.rows * self.width, 0.0);
-                self.forward_piece(&parameters.values, &tokens[first..first + outputs.len()], None, work, outputs);
+                self.forward_piece(
+                    &parameters.values,
+                    &tokens[first..first + outputs.len()],
+                    None,
+                    work,
+                    outputs,
+                );
                 for (span, out) in work.piece.spans.iter().zip(out.chunks_exact_mut(self.width)) {
                     let last = (span.start + span.len - 1) * self.width;
                     out.copy_from_slice(&outputs[last..last + self.width]);
@@ -210,7 +258,14 @@ impl Decoder {
         );
     }
 
-    fn forward_piece(&self, values: &[f32], tokens: &[f32], seed: Option<u64>, work: &mut Work, out: &mut [f32]) {
+    fn forward_piece(
+        &self,
+        values: &[f32],
+        tokens: &[f32],
+        seed: Option<u64>,
+        work: &mut Work,
+        out: &mut [f32],
+    ) {
         self.reserve(work);
         let Work { piece, layers: saved, final_norm: final_normed, scratch } = work;
         let simd = Simd::detect();
@@ -218,7 +273,13 @@ impl Decoder {
             let rows = piece.block_rows(block);
             let spans = &piece.spans[block.clone()];
             let at = rows.start * self.width..rows.end * self.width;
-            let pass = BlockPass { simd, values, spans, rows: &rows, first: (piece.first + rows.start) * self.width };
+            let pass = BlockPass {
+                simd,
+                values,
+                spans,
+                rows: &rows,
+                first: (piece.first + rows.start) * self.width,
+            };
             // The residual stream lives in the output.
             let x = &mut out[at.clone()];
             self.embed_tokens(&pass, &tokens[at], seed, x);
@@ -241,7 +302,8 @@ impl Decoder {
 
     /// Room for a piece's rows.
     fn reserve(&self, work: &mut Work) {
-        let (width, hidden, outputs) = (self.width, self.config.feed_forward, self.config.feed_forward_outputs());
+        let (width, hidden, outputs) =
+            (self.width, self.config.feed_forward, self.config.feed_forward_outputs());
         let Work { piece, layers, final_norm, scratch } = work;
         layers.resize_with(self.layers.len(), Saved::default);
         for (layer, saved) in self.layers.iter().zip(layers) {
@@ -259,7 +321,8 @@ impl Decoder {
         if let Some(norm) = &self.final_norm {
             norm.reserve(final_norm, piece.rows);
         }
-        let rows = piece.blocks.iter().map(|block| piece.block_rows(block).len()).max().unwrap_or(0);
+        let rows =
+            piece.blocks.iter().map(|block| piece.block_rows(block).len()).max().unwrap_or(0);
         for (buffer, len) in [
             (&mut scratch.x, rows * width),
             (&mut scratch.y, rows * width),
@@ -297,7 +360,10 @@ impl Decoder {
                 let len = span.len * self.width;
                 let x = &mut x[start..start + len];
                 if self.config.positions == Positions::LearnedFromEnd {
-                    let rows = x.chunks_exact_mut(self.width).rev().zip(positions.chunks_exact(self.width));
+                    let rows = x
+                        .chunks_exact_mut(self.width)
+                        .rev()
+                        .zip(positions.chunks_exact(self.width));
                     rows.for_each(|(x, position)| add_scaled(pass.simd, x, position, 1.0));
                 } else {
                     add_scaled(pass.simd, x, &positions[..len], 1.0);
@@ -310,7 +376,14 @@ impl Decoder {
     }
 
     /// What attention makes of the residual stream: into `scratch.y`.
-    fn attention(&self, pass: &BlockPass<'_>, layer: &Layer, saved: &mut Saved, scratch: &mut Scratch, x: &[f32]) {
+    fn attention(
+        &self,
+        pass: &BlockPass<'_>,
+        layer: &Layer,
+        saved: &mut Saved,
+        scratch: &mut Scratch,
+        x: &[f32],
+    ) {
         let BlockPass { simd, values, rows, .. } = *pass;
         let width = self.width;
         let y = &mut scratch.y[..x.len()];
@@ -324,13 +397,26 @@ impl Decoder {
             let start = (span.start - rows.start) * width + h * self.head_width();
             let head = self.head(qkv, span, rows.start, h);
             let probabilities = &mut saved.probabilities[scores];
-            head.forward(simd, probabilities, &mut attended[start..], width, &mut scratch.attention);
+            head.forward(
+                simd,
+                probabilities,
+                &mut attended[start..],
+                width,
+                &mut scratch.attention,
+            );
         }
         layer.attention_output.forward(simd, values, attended, y);
     }
 
     /// What the dense layers make of the residual stream: into `scratch.y`.
-    fn feed_forward(&self, pass: &BlockPass<'_>, layer: &Layer, saved: &mut Saved, scratch: &mut Scratch, x: &[f32]) {
+    fn feed_forward(
+        &self,
+        pass: &BlockPass<'_>,
+        layer: &Layer,
+        saved: &mut Saved,
+        scratch: &mut Scratch,
+        x: &[f32],
+    ) {
         let BlockPass { simd, values, rows, .. } = *pass;
         let outputs = self.config.feed_forward_outputs();
         let y = &mut scratch.y[..x.len()];
@@ -420,7 +506,9 @@ fn join(
 
 impl SavedGate {
     fn reserve(&mut self, len: usize) {
-        [&mut self.x, &mut self.y, &mut self.gate].into_iter().for_each(|values| values.resize(len, 0.0));
+        [&mut self.x, &mut self.y, &mut self.gate]
+            .into_iter()
+            .for_each(|values| values.resize(len, 0.0));
     }
 }
 
