@@ -138,8 +138,9 @@ export interface paths {
         readonly post?: never;
         /**
          * Erase a customer
-         * @description Attributes, purchases, events and the visitors that were joined go at once, from the database and the
-         *     memory of every server. A salted hash stays, so that no late event and no import brings them back.
+         * @description Attributes, purchases, events and the visitors that were joined go at once, from the database
+         *     and the memory of every server. A salted hash stays, so that no late event and no import brings
+         *     them back.
          */
         readonly delete: operations["erase_customer"];
         readonly options?: never;
@@ -561,8 +562,8 @@ export interface paths {
         readonly put?: never;
         /**
          * Tell what happens in the shop
-         * @description Send a key with the scope `events`. A page that sends by `navigator.sendBeacon` may send `text/plain`
-         *     and name a key that has no other scope in the query string: `?key=…`.
+         * @description Send a key with the scope `events`. A page that sends by `navigator.sendBeacon` may send
+         *     `text/plain` and name a key that has no other scope in the query string: `?key=…`.
          */
         readonly post: operations["tell_events"];
         readonly delete?: never;
@@ -674,8 +675,9 @@ export interface components {
         readonly ArticleInput: {
             readonly article_id: components["schemas"]["Id"];
             /**
-             * @description Numbers, texts or lists of texts under the shop's own names. An attribute has one kind for all articles of the
-             *     shop: the declared one, else that of the import or of the first article that had it.
+             * @description Numbers, texts or lists of texts under the shop's own names. An attribute has one kind for
+             *     all articles of the shop: the declared one, else that of the import or of the first article
+             *     that had it.
              */
             readonly attributes?: components["schemas"]["Attributes"];
             /** @description Whether it may be recommended; true if not given. */
@@ -750,8 +752,8 @@ export interface components {
             /** @example models.activate */
             readonly action: string;
             /**
-             * @description The name of the key, `admin.key` for the one of the configuration, or `cli:` and the user of a
-             *     command line.
+             * @description The name of the key, `admin.key` for the one of the configuration, or `cli:` and the user of
+             *     a command line.
              */
             readonly actor: string;
             /** @description What is there since; null where nothing is. */
@@ -936,7 +938,10 @@ export interface components {
          *     }
          */
         readonly CustomerInput: {
-            /** @description Numbers, texts or lists of texts under the shop's own names. They replace those that are there. */
+            /**
+             * @description Numbers, texts or lists of texts under the shop's own names. They replace those that are
+             *     there.
+             */
             readonly attributes?: components["schemas"]["Attributes"];
             readonly customer_id: components["schemas"]["Id"];
         };
@@ -951,15 +956,15 @@ export interface components {
         /** @description What an erasure removed. */
         readonly Erasure: {
             /**
-             * @description Bundles that were trained before and still hold the id in a vocabulary. It goes with the bundle:
-             *     train again, activate the new version and delete these.
+             * @description Bundles that were trained before and still hold the id in a vocabulary. It goes with the
+             *     bundle: train again, activate the new version and delete these.
              */
             readonly bundles: readonly components["schemas"]["BundleMention"][];
             /** Format: int64 */
             readonly events: number;
             /**
-             * @description Whether anything was kept of the person. Whether or not, events and imports that name them later
-             *     are refused.
+             * @description Whether anything was kept of the person. Whether or not, events and imports that name them
+             *     later are refused.
              */
             readonly known: boolean;
             /** Format: int64 */
@@ -976,9 +981,9 @@ export interface components {
         readonly Event: {
             /**
              * Format: date-time
-             * @description When it happened (RFC 3339); now if not given. At most 10 minutes in the future, for clocks that
-             *     are fast: that counts as now. One older than 30 days is kept, but does not change what is
-             *     popular.
+             * @description When it happened (RFC 3339); now if not given. At most 10 minutes in the future, for clocks
+             *     that are fast: that counts as now. One older than 30 days is kept, but does not change what
+             *     is popular.
              */
             readonly at?: string | null;
             readonly consent?: components["schemas"]["Consent"];
@@ -1036,8 +1041,8 @@ export interface components {
             /** @description It need not be in the catalogue yet. */
             readonly article_id: components["schemas"]["Id"];
             /**
-             * @description What tells two lines of an order with the same article apart; without it, they are told apart by
-             *     their order in the event.
+             * @description What tells two lines of an order with the same article apart; without it, they are told
+             *     apart by their order in the event.
              */
             readonly line?: string | null;
             /**
@@ -1102,7 +1107,8 @@ export interface components {
             readonly purchased_within_days?: number | null;
             /**
              * Format: int32
-             * @description What the customer or visitor was shown so many times in the last 24 hours, as impressions tell.
+             * @description What the customer or visitor was shown so many times in the last 24 hours, as impressions
+             *     tell.
              */
             readonly seen_times_today?: number | null;
         };
@@ -1295,7 +1301,10 @@ export interface components {
             readonly warnings: readonly components["schemas"]["Warning"][];
         };
         readonly ModelActivation: {
-            /** @description Make this the model of requests that name none. The first model ever activated is that anyway. */
+            /**
+             * @description Make this the model of requests that name none. The first model ever activated is that
+             *     anyway.
+             */
             readonly default?: boolean;
             /** @example 20260131T120000000Z-1a2b3c4d */
             readonly version: string;
@@ -1359,12 +1368,15 @@ export interface components {
              * @description When this version was saved; null for a built-in placement.
              */
             readonly created_at: string | null;
-            /** @description By the key of this name, or `cli:` and the user of a command line; null for a built-in placement. */
+            /**
+             * @description By the key of this name, or `cli:` and the user of a command line; null for a built-in
+             *     placement.
+             */
             readonly created_by: string | null;
             readonly definition: components["schemas"]["PlacementDefinition"] | null;
             /**
-             * @description Parts of the definition that this server leaves out, because the catalogue or the models lack
-             *     what they name.
+             * @description Parts of the definition that this server leaves out, because the catalogue or the models
+             *     lack what they name.
              */
             readonly ignored: readonly string[];
             readonly name: string;
@@ -1472,8 +1484,8 @@ export interface components {
             readonly cart?: readonly components["schemas"]["Id"][];
             readonly customer_id?: components["schemas"]["Id"] | null;
             /**
-             * @description Return reasons with every article. Reasons that tell the customer's purchases need a key with
-             *     the scope `read-purchases`.
+             * @description Return reasons with every article. Reasons that tell the customer's purchases need a key
+             *     with the scope `read-purchases`.
              */
             readonly explain?: boolean;
             /** @description How many articles; as many as the placement says if not given. */
@@ -1517,8 +1529,8 @@ export interface components {
             readonly ignored: readonly string[];
             readonly name: string;
             /**
-             * @description Why the saved definition does not serve. Where there is a built-in placement of this name, that
-             *     one answers.
+             * @description Why the saved definition does not serve. Where there is a built-in placement of this name,
+             *     that one answers.
              */
             readonly problem?: string;
             /**
@@ -1585,8 +1597,8 @@ export interface components {
             /** @description The place in the whole list, from 1. */
             readonly rank: number;
             /**
-             * @description With `explain`, where a learned ranker has ordered the list: what speaks most for the article. Needs a
-             *     key with the scope `read-purchases`.
+             * @description With `explain`, where a learned ranker has ordered the list: what speaks most for the
+             *     article. Needs a key with the scope `read-purchases`.
              */
             readonly ranked_by?: readonly components["schemas"]["RankedBy"][];
             /** @description With `explain`. */
@@ -1599,14 +1611,14 @@ export interface components {
              */
             readonly score: number;
             /**
-             * @description The source that ranks the article best. `model`: nearest to the query vector, with their inner
-             *     product as the score, or bought before, with the decayed count of those purchases. `generated`:
-             *     continues the history and the articles before it; the score is the log of its probability.
-             *     `popular`: sells well; the score is its purchases, old ones counting less. `catalogue`: eligible,
-             *     but without known sales. `unknown`: named in `article_ids` and not in the catalogue. Others are
-             *     those that the request or its placement names. `personal`: not told, because a source of this
-             *     answer finds what the customer bought and the key lacks the scope `read-purchases`; the score is
-             *     then 1 / rank.
+             * @description The source that ranks the article best. `model`: nearest to the query vector, with their
+             *     inner product as the score, or bought before, with the decayed count of those purchases.
+             *     `generated`: continues the history and the articles before it; the score is the log of its
+             *     probability. `popular`: sells well; the score is its purchases, old ones counting less.
+             *     `catalogue`: eligible, but without known sales. `unknown`: named in `article_ids` and not in
+             *     the catalogue. Others are those that the request or its placement names. `personal`: not
+             *     told, because a source of this answer finds what the customer bought and the key lacks the
+             *     scope `read-purchases`; the score is then 1 / rank.
              * @example model
              */
             readonly source: string;
@@ -1623,7 +1635,8 @@ export interface components {
             readonly attribute?: string;
             /**
              * Format: float
-             * @description How much lower the article would score if it were in this like the mean candidate of the list.
+             * @description How much lower the article would score if it were in this like the mean candidate of the
+             *     list.
              */
             readonly weight: number;
         };
@@ -1703,8 +1716,8 @@ export interface components {
             readonly customer_id?: components["schemas"]["Id"] | null;
             readonly exclude?: components["schemas"]["Exclude"];
             /**
-             * @description Return reasons with every article. Reasons that tell the customer's purchases need a key with
-             *     the scope `read-purchases`.
+             * @description Return reasons with every article. Reasons that tell the customer's purchases need a key
+             *     with the scope `read-purchases`.
              */
             readonly explain?: boolean;
             /** @description Attributes to return with every article. */
@@ -1733,8 +1746,8 @@ export interface components {
             readonly items: readonly components["schemas"]["RankedArticle"][];
             readonly meta: components["schemas"]["Meta"];
             /**
-             * @description Identifies the answer: send it with the events that come from it. It holds nothing of the customer.
-             *     Left out while the database was never reached.
+             * @description Identifies the answer: send it with the events that come from it. It holds nothing of the
+             *     customer. Left out while the database was never reached.
              */
             readonly recommendation_id?: string;
         };
@@ -1753,8 +1766,8 @@ export interface components {
         readonly ReportRow: {
             /**
              * Format: int64
-             * @description Orders of somebody who clicked a recommended article within the seven days before, and whose purchases
-             *     name no answer. The last click has them.
+             * @description Orders of somebody who clicked a recommended article within the seven days before, and whose
+             *     purchases name no answer. The last click has them.
              */
             readonly assisted_orders: number;
             /**
@@ -1775,8 +1788,9 @@ export interface components {
             /** Format: int64 */
             readonly clicks: number;
             /**
-             * @description What tells this group apart: the dimensions of `by` and their values. A placement is named, other answers
-             *     by the path of their route. Null: the events have no value, such as a currency.
+             * @description What tells this group apart: the dimensions of `by` and their values. A placement is named,
+             *     other answers by the path of their route. Null: the events have no value, such as a
+             *     currency.
              */
             readonly group: {
                 readonly [key: string]: string | null;
@@ -1839,8 +1853,8 @@ export interface components {
         /** @description The placement that answered. */
         readonly ServedPlacement: {
             /**
-             * @description Keys of its definition that were left out, because the catalogue or the models lack what they
-             *     name.
+             * @description Keys of its definition that were left out, because the catalogue or the models lack what
+             *     they name.
              */
             readonly ignored: readonly string[];
             /** @example home */
@@ -2606,8 +2620,9 @@ export interface operations {
         readonly parameters: {
             readonly query?: {
                 /**
-                 * @description What to tell apart, separated by commas: `placement`, `model`, `version`, `source`, `position`, `day`,
-                 *     `currency`. Only `placement` if not given. Name `currency` where the shop sells in several.
+                 * @description What to tell apart, separated by commas: `placement`, `model`, `version`, `source`,
+                 *     `position`, `day`, `currency`. Only `placement` if not given. Name `currency` where the shop
+                 *     sells in several.
                  * @example placement,day
                  */
                 readonly by?: string;
@@ -3284,8 +3299,8 @@ export interface operations {
                 /** @description Leave out the customer's purchases. */
                 readonly exclude_purchased?: boolean;
                 /**
-                 * @description Return reasons with every article. Reasons that tell the customer's purchases need a key with
-                 *     the scope `read-purchases`.
+                 * @description Return reasons with every article. Reasons that tell the customer's purchases need a key
+                 *     with the scope `read-purchases`.
                  */
                 readonly explain?: boolean;
                 /** @description Attributes to return, separated by commas. */
@@ -3384,8 +3399,8 @@ export interface operations {
                 /** @description Leave out the first so many articles. Send `offset` with every page, 0 with the first. */
                 readonly offset?: number;
                 /**
-                 * @description Articles looked at in this visit, newest first, separated by commas. Ids that hold commas need
-                 *     the body of `POST`.
+                 * @description Articles looked at in this visit, newest first, separated by commas. Ids that hold commas
+                 *     need the body of `POST`.
                  * @example 0706016001,0568601006
                  */
                 readonly session?: string;

@@ -11,7 +11,7 @@ fn entities(ids: &[&str], columns: Vec<Column>) -> Entities {
 }
 
 /// Customer a: x twice on day 0 (a duplicate), y on day 0, x again on day 7. Customer b: x on day
-/// 7. c buys nothing; z is never bought.
+/// 7; customer c: nothing. z is never bought.
 fn shop() -> Dataset {
     let colour: IdTable = ["red", "blue <&>"].into_iter().collect();
     let colours = Values::Category { codes: vec![0, 1, MISSING], dictionary: colour };

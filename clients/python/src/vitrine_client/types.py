@@ -55,8 +55,8 @@ class AuditRow(TypedDict):
     action: str
     actor: str
     """
-    The name of the key, `admin.key` for the one of the configuration, or `cli:` and the user of a
-    command line.
+    The name of the key, `admin.key` for the one of the configuration, or `cli:` and the user of
+    a command line.
     """
     after: Mapping[str, Any] | None
     """
@@ -200,14 +200,14 @@ class Erasure(TypedDict):
 
     bundles: Sequence[BundleMention]
     """
-    Bundles that were trained before and still hold the id in a vocabulary. It goes with the bundle:
-    train again, activate the new version and delete these.
+    Bundles that were trained before and still hold the id in a vocabulary. It goes with the
+    bundle: train again, activate the new version and delete these.
     """
     events: int
     known: bool
     """
-    Whether anything was kept of the person. Whether or not, events and imports that name them later
-    are refused.
+    Whether anything was kept of the person. Whether or not, events and imports that name them
+    later are refused.
     """
     purchases: int
     visitors: int
@@ -448,7 +448,8 @@ How an article of a generated list is chosen.
 class ModelActivation(TypedDict, closed=True):
     default: NotRequired[bool]
     """
-    Make this the model of requests that name none. The first model ever activated is that anyway.
+    Make this the model of requests that name none. The first model ever activated is that
+    anyway.
     """
     version: str
 
@@ -570,8 +571,8 @@ class PlacementStatus(TypedDict):
     name: str
     problem: NotRequired[str]
     """
-    Why the saved definition does not serve. Where there is a built-in placement of this name, that
-    one answers.
+    Why the saved definition does not serve. Where there is a built-in placement of this name,
+    that one answers.
     """
     version: int
     """
@@ -619,7 +620,8 @@ class RankedBy(TypedDict):
     """
     weight: float
     """
-    How much lower the article would score if it were in this like the mean candidate of the list.
+    How much lower the article would score if it were in this like the mean candidate of the
+    list.
     """
 
 
@@ -688,8 +690,8 @@ class ReportRow(TypedDict):
 
     assisted_orders: int
     """
-    Orders of somebody who clicked a recommended article within the seven days before, and whose purchases
-    name no answer. The last click has them.
+    Orders of somebody who clicked a recommended article within the seven days before, and whose
+    purchases name no answer. The last click has them.
     """
     assisted_revenue: float
     """
@@ -706,8 +708,9 @@ class ReportRow(TypedDict):
     clicks: int
     group: Mapping[str, str | None]
     """
-    What tells this group apart: the dimensions of `by` and their values. A placement is named, other answers
-    by the path of their route. Null: the events have no value, such as a currency.
+    What tells this group apart: the dimensions of `by` and their values. A placement is named,
+    other answers by the path of their route. Null: the events have no value, such as a
+    currency.
     """
     impressions: int
     orders: int
@@ -758,8 +761,8 @@ class ServedPlacement(TypedDict):
 
     ignored: Sequence[str]
     """
-    Keys of its definition that were left out, because the catalogue or the models lack what they
-    name.
+    Keys of its definition that were left out, because the catalogue or the models lack what
+    they name.
     """
     name: str
     version: int
@@ -882,8 +885,9 @@ class ArticleInput(TypedDict, closed=True):
     article_id: Id
     attributes: NotRequired[Attributes]
     """
-    Numbers, texts or lists of texts under the shop's own names. An attribute has one kind for all articles of the
-    shop: the declared one, else that of the import or of the first article that had it.
+    Numbers, texts or lists of texts under the shop's own names. An attribute has one kind for
+    all articles of the shop: the declared one, else that of the import or of the first article
+    that had it.
     """
     available: NotRequired[bool]
     """
@@ -951,7 +955,8 @@ class CustomerInput(TypedDict, closed=True):
 
     attributes: NotRequired[Attributes]
     """
-    Numbers, texts or lists of texts under the shop's own names. They replace those that are there.
+    Numbers, texts or lists of texts under the shop's own names. They replace those that are
+    there.
     """
     customer_id: Id
 
@@ -967,8 +972,8 @@ class EventItem(TypedDict, closed=True):
     """
     line: NotRequired[str | None]
     """
-    What tells two lines of an order with the same article apart; without it, they are told apart by
-    their order in the event.
+    What tells two lines of an order with the same article apart; without it, they are told
+    apart by their order in the event.
     """
     position: NotRequired[int | None]
     """
@@ -1008,7 +1013,8 @@ class Exclude(TypedDict, closed=True):
     """
     seen_times_today: NotRequired[int | None]
     """
-    What the customer or visitor was shown so many times in the last 24 hours, as impressions tell.
+    What the customer or visitor was shown so many times in the last 24 hours, as impressions
+    tell.
     """
 
 
@@ -1120,8 +1126,8 @@ class PlacementRequest(TypedDict, closed=True):
     customer_id: NotRequired[Id | None]
     explain: NotRequired[bool]
     """
-    Return reasons with every article. Reasons that tell the customer's purchases need a key with
-    the scope `read-purchases`.
+    Return reasons with every article. Reasons that tell the customer's purchases need a key
+    with the scope `read-purchases`.
     """
     k: NotRequired[int | None]
     """
@@ -1151,8 +1157,8 @@ class RankedArticle(TypedDict):
     """
     ranked_by: NotRequired[Sequence[RankedBy]]
     """
-    With `explain`, where a learned ranker has ordered the list: what speaks most for the article. Needs a
-    key with the scope `read-purchases`.
+    With `explain`, where a learned ranker has ordered the list: what speaks most for the
+    article. Needs a key with the scope `read-purchases`.
     """
     reasons: NotRequired[Sequence[Reason]]
     """
@@ -1168,14 +1174,14 @@ class RankedArticle(TypedDict):
     """
     source: str
     """
-    The source that ranks the article best. `model`: nearest to the query vector, with their inner
-    product as the score, or bought before, with the decayed count of those purchases. `generated`:
-    continues the history and the articles before it; the score is the log of its probability.
-    `popular`: sells well; the score is its purchases, old ones counting less. `catalogue`: eligible,
-    but without known sales. `unknown`: named in `article_ids` and not in the catalogue. Others are
-    those that the request or its placement names. `personal`: not told, because a source of this
-    answer finds what the customer bought and the key lacks the scope `read-purchases`; the score is
-    then 1 / rank.
+    The source that ranks the article best. `model`: nearest to the query vector, with their
+    inner product as the score, or bought before, with the decayed count of those purchases.
+    `generated`: continues the history and the articles before it; the score is the log of its
+    probability. `popular`: sells well; the score is its purchases, old ones counting less.
+    `catalogue`: eligible, but without known sales. `unknown`: named in `article_ids` and not in
+    the catalogue. Others are those that the request or its placement names. `personal`: not
+    told, because a source of this answer finds what the customer bought and the key lacks the
+    scope `read-purchases`; the score is then 1 / rank.
     """
     sources: NotRequired[Sequence[FoundBy]]
     """
@@ -1203,8 +1209,8 @@ class RecommendationResponse(TypedDict):
     meta: Meta
     recommendation_id: NotRequired[str]
     """
-    Identifies the answer: send it with the events that come from it. It holds nothing of the customer.
-    Left out while the database was never reached.
+    Identifies the answer: send it with the events that come from it. It holds nothing of the
+    customer. Left out while the database was never reached.
     """
 
 
@@ -1307,9 +1313,9 @@ class Event(TypedDict, closed=True):
 
     at: NotRequired[str | None]
     """
-    When it happened (RFC 3339); now if not given. At most 10 minutes in the future, for clocks that
-    are fast: that counts as now. One older than 30 days is kept, but does not change what is
-    popular.
+    When it happened (RFC 3339); now if not given. At most 10 minutes in the future, for clocks
+    that are fast: that counts as now. One older than 30 days is kept, but does not change what
+    is popular.
     """
     consent: NotRequired[Consent]
     currency: NotRequired[str | None]
@@ -1452,13 +1458,14 @@ class Placement(TypedDict):
     """
     created_by: str | None
     """
-    By the key of this name, or `cli:` and the user of a command line; null for a built-in placement.
+    By the key of this name, or `cli:` and the user of a command line; null for a built-in
+    placement.
     """
     definition: PlacementDefinition | None
     ignored: Sequence[str]
     """
-    Parts of the definition that this server leaves out, because the catalogue or the models lack
-    what they name.
+    Parts of the definition that this server leaves out, because the catalogue or the models
+    lack what they name.
     """
     name: str
     version: int
@@ -1569,8 +1576,8 @@ class RecommendationRequest(TypedDict, closed=True):
     exclude: NotRequired[Exclude]
     explain: NotRequired[bool]
     """
-    Return reasons with every article. Reasons that tell the customer's purchases need a key with
-    the scope `read-purchases`.
+    Return reasons with every article. Reasons that tell the customer's purchases need a key
+    with the scope `read-purchases`.
     """
     fields: NotRequired[Sequence[str]]
     """
