@@ -24,7 +24,7 @@ const TOGETHER: usize = 2_000;
 
 /// Between the beginnings of two transactions: a commit costs the same for one event as for a
 /// hundred.
-const SPACING: Duration = Duration::from_millis(20);
+const SPACING: Duration = Duration::from_millis(10);
 
 pub(super) struct EventWriter {
     database: Arc<Database>,
