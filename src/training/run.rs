@@ -455,11 +455,15 @@ impl Trainer<'_> {
         model: &L,
         cases: &[Case],
     ) -> Result<Measured, TrainingError> {
-        let samples =
-            L::samples(&trained.encoder, self.dataset, self.histories, &trained.rows, self.config);
+        let samples = self.samples_of::<L>(trained);
         let mut measured = self.evaluate(&self.config.model.name, &samples, model, cases)?;
         measured.row.intervals = measured.outcomes.intervals();
         Ok(measured)
+    }
+
+    /// What a finished model was trained on, to embed articles and customers.
+    pub(crate) fn samples_of<'a, L: Learner>(&'a self, trained: &'a Trained) -> L::Samples<'a> {
+        L::samples(&trained.encoder, self.dataset, self.histories, &trained.rows, self.config)
     }
 
     /// The test cases that judge the finished model.

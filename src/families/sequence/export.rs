@@ -50,13 +50,7 @@ impl TrainedModel for SequenceModel {
 
     fn export(&self, export: &Export<'_>) -> Result<PathBuf, TrainingError> {
         let Export { trainer, trained, .. } = *export;
-        let samples = Self::samples(
-            &trained.encoder,
-            trainer.dataset,
-            trainer.histories,
-            &trained.rows,
-            trainer.config,
-        );
+        let samples = trainer.samples_of::<Self>(trained);
         let tables = ExportedTables::of(self);
         let items = self.item_vectors(&samples);
         let queries = samples.query_rows(export.golden_moments());

@@ -24,13 +24,7 @@ impl TrainedModel for TwoTower {
 
     fn export(&self, export: &Export<'_>) -> Result<PathBuf, TrainingError> {
         let Export { trainer, trained, .. } = *export;
-        let samples = Self::samples(
-            &trained.encoder,
-            trainer.dataset,
-            trainer.histories,
-            &trained.rows,
-            trainer.config,
-        );
+        let samples = trainer.samples_of::<Self>(trained);
         let all_items = samples.all_items();
         let items = self.item.embed(&all_items);
         let (query_tables, item_tables) = (weights(&self.query), weights(&self.item));
