@@ -8,7 +8,7 @@ use crate::{
     features::{Slot, TowerSchema},
     model::{Side, TwoTower},
     onnx,
-    training::{Export, Learner, Trained, Trainer, TrainingError},
+    training::{Export, Trained, Trainer, TrainingError},
 };
 use std::path::{Path, PathBuf};
 
