@@ -98,7 +98,9 @@ done
 if "$engine" run --rm --read-only vitrine-server migrate --database sqlite:probe.sqlite >"$work/probe.log" 2>&1; then
     fail "the server wrote to its root file system"
 fi
-say "root file system" "read-only: $(tail -1 "$work/probe.log")"
+# Any other failure, such as of the engine, says nothing about the file system.
+grep -q 'Read-only file system' "$work/probe.log" || { cat "$work/probe.log" >&2; fail "the probe of the root file system did not run"; }
+say "root file system" "read-only: $(grep -m 1 'Read-only' "$work/probe.log")"
 
 # --- database, shop, model
 until_true() { # SECONDS WHAT COMMAND…
