@@ -29,6 +29,7 @@ pub mod counters;
 pub mod dataset;
 pub mod domain;
 pub mod features;
+pub mod forest;
 pub mod onnx;
 pub mod progress;
 pub mod recommend;

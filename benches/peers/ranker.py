@@ -33,8 +33,19 @@ class Lists:
         return np.array(found)
 
 
+def trees(bundle, rows):
+    """The scores of a bundle's trees (docs/bundle-format.md)."""
+    scores = np.zeros(len(rows), np.float32)
+    for tree in json.loads((bundle / "trees.json").read_text())["trees"]:
+        leaves = np.zeros(len(rows), np.int32)
+        for bit, split in enumerate(tree["splits"]):
+            leaves |= (rows[:, split["feature"]] > np.float32(split["above"])).astype(np.int32) << bit
+        scores += np.array(tree["leaves"], np.float32)[leaves]
+    return scores
+
+
 def network(bundle, rows):
-    """The scores of a bundle's ranker: the same network, on the same lists."""
+    """The scores of a bundle's network."""
     scaled = np.zeros_like(rows)
     for column, feature in enumerate(json.loads((bundle / "ranker.json").read_text())["features"]):
         quantiles = feature["quantiles"]
@@ -46,6 +57,11 @@ def network(bundle, rows):
     assert len(inputs) == 1, [i.name for i in inputs]
     parts = np.array_split(scaled, max(1, len(scaled) // 50_000))
     return np.concatenate([session.run(None, {inputs[0].name: part})[0].ravel() for part in parts])
+
+
+def scores(bundle, rows):
+    """What a server would say of the rows."""
+    return (trees if (bundle / "trees.json").exists() else network)(bundle, rows)
 
 
 def interval(values, rng):
@@ -88,10 +104,10 @@ def main():
 
     show("LightGBM", found, f"{best[0]:.4f} ({best[1]} trees, {seconds:.0f} s with validation)")
     if arguments.bundle:
-        ours = test.metrics(network(arguments.bundle, test.rows))
+        ours = test.metrics(scores(arguments.bundle, test.rows))
         epochs = [json.loads(line) for line in (arguments.lists.parent / "metrics.jsonl").read_text().splitlines()]
         took = sum(epoch["seconds"] for epoch in epochs)
-        validated = validation.metrics(network(arguments.bundle, validation.rows))[:, 1].mean()
+        validated = validation.metrics(scores(arguments.bundle, validation.rows))[:, 1].mean()
         show("Vitrine", ours, f"{validated:.4f} ({len(epochs)} epochs, {took:.0f} s with validation)")
         rng, difference = np.random.default_rng(1), ours - found
         for m, metric in enumerate(("recall@12", "ndcg@12")):

@@ -2,7 +2,7 @@
 # The learned ranker beside LightGBM's LambdaMART, on the same lists and features:
 #   benches/peers/ranker.sh [DATA] [CONFIG]
 # The trainer writes the lists of a run; LightGBM learns from the same training lists, chooses its number of trees on the
-# validation lists, and ranks the test lists, as the network of the bundle does. Both are in one table.
+# validation lists, and ranks the test lists, as the ranker of the bundle does. Both are in one table.
 set -eu
 cd "$(dirname "$0")/../.."
 data=${1:?give a folder with data, such as Complete Journey} config=${2:-models/configs/ranker.toml}

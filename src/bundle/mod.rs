@@ -9,7 +9,7 @@
 //! | `vocabularies/<name>.txt` | one value a line, row 0 first |
 //! | `popularity.bin` | one little-endian f32 an item: purchases in the training window |
 //! | `golden.json` | [`Golden`]: requests with their expected vectors and top-k |
-//! | `ranker.json`, `ranker.onnx` | [`RankerSettings`] and the network, of the family `ranker` alone, which has no towers either |
+//! | `ranker.json`, `ranker.onnx` or `trees.json` | [`RankerSettings`] and the network or the [`Forest`](crate::forest::Forest), of the family `ranker` alone, which has no towers either |
 //! | `frequency.json` | [`FrequencySettings`], of the family `frequency` alone, which has no towers, items and index |
 //!
 //! `write` prepares everything in a directory `.tmp-…` beside the target, flushes it to the disk,
@@ -48,7 +48,7 @@ pub use manifest::{
 };
 pub use mentions::mentions_customer;
 pub use open::{Bundle, Ranking, Towers};
-pub use ranker::{Ranker, RankerSettings, ScaledFeature};
+pub use ranker::{Ranker, RankerContents, RankerSettings, ScaledFeature};
 pub use tower::Tower;
 pub use verify::IndexQuality;
 #[cfg(feature = "trainer")]
@@ -66,6 +66,7 @@ mod file_names {
     pub const FREQUENCY: &str = "frequency.json";
     pub const RANKER: &str = "ranker.json";
     pub const RANKER_NETWORK: &str = "ranker.onnx";
+    pub const RANKER_TREES: &str = "trees.json";
     /// Directory of the vocabularies; a vocabulary is `<name>.txt` in it.
     pub const VOCABULARIES: &str = "vocabularies";
 }

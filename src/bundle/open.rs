@@ -75,6 +75,9 @@ impl Bundle {
         let directory = directory.canonicalize().map_err(BundleError::io(directory))?;
         let of_family: &[&str] = match manifest.family.as_str() {
             FrequencySettings::FAMILY => &[file_names::FREQUENCY],
+            RankerSettings::FAMILY if manifest.files.contains_key(file_names::RANKER_TREES) => {
+                &[file_names::RANKER, file_names::RANKER_TREES]
+            }
             RankerSettings::FAMILY => &[file_names::RANKER, file_names::RANKER_NETWORK],
             _ => &TOWER_FILES,
         };
@@ -118,7 +121,9 @@ impl Bundle {
                 settings.check_golden(&golden_path, &golden, manifest.items)?;
                 Ranking::Frequency(settings)
             }
-            RankerSettings::FAMILY => Ranking::Ranker(Box::new(Ranker::open(&directory, &golden)?)),
+            RankerSettings::FAMILY => {
+                Ranking::Ranker(Box::new(Ranker::open(&directory, &manifest, &golden)?))
+            }
             _ => Ranking::Towers(Box::new(Towers::open(&directory, &manifest, &golden)?)),
         };
         Ok(Self { directory, manifest, encoder, ranking, popularity, golden })

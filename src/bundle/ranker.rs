@@ -1,19 +1,23 @@
-//! `ranker.json` and `ranker.onnx`: a network that orders candidates which others found. Such a
-//! bundle has neither towers nor vectors, nor an index; its vocabularies and popularity are like
-//! those of others.
+//! `ranker.json` with `ranker.onnx` or `trees.json`: a network or trees that order candidates which
+//! others found. Such a bundle has neither towers nor vectors, nor an index; its vocabularies and
+//! popularity are like those of others.
 
-use super::{BundleError, Golden, Tower, file_names, files};
-use crate::features::{Encoding, Feature, TowerSchema};
+use super::{BundleError, Golden, Manifest, Tower, file_names, files};
+use crate::{
+    features::{Encoding, Feature, TowerSchema},
+    forest::Forest,
+    onnx::TowerGraph,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Numbers of a candidate, at most.
 const MAX_FEATURES: usize = 4_096;
 /// Largest difference of a score between the trainer and the exported graph.
 const TOLERANCE: f32 = 1e-3;
 
-/// What the network reads.
+/// What a ranker reads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RankerSettings {
@@ -24,7 +28,7 @@ pub struct RankerSettings {
     pub features: Vec<ScaledFeature>,
 }
 
-/// A feature and how it is scaled: to its place among the quantiles of training, from −1 at the
+/// A feature and how it is scaled for a network (trees read it as it is): to its place among the quantiles of training, from −1 at the
 /// smallest to 1 at the largest, less the mean and divided by the deviation of that.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -112,22 +116,50 @@ impl RankerSettings {
     }
 }
 
-/// The network with what it reads.
+/// What scores candidates, as it is written into a bundle.
+pub enum RankerContents<'a> {
+    Network(TowerGraph<'a>),
+    Trees(&'a Forest),
+}
+
+/// A network or trees, with what they read.
 #[derive(Debug)]
 pub struct Ranker {
+    /// The file of the settings.
+    path: PathBuf,
     settings: RankerSettings,
     names: Vec<String>,
-    network: Tower,
+    scorer: Scorer,
+}
+
+#[derive(Debug)]
+enum Scorer {
+    Network(Box<Tower>),
+    Trees(Forest),
 }
 
 impl Ranker {
-    pub(super) fn open(directory: &Path, golden: &Golden) -> Result<Self, BundleError> {
-        let settings = RankerSettings::read(&directory.join(file_names::RANKER))?;
-        let network =
-            Tower::load(&directory.join(file_names::RANKER_NETWORK), &settings.schema(), 1)?;
-        network.try_plans()?;
+    pub(super) fn open(
+        directory: &Path,
+        manifest: &Manifest,
+        golden: &Golden,
+    ) -> Result<Self, BundleError> {
+        let path = directory.join(file_names::RANKER);
+        let settings = RankerSettings::read(&path)?;
+        let scorer = match manifest.files.contains_key(file_names::RANKER_TREES) {
+            true => {
+                let path = directory.join(file_names::RANKER_TREES);
+                Scorer::Trees(read_trees(&path, settings.features.len())?)
+            }
+            false => {
+                let path = directory.join(file_names::RANKER_NETWORK);
+                let network = Tower::load(&path, &settings.schema(), 1)?;
+                network.try_plans()?;
+                Scorer::Network(Box::new(network))
+            }
+        };
         let names = settings.features.iter().map(|feature| feature.name.clone()).collect();
-        let ranker = Self { settings, names, network };
+        let ranker = Self { path, settings, names, scorer };
         ranker.check_golden(&directory.join(file_names::GOLDEN), golden)?;
         Ok(ranker)
     }
@@ -176,12 +208,31 @@ impl Ranker {
     /// # Errors
     /// [`BundleError::TowerInput`] when these are no whole rows of finite numbers.
     pub fn scores(&self, rows: &[f32]) -> Result<Vec<f32>, BundleError> {
+        let width = self.names.len();
+        // Scaling would make a number of what is none.
+        if rows.len() % width != 0 || rows.iter().any(|x| !x.is_finite()) {
+            let reason = format!("these are no rows of {width} finite numbers");
+            return Err(BundleError::TowerInput { path: self.path.clone(), reason });
+        }
+        let network = match &self.scorer {
+            Scorer::Trees(forest) => return Ok(forest.scores(rows, width)),
+            Scorer::Network(network) => network,
+        };
         let mut scaled = rows.to_vec();
         self.settings.scale(&mut scaled);
         let mut scores = Vec::new();
-        self.network.embed(&[], &scaled, rows.len() / self.names.len(), &mut scores)?;
+        network.embed(&[], &scaled, rows.len() / width, &mut scores)?;
         Ok(scores)
     }
+}
+
+fn read_trees(path: &Path, width: usize) -> Result<Forest, BundleError> {
+    let read = serde_json::from_slice(&files::read_json(path)?);
+    let forest = read.map_err(|error| error.to_string()).and_then(|forest: Forest| {
+        forest.check(width)?;
+        Ok(forest)
+    });
+    forest.map_err(|reason| BundleError::Manifest { path: path.to_owned(), reason })
 }
 
 #[cfg(test)]

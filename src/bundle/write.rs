@@ -2,7 +2,7 @@
 
 use super::{
     Bundle, BundleError, FrequencySettings, Golden, IndexParameters, Manifest, Metric, MetricsRow,
-    Provenance, RankerSettings, Tower, file_names, files,
+    Provenance, RankerContents, RankerSettings, Tower, file_names, files,
     verify::{IndexQuality, random_queries, sufficient_ef},
     vocabulary,
 };
@@ -49,7 +49,7 @@ pub enum RankingContents<'a> {
     Towers(Box<TowerContents<'a>>),
     Frequency(FrequencySettings),
     /// What the network reads, and the network: a row of scaled features in, a score out.
-    Ranker(Box<(RankerSettings, TowerGraph<'a>)>),
+    Ranker(Box<(RankerSettings, RankerContents<'a>)>),
 }
 
 /// Towers and item vectors. The vectors are as long as the towers' outputs.
@@ -158,7 +158,14 @@ impl Contents<'_> {
             }
             RankingContents::Ranker(ranker) => {
                 write_json(&at(file_names::RANKER), &ranker.0)?;
-                onnx::write(&ranker.1, &at(file_names::RANKER_NETWORK), onnx::EXTERNAL_ABOVE)?;
+                match &ranker.1 {
+                    RankerContents::Network(graph) => {
+                        onnx::write(graph, &at(file_names::RANKER_NETWORK), onnx::EXTERNAL_ABOVE)?;
+                    }
+                    RankerContents::Trees(forest) => {
+                        write_json(&at(file_names::RANKER_TREES), forest)?
+                    }
+                }
             }
         }
         write_json(&at(file_names::GOLDEN), &self.golden)

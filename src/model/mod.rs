@@ -42,6 +42,7 @@ mod simd;
 mod softmax;
 mod table;
 mod tower;
+mod trees;
 mod two_tower;
 
 pub use adamw::{AdamW, Moments};
@@ -60,4 +61,5 @@ pub use sequence_model::{
 pub use softmax::{SoftmaxBatch, SoftmaxWorkspace};
 pub use table::{Scatter, Table};
 pub use tower::{Dense, Gradients, Tower, TowerPass};
+pub use trees::{TreeRanker, TreeSettings};
 pub use two_tower::{Side, StepBatch, TwoTower, TwoTowerConfig};

@@ -3,6 +3,7 @@
 use crate::{
     bundle::RankerSettings,
     families::{ModelFamily, Registered, registered},
+    forest::MAX_DEPTH,
     recommend::sources::SourceSpec,
     training::{ConfigError, Outcome, Trainer, TrainingConfig, TrainingError},
 };
@@ -11,7 +12,7 @@ use serde_json::{Map, Value};
 
 pub(in crate::families) const REGISTERED: Registered = registered::<RankerFamily>(
     RankerSettings::FAMILY,
-    "A network that orders what several sources find, learnt from lists of past moments.",
+    "Trees or a network that order what several sources find, learnt from lists of past moments.",
     &[],
 );
 
@@ -26,6 +27,13 @@ pub struct RankerConfig {
     /// Attributes whose purchases are counted by value, such as a category. None: up to three,
     /// whose number of values is nearest to the root of the number of articles.
     pub attributes: Vec<String>,
+    /// What learns.
+    pub learner: RankerKind,
+    /// Levels of a tree.
+    pub depth: usize,
+    /// What the answer of a tree is multiplied with: with less, more trees are needed, and they
+    /// are more exact.
+    pub shrinkage: f32,
     /// Widths of the network's hidden layers.
     pub hidden: Vec<usize>,
     /// Moments of the past to learn from: with a split by time so many windows as long as the
@@ -33,10 +41,21 @@ pub struct RankerConfig {
     pub lists: usize,
     /// Candidates of a list that were not bought, at most: drawn from all there are.
     pub negatives: usize,
-    /// Lists of a step.
+    /// Lists of a step of the network.
     pub batch_lists: usize,
     /// Writes the lists into the run's folder, for other rankers to learn from.
     pub write_lists: bool,
+}
+
+/// What learns to order candidates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RankerKind {
+    /// Boosted oblivious trees; an epoch adds 25. They need neither `[optimizer]` nor scaled
+    /// features.
+    Trees,
+    /// A network, trained by `[optimizer]`.
+    Network,
 }
 
 impl Default for RankerConfig {
@@ -44,6 +63,9 @@ impl Default for RankerConfig {
         Self {
             sources: Vec::new(),
             attributes: Vec::new(),
+            learner: RankerKind::Trees,
+            depth: 6,
+            shrinkage: 0.1,
             hidden: vec![64, 32],
             lists: 20,
             negatives: 100,
@@ -89,6 +111,12 @@ impl ModelFamily for RankerFamily {
                 "ranker.hidden",
                 ranker.hidden.iter().all(|width| (1..=1_024).contains(width)),
                 "holds widths of 1 to 1024",
+            ),
+            ("ranker.depth", (1..=MAX_DEPTH).contains(&ranker.depth), "must be 1 to 10"),
+            (
+                "ranker.shrinkage",
+                ranker.shrinkage > 0.0 && ranker.shrinkage <= 1.0,
+                "must be above 0 and at most 1",
             ),
             ("ranker.hidden", ranker.hidden.len() <= 8, "holds at most 8 layers"),
             ("ranker.attributes", ranker.attributes.len() <= 16, "holds at most 16 attributes"),

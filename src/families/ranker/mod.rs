@@ -1,30 +1,30 @@
-//! The family `ranker`: a network learns to order the candidates that the sources of the pipeline
-//! find, from lists of past moments.
+//! The family `ranker`: trees or a network learn to order the candidates that the sources of the
+//! pipeline find, from lists of past moments.
 
 mod config;
 mod dump;
+mod learner;
 mod lists;
 #[cfg(test)]
 mod tests;
 
 pub(super) use config::REGISTERED;
-pub use config::RankerConfig;
+pub use config::{RankerConfig, RankerKind};
 
 use super::TrainedModel;
 use crate::{
-    bundle::{Golden, GoldenQuery, RankerSettings, RankingContents},
+    bundle::{Golden, GoldenQuery, RankerContents, RankerSettings, RankingContents},
     counters::Popularity,
     dataset::{Case, Entities, TimeUnit, Values},
     evaluation::{Measured, Past, RankerScorer, baselines::Known},
-    model::{ListBatch, ListRanker, Tower, TowerPass},
+    forest::Forest,
+    model::{Tower, TowerPass},
     onnx,
     recommend::{ListModel, ModelError, RankerSpec, sources::SourceSpec},
-    training::{
-        Export, MetricsFile, Outcome, Refit, Shuffle, Trained, Trainer, TrainingError, spaced,
-    },
+    training::{Export, MetricsFile, Outcome, Refit, Trained, Trainer, TrainingError, spaced},
 };
+use learner::Learner;
 use lists::{Lists, earlier};
-use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Instant};
 
@@ -37,17 +37,26 @@ const ATTRIBUTES: usize = 3;
 #[derive(Debug, Clone)]
 pub struct TrainedRanker {
     pub settings: RankerSettings,
-    pub network: Tower,
+    pub scorer: Scorer,
     names: Vec<String>,
     /// Features of some candidates, not scaled.
     examples: Vec<f32>,
 }
 
+/// What scores a candidate.
+#[derive(Debug, Clone)]
+pub enum Scorer {
+    /// Of scaled features.
+    Network(Tower),
+    /// Of features as they are.
+    Trees(Forest),
+}
+
 impl TrainedRanker {
-    /// The network as a graph: a row of scaled features in, a score out.
-    fn graph(&self) -> onnx::TowerGraph<'_> {
+    /// A network as a graph: a row of scaled features in, a score out.
+    fn graph<'a>(&self, network: &'a Tower) -> onnx::TowerGraph<'a> {
         let width = self.names.len();
-        let layers = self.network.layers.iter().map(|layer| onnx::Dense {
+        let layers = network.layers.iter().map(|layer| onnx::Dense {
             weight: &layer.weight,
             bias: &layer.bias,
             inputs: layer.inputs,
@@ -88,21 +97,25 @@ impl ListModel for TrainedRanker {
     }
 
     fn scores(&self, rows: &[f32]) -> Result<Vec<f32>, ModelError> {
+        let network = match &self.scorer {
+            Scorer::Trees(forest) => return Ok(forest.scores(rows, self.names.len())),
+            Scorer::Network(network) => network,
+        };
         let (mut scaled, mut pass) = (rows.to_vec(), TowerPass::default());
         self.settings.scale(&mut scaled);
-        self.network.forward(&scaled, &mut pass);
-        Ok(self.network.embedding(&pass).to_vec())
+        network.forward(&scaled, &mut pass);
+        Ok(network.embedding(&pass).to_vec())
     }
 }
 
-/// One training of one network.
+/// One training of one ranker.
 struct Course<'a> {
     past: Arc<Past<'a>>,
     spec: RankerSpec,
     config: RankerConfig,
 }
 
-/// A network and how long it was trained.
+/// A ranker and how long it was trained.
 struct Learnt {
     ranker: TrainedRanker,
     epochs: u32,
@@ -219,42 +232,20 @@ impl Trainer<'_> {
             attributes: course.spec.features.attributes.clone(),
             features: lists.scales(names.clone()),
         };
-        let mut scaled = lists.clone();
-        scaled.rows.par_chunks_mut(4_096 * lists.width).for_each(|rows| settings.scale(rows));
-        let mut network = ListRanker::new(lists.width, &course.config.hidden, training.seed);
-        let shuffle = Shuffle::new(lists.len(), course.config.batch_lists, training.seed);
-        let planned = epochs.saturating_mul(shuffle.batches() as u32);
         let examples = lists.rows.iter().take(GOLDEN.0 * GOLDEN.1 * lists.width).copied().collect();
-        let now = |network: &ListRanker| TrainedRanker {
+        let now = |scorer: Scorer| TrainedRanker {
             settings: settings.clone(),
-            network: network.averaged(),
+            scorer,
             names: names.clone(),
             examples: Vec::clone(&examples),
         };
+        let mut learner = Learner::new(lists, &settings, &course.config, training.seed);
         course.past.prepare(judged)?;
         let mut best: Option<Learnt> = None;
         for epoch in 0..epochs {
             let started = Instant::now();
-            let mut loss = 0.0;
-            for picked in shuffle.order(epoch).chunks(shuffle.batch_size) {
-                if (self.stop)() {
-                    return Ok(None);
-                }
-                let batch = Batch::of(&scaled, picked);
-                let optimizer = self.config.optimizer.at(network.steps(), planned);
-                let of_batch = network.step(batch.view(), &optimizer.adamw);
-                if !of_batch.is_finite() {
-                    return Err(TrainingError::Diverged {
-                        loss: of_batch,
-                        step: network.steps() + 1,
-                        epoch: epoch + 1,
-                        batch: 0,
-                        directory: self.directory.clone(),
-                    });
-                }
-                loss += of_batch;
-            }
-            let (loss, ranker) = (loss / shuffle.batches() as f64, now(&network));
+            let Some(loss) = learner.epoch(self, epoch, epochs)? else { return Ok(None) };
+            let ranker = now(learner.scorer());
             let seconds = started.elapsed().as_secs_f64();
             let mut line =
                 json!({"stage": "ranker", "epoch": epoch + 1, "loss": loss, "seconds": seconds});
@@ -333,37 +324,16 @@ impl TrainedModel for TrainedRanker {
 
     fn export(&self, export: &Export<'_>) -> Result<PathBuf, TrainingError> {
         let golden = self.golden().map_err(|error| unfit(error.to_string()))?;
-        export
-            .write(RankingContents::Ranker(Box::new((self.settings.clone(), self.graph()))), golden)
+        let scores = match &self.scorer {
+            Scorer::Network(network) => RankerContents::Network(self.graph(network)),
+            Scorer::Trees(forest) => RankerContents::Trees(forest),
+        };
+        export.write(RankingContents::Ranker(Box::new((self.settings.clone(), scores))), golden)
     }
 }
 
 fn unfit(problem: String) -> TrainingError {
     TrainingError::Unfit { family: RankerSettings::FAMILY, problem }
-}
-
-/// The lists of a step.
-struct Batch {
-    rows: Vec<f32>,
-    bought: Vec<bool>,
-    starts: Vec<usize>,
-}
-
-impl Batch {
-    fn of(lists: &Lists, picked: &[u32]) -> Self {
-        let mut batch = Self { rows: Vec::new(), bought: Vec::new(), starts: vec![0] };
-        for &list in picked {
-            let range = lists.starts[list as usize]..lists.starts[list as usize + 1];
-            batch.rows.extend(&lists.rows[range.start * lists.width..range.end * lists.width]);
-            batch.bought.extend(&lists.bought[range]);
-            batch.starts.push(batch.bought.len());
-        }
-        batch
-    }
-
-    fn view(&self) -> ListBatch<'_> {
-        ListBatch { rows: &self.rows, starts: &self.starts, bought: &self.bought }
-    }
 }
 
 /// The sources where the configuration names none.

@@ -49,8 +49,17 @@ fn in_shop<T>(config: &TrainingConfig, work: impl FnOnce(&Trainer<'_>, &Path) ->
 }
 
 #[test]
-fn what_is_trained_is_what_a_server_answers() {
-    in_shop(&config(&["ranker.write_lists=true"]), |trainer, directory| {
+fn trees_are_what_a_server_answers() {
+    what_is_trained_is_what_a_server_answers("ranker.learner=\"trees\"");
+}
+
+#[test]
+fn a_network_is_what_a_server_answers() {
+    what_is_trained_is_what_a_server_answers("ranker.learner=\"network\"");
+}
+
+fn what_is_trained_is_what_a_server_answers(learner: &str) {
+    in_shop(&config(&["ranker.write_lists=true", learner]), |trainer, directory| {
         let trained = finished(trainer.train(false));
         let measured = trainer.measure(&trained).unwrap();
         assert!(measured.row.metrics["hr@10"] > 0.6, "{:?}", measured.row.metrics);
@@ -64,13 +73,15 @@ fn what_is_trained_is_what_a_server_answers() {
             matches!(bundle.ranking(), Ranking::Ranker(_))
                 && bundle.index_quality(5, 1).unwrap().is_none()
         );
-        let (model, network) = (model::<TrainedRanker>(&trained), bundle.ranker().unwrap());
+        let (model, of_bundle) = (model::<TrainedRanker>(&trained), bundle.ranker().unwrap());
         let rows = vec![0.5; 3 * model.features().len()];
-        let (ours, shipped) = (model.scores(&rows).unwrap(), network.scores(&rows).unwrap());
+        let (ours, shipped) = (model.scores(&rows).unwrap(), of_bundle.scores(&rows).unwrap());
         assert!(
             ours.iter().zip(&shipped).all(|(a, b)| (a - b).abs() < 1e-4),
             "{ours:?} {shipped:?}"
         );
+        assert!(of_bundle.scores(&rows[1..]).is_err(), "no whole rows");
+        assert!(of_bundle.scores(&vec![f32::NAN; rows.len()]).is_err(), "not finite");
 
         // The bundle on the same test, as a scorer and as the model of a shop.
         let (dataset, histories, cases) = (trainer.dataset, trainer.histories, &trainer.split.test);
@@ -239,6 +250,8 @@ fn a_stopped_run_says_so_and_wrong_settings_are_refused() {
     assert!(refused(&["ranker.sources=[{source=\"moon\"}]"]).contains("there is no source `moon`"));
     assert!(refused(&["model.dim=4"]).contains("`model.dim` is for the families"));
     assert!(refused(&["ranker.lists=0"]).contains("`ranker.lists` must be 1 to 1000"));
+    assert!(refused(&["ranker.depth=11"]).contains("`ranker.depth` must be 1 to 10"));
+    assert!(refused(&["ranker.shrinkage=0.0"]).contains("must be above 0 and at most 1"));
     assert!(refused(&["model.family=\"frequency\""]).contains("for the family `ranker` only"));
     let train = |changes: &[&str]| {
         let config = configure(RANKER, changes).unwrap();
@@ -246,7 +259,7 @@ fn a_stopped_run_says_so_and_wrong_settings_are_refused() {
     };
     let error = train(&["ranker.attributes=[\"moon\"]"]).unwrap();
     assert!(error.contains("no attribute `moon`"), "{error}");
-    let wild = train(&["optimizer.learning_rate=1e30"]);
+    let wild = train(&["optimizer.learning_rate=1e30", "ranker.learner=\"network\""]);
     assert!(
         wild.is_none_or(|error| error.contains("the loss became")),
         "told, if the numbers break"

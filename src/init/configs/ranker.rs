@@ -6,12 +6,10 @@ const FAMILY: &str = "ranker";
 const PAIRS: usize = 100;
 /// Purchases of four weeks, below which best-sellers of a week or month are chance.
 const BUSY: u64 = 2_000;
-/// Purchases below which there are few lists: then steps must be small and many.
-const SMALL: usize = 150_000;
 /// Purchases that are counted for all moments of the past together.
 const COUNTED: usize = 400_000_000;
 
-/// A network that orders what the sources of the pipeline find.
+/// Trees that order what the sources of the pipeline find.
 pub(super) fn proposal(wanted: &Wanted<'_>) -> Proposal {
     let shop = wanted.shop;
     if shop.days.is_none() {
@@ -41,19 +39,14 @@ fn config(wanted: &Wanted<'_>, why: &str) -> String {
         Effort::Usual => (COUNTED / wanted.shop.purchases.max(1)).clamp(6, 20),
         Effort::Quick => (COUNTED / 30 / wanted.shop.purchases.max(1)).clamp(2, 8),
     };
-    // With some hundred lists, four epochs of large steps would end in the warm-up.
-    let (batch, warmup, epochs, patience) =
-        if wanted.shop.purchases < SMALL { (16, 20, 12, 4) } else { (64, 100, 4, 4) };
     format!(
         "# Orders what several sources find; models/configs/ranker.toml, sized to this shop. The server needs no other\n\
          # model beside it.\n# {why}.\n\n\
          [model]\nname = \"{FAMILY}\"\nfamily = \"{FAMILY}\"\n\n\
-         [ranker]\n{}# Moments of the past to learn from.\nlists = {lists}\nhidden = [64, 32]\n\
-         # Lists a step: few where there are few.\nbatch_lists = {batch}\n\n\
-         [optimizer]\nlearning_rate = 0.002\nweight_decay = 0.00002\nbeta2 = 0.98\nwarmup_steps = {warmup}\n\
-         schedule = \"cosine\"\n\n[training]\n{}\n{}",
+         [ranker]\n{}# Moments of the past to learn from.\nlists = {lists}\n\n\
+         [training]\n# An epoch adds 25 trees.\n{}\n{}",
         sources(wanted),
-        training(wanted, epochs, patience),
+        training(wanted, 12, 4),
         wanted.split()
     )
 }
