@@ -15,7 +15,7 @@ use super::TrainedModel;
 use crate::{
     bundle::{Golden, GoldenQuery, RankerContents, RankerSettings, RankingContents},
     counters::Popularity,
-    dataset::{Case, Entities, TimeUnit, Values},
+    dataset::{Case, Entities, Protocol, TimeUnit, Values},
     evaluation::{Measured, Past, RankerScorer, baselines::Known},
     forest::Forest,
     model::{Tower, TowerPass},
@@ -198,7 +198,7 @@ impl Trainer<'_> {
             return Err(unfit(problem));
         }
         let sources = match config.sources.is_empty() {
-            true => default_sources(&attributes),
+            true => default_sources(&attributes, self.split.protocol),
             false => config.sources.clone(),
         };
         let parsed = sources.iter().cloned().map(SourceSpec::parse).collect::<Result<Vec<_>, _>>();
@@ -336,15 +336,25 @@ fn unfit(problem: String) -> TrainingError {
     TrainingError::Unfit { family: RankerSettings::FAMILY, problem }
 }
 
-/// The sources where the configuration names none.
-fn default_sources(attributes: &[String]) -> Vec<Map<String, Value>> {
+/// The sources where the configuration names none. Where the very next purchase is asked for, what
+/// follows the latest ones in the purchases of others finds more of it than any other source.
+fn default_sources(attributes: &[String], protocol: Protocol) -> Vec<Map<String, Value>> {
     let mut sources = vec![
         json!({"source": "buy_again", "limit": 150}),
         json!({"source": "popular", "days": 28, "limit": 100}),
         json!({"source": "popular", "days": 7, "limit": 50}),
-        json!({"source": "bought_together", "limit": 50}),
-        json!({"source": "similar_taste", "limit": 100}),
     ];
+    sources.extend(match protocol {
+        Protocol::Time { .. } => vec![
+            json!({"source": "bought_together", "limit": 50}),
+            json!({"source": "similar_taste", "limit": 100}),
+        ],
+        Protocol::LeaveOneOut { .. } => vec![
+            json!({"source": "bought_together", "limit": 100}),
+            json!({"source": "similar_taste", "limit": 200}),
+            json!({"source": "bought_next", "limit": 100}),
+        ],
+    });
     sources.extend(
         attributes
             .first()

@@ -70,10 +70,14 @@ fn sources(wanted: &Wanted<'_>) -> String {
         let name = toml::Value::from(name.as_str());
         format!("    {{ source = \"popular_in\", attribute = {name}, limit = 50 }},\n")
     });
+    let next = match wanted.is_time() {
+        true => "",
+        false => "    { source = \"bought_next\", limit = 100 },\n",
+    };
     format!(
         "# Four weeks have {month} purchases: too few to tell what sells, so best-sellers are counted over a quarter.\n\
          sources = [\n    {{ source = \"buy_again\", limit = 150 }},\n    {{ source = \"popular\", days = 91, limit = 100 }},\n    \
          {{ source = \"popular\", days = 28, limit = 50 }},\n    {{ source = \"bought_together\", limit = 50 }},\n    \
-         {{ source = \"similar_taste\", limit = 100 }},\n{of_category}]\n"
+         {{ source = \"similar_taste\", limit = 100 }},\n{next}{of_category}]\n"
     )
 }
