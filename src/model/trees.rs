@@ -171,9 +171,9 @@ impl Histogram {
         Self(below)
     }
 
-    /// The border that a split of all leaves gains most by, and that gain: half of it is what the
-    /// loss falls by, as far as it is a parabola.
-    fn best(&self) -> (f64, usize) {
+    /// Of the first `borders` the one that a split of all leaves gains most by, and that gain: half
+    /// of it is what the loss falls by, as far as it is a parabola.
+    fn best(&self, borders: usize) -> (f64, usize) {
         let mut gains = [0.0; BINS];
         for sums in self.0.chunks_exact(BINS) {
             let all = sums.iter().fold([0.0; 2], |all, sum| [all[0] + sum[0], all[1] + sum[1]]);
@@ -184,9 +184,11 @@ impl Histogram {
                 *gain += strength(below) + strength(above) - strength(all);
             }
         }
-        // Nothing is above the last border.
-        let borders = gains[..BINS - 1].iter().enumerate();
-        borders.map(|(at, &gain)| (gain, at)).max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or_default()
+        let of_borders = gains[..borders].iter().enumerate();
+        of_borders
+            .map(|(at, &gain)| (gain, at))
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .unwrap_or_default()
     }
 }
 
@@ -294,7 +296,10 @@ impl<'a> TreeRanker<'a> {
         let mut histograms: Vec<Histogram> = Vec::new();
         while splits.len() < self.settings.depth {
             histograms = self.histograms(&asked, &counted, 1 << splits.len(), &histograms);
-            let bests: Vec<(f64, usize)> = histograms.par_iter().map(Histogram::best).collect();
+            let borders = asked.par_iter().map(|&feature| self.features[feature].borders.len());
+            let bests =
+                borders.zip(&histograms).map(|(borders, histogram)| histogram.best(borders));
+            let bests: Vec<(f64, usize)> = bests.collect();
             let best = asked.iter().zip(bests).max_by(|a, b| a.1.0.total_cmp(&b.1.0));
             let Some((&feature, (_, border))) = best.filter(|(_, (gain, _))| *gain > LEAST_GAIN)
             else {
