@@ -6,6 +6,8 @@ const FAMILY: &str = "ranker";
 const PAIRS: usize = 100;
 /// Purchases of four weeks, below which best-sellers of a week or month are chance.
 const BUSY: u64 = 2_000;
+/// Purchases below which there are few lists: large trees would learn them by heart.
+const SMALL: usize = 150_000;
 /// Purchases that are counted for all moments of the past together.
 const COUNTED: usize = 400_000_000;
 
@@ -39,11 +41,17 @@ fn config(wanted: &Wanted<'_>, why: &str) -> String {
         Effort::Usual => (COUNTED / wanted.shop.purchases.max(1)).clamp(6, 20),
         Effort::Quick => (COUNTED / 30 / wanted.shop.purchases.max(1)).clamp(2, 8),
     };
+    let trees = match wanted.shop.purchases < SMALL {
+        true => {
+            "# Small trees that each answer little: there are few lists.\ndepth = 3\nshrinkage = 0.05\n"
+        }
+        false => "",
+    };
     format!(
         "# Orders what several sources find; models/configs/ranker.toml, sized to this shop. The server needs no other\n\
          # model beside it.\n# {why}.\n\n\
          [model]\nname = \"{FAMILY}\"\nfamily = \"{FAMILY}\"\n\n\
-         [ranker]\n{}# Moments of the past to learn from.\nlists = {lists}\n\n\
+         [ranker]\n{}# Moments of the past to learn from.\nlists = {lists}\n{trees}\n\
          [training]\n# An epoch adds 25 trees.\n{}\n{}",
         sources(wanted),
         training(wanted, 12, 4),
