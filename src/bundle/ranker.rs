@@ -210,7 +210,7 @@ impl Ranker {
     pub fn scores(&self, rows: &[f32]) -> Result<Vec<f32>, BundleError> {
         let width = self.names.len();
         // Scaling would make a number of what is none.
-        if rows.len() % width != 0 || rows.iter().any(|x| !x.is_finite()) {
+        if !rows.len().is_multiple_of(width) || rows.iter().any(|x| !x.is_finite()) {
             let reason = format!("these are no rows of {width} finite numbers");
             return Err(BundleError::TowerInput { path: self.path.clone(), reason });
         }
