@@ -28,8 +28,9 @@ pub struct RankerSettings {
     pub features: Vec<ScaledFeature>,
 }
 
-/// A feature and how it is scaled for a network (trees read it as it is): to its place among the quantiles of training, from −1 at the
-/// smallest to 1 at the largest, less the mean and divided by the deviation of that.
+/// A feature and how a network reads it: as its place among the quantiles of training, from −1 at
+/// the smallest to 1 at the largest, less the mean and divided by the deviation of that. Trees read
+/// features as they are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScaledFeature {

@@ -28,7 +28,7 @@ pub struct RankerConfig {
     /// whose number of values is nearest to the root of the number of articles.
     pub attributes: Vec<String>,
     /// What learns.
-    pub learner: RankerKind,
+    pub learner: LearnerKind,
     /// Levels of a tree.
     pub depth: usize,
     /// What the answer of a tree is multiplied with: with less, more trees are needed, and they
@@ -50,7 +50,7 @@ pub struct RankerConfig {
 /// What learns to order candidates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum RankerKind {
+pub enum LearnerKind {
     /// Boosted oblivious trees; an epoch adds 25. They need neither `[optimizer]` nor scaled
     /// features.
     Trees,
@@ -63,7 +63,7 @@ impl Default for RankerConfig {
         Self {
             sources: Vec::new(),
             attributes: Vec::new(),
-            learner: RankerKind::Trees,
+            learner: LearnerKind::Trees,
             depth: 6,
             shrinkage: 0.1,
             hidden: vec![64, 32],

@@ -1,6 +1,6 @@
 //! What learns from lists: a network, or trees.
 
-use super::{RankerConfig, RankerKind, Scorer, lists::Lists};
+use super::{LearnerKind, RankerConfig, Scorer, lists::Lists};
 use crate::{
     bundle::RankerSettings,
     model::{ListBatch, ListRanker, TreeRanker, TreeSettings},
@@ -34,14 +34,14 @@ impl<'a> Learner<'a> {
     ) -> Self {
         let width = lists.width;
         match config.learner {
-            RankerKind::Network => {
+            LearnerKind::Network => {
                 let network = ListRanker::new(width, &config.hidden, seed);
                 let shuffle = Shuffle::new(lists.len(), config.batch_lists, seed);
                 let mut lists = lists.clone();
                 lists.rows.par_chunks_mut(4_096 * width).for_each(|rows| settings.scale(rows));
                 Self::Network(Box::new(NetworkLearner { lists, network, shuffle }))
             }
-            RankerKind::Trees => {
+            LearnerKind::Trees => {
                 let Lists { rows, starts, bought, .. } = lists;
                 let settings = TreeSettings { depth: config.depth, shrinkage: config.shrinkage };
                 let batch = ListBatch { rows, starts, bought };

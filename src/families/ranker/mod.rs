@@ -9,7 +9,7 @@ mod lists;
 mod tests;
 
 pub(super) use config::REGISTERED;
-pub use config::{RankerConfig, RankerKind};
+pub use config::{LearnerKind, RankerConfig};
 
 use super::TrainedModel;
 use crate::{
