@@ -36,10 +36,10 @@ const MAX_TREES: usize = 20_000;
 const BLOCK: usize = 32;
 
 impl Forest {
-    /// What is wrong with it, for rows of `width` numbers.
+    /// Checks that it can score rows of `width` numbers.
     ///
     /// # Errors
-    /// The tree, and what it lacks.
+    /// The first tree that cannot, and why.
     pub fn check(&self, width: usize) -> Result<(), String> {
         if !(1..=MAX_TREES).contains(&self.trees.len()) {
             return Err(format!("it has {} trees, not 1 to {MAX_TREES}", self.trees.len()));

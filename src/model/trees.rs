@@ -13,7 +13,7 @@ use rayon::prelude::*;
 pub struct TreeSettings {
     /// Levels of a tree, 1 to [`MAX_DEPTH`](crate::forest::MAX_DEPTH).
     pub depth: usize,
-    /// What a tree's answer is multiplied with.
+    /// Each tree's output is multiplied by this.
     pub shrinkage: f32,
 }
 
@@ -25,10 +25,10 @@ const FEATURES: f64 = 0.5;
 const BINS: usize = 128;
 /// Candidates that quantiles are taken of.
 const SAMPLE: usize = 100_000;
-/// Curvature that every leaf has beside its own: so a leaf of few candidates answers little. A list
-/// has about 1.
+/// Added to the curvature of every leaf (L2 regularisation), so that a leaf of few candidates stays
+/// near 0. The candidates of one list have a curvature of about 1 together.
 const PRIOR: f64 = 5.0;
-/// What a split must gain.
+/// A split must gain more than this.
 const LEAST_GAIN: f64 = 1e-6;
 /// Lists, and candidates, of one task.
 const LISTS_OF_A_TASK: usize = 256;

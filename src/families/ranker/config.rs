@@ -27,12 +27,12 @@ pub struct RankerConfig {
     /// Attributes whose purchases are counted by value, such as a category. None: up to three,
     /// whose number of values is nearest to the root of the number of articles.
     pub attributes: Vec<String>,
-    /// What learns.
+    /// The model that learns the order.
     pub learner: LearnerKind,
     /// Levels of a tree.
     pub depth: usize,
-    /// What the answer of a tree is multiplied with: with less, more trees are needed, and they
-    /// are more exact.
+    /// Each tree's output is multiplied by this. A smaller value needs more trees and usually ranks
+    /// better.
     pub shrinkage: f32,
     /// Widths of the network's hidden layers.
     pub hidden: Vec<usize>,
@@ -51,8 +51,7 @@ pub struct RankerConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LearnerKind {
-    /// Boosted oblivious trees; an epoch adds 25. They need neither `[optimizer]` nor scaled
-    /// features.
+    /// Boosted oblivious trees. An epoch adds 25 of them. `[optimizer]` has no effect.
     Trees,
     /// A network, trained by `[optimizer]`.
     Network,

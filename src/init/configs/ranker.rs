@@ -6,7 +6,7 @@ const FAMILY: &str = "ranker";
 const PAIRS: usize = 100;
 /// Purchases of four weeks, below which best-sellers of a week or month are chance.
 const BUSY: u64 = 2_000;
-/// Purchases below which there are few lists: large trees would learn them by heart.
+/// Purchases below which there are few lists: deep trees would overfit them.
 const SMALL: usize = 150_000;
 /// Purchases that are counted for all moments of the past together.
 const COUNTED: usize = 400_000_000;
@@ -43,7 +43,7 @@ fn config(wanted: &Wanted<'_>, why: &str) -> String {
     };
     let trees = match wanted.shop.purchases < SMALL {
         true => {
-            "# Small trees that each answer little: there are few lists.\ndepth = 3\nshrinkage = 0.05\n"
+            "# There are few lists to learn from: shallow trees and a small shrinkage keep them from overfitting.\ndepth = 3\nshrinkage = 0.05\n"
         }
         false => "",
     };
