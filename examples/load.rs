@@ -10,9 +10,16 @@
 //! of two versions is seen. Prints one JSON object.
 //!
 //! With `--get` it sends GET requests and checks the status alone, such as for `/livez`.
+//!
+//! With `--events-key` it sends events of made-up customers to `/v1/events` instead, at a rate:
+//! ```text
+//! cargo run --release --example load -- --url http://127.0.0.1:8080/v1/events \
+//!     --events-key KEY --rate 5000 --connections 8 --seconds 30
+//! ```
 
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
+use rand::Rng;
 use serde::Deserialize;
 use std::{
     borrow::Cow,
@@ -20,13 +27,19 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     net::SocketAddr,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
+
+/// Events of a request.
+const EVENTS: u32 = 20;
 
 /// Sends requests to a server on a loopback address and checks every answer.
 #[derive(Parser)]
@@ -35,11 +48,17 @@ struct Arguments {
     #[arg(long, default_value = "http://127.0.0.1:8080/v1/recommendations")]
     url: String,
     /// A file whose lines begin with a customer id, with or without a header line `customer_id,…`.
-    #[arg(long, value_name = "FILE", required_unless_present = "get")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["get", "events_key"])]
     customers: Option<PathBuf>,
     /// Send GET requests instead, and check only that the status is 200.
     #[arg(long, conflicts_with_all = ["customers", "extra"])]
     get: bool,
+    /// Send events with this key instead, twenty a request, and check that all are accepted.
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["customers", "extra", "get"])]
+    events_key: Option<String>,
+    /// Events offered in a second.
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    rate: u32,
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=512))]
     connections: u16,
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
@@ -83,6 +102,12 @@ struct Meta<'a> {
     warnings: Vec<String>,
 }
 
+/// The answer to events.
+#[derive(Deserialize)]
+struct Told {
+    accepted: u64,
+}
+
 #[derive(Deserialize)]
 struct Model<'a> {
     #[serde(borrow)]
@@ -97,6 +122,7 @@ struct Findings {
     versions: BTreeMap<String, u64>,
     fallbacks: u64,
     warnings: BTreeMap<String, u64>,
+    events: u64,
     /// Hash of the items by version and request.
     seen: HashMap<(String, usize), u64>,
 }
@@ -105,10 +131,46 @@ struct Target {
     address: SocketAddr,
     requests: Vec<Vec<u8>>,
     k: usize,
-    /// Answers are recommendations.
-    judge: bool,
+    expects: Expects,
     compare: bool,
     until: Instant,
+}
+
+/// What a good answer is.
+enum Expects {
+    Recommendations,
+    /// Every event accepted. Each request is sent once, a while after the one before.
+    Events {
+        began: Instant,
+        between: Duration,
+        sent: AtomicUsize,
+    },
+    /// The status 200.
+    Status,
+}
+
+impl Target {
+    /// The request that a connection sends next, once it is due; `None` at the end.
+    async fn next(&self, own: &mut usize) -> Option<usize> {
+        if Instant::now() >= self.until {
+            return None;
+        }
+        let Expects::Events { began, between, sent } = &self.expects else {
+            *own += 1;
+            return Some((*own - 1) % self.requests.len());
+        };
+        let place = sent.fetch_add(1, Ordering::Relaxed);
+        let due = *began + *between * u32::try_from(place).ok()?;
+        tokio::time::sleep_until(due.into()).await;
+        (place < self.requests.len()).then_some(place)
+    }
+
+    fn status(&self) -> &'static str {
+        match self.expects {
+            Expects::Events { .. } => "202",
+            Expects::Recommendations | Expects::Status => "200",
+        }
+    }
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -121,16 +183,31 @@ async fn main() -> anyhow::Result<()> {
         address.ip().is_loopback(),
         "{address} is not a loopback address: this tool only loads the machine it runs on"
     );
+    let requests = match &arguments.events_key {
+        Some(key) => events(&arguments, key, host, path),
+        None => requests(&arguments, host, path)?,
+    };
+    let started = Instant::now();
+    let expects = match (&arguments.events_key, arguments.get) {
+        (Some(_), _) => Expects::Events {
+            began: started,
+            between: Duration::from_secs(1) * EVENTS / arguments.rate,
+            sent: AtomicUsize::new(0),
+        },
+        (None, true) => Expects::Status,
+        (None, false) => Expects::Recommendations,
+    };
+    // A server that falls behind the rate is given as long again.
+    let patience = if arguments.events_key.is_some() { 2 } else { 1 };
     let target = Arc::new(Target {
         address,
-        requests: requests(&arguments, host, path)?,
+        requests,
         k: arguments.k,
-        judge: !arguments.get,
+        expects,
         compare: !arguments.no_compare,
-        until: Instant::now() + Duration::from_secs(arguments.seconds),
+        until: started + Duration::from_secs(arguments.seconds) * patience,
     });
     let findings = Arc::new(Mutex::new(Findings::default()));
-    let started = Instant::now();
     let connections: Vec<_> = (0..usize::from(arguments.connections))
         .map(|lane| tokio::spawn(drive(target.clone(), findings.clone(), lane * 7919)))
         .collect();
@@ -151,6 +228,7 @@ async fn main() -> anyhow::Result<()> {
         serde_json::json!({
             "connections": arguments.connections, "seconds": seconds, "answers": answered,
             "requests_per_second": answered as f64 / seconds,
+            "events_per_second": findings.events as f64 / seconds,
             "p50_us": quantile(0.5), "p90_us": quantile(0.9), "p99_us": quantile(0.99), "max_us": findings.micros.last(),
             "failed": failed, "failures": findings.failures, "versions": findings.versions, "fallbacks": findings.fallbacks, "warnings": findings.warnings,
         })
@@ -159,6 +237,36 @@ async fn main() -> anyhow::Result<()> {
         bail!("{failed} requests failed");
     }
     Ok(())
+}
+
+/// The bytes of requests that hold [`EVENTS`] events of random visitors and articles each.
+fn events(arguments: &Arguments, key: &str, host: &str, path: &str) -> Vec<Vec<u8>> {
+    /// With the share of events up to it, in percent.
+    const TYPES: [(&str, u32); 5] =
+        [("view", 50), ("click", 65), ("impression", 90), ("cart_add", 97), ("purchase", 100)];
+    let mut rng = rand::rng();
+    let mut event = || {
+        let drawn = rng.random_range(0..100);
+        let kind = TYPES.iter().find(|(_, up_to)| drawn < *up_to);
+        serde_json::json!({
+            "event_id": format!("{:032x}", rng.random::<u128>()),
+            "type": kind.map_or("view", |(kind, _)| kind),
+            "visitor_id": format!("v{}", rng.random_range(0..50_000)),
+            "items": [{"article_id": rng.random_range(0..10_000).to_string()}],
+        })
+    };
+    let requests = arguments.seconds * u64::from(arguments.rate / EVENTS);
+    let mut request = || {
+        let events: Vec<_> = (0..EVENTS).map(|_| event()).collect();
+        let body = serde_json::json!({ "events": events }).to_string();
+        let length = body.len();
+        format!(
+            "POST /{path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {key}\r\n\
+             content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
+        .into_bytes()
+    };
+    (0..requests).map(|_| request()).collect()
 }
 
 /// The bytes of one request per customer, or of the one that is sent again and again.
@@ -196,9 +304,7 @@ fn requests(arguments: &Arguments, host: &str, path: &str) -> anyhow::Result<Vec
 async fn drive(target: Arc<Target>, findings: Arc<Mutex<Findings>>, mut next: usize) {
     let mut connection: Option<TcpStream> = None;
     let mut buffer = Vec::with_capacity(16 * 1024);
-    while Instant::now() < target.until {
-        let request = next % target.requests.len();
-        next += 1;
+    while let Some(request) = target.next(&mut next).await {
         let started = Instant::now();
         let outcome = exchange(&target, &mut connection, request, &mut buffer).await;
         let micros = started.elapsed().as_micros() as u32;
@@ -248,7 +354,7 @@ async fn exchange(
                 .find_map(|l| l.strip_prefix("content-length:"))
                 .context("no content-length")?;
             let length: usize = length.trim().parse()?;
-            ensure!(status == "200", "status {status}");
+            ensure!(status == target.status(), "status {status}");
             break (end + 4, length);
         }
     };
@@ -267,8 +373,16 @@ fn judge(
     request: usize,
     body: &[u8],
 ) -> anyhow::Result<()> {
-    if !target.judge {
-        return Ok(());
+    match target.expects {
+        Expects::Recommendations => {}
+        Expects::Status => return Ok(()),
+        Expects::Events { .. } => {
+            let told: Told =
+                serde_json::from_slice(body).context("the answer is none to events")?;
+            findings.events += told.accepted;
+            ensure!(told.accepted == u64::from(EVENTS), "{} events accepted", told.accepted);
+            return Ok(());
+        }
     }
     let answer: Answer<'_> =
         serde_json::from_slice(body).context("the answer is no recommendation")?;

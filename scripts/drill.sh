@@ -109,7 +109,9 @@ if [ "$drill" = events ]; then
     echo "steady:  $(load --seconds 15 --no-compare)"
     load --seconds 20 --no-compare >"$home/load.json" &
     loader=$!
-    events events load --url "http://127.0.0.1:$port" --key "$key" --seconds 20
+    events=$("$bin_dir/examples/load" --url "http://127.0.0.1:$port/v1/events" --events-key "$key" \
+        --connections 8 --seconds 20) || failed=yes
+    echo "events: $events"
     wait "$loader" || failed=yes
     echo "beside:  $(cat "$home/load.json")"
     forget_events() {

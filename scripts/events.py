@@ -5,8 +5,6 @@
         kills the server with SIGKILL while four clients tell events and send again whatever was not answered
     events.py outage --url URL --key KEY --stop CMD --start CMD --rows CMD [--seconds 10]
         stops the database while the same clients tell events
-    events.py load   --url URL --key KEY [--seconds 20] [--rate 5000]
-        tells events at a rate, 20 a request
     events.py follow --url URL --replica URL --key KEY [--clicks 200]
         how long after a click the answers of both servers have changed
 
@@ -170,43 +168,6 @@ def outage(options):
     return tellers.judge(options.rows, seconds_without_database=options.seconds)
 
 
-def load(options):
-    bodies = [batch() for _ in range(int(options.seconds * options.rate / BATCH))]
-    taken, times, statuses, lock = [0], [], {}, threading.Lock()
-    places = iter(range(len(bodies)))
-    began = time.monotonic()
-
-    def tell():
-        client = Client(options.url, options.key)
-        while True:
-            with lock:
-                place = next(places, None)
-            if place is None:
-                return
-            due = began + place * BATCH / options.rate
-            time.sleep(max(0, due - time.monotonic()))
-            sent = time.monotonic()
-            status, answer = client.ask("POST", "/v1/events", bodies[place])
-            took = time.monotonic() - sent
-            with lock:
-                times.append(took)
-                statuses[str(status)] = statuses.get(str(status), 0) + 1
-                if status == 202:
-                    taken[0] += json.loads(answer)["accepted"]
-
-    clients = [threading.Thread(target=tell) for _ in range(options.connections)]
-    for client in clients:
-        client.start()
-    for client in clients:
-        client.join()
-    seconds = time.monotonic() - began
-    print(json.dumps({
-        "events_per_second": round(taken[0] / seconds), "accepted": taken[0], "seconds": round(seconds, 1),
-        "statuses": statuses, **quantiles(times),
-    }))
-    return set(statuses) == {"202"}
-
-
 def follow(options):
     articles = json.loads(Client(options.url).ask("GET", "/v1/popular?k=50")[1])["items"]
     articles = [item["article_id"] for item in articles]
@@ -243,18 +204,14 @@ def main():
     for name in ("--stop", "--start", "--rows"):
         of_outage.add_argument(name, required=True)
     of_outage.add_argument("--seconds", type=float, default=10)
-    of_load = kinds.add_parser("load")
-    of_load.add_argument("--seconds", type=float, default=20)
-    of_load.add_argument("--rate", type=float, default=5_000)
-    of_load.add_argument("--connections", type=int, default=8)
     of_follow = kinds.add_parser("follow")
     of_follow.add_argument("--replica", required=True)
     of_follow.add_argument("--clicks", type=int, default=200)
-    for kind in (of_outage, of_load, of_follow):
+    for kind in (of_outage, of_follow):
         kind.add_argument("--url", required=True)
         kind.add_argument("--key", required=True)
     options = parser.parse_args()
-    drills = {"kills": kills, "outage": outage, "load": load, "follow": follow}
+    drills = {"kills": kills, "outage": outage, "follow": follow}
     sys.exit(0 if drills[options.kind](options) else 1)
 
 

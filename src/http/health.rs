@@ -45,7 +45,7 @@ async fn get_liveness() -> Result<Response, ApiError> {
     get, path = "/readyz", tag = "health",
     responses(
         (status = 200, description = "It can", body = Health),
-        (status = 503, body = super::Problem, content_type = "application/problem+json", description = "No model is loaded, or the server is stopping"),
+        (status = 503, body = super::Problem, content_type = "application/problem+json", description = "No model is loaded, a ranker waits for the first count of the purchases, or the server is stopping"),
     )
 )]
 async fn get_readiness(State(app): State<App>) -> Result<Response, ApiError> {
@@ -55,7 +55,7 @@ async fn get_readiness(State(app): State<App>) -> Result<Response, ApiError> {
     let service = app.service();
     let state = service.state();
     let reasons = service.reasons(&state);
-    if !state.is_ready() {
+    if !service.is_ready(&state) {
         let detail = format!("{}; /admin/v1/status says more", reasons.join("; "));
         return Err(ApiError::new(ErrorCode::NotReady, detail));
     }

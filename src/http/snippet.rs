@@ -9,6 +9,7 @@ use axum::{
     routing::get,
 };
 use std::sync::LazyLock;
+use tower_http::compression::CompressionLayer;
 
 const SOURCE: &str = include_str!("vitrine.js");
 
@@ -27,5 +28,9 @@ pub(super) fn routes() -> Router<App> {
     let script = || async {
         ([(header::CONTENT_TYPE, JAVASCRIPT), (header::CACHE_CONTROL, KEPT)], SCRIPT.as_str())
     };
-    Router::new().route("/v1/vitrine.js", get(script)).route_layer(middleware::from_fn(revalidate))
+    Router::new()
+        .route("/v1/vitrine.js", get(script))
+        .route_layer(middleware::from_fn(revalidate))
+        // Small, but every visitor's browser loads it.
+        .route_layer(CompressionLayer::new())
 }

@@ -122,6 +122,20 @@ impl<'a> Context<'a> {
         })
     }
 
+    /// What tells the customer's taste, newest first: the purchases, or else the visit, the cart
+    /// and what else interests somebody who has bought nothing yet.
+    pub fn choices(&self) -> Cow<'_, [Bought]> {
+        if !self.history().is_empty() {
+            return Cow::Borrowed(self.history());
+        }
+        let choice = |row, at| Bought { row, at, weight: 1.0 };
+        let at_hand = self.seen.iter().chain(&self.cart).map(|&row| choice(row, self.request.at));
+        let others = self.interests().iter().map(|interest| choice(interest.row, interest.at));
+        let mut choices: Vec<Bought> = at_hand.chain(others).collect();
+        choices.sort_by_key(|choice| std::cmp::Reverse(choice.at));
+        Cow::Owned(choices)
+    }
+
     /// The articles that interest the customer besides what was bought, the latest first: none that
     /// the request names as seen in the visit or lying in the cart.
     pub fn interests(&self) -> &[Interest] {

@@ -62,7 +62,7 @@ pub use query::Query;
 pub use rank::{Aspect, FeatureSet, Learned, ListModel, Rank, RankedBy, RankerSpec};
 pub use request::{Customer, Exclude, Recipe, Request, Subject};
 pub use shop::Shop;
-pub use signals::{BestByValue, Signals};
+pub use signals::{SalesByValue, Signals, ValueSales};
 pub use snapshot::Snapshot;
 pub use sources::{Generation, Sampling};
 

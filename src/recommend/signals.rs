@@ -19,21 +19,33 @@ pub struct Signals {
     rows: Vec<u32>,
     /// Rows by falling sales within each of the windows, and by how much better they sell lately.
     rankings: Arc<Rankings>,
-    by_value: RwLock<HashMap<String, Arc<BestByValue>>>,
+    by_value: RwLock<HashMap<String, Arc<SalesByValue>>>,
 }
 
 #[derive(Default)]
 struct Rankings {
     windows: [Vec<u32>; ArticleStatistics::WINDOWS.len()],
     trending: Vec<u32>,
+    /// The last day's share of the sales of 28 days.
+    day_share: f32,
 }
 
-/// By value of an attribute the rows that sell best, the best first.
-pub type BestByValue = HashMap<Group, Vec<u32>>;
+/// What sells by value of an attribute.
+pub type SalesByValue = HashMap<Group, ValueSales>;
+
+/// What sells of one value of an attribute.
+#[derive(Debug, Default)]
+pub struct ValueSales {
+    /// The rows that sell best in 28 days, the best first.
+    pub best: Vec<u32>,
+    /// Purchases of the last day and of 28 days.
+    pub day: u32,
+    pub month: u32,
+}
 
 /// Rows of a ranking: filters and exclusions may take many of them.
 const RANKED: usize = 20_000;
-/// Rows of one value in [`BestByValue`].
+/// Rows of [`ValueSales::best`].
 const BEST: usize = 100;
 
 impl Signals {
@@ -131,13 +143,24 @@ impl Signals {
         };
         let windows = std::array::from_fn(|window| by(&|article| article.sold[window] as f32));
         let trending = by(&|article| article.surprise());
-        self.rankings = Arc::new(Rankings { windows, trending });
+        let total = |window: usize| -> u64 {
+            let articles = &self.statistics.articles;
+            articles.iter().map(|article| u64::from(article.sold[window])).sum()
+        };
+        let month = total(ArticleStatistics::MONTH).max(1);
+        let day_share = total(ArticleStatistics::DAY) as f32 / month as f32;
+        self.rankings = Arc::new(Rankings { windows, trending, day_share });
     }
 
     /// Rows by falling sales within one of [`ArticleStatistics::WINDOWS`], the best of them.
     pub fn ranked(&self, days: u32) -> &[u32] {
         let window = ArticleStatistics::WINDOWS.iter().position(|&window| window == days);
         window.map_or(&[], |window| &self.rankings.windows[window])
+    }
+
+    /// The last day's share of what the shop sold in 28 days.
+    pub fn day_share(&self) -> f32 {
+        self.rankings.day_share
     }
 
     /// Rows that sell better than they did, the best of them.
@@ -194,13 +217,13 @@ impl Signals {
         self.article_of(row).map_or(0.0, |article| table.affinity(seeds, article))
     }
 
-    /// The best sellers of the last 28 days by value of an attribute; counted when they are first
-    /// asked for. `None` for an attribute that the catalogue lacks or that holds lists.
-    pub fn best_by_value(
+    /// What sold in the last 28 days by value of an attribute; counted when it is first asked for.
+    /// `None` for an attribute that the catalogue lacks or that holds lists.
+    pub fn sales_by_value(
         &self,
         catalogue: &Catalogue,
         attribute: &str,
-    ) -> Option<Arc<BestByValue>> {
+    ) -> Option<Arc<SalesByValue>> {
         if let Some(known) =
             self.by_value.read().unwrap_or_else(PoisonError::into_inner).get(attribute)
         {
@@ -210,20 +233,24 @@ impl Signals {
         if column.kind() == crate::domain::AttributeKind::Texts {
             return None;
         }
-        let mut best = BestByValue::new();
-        for row in self.rows().filter(|&row| self.article(row).sold[1] > 0) {
+        let month = |row: u32| self.article(row).sold[ArticleStatistics::MONTH];
+        let mut by_value = SalesByValue::new();
+        for row in self.rows().filter(|&row| month(row) > 0) {
             if let Some(value) = column.group(row) {
-                best.entry(value).or_default().push(row);
+                let sales = by_value.entry(value).or_default();
+                sales.best.push(row);
+                sales.month += month(row);
+                sales.day += self.article(row).sold[ArticleStatistics::DAY];
             }
         }
-        for rows in best.values_mut() {
-            rows.sort_unstable_by_key(|&row| (std::cmp::Reverse(self.article(row).sold[1]), row));
-            rows.truncate(BEST);
+        for sales in by_value.values_mut() {
+            sales.best.sort_unstable_by_key(|&row| (std::cmp::Reverse(month(row)), row));
+            sales.best.truncate(BEST);
         }
-        let best = Arc::new(best);
+        let by_value = Arc::new(by_value);
         let mut known = self.by_value.write().unwrap_or_else(PoisonError::into_inner);
-        known.insert(attribute.to_owned(), best.clone());
-        Some(best)
+        known.insert(attribute.to_owned(), by_value.clone());
+        Some(by_value)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     domain::{ArticleId, Timestamp},
     features::Attributes,
     recommend::{Action, ActionKind},
-    store::{self, ActionRecord, AttributeValue, CustomerRecord},
+    store::{self, ActionRecord, AttributeValue, CustomerRecord, take_back},
 };
 use hashbrown::HashSet;
 
@@ -68,19 +68,21 @@ impl Known {
         known
     }
 
-    /// What a visitor did who is no customer.
+    /// What a visitor did who is no customer, newest first.
     pub(super) fn of_visitor(actions: Vec<ActionRecord>, weights: &EventWeights) -> Self {
         let mut known = Self::default();
+        let mut returned = Vec::new();
         for action in actions {
             match action.kind.as_str() {
                 "purchase" => {
-                    known.buy(
-                        action.article,
-                        action.at.timestamp(),
-                        action.quantity * weights.of("purchase"),
-                    );
+                    let back = take_back(&mut returned, &action.article, action.quantity);
+                    let kept = action.quantity - back;
+                    if kept > 0.0 {
+                        let weight = kept * weights.of("purchase");
+                        known.buy(action.article, action.at.timestamp(), weight);
+                    }
                 }
-                "return" => {}
+                "return" => returned.push((action.article, action.quantity)),
                 _ => known.actions.push(weights.action(action)),
             }
         }
@@ -206,8 +208,12 @@ mod tests {
         // The customer's record has some of it already.
         let told = [("view", "u", 5), ("purchase", "a", 10)]
             .map(|(kind, article, at)| action(kind, article, at));
-        let visitor =
-            [action("click", "w", 25), action("purchase", "b", 20), action("return", "b", 22)];
+        let visitor = [
+            action("return", "r", 26),
+            action("click", "w", 25),
+            action("purchase", "b", 20),
+            action("purchase", "r", 18),
+        ];
         let visitor = visitor.into_iter().chain(told).collect();
         let both = known.with_visitor(&Known::of_visitor(visitor, &weights));
         assert_eq!(

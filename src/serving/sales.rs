@@ -13,7 +13,10 @@ use crate::{
     store::{ArticleSales, EventLine, EventPage, PurchaseLog},
 };
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::sync::Notify;
@@ -42,17 +45,22 @@ pub struct Sales {
 /// make up any number.
 const UNKNOWN_ARTICLES: usize = 10_000;
 
+/// Days without a purchase after which a shop may have begun anew.
+const LONG_GAP_DAYS: u32 = 28;
+
 /// The latest count, and how counting is configured.
 #[derive(Debug)]
 pub(super) struct SalesCounter {
     config: Option<PopularityConfig>,
     latest: Mutex<Option<Arc<Sales>>>,
     recounted: Notify,
+    /// Whether all purchases were counted once, or could not be.
+    tried: AtomicBool,
 }
 
 impl SalesCounter {
     pub(super) fn new(config: Option<PopularityConfig>) -> Self {
-        Self { config, latest: Mutex::default(), recounted: Notify::new() }
+        Self { config, latest: Mutex::default(), recounted: Notify::new(), tried: false.into() }
     }
 
     pub(super) fn latest(&self) -> Option<Arc<Sales>> {
@@ -61,6 +69,15 @@ impl SalesCounter {
 
     pub(super) fn config(&self) -> Option<&PopularityConfig> {
         self.config.as_ref()
+    }
+
+    /// Whether the first count of all purchases has still to end.
+    pub(super) fn is_first(&self) -> bool {
+        self.config.is_some() && !self.tried.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn end_first(&self) {
+        self.tried.store(true, Ordering::Relaxed);
     }
 
     /// When the sales must be counted again although nothing was imported.
@@ -155,6 +172,13 @@ impl Sales {
         (days / self.half_life_days).exp2()
     }
 
+    /// When a purchase counts as made: long after all others, it counts as the last of them, until
+    /// the next count of all decides; see [`SalesWindow::now`](crate::store::SalesWindow::now).
+    fn counting_moment(&self, at: Timestamp) -> Timestamp {
+        let gap = at.0.saturating_sub(self.counted_from.0) > LONG_GAP_DAYS * Timestamp::DAY;
+        if gap { self.counted_from } else { at }
+    }
+
     /// Adds the lines of a page that are not counted yet; answers whether there were any. The page
     /// goes on where this count ends, or begins before that.
     pub(super) fn add_page(&mut self, page: &EventPage, catalogue: Option<&Catalogue>) -> bool {
@@ -180,7 +204,7 @@ impl Sales {
             None if may_be_new => Arc::make_mut(&mut self.ids).insert(id),
             None => return false,
         };
-        let at = line.at.timestamp();
+        let at = self.counting_moment(line.at.timestamp());
         let worth = f64::from(line.counts) * self.worth(at);
         let sums = Arc::make_mut(&mut self.sums);
         sums.resize(self.ids.len(), 0.0);
@@ -224,7 +248,10 @@ impl Sales {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{statistics::Purchase, store::Millis};
+    use crate::{
+        statistics::{ArticleStatistics, Purchase},
+        store::Millis,
+    };
 
     const DAY: u32 = Timestamp::DAY;
 
@@ -288,10 +315,22 @@ mod tests {
             statistics
                 .articles
                 .iter()
-                .map(|article| (article.sold, article.first, article.last))
+                .map(|article| {
+                    // The windows of a day or three end where all was counted last.
+                    (article.sold[ArticleStatistics::WEEK..].to_vec(), article.first, article.last)
+                })
                 .collect()
         };
         assert_eq!(sold(&followed), sold(&recounted));
+    }
+
+    #[test]
+    fn the_first_purchase_after_a_long_time_makes_nothing_old() {
+        let mut sales = Sales::of(log(&[(0, 100 * DAY, 3.0), (1, 99 * DAY, 2.0)], 0), 7.0, 1);
+        let before = [sales.of_article("a"), sales.of_article("b")];
+        sales.add_page(&page(&[(1, "c", 900 * DAY, 1.0)]), None);
+        assert_eq!([sales.of_article("a"), sales.of_article("b")], before);
+        assert_eq!(sales.of_article("c"), 1.0);
     }
 
     #[test]

@@ -144,7 +144,8 @@ impl State {
         })
     }
 
-    pub fn is_ready(&self) -> bool {
+    /// Whether requests that name no model are answered.
+    pub fn answers(&self) -> bool {
         self.model(None).is_ok()
     }
 

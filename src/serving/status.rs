@@ -105,7 +105,7 @@ impl Service {
             new_articles: snapshot.fresh_articles(),
         });
         Status {
-            ready: state.is_ready(),
+            ready: self.is_ready(&state),
             reasons: self.reasons(&state),
             database: DatabaseStatus {
                 available: self.database.is_available(),
@@ -116,6 +116,17 @@ impl Service {
             placements: state.placement_status(),
             refusals: self.refusals.told(),
         }
+    }
+
+    /// Whether requests should come now: a model can answer them as it was trained to. A ranker
+    /// needs the counts of what sells.
+    pub fn is_ready(&self, state: &State) -> bool {
+        state.answers() && !self.waits_for_sales(state)
+    }
+
+    fn waits_for_sales(&self, state: &State) -> bool {
+        let ranks = state.models.values().any(|model| model.model().ranker().is_some());
+        ranks && state.signals.is_none() && self.sales.is_first()
     }
 
     /// Why the server is not ready, or less than whole. Tells nothing that the public may not know.
@@ -132,10 +143,13 @@ impl Service {
                 None => format!("version {active} of model `{model}` cannot be loaded"),
             });
         }
+        if self.waits_for_sales(state) {
+            reasons.push("the purchases are being counted for the first time".to_owned());
+        }
         if !self.database.is_available() {
             reasons.push("the database is away: answers go on with what is known".to_owned());
         }
-        if state.is_ready() && state.lacks_catalogue() {
+        if state.answers() && state.lacks_catalogue() {
             reasons.push(
                 "the catalogue was not read yet: attributes and availability are unknown"
                     .to_owned(),

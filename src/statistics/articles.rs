@@ -6,8 +6,8 @@ use crate::domain::Timestamp;
 /// How an article sells. Counts are of purchases, whatever their quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct ArticleStatistics {
-    /// Of the last 7, 28 and 91 days, and of all time.
-    pub sold: [u32; 4],
+    /// Within each of [`Self::WINDOWS`], and of all time.
+    pub sold: [u32; Self::WINDOWS.len() + 1],
     /// Purchases of the 7 days that began a year (52 weeks) before the moment.
     pub sold_a_year_ago: u32,
     /// Customers.
@@ -24,8 +24,12 @@ pub struct ArticleStatistics {
 }
 
 impl ArticleStatistics {
-    /// The windows of [`Self::sold`]; the last has no end.
-    pub const WINDOWS: [u32; 3] = [7, 28, 91];
+    /// The windows of [`Self::sold`], in days before the moment; its last number has no such end.
+    pub const WINDOWS: [u32; 5] = [1, 3, 7, 28, 91];
+    /// Places in [`Self::WINDOWS`].
+    pub const DAY: usize = 0;
+    pub const WEEK: usize = 2;
+    pub const MONTH: usize = 3;
     /// How many days' gaps the mean of all articles counts as.
     const PRIOR_GAPS: f32 = 3.0;
 
@@ -37,14 +41,14 @@ impl ArticleStatistics {
     /// How much better it sells in the last week than a week of the last four, as a logarithm: 0
     /// where nothing changes.
     pub fn trend(&self) -> f32 {
-        ((self.sold[0] as f32 + 1.0) / (self.sold[1] as f32 / 4.0 + 1.0)).ln()
+        ((self.sold[Self::WEEK] as f32 + 1.0) / (self.sold[Self::MONTH] as f32 / 4.0 + 1.0)).ln()
     }
 
     /// How many standard deviations more it sold in the last week than a week of the last four (its
     /// sales taken as Poisson distributed); 0 where it sold no more.
     pub fn surprise(&self) -> f32 {
-        let usual = self.sold[1] as f32 / 4.0;
-        ((self.sold[0] as f32 - usual) / (usual + 1.0).sqrt()).max(0.0)
+        let usual = self.sold[Self::MONTH] as f32 / 4.0;
+        ((self.sold[Self::WEEK] as f32 - usual) / (usual + 1.0).sqrt()).max(0.0)
     }
 
     /// Days from a purchase to the customer's next one; articles with few such pairs lean on the

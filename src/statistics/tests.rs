@@ -18,12 +18,15 @@ fn counts_by_hand() {
     ];
     let counted = Statistics::count(4, purchases, now);
     let one = counted.articles[1];
-    assert_eq!((one.sold, one.buyers, one.recent_buyers, one.rebuyers), ([1, 3, 4, 4], 2, 1, 1));
+    assert_eq!(
+        (one.sold, one.buyers, one.recent_buyers, one.rebuyers),
+        ([1, 1, 1, 3, 4, 4], 2, 1, 1)
+    );
     assert_eq!((one.gaps, counted.mean_gap), ((10.0, 1), 10.0));
     assert_eq!((one.first.day(), one.last.day()), (950, 999));
     assert_eq!(
         (counted.articles[2].sold, counted.articles[3]),
-        ([0, 0, 0, 1], ArticleStatistics::default())
+        ([0, 0, 0, 0, 0, 1], ArticleStatistics::default())
     );
     assert!(one.trend() > 0.0 && counted.articles[3].trend() == 0.0);
 }

@@ -92,7 +92,11 @@ fn record<R: CustomerRow>(
 }
 
 /// How much of a purchase came back later; those returns are used up.
-fn take_back(returned: &mut [(ArticleId, f32)], article: &ArticleId, weight: f32) -> f32 {
+pub(crate) fn take_back(
+    returned: &mut [(ArticleId, f32)],
+    article: &ArticleId,
+    weight: f32,
+) -> f32 {
     let mut taken = 0.0;
     for (_, left) in returned.iter_mut().filter(|(id, _)| id == article) {
         let part = left.min(weight - taken);

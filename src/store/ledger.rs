@@ -21,6 +21,13 @@ pub(super) enum SeenTable {
     OrderLines,
 }
 
+/// Tables of those whom events are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PersonTable {
+    Customers,
+    Visitors,
+}
+
 /// A visitor's key, and the key of the customer who the visitor is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct VisitorKey {
@@ -61,13 +68,12 @@ pub(super) trait Ledger: Send {
         hashes: &[Hash],
         now: Millis,
     ) -> Result<HashSet<Hash>, StoreError>;
-    /// The keys of customers, who are added where they are missing.
-    async fn customer_keys(&mut self, ids: &[&str]) -> Result<HashMap<String, i32>, StoreError>;
+    /// The keys of those customers who are known.
+    async fn customers(&mut self, ids: &[&str]) -> Result<HashMap<String, i32>, StoreError>;
     /// The same for visitors.
-    async fn visitor_keys(
-        &mut self,
-        ids: &[&str],
-    ) -> Result<HashMap<String, VisitorKey>, StoreError>;
+    async fn visitors(&mut self, ids: &[&str]) -> Result<HashMap<String, VisitorKey>, StoreError>;
+    /// Adds customers or visitors, but for those whom somebody else has added meanwhile.
+    async fn add(&mut self, table: PersonTable, ids: &[&str]) -> Result<(), StoreError>;
     /// Gives a visitor's past and future to a customer.
     async fn join(&mut self, visitor: i32, customer: i32) -> Result<(), StoreError>;
     /// Adds to what was counted in this hour; answers the sums with it.
@@ -98,6 +104,38 @@ pub(super) trait Ledger: Send {
     async fn run(&mut self, statement: &'static str, key: i32) -> Result<u64, StoreError>;
     /// Adds tombstones.
     async fn bury(&mut self, hashes: &[Hash]) -> Result<(), StoreError>;
+}
+
+/// The keys of customers, who are added where they are missing.
+async fn customer_keys(
+    ledger: &mut dyn Ledger,
+    ids: &[&str],
+) -> Result<HashMap<String, i32>, StoreError> {
+    let mut keys = ledger.customers(ids).await?;
+    let new = unknown(ids, &keys);
+    if !new.is_empty() {
+        ledger.add(PersonTable::Customers, &new).await?;
+        keys.extend(ledger.customers(&new).await?);
+    }
+    Ok(keys)
+}
+
+/// The same for visitors.
+async fn visitor_keys(
+    ledger: &mut dyn Ledger,
+    ids: &[&str],
+) -> Result<HashMap<String, VisitorKey>, StoreError> {
+    let mut keys = ledger.visitors(ids).await?;
+    let new = unknown(ids, &keys);
+    if !new.is_empty() {
+        ledger.add(PersonTable::Visitors, &new).await?;
+        keys.extend(ledger.visitors(&new).await?);
+    }
+    Ok(keys)
+}
+
+fn unknown<'a, K>(ids: &[&'a str], keys: &HashMap<String, K>) -> Vec<&'a str> {
+    ids.iter().copied().filter(|id| !keys.contains_key(*id)).collect()
 }
 
 /// The key of the customer, and keys and ids of the visitors: those who were joined to the
@@ -200,8 +238,8 @@ pub(super) async fn merge(
     if !ledger.erased(&hashes).await?.is_empty() {
         return Err(was_erased());
     }
-    let customers = ledger.customer_keys(&[customer.as_str()]).await?;
-    let visitors = ledger.visitor_keys(&[visitor.as_str()]).await?;
+    let customers = customer_keys(ledger, &[customer.as_str()]).await?;
+    let visitors = visitor_keys(ledger, &[visitor.as_str()]).await?;
     match (visitors.get(visitor.as_str()), customers.get(customer.as_str())) {
         (Some(visitor), Some(&customer)) => ledger.join(visitor.key, customer).await,
         _ => {
@@ -358,10 +396,10 @@ impl Persons {
             .collect();
         let mut persons = Self { customers: HashMap::new(), visitors: HashMap::new() };
         if !customers.is_empty() {
-            persons.customers = ledger.customer_keys(&sorted(customers)).await?;
+            persons.customers = customer_keys(ledger, &sorted(customers)).await?;
         }
         if !visitors.is_empty() {
-            persons.visitors = ledger.visitor_keys(&sorted(visitors)).await?;
+            persons.visitors = visitor_keys(ledger, &sorted(visitors)).await?;
         }
         for (event, _) in accepted() {
             if let (Some(customer), Some(visitor)) = (&event.customer, &event.visitor)

@@ -115,7 +115,9 @@ pub struct SalesWindow {
     /// Purchases made more than so many days before the latest one do not count.
     pub days: u32,
     /// The present moment. Purchases dated later are taken for made at the latest moment before it,
-    /// so that one row with a wrong date does not make all others look old.
+    /// so that one row with a wrong date does not make all others look old. So are at most 100
+    /// purchases that come after 28 days without any, in a shop that has imported 10,000: the first
+    /// ones after an old import.
     pub now: Timestamp,
 }
 

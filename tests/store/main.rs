@@ -85,5 +85,6 @@ on_both_databases! {
         several_placements_change_together_or_not_at_all writers_of_one_placement_stand_in_line;
     sales:
         purchases_count_less_with_age purchases_count_by_their_weight a_date_in_the_future_makes_nothing_old
+        the_first_purchases_after_an_old_import_make_nothing_old
         an_import_is_told_by_the_revision_of_purchases purchases_are_read_with_running_numbers;
 }

@@ -81,6 +81,23 @@ pub async fn a_date_in_the_future_makes_nothing_old(db: &Database) {
     assert_close(&sales(db, 1_001).await, &[("a", 1.0), ("b", 0.5), ("c", 1.0)]);
 }
 
+pub async fn the_first_purchases_after_an_old_import_make_nothing_old(db: &Database) {
+    let old = |count| vec![("a", 1_000); count];
+    let new = [("b", 2_000), ("b", 2_001), ("c", 2_500)];
+    import(db, "one", &[old(9_998), new.to_vec()].concat()).await;
+    let expected = [("a", 9_998.0), ("b", 2.0), ("c", 1.0)];
+    assert_close(&sales(db, 2_500).await, &expected);
+    let window =
+        SalesWindow { half_life_days: 10.0, days: 100, now: Timestamp(2_500 * Timestamp::DAY) };
+    let log = db.store.purchases(window).await.unwrap();
+    assert_eq!((log.purchases.len(), log.until), (10_001, Timestamp(1_000 * Timestamp::DAY + 1)));
+    // A shop that goes on, or one too small to tell.
+    import(db, "two", &[old(10_000), vec![("b", 2_000); 101]].concat()).await;
+    assert_close(&sales(db, 2_500).await, &[("b", 101.0)]);
+    import(db, "three", &[old(100), new.to_vec()].concat()).await;
+    assert_close(&sales(db, 2_500).await, &[("c", 1.0)]);
+}
+
 pub async fn an_import_is_told_by_the_revision_of_purchases(db: &Database) {
     let before = db.store.revisions().await.unwrap();
     import(db, "one", &[("a", 1_000)]).await;

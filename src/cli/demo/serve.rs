@@ -9,7 +9,10 @@ use crate::{
     store::{KeyRecord, NewKey},
 };
 use anyhow::Context;
-use std::{net::SocketAddr, time::Instant};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -31,12 +34,13 @@ impl Serving {
         let page = page::router(&chosen.shop, &page_key(&service).await?);
         let server = Server::bind(service.clone(), &config, key).await?.with_pages(page);
         let (public, admin) = server.addresses()?;
-        tokio::spawn(service.run());
+        tokio::spawn(service.clone().run());
 
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let running = tokio::spawn(server.run(async {
             let _ = stopped.await;
         }));
+        wait_until_ready(&service).await;
         let body = chosen.shop.example_request();
         let answer = post(public, "/v1/recommendations", &body)
             .await
@@ -75,6 +79,15 @@ impl Serving {
             config.http.listen.set_port(0);
         }
         config
+    }
+}
+
+/// Waits until answers are whole: a ranker needs the first count of the purchases.
+async fn wait_until_ready(service: &Service) {
+    const LONGEST: Duration = Duration::from_secs(60);
+    let began = Instant::now();
+    while !service.is_ready(&service.state()) && began.elapsed() < LONGEST {
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

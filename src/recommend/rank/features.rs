@@ -2,12 +2,15 @@
 //! module for the server and for training, so that both compute the same numbers.
 
 use super::super::{
-    Bought, Candidates, Catalogue, Context, Group, RecommendError, Signals,
+    Bought, Candidates, Catalogue, Context, Group, RecommendError, SalesByValue, Signals,
     sources::neighbours::{lately, tastes},
 };
-use crate::{domain::Timestamp, statistics::Neighbours};
+use crate::{
+    domain::Timestamp,
+    statistics::{ArticleStatistics, Neighbours},
+};
 use hashbrown::HashMap;
-use std::hash::Hash;
+use std::{hash::Hash, sync::Arc};
 
 /// The features of a ranker: those of the customer and the article, those of every attribute, and
 /// one for every source of candidates.
@@ -26,11 +29,13 @@ const HALF_LIVES: [f32; 4] = [7.0, 30.0, 90.0, 365.0];
 /// The half-life that shares are counted with, by its place in [`HALF_LIVES`].
 const QUARTER: usize = 2;
 const YEAR: usize = 3;
+/// What is left of a purchase at each later visit.
+const KEPT_BY_VISIT: [f32; 3] = [0.8, 0.9, 0.97];
 /// The mean gap of an article counts as so many gaps of the customer's own.
 const PRIOR_GAPS: f32 = 2.0;
 
 /// Features of the customer and the article. Ages and gaps are in days.
-const OF_ARTICLE: [&str; 38] = [
+const OF_ARTICLE: [&str; 48] = [
     "own.days",
     "own.rows",
     "own.last",
@@ -48,6 +53,12 @@ const OF_ARTICLE: [&str; 38] = [
     "own.visit_share",
     "own.due_in_visits",
     "own.of_most",
+    "own.visits_ago",
+    "own.by_visit_80",
+    "own.by_visit_90",
+    "own.by_visit_97",
+    "article.sold_1",
+    "article.sold_3",
     "article.sold_7",
     "article.sold_28",
     "article.sold_91",
@@ -60,18 +71,35 @@ const OF_ARTICLE: [&str; 38] = [
     "article.first_sold",
     "article.last_sold",
     "article.trend",
+    "article.trend_1",
     "customer.rows",
     "customer.articles",
     "customer.rows_90",
     "customer.visits",
     "customer.last_visit",
     "customer.gap",
+    "customer.repeats",
+    "customer.repeat_share",
+    "customer.visits_28",
     "together",
     "similar",
     "article.found_by",
 ];
-/// Features of each attribute.
-const OF_ATTRIBUTE: [&str; 6] = ["share", "decayed_90", "decayed_30", "last", "due", "within"];
+/// Features of each attribute: what the customer bought of the article's value, then how the
+/// value sells, and the article within it.
+const OF_ATTRIBUTE: [&str; 9] = [
+    "share",
+    "decayed_90",
+    "decayed_30",
+    "last",
+    "due",
+    "within",
+    "trend_1",
+    "part_1",
+    "part_1_trend",
+];
+/// An article's usual part of what its value sells counts as so many purchases of a day.
+const PRIOR_OF_PART: f32 = 5.0;
 
 impl FeatureSet {
     /// The name of every feature, in their order.
@@ -105,10 +133,11 @@ impl FeatureSet {
         let tables = &signals.statistics();
         let together = affinities(signals, &tables.together, &lately(context), candidates);
         let similar = affinities(signals, &tables.similar, &tastes(context), candidates);
+        let choices = context.choices();
         let attributes: Vec<ByValue<'_>> = self
             .attributes
             .iter()
-            .filter_map(|name| ByValue::of(catalogue, name, context))
+            .filter_map(|name| ByValue::of(catalogue, name, context, &choices))
             .collect();
         let most = customer
             .articles
@@ -123,9 +152,14 @@ impl FeatureSet {
             let own = customer.articles.get(&candidate.row);
             for name in &self.attributes {
                 let by_value = attributes.iter().find(|by_value| by_value.name == name);
-                rows.extend(by_value.map_or_else(missing, |by_value| {
-                    by_value.describe(candidate.row, own, &customer, tables.mean_gap)
-                }));
+                match by_value {
+                    Some(by_value) => {
+                        let gap = tables.mean_gap;
+                        rows.extend(by_value.bought(candidate.row, own, gap));
+                        rows.extend(by_value.sold(candidate.row, signals));
+                    }
+                    None => rows.extend(missing().into_iter().chain([0.0; 3])),
+                }
             }
             rows.extend(
                 found
@@ -180,7 +214,7 @@ fn aspect(feature: &str) -> Option<Aspect> {
         "together" => Some(Aspect::BoughtTogether),
         "similar" => Some(Aspect::SimilarTaste),
         "article.found_by" => Some(Aspect::Sources),
-        "article.trend" => Some(Aspect::Trend),
+        "article.trend" | "article.trend_1" => Some(Aspect::Trend),
         "article.repurchase_rate" | "article.gap" => Some(Aspect::Repurchases),
         name if name.starts_with("own.") => Some(Aspect::OwnPurchases),
         name if name.starts_with("article.") => Some(Aspect::Sales),
@@ -223,18 +257,21 @@ struct Own {
     within_28: u32,
     within_90: u32,
     day: u32,
+    /// Visits since the last purchase.
+    visits_ago: u32,
+    by_visit: [f32; KEPT_BY_VISIT.len()],
 }
 
 impl Own {
-    /// The next older purchase.
-    fn add(&mut self, bought: &Bought, age: f32) {
+    /// The next older purchase, made so many visits ago.
+    fn add(&mut self, bought: &Bought, age: f32, visits_ago: u32) {
         self.rows += 1;
         let day = bought.at.day();
         if self.days > 0 && self.day == day {
             return;
         }
         if self.days == 0 {
-            self.last = age;
+            (self.last, self.visits_ago) = (age, visits_ago);
         }
         (self.day, self.first) = (day, age);
         self.days += 1;
@@ -243,6 +280,9 @@ impl Own {
         for (sum, half_life) in self.decayed.iter_mut().zip(HALF_LIVES) {
             *sum += (-age / half_life).exp2();
         }
+        for (sum, kept) in self.by_visit.iter_mut().zip(KEPT_BY_VISIT) {
+            *sum += kept.powi(visits_ago as i32);
+        }
     }
 
     /// Days from one purchase to the next, the customer's and `usual`.
@@ -250,6 +290,11 @@ impl Own {
         let gaps = self.days.saturating_sub(1) as f32;
         (self.first - self.last + PRIOR_GAPS * usual) / (gaps + PRIOR_GAPS)
     }
+}
+
+/// How much better something sells in the last day than it usually would, as a logarithm.
+fn day_trend(sold: u32, usual: f32) -> f32 {
+    ((sold as f32 + 0.5) / (usual + 0.5)).ln()
 }
 
 /// How due something is, last bought so many days ago.
@@ -261,6 +306,12 @@ fn age(at: Timestamp, now: Timestamp) -> f32 {
     now.0.saturating_sub(at.0) as f32 / Timestamp::DAY as f32
 }
 
+/// Purchases with the number of visits after each. A visit is a day with purchases.
+fn by_visit(history: &[Bought]) -> impl Iterator<Item = (u32, &Bought)> {
+    let visits = history.chunk_by(|a, b| a.at.day() == b.at.day());
+    (0..).zip(visits).flat_map(|(ago, visit)| visit.iter().map(move |bought| (ago, bought)))
+}
+
 /// What the customer bought, by what is the same about it.
 fn count<K: Hash + Eq>(
     history: &[Bought],
@@ -268,12 +319,17 @@ fn count<K: Hash + Eq>(
     key: impl Fn(u32) -> Option<K>,
 ) -> HashMap<K, Own> {
     let mut counted: HashMap<K, Own> = HashMap::new();
-    for bought in history {
+    for (visits_ago, bought) in by_visit(history) {
         if let Some(key) = key(bought.row) {
-            counted.entry(key).or_default().add(bought, age(bought.at, now));
+            counted.entry(key).or_default().add(bought, age(bought.at, now), visits_ago);
         }
     }
     counted
+}
+
+/// Purchases, decayed with the half-life of [`QUARTER`].
+fn decayed(history: &[Bought], now: Timestamp) -> f32 {
+    history.iter().map(|bought| (-age(bought.at, now) / HALF_LIVES[QUARTER]).exp2()).sum()
 }
 
 /// The customer's purchases as a whole.
@@ -283,6 +339,9 @@ struct Customer {
     /// Purchases decayed with the half-life of [`QUARTER`].
     decayed: f32,
     rows_90: f32,
+    /// Of the last 90 days, one an article and day: all, and those of articles bought before.
+    bought_90: f32,
+    repeats_90: f32,
     now: Timestamp,
 }
 
@@ -290,12 +349,22 @@ impl Customer {
     /// `history` is newest first.
     fn of(history: &[Bought], now: Timestamp) -> Self {
         let mut visits = Own::default();
-        history.iter().for_each(|bought| visits.add(bought, age(bought.at, now)));
+        for (visits_ago, bought) in by_visit(history) {
+            visits.add(bought, age(bought.at, now), visits_ago);
+        }
         let ages = || history.iter().map(|bought| age(bought.at, now));
+        let articles = count(history, now, Some);
+        let (mut bought_90, mut repeats_90) = (0, 0);
+        for own in articles.values() {
+            bought_90 += own.within_90;
+            repeats_90 += own.within_90 - u32::from(own.first <= 90.0);
+        }
         Self {
-            articles: count(history, now, Some),
+            articles,
+            bought_90: bought_90 as f32,
+            repeats_90: repeats_90 as f32,
             visits,
-            decayed: ages().map(|age| (-age / HALF_LIVES[QUARTER]).exp2()).sum(),
+            decayed: decayed(history, now),
             rows_90: ages().filter(|&age| age <= 90.0).count() as f32,
             now,
         }
@@ -313,7 +382,8 @@ impl Customer {
     fn describe(&self, signals: &Signals, row: u32, most: f32, near: [f32; 3], to: &mut Vec<f32>) {
         let article = signals.article(row);
         let article_gap = article.gap(signals.statistics().mean_gap);
-        let never = Own { last: NEVER, first: NEVER, ..Own::default() };
+        let usual_day = article.sold[ArticleStatistics::MONTH] as f32 * signals.day_share();
+        let never = Own { last: NEVER, first: NEVER, visits_ago: NEVER as u32, ..Own::default() };
         let known = self.articles.get(&row);
         let own = known.copied().unwrap_or(never);
         let gap = match known {
@@ -330,7 +400,9 @@ impl Customer {
             own.days as f32 / visits,
             due(own.last, self.gap().max(0.5)),
             own.decayed[QUARTER] / most,
+            own.visits_ago as f32,
         ]);
+        to.extend(own.by_visit);
         to.extend(article.sold.map(|sold| sold as f32));
         to.extend([
             article.sold_a_year_ago as f32,
@@ -341,6 +413,7 @@ impl Customer {
             age(article.first, self.now).min(10.0 * NEVER),
             age(article.last, self.now).min(NEVER),
             article.trend(),
+            day_trend(article.sold[ArticleStatistics::DAY], usual_day),
         ]);
         to.extend([
             self.visits.rows as f32,
@@ -349,45 +422,64 @@ impl Customer {
             self.visits.days as f32,
             if self.visits.days == 0 { NEVER } else { self.visits.last },
             self.gap(),
+            self.repeats_90,
+            (self.repeats_90 + 3.0) / (self.bought_90 + 10.0),
+            self.visits.within_28 as f32,
         ]);
         to.extend(near);
     }
 }
 
-/// What the customer bought by value of one attribute.
+/// What the customer bought, or else is interested in, by value of one attribute.
 struct ByValue<'a> {
     name: &'a str,
     column: &'a super::super::Column,
     values: HashMap<Group, Own>,
+    /// All choices, decayed with the half-life of [`QUARTER`].
+    decayed: f32,
+    sales: Option<Arc<SalesByValue>>,
 }
 
 impl<'a> ByValue<'a> {
     /// `None` for an attribute that the catalogue lacks.
-    fn of(catalogue: &'a Catalogue, name: &'a str, context: &Context<'_>) -> Option<Self> {
+    fn of(
+        catalogue: &'a Catalogue,
+        name: &'a str,
+        context: &Context<'_>,
+        choices: &[Bought],
+    ) -> Option<Self> {
         let column = catalogue.column(catalogue.attribute(name)?);
-        let values = count(context.history(), context.request.at, |row| column.group(row));
-        Some(Self { name, column, values })
+        let values = count(choices, context.request.at, |row| column.group(row));
+        let decayed = decayed(choices, context.request.at);
+        let sales = context.shop.signals().ok()?.sales_by_value(catalogue, name);
+        Some(Self { name, column, values, decayed, sales })
     }
 
-    /// The numbers of [`OF_ATTRIBUTE`] for the value of an article; `own`: its own purchases.
-    fn describe(
-        &self,
-        row: u32,
-        own: Option<&Own>,
-        customer: &Customer,
-        usual_gap: f32,
-    ) -> [f32; 6] {
+    /// What the customer bought of an article's value; `own`: of the article.
+    fn bought(&self, row: u32, own: Option<&Own>, usual_gap: f32) -> [f32; 6] {
         let value = self.column.group(row).and_then(|value| self.values.get(&value));
         let Some(bought) = value else { return missing() };
         let within = own.map_or(0.0, |own| own.decayed[YEAR] / bought.decayed[YEAR].max(1e-6));
         [
-            bought.decayed[QUARTER] / customer.decayed.max(1e-6),
+            bought.decayed[QUARTER] / self.decayed.max(1e-6),
             bought.decayed[QUARTER],
             bought.decayed[1],
             bought.last,
             due(bought.last, bought.gap(usual_gap)),
             within,
         ]
+    }
+
+    /// How an article's value sells, and the article within it.
+    fn sold(&self, row: u32, signals: &Signals) -> [f32; 3] {
+        let sales = self.column.group(row).and_then(|value| self.sales.as_ref()?.get(&value));
+        let Some(sales) = sales else { return [0.0; 3] };
+        let sold = signals.article(row).sold;
+        let usual = (sold[ArticleStatistics::MONTH] as f32 + 0.1) / (sales.month as f32 + 1.0);
+        let part = (sold[ArticleStatistics::DAY] as f32 + PRIOR_OF_PART * usual)
+            / (sales.day as f32 + PRIOR_OF_PART);
+        let trend = day_trend(sales.day, sales.month as f32 * signals.day_share());
+        [trend, part, (part / usual).ln()]
     }
 }
 

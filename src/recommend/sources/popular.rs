@@ -12,7 +12,7 @@ use serde::Deserialize;
 pub(super) const NAME: &str = "popular";
 pub(super) const REGISTERED: Registered = registered::<Popular>(
     NAME,
-    "What sells best. With `days` (7, 28 or 91) by purchases of that window, else as the server counts sales.",
+    "What sells best. With `days` (1, 3, 7, 28 or 91) by purchases of that window, else as the server counts sales.",
 );
 pub(super) const TRENDING: Registered = registered::<Trending>(
     Trending::NAME,
@@ -148,8 +148,8 @@ impl Source for PopularIn {
 
     fn find(&self, context: &Context<'_>, want: usize) -> Result<Drawn, RecommendError> {
         let (signals, catalogue) = (context.shop.signals()?, context.snapshot.catalogue());
-        let best = signals.best_by_value(catalogue, &self.attribute);
-        let best = best.ok_or_else(|| RecommendError::SourceUnfit {
+        let by_value = signals.sales_by_value(catalogue, &self.attribute);
+        let by_value = by_value.ok_or_else(|| RecommendError::SourceUnfit {
             source_name: Self::NAME,
             problem: format!(
                 "the catalogue has no attribute `{}` with one value an article",
@@ -158,14 +158,12 @@ impl Source for PopularIn {
         })?;
         let mut articles: Vec<(u32, f32)> = Vec::new();
         for (value, share) in self.values(context) {
-            let Some(rows) = best.get(&value) else { continue };
-            let total: f32 = rows.iter().map(|&row| signals.article(row).sold[1] as f32).sum();
-            let eligible = rows.iter().copied().filter(|&row| context.eligible.rows.contains(row));
-            articles.extend(
-                eligible
-                    .take(self.per_value)
-                    .map(|row| (row, share * signals.article(row).sold[1] as f32 / total)),
-            );
+            let Some(sales) = by_value.get(&value) else { continue };
+            let eligible = sales.best.iter().filter(|&&row| context.eligible.rows.contains(row));
+            articles.extend(eligible.take(self.per_value).map(|&row| {
+                let sold = signals.article(row).sold[ArticleStatistics::MONTH];
+                (row, share * sold as f32 / sales.month as f32)
+            }));
         }
         articles.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         articles.truncate(want);

@@ -138,3 +138,21 @@ fn a_visit_counts_for_a_day_for_buyers_and_for_a_month_for_others() {
     later.at = Timestamp(NOW);
     assert!(!of_visit(&model(&[later], &[])));
 }
+
+#[test]
+fn the_visit_tells_the_taste_of_whoever_has_bought_nothing() {
+    let chosen = |bought: &[&str]| -> Vec<u32> {
+        let (snapshot, shop) = (snapshot(), Shop::default());
+        let (actions, bought) = ([action(ActionKind::View, "a3", 2)], ids(bought));
+        let customer = Customer { purchases: &bought, actions: &actions, ..Customer::UNKNOWN };
+        let request = Request {
+            session: ids(&["a4"]),
+            ..Request::new(None, TopK::new(5).unwrap(), Timestamp(NOW))
+        };
+        let context = Context::new(&shop, &snapshot, &request, customer).unwrap();
+        context.choices().iter().map(|choice| choice.row).collect()
+    };
+    let row = |id: &str| snapshot().catalogue().row(id).unwrap();
+    assert_eq!(chosen(&[]), [row("a4"), row("a3")]);
+    assert_eq!(chosen(&["a1"]), [row("a1")]);
+}

@@ -17,6 +17,7 @@ impl Service {
         loop {
             let seen = revisions.borrow_and_update().purchases;
             let counted = self.recount_sales().await;
+            self.sales.end_first();
             if let Err(error) = &counted
                 && !failing
             {

@@ -8,7 +8,7 @@ use crate::{
         ActionRecord, EventLine, EventPage, Millis, NewEvent, Retention, Store, StoreError,
         Verdict,
         events::{ERASURE_SALT, random_secret},
-        ledger::{self, EventRow, Hash, Ledger, SeenTable, VisitorKey},
+        ledger::{self, EventRow, Hash, Ledger, PersonTable, SeenTable, VisitorKey},
         records::unreadable,
     },
 };
@@ -257,29 +257,37 @@ impl Ledger for Transaction<'_> {
         Ok(hashes(new.fetch_all(&mut *self.0).await?))
     }
 
-    async fn customer_keys(&mut self, ids: &[&str]) -> Result<HashMap<String, i32>, StoreError> {
-        // No key is drawn for a row that exists.
-        const INSERT: &str = "
-            INSERT INTO customers (id) SELECT i.id FROM unnest($1::text[]) AS i (id)
-            WHERE NOT EXISTS (SELECT FROM customers c WHERE c.id = i.id) ON CONFLICT DO NOTHING";
-        sqlx::query(INSERT).bind(ids).execute(&mut *self.0).await?;
-        let select = sqlx::query_as("SELECT id, key FROM customers WHERE id = ANY($1)").bind(ids);
-        let rows: Vec<(String, i32)> = select.fetch_all(&mut *self.0).await?;
+    async fn customers(&mut self, ids: &[&str]) -> Result<HashMap<String, i32>, StoreError> {
+        const SELECT: &str = "
+            SELECT i.id, c.key FROM unnest($1::text[]) AS i (id),
+                LATERAL (SELECT key FROM customers WHERE id = i.id LIMIT 1) c";
+        let rows: Vec<(String, i32)> =
+            sqlx::query_as(SELECT).bind(ids).fetch_all(&mut *self.0).await?;
         Ok(rows.into_iter().collect())
     }
 
-    async fn visitor_keys(
-        &mut self,
-        ids: &[&str],
-    ) -> Result<HashMap<String, VisitorKey>, StoreError> {
-        const INSERT: &str = "
-            INSERT INTO visitors (id) SELECT i.id FROM unnest($1::text[]) AS i (id)
-            WHERE NOT EXISTS (SELECT FROM visitors v WHERE v.id = i.id) ON CONFLICT DO NOTHING";
-        sqlx::query(INSERT).bind(ids).execute(&mut *self.0).await?;
-        let select =
-            sqlx::query_as("SELECT id, key, customer FROM visitors WHERE id = ANY($1)").bind(ids);
-        let rows: Vec<(String, i32, Option<i32>)> = select.fetch_all(&mut *self.0).await?;
+    /// One look into the index for each. A statement with `= ANY` may be planned while the table is
+    /// empty, and then reads the whole table each time until it is analysed.
+    async fn visitors(&mut self, ids: &[&str]) -> Result<HashMap<String, VisitorKey>, StoreError> {
+        const SELECT: &str = "
+            SELECT i.id, v.key, v.customer FROM unnest($1::text[]) AS i (id),
+                LATERAL (SELECT key, customer FROM visitors WHERE id = i.id LIMIT 1) v";
+        let rows: Vec<(String, i32, Option<i32>)> =
+            sqlx::query_as(SELECT).bind(ids).fetch_all(&mut *self.0).await?;
         Ok(rows.into_iter().map(|(id, key, customer)| (id, VisitorKey { key, customer })).collect())
+    }
+
+    async fn add(&mut self, table: PersonTable, ids: &[&str]) -> Result<(), StoreError> {
+        let insert = match table {
+            PersonTable::Customers => {
+                "INSERT INTO customers (id) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING"
+            }
+            PersonTable::Visitors => {
+                "INSERT INTO visitors (id) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING"
+            }
+        };
+        sqlx::query(insert).bind(ids).execute(&mut *self.0).await?;
+        Ok(())
     }
 
     async fn join(&mut self, visitor: i32, customer: i32) -> Result<(), StoreError> {

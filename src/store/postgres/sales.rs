@@ -10,17 +10,33 @@ use futures_util::TryStreamExt;
 use sqlx::{Executor, Row};
 use std::time::Duration;
 
+/// The moment that ages are counted to; see [`SalesWindow::now`]. It reads `told`.
+macro_rules! latest {
+    () => {
+        "newest AS (
+            SELECT at FROM (SELECT at FROM purchases UNION ALL SELECT at FROM told) p
+            WHERE at <= to_timestamp($1) ORDER BY at DESC LIMIT 101
+        ),
+        gaps AS (SELECT at, lead(at) OVER (ORDER BY at DESC) AS before FROM newest),
+        many AS (SELECT count(*) >= 10000 AS many FROM (SELECT FROM purchases LIMIT 10000) p),
+        latest AS (
+            SELECT coalesce(
+                min(before) FILTER (WHERE at - before > interval '28 days' AND many), max(at)
+            ) AS at FROM gaps, many
+        )"
+    };
+}
+
 /// What the shop sold: imported, and told but not imported since. What came back counts against it.
 /// The exponent is bounded: Postgres reports an underflow as an error.
-const SALES: &str = "
+const SALES: &str = concat!(
+    "
     WITH told AS (
         SELECT e.at, a.key AS article, e.counts
         FROM events e JOIN articles a ON a.id = e.article
         WHERE e.retention = 0 AND e.counts <> 0 AND NOT e.imported
     ),
-    latest AS (
-        SELECT max(at) AS at FROM (SELECT at FROM purchases UNION ALL SELECT at FROM told) p WHERE at <= to_timestamp($1)
-    )
+    ", latest!(), "
     SELECT a.id, s.sales
     FROM (
         SELECT p.article, sum(
@@ -32,7 +48,8 @@ const SALES: &str = "
         ) p, latest l
         WHERE p.at > l.at - make_interval(secs => $3)
         GROUP BY p.article
-    ) s JOIN articles a ON a.key = s.article";
+    ) s JOIN articles a ON a.key = s.article"
+);
 
 /// Longest run of the statement: it reads every purchase.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -42,21 +59,23 @@ const EVENTS: &str = "SELECT value FROM revisions WHERE name = 'events'";
 const ARTICLES: &str = "SELECT key, id FROM articles ORDER BY key";
 
 /// Purchases dated later than now count as made at the latest moment before it.
-const PURCHASES: &str = "
+const PURCHASES: &str = concat!(
+    "
     WITH told AS (
         SELECT e.customer, e.visitor, a.key AS article, e.at, e.counts
         FROM events e JOIN articles a ON a.id = e.article
         WHERE e.retention = 0 AND e.counts <> 0 AND NOT e.imported
     ),
-    latest AS (
-        SELECT max(at) AS at FROM (SELECT at FROM purchases UNION ALL SELECT at FROM told) p WHERE at <= to_timestamp($1)
-    )
+    ",
+    latest!(),
+    "
     SELECT p.customer, p.visitor, p.article, extract(epoch FROM least(p.at, l.at))::int8, p.weight
     FROM (
         SELECT customer, NULL AS visitor, article, at, coalesce(weight, 1) AS weight FROM purchases
         UNION ALL SELECT customer, visitor, article, at, counts FROM told
     ) p, latest l
-    WHERE p.at > l.at - make_interval(secs => $2)";
+    WHERE p.at > l.at - make_interval(secs => $2)"
+);
 
 const VIEWS: &str = "
     SELECT e.customer, e.visitor, a.key, extract(epoch FROM e.at)::int8

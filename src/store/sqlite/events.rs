@@ -7,7 +7,7 @@ use crate::{
         ActionRecord, EventLine, EventPage, Millis, NewEvent, Retention, Store, StoreError,
         Verdict,
         events::{ERASURE_SALT, random_secret},
-        ledger::{self, EventRow, Hash, Ledger, SeenTable, VisitorKey},
+        ledger::{self, EventRow, Hash, Ledger, PersonTable, SeenTable, VisitorKey},
         records::unreadable,
     },
 };
@@ -201,29 +201,33 @@ impl Ledger for Writer<'_> {
         Ok(hashes(new.fetch_all(&mut *self.0).await?))
     }
 
-    async fn customer_keys(&mut self, ids: &[&str]) -> Result<HashMap<String, i32>, StoreError> {
-        const INSERT: &str = "INSERT INTO customers (id) SELECT value FROM json_each($1) WHERE true ON CONFLICT DO NOTHING";
+    async fn customers(&mut self, ids: &[&str]) -> Result<HashMap<String, i32>, StoreError> {
         const SELECT: &str =
             "SELECT id, key FROM customers WHERE id IN (SELECT value FROM json_each($1))";
-        let ids = list(ids.iter());
-        sqlx::query(INSERT).bind(&ids).execute(&mut *self.0).await?;
-        let rows: Vec<(String, i32)> =
-            sqlx::query_as(SELECT).bind(&ids).fetch_all(&mut *self.0).await?;
+        let query = sqlx::query_as(SELECT).bind(list(ids.iter()));
+        let rows: Vec<(String, i32)> = query.fetch_all(&mut *self.0).await?;
         Ok(rows.into_iter().collect())
     }
 
-    async fn visitor_keys(
-        &mut self,
-        ids: &[&str],
-    ) -> Result<HashMap<String, VisitorKey>, StoreError> {
-        const INSERT: &str = "INSERT INTO visitors (id) SELECT value FROM json_each($1) WHERE true ON CONFLICT DO NOTHING";
+    async fn visitors(&mut self, ids: &[&str]) -> Result<HashMap<String, VisitorKey>, StoreError> {
         const SELECT: &str =
             "SELECT id, key, customer FROM visitors WHERE id IN (SELECT value FROM json_each($1))";
-        let ids = list(ids.iter());
-        sqlx::query(INSERT).bind(&ids).execute(&mut *self.0).await?;
-        let rows: Vec<(String, i32, Option<i32>)> =
-            sqlx::query_as(SELECT).bind(&ids).fetch_all(&mut *self.0).await?;
+        let query = sqlx::query_as(SELECT).bind(list(ids.iter()));
+        let rows: Vec<(String, i32, Option<i32>)> = query.fetch_all(&mut *self.0).await?;
         Ok(rows.into_iter().map(|(id, key, customer)| (id, VisitorKey { key, customer })).collect())
+    }
+
+    async fn add(&mut self, table: PersonTable, ids: &[&str]) -> Result<(), StoreError> {
+        let insert = match table {
+            PersonTable::Customers => {
+                "INSERT INTO customers (id) SELECT value FROM json_each($1) WHERE true ON CONFLICT DO NOTHING"
+            }
+            PersonTable::Visitors => {
+                "INSERT INTO visitors (id) SELECT value FROM json_each($1) WHERE true ON CONFLICT DO NOTHING"
+            }
+        };
+        sqlx::query(insert).bind(list(ids.iter())).execute(&mut *self.0).await?;
+        Ok(())
     }
 
     async fn join(&mut self, visitor: i32, customer: i32) -> Result<(), StoreError> {

@@ -9,18 +9,33 @@ use crate::{
 use futures_util::TryStreamExt;
 use sqlx::Row;
 
+/// The moment that ages are counted to; see [`SalesWindow::now`]. It reads `all_of`.
+macro_rules! latest {
+    () => {
+        "newest AS (SELECT at FROM all_of WHERE at <= $1 ORDER BY at DESC LIMIT 101),
+        gaps AS (SELECT at, lead(at) OVER (ORDER BY at DESC) AS before FROM newest),
+        many AS (SELECT count(*) >= 10000 AS many FROM (SELECT 1 FROM purchases LIMIT 10000)),
+        latest AS (
+            SELECT coalesce(
+                min(before) FILTER (WHERE at - before > 28 * 86400 AND many), max(at)
+            ) AS at FROM gaps, many
+        )"
+    };
+}
+
 /// What the shop sold: imported, and told but not imported since. What came back counts against it.
 /// The build of SQLite has no power function. `2^−h` is `2^−f / 2^n` with the whole part `n` and
 /// the fraction `f` of `h`; the polynomial is that of Taylor up to the fourth power, which is
 /// within 0.2 % of `2^−f`.
-const SALES: &str = "
+const SALES: &str = concat!(
+    "
     WITH all_of AS (
         SELECT article, at, coalesce(weight, 1.0) AS weight FROM purchases
         UNION ALL
         SELECT a.key, e.at / 1000, e.counts FROM events e JOIN articles a ON a.id = e.article
         WHERE e.retention = 0 AND e.counts <> 0 AND NOT e.imported
     ),
-    latest AS (SELECT max(at) AS at FROM all_of WHERE at <= $1),
+    ", latest!(), ",
     ages AS (
         SELECT p.article, p.weight, max(l.at - p.at, 0) / $2 AS h
         FROM all_of p, latest l
@@ -29,22 +44,25 @@ const SALES: &str = "
     parts AS (SELECT article, weight, min(CAST(h AS INTEGER), 60) AS n, h - CAST(h AS INTEGER) AS f FROM ages)
     SELECT a.id, sum(weight * (1.0 - f * (0.693147 - f * (0.240227 - f * (0.055504 - f * 0.009618)))) / (1 << n))
     FROM parts JOIN articles a ON a.key = parts.article
-    GROUP BY article";
+    GROUP BY article"
+);
 
 const ARTICLES: &str = "SELECT key, id FROM articles ORDER BY key";
 
 /// Purchases dated later than now count as made at the latest moment before it.
-const PURCHASES: &str = "
+const PURCHASES: &str = concat!(
+    "
     WITH all_of AS (
         SELECT customer, NULL AS visitor, article, at, coalesce(weight, 1.0) AS weight FROM purchases
         UNION ALL
         SELECT e.customer, e.visitor, a.key, e.at / 1000, e.counts FROM events e JOIN articles a ON a.id = e.article
         WHERE e.retention = 0 AND e.counts <> 0 AND NOT e.imported
     ),
-    latest AS (SELECT max(at) AS at FROM all_of WHERE at <= $1)
+    ", latest!(), "
     SELECT p.customer, p.visitor, p.article, min(p.at, l.at), p.weight
     FROM all_of p, latest l
-    WHERE p.at > l.at - $2";
+    WHERE p.at > l.at - $2"
+);
 
 const VIEWS: &str = "
     SELECT e.customer, e.visitor, a.key, e.at / 1000

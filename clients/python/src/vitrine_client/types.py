@@ -104,7 +104,7 @@ A source of candidates. Its kind may want parameters of its own.
 * `model`: Articles by a trained model: `model` names it, else it is the model of the request.
 * `generated`: A list that continues the customer's history article by article, the likeliest at every step. Only the request's own model can, and only if it reads sequences.
 * `buy_again`: The customer's own articles, by how often and how lately they were bought: each purchase counts half after `half_life_days`, 90 if not given.
-* `popular`: What sells best. With `days` (7, 28 or 91) by purchases of that window, else as the server counts sales.
+* `popular`: What sells best. With `days` (1, 3, 7, 28 or 91) by purchases of that window, else as the server counts sales.
 * `popular_in`: What sells best of the last 28 days among articles that share a value of `attribute` with the customer's purchases, the visit or the cart, by how much of each value the customer buys.
 * `trending`: What sold more in the last 7 days than in a usual week of the last 28.
 * `bought_together`: What customers buy on the same day as the articles of the cart, of the visit, or else of this customer's last week of purchases.
