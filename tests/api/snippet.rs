@@ -21,6 +21,9 @@ async fn the_snippet_is_served_to_everybody_and_kept_for_an_hour() {
     assert_eq!(reply.headers[header::CACHE_CONTROL], "public, max-age=3600");
     assert!(reply.body.starts_with("(() => {") && !reply.body.contains("\n//"), "{}", reply.body);
     assert!(reply.body.len() < 4_000, "{} bytes", reply.body.len());
+    let request = Request::get(PATH).header(header::ACCEPT_ENCODING, "gzip");
+    let compressed = send(&api.public, request.body(Body::empty()).unwrap()).await;
+    assert_eq!(compressed.headers[header::CONTENT_ENCODING], "gzip");
     let request = Request::get(PATH).header(header::IF_NONE_MATCH, &reply.headers[header::ETAG]);
     let again = send(&api.public, request.body(Body::empty()).unwrap()).await;
     assert_eq!((again.status.as_u16(), again.body.as_str()), (304, ""));

@@ -3198,7 +3198,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Health"];
                 };
             };
-            /** @description No model is loaded, or the server is stopping */
+            /** @description No model is loaded, a ranker waits for the first count of the purchases, or the server is stopping */
             readonly 503: {
                 headers: {
                     readonly [name: string]: unknown;
