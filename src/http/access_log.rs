@@ -59,9 +59,10 @@ impl AccessLog {
 
     fn line(&self, entry: &Entry<'_>) -> Option<Line> {
         let seen = self.seen.fetch_add(1, Ordering::Relaxed);
-        // The server turns requests away faster than a log can be written; a metric counts them
-        // all.
-        let failed = entry.status.is_server_error() && entry.code != Some(ErrorCode::Overloaded);
+        // The server turns requests away faster than a log can be written, and probes ask until it
+        // is ready; a metric counts them all.
+        let expected = matches!(entry.code, Some(ErrorCode::Overloaded | ErrorCode::NotReady));
+        let failed = entry.status.is_server_error() && !expected;
         // A client that sends slowly says nothing of the server.
         let body = entry
             .stages

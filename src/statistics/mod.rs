@@ -44,12 +44,15 @@ impl Statistics {
     /// Neighbours come from purchases of so many days.
     pub const DAYS: u32 = 180;
 
-    /// Counts the purchases of `articles` articles made before `at`.
+    /// Counts the purchases of `articles` articles made before `at`, as of the last of them: after
+    /// a day on which the shop was closed, yesterday is the day before.
     ///
     /// # Panics
     /// When an article's number is not below `articles`.
     pub fn count(articles: usize, mut purchases: Vec<Purchase>, at: Timestamp) -> Self {
         purchases.retain(|purchase| purchase.at < at);
+        let latest = purchases.iter().map(|purchase| purchase.at).max();
+        let at = latest.map_or(at, |latest| Timestamp(latest.0 + 1));
         purchases
             .sort_unstable_by_key(|purchase| (purchase.customer, purchase.article, purchase.at));
         let (counted, mean_gap) = articles::count(articles, &purchases, at);

@@ -34,7 +34,8 @@ fn counts_by_hand() {
 #[test]
 fn an_article_a_year_ago_is_in_season() {
     let now = Timestamp(1_000 * Timestamp::DAY);
-    let counted = Statistics::count(1, vec![purchase(0, 0, 632), purchase(0, 0, 637)], now);
+    let days = [632, 637, 999];
+    let counted = Statistics::count(1, days.map(|day| purchase(0, 0, day)).to_vec(), now);
     assert_eq!(counted.articles[0].sold_a_year_ago, 1, "7 days from 364 days ago");
 }
 
