@@ -10,7 +10,7 @@ use crate::{
     domain::{ArticleId, IdTable, Timestamp},
     recommend::{Catalogue, Signals},
     statistics::Statistics,
-    store::{ArticleSales, EventLine, EventPage, PurchaseLog},
+    store::{ArticleSales, EventLine, EventPage, PurchaseLog, SalesWindow},
 };
 use std::{
     sync::{
@@ -32,6 +32,8 @@ pub struct Sales {
     /// Of the latest purchase, which counts 1.
     latest: Timestamp,
     half_life_days: f64,
+    /// Whether it is of at least [`SalesWindow::MANY`] purchases.
+    large: bool,
     /// `None` for the quick count of the start.
     statistics: Option<Arc<Statistics>>,
     /// Revision of the imported purchases that were counted.
@@ -127,6 +129,7 @@ impl Sales {
             counted_from: Timestamp(0),
             latest: Timestamp(0),
             half_life_days: 1.0,
+            large: false,
             statistics: None,
             purchases,
             events: None,
@@ -144,6 +147,7 @@ impl Sales {
             counted_from: latest,
             latest,
             half_life_days,
+            large: log.purchases.len() >= SalesWindow::MANY,
             statistics: None,
             purchases,
             events: Some(log.events),
@@ -172,11 +176,11 @@ impl Sales {
         (days / self.half_life_days).exp2()
     }
 
-    /// When a purchase counts as made: long after all others, it counts as the last of them, until
-    /// the next count of all decides; see [`SalesWindow::now`](crate::store::SalesWindow::now).
+    /// When a purchase counts as made: long after all others of a large shop, it counts as the last
+    /// of them, until the next count of all decides; see [`SalesWindow::now`].
     fn counting_moment(&self, at: Timestamp) -> Timestamp {
         let gap = at.0.saturating_sub(self.counted_from.0) > LONG_GAP_DAYS * Timestamp::DAY;
-        if gap { self.counted_from } else { at }
+        if gap && self.large { self.counted_from } else { at }
     }
 
     /// Adds the lines of a page that are not counted yet; answers whether there were any. The page
@@ -326,7 +330,8 @@ mod tests {
 
     #[test]
     fn the_first_purchase_after_a_long_time_makes_nothing_old() {
-        let mut sales = Sales::of(log(&[(0, 100 * DAY, 3.0), (1, 99 * DAY, 2.0)], 0), 7.0, 1);
+        let old: Vec<_> = (0..10_000).map(|nth| (nth % 2, (100 - nth % 3) * DAY, 1.0)).collect();
+        let mut sales = Sales::of(log(&old, 0), 7.0, 1);
         let before = [sales.of_article("a"), sales.of_article("b")];
         sales.add_page(&page(&[(1, "c", 900 * DAY, 1.0)]), None);
         assert_eq!([sales.of_article("a"), sales.of_article("b")], before);

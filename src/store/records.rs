@@ -121,6 +121,11 @@ pub struct SalesWindow {
     pub now: Timestamp,
 }
 
+impl SalesWindow {
+    /// Purchases of a shop that may have begun anew after a long time without any.
+    pub const MANY: usize = 10_000;
+}
+
 /// How well an article sells: the sum over its purchases of their weights, each halved for every
 /// half-life between it and the latest purchase of the shop.
 #[derive(Debug, Clone, PartialEq)]
