@@ -28,6 +28,7 @@ pub use access::{AuditRecord, Change, ChangeOutcome, KeyRecord, NewKey, audited}
 pub use attribution::{AttributionQuery, AttributionRow, Dimension};
 pub use changes::watch;
 pub use customers::ReadCustomer;
+#[cfg(feature = "server")]
 pub(crate) use customers::take_back;
 pub use error::StoreError;
 pub use events::{
