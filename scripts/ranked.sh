@@ -36,8 +36,6 @@ server=$!
 for _ in $(seq 300); do curl -fs "http://127.0.0.1:$port/readyz" >/dev/null && break; sleep 0.2; done
 curl -fsS -o /dev/null -X PUT -H "authorization: Bearer $VITRINE__ADMIN__KEY" -H 'content-type: application/json' \
     -d '{"model": "retrieval", "ranker": "ranker"}' "http://127.0.0.1:$((port + 1))/admin/v1/placements/ranked"
-# The statistics that the sources read are counted beside the start.
-sleep 3
 
 cat >"$home/ask.lua" <<'LUA'
 local ids, asked = {}, 0
