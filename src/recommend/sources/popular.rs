@@ -53,7 +53,10 @@ fn window<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u3
     if ArticleStatistics::WINDOWS.contains(&days) {
         return Ok(Some(days));
     }
-    Err(serde::de::Error::custom(format!("`days` is {:?}, not {days}", ArticleStatistics::WINDOWS)))
+    Err(serde::de::Error::custom(format!(
+        "`days` must be one of {:?}, not {days}",
+        ArticleStatistics::WINDOWS
+    )))
 }
 
 impl Source for Popular {

@@ -189,7 +189,7 @@ fn what_is_wrong_with_a_source_is_told() {
             "`limit`: give a whole number from 1 to 1000",
         ),
         (json!({"source": "popular", "weight": -1}), "`weight`: give a number above 0"),
-        (json!({"source": "popular", "days": 8}), "`days` is [1, 3, 7, 28, 91], not 8"),
+        (json!({"source": "popular", "days": 8}), "`days` must be one of [1, 3, 7, 28, 91], not 8"),
         (json!({"source": "popular", "hours": 8}), "unknown field `hours`"),
         (json!({"source": "fixed"}), "missing field `article_ids`"),
     ] {
