@@ -28,10 +28,11 @@ pub(super) enum PersonTable {
     Visitors,
 }
 
-/// A visitor's key, and the key of the customer who the visitor is.
+/// The key of a customer or visitor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct VisitorKey {
+pub(super) struct PersonKey {
     pub key: i32,
+    /// The customer who a visitor is.
     pub customer: Option<i32>,
 }
 
@@ -68,12 +69,18 @@ pub(super) trait Ledger: Send {
         hashes: &[Hash],
         now: Millis,
     ) -> Result<HashSet<Hash>, StoreError>;
-    /// The keys of those customers who are known.
-    async fn customers(&mut self, ids: &[&str]) -> Result<HashMap<String, i32>, StoreError>;
-    /// The same for visitors.
-    async fn visitors(&mut self, ids: &[&str]) -> Result<HashMap<String, VisitorKey>, StoreError>;
-    /// Adds customers or visitors, but for those whom somebody else has added meanwhile.
-    async fn add(&mut self, table: PersonTable, ids: &[&str]) -> Result<(), StoreError>;
+    /// The keys of those who are known.
+    async fn persons(
+        &mut self,
+        table: PersonTable,
+        ids: &[&str],
+    ) -> Result<HashMap<String, PersonKey>, StoreError>;
+    /// Adds those who are new; answers their keys, without those whom somebody else added meanwhile.
+    async fn add(
+        &mut self,
+        table: PersonTable,
+        ids: &[&str],
+    ) -> Result<HashMap<String, PersonKey>, StoreError>;
     /// Gives a visitor's past and future to a customer.
     async fn join(&mut self, visitor: i32, customer: i32) -> Result<(), StoreError>;
     /// Adds to what was counted in this hour; answers the sums with it.
@@ -106,35 +113,25 @@ pub(super) trait Ledger: Send {
     async fn bury(&mut self, hashes: &[Hash]) -> Result<(), StoreError>;
 }
 
-/// The keys of customers, who are added where they are missing.
-async fn customer_keys(
+/// The keys of all of them; who is missing is added.
+async fn keys(
     ledger: &mut dyn Ledger,
+    table: PersonTable,
     ids: &[&str],
-) -> Result<HashMap<String, i32>, StoreError> {
-    let mut keys = ledger.customers(ids).await?;
+) -> Result<HashMap<String, PersonKey>, StoreError> {
+    let mut keys = ledger.persons(table, ids).await?;
     let new = unknown(ids, &keys);
     if !new.is_empty() {
-        ledger.add(PersonTable::Customers, &new).await?;
-        keys.extend(ledger.customers(&new).await?);
+        keys.extend(ledger.add(table, &new).await?);
+        let added_by_others = unknown(&new, &keys);
+        if !added_by_others.is_empty() {
+            keys.extend(ledger.persons(table, &added_by_others).await?);
+        }
     }
     Ok(keys)
 }
 
-/// The same for visitors.
-async fn visitor_keys(
-    ledger: &mut dyn Ledger,
-    ids: &[&str],
-) -> Result<HashMap<String, VisitorKey>, StoreError> {
-    let mut keys = ledger.visitors(ids).await?;
-    let new = unknown(ids, &keys);
-    if !new.is_empty() {
-        ledger.add(PersonTable::Visitors, &new).await?;
-        keys.extend(ledger.visitors(&new).await?);
-    }
-    Ok(keys)
-}
-
-fn unknown<'a, K>(ids: &[&'a str], keys: &HashMap<String, K>) -> Vec<&'a str> {
+fn unknown<'a>(ids: &[&'a str], keys: &HashMap<String, PersonKey>) -> Vec<&'a str> {
     ids.iter().copied().filter(|id| !keys.contains_key(*id)).collect()
 }
 
@@ -238,10 +235,10 @@ pub(super) async fn merge(
     if !ledger.erased(&hashes).await?.is_empty() {
         return Err(was_erased());
     }
-    let customers = customer_keys(ledger, &[customer.as_str()]).await?;
-    let visitors = visitor_keys(ledger, &[visitor.as_str()]).await?;
+    let customers = keys(ledger, PersonTable::Customers, &[customer.as_str()]).await?;
+    let visitors = keys(ledger, PersonTable::Visitors, &[visitor.as_str()]).await?;
     match (visitors.get(visitor.as_str()), customers.get(customer.as_str())) {
-        (Some(visitor), Some(&customer)) => ledger.join(visitor.key, customer).await,
+        (Some(visitor), Some(customer)) => ledger.join(visitor.key, customer.key).await,
         _ => {
             Err(StoreError::Fault("a customer or a visitor that was just added is missing".into()))
         }
@@ -375,8 +372,8 @@ fn order_line(event: &NewEvent, order: &str, item: &EventItem, occurrence: u32) 
 
 /// The keys of those whom the accepted events name.
 struct Persons {
-    customers: HashMap<String, i32>,
-    visitors: HashMap<String, VisitorKey>,
+    customers: HashMap<String, PersonKey>,
+    visitors: HashMap<String, PersonKey>,
 }
 
 impl Persons {
@@ -396,14 +393,15 @@ impl Persons {
             .collect();
         let mut persons = Self { customers: HashMap::new(), visitors: HashMap::new() };
         if !customers.is_empty() {
-            persons.customers = customer_keys(ledger, &sorted(customers)).await?;
+            persons.customers = keys(ledger, PersonTable::Customers, &sorted(customers)).await?;
         }
         if !visitors.is_empty() {
-            persons.visitors = visitor_keys(ledger, &sorted(visitors)).await?;
+            persons.visitors = keys(ledger, PersonTable::Visitors, &sorted(visitors)).await?;
         }
         for (event, _) in accepted() {
             if let (Some(customer), Some(visitor)) = (&event.customer, &event.visitor)
-                && let Some(&customer) = persons.customers.get(customer.as_str())
+                && let Some(&PersonKey { key: customer, .. }) =
+                    persons.customers.get(customer.as_str())
                 && let Some(visitor) = persons.visitors.get_mut(visitor.as_str())
                 && visitor.customer != Some(customer)
             {
@@ -417,10 +415,9 @@ impl Persons {
     /// Customer and visitor of an event. What a joined visitor does is the customer's.
     fn keys(&self, event: &NewEvent) -> (Option<i32>, Option<i32>) {
         let visitor = event.visitor.as_ref().and_then(|id| self.visitors.get(id.as_str()));
-        let customer =
-            event.customer.as_ref().and_then(|id| self.customers.get(id.as_str()).copied());
+        let customer = event.customer.as_ref().and_then(|id| self.customers.get(id.as_str()));
         (
-            customer.or(visitor.and_then(|visitor| visitor.customer)),
+            customer.map(|customer| customer.key).or(visitor.and_then(|visitor| visitor.customer)),
             visitor.map(|visitor| visitor.key),
         )
     }

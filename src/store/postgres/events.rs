@@ -8,7 +8,7 @@ use crate::{
         ActionRecord, EventLine, EventPage, Millis, NewEvent, Retention, Store, StoreError,
         Verdict,
         events::{ERASURE_SALT, random_secret},
-        ledger::{self, EventRow, Hash, Ledger, PersonTable, SeenTable, VisitorKey},
+        ledger::{self, EventRow, Hash, Ledger, PersonKey, PersonTable, SeenTable},
         records::unreadable,
     },
 };
@@ -227,6 +227,10 @@ fn hashes(rows: Vec<Vec<u8>>) -> HashSet<Hash> {
     rows.into_iter().filter_map(|bytes| bytes.try_into().ok()).collect()
 }
 
+fn person_keys(rows: Vec<(String, i32, Option<i32>)>) -> HashMap<String, PersonKey> {
+    rows.into_iter().map(|(id, key, customer)| (id, PersonKey { key, customer })).collect()
+}
+
 #[async_trait]
 impl Ledger for Transaction<'_> {
     async fn erased(&mut self, asked: &[Hash]) -> Result<HashSet<Hash>, StoreError> {
@@ -257,37 +261,42 @@ impl Ledger for Transaction<'_> {
         Ok(hashes(new.fetch_all(&mut *self.0).await?))
     }
 
-    async fn customers(&mut self, ids: &[&str]) -> Result<HashMap<String, i32>, StoreError> {
-        const SELECT: &str = "
-            SELECT i.id, c.key FROM unnest($1::text[]) AS i (id),
-                LATERAL (SELECT key FROM customers WHERE id = i.id LIMIT 1) c";
-        let rows: Vec<(String, i32)> =
-            sqlx::query_as(SELECT).bind(ids).fetch_all(&mut *self.0).await?;
-        Ok(rows.into_iter().collect())
-    }
-
     /// One look into the index for each. A statement with `= ANY` may be planned while the table is
     /// empty, and then reads the whole table each time until it is analysed.
-    async fn visitors(&mut self, ids: &[&str]) -> Result<HashMap<String, VisitorKey>, StoreError> {
-        const SELECT: &str = "
-            SELECT i.id, v.key, v.customer FROM unnest($1::text[]) AS i (id),
-                LATERAL (SELECT key, customer FROM visitors WHERE id = i.id LIMIT 1) v";
-        let rows: Vec<(String, i32, Option<i32>)> =
-            sqlx::query_as(SELECT).bind(ids).fetch_all(&mut *self.0).await?;
-        Ok(rows.into_iter().map(|(id, key, customer)| (id, VisitorKey { key, customer })).collect())
-    }
-
-    async fn add(&mut self, table: PersonTable, ids: &[&str]) -> Result<(), StoreError> {
-        let insert = match table {
+    async fn persons(
+        &mut self,
+        table: PersonTable,
+        ids: &[&str],
+    ) -> Result<HashMap<String, PersonKey>, StoreError> {
+        let select = match table {
             PersonTable::Customers => {
-                "INSERT INTO customers (id) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING"
+                "SELECT i.id, c.key, NULL::int FROM unnest($1::text[]) AS i (id), \
+                 LATERAL (SELECT key FROM customers WHERE id = i.id LIMIT 1) c"
             }
             PersonTable::Visitors => {
-                "INSERT INTO visitors (id) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING"
+                "SELECT i.id, v.key, v.customer FROM unnest($1::text[]) AS i (id), \
+                 LATERAL (SELECT key, customer FROM visitors WHERE id = i.id LIMIT 1) v"
             }
         };
-        sqlx::query(insert).bind(ids).execute(&mut *self.0).await?;
-        Ok(())
+        Ok(person_keys(sqlx::query_as(select).bind(ids).fetch_all(&mut *self.0).await?))
+    }
+
+    async fn add(
+        &mut self,
+        table: PersonTable,
+        ids: &[&str],
+    ) -> Result<HashMap<String, PersonKey>, StoreError> {
+        let insert = match table {
+            PersonTable::Customers => {
+                "INSERT INTO customers (id) SELECT unnest($1::text[]) \
+                 ON CONFLICT DO NOTHING RETURNING id, key, NULL::int"
+            }
+            PersonTable::Visitors => {
+                "INSERT INTO visitors (id) SELECT unnest($1::text[]) \
+                 ON CONFLICT DO NOTHING RETURNING id, key, customer"
+            }
+        };
+        Ok(person_keys(sqlx::query_as(insert).bind(ids).fetch_all(&mut *self.0).await?))
     }
 
     async fn join(&mut self, visitor: i32, customer: i32) -> Result<(), StoreError> {

@@ -7,7 +7,7 @@ use crate::{
         ActionRecord, EventLine, EventPage, Millis, NewEvent, Retention, Store, StoreError,
         Verdict,
         events::{ERASURE_SALT, random_secret},
-        ledger::{self, EventRow, Hash, Ledger, PersonTable, SeenTable, VisitorKey},
+        ledger::{self, EventRow, Hash, Ledger, PersonKey, PersonTable, SeenTable},
         records::unreadable,
     },
 };
@@ -32,14 +32,16 @@ const VISITOR: &str = "
 pub(super) async fn add(store: &Sqlite, events: &[NewEvent]) -> Result<Vec<Verdict>, StoreError> {
     let salt = secret(store, ERASURE_SALT).await?;
     let mut transaction = store.begin().await?;
-    let revision = revision(&mut transaction).await? + 1;
+    let revision = advance_revision(&mut transaction, "events").await?;
     let now = Millis::now();
     let verdicts =
         ledger::write(&mut Writer(&mut transaction), events, &salt, revision, now).await?;
     if verdicts.contains(&Verdict::Accepted) {
-        advance_revision(&mut transaction, "events").await?;
+        store.commit(transaction).await?;
+    } else {
+        // Nothing new: the same events get the same verdicts when they are sent again.
+        transaction.rollback().await?;
     }
-    store.commit(transaction).await?;
     Ok(verdicts)
 }
 
@@ -169,6 +171,10 @@ fn hashes(rows: Vec<Vec<u8>>) -> HashSet<Hash> {
     rows.into_iter().filter_map(|bytes| bytes.try_into().ok()).collect()
 }
 
+fn person_keys(rows: Vec<(String, i32, Option<i32>)>) -> HashMap<String, PersonKey> {
+    rows.into_iter().map(|(id, key, customer)| (id, PersonKey { key, customer })).collect()
+}
+
 #[async_trait]
 impl Ledger for Writer<'_> {
     async fn erased(&mut self, asked: &[Hash]) -> Result<HashSet<Hash>, StoreError> {
@@ -201,33 +207,40 @@ impl Ledger for Writer<'_> {
         Ok(hashes(new.fetch_all(&mut *self.0).await?))
     }
 
-    async fn customers(&mut self, ids: &[&str]) -> Result<HashMap<String, i32>, StoreError> {
-        const SELECT: &str =
-            "SELECT id, key FROM customers WHERE id IN (SELECT value FROM json_each($1))";
-        let query = sqlx::query_as(SELECT).bind(list(ids.iter()));
-        let rows: Vec<(String, i32)> = query.fetch_all(&mut *self.0).await?;
-        Ok(rows.into_iter().collect())
-    }
-
-    async fn visitors(&mut self, ids: &[&str]) -> Result<HashMap<String, VisitorKey>, StoreError> {
-        const SELECT: &str =
-            "SELECT id, key, customer FROM visitors WHERE id IN (SELECT value FROM json_each($1))";
-        let query = sqlx::query_as(SELECT).bind(list(ids.iter()));
-        let rows: Vec<(String, i32, Option<i32>)> = query.fetch_all(&mut *self.0).await?;
-        Ok(rows.into_iter().map(|(id, key, customer)| (id, VisitorKey { key, customer })).collect())
-    }
-
-    async fn add(&mut self, table: PersonTable, ids: &[&str]) -> Result<(), StoreError> {
-        let insert = match table {
+    async fn persons(
+        &mut self,
+        table: PersonTable,
+        ids: &[&str],
+    ) -> Result<HashMap<String, PersonKey>, StoreError> {
+        let select = match table {
             PersonTable::Customers => {
-                "INSERT INTO customers (id) SELECT value FROM json_each($1) WHERE true ON CONFLICT DO NOTHING"
+                "SELECT id, key, NULL FROM customers WHERE id IN (SELECT value FROM json_each($1))"
             }
             PersonTable::Visitors => {
-                "INSERT INTO visitors (id) SELECT value FROM json_each($1) WHERE true ON CONFLICT DO NOTHING"
+                "SELECT id, key, customer FROM visitors WHERE id IN (SELECT value FROM json_each($1))"
             }
         };
-        sqlx::query(insert).bind(list(ids.iter())).execute(&mut *self.0).await?;
-        Ok(())
+        let query = sqlx::query_as(select).bind(list(ids.iter()));
+        Ok(person_keys(query.fetch_all(&mut *self.0).await?))
+    }
+
+    async fn add(
+        &mut self,
+        table: PersonTable,
+        ids: &[&str],
+    ) -> Result<HashMap<String, PersonKey>, StoreError> {
+        let insert = match table {
+            PersonTable::Customers => {
+                "INSERT INTO customers (id) SELECT value FROM json_each($1) WHERE true \
+                 ON CONFLICT DO NOTHING RETURNING id, key, NULL"
+            }
+            PersonTable::Visitors => {
+                "INSERT INTO visitors (id) SELECT value FROM json_each($1) WHERE true \
+                 ON CONFLICT DO NOTHING RETURNING id, key, customer"
+            }
+        };
+        let query = sqlx::query_as(insert).bind(list(ids.iter()));
+        Ok(person_keys(query.fetch_all(&mut *self.0).await?))
     }
 
     async fn join(&mut self, visitor: i32, customer: i32) -> Result<(), StoreError> {

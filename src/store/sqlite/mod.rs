@@ -178,16 +178,13 @@ async fn schema_version(connection: &mut SqliteConnection) -> Result<i64, sqlx::
     Ok(version.unwrap_or(0))
 }
 
-/// Counts a change; takes effect with the commit.
+/// Counts a change; takes effect with the commit. Answers the new revision.
 async fn advance_revision(
     connection: &mut SqliteConnection,
     name: &str,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE revisions SET value = value + 1 WHERE name = $1")
-        .bind(name)
-        .execute(connection)
-        .await?;
-    Ok(())
+) -> Result<i64, sqlx::Error> {
+    const ADVANCE: &str = "UPDATE revisions SET value = value + 1 WHERE name = $1 RETURNING value";
+    sqlx::query_scalar(ADVANCE).bind(name).fetch_one(connection).await
 }
 
 /// A list of ids as one parameter for `json_each`, so that the statement text (and its plan) stays
