@@ -200,27 +200,29 @@ mod tests {
                 false,
                 usize::MAX,
             ));
-            let device =
+            let tensors =
                 finished(train_on_device(&on(device), directories[1].path(), false, usize::MAX));
             assert_eq!(
                 (kernels.epochs, sequence(&kernels).steps),
-                (device.epochs, sequence(&device).steps)
+                (tensors.epochs, sequence(&tensors).steps)
             );
             let worst = weights(&kernels)
                 .iter()
-                .zip(weights(&device))
+                .zip(weights(&tensors))
                 .map(|(a, b)| (a - b).abs())
                 .fold(0.0, f32::max);
-            assert!(worst < 2e-3, "weights differ by {worst}");
+            // A GPU multiplies in TF32, with mantissas of 10 bits.
+            let close = if device.ends_with("cuda") { 2e-2 } else { 2e-3 };
+            assert!(worst < close, "{device}: weights differ by {worst}");
             let metrics = directories
                 .map(|d| std::fs::read_to_string(d.path().join("metrics.jsonl")).unwrap());
             let lines = metrics
                 .map(|text| text.lines().map(|line| serde_json::from_str(line).unwrap()).collect());
-            let [kernels, device]: [Vec<serde_json::Map<String, serde_json::Value>>; 2] = lines;
-            assert!(kernels.len() >= 4 && kernels.len() == device.len());
-            for (kernels, device) in kernels.iter().zip(&device) {
-                assert!(kernels.keys().eq(device.keys()), "{kernels:?}: {device:?}");
-                let [want, got] = [kernels, device].map(|line| line["loss"].as_f64().unwrap());
+            let [kernels, tensors]: [Vec<serde_json::Map<String, serde_json::Value>>; 2] = lines;
+            assert!(kernels.len() >= 4 && kernels.len() == tensors.len());
+            for (kernels, tensors) in kernels.iter().zip(&tensors) {
+                assert!(kernels.keys().eq(tensors.keys()), "{kernels:?}: {tensors:?}");
+                let [want, got] = [kernels, tensors].map(|line| line["loss"].as_f64().unwrap());
                 assert!((want - got).abs() < 1e-3, "{got} is not {want}");
             }
         }
