@@ -32,16 +32,14 @@ const VISITOR: &str = "
 pub(super) async fn add(store: &Sqlite, events: &[NewEvent]) -> Result<Vec<Verdict>, StoreError> {
     let salt = secret(store, ERASURE_SALT).await?;
     let mut transaction = store.begin().await?;
-    let revision = advance_revision(&mut transaction, "events").await?;
+    let revision = revision(&mut transaction).await? + 1;
     let now = Millis::now();
     let verdicts =
         ledger::write(&mut Writer(&mut transaction), events, &salt, revision, now).await?;
     if verdicts.contains(&Verdict::Accepted) {
-        store.commit(transaction).await?;
-    } else {
-        // Nothing new: the same events get the same verdicts when they are sent again.
-        transaction.rollback().await?;
+        advance_revision(&mut transaction, "events").await?;
     }
+    store.commit(transaction).await?;
     Ok(verdicts)
 }
 

@@ -183,13 +183,16 @@ async fn schema_version(connection: &mut SqliteConnection) -> Result<i64, sqlx::
     Ok(version.unwrap_or(0))
 }
 
-/// Counts a change; takes effect with the commit. Answers the new revision.
+/// Counts a change; takes effect with the commit.
 async fn advance_revision(
     connection: &mut SqliteConnection,
     name: &str,
-) -> Result<i64, sqlx::Error> {
-    const ADVANCE: &str = "UPDATE revisions SET value = value + 1 WHERE name = $1 RETURNING value";
-    sqlx::query_scalar(ADVANCE).bind(name).fetch_one(connection).await
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE revisions SET value = value + 1 WHERE name = $1")
+        .bind(name)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// A list of ids as one parameter for `json_each`, so that the statement text (and its plan) stays
