@@ -72,4 +72,6 @@ pub enum EvaluationError {
     Nothing(&'static str),
     #[error("`{ranker}` can't rank: {cause}")]
     Ranker { ranker: String, cause: String },
+    #[error("stopped while the baselines were measured")]
+    Stopped,
 }

@@ -163,7 +163,14 @@ impl Comparison<'_> {
             };
             let split = Split::new(data.dataset, &data.histories, first.split)?;
             tests.push(test(&first, data, &split));
-            tables.push(data.baselines(&first, baselines)?);
+            let table = match data.baselines(&first, baselines, self.stop) {
+                Err(error) if error.is_stop() => {
+                    whole.finish(Outcome::new(Status::Interrupted))?;
+                    return Ok(None);
+                }
+                table => table?,
+            };
+            tables.push(table);
             let turn = Turn {
                 data,
                 split: &split,

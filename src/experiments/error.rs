@@ -47,6 +47,11 @@ impl ExperimentError {
         move |source| Self::Io { path, source }
     }
 
+    /// Whether nothing failed: somebody stopped it.
+    pub fn is_stop(&self) -> bool {
+        matches!(self, Self::Evaluation(EvaluationError::Stopped))
+    }
+
     /// Whether the user's call, configuration or data is at fault, and not the machine.
     pub fn is_bad_input(&self) -> bool {
         match self {

@@ -5,11 +5,11 @@ use crate::{
     bundle::{MeasuredState, Measurement, MetricsRow, Verdict, VerdictOutcome},
     dataset::{Case, Dataset, Histories, Split, SplitError, TimeUnit},
     evaluation::{
-        Evaluation, METRICS, Measured,
+        Evaluation, EvaluationError, METRICS, Measured,
         baselines::{self, Tuning},
         beyond_ranking, notes, verdict,
     },
-    progress::human,
+    progress::{Progress, human},
     training::{self, Refit, Trained, Trainer, TrainingConfig, TrainingError, WarmStart},
 };
 use std::{
@@ -107,14 +107,15 @@ impl<'a> Data<'a> {
     /// learnt from when it was tested, and their settings are chosen on the validation purchases.
     ///
     /// # Errors
-    /// A split that cannot be made or holds nothing.
+    /// A split that cannot be made or holds nothing; when `stop` says so.
     pub fn baselines(
         &self,
         config: &TrainingConfig,
         names: &[&str],
+        stop: &(dyn Fn() -> bool + Sync),
     ) -> Result<Vec<Measured>, ExperimentError> {
         let split = Split::new(self.dataset, &self.histories, config.split)?;
-        let trainer = self.trainer(config, &split, Path::new(""), &|| false, &|_| ());
+        let trainer = self.trainer(config, &split, Path::new(""), stop, &|_| ());
         baseline_rows(&trainer, names)
     }
 
@@ -127,6 +128,7 @@ impl<'a> Data<'a> {
         &self,
         config: &TrainingConfig,
         names: &[&str],
+        stop: &(dyn Fn() -> bool + Sync),
     ) -> Result<Vec<Measured>, ExperimentError> {
         let (dataset, histories) = (self.dataset, &self.histories);
         let split = Split::new(dataset, histories, config.split)?;
@@ -138,8 +140,8 @@ impl<'a> Data<'a> {
         }
         let cases = training::spaced(&split.validation, config.training.evaluation_cases);
         let evaluation = Evaluation { dataset, histories, protocol: split.protocol, cases: &cases };
-        let tuning = Tuning::new(dataset, histories, &split, judging_metric(config));
-        measure_baselines(&evaluation, &split.train, tuning.as_ref(), names)
+        let tuning = Tuning::new(dataset, histories, &split, judging_metric(config), stop);
+        measure_baselines(&evaluation, &split.train, tuning.as_ref(), names, stop)
     }
 
     pub(super) fn trainer<'t>(
@@ -248,7 +250,11 @@ impl Job<'_> {
         tracing::info!("trained {} epochs in {}", trained.epochs, human(started.elapsed()));
         outcome.best_epoch = Some(trained.epochs);
         outcome.validation = trained.validation;
-        *table = self.table(&trainer, &trained)?;
+        *table = match self.table(&trainer, &trained) {
+            // The training is over, and its last checkpoint says so.
+            Err(error) if error.is_stop() => return Ok(Ended::Interrupted(directory.to_owned())),
+            table => table?,
+        };
         outcome.test = table.iter().map(|measured| measured.row.clone()).collect();
         let measured = self.measurement(&trainer, &trained, table);
         print_table(&outcome.test, &measured, self.data.dataset.articles.len());
@@ -343,15 +349,15 @@ fn judging_metric(config: &TrainingConfig) -> &str {
 }
 
 fn baseline_rows(trainer: &Trainer<'_>, names: &[&str]) -> Result<Vec<Measured>, ExperimentError> {
-    let &Trainer { dataset, histories, split, .. } = trainer;
+    let &Trainer { dataset, histories, split, stop, .. } = trainer;
     let cases = trainer.test_cases();
     let evaluation = Evaluation { dataset, histories, protocol: split.protocol, cases: &cases };
     let train = match trainer.measured_state() {
         MeasuredState::Training => split.train.clone(),
         MeasuredState::TrainingAndValidation => split.train_and_validation(),
     };
-    let tuning = Tuning::new(dataset, histories, split, judging_metric(trainer.config));
-    measure_baselines(&evaluation, &train, tuning.as_ref(), names)
+    let tuning = Tuning::new(dataset, histories, split, judging_metric(trainer.config), stop);
+    measure_baselines(&evaluation, &train, tuning.as_ref(), names, stop)
 }
 
 fn measure_baselines(
@@ -359,14 +365,22 @@ fn measure_baselines(
     train: &[u32],
     tuning: Option<&Tuning<'_>>,
     names: &[&str],
+    stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<Vec<Measured>, ExperimentError> {
     let mut rows = Vec::new();
+    let progress = Progress::new("baselines", names.len() as u64, "baselines");
     for name in names {
+        if stop() {
+            return Err(EvaluationError::Stopped.into());
+        }
+        progress.message(name);
         match baselines::unavailable(name, evaluation.dataset.articles.len()) {
             Some(reason) => tracing::info!("{reason}"),
             None => rows.push(baselines::measure(name, evaluation, train, tuning)?),
         }
+        progress.add(1);
     }
+    progress.finish(&format!("{} measured", rows.len()));
     Ok(rows)
 }
 
@@ -406,4 +420,60 @@ fn print_table(rows: &[MetricsRow], measured: &Measurement, articles: usize) {
         tracing::info!("\n{verdict}");
     }
     tracing::info!("");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        experiments::{NewRun, Runs},
+        training::tests::{configure, shop},
+    };
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    const MODEL: &str = "model = { name = \"small\", family = \"two-tower\", dim = 8 }
+        features = { query = [{ source = \"customer_id\", encoding = \"embedding\", dim = 8 }],
+            item = [{ source = \"article_id\", encoding = \"embedding\", dim = 8 }] }
+        training = { epochs = 2, batch_size = 64, refit = \"none\" }
+        split = { protocol = \"time\", test_days = 7, validation_days = 7 }";
+
+    /// Stopped after any number of questions, before a step or a baseline, a run goes on to the
+    /// same bundle.
+    #[test]
+    fn a_stopped_job_goes_on() {
+        let dataset = shop();
+        let data = Data::new(&dataset, "test");
+        let config = configure(MODEL, &[]).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let runs = Runs::new(directory.path().join("runs"));
+        let train = |resume: bool, most: usize| {
+            let asked = AtomicUsize::new(0);
+            let job = Job {
+                data: &data,
+                config: &config,
+                stop: &|| asked.fetch_add(1, Ordering::Relaxed) >= most,
+                baselines: None,
+                split_encoders: false,
+                gate: false,
+                warm: None,
+                judge: None,
+            };
+            let run = match resume {
+                true => runs.resume("small").unwrap(),
+                false => runs.begin(NewRun::training(&config, &data)).unwrap(),
+            };
+            let ended = job.train(run, &directory.path().join("models"), resume).unwrap();
+            (ended, asked.into_inner())
+        };
+        let (_, questions) = train(false, usize::MAX);
+        // The last ones are about settings and baselines.
+        for most in [questions - 1, questions - 12, questions - 40] {
+            let (ended, asked) = train(false, most);
+            assert!(matches!(ended, Ended::Interrupted(_)), "{most} of {questions}");
+            assert_eq!(asked, most + 1);
+            let (ended, asked) = train(true, usize::MAX);
+            assert!(matches!(ended, Ended::Bundle(_)));
+            assert!(asked < questions, "nothing is trained again");
+        }
+    }
 }

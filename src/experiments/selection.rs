@@ -114,7 +114,7 @@ impl Selection<'_> {
                 left_out.join(", ")
             );
         }
-        let baselines = self.data.validate_baselines(first, &names)?;
+        let baselines = self.data.validate_baselines(first, &names, &|| false)?;
         let verdict = verdict(measured, &baselines, metric);
         let mut others: Vec<Validated> = baselines
             .into_iter()

@@ -9,7 +9,7 @@ use crate::{
     dataset::{Dataset, Protocol, Split, TimeUnit},
     domain::Timestamp,
     evaluation::{Evaluation, Measured, baselines::Known, bundle_ranker},
-    experiments::{Candidate, Data, Ended, ExperimentError, Job, NewRun, Runs},
+    experiments::{Candidate, Data, Ended, ExperimentError, Job, NewRun, Outcome, Runs, Status},
     store::ReadReport,
     training::{Refit, TrainingConfig, TrainingError, WarmStart},
 };
@@ -276,7 +276,14 @@ impl Retraining<'_> {
         tracing::info!("run {}", run.directory().display());
         journal.borrow_mut().begin_run(run.directory())?;
         let names: Vec<&str> = self.config.gate.baselines.iter().map(String::as_str).collect();
-        let baselines = data.baselines(config, &names)?;
+        let baselines = match data.baselines(config, &names, self.stop) {
+            Err(error) if error.is_stop() => {
+                let ended = Ended::Interrupted(run.directory().to_owned());
+                run.finish(Outcome::new(Status::Interrupted))?;
+                return Ok((ended, None));
+            }
+            baselines => baselines?,
+        };
         let judge = |candidate: &Candidate<'_>| {
             self.judge(journal, rival, candidate).map_err(into_experiment)
         };

@@ -241,7 +241,7 @@ impl Work<'_> {
         rows.extend(placed);
         let metric =
             self.bundle.map_or_else(|| USUAL.to_owned(), |bundle| metric(bundle.manifest()));
-        let tuning = Tuning::new(dataset, &histories, &split, &metric);
+        let tuning = Tuning::new(dataset, &histories, &split, &metric, &|| false);
         for name in self.names {
             rows.push(baselines::measure(name, &evaluation, &train, tuning.as_ref())?);
             progress.add(1);

@@ -177,8 +177,10 @@ impl Tested<'_> {
         let &Self { dataset, histories, split } = self;
         let cases = self.cases();
         let evaluation = Evaluation { dataset, histories, protocol: split.protocol, cases: &cases };
-        let (train, tuning) =
-            (split.train_and_validation(), Tuning::new(dataset, histories, split, metric));
+        let (train, tuning) = (
+            split.train_and_validation(),
+            Tuning::new(dataset, histories, split, metric, &|| false),
+        );
         let measure =
             |name: &String| Ok(baselines::measure(name, &evaluation, &train, tuning.as_ref())?);
         names.iter().map(measure).collect()

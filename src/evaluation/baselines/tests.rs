@@ -173,7 +173,7 @@ fn settings_are_chosen_by_validation() {
     let data = dataset(&rows, TimeUnit::Day);
     let histories = Histories::of(&data);
     let split = Split::new(&data, &histories, Protocol::time(1, 1)).unwrap();
-    let tuning = Tuning::new(&data, &histories, &split, "ndcg@10").unwrap();
+    let tuning = Tuning::new(&data, &histories, &split, "ndcg@10", &|| false).unwrap();
     let train = split.train_and_validation();
     let known = Known { dataset: &data, histories: &histories, train: &train };
     let chosen = baseline("recent-popularity", known, Some(&tuning)).unwrap().unwrap();
@@ -181,7 +181,7 @@ fn settings_are_chosen_by_validation() {
     let usual = baseline("recent-popularity", known, None).unwrap().unwrap();
     assert_eq!(usual.settings(), "last 7 days");
     let without = Split::new(&data, &histories, Protocol::time(1, 0)).unwrap();
-    assert!(Tuning::new(&data, &histories, &without, "ndcg@10").is_none());
+    assert!(Tuning::new(&data, &histories, &without, "ndcg@10", &|| false).is_none());
 }
 
 /// What a dense computation in 64 bits makes of the same purchases.

@@ -18,16 +18,19 @@ pub struct Tuning<'a> {
     folds: Vec<(Known<'a>, Vec<Case>)>,
     protocol: Protocol,
     metric: String,
+    stop: &'a (dyn Fn() -> bool + Sync),
 }
 
 impl<'a> Tuning<'a> {
     /// `metric` is one of [`crate::evaluation::METRICS`] by name; `None` when the split holds
-    /// nothing out for validation.
+    /// nothing out for validation. `stop` is asked before every candidate; `true` ends the search
+    /// with [`EvaluationError::Stopped`].
     pub fn new(
         dataset: &'a Dataset,
         histories: &'a Histories,
         split: &'a Split,
         metric: &str,
+        stop: &'a (dyn Fn() -> bool + Sync),
     ) -> Option<Self> {
         let folds = split.folds(dataset, histories, MOST_FOLDS).into_iter();
         let known = |train| Known { dataset, histories, train };
@@ -36,6 +39,7 @@ impl<'a> Tuning<'a> {
             folds,
             protocol: split.protocol,
             metric: metric.to_owned(),
+            stop,
         })
     }
 
@@ -87,6 +91,9 @@ pub(super) fn tuned<'a, B: Tunable<'a>>(
     let mut tried: Vec<(B::Settings, f64)> = Vec::new();
     for fold in tuning.folds.iter().take(B::FOLDS) {
         for (at, candidate) in B::candidates(fold.0).enumerate() {
+            if (tuning.stop)() {
+                return Err(EvaluationError::Stopped);
+            }
             let value = tuning.value(&candidate, fold)?;
             match tried.get_mut(at) {
                 Some((_, sum)) => *sum += value,
