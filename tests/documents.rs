@@ -149,3 +149,14 @@ fn no_link_between_documents_is_broken() {
     }
     assert!(broken.is_empty(), "broken links:\n{}", broken.join("\n"));
 }
+
+#[test]
+fn every_decision_is_in_the_table() {
+    let table = read("ARCHITECTURE.md");
+    let records = fs::read_dir(root().join("docs/adr")).unwrap();
+    let names = records.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let missing: Vec<String> = names
+        .filter(|name| name != "README.md" && !table.contains(&format!("(docs/adr/{name})")))
+        .collect();
+    assert!(missing.is_empty(), "ARCHITECTURE.md lists no {missing:?}");
+}

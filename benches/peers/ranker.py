@@ -64,25 +64,13 @@ def scores(bundle, rows):
     return (trees if (bundle / "trees.json").exists() else network)(bundle, rows)
 
 
-def interval(values, rng):
-    means = [values[rng.integers(0, len(values), len(values))].mean() for _ in range(1000)]
-    return (np.quantile(means, 0.975) - np.quantile(means, 0.025)) / 2
-
-
-def main():
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("--lists", type=pathlib.Path, required=True)
-    arguments.add_argument("--bundle", type=pathlib.Path)
-    arguments.add_argument("--threads", type=int, default=0)
-    arguments = arguments.parse_args()
-    names = json.loads((arguments.lists / "features.json").read_text())
-    train, validation, test = (Lists(arguments.lists, s, len(names)) for s in ("train", "validation", "test"))
+def learn(seed, train, validation, threads):
+    """LightGBM's LambdaMART with the number of trees that ranks the validation lists best, and that number."""
     settings = {
         "objective": "lambdarank", "learning_rate": 0.08, "num_leaves": 31, "min_data_in_leaf": 200,
         "feature_fraction": 0.5, "bagging_fraction": 0.7, "bagging_freq": 1, "max_bin": 127,
-        "lambdarank_truncation_level": 30, "num_threads": arguments.threads, "verbosity": -1, "metric": "none", "seed": 1,
+        "lambdarank_truncation_level": 30, "num_threads": threads, "verbosity": -1, "metric": "none", "seed": seed,
     }
-    started = time.time()
     data = lightgbm.Dataset(train.rows, train.bought, group=np.diff(train.starts), params=settings)
     model = lightgbm.Booster(settings, data)
     best = (0.0, 0)
@@ -93,25 +81,53 @@ def main():
             best = max(best, (ndcg, tree))
             if tree - best[1] >= 3 * STEP:
                 break
-    seconds = time.time() - started
-    found = test.metrics(model.predict(test.rows, num_iteration=best[1]))
-    print(f"{'ranker':10} {'recall@12':>16} {'ndcg@12':>16}   validation ndcg@12")
+    return model, best[1]
 
-    def show(name, found, note):
-        rng = np.random.default_rng(1)
-        row = "   ".join(f"{found[:, m].mean():.4f} ±{interval(found[:, m], rng):.4f}" for m in (0, 1))
-        print(f"{name:10} {row}   {note}")
 
-    show("LightGBM", found, f"{best[0]:.4f} ({best[1]} trees, {seconds:.0f} s with validation)")
-    if arguments.bundle:
-        ours = test.metrics(scores(arguments.bundle, test.rows))
-        epochs = [json.loads(line) for line in (arguments.lists.parent / "metrics.jsonl").read_text().splitlines()]
-        took = sum(epoch["seconds"] for epoch in epochs)
-        validated = validation.metrics(scores(arguments.bundle, validation.rows))[:, 1].mean()
-        show("Vitrine", ours, f"{validated:.4f} ({len(epochs)} epochs, {took:.0f} s with validation)")
-        rng, difference = np.random.default_rng(1), ours - found
+def interval(values):
+    """Half a 95 % interval of the mean, by the bootstrap."""
+    rng = np.random.default_rng(1)
+    means = [values[rng.integers(0, len(values), len(values))].mean() for _ in range(1000)]
+    return (np.quantile(means, 0.975) - np.quantile(means, 0.025)) / 2
+
+
+def show(name, validation, test, note=""):
+    row = "".join(f"{test[:, m].mean():>12.4f} ±{interval(test[:, m]):.4f}" for m in (0, 1))
+    print(f"{name:16}{validation[:, 1].mean():>18.4f}{row}   {note}", flush=True)
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--run", nargs=3, action="append", required=True, metavar=("SEED", "LISTS", "BUNDLE"))
+    arguments.add_argument("--threads", type=int, default=0)
+    arguments = arguments.parse_args()
+    print(f"{'':16}{'validation ndcg@12':>18}{'recall@12':>20}{'ndcg@12':>20}")
+    found = {"LightGBM": [], "Vitrine": []}
+    for seed, folder, bundle in arguments.run:
+        folder, bundle = pathlib.Path(folder), pathlib.Path(bundle)
+        names = json.loads((folder / "features.json").read_text())
+        train, validation, test = (Lists(folder, name, len(names)) for name in ("train", "validation", "test"))
+        started = time.time()
+        model, best = learn(int(seed), train, validation, arguments.threads)
+        seconds = time.time() - started
+        both = [lists.metrics(model.predict(lists.rows, num_iteration=best)) for lists in (validation, test)]
+        show(f"LightGBM, {seed}", *both, f"{best} trees, {seconds:.0f} s with validation")
+        found["LightGBM"].append(both)
+        both = [lists.metrics(scores(bundle, lists.rows)) for lists in (validation, test)]
+        epochs = [json.loads(line) for line in (folder.parent / "metrics.jsonl").read_text().splitlines()]
+        seconds = sum(epoch["seconds"] for epoch in epochs)
+        show(f"Vitrine, {seed}", *both, f"{len(epochs)} epochs, {seconds:.0f} s with validation")
+        found["Vitrine"].append(both)
+    # Each customer's mean over the seeds.
+    means = {name: [np.mean(of_seeds, axis=0) for of_seeds in zip(*both)] for name, both in found.items()}
+    for name, both in means.items():
+        show(f"{name}, mean", *both)
+    for at, window in enumerate(("validation", "test")):
+        difference = means["Vitrine"][at] - means["LightGBM"][at]
         for m, metric in enumerate(("recall@12", "ndcg@12")):
-            print(f"difference in {metric}: {difference[:, m].mean():+.4f} ±{interval(difference[:, m], rng):.4f}")
+            share = difference[:, m].mean() / means["LightGBM"][at][:, m].mean()
+            by, wide = difference[:, m].mean(), interval(difference[:, m])
+            print(f"difference in {metric} of {window}: {by:+.4f} ±{wide:.4f} ({share:+.1%})")
 
 
 if __name__ == "__main__":

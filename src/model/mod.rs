@@ -33,6 +33,7 @@ mod burn_tower;
 mod device_sequence;
 mod drawn_softmax;
 mod elsa;
+mod list_loss;
 mod masked;
 pub(crate) mod matrix;
 mod pairs;
@@ -51,9 +52,10 @@ pub use assembly::{Assembly, Inputs};
 pub use device_sequence::{DeviceError, DeviceSequenceModel};
 pub use drawn_softmax::{DrawnSoftmax, DrawnWorkspace};
 pub use elsa::{Elsa, ElsaBatch};
+pub use list_loss::ListBatch;
 pub use masked::{MaskedBatch, MaskedModel};
 pub use pairs::{LossKind, PairBatch};
-pub use ranker::{ListBatch, ListRanker, list_loss};
+pub use ranker::ListRanker;
 pub use sequence_model::{
     Candidates, DrawnNegatives, SequenceBatch, SequenceModel, SequenceModelConfig, SharedColumns,
     Tokens,

@@ -1,7 +1,8 @@
-//! The learned ranker: a network that scores the candidates of a list, and the loss over lists.
+//! The learned ranker as a network that scores the candidates of a list.
 
 use super::{
     AdamW,
+    list_loss::{ListBatch, softmax_loss},
     tower::{Dense, Gradients, Tower, TowerPass},
 };
 
@@ -24,17 +25,6 @@ struct Work {
     by_input: Vec<f32>,
 }
 
-/// Lists of one step, one after the other.
-#[derive(Debug, Clone, Copy)]
-pub struct ListBatch<'a> {
-    /// Scaled features, a row a candidate.
-    pub rows: &'a [f32],
-    /// Where each list begins; one more at the end.
-    pub starts: &'a [usize],
-    /// Whether each candidate was bought; every list holds one that was.
-    pub bought: &'a [bool],
-}
-
 impl ListRanker {
     /// How much of the average a step leaves, once there were many.
     const KEEP: f32 = 0.995;
@@ -55,7 +45,7 @@ impl ListRanker {
         let Work { pass, gradients, by_score, by_input } = &mut self.work;
         self.network.forward(batch.rows, pass);
         by_score.clear();
-        let loss = list_loss(self.network.embedding(pass), &batch, |slope, _| {
+        let loss = softmax_loss(self.network.embedding(pass), &batch, |slope| {
             by_score.push(slope as f32);
         });
         if !loss.is_finite() {
@@ -82,36 +72,6 @@ impl ListRanker {
     pub fn averaged(&self) -> Tower {
         Tower { layers: self.average.clone(), normalize: false, moments: Vec::new() }
     }
-}
-
-/// The listwise softmax (Cao et al. 2007): `−Σ log softmax(scores)` over what was bought of a list,
-/// by the root of how much that is, and the mean of that over the lists. Long shopping lists tell
-/// more than short ones, but not in proportion. Tells `each` the first derivative by each score,
-/// and the second.
-///
-/// # Panics
-/// When the lengths do not fit together.
-pub fn list_loss(scores: &[f32], batch: &ListBatch<'_>, mut each: impl FnMut(f64, f64)) -> f64 {
-    assert!(
-        scores.len() == batch.bought.len() && batch.starts.last() == Some(&scores.len()),
-        "other lengths"
-    );
-    let lists = batch.starts.len().saturating_sub(1).max(1) as f64;
-    let mut loss = 0.0;
-    for range in batch.starts.windows(2).map(|two| two[0]..two[1]) {
-        let (scores, bought) = (&scores[range.clone()], &batch.bought[range]);
-        let count = bought.iter().filter(|&&bought| bought).count() as f64;
-        let weight = if count > 0.0 { 1.0 / (count.sqrt() * lists) } else { 0.0 };
-        let max = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let total: f64 = scores.iter().map(|&score| f64::from(score - max).exp()).sum();
-        for (&score, &bought) in scores.iter().zip(bought) {
-            let log_share = f64::from(score - max) - total.ln();
-            let (share, mass) = (log_share.exp(), f64::from(u8::from(bought)));
-            loss -= weight * mass * log_share;
-            each(weight * (count * share - mass), weight * count * share * (1.0 - share));
-        }
-    }
-    loss
 }
 
 #[cfg(test)]
@@ -203,38 +163,6 @@ mod tests {
                     );
                 }
             }
-        }
-
-        #[test]
-        fn extreme_scores_stay_finite(seed in any::<u64>(), spread in 1f32..1e30) {
-            let mut rng = StdRng::seed_from_u64(seed);
-            let scores: Vec<f32> = (0..12).map(|_| rng.random_range(-spread..spread)).collect();
-            let bought: Vec<bool> = (0..12).map(|at| at % 5 == 0).collect();
-            let batch = ListBatch { rows: &[], starts: &[0, 6, 12], bought: &bought };
-            let mut gradients: Vec<f64> = Vec::new();
-            let loss = list_loss(&scores, &batch, |slope, curvature| gradients.extend([slope, curvature]));
-            prop_assert!(loss.is_finite() && loss >= 0.0 && gradients.iter().all(|g| g.is_finite()));
-        }
-    }
-
-    #[test]
-    fn curvatures_are_the_slopes_of_the_slopes() {
-        let bought = [false, true, true, false, true];
-        let batch = ListBatch { rows: &[], starts: &[0, 3, 5], bought: &bought };
-        let derivatives = |scores: &[f32]| {
-            let mut told = Vec::new();
-            list_loss(scores, &batch, |slope, curvature| told.push((slope, curvature)));
-            told
-        };
-        let scores = [0.5, -0.25, 1.0, 0.0, 0.75];
-        for (at, (_, curvature)) in derivatives(&scores).into_iter().enumerate() {
-            let moved = |by: f32| {
-                let mut scores = scores;
-                scores[at] += by;
-                derivatives(&scores)[at].0
-            };
-            let expected = (moved(0.01) - moved(-0.01)) / 0.02;
-            assert!((curvature - expected).abs() < 1e-4, "{at}: {curvature} is not {expected}");
         }
     }
 
