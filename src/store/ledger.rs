@@ -36,6 +36,16 @@ pub(super) struct PersonKey {
     pub customer: Option<i32>,
 }
 
+/// Hashes as a database answers them.
+pub(super) fn hashes(rows: Vec<Vec<u8>>) -> HashSet<Hash> {
+    rows.into_iter().filter_map(|bytes| bytes.try_into().ok()).collect()
+}
+
+/// Keys of persons by id, as a database answers them.
+pub(super) fn person_keys(rows: Vec<(String, i32, Option<i32>)>) -> HashMap<String, PersonKey> {
+    rows.into_iter().map(|(id, key, customer)| (id, PersonKey { key, customer })).collect()
+}
+
 /// A line to be written.
 pub(super) struct EventRow<'a> {
     pub event: &'a NewEvent,

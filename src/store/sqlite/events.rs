@@ -7,7 +7,9 @@ use crate::{
         ActionRecord, EventLine, EventPage, Millis, NewEvent, Retention, Store, StoreError,
         Verdict,
         events::{ERASURE_SALT, random_secret},
-        ledger::{self, EventRow, Hash, Ledger, PersonKey, PersonTable, SeenTable},
+        ledger::{
+            self, EventRow, Hash, Ledger, PersonKey, PersonTable, SeenTable, hashes, person_keys,
+        },
         records::unreadable,
     },
 };
@@ -163,14 +165,6 @@ fn list<T: serde::Serialize>(values: impl Iterator<Item = T>) -> String {
 
 fn hex(hash: &Hash) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn hashes(rows: Vec<Vec<u8>>) -> HashSet<Hash> {
-    rows.into_iter().filter_map(|bytes| bytes.try_into().ok()).collect()
-}
-
-fn person_keys(rows: Vec<(String, i32, Option<i32>)>) -> HashMap<String, PersonKey> {
-    rows.into_iter().map(|(id, key, customer)| (id, PersonKey { key, customer })).collect()
 }
 
 #[async_trait]
