@@ -119,15 +119,16 @@ impl LambdaRank {
         let all_alike = ranked[0].score == ranked[ranked.len() - 1].score;
         // What the pairs pull by, both ways.
         let (mut pull, mut found) = (0.0, 0.0);
-        for (place, first) in ranked.iter().enumerate().take(Self::FIRST) {
-            found += if first.bought { discounts[place] } else { 0.0 };
-            for (second, discount) in ranked.iter().zip(&*discounts).skip(place + 1) {
-                if first.bought == second.bought {
+        for (place, better) in ranked.iter().enumerate().filter(|(_, ranked)| ranked.bought) {
+            let is_first = place < Self::FIRST;
+            found += if is_first { discounts[place] } else { 0.0 };
+            let others = if is_first { &ranked[..] } else { &ranked[..Self::FIRST] };
+            for (worse, discount) in others.iter().zip(&*discounts) {
+                if worse.bought {
                     continue;
                 }
-                let (better, worse) = if first.bought { (first, second) } else { (second, first) };
                 let lead = better.score - worse.score;
-                let mut weight = (discounts[place] - discount) / ideal;
+                let mut weight = (discounts[place] - discount).abs() / ideal;
                 if !all_alike {
                     weight /= Self::LEAST_DISTANCE + lead.abs();
                 }
