@@ -69,7 +69,7 @@ pub struct Candidate<'a> {
 pub enum Ended {
     /// The bundle.
     Bundle(PathBuf),
-    /// Stopped from outside; the checkpoint continues it.
+    /// Stopped from outside; the checkpoint continues it, where the family writes one.
     Interrupted(PathBuf),
     /// The model is below the best baseline, so the gate let no bundle be written.
     Gated(Box<Verdict>),
@@ -252,7 +252,7 @@ impl Job<'_> {
         outcome.validation = trained.validation;
         *table = match self.table(&trainer, &trained) {
             // The training is over, and its last checkpoint says so.
-            Err(error) if error.is_stop() => return Ok(Ended::Interrupted(directory.to_owned())),
+            Err(error) if error.is_stop() => return Ok(Ended::Interrupted(trainer.last())),
             table => table?,
         };
         outcome.test = table.iter().map(|measured| measured.row.clone()).collect();
@@ -469,7 +469,8 @@ mod tests {
         // The last ones are about settings and baselines.
         for most in [questions - 1, questions - 12, questions - 40] {
             let (ended, asked) = train(false, most);
-            assert!(matches!(ended, Ended::Interrupted(_)), "{most} of {questions}");
+            let Ended::Interrupted(checkpoint) = ended else { panic!("{most} of {questions}") };
+            assert!(checkpoint.is_file());
             assert_eq!(asked, most + 1);
             let (ended, asked) = train(true, usize::MAX);
             assert!(matches!(ended, Ended::Bundle(_)));

@@ -198,7 +198,8 @@ impl Trainer<'_> {
         Err(checkpoint::CheckpointError::Other { path, differences }.into())
     }
 
-    fn last(&self) -> PathBuf {
+    /// The checkpoint that a stopped run goes on from.
+    pub(crate) fn last(&self) -> PathBuf {
         self.directory.join("last.ckpt")
     }
 

@@ -95,8 +95,12 @@ pub fn run(arguments: &TrainArguments) -> anyhow::Result<()> {
         }
         Ended::Gated(verdict) => Err(Gated(verdict).into()),
         Ended::Refused(reason) => anyhow::bail!("no bundle was written: {reason}"),
-        Ended::Interrupted(_) => {
+        Ended::Interrupted(checkpoint) if checkpoint.is_file() => {
             anyhow::bail!("stopped, with a checkpoint; go on with the same command and --resume")
+        }
+        // Of a family that does not learn by steps.
+        Ended::Interrupted(_) => {
+            anyhow::bail!("stopped; the same command starts from the beginning")
         }
     }
 }
@@ -122,9 +126,7 @@ pub(super) fn stop_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
         if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        eprintln!(
-            "stopping at the next step, with a checkpoint; press Ctrl-C again to end at once"
-        );
+        eprintln!("stopping at the next step; press Ctrl-C again to end at once");
     })
     .context("cannot listen for Ctrl-C")?;
     Ok(stop)
