@@ -51,9 +51,9 @@ pub fn softmax_loss(scores: &[f32], batch: &ListBatch<'_>, mut slope: impl FnMut
 }
 
 /// LambdaRank (Burges et al. 2006): the logistic loss of every pair of a candidate that was bought
-/// and one that was not, weighted by what their exchange would change in the list's NDCG. Two
-/// factors of LightGBM (Ke et al. 2017) are in the weight: pairs whose scores are far apart count
-/// less, and a list with much to gain counts by the logarithm of that.
+/// and one that was not, weighted by how much swapping the two would change the list's NDCG. As in
+/// LightGBM (Ke et al. 2017), the weight is divided by the distance of the two scores, and the sum
+/// of a list's slopes is scaled down to its logarithm, so that no list outweighs the others.
 #[derive(Debug, Default)]
 pub struct LambdaRank {
     /// The candidates of the list at hand, the highest score first.
@@ -91,13 +91,14 @@ impl LambdaRank {
     ) -> f64 {
         let mut missed = 0.0;
         for (scores, bought) in batch.lists(scores) {
-            missed += self.list(scores, bought);
+            missed += self.derive_list(scores, bought);
             self.derivatives.iter().copied().for_each(&mut each);
         }
         missed
     }
 
-    fn list(&mut self, scores: &[f32], bought: &[bool]) -> f64 {
+    /// `1 - NDCG` of one list; leaves its derivatives.
+    fn derive_list(&mut self, scores: &[f32], bought: &[bool]) -> f64 {
         let Self { ranked, derivatives, discounts } = self;
         derivatives.clear();
         derivatives.resize(scores.len(), [0.0; 2]);
@@ -117,7 +118,7 @@ impl LambdaRank {
         }
         let ideal: f64 = discounts.iter().take(count.min(Self::FIRST)).sum();
         let all_alike = ranked[0].score == ranked[ranked.len() - 1].score;
-        // What the pairs pull by, both ways.
+        // The sum of the slopes' sizes.
         let (mut pull, mut found) = (0.0, 0.0);
         for (place, better) in ranked.iter().enumerate().filter(|(_, ranked)| ranked.bought) {
             let is_first = place < Self::FIRST;
