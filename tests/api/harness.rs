@@ -1,8 +1,8 @@
-//! A server over a small shop: 300 articles the model knows, 9,811 newer ones and 50 that are sold
+//! A server over a small shop: 300 articles the model knows, 1,811 newer ones and 50 that are sold
 //! out.
 //!
 //! `bucket` says how many available articles share it: `one` 1, `ten` 10, `hundred` 100, `many`
-//! 10,000. Customers `customer_id0..10` are in the database with an age and purchases,
+//! 2,000. Customers `customer_id0..10` are in the database with an age and purchases,
 //! `customer_id10..20` are known to the model alone, `newcomer` to the database alone.
 
 use crate::{
@@ -35,7 +35,7 @@ use vitrine::{
 
 pub const KEY: &str = "a key for the tests";
 pub const MODEL: &str = "test-model";
-pub const NEW: usize = 9_811;
+pub const NEW: usize = 1_811;
 pub const GONE: usize = 50;
 
 /// What every test starts from; made once, copied by each.

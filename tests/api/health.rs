@@ -34,8 +34,8 @@ async fn a_loaded_server_is_ready_and_says_what_it_serves() {
     assert_eq!(api.get("/readyz").await.json(), json!({"status": "ready", "database": true}));
     let status = api.status().await;
     assert_eq!(status["ready"], json!(true));
-    assert_eq!(status["catalogue"]["articles"], json!(10_161));
-    assert_eq!(status["catalogue"]["available"], json!(10_111));
+    assert_eq!(status["catalogue"]["articles"], json!(2_161));
+    assert_eq!(status["catalogue"]["available"], json!(2_111));
     let model = json!({
         "name": MODEL, "version": api.versions[0], "default": true, "items": 300, "dim": 8, "new_articles": 9_861
     });
@@ -58,7 +58,7 @@ async fn metrics_count_requests_by_route_and_class() {
         &format!(r#"vitrine_recommendations_total{{model="{MODEL}",strategy="personalised"}} 1"#),
         r#"vitrine_customer_lookups_total{from="database"} 1"#,
         r#"vitrine_reloads_total{result="loaded"} 1"#,
-        "vitrine_catalogue_articles 10161",
+        "vitrine_catalogue_articles 2161",
         &format!(r#"vitrine_model_served{{model="{MODEL}",version="{}"}} 1"#, api.versions[0]),
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");
