@@ -37,7 +37,7 @@ async fn a_loaded_server_is_ready_and_says_what_it_serves() {
     assert_eq!(status["catalogue"]["articles"], json!(2_161));
     assert_eq!(status["catalogue"]["available"], json!(2_111));
     let model = json!({
-        "name": MODEL, "version": api.versions[0], "default": true, "items": 300, "dim": 8, "new_articles": 9_861
+        "name": MODEL, "version": api.versions[0], "default": true, "items": 300, "dim": 8, "new_articles": 1_861
     });
     assert_eq!((&status["models"], &status["refusals"]), (&json!([model]), &json!([])));
 }
