@@ -2,5 +2,5 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
-    vitrine::cli::exit(vitrine::cli::server::run())
+    vitrine::cli::main(vitrine::cli::server::run)
 }

@@ -1,9 +1,9 @@
 //! The command lines of the three binaries: arguments in, one `run()` a command. Exit codes: 0
 //! done, 1 failed, 2 bad input, 3 a model that the gate refused, 4 another retraining is running, 5
-//! a version that was taken back.
+//! a version that was taken back, 141 nobody reads the output any more.
 
 use crate::store::StoreError;
-use std::process::ExitCode;
+use std::{any::Any, panic, process::ExitCode};
 
 pub mod data;
 #[cfg(all(feature = "trainer", feature = "server"))]
@@ -49,8 +49,36 @@ pub struct TakenBack {
     pub reason: String,
 }
 
+/// The code of a program that ended because nobody reads its output any more: that of SIGPIPE in a
+/// shell.
+const OUTPUT_CLOSED: u8 = 141;
+
+/// Runs a program. Where its output is closed before its end, as `| head` does, it ends without a
+/// word.
+pub fn main(run: fn() -> anyhow::Result<()>) -> ExitCode {
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if !is_closed_output(info.payload()) {
+            usual(info);
+        }
+    }));
+    match panic::catch_unwind(run) {
+        Ok(result) => exit(result),
+        Err(payload) if is_closed_output(&*payload) => ExitCode::from(OUTPUT_CLOSED),
+        Err(payload) => panic::resume_unwind(payload),
+    }
+}
+
+/// Whether a panic is that of `println!` into a closed pipe. The standard library has no other way
+/// to tell, short of a check behind every line that is printed.
+fn is_closed_output(payload: &(dyn Any + Send)) -> bool {
+    payload.downcast_ref::<String>().is_some_and(|message| {
+        message.starts_with("failed printing to std") && message.contains("Broken pipe")
+    })
+}
+
 /// Prints the chain of causes to standard error and picks the exit code.
-pub fn exit(result: anyhow::Result<()>) -> ExitCode {
+fn exit(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

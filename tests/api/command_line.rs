@@ -1,10 +1,10 @@
-//! `vitrine-server models …` beside a running server.
+//! `vitrine-server models …` beside a running server, and how programs end.
 
 use crate::{
     harness::{Api, MODEL},
     reload::flip,
 };
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn models(api: &Api, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_vitrine-server"))
@@ -40,4 +40,18 @@ async fn damaged_bundles_are_neither_activated_nor_rolled_back_to() {
     assert!(good(&models(&api, &["rollback", MODEL])).contains(old));
     assert!(good(&models(&api, &["deactivate", MODEL])).contains(old));
     assert!(!good(&models(&api, &["list"])).contains("active"));
+}
+
+#[test]
+fn a_program_whose_output_is_closed_ends_without_a_word() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_vitrine-server"))
+        // More than a pipe holds.
+        .arg("openapi")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), &*String::from_utf8_lossy(&output.stderr)), (Some(141), ""));
 }

@@ -8,13 +8,13 @@ use memchr::{memchr, memchr3, memrchr};
 pub(super) struct Dialect {
     /// One or several bytes.
     pub delimiter: Vec<u8>,
-    /// Whether `"` at the start of a field opens a quoted one (RFC 4180).
-    pub quoted: bool,
+    /// What at the start of a field opens a quoted one (RFC 4180): usually `"`; `None`: nothing.
+    pub quote: Option<u8>,
 }
 
 impl Dialect {
-    pub fn new(delimiter: &str, quoted: bool) -> Self {
-        Self { delimiter: delimiter.as_bytes().to_vec(), quoted }
+    pub fn new(delimiter: &str, quote: Option<u8>) -> Self {
+        Self { delimiter: delimiter.as_bytes().to_vec(), quote }
     }
 
     /// A reader of the csv library, which knows delimiters of one byte only.
@@ -24,7 +24,8 @@ impl Dialect {
             .has_headers(false)
             .flexible(true)
             .delimiter(delimiter)
-            .quoting(self.quoted)
+            .quoting(self.quote.is_some())
+            .quote(self.quote.unwrap_or(b'"'))
             .buffer_capacity(1 << 16)
             .from_reader(bytes);
         Some(reader)
@@ -53,17 +54,17 @@ impl Dialect {
     fn split_field(&self, bytes: &[u8], at: usize, fields: &mut Fields) -> usize {
         let begin = fields.begin();
         let mut plain = at;
-        if self.quoted && bytes.get(at) == Some(&b'"') {
+        if let Some(quote) = self.quote.filter(|quote| bytes.get(at) == Some(quote)) {
             let mut from = at + 1;
             loop {
-                let quote = memchr(b'"', &bytes[from..]).map_or(bytes.len(), |p| from + p);
-                fields.text.extend_from_slice(&bytes[from..quote]);
-                plain = (quote + 1).min(bytes.len());
-                if bytes.get(quote + 1) != Some(&b'"') {
+                let closing = memchr(quote, &bytes[from..]).map_or(bytes.len(), |p| from + p);
+                fields.text.extend_from_slice(&bytes[from..closing]);
+                plain = (closing + 1).min(bytes.len());
+                if bytes.get(closing + 1) != Some(&quote) {
                     break;
                 }
-                fields.text.push(b'"');
-                from = quote + 2;
+                fields.text.push(quote);
+                from = closing + 2;
             }
         }
         let end = self.plain_end(bytes, plain);
@@ -89,20 +90,21 @@ impl Dialect {
     pub fn last_record_end(&self, bytes: &[u8]) -> Cut {
         let line_end =
             |from: usize, to: usize| memrchr(b'\n', &bytes[from..to]).map(|p| from + p + 1);
+        let Some(quote) = self.quote else {
+            return Cut { end: line_end(0, bytes.len()).unwrap_or(0), open_quote: None };
+        };
         let mut end = 0;
         let mut outside = 0;
-        while let Some(quote) =
-            memchr(b'"', &bytes[outside..]).filter(|_| self.quoted).map(|p| outside + p)
-        {
-            end = line_end(outside, quote).unwrap_or(end);
-            let before = &bytes[..quote];
+        while let Some(opening) = memchr(quote, &bytes[outside..]).map(|p| outside + p) {
+            end = line_end(outside, opening).unwrap_or(end);
+            let before = &bytes[..opening];
             let opens = before.last().is_none_or(|byte| is_line_end(*byte))
                 || before.ends_with(&self.delimiter);
-            outside = quote + 1;
+            outside = opening + 1;
             if opens {
-                match closing_quote(bytes, outside) {
+                match closing_quote(quote, bytes, outside) {
                     Some(closing) => outside = closing + 1,
-                    None => return Cut { end, open_quote: Some(quote) },
+                    None => return Cut { end, open_quote: Some(opening) },
                 }
             }
         }
@@ -130,13 +132,13 @@ fn is_line_end(byte: u8) -> bool {
 }
 
 /// Where the quoted field that begins at `from` ends.
-fn closing_quote(bytes: &[u8], mut from: usize) -> Option<usize> {
+fn closing_quote(quote: u8, bytes: &[u8], mut from: usize) -> Option<usize> {
     loop {
-        let quote = from + memchr(b'"', &bytes[from..])?;
-        if bytes.get(quote + 1) != Some(&b'"') {
-            return Some(quote);
+        let closing = from + memchr(quote, &bytes[from..])?;
+        if bytes.get(closing + 1) != Some(&quote) {
+            return Some(closing);
         }
-        from = quote + 2;
+        from = closing + 2;
     }
 }
 
@@ -156,7 +158,7 @@ mod tests {
 
     #[test]
     fn delimiters_of_several_characters_split_and_quotes_hide_them() {
-        let dialect = Dialect::new("::", true);
+        let dialect = Dialect::new("::", Some(b'"'));
         let text = "1::Ace: a \"pet\"::\"a::b \"\"c\"\"\"\r\n\n2::::\"two\nlines\"::";
         let expected: [&[&str]; 2] =
             [&["1", "Ace: a \"pet\"", "a::b \"c\""], &["2", "", "two\nlines", ""]];
@@ -167,7 +169,7 @@ mod tests {
             .collect();
         assert_eq!(found, expected);
         assert_eq!(
-            split_all(&Dialect::new("::", false), b"\"a::b\""),
+            split_all(&Dialect::new("::", None), b"\"a::b\""),
             [[b"\"a".to_vec(), b"b\"".to_vec()]]
         );
     }
@@ -176,12 +178,12 @@ mod tests {
         #[test]
         fn one_byte_is_split_as_the_csv_library_does(
             pieces in proptest::collection::vec(prop_oneof![
-                Just("a"), Just(","), Just("\n"), Just("\r"), Just("\""), Just("\"\""), Just("ü"),
+                Just("a"), Just(","), Just("\n"), Just("\r"), Just("\""), Just("\"\""), Just("'"), Just("ü"),
             ], 0..60),
-            quoted: bool,
+            quote in proptest::sample::select(vec![None, Some(b'"'), Some(b'\'')]),
         ) {
             let text = pieces.concat();
-            let dialect = Dialect::new(",", quoted);
+            let dialect = Dialect::new(",", quote);
             let mut reader = dialect.reader(text.as_bytes()).unwrap();
             let expected: Vec<Vec<Vec<u8>>> =
                 reader.byte_records().map(|record| record.unwrap().iter().map(<[u8]>::to_vec).collect()).collect();

@@ -15,8 +15,8 @@ pub(crate) struct FileOptions {
     pub format: Option<Format>,
     /// One or several characters between the fields of a text file.
     pub delimiter: String,
-    /// Whether `"` at the start of a field opens a quoted one (RFC 4180).
-    pub quoted: bool,
+    /// What at the start of a field opens a quoted one (RFC 4180); `None`: nothing.
+    pub quote: Option<u8>,
     /// The WHATWG label of the encoding; `None`: UTF-8, or what a byte order mark says.
     pub encoding: Option<String>,
     /// Whether the first line names the columns.
@@ -36,7 +36,7 @@ impl Default for FileOptions {
         Self {
             format: None,
             delimiter: ",".to_owned(),
-            quoted: true,
+            quote: Some(b'"'),
             encoding: None,
             header: true,
             columns: Vec::new(),

@@ -76,6 +76,28 @@ pub(super) fn similar(id: &str, known: &IdTable) -> Option<String> {
         .map(Cow::into_owned)
 }
 
+/// Ids that are compared for [`twins`], at most.
+const COMPARED: u32 = 10_000;
+
+/// What to say where ids that only purchases name, those from row `known` on, are written nearly
+/// like one that has a row of its own: then each article or customer is there twice.
+pub(super) fn twins(ids: &IdTable, known: usize, what: &str) -> Option<String> {
+    let (first, end) = (known as u32, ids.len() as u32);
+    let compared = first..end.min(first.saturating_add(COMPARED));
+    let twin = |row: u32| {
+        let id = ids.get(row);
+        let other = similar(id, ids).filter(|other| ids.find(other).is_some_and(|at| at < first));
+        other.map(|other| (id, other))
+    };
+    let mut twins = compared.clone().filter_map(twin);
+    let (id, other) = twins.next()?;
+    let (count, compared) = (1 + twins.count(), compared.len());
+    Some(format!(
+        "{count} of {compared} {what} that only purchases name are written nearly like one that has \
+         a row, such as `{id}` and `{other}`: if they are the same, write them alike"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,5 +124,15 @@ mod tests {
         assert_eq!(similar("0017").as_deref(), Some("17"));
         assert_eq!(similar("9").as_deref(), Some("9.0"));
         assert_eq!(similar("18"), None);
+    }
+
+    #[test]
+    fn ids_that_are_there_twice_are_told() {
+        let ids: IdTable = ["0017", "0018", "17", "5"].into_iter().collect();
+        let note = twins(&ids, 2, "articles").unwrap();
+        assert!(note.starts_with("1 of 2 articles") && note.contains("`17` and `0017`"), "{note}");
+        let other: IdTable = ["0017", "5", "005"].into_iter().collect();
+        assert_eq!(twins(&other, 1, "articles"), None, "neither of two has a row");
+        assert_eq!(twins(&other, 3, "articles"), None);
     }
 }

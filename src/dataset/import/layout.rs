@@ -47,7 +47,7 @@ impl Layout {
             lists: Vec::new(),
             inexact: Vec::new(),
             constants: Vec::new(),
-            dialect: Dialect::new(",", true),
+            dialect: Dialect::new(",", Some(b'"')),
             numbering,
             names,
         }

@@ -213,6 +213,8 @@ fn read_tables(plan: Plan, session: &mut Session) -> Result<Dataset, DatasetErro
     session.report.added_articles = articles.table.ids.len() - known.0;
     session.report.added_customers = customers.table.ids.len() - known.1;
     let notes = &mut session.report.notes;
+    notes.extend(ids::twins(&articles.table.ids, known.0, "articles"));
+    notes.extend(ids::twins(&customers.table.ids, known.1, "customers"));
     let (articles, customers) = (articles.table.finish(notes), customers.table.finish(notes));
     let dataset = Dataset { articles, customers, purchases, time_unit };
     notes.extend(outliers::notes(&dataset));

@@ -156,7 +156,7 @@ fn atomic(path: &Path) -> TableFile {
     let options = FileOptions {
         format: Some(Format::Csv),
         delimiter: "\t".to_owned(),
-        quoted: false,
+        quote: None,
         ..FileOptions::default()
     };
     TableFile::new(path.to_owned(), options)

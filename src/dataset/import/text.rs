@@ -30,7 +30,7 @@ impl TextFile {
         partition: &[(String, String)],
         block: usize,
     ) -> Result<Self, DatasetError> {
-        let dialect = Dialect::new(&options.delimiter, options.quoted);
+        let dialect = Dialect::new(&options.delimiter, options.quote);
         let mut input = Cutter::new(input, dialect.clone(), block);
         input.skip_lines(options.skip_lines)?;
         let file = input.input.file.clone();
@@ -67,7 +67,7 @@ impl TextFile {
         columns: Vec<String>,
         block: usize,
     ) -> Result<Self, DatasetError> {
-        let dialect = Dialect::new(" ", false);
+        let dialect = Dialect::new(" ", None);
         let input = Cutter::new(Input::open(path)?.decode(None)?, dialect.clone(), block);
         let layout = Layout::new(input.input.file.clone(), columns, Names::Description);
         Ok(Self { input, rest: None, layout: Arc::new(Layout { dialect, ..layout }) })

@@ -248,9 +248,9 @@ fn of_text(path: &Path, name: &Path, head: &[u8], mut options: FileOptions) -> O
         return Ok(None);
     }
     options.format = by_name.is_none().then_some(FileFormat::Csv);
-    options.delimiter = dialect.delimiter.to_owned();
+    options.delimiter = dialect.delimiter;
     options.encoding = dialect.encoding.map(str::to_owned);
-    options.quoted = dialect.quoted;
+    options.quote = dialect.quote;
     options.skip_lines = dialect.skip_lines;
     options.header = dialect.header;
     with_columns(path, options)

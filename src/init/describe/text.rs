@@ -2,14 +2,16 @@
 
 use super::column::number;
 use super::moment::Detector;
-use super::words::{Role, says};
+use super::words::{Role, Words, says};
+use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
+use encoding_rs::{Encoding, GB18030, GBK, UTF_8, WINDOWS_1252};
 
 /// What the first bytes of a text file say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Dialect {
     pub encoding: Option<&'static str>,
-    pub delimiter: &'static str,
-    pub quoted: bool,
+    pub delimiter: String,
+    pub quote: Option<u8>,
     pub skip_lines: usize,
     pub header: bool,
 }
@@ -24,7 +26,7 @@ const LINES: usize = 200;
 /// whole file.
 pub(super) fn dialect(bytes: &[u8], whole: bool) -> Option<Dialect> {
     let encoding = encoding(bytes);
-    let text = decoded(bytes, encoding);
+    let (text, ..) = encoding.unwrap_or(UTF_8).decode(bytes);
     let mut lines: Vec<&str> =
         text.split(['\n', '\r']).filter(|line| !line.trim().is_empty()).collect();
     // The last line may be cut.
@@ -32,67 +34,77 @@ pub(super) fn dialect(bytes: &[u8], whole: bool) -> Option<Dialect> {
         lines.pop();
     }
     lines.truncate(LINES);
-    let records = records(&lines);
-    let (delimiter, quoted) = delimiter(&lines, &records)?;
+    let usual = quote(&lines);
+    let records = records(&lines, usual);
+    let (delimiter, quoted) = delimiter(&lines, &records, usual)?;
+    let quote = quoted.then_some(usual);
     let fields: Vec<Vec<String>> =
-        records.iter().map(|record| cut(record, delimiter, quoted)).collect();
+        records.iter().map(|record| cut(record, &delimiter, quote)).collect();
     let width = mode(fields.iter().map(Vec::len))?;
     let skip_lines = fields.iter().take(10).take_while(|record| record.len() != width).count();
     let skip_lines = if skip_lines < fields.len() && skip_lines < 10 { skip_lines } else { 0 };
     let rest: Vec<&Vec<String>> =
         fields[skip_lines..].iter().filter(|record| record.len() == width).collect();
     let header = has_header(&rest);
-    Some(Dialect { encoding, delimiter, quoted, skip_lines, header })
+    let encoding = encoding.map(Encoding::name);
+    Some(Dialect { encoding, delimiter, quote: quote.map(|c| c as u8), skip_lines, header })
 }
 
-/// The label of the encoding where it must be said: UTF-8 and what a byte order mark names need
-/// none.
-fn encoding(bytes: &[u8]) -> Option<&'static str> {
-    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+/// The encoding where it must be said: UTF-8 and what a byte order mark names need none.
+fn encoding(bytes: &[u8]) -> Option<&'static Encoding> {
+    if Encoding::for_bom(bytes).is_some() {
         return None;
     }
     let sample = &bytes[..bytes.len().min(4096) & !1];
     let zeros =
         |offset: usize| sample.iter().skip(offset).step_by(2).filter(|&&byte| byte == 0).count();
     if zeros(1) * 4 > sample.len() {
-        return Some("utf-16le");
+        return Some(encoding_rs::UTF_16LE);
     }
     if zeros(0) * 4 > sample.len() {
-        return Some("utf-16be");
+        return Some(encoding_rs::UTF_16BE);
     }
     match std::str::from_utf8(bytes) {
         Ok(_) => None,
         // Cut within a character.
         Err(error) if error.error_len().is_none() => None,
-        Err(_) => Some("windows-1252"),
+        Err(_) => Some(legacy(bytes)),
     }
 }
 
-fn decoded(bytes: &[u8], encoding: Option<&'static str>) -> String {
-    let wide = |bytes: &[u8], big: bool| {
-        let unit = |pair: &[u8]| if big { [pair[1], pair[0]] } else { [pair[0], pair[1]] };
-        let units: Vec<u16> =
-            bytes.chunks_exact(2).map(|pair| u16::from_le_bytes(unit(pair))).collect();
-        String::from_utf16_lossy(&units)
-    };
-    match (bytes, encoding) {
-        ([0xff, 0xfe, rest @ ..], _) => wide(rest, false),
-        ([0xfe, 0xff, rest @ ..], _) => wide(rest, true),
-        (_, Some("utf-16le")) => wide(bytes, false),
-        (_, Some("utf-16be")) => wide(bytes, true),
-        // Latin-1 is near enough to tell fields apart.
-        (_, Some(_)) => bytes.iter().map(|&byte| char::from(byte)).collect(),
-        _ => String::from_utf8_lossy(bytes).trim_start_matches('\u{feff}').to_owned(),
+/// The encoding of text from before Unicode, guessed by which letters stand side by side.
+fn legacy(bytes: &[u8]) -> &'static Encoding {
+    // Signs such as £ and ° say nothing about the language.
+    let (western, ..) = WINDOWS_1252.decode(bytes);
+    if !western.chars().any(|c| !c.is_ascii() && c.is_alphabetic()) {
+        return WINDOWS_1252;
     }
+    let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
+    detector.feed(bytes, true);
+    match detector.guess(None, Utf8Detection::Deny) {
+        // What GBK writes reads the same, and more characters have a place.
+        encoding if encoding == GBK => GB18030,
+        encoding => encoding,
+    }
+}
+
+/// What quotes fields: single quotes where nearly every line begins and ends with one.
+fn quote(lines: &[&str]) -> char {
+    let framed = |line: &&&str| {
+        let line = line.trim();
+        line.len() > 1 && line.starts_with('\'') && line.ends_with('\'')
+    };
+    let single = !lines.is_empty() && lines.iter().filter(framed).count() * 10 >= lines.len() * 9;
+    if single { '\'' } else { '"' }
 }
 
 /// Lines joined while a quote is open, as long as that ends soon.
-fn records(lines: &[&str]) -> Vec<String> {
+fn records(lines: &[&str], quote: char) -> Vec<String> {
     let mut records: Vec<String> = Vec::new();
     let mut open = 0;
     for line in lines {
-        match records.last_mut().filter(|record| record.matches('"').count() % 2 == 1 && open < 40)
-        {
+        let is_open = |record: &&mut String| record.matches(quote).count() % 2 == 1 && open < 40;
+        match records.last_mut().filter(is_open) {
             Some(record) => {
                 record.push('\n');
                 record.push_str(line);
@@ -107,13 +119,14 @@ fn records(lines: &[&str]) -> Vec<String> {
     records
 }
 
-fn delimiter(lines: &[&str], records: &[String]) -> Option<(&'static str, bool)> {
+/// The delimiter, and whether quotes count.
+fn delimiter(lines: &[&str], records: &[String], quote: char) -> Option<(String, bool)> {
     // The share of records with the usual number of fields, where that is at least two, and whether
     // the first record has it: tags in cells do not reach the header, but neither does a title
     // above it.
-    let fits = |records: &mut dyn Iterator<Item = &str>, delimiter: &'static str, quoted: bool| {
+    let fits = |records: &mut dyn Iterator<Item = &str>, delimiter: &str, quote: Option<char>| {
         let widths: Vec<usize> =
-            records.map(|record| cut(record, delimiter, quoted).len()).collect();
+            records.map(|record| cut(record, delimiter, quote).len()).collect();
         let width = mode(widths.iter().copied()).filter(|&width| width > 1)?;
         // Lines above the header are few and do not count.
         let above = widths.iter().take(10).take_while(|&&w| w != width).count();
@@ -121,33 +134,65 @@ fn delimiter(lines: &[&str], records: &[String]) -> Option<(&'static str, bool)>
         let alike = table.iter().filter(|&&w| w == width).count() as f64 / table.len() as f64;
         (alike >= 0.9).then_some((alike, above == 0))
     };
+    let cuts = |delimiter: &str, named: bool| {
+        let alike = |fit: Option<(f64, bool)>| {
+            fit.filter(|&(_, first)| first == named).map(|(alike, _)| alike)
+        };
+        let quoted = alike(fits(&mut records.iter().map(String::as_str), delimiter, Some(quote)));
+        let plain = alike(fits(&mut lines.iter().copied(), delimiter, None));
+        match (quoted, plain) {
+            (Some(quoted), Some(plain)) if plain > quoted + 0.02 => Some(false),
+            (Some(_), _) => Some(true),
+            (None, Some(_)) => Some(false),
+            (None, None) => None,
+        }
+    };
+    let unusual = unusual_delimiter(lines);
+    let (doubled, rare): (Vec<&str>, Vec<&str>) = unusual
+        .iter()
+        .map(String::as_str)
+        .partition(|text| DELIMITERS.iter().any(|usual| text.starts_with(usual)));
+    let candidates: Vec<&str> = doubled.into_iter().chain(DELIMITERS).chain(rare).collect();
     let found = |named: bool| {
-        DELIMITERS.iter().find_map(|&delimiter| {
-            let alike = |fit: Option<(f64, bool)>| {
-                fit.filter(|&(_, first)| first == named).map(|(alike, _)| alike)
-            };
-            let quoted = alike(fits(&mut records.iter().map(String::as_str), delimiter, true));
-            let plain = alike(fits(&mut lines.iter().copied(), delimiter, false));
-            match (quoted, plain) {
-                (Some(quoted), Some(plain)) if plain > quoted + 0.02 => Some((delimiter, false)),
-                (Some(_), _) => Some((delimiter, true)),
-                (None, Some(_)) => Some((delimiter, false)),
-                (None, None) => None,
-            }
-        })
+        let mut candidates = candidates.iter();
+        candidates.find_map(|&text| cuts(text, named).map(|quoted| (text.to_owned(), quoted)))
     };
     let found = found(true).or_else(|| found(false));
     // A table of one column, such as a list of ids, has no delimiter at all.
     found.or_else(|| {
-        lines.iter().all(|line| !line.contains([',', ';', '\t'])).then_some((",", true))
+        let one = lines.iter().all(|line| !line.contains([',', ';', '\t']));
+        one.then(|| (",".to_owned(), true))
     })
 }
 
-/// The fields of a record.
-fn cut(record: &str, delimiter: &str, quoted: bool) -> Vec<String> {
-    if !quoted || !record.contains('"') {
-        return record.split(delimiter).map(str::to_owned).collect();
+/// A sign of the first line that shops seldom separate fields by, such as `^`, or that comes in
+/// groups only, such as `||`.
+fn unusual_delimiter(lines: &[&str]) -> Option<String> {
+    const IN_NAMES: [char; 10] = ['_', '-', '.', ' ', '"', '\'', '(', ')', '/', '#'];
+    let is_sign =
+        |c: char| (c.is_ascii_punctuation() || c.is_ascii_control()) && !IN_NAMES.contains(&c);
+    let first = lines.first()?;
+    let mut groups: Vec<(char, usize)> = Vec::new();
+    let mut last = None;
+    for c in first.chars() {
+        match groups.last_mut() {
+            Some((sign, length)) if last == Some(c) && *sign == c => *length += 1,
+            _ if is_sign(c) => groups.push((c, 1)),
+            _ => {}
+        }
+        last = Some(c);
     }
+    let &(sign, length) = groups.first()?;
+    let alike = groups.iter().all(|&group| group == (sign, length));
+    let usual = length == 1 && DELIMITERS.contains(&sign.to_string().as_str());
+    (alike && !usual).then(|| sign.to_string().repeat(length))
+}
+
+/// The fields of a record.
+fn cut(record: &str, delimiter: &str, quote: Option<char>) -> Vec<String> {
+    let Some(quote) = quote.filter(|quote| record.contains(*quote)) else {
+        return record.split(delimiter).map(str::to_owned).collect();
+    };
     let (mut fields, mut field, mut inside) = (Vec::new(), String::new(), false);
     let mut rest = record;
     while let Some(c) = rest.chars().next() {
@@ -156,12 +201,15 @@ fn cut(record: &str, delimiter: &str, quoted: bool) -> Vec<String> {
             rest = &rest[delimiter.len()..];
             continue;
         }
-        if c == '"' && (inside || field.is_empty()) {
+        rest = &rest[c.len_utf8()..];
+        if inside && c == quote && rest.starts_with(quote) {
+            field.push(quote);
+            rest = &rest[quote.len_utf8()..];
+        } else if c == quote && (inside || field.is_empty()) {
             inside = !inside;
         } else {
             field.push(c);
         }
-        rest = &rest[c.len_utf8()..];
     }
     fields.push(field);
     fields
@@ -177,17 +225,40 @@ fn mode(numbers: impl Iterator<Item = usize>) -> Option<usize> {
 /// Whether the first record names the columns.
 fn has_header(records: &[&Vec<String>]) -> bool {
     let Some((first, rest)) = records.split_first() else { return true };
-    let named = |cell: &String| {
-        let cell = cell.trim();
-        let mut moments = Detector::new();
-        moments.add(cell);
-        number(cell).is_none() && moments.finish(false).is_none() && cell.chars().count() <= 80
-    };
     // A header may leave a name out (an index, a comma at the end), but not most of them.
     let filled = first.iter().filter(|cell| !cell.trim().is_empty()).count();
-    if filled * 2 < first.len() || !first.iter().all(named) {
+    if filled * 2 < first.len() {
         return false;
     }
+    if !first.iter().all(|cell| is_name(cell)) {
+        // A year heads what was sold in it, where the first column has a name without doubt.
+        let years = first[1..].iter().all(|cell| is_name(cell) || is_year(cell));
+        return years && is_role(&first[0]) && !rest.is_empty() && stands_alone(first, rest, 0);
+    }
+    if rest.is_empty() || first.iter().any(|cell| is_role(cell)) || calls_ids(first, rest) {
+        return true;
+    }
+    // Texts only: a header's words do not come again below it, and one stands over values of
+    // another form.
+    let columns = 0..first.len();
+    columns.clone().all(|at| stands_alone(first, rest, at))
+        && columns.into_iter().any(|at| differs_in_form(first, rest, at))
+}
+
+/// Whether a cell may be the name of a column: neither a number nor a time.
+fn is_name(cell: &str) -> bool {
+    let cell = cell.trim();
+    let mut moments = Detector::new();
+    moments.add(cell);
+    number(cell).is_none() && moments.finish(false).is_none() && cell.chars().count() <= 80
+}
+
+fn is_year(cell: &str) -> bool {
+    cell.trim().parse().is_ok_and(|year: u16| (1900..2100).contains(&year))
+}
+
+/// Whether a cell is what people call the columns of a shop.
+fn is_role(cell: &str) -> bool {
     const ROLES: [Role; 8] = [
         Role::Customer,
         Role::Article,
@@ -198,19 +269,28 @@ fn has_header(records: &[&Vec<String>]) -> bool {
         Role::Title,
         Role::Rating,
     ];
-    if rest.is_empty() || first.iter().any(|cell| ROLES.iter().any(|&role| says(cell, role) >= 2)) {
-        return true;
-    }
-    // Texts only: a header's words do not come again below it, and a number below one is no word.
-    let column = |at: usize| rest.iter().map(move |record| record[at].trim());
-    let differs =
-        |at: usize, cell: &String| column(at).filter(|other| *other == cell.trim()).count() == 0;
-    let measured = |at: usize| {
-        let mut moments = Detector::new();
-        column(at).for_each(|cell| moments.add(cell));
-        moments.finish(false).is_some() || column(at).all(|cell| number(cell).is_some())
-    };
-    first.iter().enumerate().all(|(at, cell)| differs(at, cell)) && (0..first.len()).any(measured)
+    ROLES.iter().any(|&role| says(cell, role) >= 2)
+}
+
+/// Whether the first column is called `id`.
+fn calls_ids(first: &[String], rest: &[&Vec<String>]) -> bool {
+    Words::of(&first[0]).joined() == "id" && stands_alone(first, rest, 0)
+}
+
+/// Whether no cell below says the same as the first of a column.
+fn stands_alone(first: &[String], rest: &[&Vec<String>], at: usize) -> bool {
+    rest.iter().all(|record| record[at].trim() != first[at].trim())
+}
+
+/// Whether the cells below are numbers, times or codes with digits, and the first of the column is
+/// not.
+fn differs_in_form(first: &[String], rest: &[&Vec<String>], at: usize) -> bool {
+    let cells = || rest.iter().map(|record| record[at].trim());
+    let has_digit = |cell: &str| cell.bytes().any(|byte| byte.is_ascii_digit());
+    let mut moments = Detector::new();
+    cells().for_each(|cell| moments.add(cell));
+    let codes = !has_digit(&first[at]) && cells().all(has_digit);
+    codes || moments.finish(false).is_some() || cells().all(|cell| number(cell).is_some())
 }
 
 #[cfg(test)]
@@ -239,25 +319,64 @@ mod tests {
             ("sku,labels\n1,red|blue\n2,green\n", ",", true),
             ("order,mail,items\n1,a@x.org,A x 1|B x 2\n2,b@x.org,C x 1|D x 2\n", ",", true),
             ("u,i,t\nu1,a1,2024-01-02\nu2,b2,2024-01-03\n", ",", true),
+            ("sku~~client_id~~when\n1~~c~~2024-01-01\n2~~~~2024-01-02\n", "~~", true),
+            ("sku||client\n1||c\n2||d\n", "||", true),
+            ("sku^client^price\n1^c^2\n2^d^3\n", "^", true),
+            ("sku\u{1}client\n1\u{1}c\n2\u{1}d\n", "\u{1}", true),
         ] {
             let found = of(text);
-            assert_eq!((found.delimiter, found.header), (delimiter, header), "{text}");
+            assert_eq!((&*found.delimiter, found.header), (delimiter, header), "{text}");
+        }
+    }
+
+    #[test]
+    fn words_above_ids_and_years_are_a_header() {
+        for (text, header) in [
+            ("id,city\nC0,Rome\nC1,Rome\n", true),
+            ("ID;Ort\nC0;Berlin\nC1;Berlin\n", true),
+            ("sku,2021,2022\nA0,0,4\nA1,1,5\n", true),
+            ("asiakas,kaupunki\nC0,Oulu\nC1,Pori\n", true),
+            ("ann,Rome\nbob,Oslo\n", false),
+            ("7,2021,2022\n8,2021,2023\n", false),
+        ] {
+            assert_eq!(of(text).header, header, "{text}");
+        }
+    }
+
+    #[test]
+    fn encodings_are_told_by_their_letters() {
+        for (text, name) in [
+            ("Äpfel", "windows-1252"),
+            ("20 £, 5°", "windows-1252"),
+            ("Москва и Казань", "windows-1251"),
+            ("東京都の店", "Shift_JIS"),
+            ("서울 가게", "EUC-KR"),
+            ("北京商店", "gb18030"),
+        ] {
+            let encoding = Encoding::for_label(name.as_bytes()).unwrap();
+            let text = format!("id,name\n1,{text}\n");
+            let (bytes, ..) = encoding.encode(&text);
+            assert_eq!(dialect(&bytes, true).unwrap().encoding, Some(name), "{text}");
         }
     }
 
     #[test]
     fn encodings_quotes_and_lines_before_the_header() {
         assert_eq!(of("a,b\nä,1\n").encoding, None);
-        assert_eq!(dialect(b"a,b\n\xe4pfel,1\n", true).unwrap().encoding, Some("windows-1252"));
         let wide: Vec<u8> = "sku;x\n1;2\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
-        assert_eq!(dialect(&wide, true).unwrap().encoding, Some("utf-16le"));
-        assert!(!of("title\tn\n12\" record\t1\n7\" single\t2\n8\t4\n").quoted);
+        assert_eq!(dialect(&wide, true).unwrap().encoding, Some("UTF-16LE"));
+        assert_eq!(of("title\tn\n12\" record\t1\n7\" single\t2\n8\t4\n").quote, None);
+        let single = of("'sku','title'\n'1','it''s, new'\n'2','b'\n");
+        assert_eq!(
+            (single.quote, single.delimiter.as_str(), single.header),
+            (Some(b'\''), ",", true)
+        );
         let with_title =
             of("Export of 2024\nsku,client,when\n1,c,2024-01-01\n2,d,2024-01-02\n3,e,2024-01-03\n");
         assert_eq!(
-            (with_title.skip_lines, with_title.header, with_title.delimiter),
+            (with_title.skip_lines, with_title.header, with_title.delimiter.as_str()),
             (1, true, ",")
         );
-        assert!(of("a,b\n1,\"two\nlines\"\n2,x\n").quoted);
+        assert_eq!(of("a,b\n1,\"two\nlines\"\n2,x\n").quote, Some(b'"'));
     }
 }

@@ -105,16 +105,8 @@ impl Text<'_> {
             String::new()
         };
         section.line("files", &list(files.iter().map(String::as_str)), &why);
-        let FileOptions {
-            format,
-            delimiter,
-            quoted: quotes,
-            encoding,
-            header,
-            skip_lines,
-            member,
-            ..
-        } = &table.options;
+        let FileOptions { format, delimiter, quote, encoding, header, skip_lines, member, .. } =
+            &table.options;
         if let Some(member) = member {
             section.line("member", &quoted(member), "of the archive");
         }
@@ -128,11 +120,17 @@ impl Text<'_> {
         if delimiter != "," {
             section.line("delimiter", &quoted(delimiter), "");
         }
-        if !quotes {
-            section.line("quoted", "false", "a double quote is a character like any other in it");
+        match quote {
+            None => section.line(
+                "quoted",
+                "false",
+                "a double quote is a character like any other in it",
+            ),
+            Some(b'"') => {}
+            Some(quote) => section.line("quoted", &quoted(&char::from(*quote).to_string()), ""),
         }
         if let Some(encoding) = encoding {
-            section.line("encoding", &quoted(encoding), "it is not UTF-8");
+            section.line("encoding", &quoted(encoding), "a guess: check letters such as ä or ш");
         }
         if *skip_lines > 0 {
             section.line("skip_lines", &skip_lines.to_string(), "lines above the header");

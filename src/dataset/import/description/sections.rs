@@ -12,7 +12,7 @@ pub(super) struct TableKeys {
     pub files: Option<Vec<PathBuf>>,
     pub format: Option<Format>,
     pub delimiter: Option<String>,
-    pub quoted: Option<bool>,
+    pub quoted: Option<QuotedKey>,
     pub encoding: Option<String>,
     pub header: Option<bool>,
     pub columns: Option<Vec<String>>,
@@ -27,6 +27,14 @@ pub(super) struct TableKeys {
     pub join: Option<Box<JoinSection>>,
 }
 
+/// `quoted = true`, `false`, or the character that stands for `"`.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "true, false or a quote such as \"'\"")]
+pub(super) enum QuotedKey {
+    Usual(bool),
+    By(String),
+}
+
 /// A section with the keys of a table and some of its own. A macro, because serde refuses unknown
 /// keys only in structs without flattened parts.
 macro_rules! section {
@@ -39,7 +47,7 @@ macro_rules! section {
             files: Option<Vec<PathBuf>>,
             format: Option<Format>,
             delimiter: Option<String>,
-            quoted: Option<bool>,
+            quoted: Option<QuotedKey>,
             encoding: Option<String>,
             header: Option<bool>,
             columns: Option<Vec<String>>,

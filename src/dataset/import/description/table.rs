@@ -1,7 +1,7 @@
 //! From the keys of a section to the plan of a table.
 
 use super::Wrong;
-use super::sections::{FillDownKey, OnKey, SplitKey, TableKeys};
+use super::sections::{FillDownKey, OnKey, QuotedKey, SplitKey, TableKeys};
 use crate::dataset::import::{
     error::DatasetError,
     files::{FileOptions, table_files},
@@ -100,8 +100,20 @@ fn split_plan(key: SplitKey) -> Result<SplitPlan, String> {
     Ok(SplitPlan { column, separator, quantity, quantity_first })
 }
 
+fn quote_of(key: &str) -> Result<u8, String> {
+    match key.as_bytes() {
+        [quote] if quote.is_ascii_punctuation() => Ok(*quote),
+        _ => Err(format!("`quoted` is true, false or one character such as \"'\", not {key:?}")),
+    }
+}
+
 fn options(keys: TableKeys) -> Result<FileOptions, String> {
     let usual = FileOptions::default();
+    let quote = match keys.quoted {
+        None | Some(QuotedKey::Usual(true)) => usual.quote,
+        Some(QuotedKey::Usual(false)) => None,
+        Some(QuotedKey::By(quote)) => Some(quote_of(&quote)?),
+    };
     let delimiter = keys.delimiter.unwrap_or(usual.delimiter);
     if delimiter.is_empty() || delimiter.contains(['\r', '\n', '"']) {
         return Err(
@@ -118,7 +130,7 @@ fn options(keys: TableKeys) -> Result<FileOptions, String> {
     Ok(FileOptions {
         format: keys.format,
         delimiter,
-        quoted: keys.quoted.unwrap_or(usual.quoted),
+        quote,
         encoding: keys.encoding,
         header: keys.header.unwrap_or(usual.header),
         columns,

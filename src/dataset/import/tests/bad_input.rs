@@ -109,7 +109,7 @@ fn quotes_that_are_never_closed() {
         message.contains("a.csv, line 3: the quote that opens here")
             && message.contains("quoted = false")
     );
-    let plain = FileOptions { quoted: false, ..FileOptions::default() };
+    let plain = FileOptions { quote: None, ..FileOptions::default() };
     let table = read(&with_file("a.csv", b"a,b\n1,2\n3,\"4\n5,6\n"), "a.csv", plain).unwrap();
     assert_eq!(table.rows[1], ["3", "\"4"]);
 }

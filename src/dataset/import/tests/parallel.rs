@@ -21,7 +21,7 @@ fn in_blocks(bytes: &[u8], dialect: &Dialect, block: usize) -> Option<Vec<Vec<Ve
     let path = dir.path().join("t.csv");
     std::fs::write(&path, bytes).unwrap();
     let source =
-        TableFile::new(path, FileOptions { quoted: dialect.quoted, ..FileOptions::default() });
+        TableFile::new(path, FileOptions { quote: dialect.quote, ..FileOptions::default() });
     let source = source.open(block).ok()?;
     let mut records =
         vec![source.layout().columns.iter().map(|name| name.as_bytes().to_vec()).collect()];
@@ -42,6 +42,7 @@ fn hard_text() -> impl Strategy<Value = Vec<u8>> {
         1 => Just(b"\r".to_vec()),
         2 => Just(b"\"".to_vec()),
         1 => Just(b"\"\"".to_vec()),
+        1 => Just(b"'".to_vec()),
         1 => Just(b"\"x,\ny\"".to_vec()),
         1 => Just("ü".as_bytes().to_vec()),
     ];
@@ -50,8 +51,12 @@ fn hard_text() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn blocks_give_the_records_of_the_whole(text in hard_text(), block in 1usize..64, quoted: bool) {
-        let dialect = Dialect::new(",", quoted);
+    fn blocks_give_the_records_of_the_whole(
+        text in hard_text(),
+        block in 1usize..64,
+        quote in proptest::sample::select(vec![None, Some(b'"'), Some(b'\'')]),
+    ) {
+        let dialect = Dialect::new(",", quote);
         let bytes = [b"h1,h2\n".as_slice(), &text].concat();
         match in_blocks(&bytes, &dialect, block) {
             Some(records) => prop_assert_eq!(records, reference(&bytes, &dialect)),
