@@ -74,9 +74,11 @@ fn encoding(bytes: &[u8]) -> Option<&'static Encoding> {
 
 /// The encoding of text from before Unicode, guessed by which letters stand side by side.
 fn legacy(bytes: &[u8]) -> &'static Encoding {
-    // Signs such as £ and ° say nothing about the language.
+    // Signs such as £ and ° stand alone and say nothing about the language.
     let (western, ..) = WINDOWS_1252.decode(bytes);
-    if !western.chars().any(|c| !c.is_ascii() && c.is_alphabetic()) {
+    let signs = !western.chars().any(|c| !c.is_ascii() && c.is_alphabetic());
+    let alone = bytes.windows(2).all(|pair| pair[0].is_ascii() || pair[1].is_ascii());
+    if signs && alone {
         return WINDOWS_1252;
     }
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
@@ -351,7 +353,7 @@ mod tests {
             ("Москва и Казань", "windows-1251"),
             ("東京都の店", "Shift_JIS"),
             ("서울 가게", "EUC-KR"),
-            ("北京商店", "gb18030"),
+            ("北京", "gb18030"),
         ] {
             let encoding = Encoding::for_label(name.as_bytes()).unwrap();
             let text = format!("id,name\n1,{text}\n");
