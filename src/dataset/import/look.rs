@@ -7,6 +7,7 @@ use super::error::DatasetError;
 use super::files::TableFile;
 pub(crate) use super::files::{format_extension, format_of_extension};
 use super::input::Input;
+use super::moment::TimeFormat;
 use super::presets;
 use super::signature::{self, Signature};
 use std::{fs::File, io::Read, path::Path};
@@ -95,6 +96,11 @@ pub(crate) fn columns(file: &TableFile) -> Result<Vec<String>, DatasetError> {
 /// A folder that cannot be read.
 pub(crate) fn preset(dir: &Path) -> Result<Option<&'static str>, DatasetError> {
     presets::fitting(dir)
+}
+
+/// Whether a `time_format` reads a text.
+pub(crate) fn reads_time(format: &str, text: &str) -> bool {
+    TimeFormat::try_from(format.to_owned()).is_ok_and(|format| format.parse(text).is_some())
 }
 
 /// The first rows of a file and some from further on.

@@ -8,7 +8,7 @@ mod table;
 
 use super::error::DatasetError;
 use super::limit::MaxRejects;
-use super::moment::{TimeFormat, TimePlan, Zone};
+use super::moment::{AnyOf, TimeFormat, TimePlan, Zone};
 use super::plan::{Duplicates, EntityPlan, EventPlan, Field, Plan, PurchasePlan, Returns};
 use super::presets::{self, Preset};
 use super::rows::TablePlan;
@@ -260,6 +260,10 @@ fn time_plan(section: &PurchaseSection, zone: Option<String>) -> Result<Option<T
     let formats = match formats.is_empty() {
         true if columns.len() > 1 => vec![TimeFormat::Auto],
         true => vec![TimeFormat::Date],
+        // Several formats of one column: each row is in one of them.
+        false if columns.len() == 1 && formats.len() > 1 => {
+            vec![TimeFormat::AnyOf(AnyOf::new(formats)?)]
+        }
         false => formats,
     };
     if columns.is_empty() || formats.len() > 1 && formats.len() != columns.len() {

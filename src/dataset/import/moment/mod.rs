@@ -40,6 +40,8 @@ pub(super) enum TimeFormat {
     Pattern(Pattern),
     /// Whichever notation the first rows are in.
     Auto,
+    /// Each text in whichever of these reads it first.
+    AnyOf(AnyOf),
     /// Behind a date: a clock such as `18:07`, `18:07:30` or `1807`.
     Clock,
     /// Behind a date: the seconds or milliseconds that have passed.
@@ -153,6 +155,7 @@ impl TimeFormat {
             Self::Millis => units(text, 1_000).map(Parsed::Local),
             // Replaced by what the first rows show before any text is read.
             Self::Auto => None,
+            Self::AnyOf(any) => any.parsed(text),
         }
     }
 
@@ -173,6 +176,9 @@ impl TimeFormat {
                 return Cow::Owned(format!("a time like {} between 1970 and 2106", pattern.0));
             }
             Self::Auto => "a time",
+            Self::AnyOf(any) => {
+                return Cow::Owned(format!("a time in one of the formats {}", any.name));
+            }
             Self::Clock => "a clock (18:07, 18:07:30 or 1807)",
             Self::Seconds => "a number of seconds",
             Self::Millis => "a number of milliseconds",
@@ -183,6 +189,7 @@ impl TimeFormat {
     pub fn name(&self) -> &str {
         match self {
             Self::Pattern(pattern) => &pattern.0,
+            Self::AnyOf(any) => &any.name,
             other => NAMES.iter().find(|(_, format)| format == other).map_or("", |(name, _)| name),
         }
     }
@@ -191,6 +198,7 @@ impl TimeFormat {
         match self {
             Self::Date | Self::LongDate | Self::CompactDate | Self::DayNumber => TimeUnit::Day,
             Self::Pattern(pattern) if !pattern.has_clock() => TimeUnit::Day,
+            Self::AnyOf(any) => any.unit,
             _ => TimeUnit::Second,
         }
     }
@@ -203,6 +211,49 @@ impl TimeFormat {
     /// Whether the moments lie on the calendar, so that they can be early, late or in the future.
     pub fn is_calendar(&self) -> bool {
         *self != Self::DayNumber
+    }
+}
+
+/// Several notations of one column, as exports have them that were put together from parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct AnyOf {
+    formats: Vec<TimeFormat>,
+    /// As a description writes it.
+    name: String,
+    unit: TimeUnit,
+}
+
+impl AnyOf {
+    /// # Errors
+    /// A format that says nothing by itself, or that any text may be in.
+    pub fn new(formats: Vec<TimeFormat>) -> Result<Self, String> {
+        let names: Vec<&str> = formats.iter().map(TimeFormat::name).collect();
+        let alone = |format: &&TimeFormat| {
+            format.is_part() || matches!(format, TimeFormat::Auto | TimeFormat::DayNumber)
+        };
+        if let Some(format) = formats.iter().find(alone) {
+            return Err(format!(
+                "`{}` cannot be one of several formats of a column",
+                format.name()
+            ));
+        }
+        let days = formats.iter().all(|format| format.unit() == TimeUnit::Day);
+        let name = format!("[\"{}\"]", names.join("\", \""));
+        Ok(Self { name, unit: if days { TimeUnit::Day } else { TimeUnit::Second }, formats })
+    }
+
+    fn parsed(&self, text: &str) -> Option<Parsed> {
+        self.formats.iter().find_map(|format| {
+            let parsed = format.parsed(text)?;
+            let (Parsed::Utc(millis) | Parsed::Local(millis)) = parsed;
+            // The right unit of a number is the one that gives a year of this age.
+            Moment::from_millis(millis)?;
+            Some(match parsed {
+                // Beside clocks of the shop's time zone, a date begins there too.
+                Parsed::Utc(midnight) if self.unit != format.unit() => Parsed::Local(midnight),
+                other => other,
+            })
+        })
     }
 }
 
@@ -257,6 +308,11 @@ impl Pattern {
         self.example(1).ok() != self.example(13).ok()
     }
 
+    /// Whether the pattern ends in the name of the zone that needs no table.
+    fn is_utc(&self) -> bool {
+        ["UTC", "GMT", "SZ", "MZ", "fZ"].iter().any(|end| self.0.ends_with(end))
+    }
+
     fn parsed(&self, text: &str) -> Option<Parsed> {
         let parsed = BrokenDownTime::parse(&self.0, text.trim()).ok()?;
         if let Some(moment) = parsed.timestamp() {
@@ -275,7 +331,7 @@ impl Pattern {
             .as_millisecond();
         Some(match parsed.offset() {
             Some(offset) => Parsed::Utc(shown - i64::from(offset.seconds()) * 1000),
-            None if parsed.hour().is_none() => Parsed::Utc(shown),
+            None if parsed.hour().is_none() || self.is_utc() => Parsed::Utc(shown),
             None => Parsed::Local(shown),
         })
     }
@@ -350,11 +406,46 @@ mod tests {
         assert_eq!(pattern("%d.%m.%Y").parse("02.09.2020"), Timestamp::parse("2020-09-02").ok());
         assert_eq!(pattern("%d.%m.%Y").unit(), TimeUnit::Day);
         assert_eq!(pattern("%m/%d/%Y").parse("13/1/2020"), None);
+        // A zone that is part of the pattern holds whatever the shop's own zone is.
+        for (utc, text) in
+            [("%d.%m.%Y %H:%M UTC", "02.09.2020 10:05 UTC"), ("%Y%m%dT%H%MZ", "20200902T1005Z")]
+        {
+            assert!(matches!(pattern(utc).parsed(text), Some(Parsed::Utc(_))), "{utc}");
+        }
         for (wrong, says) in
             [("%H:%M", "year"), ("%Y-%m-%q", "%Y-%m-%q"), ("yesterday", "one of date")]
         {
             let error = TimeFormat::try_from(wrong.to_owned()).unwrap_err();
             assert!(error.contains(says), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn one_of_several_formats_reads_each_text() {
+        let any = |names: &[&str]| {
+            let formats =
+                names.iter().map(|name| TimeFormat::try_from((*name).to_owned()).unwrap());
+            AnyOf::new(formats.collect()).map(TimeFormat::AnyOf)
+        };
+        let ten = Timestamp::parse("2020-09-22T10:00:00Z").unwrap();
+        let midnight = Timestamp::parse("2020-09-22").unwrap();
+        let parts = any(&["date-time", "%d.%m.%Y %H:%M", "%d.%m.%Y"]).unwrap();
+        for (text, expected) in [
+            ("2020-09-22 10:00:00", Some(ten)),
+            ("22.09.2020 10:00", Some(ten)),
+            ("22.09.2020", Some(midnight)),
+            ("09/22/2020", None),
+        ] {
+            assert_eq!(parts.parse(text), expected, "{text}");
+        }
+        assert_eq!(parts.unit(), TimeUnit::Second);
+        assert!(matches!(parts.parsed("22.09.2020"), Some(Parsed::Local(_))));
+        assert_eq!(any(&["date", "%d.%m.%Y"]).unwrap().unit(), TimeUnit::Day);
+        let units = any(&["unix-seconds", "unix-millis"]).unwrap();
+        assert_eq!(units.parse("1600768800"), Some(ten));
+        assert_eq!(units.parse("1600768800000"), Some(ten));
+        for wrong in ["auto", "clock", "day-number"] {
+            assert!(any(&["date", wrong]).unwrap_err().contains(wrong));
         }
     }
 }
