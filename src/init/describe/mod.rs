@@ -14,7 +14,10 @@ mod purchases;
 mod table;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_times;
 mod text;
+mod times;
 mod words;
 mod write;
 
@@ -75,7 +78,8 @@ pub fn describe(dir: &Path) -> Result<Layout, InitError> {
     for role in [Role::Article, Role::Customer] {
         sections.extend(entities::entities(&tables, &found, role).map(|entities| (role, entities)));
     }
-    let mut notes = unused(&tables, &found, &sections);
+    let mut notes = times::notes(&tables, &found);
+    notes.extend(unused(&tables, &found, &sections));
     notes.extend(tables.iter().filter(|table| table.broken > 0).map(|table| {
         let (rows, broken) = (table.rows.len(), table.broken);
         format!(
@@ -115,8 +119,12 @@ fn findings(
     let who = found.customer.map(name).unwrap_or_default();
     let what = found.article.map(name).unwrap_or_default();
     let when = found.time.as_ref().map_or_else(
-        || "no column with times: the order of the rows counts".to_owned(),
-        |time| format!("time `{}` written as {}", name(time.column), time.format),
+        || "no column with times that can be read: the order of the rows counts".to_owned(),
+        |time| {
+            let columns: Vec<String> =
+                [time.column].iter().chain(&time.rest).map(|&place| name(place)).collect();
+            format!("time `{}` written as {}", columns.join("`, `"), time.formats.join(" or "))
+        },
     );
     findings
         .push(format!("purchases: {}, customer `{who}`, article `{what}`, {when}", table.file()));

@@ -1,47 +1,70 @@
-//! How the times of a column are written: the `time_format` that fits all of its values.
+//! How the times of a column are written: the `time_format` that fits its values.
+//!
+//! Each value is taken apart into a [`Shape`]. Values of one shape make a [`Group`], each group has
+//! one format, and a column whose groups differ gets the formats of all of them.
 
+use crate::dataset::look;
 use crate::domain::Timestamp;
 
-/// A notation that a column's values share.
+/// The notation of a column's values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Notation {
-    /// The value of `time_format`.
-    pub format: String,
+    /// The value of `time_format`: one, or several of which each value is in one.
+    pub formats: Vec<String>,
     /// What every value allows as well: the other order of day and month.
     pub otherwise: Option<String>,
     /// Whether the values are days without a clock.
     pub days: bool,
     /// Whether the values are bare numbers, which may be anything else.
     pub number: bool,
+    /// Values that none of the formats reads, and one of them. They are few.
+    pub odd: Option<(usize, String)>,
 }
+
+/// One in so many values may be in no notation: what an import leaves out by default, 5 %.
+const ODD: usize = 20;
+/// Ways of writing that are told apart.
+const MOST_GROUPS: usize = 24;
+/// Values of each that are kept.
+const EXAMPLES: usize = 8;
+/// Formats that a description lists.
+const MOST_FORMATS: usize = 6;
 
 /// Collects the values of a column.
 #[derive(Debug, Default)]
 pub(super) struct Detector {
     seen: usize,
+    groups: Vec<Group>,
     /// Values that are no time in any notation.
     unreadable: usize,
-    shape: Option<Shape>,
-    /// The values are written in ways that no one notation covers.
-    failed: bool,
+    /// The first of them.
+    strange: Option<String>,
+}
+
+/// Values that are written alike.
+#[derive(Debug)]
+struct Group {
+    shape: Shape,
+    count: usize,
+    /// The first values.
+    examples: Vec<String>,
     /// Every value is the first moment of a day.
     midnights: bool,
-    /// Values differ in their clock: with and without seconds or fractions.
-    mixed: bool,
-    first_over_12: bool,
-    second_over_12: bool,
-    /// Smallest and largest of bare numbers.
-    range: Option<(f64, f64)>,
+    /// Values whose first number is no month, and those whose second is none, with an example.
+    day_first: usize,
+    month_first: usize,
 }
 
 /// How one value is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Shape {
+    /// What stands before the date: the pattern of a weekday's name, or nothing.
+    weekday: &'static str,
     date: DateShape,
+    /// What stands between date and clock.
+    between: String,
     clock: Clock,
     zone: Zone,
-    /// What stands between date and clock.
-    between: char,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,178 +72,411 @@ enum DateShape {
     /// `2020-09-22` with this separator.
     YearFirst(char),
     /// Day and month in an unknown order, then a year of so many digits.
-    YearLast { separator: char, year: usize },
-    /// `September 22, 2020`
-    LongUs,
-    /// The pattern of another date with a month's name.
-    Named(String),
-    /// A whole or fractional number.
-    Number,
-    /// `20200922`
-    Compact,
+    YearLast {
+        separator: char,
+        year: usize,
+    },
+    /// A date with a month's name: what stands before and behind the name in the pattern.
+    Named {
+        before: String,
+        month: Month,
+        behind: String,
+    },
+    /// `20200922`, perhaps with a clock of digits behind it.
+    Compact(&'static str),
+    Number(Unit),
+}
+
+/// How a month's name is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Month {
+    Long,
+    Short,
+    /// May, which is as long as its short form.
+    Either,
+}
+
+/// What a number can count: `Days` and `Other` only fit where no other number is in the column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Seconds,
+    Millis,
+    Micros,
+    Nanos,
+    Days,
+    Other,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Clock {
     None,
-    Minutes { half: bool },
-    Seconds { half: bool },
-    Fraction,
+    Digits {
+        /// What stands between hours, minutes and seconds.
+        separator: char,
+        seconds: bool,
+        /// What stands before the fraction of a second.
+        fraction: Option<char>,
+        /// The pattern of AM or PM behind it.
+        half: Option<&'static str>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Zone {
     None,
-    /// `Z` or `+02:00`
-    Rfc,
-    /// ` UTC`, `+0200`, `+02`
-    Other,
+    /// `Z` or `+02:00`, as a pattern says them.
+    Rfc(&'static str),
+    /// ` UTC`, `+0200`, `+02`, as a pattern says them.
+    Other(&'static str),
+    /// No zone but a word behind the clock: ` Uhr`.
+    Word(&'static str),
 }
 
 impl Detector {
     pub fn new() -> Self {
-        Self { midnights: true, ..Self::default() }
+        Self::default()
     }
 
     /// Takes in a value that is not missing.
     pub fn add(&mut self, text: &str) {
-        if self.failed {
-            return;
-        }
-        let Some(value) = Value::parse(text.trim()) else {
-            self.unreadable += 1;
-            return;
-        };
+        let text = text.trim();
         self.seen += 1;
-        self.midnights &= value.midnight;
+        let Some(value) = Value::parse(text) else { return self.add_strange(text) };
+        let known = self.groups.iter().position(|group| group.shape == value.shape);
+        let at = match known {
+            Some(at) => at,
+            None if self.groups.len() == MOST_GROUPS => return self.add_strange(text),
+            None => {
+                self.groups.push(Group::new(value.shape));
+                self.groups.len() - 1
+            }
+        };
+        let group = &mut self.groups[at];
+        group.count += 1;
+        if group.examples.len() < EXAMPLES {
+            group.examples.push(text.to_owned());
+        }
+        group.midnights &= value.midnight;
         if let Some((first, second)) = value.numbers {
-            self.first_over_12 |= first > 12;
-            self.second_over_12 |= second > 12;
-        }
-        if let Some(number) = value.number {
-            let (low, high) = self.range.unwrap_or((number, number));
-            self.range = Some((low.min(number), high.max(number)));
-        }
-        match &mut self.shape {
-            None => self.shape = Some(value.shape),
-            Some(shape) if *shape == value.shape => {}
-            Some(shape) => self.failed |= !shape.absorb(&value.shape, &mut self.mixed),
+            group.day_first += usize::from(first > 12);
+            group.month_first += usize::from(second > 12);
         }
     }
 
-    /// Whether more values are unreadable than an import leaves out by default, 5 %. One broken
-    /// date must not cost a shop its times. Bare numbers may be anything, so none of them may be
-    /// unreadable.
-    fn is_no_time(&self) -> bool {
-        let numbers = self.shape.as_ref().is_some_and(|shape| shape.date == DateShape::Number);
-        let limit = if numbers { 0 } else { (self.seen + self.unreadable) / 20 };
-        self.failed || self.unreadable > limit
+    fn add_strange(&mut self, text: &str) {
+        self.unreadable += 1;
+        self.strange.get_or_insert_with(|| text.to_owned());
+    }
+
+    /// One value of each way of writing, the most frequent first.
+    pub fn examples(&self) -> Vec<&str> {
+        let mut groups: Vec<(usize, &str)> =
+            self.groups.iter().map(|group| (group.count, group.example())).collect();
+        groups.extend(self.strange.as_deref().map(|strange| (self.unreadable, strange)));
+        groups.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+        groups.into_iter().map(|(_, example)| example).collect()
     }
 
     /// The notation; `day_first` decides where the values leave the order of day and month open.
-    pub fn finish(self, day_first: bool) -> Option<Notation> {
-        let shape = self.shape.as_ref().filter(|_| !self.is_no_time() && self.seen > 0)?;
-        let days = shape.clock == Clock::None || self.midnights;
-        let known = |format: &str, days| {
-            Some(Notation { format: format.to_owned(), otherwise: None, days, number: false })
-        };
-        match &shape.date {
-            DateShape::Number => self.of_number(),
-            DateShape::Compact => known("compact-date", true),
-            DateShape::LongUs if shape.clock == Clock::None => known("long-date", true),
-            DateShape::YearFirst('-') if shape.zone != Zone::Other && !self.mixed => {
-                match shape.clock {
-                    Clock::None => known("date", true),
-                    Clock::Seconds { half: false } if self.midnights => known("date", true),
-                    Clock::Seconds { half: false } | Clock::Fraction => {
-                        known(if shape.zone == Zone::Rfc { "rfc3339" } else { "date-time" }, days)
-                    }
-                    _ => known("auto", days),
-                }
-            }
-            DateShape::YearFirst(_) | DateShape::LongUs => known("auto", days),
-            DateShape::Named(pattern) => {
-                known(&format!("{pattern}{}", shape.clock_pattern()?), days)
-            }
-            DateShape::YearLast { separator, year } => {
-                self.of_day_and_month(shape, *separator, *year, day_first, days)
-            }
+    /// `None` where more values than a few are in none.
+    pub fn finish(mut self, day_first: bool) -> Option<Notation> {
+        // Stable, so that of groups of one size the first value's stands first.
+        self.groups.sort_by_key(|group| std::cmp::Reverse(group.count));
+        match self.groups.iter().all(|group| group.shape.is_number()) {
+            true => self.of_numbers(),
+            false => self.of_texts(day_first),
         }
     }
 
-    fn of_number(&self) -> Option<Notation> {
-        let (low, high) = self.range?;
-        // From 1990 on: smaller numbers are counters, not moments.
-        let from = 631_152_000.0;
-        let within = |unit: f64| low >= from * unit && high <= f64::from(u32::MAX) * unit;
-        let format = [("unix-seconds", 1.0), ("unix-millis", 1e3), ("unix-micros", 1e6)]
-            .into_iter()
-            .find_map(|(name, unit)| within(unit).then_some(name))
-            .or_else(|| (low >= 0.0 && high < 40_000.0).then_some("day-number"))?;
-        let days = format == "day-number";
-        Some(Notation { format: format.to_owned(), otherwise: None, days, number: true })
+    /// Whether so many values may be in no notation.
+    fn are_few(&self, values: usize) -> bool {
+        values <= self.seen / ODD
     }
 
-    fn of_day_and_month(
-        &self,
-        shape: &Shape,
-        separator: char,
-        year: usize,
-        day_first: bool,
-        days: bool,
-    ) -> Option<Notation> {
-        let year = if year == 4 { "%Y" } else { "%y" };
-        let clock = shape.clock_pattern()?;
-        let pattern = |day_first: bool| {
-            let (first, second) = if day_first { ("%d", "%m") } else { ("%m", "%d") };
-            format!("{first}{separator}{second}{separator}{year}{clock}")
-        };
-        let (format, otherwise) = match (self.first_over_12, self.second_over_12) {
-            (true, true) => return None,
-            (true, false) => (pattern(true), None),
-            (false, true) => (pattern(false), None),
+    /// Bare numbers may be anything, so texts among them are codes, and the column is no time.
+    fn of_numbers(self) -> Option<Notation> {
+        if self.unreadable > 0 || self.seen == 0 {
+            return None;
+        }
+        let counts = |shape: &Shape| shape.date == DateShape::Number(Unit::Days);
+        if self.groups.iter().all(|group| counts(&group.shape)) {
+            return Some(Notation {
+                formats: vec!["day-number".to_owned()],
+                otherwise: None,
+                days: true,
+                number: true,
+                odd: None,
+            });
+        }
+        // Some programs write 0 or -1 for "never".
+        let (moments, odd): (Vec<&Group>, Vec<&Group>) =
+            self.groups.iter().partition(|group| group.shape.number_format().is_some());
+        let left_out = odd.iter().map(|group| group.count).sum();
+        if moments.is_empty() || !self.are_few(left_out) {
+            return None;
+        }
+        let compact = moments.iter().all(|group| group.shape.is_compact());
+        Some(Notation {
+            formats: distinct(moments.iter().filter_map(|group| group.shape.number_format())),
+            otherwise: None,
+            days: moments.iter().all(|group| group.midnights),
+            // Numbers that are all dates of the calendar are hardly anything else.
+            number: !compact || left_out > 0,
+            odd: odd.first().map(|group| (left_out, group.example().to_owned())),
+        })
+    }
+
+    fn of_texts(self, day_first: bool) -> Option<Notation> {
+        let orders = Orders::of(&self.groups, day_first);
+        let month = self.month();
+        let mut kept: Vec<(&Group, String)> = Vec::new();
+        let mut odd: Vec<(usize, &str)> = orders.against.iter().map(|&n| (n, "")).collect();
+        odd.extend(self.strange.as_deref().map(|text| (self.unreadable, text)));
+        let clocks =
+            self.groups.iter().any(|group| group.shape.clock != Clock::None && !group.midnights);
+        for group in &self.groups {
+            let format = match group.shape.is_number() {
+                // A lone number among dates is a mistake, and a moment where there are many.
+                true if self.are_few(group.count) => None,
+                true => group.shape.number_format(),
+                false => group.format(&orders, month, !clocks),
+            };
+            // What is written down must be read: `init` asks the reader itself.
+            match format.filter(|format| group.is_read_by(format)) {
+                Some(format) if kept.len() < MOST_FORMATS => kept.push((group, format)),
+                _ => odd.push((group.count, group.example())),
+            }
+        }
+        let left_out: usize = odd.iter().map(|(count, _)| count).sum();
+        if kept.is_empty() || !self.are_few(left_out) {
+            return None;
+        }
+        let example = odd.iter().find(|(_, example)| !example.is_empty());
+        Some(Notation {
+            otherwise: kept.iter().find_map(|(group, _)| {
+                let other = orders.other(&group.shape)?;
+                group.format(&other, month, !clocks)
+            }),
+            days: kept.iter().all(|(group, _)| group.midnights),
+            number: false,
+            odd: (left_out > 0).then(|| {
+                (left_out, example.map_or_else(String::new, |(_, example)| (*example).to_owned()))
+            }),
+            formats: as_one(&kept),
+        })
+    }
+
+    /// How the months are written that May leaves open.
+    fn month(&self) -> Month {
+        let months = self.groups.iter().filter_map(|group| match &group.shape.date {
+            DateShape::Named { month, .. } => Some(*month),
+            _ => None,
+        });
+        months.into_iter().find(|month| *month != Month::Either).unwrap_or(Month::Long)
+    }
+}
+
+/// The orders of day and month, for each separator.
+struct Orders {
+    /// Separator, whether the day stands first, and whether a value proves it.
+    found: Vec<(char, bool, bool)>,
+    /// Values that contradict the others' order, for each separator that has such values.
+    against: Vec<usize>,
+}
+
+impl Orders {
+    fn of(groups: &[Group], day_first: bool) -> Self {
+        let mut counts: Vec<(char, usize, usize)> = Vec::new();
+        for group in groups {
+            let DateShape::YearLast { separator, .. } = group.shape.date else { continue };
+            match counts.iter_mut().find(|(known, ..)| *known == separator) {
+                Some((_, days, months)) => {
+                    *days += group.day_first;
+                    *months += group.month_first;
+                }
+                None => counts.push((separator, group.day_first, group.month_first)),
+            }
+        }
+        let order = |&(separator, days, months): &(char, usize, usize)| match days.cmp(&months) {
             // Nobody writes the month first with dots.
-            (false, false) if separator == '.' => (pattern(true), Some(pattern(false))),
-            (false, false) => (pattern(day_first), Some(pattern(!day_first))),
+            std::cmp::Ordering::Equal => (separator, separator == '.' || day_first, false),
+            more => (separator, more.is_gt(), true),
         };
-        Some(Notation { format, otherwise, days, number: false })
+        let mut found: Vec<(char, bool, bool)> = counts.iter().map(order).collect();
+        // A shop that proves its order with one separator keeps it with the next.
+        let proven = found.iter().find(|(_, _, proven)| *proven).map(|(_, first, _)| *first);
+        if let Some(proven) = proven {
+            found
+                .iter_mut()
+                .filter(|(separator, _, known)| !known && *separator != '.')
+                .for_each(|order| (order.1, order.2) = (proven, true));
+        }
+        let against = counts.iter().map(|(_, days, months)| *days.min(months));
+        Self { found, against: against.filter(|&values| values > 0).collect() }
+    }
+
+    fn day_first(&self, separator: char) -> bool {
+        self.found.iter().any(|(known, first, _)| *known == separator && *first)
+    }
+
+    /// The other order for a date that leaves it open.
+    fn other(&self, shape: &Shape) -> Option<Self> {
+        let DateShape::YearLast { separator, .. } = shape.date else { return None };
+        let (_, first, proven) = self.found.iter().find(|(known, ..)| *known == separator)?;
+        (!proven).then(|| Self { found: vec![(separator, !first, false)], against: Vec::new() })
+    }
+}
+
+/// Different formats in their order, but the larger units of numbers last: a number of seconds is
+/// also one of milliseconds, of 1970.
+fn distinct(formats: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for format in formats {
+        if !found.contains(&format) {
+            found.push(format);
+        }
+    }
+    const UNITS: [&str; 4] = ["unix-seconds", "unix-millis", "unix-micros", "unix-nanos"];
+    found.sort_by_key(|format| UNITS.iter().position(|unit| unit == format));
+    found
+}
+
+/// The formats of all groups, without those that others include.
+fn as_one(kept: &[(&Group, String)]) -> Vec<String> {
+    let formats = distinct(kept.iter().map(|(_, format)| format.clone()));
+    if formats.len() == 1 && (kept.len() == 1 || formats[0] != "auto") {
+        return formats;
+    }
+    // `auto` wants one notation, and `rfc3339` is `date-time` with a zone.
+    let plain = kept.iter().map(|(group, format)| match format.as_str() {
+        "auto" | "rfc3339" if group.shape.clock == Clock::None => "date".to_owned(),
+        "auto" | "rfc3339" => "date-time".to_owned(),
+        _ => format.clone(),
+    });
+    // A pattern with a fraction also reads seconds without one.
+    let plain = distinct(plain);
+    let fraction = |format: &String| plain.contains(&format!("{format}%.f"));
+    plain.iter().filter(|format| !fraction(format)).cloned().collect()
+}
+
+impl Group {
+    fn new(shape: Shape) -> Self {
+        let (count, day_first, month_first) = (0, 0, 0);
+        Self { shape, count, examples: Vec::new(), midnights: true, day_first, month_first }
+    }
+
+    fn example(&self) -> &str {
+        self.examples.first().map_or("", String::as_str)
+    }
+
+    /// Whether the reader takes the format: one of several values is enough, as there may be a
+    /// 31st of June among them.
+    fn is_read_by(&self, format: &str) -> bool {
+        format == "auto" || self.examples.iter().any(|text| look::reads_time(format, text))
+    }
+
+    /// The format of the values; `days` if none of the column has a time of day.
+    fn format(&self, orders: &Orders, month: Month, days: bool) -> Option<String> {
+        let shape = &self.shape;
+        if let DateShape::YearFirst(separator) = shape.date
+            && shape.is_iso()
+        {
+            return Some(self.iso(separator, days).to_owned());
+        }
+        let (clock, weekday) = (shape.clock_pattern(), shape.weekday);
+        let date = match &shape.date {
+            DateShape::YearFirst(separator) => format!("%Y{separator}%m{separator}%d"),
+            DateShape::YearLast { separator, year } => {
+                let first = orders.day_first(*separator);
+                let (first, second) = if first { ("%d", "%m") } else { ("%m", "%d") };
+                let year = if *year == 4 { "%Y" } else { "%y" };
+                format!("{first}{separator}{second}{separator}{year}")
+            }
+            DateShape::Named { before, month: own, behind } => {
+                let month = if *own == Month::Either { month } else { *own };
+                let name = if month == Month::Long { "%B" } else { "%b" };
+                format!("{before}{name}{behind}")
+            }
+            DateShape::Compact(_) | DateShape::Number(_) => return shape.number_format(),
+        };
+        match format!("{weekday}{date}{clock}").as_str() {
+            "%B %d, %Y" => Some("long-date".to_owned()),
+            pattern => Some(pattern.to_owned()),
+        }
+    }
+
+    fn iso(&self, separator: char, days: bool) -> &'static str {
+        let Clock::Digits { seconds, fraction, half, .. } = self.shape.clock else {
+            return if separator == '-' { "date" } else { "auto" };
+        };
+        let usual = separator == '-' && seconds && half.is_none() && fraction != Some(',');
+        match self.shape.zone {
+            Zone::None if usual && days && fraction.is_none() => "date",
+            Zone::Rfc("Z") if usual && days && fraction.is_none() => "date",
+            Zone::None if usual => "date-time",
+            Zone::Rfc(_) if usual => "rfc3339",
+            _ => "auto",
+        }
     }
 }
 
 impl Shape {
-    /// Takes in a value written in a slightly different way; `false` when no notation covers both.
-    fn absorb(&mut self, other: &Self, mixed: &mut bool) -> bool {
-        let numbers = |date: &DateShape| matches!(date, DateShape::Number | DateShape::Compact);
-        if numbers(&self.date) && numbers(&other.date) {
-            self.date = DateShape::Number;
-            return true;
-        }
-        if self.date != other.date || self.between != other.between && self.clock != Clock::None {
-            return false;
-        }
-        let fraction = |clock| matches!(clock, Clock::Seconds { half: false } | Clock::Fraction);
-        if fraction(self.clock) && fraction(other.clock) && self.zone == other.zone {
-            self.clock = Clock::Fraction;
-            return true;
-        }
-        *mixed = true;
-        matches!(self.date, DateShape::YearFirst(_))
+    fn is_number(&self) -> bool {
+        matches!(self.date, DateShape::Number(_) | DateShape::Compact(_))
     }
 
-    /// The pattern of the clock behind a date; `None` where a zone cannot be said by a pattern.
-    fn clock_pattern(&self) -> Option<String> {
-        if self.zone != Zone::None {
-            return None;
+    fn is_compact(&self) -> bool {
+        matches!(self.date, DateShape::Compact(_))
+    }
+
+    /// Whether `date` and `date-time` read it, whatever its clock and zone are.
+    fn is_iso(&self) -> bool {
+        let colons = match self.clock {
+            Clock::None => true,
+            Clock::Digits { separator, .. } => separator == ':',
+        };
+        colons
+            && self.weekday.is_empty()
+            && matches!(self.between.as_str(), "" | " " | "T")
+            && !matches!(self.zone, Zone::Word(_))
+    }
+
+    /// The format of a bare number that is a moment.
+    fn number_format(&self) -> Option<String> {
+        let format = match self.date {
+            DateShape::Compact(format) => format,
+            DateShape::Number(Unit::Seconds) => "unix-seconds",
+            DateShape::Number(Unit::Millis) => "unix-millis",
+            DateShape::Number(Unit::Micros) => "unix-micros",
+            DateShape::Number(Unit::Nanos) => "unix-nanos",
+            _ => return None,
+        };
+        Some(format.to_owned())
+    }
+
+    /// The pattern of what stands behind a date.
+    fn clock_pattern(&self) -> String {
+        let Clock::Digits { separator, seconds, fraction, half } = self.clock else {
+            return String::new();
+        };
+        let hour = if half.is_some() { "%I" } else { "%H" };
+        let mut clock = format!("{}{hour}{separator}%M", self.between);
+        if seconds {
+            clock.push_str(&format!("{separator}%S"));
         }
-        let between = self.between;
-        Some(match self.clock {
-            Clock::None => String::new(),
-            Clock::Minutes { half: false } => format!("{between}%H:%M"),
-            Clock::Minutes { half: true } => format!("{between}%I:%M %p"),
-            Clock::Seconds { half: false } => format!("{between}%H:%M:%S"),
-            Clock::Seconds { half: true } => format!("{between}%I:%M:%S %p"),
-            Clock::Fraction => format!("{between}%H:%M:%S%.f"),
-        })
+        match fraction {
+            Some('.') => clock.push_str("%.f"),
+            Some(other) => clock.push_str(&format!("{other}%f")),
+            None => {}
+        }
+        clock.push_str(half.unwrap_or_default());
+        match self.zone {
+            Zone::None => {}
+            Zone::Rfc(pattern) | Zone::Other(pattern) | Zone::Word(pattern) => {
+                clock.push_str(pattern);
+            }
+        }
+        clock
     }
 }
 
@@ -230,33 +486,94 @@ struct Value {
     midnight: bool,
     /// The two numbers of which one is the day and one the month.
     numbers: Option<(u32, u32)>,
-    /// A bare number.
-    number: Option<f64>,
 }
 
 impl Value {
     fn parse(text: &str) -> Option<Self> {
-        let whole = |date, number| {
-            let shape = Shape { date, clock: Clock::None, zone: Zone::None, between: ' ' };
-            Some(Self { shape, midnight: false, numbers: None, number: Some(number) })
-        };
-        if let Ok(number) = text.parse::<f64>() {
-            let digits = text.len() == 8 && text.bytes().all(|b| b.is_ascii_digit());
-            let compact = digits && matches!(&text[..2], "19" | "20");
-            let date = digits.then(|| format!("{}-{}-{}", &text[..4], &text[4..6], &text[6..]));
-            return match date.filter(|date| compact && Timestamp::parse(date).is_ok()) {
-                Some(_) => whole(DateShape::Compact, number),
-                None => number.is_finite().then(|| whole(DateShape::Number, number))?,
-            };
+        if let Some((format, midnight)) = compact(text) {
+            return Some(Self::bare(DateShape::Compact(format), midnight));
         }
+        if let Ok(number) = text.parse::<f64>() {
+            return number.is_finite().then(|| Self::bare(DateShape::Number(unit(number)), false));
+        }
+        let (weekday, text) = without_weekday(text);
         let (date, rest) = Date::parse(text)?;
-        let between = rest.chars().next().unwrap_or(' ');
-        if !rest.is_empty() && !matches!(between, ' ' | 'T') {
+        let clock = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let (between, clock) = rest.split_at(clock);
+        let joins = matches!(between.trim(), "" | "T" | "," | "-" | "um" | "at" | "\u{e0}");
+        if !joins || between.len() > 4 || clock.is_empty() && !between.is_empty() {
             return None;
         }
-        let (clock, zone, midnight) = clock_of(rest.get(1..).unwrap_or(""))?;
-        let shape = Shape { date: date.shape, clock, zone, between };
-        Some(Self { shape, midnight, numbers: date.numbers, number: None })
+        let (clock, zone, midnight) = clock_of(clock)?;
+        let shape = Shape { weekday, date: date.shape, between: between.to_owned(), clock, zone };
+        Some(Self { shape, midnight, numbers: date.numbers })
+    }
+
+    fn bare(date: DateShape, midnight: bool) -> Self {
+        let (clock, zone) = (Clock::None, Zone::None);
+        let shape = Shape { weekday: "", date, between: String::new(), clock, zone };
+        Self { shape, midnight, numbers: None }
+    }
+}
+
+/// What a number may count. Moments are those from 1990 on: smaller numbers are counters.
+fn unit(number: f64) -> Unit {
+    let within = |unit: f64| number >= 631_152_000.0 * unit && number <= f64::from(u32::MAX) * unit;
+    match number {
+        _ if within(1.0) => Unit::Seconds,
+        _ if within(1e3) => Unit::Millis,
+        _ if within(1e6) => Unit::Micros,
+        _ if within(1e9) => Unit::Nanos,
+        _ if (0.0..40_000.0).contains(&number) => Unit::Days,
+        _ => Unit::Other,
+    }
+}
+
+/// The format of `20230105`, `20230105.0`, `202301051632`, `20230105163234` and
+/// `20230105T163234Z`, and whether it is midnight.
+fn compact(text: &str) -> Option<(&'static str, bool)> {
+    let whole = text.strip_suffix(".0").filter(|whole| whole.len() == 8).unwrap_or(text);
+    let (day, rest) = digits(whole).map(|(run, _)| whole.split_at(run.len().min(8)))?;
+    if day.len() < 8 || !matches!(&day[..2], "19" | "20") {
+        return None;
+    }
+    let date = format!("{}-{}-{}", &day[..4], &day[4..6], &day[6..]);
+    Timestamp::parse(&date).ok()?;
+    let clock = rest.strip_prefix('T').unwrap_or(rest);
+    let bare = clock.strip_suffix('Z').unwrap_or(clock);
+    let format = match (rest.len() - clock.len(), bare.len(), clock.len() - bare.len()) {
+        (0, 0, 0) => "compact-date",
+        (0, 4, 0) => "%Y%m%d%H%M",
+        (0, 6, 0) => "%Y%m%d%H%M%S",
+        (1, 4, 0) => "%Y%m%dT%H%M",
+        (1, 6, 0) => "%Y%m%dT%H%M%S",
+        (1, 4, 1) => "%Y%m%dT%H%MZ",
+        (1, 6, 1) => "%Y%m%dT%H%M%SZ",
+        _ => return None,
+    };
+    let fits = |at: usize, most: u32| {
+        bare.get(at..at + 2).is_none_or(|part| part.parse::<u32>().is_ok_and(|part| part < most))
+    };
+    let clock =
+        bare.bytes().all(|b| b.is_ascii_digit()) && fits(0, 24) && fits(2, 60) && fits(4, 61);
+    clock.then(|| (format, bare.bytes().all(|b| b == b'0')))
+}
+
+/// The pattern of a weekday's English name at the start of a text, and what stands behind it.
+fn without_weekday(text: &str) -> (&'static str, &str) {
+    const DAYS: [&str; 7] =
+        ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+    let end = text.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (word, rest) = text.split_at(end);
+    let word = word.to_ascii_lowercase();
+    let long = DAYS.contains(&word.as_str());
+    if !long && !DAYS.iter().any(|day| day[..3] == word) {
+        return ("", text);
+    }
+    match (rest.strip_prefix(", "), rest.strip_prefix(' ')) {
+        (Some(rest), _) => (if long { "%A, " } else { "%a, " }, rest),
+        (_, Some(rest)) => (if long { "%A " } else { "%a " }, rest),
+        _ => ("", text),
     }
 }
 
@@ -296,39 +613,39 @@ impl Date {
         Some((date, rest))
     }
 
-    /// `September 22, 2020`, `Sep 22, 2020`, `22 Sep 2020`, `22-Sep-20`.
+    /// `September 22, 2020`, `Sep 22 2020`, `22 Sep 2020`, `22-Sep-20`.
     fn with_month_name(text: &str) -> Option<(Self, &str)> {
-        let named = |pattern: String| Self { shape: DateShape::Named(pattern), numbers: None };
+        let named = |before: String, month, behind: String| Self {
+            shape: DateShape::Named { before, month, behind },
+            numbers: None,
+        };
         if text.starts_with(|c: char| c.is_alphabetic()) {
             let end = text.find(|c: char| !c.is_alphabetic())?;
-            let long = month(&text[..end])?;
+            let month = month(&text[..end])?;
             let (_, rest) = digits(text[end..].strip_prefix(' ')?)?;
-            let rest = rest.strip_prefix(", ")?;
-            let (year, rest) = digits(rest)?;
-            return match (year.len(), long) {
-                (4, true) => Some((Self { shape: DateShape::LongUs, numbers: None }, rest)),
-                (4, false) => Some((named("%b %d, %Y".to_owned()), rest)),
-                _ => None,
-            };
+            let comma = if rest.starts_with(", ") { ", " } else { " " };
+            let (year, rest) = digits(rest.strip_prefix(comma)?)?;
+            return (year.len() == 4)
+                .then(|| (named(String::new(), month, format!(" %d{comma}%Y")), rest));
         }
         let (day, rest) = digits(text)?;
         let separator = rest.chars().next().filter(|c| matches!(c, ' ' | '-' | '/'))?;
         let rest = &rest[1..];
         let end = rest.find(|c: char| !c.is_alphabetic())?;
-        let long = month(&rest[..end])?;
+        let month = month(&rest[..end])?;
         let (year, rest) = digits(rest[end..].strip_prefix(separator)?)?;
-        let month = if long { "%B" } else { "%b" };
         let year = match year.len() {
             4 => "%Y",
             2 => "%y",
             _ => return None,
         };
-        (day.len() <= 2).then(|| (named(format!("%d{separator}{month}{separator}{year}")), rest))
+        let (before, behind) = (format!("%d{separator}"), format!("{separator}{year}"));
+        (day.len() <= 2).then(|| (named(before, month, behind), rest))
     }
 }
 
-/// Whether a word is a month's English name, and if so whether its long form.
-fn month(word: &str) -> Option<bool> {
+/// How a word writes a month's English name; `None` for another word.
+fn month(word: &str) -> Option<Month> {
     const MONTHS: [&str; 12] = [
         "january",
         "february",
@@ -344,8 +661,11 @@ fn month(word: &str) -> Option<bool> {
         "december",
     ];
     let word = word.to_lowercase();
-    MONTHS.iter().find_map(|month| {
-        (word == *month).then_some(true).or((word == month[..3]).then_some(false))
+    MONTHS.iter().find_map(|month| match (word == *month, word == month[..3]) {
+        (true, true) => Some(Month::Either),
+        (true, false) => Some(Month::Long),
+        (false, true) => Some(Month::Short),
+        (false, false) => None,
     })
 }
 
@@ -361,54 +681,76 @@ fn clock_of(text: &str) -> Option<(Clock, Zone, bool)> {
         return Some((Clock::None, Zone::None, true));
     }
     let (hours, rest) = digits(text)?;
-    let (minutes, mut rest) = digits(rest.strip_prefix(':')?)?;
+    let separator = rest.chars().next().filter(|c| matches!(c, ':' | 'h' | '.'))?;
+    let (minutes, mut rest) = digits(&rest[1..])?;
     let within = |text: &str, most: u32| {
         text.len() <= 2 && text.parse::<u32>().is_ok_and(|number| number < most)
     };
-    if !within(hours, 24) || !within(minutes, 60) {
+    if !within(hours, 24) || minutes.len() != 2 || !within(minutes, 60) {
         return None;
     }
     let mut midnight = hours.trim_start_matches('0').is_empty() && minutes == "00";
-    let mut clock = Clock::Minutes { half: false };
-    if let Some((seconds, behind)) = rest.strip_prefix(':').and_then(digits) {
+    let (mut has_seconds, mut fraction) = (false, None);
+    if let Some((seconds, behind)) = rest.strip_prefix(separator).and_then(digits) {
         within(seconds, 62).then_some(())?;
         midnight &= seconds == "00";
-        (clock, rest) = (Clock::Seconds { half: false }, behind);
-        if let Some((fraction, behind)) = rest.strip_prefix('.').and_then(digits) {
-            midnight &= fraction.bytes().all(|b| b == b'0');
-            (clock, rest) = (Clock::Fraction, behind);
+        (has_seconds, rest) = (true, behind);
+        if let Some((part, behind)) = rest.strip_prefix(['.', ',']).and_then(digits) {
+            midnight &= part.bytes().all(|b| b == b'0');
+            (fraction, rest) = (rest.chars().next(), behind);
         }
     }
-    let half = matches!(rest.trim_start().to_ascii_lowercase().as_str(), "am" | "pm");
-    if half && rest.starts_with(' ') {
-        clock = match clock {
-            Clock::Minutes { .. } => Clock::Minutes { half },
-            _ => Clock::Seconds { half },
-        };
-        return Some((clock, Zone::None, false));
+    let word = rest.trim_start().get(..2).unwrap_or_default();
+    let half = ["am", "pm"].iter().any(|half| word.eq_ignore_ascii_case(half));
+    let half = half.then(|| if rest.starts_with(' ') { " %p" } else { "%p" });
+    if half.is_some() {
+        // Midnight is 12 o'clock there, which no shop writes for "no time of day".
+        (midnight, rest) = (false, &rest.trim_start()[2..]);
     }
+    let clock = Clock::Digits { separator, seconds: has_seconds, fraction, half };
     Some((clock, zone_of(rest)?, midnight))
 }
 
 fn zone_of(text: &str) -> Option<Zone> {
-    let offset = |text: &str| {
-        text.starts_with(['+', '-']) && text[1..].bytes().all(|b| b.is_ascii_digit() || b == b':')
-    };
-    match text {
-        "" => Some(Zone::None),
-        "Z" => Some(Zone::Rfc),
-        text if offset(text) && text.len() == 6 && text.as_bytes()[3] == b':' => Some(Zone::Rfc),
-        " UTC" | " GMT" | " Z" => Some(Zone::Other),
-        text if offset(text.trim_start()) && (3..=6).contains(&text.trim_start().len()) => {
-            Some(Zone::Other)
-        }
-        _ => None,
-    }
+    let offset = text.trim_start();
+    let is_offset = offset.starts_with(['+', '-'])
+        && offset[1..].bytes().all(|b| b.is_ascii_digit() || b == b':')
+        && (3..=6).contains(&offset.len());
+    let has_blank = offset.len() < text.len();
+    let has_colon = offset.len() == 6 && offset.as_bytes()[3] == b':';
+    Some(match text {
+        "" => Zone::None,
+        "Z" => Zone::Rfc("Z"),
+        " UTC" => Zone::Other(" UTC"),
+        " GMT" => Zone::Other(" GMT"),
+        " Z" => Zone::Other(" Z"),
+        " Uhr" => Zone::Word(" Uhr"),
+        " h" => Zone::Word(" h"),
+        _ if is_offset => match (has_colon, has_blank) {
+            (true, false) => Zone::Rfc("%:z"),
+            (true, true) => Zone::Other(" %:z"),
+            (false, true) => Zone::Other(" %z"),
+            (false, false) => Zone::Other("%z"),
+        },
+        _ => return None,
+    })
 }
 
-/// Whether a text is a time of day such as `08:26`, `08:26:30` or `0826`.
+/// Whether a text seems to be a moment, in a notation that is known or not.
+pub(super) fn seems_moment(text: &str) -> bool {
+    if let Some(value) = Value::parse(text) {
+        return !value.shape.is_number();
+    }
+    let runs = text.split(|c: char| !c.is_ascii_digit()).filter(|run| !run.is_empty()).count();
+    let has_clock = text.as_bytes().windows(4).any(|part| {
+        matches!(part, [a, b':', b, c] if [a, b, c].iter().all(|byte| byte.is_ascii_digit()))
+    });
+    has_clock && runs >= 4 && text.len() <= 80
+}
+
+/// Whether a text is a time of day such as `08:26` or `08:26:30`.
 pub(super) fn is_clock(text: &str) -> bool {
-    clock_of(text).is_some_and(|(clock, ..)| clock != Clock::None)
+    clock_of(text).is_some_and(|(clock, ..)| matches!(clock, Clock::Digits { separator: ':', .. }))
 }
 
 #[cfg(test)]
@@ -446,7 +788,7 @@ mod tests {
             (&["1433221332117"], "unix-millis"),
             (&["1", "711"], "day-number"),
         ] {
-            assert_eq!(notation(values).map(|n| n.format).as_deref(), Some(format), "{values:?}");
+            assert_eq!(notation(values).unwrap().formats, [format], "{values:?}");
         }
         for values in [
             &["hello"][..],
@@ -476,11 +818,83 @@ mod tests {
     fn day_and_month_are_left_open_only_where_the_values_leave_them_open() {
         let open = notation(&["3/4/2020", "5/6/2020"]).unwrap();
         assert_eq!(
-            (open.format.as_str(), open.otherwise.as_deref()),
+            (open.formats[0].as_str(), open.otherwise.as_deref()),
             ("%m/%d/%Y", Some("%d/%m/%Y"))
         );
         assert_eq!(notation(&["3/4/2020", "25/6/2020"]).unwrap().otherwise, None);
-        assert_eq!(notation(&["03.04.2020"]).unwrap().format, "%d.%m.%Y");
+        assert_eq!(notation(&["03.04.2020"]).unwrap().formats, ["%d.%m.%Y"]);
         assert!(is_clock("08:26") && is_clock("8:26:01") && !is_clock("0.5") && !is_clock(""));
+    }
+
+    #[test]
+    fn notations_that_need_a_pattern() {
+        for (values, format) in [
+            (&["05-Jan-2023", "05-May-2023"][..], "%d-%b-%Y"),
+            (&["05 May 2023 10:00:00", "06 Jun 2023 10:00:00"], "%d %b %Y %H:%M:%S"),
+            (&["May 05, 2023", "Jan 05, 2023"], "%b %d, %Y"),
+            (&["May 05, 2023", "January 05, 2023"], "long-date"),
+            (&["05 May 2023"], "%d %B %Y"),
+            (&["January 5, 2023 10:05"], "%B %d, %Y %H:%M"),
+            (&["Thu, 05 Jan 2023 16:32:34 +0000"], "%a, %d %b %Y %H:%M:%S %z"),
+            (&["20230105163234"], "%Y%m%d%H%M%S"),
+            (&["20230105T163234Z"], "%Y%m%dT%H%M%SZ"),
+            (&["20230105.0"], "compact-date"),
+            (&["01/25/2023 04:32PM"], "%m/%d/%Y %I:%M%p"),
+            (&["01/25/2023, 04:32:34 PM"], "%m/%d/%Y, %I:%M:%S %p"),
+            (&["05.01.2023 16:32 Uhr"], "%d.%m.%Y %H:%M Uhr"),
+            (&["25/01/2023 16h32"], "%d/%m/%Y %Hh%M"),
+            (&["05-JAN-23 04.32.34 PM"], "%d-%b-%y %I.%M.%S %p"),
+            (&["25.01.2023 16:32:34 +02:00"], "%d.%m.%Y %H:%M:%S %:z"),
+            (&["2023-01-05, 16:32"], "%Y-%m-%d, %H:%M"),
+            (&["2023-01-05T16:32:34,123"], "auto"),
+            (&["1672936354000000000"], "unix-nanos"),
+        ] {
+            assert_eq!(notation(values).unwrap().formats, [format], "{values:?}");
+        }
+        for value in ["5. Januar 2023", "2023-W01-4", "44931.5", "2023-01", "2023-01-05 1:00 CET"] {
+            assert_eq!(notation(&[value]), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn values_in_several_notations_get_the_formats_of_all() {
+        for (values, formats) in [
+            (
+                &["2023-01-05 10:00:00", "05.01.2023 10:00:00"][..],
+                &["date-time", "%d.%m.%Y %H:%M:%S"][..],
+            ),
+            (&["05.01.2023 10:06", "05.01.2023"], &["%d.%m.%Y %H:%M", "%d.%m.%Y"]),
+            (&["2023-01-05", "2023-01-05 10:00:00Z"], &["date", "date-time"]),
+            (&["2023-01-05", "2023-01-05 00:00:00"], &["date"]),
+            (&["2023-01-05 10:00", "2023/01/05 10:00:00 UTC"], &["date-time"]),
+            (&["5.1.2023 10:00:00.5", "5.1.2023 10:00:00"], &["%d.%m.%Y %H:%M:%S%.f"]),
+            (&["1672913167", "1686736014000"], &["unix-seconds", "unix-millis"]),
+            (&["2023-01-05", "20230105"], &["date", "compact-date"]),
+            // The order that one notation proves holds for the other, too.
+            (&["1/2/2023", "1-25-2023"], &["%m/%d/%Y", "%m-%d-%Y"]),
+        ] {
+            assert_eq!(notation(values).unwrap().formats, formats, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn a_few_values_that_are_no_moments_are_counted() {
+        let few = |value: &'static str, other: &'static str| {
+            let mut values = vec![value; 60];
+            values.extend([other; 2]);
+            notation(&values)
+        };
+        for (value, other) in [
+            ("1700000000", "0"),
+            ("1700000000", "-1"),
+            ("2023-01-05", "0"),
+            ("2023-01-05", "2023-W01-4"),
+            ("25/1/2023", "1/25/2023"),
+        ] {
+            let (count, _) = few(value, other).unwrap().odd.unwrap();
+            assert_eq!(count, 2, "{value} {other}");
+        }
+        assert_eq!(few("1700000000", "0").unwrap().formats, ["unix-seconds"]);
+        assert_eq!(notation(&[["1700000000"; 9].as_slice(), &["0"]].concat()), None);
     }
 }

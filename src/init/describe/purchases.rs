@@ -1,6 +1,7 @@
 //! Which table holds the purchases, and what its columns mean.
 
 use super::column::Column;
+use super::moment::{self, Notation};
 use super::table::Table;
 use super::words::{Action, Role, Words, action, file_says, is_void, says};
 use std::collections::BTreeMap;
@@ -26,11 +27,33 @@ pub(super) struct Join {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Times {
     pub column: Place,
+    /// The columns of month and day, where `column` holds the year alone.
+    pub rest: Vec<Place>,
     /// A time of day in another column, and its format.
     pub clock: Option<(Place, &'static str)>,
-    pub format: String,
+    /// One, or several of which each value is in one.
+    pub formats: Vec<String>,
     pub otherwise: Option<String>,
+    /// Values in none of the formats, and one of them.
+    pub odd: Option<(usize, String)>,
 }
+
+impl Times {
+    /// Whether the time is read from a column.
+    pub fn has(&self, place: Place) -> bool {
+        self.column == place
+            || self.rest.contains(&place)
+            || self.clock.is_some_and(|(clock, _)| clock == place)
+    }
+}
+
+const YEAR: &str = "year jahr annee ano anio";
+const MONTH: &str = "month monat mois mes";
+const DAY: &str = "day tag jour dia dayofmonth";
+/// Parts of a date, spans and counts, which are no moments.
+const PART: &str = "\
+    hour hora heure stunde week weekday woche semaine semana dow since of month monat mois mes \
+    quarter year jahr annee ano day tag dia jour duration";
 
 /// A condition on a column, as `where` writes it.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +71,8 @@ pub(super) struct Purchases {
     pub article: Option<Place>,
     pub order: Option<Place>,
     pub time: Option<Times>,
+    /// Columns that say when, in values that nobody could read.
+    pub unread_times: Vec<Place>,
     pub price: Option<Place>,
     pub quantity: Option<Place>,
     pub channel: Option<Place>,
@@ -105,13 +130,12 @@ impl Reading<'_> {
         }
         found.order = self.best(Role::Order, |column| f64::from(u8::from(!column.is_unique())));
         found.time = self.time();
+        found.unread_times = self.unread_times(found.time.as_ref());
         let taken = |found: &Purchases, place: Place| {
             found.customer == Some(place)
                 || found.article == Some(place)
                 || found.order == Some(place)
-                || found.time.as_ref().is_some_and(|time| {
-                    time.column == place || time.clock.is_some_and(|(clock, _)| clock == place)
-                })
+                || found.time.as_ref().is_some_and(|time| time.has(place))
         };
         let free: Vec<Place> =
             self.places.iter().copied().filter(|&place| !taken(&found, place)).collect();
@@ -270,38 +294,111 @@ impl Reading<'_> {
     }
 
     fn time(&self) -> Option<Times> {
-        let score = |place: Place| {
-            let column = self.column(place);
-            let notation = column.notation.as_ref()?;
-            let name = says(&column.name, Role::Time);
-            let counted = says(&column.name, Role::Sequence) > 0;
-            let words = Words::of(&column.name);
-            let days = words.has("day tag dia jour") && !words.has("hour week dow month since of");
-            let possible = match (notation.number, notation.days) {
-                (false, _) => true,
-                // Small numbers are days only where they are called so.
-                (true, true) => counted || days,
-                // Without a header, numbers of the right size are all there is to tell by.
-                (true, false) => name > 0 || !self.tables[place.table].options.header,
-            };
-            let detail = if notation.number && notation.days {
-                -8.0
-            } else {
-                f64::from(u8::from(!notation.days)) * 2.0
-            };
-            let score =
-                f64::from(name + u32::from(counted)) * 5.0 + detail + column.coverage() * 4.0;
-            // A column without a value in most rows is of something else, such as a cancellation.
-            (possible && column.coverage() > 0.02).then_some(score)
-        };
-        let scored = self.places.iter().filter_map(|&place| Some((score(place)?, place)));
-        let (_, place) = scored.fold(None, |best: Option<(f64, Place)>, next| match best {
+        let scored = self.places.iter().filter_map(|&place| Some((self.time_score(place)?, place)));
+        let best = scored.fold(None, |best: Option<(f64, Place)>, next| match best {
             Some(best) if best.0 >= next.0 => Some(best),
             _ => Some(next),
-        })?;
+        });
+        let Some((_, place)) = best else { return self.year_month_day() };
         let notation = self.column(place).notation.clone()?;
-        let clock = self.clock(place).filter(|_| notation.days && !notation.number);
-        Some(Times { column: place, clock, format: notation.format, otherwise: notation.otherwise })
+        // A number of days may be the day of a month, and a date of the third rank a birthday.
+        let counts_days = notation.number && notation.days;
+        if (counts_days || says(&self.column(place).name, Role::Time) < 2)
+            && let Some(times) = self.year_month_day()
+        {
+            return Some(times);
+        }
+        let Notation { formats, otherwise, odd, .. } = notation;
+        let clock =
+            self.clock(place).filter(|_| notation.days && !notation.number && formats.len() == 1);
+        Some(Times { column: place, rest: Vec::new(), clock, formats, otherwise, odd })
+    }
+
+    /// How well a column says when; `None` if it cannot.
+    fn time_score(&self, place: Place) -> Option<f64> {
+        let column = self.column(place);
+        let notation = column.notation.as_ref()?;
+        let name = says(&column.name, Role::Time);
+        let counted = says(&column.name, Role::Sequence) > 0;
+        let words = Words::of(&column.name);
+        let days = words.has("day tag dia jour") && !words.has("hour week dow month since of");
+        let possible = match (notation.number, notation.days) {
+            (false, _) => true,
+            // Small numbers are days only where they are called so.
+            (true, true) => counted || days,
+            // Without a header, numbers of the right size are all there is to tell by.
+            (true, false) => {
+                name > 0 || !self.tables[place.table].options.header && notation.odd.is_none()
+            }
+        };
+        let detail = if notation.number && notation.days {
+            -8.0
+        } else {
+            f64::from(u8::from(!notation.days)) * 2.0
+        };
+        let score = f64::from(name + u32::from(counted)) * 5.0 + detail + column.coverage() * 4.0;
+        // A column without a value in most rows is of something else, such as a cancellation.
+        (possible && column.coverage() > 0.02).then_some(score)
+    }
+
+    /// A date whose year, month and day are three columns: `year`, `order_month`, `Tag`.
+    fn year_month_day(&self) -> Option<Times> {
+        let find = |words: &str, lowest: f64, highest: f64, table: Option<usize>| {
+            self.places.iter().copied().find(|&place| {
+                let column = self.column(place);
+                column.share(column.whole) >= 1.0
+                    && column.coverage() > 0.95
+                    && column.min >= lowest
+                    && column.max <= highest
+                    && table.is_none_or(|table| table == place.table)
+                    && Words::of(&column.name).has(words)
+                    && !Words::of(&column.name).has("dow week weekday birth hour since in")
+            })
+        };
+        let year = find(YEAR, 1970.0, 2106.0, None)?;
+        let month = find(MONTH, 1.0, 12.0, Some(year.table))?;
+        let day = find(DAY, 1.0, 31.0, Some(year.table))?;
+        Some(Times {
+            column: year,
+            rest: vec![month, day],
+            clock: None,
+            formats: vec!["%Y %m %d".to_owned()],
+            otherwise: None,
+            odd: None,
+        })
+    }
+
+    /// Columns that say when, at least as clearly as the chosen one, in values that no format
+    /// reads.
+    fn unread_times(&self, chosen: Option<&Times>) -> Vec<Place> {
+        let is_chosen = |place: Place| chosen.is_some_and(|time| time.has(place));
+        // A count of days is no match for a column that is called like a date.
+        let dated = chosen.filter(|time| time.formats != ["day-number"]);
+        let rank = dated.map_or(2, |time| says(&self.column(time.column).name, Role::Time).max(2));
+        let is_unread = |&place: &Place| {
+            let column = self.column(place);
+            // Hours, days of the week and durations are numbers, but no moments.
+            let part = column.is_number() && Words::of(&column.name).has(PART);
+            let named = says(&column.name, Role::Time) >= rank && !part;
+            // Under a name that nobody knows, only values tell.
+            let alike = || dated.is_none() && self.looks_like_times(place);
+            column.coverage() > 0.5
+                && column.distinct > 1
+                && column.share(column.clocks) < 0.95
+                && !is_chosen(place)
+                && self.time_score(place).is_none()
+                && (named || alike())
+        };
+        self.places.iter().copied().filter(is_unread).collect()
+    }
+
+    fn looks_like_times(&self, place: Place) -> bool {
+        let table = &self.tables[place.table];
+        let cells = (0..table.rows.len()).filter_map(|row| table.cell(row, place.column)).take(500);
+        let (all, alike) = cells.fold((0, 0), |(all, alike), cell| {
+            (all + 1, alike + usize::from(moment::seems_moment(cell)))
+        });
+        alike * 10 > all * 8
     }
 
     /// The column with the time of day beside a date, and its format.
@@ -462,7 +559,8 @@ impl Reading<'_> {
         }
         let is_id = |&&place: &&Place| {
             let column = self.column(place);
-            let moment = column.notation.as_ref().is_some_and(|n| !n.number || !n.days);
+            let moment =
+                column.notation.as_ref().is_some_and(|n| !n.number || !n.days && n.odd.is_none());
             let low = column.distinct < 8 && column.rows > 20 || column.distinct < 2;
             let fraction = column.is_number() && !column.is_whole();
             place.table == table

@@ -6,7 +6,7 @@ use std::{fmt::Write as _, io::Write as _};
 use tempfile::TempDir;
 
 /// A folder with these files.
-fn folder(files: &[(&str, &[u8])]) -> TempDir {
+pub(super) fn folder(files: &[(&str, &[u8])]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (name, bytes) in files {
         let path = dir.path().join(name);
@@ -37,7 +37,7 @@ fn described(dir: &TempDir) -> (String, toml::Table) {
 }
 
 /// The data read as the description says.
-fn loaded(dir: &TempDir) -> (String, Dataset, ImportReport) {
+pub(super) fn loaded(dir: &TempDir) -> (String, Dataset, ImportReport) {
     let (text, _) = described(dir);
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("dataset.toml");
@@ -49,7 +49,7 @@ fn loaded(dir: &TempDir) -> (String, Dataset, ImportReport) {
 }
 
 /// `count` rows, each made from its number.
-fn rows(count: usize, row: impl Fn(usize) -> String) -> String {
+pub(super) fn rows(count: usize, row: impl Fn(usize) -> String) -> String {
     (0..count).fold(String::new(), |mut text, at| {
         let _ = writeln!(text, "{}", row(at));
         text

@@ -274,7 +274,7 @@ impl Text<'_> {
 
     fn time(&self, section: &mut Section) {
         let Some(time) = &self.found.time else {
-            section.comment("no column with times: the order of the rows counts");
+            section.comment("no column with times that can be read: the order of the rows counts");
             return;
         };
         let name = self.name(time.column);
@@ -284,18 +284,31 @@ impl Text<'_> {
                 &list([name.as_str(), &self.name(*clock)]),
                 "a date and a time of day",
             );
-            section.line("time_format", &list([time.format.as_str(), format]), "");
+            let first = time.formats.first().map_or("", String::as_str);
+            section.line("time_format", &list([first, format]), "");
             return;
         }
-        section.line("time", &quoted(&name), "");
+        if time.rest.is_empty() {
+            section.line("time", &quoted(&name), "");
+        } else {
+            let rest: Vec<String> = time.rest.iter().map(|&place| self.name(place)).collect();
+            let columns = [name.as_str()].into_iter().chain(rest.iter().map(String::as_str));
+            section.line("time", &list(columns), "year, month and day");
+        }
         let example =
             self.column(time.column).frequent.first().map(|(value, _)| format!("such as {value}"));
         let why = match &time.otherwise {
             Some(other) => format!("or {other:?}: no value tells day and month apart; check it"),
-            None if time.format == "day-number" => "days from an unknown start".to_owned(),
+            None if time.formats == ["day-number"] => "days from an unknown start".to_owned(),
+            None if time.formats.len() > 1 => "each value is in one of these".to_owned(),
+            None if !time.rest.is_empty() => String::new(),
             None => example.unwrap_or_default(),
         };
-        section.line("time_format", &quoted(&time.format), &why);
+        let format = match time.formats.as_slice() {
+            [one] => quoted(one),
+            several => list(several.iter().map(String::as_str)),
+        };
+        section.line("time_format", &format, &why);
     }
 
     /// Events, quantities, conditions, ratings: what counts, and how much.
