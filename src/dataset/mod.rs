@@ -28,7 +28,10 @@ pub use import::{
     Reason, Reject, RejectGroup, TableReport, load,
 };
 #[cfg(feature = "trainer")]
-pub(crate) use import::{FileFormat, FileOptions, TableFile, look, look::LIST_END};
+pub(crate) use import::{
+    Decimal, FileFormat, FileOptions, TableFile, is_missing, look, look::LIST_END,
+    number_in_any_notation,
+};
 #[cfg(feature = "database")]
 pub(crate) use import::{Moment, Return, cancel};
 #[cfg(feature = "trainer")]

@@ -170,6 +170,8 @@ pub enum Reason {
     NoId(String),
     #[error("`{0}` is not a finite number")]
     Number(String),
+    #[error("`{0}` is not a number of pieces: at most 1000000")]
+    Quantity(String),
     #[error("`{0}` is not a price: a finite number of at least 0")]
     Price(String),
     #[error("`{0}` is not a sales channel: a whole number from 0 to 255")]

@@ -53,6 +53,8 @@ pub(crate) use moment::Moment;
 pub use report::{FileReport, ImportReport, RejectGroup, TableReport};
 #[cfg(feature = "database")]
 pub(crate) use returns::{Return, cancel};
+#[cfg(feature = "trainer")]
+pub(crate) use values::{Decimal, is_missing, number_in_any_notation};
 
 use super::{Dataset, TimeUnit};
 use crate::domain::Timestamp;

@@ -2,6 +2,7 @@
 
 use super::error::{Fault, Reason, shown};
 use super::rows::Row;
+use std::{ops::Neg, str::FromStr};
 
 /// How the cells of a section are written.
 #[derive(Debug, Clone, Default)]
@@ -35,16 +36,27 @@ impl CellRules {
 
     /// A finite number in the notation of the section, with or without a currency.
     pub fn number(&self, text: &str) -> Result<f32, Reason> {
-        let number = self.decimal.parse(text).filter(|number| number.is_finite());
+        let number = self.decimal.parse::<f32>(text).filter(|number| number.is_finite());
         number.ok_or_else(|| Reason::Number(shown(text)))
+    }
+
+    /// How many pieces a row tells of; below 0 where they came back.
+    pub fn quantity(&self, text: &str) -> Result<f32, Reason> {
+        let quantity = self.number(text)?;
+        if quantity > MOST_PIECES { Err(Reason::Quantity(shown(text))) } else { Ok(quantity) }
     }
 
     /// A number of at least 0.
     pub fn price(&self, text: &str) -> Result<f32, Reason> {
-        let price = self.decimal.parse(text).filter(|price| price.is_finite() && *price >= 0.0);
+        let price =
+            self.decimal.parse::<f32>(text).filter(|price| price.is_finite() && *price >= 0.0);
         price.ok_or_else(|| Reason::Price(shown(text)))
     }
 }
+
+/// More pieces than anybody buys at once: such a number is a barcode or a date, and as a weight it
+/// would outweigh the whole shop.
+const MOST_PIECES: f32 = 1e6;
 
 /// The texts that stand for "no value", beside the empty cell. Case does not count.
 #[derive(Debug, Clone)]
@@ -59,10 +71,24 @@ pub(super) struct Missing {
 }
 
 /// Nobody's value, in any column.
-const NEVER_A_VALUE: [&str; 5] = ["null", "nan", "\\n", "n/a", "#n/a"];
+const NEVER_A_VALUE: [&str; 9] =
+    ["null", "(null)", "<null>", "[null]", "nan", "<na>", "\\n", "n/a", "#n/a"];
 
 /// Missing ids, numbers and times; as the value of a category each of them may be meant.
-const NO_ID_OR_NUMBER: [&str; 6] = ["none", "na", "nil", "-", "--", "#value!"];
+const NO_ID_OR_NUMBER: [&str; 18] = [
+    "none", "na", "n.a.", "nil", "k.a.", "-", "--", "–", "—", ".", "?", "#value!", "#ref!",
+    "#name?", "#num!", "#div/0!", "#null!", "#error!",
+];
+
+/// What a data frame writes for no time. Only so, because Nat is a name as well.
+const NO_TIME: &str = "NaT";
+
+/// Whether a cell has no value in an id, a number or a time by its usual spelling.
+#[cfg(feature = "trainer")]
+pub(crate) fn is_missing(cell: &str) -> bool {
+    static USUAL: std::sync::LazyLock<Missing> = std::sync::LazyLock::new(Missing::default);
+    USUAL.holds(cell)
+}
 
 impl Default for Missing {
     fn default() -> Self {
@@ -116,6 +142,7 @@ impl Missing {
             |spelling: &String| spelling.len() == cell.len() && spelling.eq_ignore_ascii_case(cell);
         let spellings = &self.spellings[..spellings];
         cell.is_empty()
+            || cell == NO_TIME
             || spellings.iter().any(same)
             || !cell.is_ascii() && spellings.contains(&cell.to_lowercase())
     }
@@ -128,7 +155,7 @@ pub(super) fn is_blank(byte: u8) -> bool {
 
 /// How numbers are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Decimal {
+pub(crate) enum Decimal {
     /// `1234.5`; `1,234.56` as well, but not `1,234`, which may be 1.234.
     #[default]
     Point,
@@ -141,7 +168,7 @@ pub(super) enum Decimal {
 impl Decimal {
     /// The number of a text, without a currency before or behind it. A text that is no number gives
     /// `None`.
-    pub fn parse(self, text: &str) -> Option<f32> {
+    pub fn parse<T: Real>(self, text: &str) -> Option<T> {
         match text.trim().parse() {
             // In `1.234` with a decimal comma the point groups thousands.
             Ok(number) if self != Self::Comma || !text.contains('.') => Some(number),
@@ -150,17 +177,20 @@ impl Decimal {
     }
 
     /// The sign stands before the currency or before the digits.
-    fn parse_signed(self, text: &str) -> Option<f32> {
+    fn parse_signed<T: Real>(self, text: &str) -> Option<T> {
         let (outer, text) = split_sign(text);
         let (inner, digits) = split_sign(without_currency(text));
+        let number = self.parse_digits(digits)?;
         match (outer, inner) {
-            (Some(_), Some(_)) => None,
-            (None, None) => self.parse_digits(digits),
-            _ => self.parse_digits(digits).map(|number| number * outer.or(inner).unwrap_or(1.0)),
+            (Sign::None, Sign::None) => Some(number),
+            (Sign::None, sign) | (sign, Sign::None) => {
+                Some(if sign == Sign::Minus { -number } else { number })
+            }
+            _ => None,
         }
     }
 
-    fn parse_digits(self, text: &str) -> Option<f32> {
+    fn parse_digits<T: Real>(self, text: &str) -> Option<T> {
         let (point, group) = if self == Self::Comma { (',', '.') } else { ('.', ',') };
         let (whole, fraction) = text.split_once(point).unwrap_or((text, ""));
         // Blanks and apostrophes group thousands in several countries, whatever the decimal sign
@@ -171,8 +201,7 @@ impl Decimal {
             && groups.len() == 2
             && fraction.is_empty()
             && whole.contains(group);
-        let is_grouped = groups[0].len() <= 3 && groups[1..].iter().all(|group| group.len() == 3);
-        if is_ambiguous || groups.len() > 1 && !is_grouped {
+        if is_ambiguous || !are_groups(&groups) {
             return None;
         }
         let whole = groups.concat();
@@ -185,20 +214,52 @@ impl Decimal {
     }
 }
 
-/// The sign of a number, if it has one, and what stands behind it.
-fn split_sign(text: &str) -> (Option<f32>, &str) {
-    match text.strip_prefix(['-', '\u{2212}']) {
-        Some(rest) => (Some(-1.0), rest.trim_start()),
-        None => text.strip_prefix('+').map_or((None, text), |rest| (Some(1.0), rest.trim_start())),
+/// A kind of floating-point number.
+pub(crate) trait Real: FromStr + Neg<Output = Self> {}
+
+impl Real for f32 {}
+impl Real for f64 {}
+
+/// Whether digits are grouped as people group them: by three, or as in India the last three and
+/// before them by two (`12,34,567`).
+fn are_groups(groups: &[&str]) -> bool {
+    let [first, between @ .., last] = groups else { return true };
+    let between = |length| between.iter().all(|group| group.len() == length);
+    last.len() == 3
+        && (first.len() <= 3 && between(3) || first.len() <= 2 && groups.len() > 2 && between(2))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sign {
+    None,
+    Plus,
+    Minus,
+}
+
+/// The sign of a number, and the text without it. Accountants put negative numbers in brackets, and
+/// some programs put the minus behind the digits.
+fn split_sign(text: &str) -> (Sign, &str) {
+    const MINUS: [char; 2] = ['-', '\u{2212}'];
+    let in_brackets = text.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
+    // In `5.-` the dash stands for no cents.
+    let before =
+        text.strip_suffix(MINUS).filter(|rest| rest.ends_with(|c: char| c.is_ascii_digit()));
+    if let Some(rest) = in_brackets.or_else(|| text.strip_prefix(MINUS)) {
+        (Sign::Minus, rest.trim())
+    } else if let Some(rest) = text.strip_prefix('+') {
+        (Sign::Plus, rest.trim_start())
+    } else {
+        before.map_or((Sign::None, text), |rest| (Sign::Minus, rest))
     }
 }
 
 /// A text without the sign or the code of a currency, as in `15.00 USD` and `€ 9,99`.
 fn without_currency(text: &str) -> &str {
-    let begins_number = |c: char| c.is_ascii_digit() || "-+.,\u{2212}".contains(c);
-    let start = text.find(begins_number).unwrap_or(0);
-    if is_currency(text[..start].trim_end()) {
-        return &text[start..];
+    let start = start_of_number(text);
+    let before = text[..start].trim_end();
+    if is_currency(before) {
+        let rest = &text[start..];
+        return if is_code_with_point(before, rest) { text } else { rest };
     }
     let end = text.rfind(|c: char| c.is_ascii_digit()).map_or(text.len(), |last| last + 1);
     // `5.-` is how a price without cents is written in Switzerland.
@@ -211,12 +272,74 @@ fn without_currency(text: &str) -> &str {
     text
 }
 
-/// Whether a text is the sign, the code or the abbreviation of a currency.
+/// Where the digits of a number or its sign begin. A point behind a letter ends an abbreviation:
+/// `Rs.500` are 500 rupees, not half a one.
+fn start_of_number(text: &str) -> usize {
+    let mut before = ' ';
+    for (at, c) in text.char_indices() {
+        let begins = c.is_ascii_digit() || "-+,\u{2212}".contains(c);
+        if begins || c == '.' && !before.is_alphabetic() && before != '/' {
+            return at;
+        }
+        before = c;
+    }
+    0
+}
+
+/// Whether a point stands between a code that takes none and digits without another, so that it may
+/// belong to either: `USD.50`.
+fn is_code_with_point(before: &str, digits: &str) -> bool {
+    let code = before.strip_suffix('.').unwrap_or("");
+    code.len() == 3
+        && code.bytes().all(|b| b.is_ascii_uppercase())
+        && digits.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Abbreviations and words of currencies, in lower case and without a point at the end; the signs
+/// are in [`SIGNS`].
+const CURRENCIES: [&str; 76] = [
+    "eur", "euro", "euros", "usd", "gbp", "chf", "sfr", "fr", "brl", "mxn", "cad", "aud", "nzd",
+    "sek", "nok", "dkk", "isk", "kr", "pln", "zł", "zl", "czk", "kč", "huf", "ft", "ron", "lei",
+    "bgn", "лв", "rub", "руб", "uah", "грн", "try", "tl", "ils", "nis", "inr", "rs", "re", "pkr",
+    "lkr", "npr", "bdt", "tk", "idr", "rp", "myr", "rm", "sgd", "hkd", "twd", "nt", "php", "thb",
+    "vnd", "jpy", "yen", "cny", "rmb", "krw", "zar", "kes", "ksh", "ngn", "egp", "aed", "sar",
+    "clp", "cop", "ars", "pen", "s/", "uyu", "hrk", "din",
+];
+
+const SIGNS: &str = "$€£¥₹₽₩₺₴₫฿₦₱₪¢";
+
+/// Whether a text is the sign, the code or the abbreviation of a currency, or of a unit such as
+/// `kg` and `pcs`.
 fn is_currency(text: &str) -> bool {
     let name = text.trim_end_matches('.');
     let is_code = (2..=3).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphabetic());
-    let is_sign = text.chars().count() <= 3 && text.chars().any(|c| "$€£¥₹₽₩₺₴₫฿₦₱₪¢".contains(c));
-    is_code || is_sign || ["zł", "Kč", "лв", "руб"].contains(&name)
+    let is_sign = text.chars().count() <= 3 && text.chars().any(|c| SIGNS.contains(c));
+    is_code || is_sign || CURRENCIES.contains(&name.to_lowercase().as_str())
+}
+
+/// The number of a cell in any notation that an import reads. Letters beside it must be those of a
+/// currency: nobody said yet that the column holds numbers, and `AB12` is an article.
+#[cfg(feature = "trainer")]
+pub(crate) fn number_in_any_notation(cell: &str) -> Option<f64> {
+    let cell = cell.trim();
+    if !cell.bytes().any(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    if let Ok(number) = cell.parse::<f64>() {
+        return Some(number).filter(|number| number.is_finite());
+    }
+    let letters: String = cell.chars().filter(|c| c.is_alphabetic() || *c == '/').collect();
+    let beside = letters.to_lowercase();
+    if !(letters.is_empty() || CURRENCIES.contains(&beside.as_str()) || is_dollar(cell, &beside)) {
+        return None;
+    }
+    [Decimal::Comma, Decimal::PointForSure].into_iter().find_map(|decimal| decimal.parse(cell))
+}
+
+/// Whether letters belong to a dollar or real sign: `R$`, `US$`.
+#[cfg(feature = "trainer")]
+fn is_dollar(cell: &str, letters: &str) -> bool {
+    letters.len() <= 2 && cell.to_lowercase().contains(&format!("{letters}$"))
 }
 
 /// A sales channel.
@@ -248,16 +371,17 @@ mod tests {
         let missing = Missing::with(&["unknown".to_owned(), "Été".to_owned()]);
         for cell in [
             "", " ", "NULL", "null", " NaN ", "\\N", "N/A", "None", "NA", "nil", "-", "UNKNOWN",
-            "été", "ÉTÉ",
+            "été", "ÉTÉ", "(null)", "<NULL>", "<NA>", "n.a.", "k.A.", "?", ".", "—", "–", "#REF!",
+            "#DIV/0!", "NaT",
         ] {
             assert!(missing.holds(cell), "{cell}");
         }
-        for cell in ["0", "Nan Goldin", "-1", "unknown soldier", "Nantes", "é"] {
+        for cell in ["0", "Nan Goldin", "-1", "unknown soldier", "Nantes", "é", "Nat", "#1"] {
             assert!(!missing.holds(cell), "{cell}");
         }
         // What may well be the value of a category stays one, unless the description says
         // otherwise.
-        for cell in ["None", "NA", "nil", "-"] {
+        for cell in ["None", "NA", "nil", "-", "—", "?", "#REF!"] {
             assert!(!missing.holds_in_text(cell), "{cell}");
         }
         assert!(
@@ -290,6 +414,22 @@ mod tests {
             (Decimal::Comma, "12 zł", Some(12.0)),
             (Decimal::Comma, "-3,5", Some(-3.5)),
             (Decimal::Comma, "1.23", None),
+            (Decimal::Point, "Rs.500", Some(500.0)),
+            (Decimal::Point, "-Rs.1442.25", Some(-1442.25)),
+            (Decimal::Point, "Rs. 1,42,500.00", Some(142_500.0)),
+            (Decimal::Point, "Fr. 1’442.25", Some(1442.25)),
+            (Decimal::Point, "S/. 12.50", Some(12.5)),
+            (Decimal::Point, "USD 0.50", Some(0.5)),
+            (Decimal::Point, "$.50", Some(0.5)),
+            (Decimal::Point, "USD.50", None),
+            (Decimal::Comma, "kr. 1442,25", Some(1442.25)),
+            (Decimal::Comma, "1 442,25 kr.", Some(1442.25)),
+            (Decimal::Comma, "12,50 Euro", Some(12.5)),
+            (Decimal::Point, "(2)", Some(-2.0)),
+            (Decimal::Point, "($5.00)", Some(-5.0)),
+            (Decimal::Point, "2-", Some(-2.0)),
+            (Decimal::Point, "5.-", Some(5.0)),
+            (Decimal::Point, "(-2)", None),
             (Decimal::Point, "—", None),
             (Decimal::Point, "on request", None),
             (Decimal::Point, "5 apples", None),
@@ -301,6 +441,40 @@ mod tests {
         for &(decimal, text, expected) in cases {
             assert_eq!(decimal.parse(text), expected, "{decimal:?} {text}");
         }
+    }
+
+    #[test]
+    #[cfg(feature = "trainer")]
+    fn numbers_are_told_from_ids_and_names() {
+        for (cell, expected) in [
+            ("1.234,56", Some(1234.56)),
+            ("9,99", Some(9.99)),
+            ("€ 9,99", Some(9.99)),
+            ("15.00 USD", Some(15.0)),
+            ("R$ 5,00", Some(5.0)),
+            ("US$5.00", Some(5.0)),
+            ("CHF 1'442.25", Some(1442.25)),
+            ("1\u{a0}442,25 kr", Some(1442.25)),
+            ("Rs.500", Some(500.0)),
+            ("(5.00)", Some(-5.0)),
+            ("1.249.900", Some(1_249_900.0)),
+            ("SKU-1", None),
+            ("AB12", None),
+            ("col1", None),
+            ("12 kg", None),
+            ("12 Monkeys", None),
+            ("nan", None),
+            ("1e999", None),
+        ] {
+            assert_eq!(number_in_any_notation(cell), expected, "{cell}");
+        }
+    }
+
+    #[test]
+    fn nobody_needs_more_than_a_million_pieces() {
+        let rules = CellRules::default();
+        assert_eq!((rules.quantity("3"), rules.quantity("(2)")), (Ok(3.0), Ok(-2.0)));
+        assert!(rules.quantity("100000000000").is_err());
     }
 
     #[test]

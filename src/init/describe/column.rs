@@ -1,7 +1,7 @@
 //! What the values of a column are like.
 
 use super::moment::{self, Detector, Notation};
-use crate::dataset::LIST_END;
+use crate::dataset::{Decimal, LIST_END, is_missing, number_in_any_notation as number};
 use std::collections::{HashMap, HashSet, hash_map::DefaultHasher};
 use std::hash::{Hash, Hasher};
 
@@ -9,10 +9,6 @@ use std::hash::{Hash, Hasher};
 const MOST_VALUES: usize = 200_000;
 /// Different values whose counts are kept.
 const MOST_COUNTED: usize = 400;
-
-/// Spellings of "no value" that an import knows by itself.
-const MISSING: [&str; 11] =
-    ["", "null", "nan", "none", "na", "n/a", "nil", "\\n", "#n/a", "-", "—"];
 
 /// What some shops write where there is no customer.
 const NOBODY: [&str; 9] =
@@ -36,6 +32,12 @@ pub(super) struct Column {
     pub whole: usize,
     pub negative: usize,
     pub zero: usize,
+    /// Numbers with a comma before their fraction.
+    commas: usize,
+    /// Numbers whose points can only stand between thousands, and those whose point can only stand
+    /// before a fraction.
+    point_groups: usize,
+    point_fractions: usize,
     pub min: f64,
     pub max: f64,
     /// Mean characters of a value.
@@ -109,6 +111,9 @@ impl Column {
             whole: 0,
             negative: 0,
             zero: 0,
+            commas: 0,
+            point_groups: 0,
+            point_fractions: 0,
             min: f64::INFINITY,
             max: f64::NEG_INFINITY,
             length: 0.0,
@@ -145,9 +150,21 @@ impl Column {
             self.whole += usize::from(number.fract() == 0.0);
             self.negative += usize::from(number < 0.0);
             self.zero += usize::from(number == 0.0);
+            self.commas += usize::from(has_decimal_comma(cell));
+            self.add_points(cell);
             self.min = self.min.min(number);
             self.max = self.max.max(number);
         }
+    }
+
+    fn add_points(&mut self, cell: &str) {
+        if !cell.contains('.') {
+            return;
+        }
+        let by_comma = Decimal::Comma.parse::<f64>(cell).is_some();
+        let by_point = Decimal::Point.parse::<f64>(cell).is_some();
+        self.point_groups += usize::from(by_comma && !by_point && !cell.contains(','));
+        self.point_fractions += usize::from(by_point && !by_comma);
     }
 
     /// Share of the rows that have a value.
@@ -198,10 +215,6 @@ impl Column {
     }
 }
 
-pub(super) fn is_missing(cell: &str) -> bool {
-    MISSING.iter().any(|missing| cell.eq_ignore_ascii_case(missing))
-}
-
 /// The hash of a value; `706016001.0` and `706016001` are one.
 pub(super) fn hash(cell: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -209,41 +222,26 @@ pub(super) fn hash(cell: &str) -> u64 {
     hasher.finish()
 }
 
-/// A number, also with a decimal comma or a currency around it.
-pub(super) fn number(cell: &str) -> Option<f64> {
-    let parsed = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite());
-    // Spellings of not a number are parsed as such.
-    if !cell.contains(|c: char| c.is_ascii_digit()) {
-        return None;
-    }
-    parsed(cell).or_else(|| {
-        let bare = without_currency(cell);
-        let digits = bare.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | ',' | '-'));
-        if bare.is_empty() || !digits || bare.matches(',').count() > 1 && bare.contains('.') {
-            return None;
-        }
-        parsed(bare).or_else(|| parsed(&bare.replace('.', "").replace(',', ".")))
-    })
-}
-
-/// A price without the sign or code of its currency.
-fn without_currency(cell: &str) -> &str {
-    const CODES: [&str; 12] =
-        ["EUR", "USD", "GBP", "CHF", "BRL", "MXN", "CAD", "AUD", "SEK", "PLN", "R$", "kr"];
-    let cell = cell.trim_matches(|c: char| matches!(c, '€' | '$' | '£' | '¥' | ' ' | '\u{a0}'));
-    let code =
-        CODES.iter().find_map(|code| cell.strip_prefix(code).or_else(|| cell.strip_suffix(code)));
-    code.map_or(cell, |rest| rest.trim_matches([' ', '\u{a0}']))
-}
-
 /// Whether a number is written with a comma before its fraction.
-pub(super) fn has_decimal_comma(cell: &str) -> bool {
+fn has_decimal_comma(cell: &str) -> bool {
     let Some((before, fraction)) = cell.rsplit_once(',') else { return false };
     let fraction = fraction.trim_end_matches(|c: char| !c.is_ascii_digit());
     (1..=2).contains(&fraction.len())
         && fraction.bytes().all(|b| b.is_ascii_digit())
         && before.ends_with(|c: char| c.is_ascii_digit())
         && number(cell).is_some()
+}
+
+/// Whether the numbers of a table have a comma before their fraction. `separated` by commas, a
+/// file says so only by points between thousands.
+pub(super) fn has_decimal_commas(columns: &[Column], separated: bool) -> bool {
+    let numbers = || columns.iter().filter(|column| column.is_number());
+    let commas: usize = columns.iter().map(|column| column.commas).sum();
+    // Two points in a number such as 1.249.900 can only group thousands, so those of 15.990 do as
+    // well; where others are fractions for sure, the table is in two notations.
+    let grouped = numbers().any(|column| column.point_groups > 0);
+    let fractions = numbers().any(|column| column.point_fractions > 0);
+    !separated && commas > 1 || grouped && !fractions
 }
 
 fn is_asin(cell: &str) -> bool {
@@ -331,24 +329,21 @@ mod tests {
     }
 
     #[test]
-    fn numbers_with_commas_and_currencies() {
-        for (cell, expected) in [
-            ("1.234,56", Some(1234.56)),
-            ("9,99", Some(9.99)),
-            ("€ 9,99", Some(9.99)),
-            ("15.00 USD", Some(15.0)),
-            ("R$ 5,00", Some(5.0)),
-            ("SKU-1", None),
-            ("12 Monkeys", None),
-            ("nan", None),
+    fn a_decimal_comma_is_proved_by_a_fraction_or_by_two_points() {
+        let decides = |cells: &[&str], separated| has_decimal_commas(&[column(cells)], separated);
+        for (cells, semicolons, commas) in [
+            (&["9,99", "1.234,5 €"][..], true, false),
+            (&["15.990", "1.249.900"], true, true),
+            (&["15.990", "1.249"], false, false),
+            (&["15.99", "1.249.900"], false, false),
+            (&["1,234", "12,345"], false, false),
         ] {
-            assert_eq!(number(cell), expected, "{cell}");
+            assert_eq!(
+                (decides(cells, false), decides(cells, true)),
+                (semicolons, commas),
+                "{cells:?}"
+            );
         }
-        assert!(
-            has_decimal_comma("9,99")
-                && has_decimal_comma("1.234,5 €")
-                && !has_decimal_comma("1,234")
-        );
     }
 
     #[test]

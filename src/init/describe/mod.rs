@@ -16,6 +16,8 @@ mod table;
 mod tests;
 #[cfg(test)]
 mod tests_times;
+#[cfg(test)]
+mod tests_values;
 mod text;
 mod times;
 mod words;

@@ -1,10 +1,10 @@
 //! The tables of a folder: files with the same columns, and a sample of their rows.
 
-use super::column::{Column, has_decimal_comma, is_missing, list_text};
+use super::column::{Column, has_decimal_commas, list_text};
 use super::text;
 use super::words::Words;
 use crate::dataset::{
-    DatasetError, FileFormat, FileOptions, LIST_END, TableFile,
+    DatasetError, FileFormat, FileOptions, LIST_END, TableFile, is_missing,
     look::{self, Content},
 };
 use std::{
@@ -148,9 +148,7 @@ impl Group {
             Column::of(name, true, texts.iter().map(String::as_str), day_first)
         };
         let profiles: Vec<Column> = columns.iter().enumerate().map(profile).collect();
-        let cells = || rows.iter().take(2_000).flat_map(csv::StringRecord::iter);
-        let decimal_comma =
-            options.delimiter != "," && cells().filter(|cell| has_decimal_comma(cell)).count() > 1;
+        let decimal_comma = has_decimal_commas(&profiles, options.delimiter == ",");
         Ok(Table { files, options, columns: profiles, rows, whole, broken, decimal_comma })
     }
 }

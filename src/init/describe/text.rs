@@ -1,8 +1,8 @@
 //! How a text file is written: its encoding, delimiter, quotes and header, by its first bytes.
 
-use super::column::number;
 use super::moment::Detector;
 use super::words::{Role, Words, says};
+use crate::dataset::number_in_any_notation as number;
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Encoding, GB18030, GBK, UTF_8, WINDOWS_1252};
 

@@ -7,6 +7,7 @@ use crate::{
         ids::{IdStyle, similar},
         moment::{Moment, TimeFormat},
         rows::{NotCounted, Row, Unused},
+        values::CellRules,
     },
     domain::ArticleId,
 };
@@ -102,11 +103,12 @@ impl RowReader<'_> {
 
     /// How many pieces were bought: 1 where the file does not say.
     pub fn quantity(&self, row: &Row, unreadable: &mut Vec<Fault>) -> f32 {
-        self.file
+        let quantity = self
+            .file
             .columns
             .quantity
-            .and_then(|column| self.number(row, column, unreadable))
-            .unwrap_or(1.0)
+            .and_then(|column| self.read_first(row, column, unreadable, CellRules::quantity));
+        quantity.unwrap_or(1.0)
     }
 
     pub fn weight(&self, row: &Row, unreadable: &mut Vec<Fault>) -> Result<f32, Unused> {
@@ -119,12 +121,22 @@ impl RowReader<'_> {
         if weight > 0.0 { Ok(weight) } else { Err(Unused::NotCounted(NotCounted::Weightless)) }
     }
 
+    pub fn number(&self, row: &Row, column: usize, unreadable: &mut Vec<Fault>) -> Option<f32> {
+        self.read_first(row, column, unreadable, CellRules::number)
+    }
+
     /// A number that decides whether a row counts: read before its spelling is compared with those
     /// of missing values, so that a 0 stays one.
-    pub fn number(&self, row: &Row, column: usize, unreadable: &mut Vec<Fault>) -> Option<f32> {
+    fn read_first(
+        &self,
+        row: &Row,
+        column: usize,
+        unreadable: &mut Vec<Fault>,
+        read: impl Fn(&CellRules, &str) -> Result<f32, Reason>,
+    ) -> Option<f32> {
         let cells = &self.file.plan.table.cells;
-        let number = row.text(column).ok().and_then(|text| cells.number(text).ok());
-        number.or_else(|| cells.optional(row, column, unreadable, |text| cells.number(text)))
+        let number = row.text(column).ok().and_then(|text| read(cells, text).ok());
+        number.or_else(|| cells.optional(row, column, unreadable, |text| read(cells, text)))
     }
 
     pub fn time(&mut self, row: &Row) -> Result<Option<Moment>, Unused> {

@@ -143,7 +143,7 @@ impl Scalar {
 }
 
 fn number_of(cell: &str, rules: &CellRules) -> Option<f64> {
-    cell.parse().ok().or_else(|| rules.decimal.parse(cell).map(f64::from))
+    rules.decimal.parse(cell)
 }
 
 #[cfg(test)]
@@ -163,7 +163,7 @@ mod tests {
             ("\"C*\"", &["C5", "C"], &["5C", ""]),
             ("{ not = \"C*\" }", &["536365", "", "c1"], &["C536365"]),
             ("{ not = [1, 2] }", &["3", "x"], &["1", "2.0"]),
-            ("{ above = 0 }", &["1", "0.5", "3 EUR"], &["0", "-1", "", "many"]),
+            ("{ above = 0 }", &["1", "0.5", "3 EUR"], &["0", "-1", "(2)", "", "many"]),
             ("{ min = 1, max = 5 }", &["1", "5", "2.5"], &["0.99", "6", ""]),
             ("{ below = \"2024-02-01\" }", &["2024-01-31 10:00"], &["2024-02-01", ""]),
             ("{ exists = true }", &["x", "0"], &["", " ", "NULL"]),
