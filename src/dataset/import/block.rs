@@ -142,7 +142,9 @@ impl<'a> Row<'a> {
             return self.layout.constants[column - width].as_bytes();
         }
         match self.record {
-            Record::Csv(record) => &record[column],
+            // Columns without a name at the end may lack their cells.
+            Record::Csv(record) => record.get(column).unwrap_or_default(),
+            Record::Fields(fields) if column >= fields.len() => b"",
             Record::Fields(fields) => fields.get(column),
             Record::Cells(cells, row) => cells.get(column, row),
         }
@@ -197,14 +199,12 @@ impl Block {
         visit: &mut impl FnMut(&Row) -> Result<(), Faults>,
     ) {
         let mut record = ByteRecord::new();
-        let width = self.layout.width();
         // Reading records from memory without a check of their length cannot fail.
         while let Ok(true) = reader.read_byte_record(&mut record) {
-            let result = if record.len() == width {
-                visit(&Row { record: Record::Csv(&record), layout: &self.layout })
-            } else {
-                Err(Fault::of_row(Reason::FieldCount { found: record.len(), expected: width })
-                    .into())
+            let surplus = |from| record.iter().skip(from).all(<[u8]>::is_empty);
+            let result = match self.check_length(record.len(), surplus) {
+                Ok(()) => visit(&Row { record: Record::Csv(&record), layout: &self.layout }),
+                Err(fault) => Err(fault.into()),
             };
             let start = record.position().map_or(0, csv::Position::byte) as usize;
             let end = reader.position().byte() as usize;
@@ -219,19 +219,30 @@ impl Block {
         visit: &mut impl FnMut(&Row) -> Result<(), Faults>,
     ) {
         let mut fields = Fields::default();
-        let width = self.layout.width();
         let mut at = 0;
         while let Some(RecordSpan { start, end }) =
             self.layout.dialect.split(bytes, at, &mut fields)
         {
-            let result = if fields.len() == width {
-                visit(&Row { record: Record::Fields(&fields), layout: &self.layout })
-            } else {
-                Err(Fault::of_row(Reason::FieldCount { found: fields.len(), expected: width })
-                    .into())
+            let surplus = |from| (from..fields.len()).all(|field| fields.get(field).is_empty());
+            let result = match self.check_length(fields.len(), surplus) {
+                Ok(()) => visit(&Row { record: Record::Fields(&fields), layout: &self.layout }),
+                Err(fault) => Err(fault.into()),
             };
             visited.add_text(result, bytes, start..end);
             at = end;
+        }
+    }
+
+    /// Whether a record has as many fields as the file has columns. Delimiters at the end of the
+    /// header or of the records, which some programs write, make no difference; `is_empty` tells
+    /// whether all fields from one on are.
+    fn check_length(&self, found: usize, is_empty: impl Fn(usize) -> bool) -> Result<(), Fault> {
+        let expected = self.layout.width();
+        let least = self.layout.named_width();
+        let fits = if found > expected { is_empty(expected) } else { found >= least };
+        match fits {
+            true => Ok(()),
+            false => Err(Fault::of_row(Reason::FieldCount { found, expected })),
         }
     }
 

@@ -69,6 +69,13 @@ impl Layout {
         self.columns.len() - self.constants.len()
     }
 
+    /// How many columns it has without those at the end of the header that have no name.
+    pub fn named_width(&self) -> usize {
+        let own = &self.columns[..self.width()];
+        let unnamed = own.iter().rev().take_while(|name| name.trim().is_empty()).count();
+        own.len() - unnamed
+    }
+
     /// The index of a column.
     ///
     /// # Errors

@@ -40,12 +40,13 @@ pub(super) fn dialect(bytes: &[u8], whole: bool) -> Option<Dialect> {
     let quote = quoted.then_some(usual);
     let fields: Vec<Vec<String>> =
         records.iter().map(|record| cut(record, &delimiter, quote)).collect();
-    let width = mode(fields.iter().map(Vec::len))?;
-    let skip_lines = fields.iter().take(10).take_while(|record| record.len() != width).count();
+    let width = width(&fields)?;
+    let fits = |record: &&Vec<String>| has_width(record, width);
+    let skip_lines = fields.iter().take(10).take_while(|record| !fits(record)).count();
     let skip_lines = if skip_lines < fields.len() && skip_lines < 10 { skip_lines } else { 0 };
-    let rest: Vec<&Vec<String>> =
-        fields[skip_lines..].iter().filter(|record| record.len() == width).collect();
-    let header = has_header(&rest);
+    let rest: Vec<Vec<String>> =
+        fields[skip_lines..].iter().filter(fits).map(|record| record[..width].to_vec()).collect();
+    let header = has_header(&rest.iter().collect::<Vec<_>>());
     let encoding = encoding.map(Encoding::name);
     Some(Dialect { encoding, delimiter, quote: quote.map(|c| c as u8), skip_lines, header })
 }
@@ -217,6 +218,21 @@ fn cut(record: &str, delimiter: &str, quote: Option<char>) -> Vec<String> {
     fields
 }
 
+/// The number of fields of most records, without those at the end that all leave empty: some
+/// programs end every line with a delimiter.
+fn width(records: &[Vec<String>]) -> Option<usize> {
+    let width = mode(records.iter().map(Vec::len))?;
+    let bare = |record: &Vec<String>| {
+        width - record.iter().rev().take_while(|field| field.trim().is_empty()).count()
+    };
+    records.iter().filter(|record| record.len() == width).map(bare).max().filter(|&bare| bare > 0)
+}
+
+/// Whether a record has so many fields, but for empty ones at its end.
+fn has_width(record: &[String], width: usize) -> bool {
+    record.len() >= width && record[width..].iter().all(|field| field.trim().is_empty())
+}
+
 /// The most frequent number.
 fn mode(numbers: impl Iterator<Item = usize>) -> Option<usize> {
     let mut counts = std::collections::BTreeMap::<usize, usize>::new();
@@ -359,6 +375,18 @@ mod tests {
             let text = format!("id,name\n1,{text}\n");
             let (bytes, ..) = encoding.encode(&text);
             assert_eq!(dialect(&bytes, true).unwrap().encoding, Some(name), "{text}");
+        }
+    }
+
+    #[test]
+    fn delimiters_at_the_end_of_lines_make_no_difference() {
+        for text in [
+            "sku,client,\n1,c\n2,d\n3,e\n",
+            "sku,client\n1,c,\n2,d,\n3,e,\n",
+            "sku,client,,\n1,c,,\n2,d,,\n3,e,,\n",
+        ] {
+            let found = of(text);
+            assert_eq!((&*found.delimiter, found.header, found.skip_lines), (",", true, 0), "{text}");
         }
     }
 

@@ -237,6 +237,17 @@ fn lines_are_counted_through_quotes_line_ends_and_blank_lines() {
 }
 
 #[test]
+fn empty_fields_at_the_end_of_lines_cost_nothing() {
+    let rows = |end: &str| ARTICLES.trim_end().replace('\n', &format!("{end}\n")) + end + "\n";
+    let (header, data) = ARTICLES.split_once('\n').unwrap();
+    let only_data = rows(",,").replacen(&format!("{header},,"), header, 1);
+    for articles in [format!("{header},\n{data}"), only_data, rows(",")] {
+        let (dataset, report) = load_plain(&hm_with("articles.csv", articles.as_bytes())).unwrap();
+        assert_eq!((dataset.articles.len(), report.rejected()), (3, 0), "{articles}{report}");
+    }
+}
+
+#[test]
 fn broken_text_files() {
     refused(
         &hm_with("articles.csv", b"article_id,text\n1,fine\n2,\"never closed\n3,x\n"),
