@@ -156,7 +156,7 @@ fn resolve(
             column: header.to_owned(),
             detail,
         };
-        let is_list = layout.lists.contains(&index);
+        let is_list = layout.lists.contains(&index) && !rows.splits(index);
         let (name, kind) = match plan.header {
             Header::Typed => presets::typed_column(header).map_err(fault)?,
             Header::Plain if is_list => (header, ColumnType::Tags { separator: ",".to_owned() }),

@@ -2,14 +2,21 @@
 //!
 //! Numbers keep the digits they are written with, since ids of many digits would not survive a
 //! conversion. The elements of a list are each closed by [`LIST_END`](super::block::LIST_END); a
-//! list of `{"name": …, "value": …}` pairs counts as an object. `null` is an empty cell.
+//! list of `{"name": …, "value": …}` pairs counts as an object. In a list of other objects each key
+//! is a column of its own, `{"a": [{"b": 1}, {"b": 2}]}` having a list `a.b`; an object without the
+//! key is an empty element before those that have it. `null` is an empty cell.
 
+use super::block::LIST_END;
 use super::cells::Fields;
 use super::json_parser::{Parsed, Sink, walk};
 use std::collections::{HashMap, HashSet};
 
 /// How many columns the keys of a file may give.
 pub(super) const MOST_COLUMNS: usize = 4096;
+
+/// Most bytes of the cells of one record: few objects that have a key far behind in a list make
+/// many empty elements.
+const MOST_TEXT: usize = 64 << 20;
 
 /// The columns that the keys of a file's objects give.
 #[derive(Debug, Default, Clone)]
@@ -35,7 +42,7 @@ impl Keys {
     /// # Errors
     /// A record that is no object.
     pub fn learn(&mut self, record: &[u8]) -> Parsed<()> {
-        let mut seen = Learner { keys: self, lists: HashSet::new() };
+        let mut seen = Learner { keys: self, lists: HashSet::new(), depth: 0 };
         walk(record, &mut seen)?;
         for column in seen.lists {
             if !self.lists.contains(&column) {
@@ -55,7 +62,8 @@ impl Keys {
     /// A record that is no object.
     pub fn flatten(&self, record: &[u8], fields: &mut Fields) -> Parsed<()> {
         fields.reset(self.names.len());
-        walk(record, &mut Flattener { keys: self, fields, next: 0 })
+        let (places, pieces) = (Vec::new(), Vec::new());
+        walk(record, &mut Flattener { keys: self, fields, next: 0, depth: 0, places, pieces })
     }
 
     fn is_wanted(&self, column: usize) -> bool {
@@ -66,10 +74,12 @@ impl Keys {
 struct Learner<'a> {
     keys: &'a mut Keys,
     lists: HashSet<usize>,
+    /// Lists of objects that are open.
+    depth: usize,
 }
 
-impl Sink for Learner<'_> {
-    fn column(&mut self, path: &str) -> Option<usize> {
+impl Learner<'_> {
+    fn known(&mut self, path: &str) -> Option<usize> {
         if let Some(column) = self.keys.columns.get(path) {
             return Some(*column);
         }
@@ -82,6 +92,16 @@ impl Sink for Learner<'_> {
         self.keys.columns.insert(path.to_owned(), column);
         Some(column)
     }
+}
+
+impl Sink for Learner<'_> {
+    fn column(&mut self, path: &str) -> Option<usize> {
+        let column = self.known(path)?;
+        if self.depth > 0 {
+            self.lists.insert(column);
+        }
+        Some(column)
+    }
 
     fn fields(&mut self) -> Option<&mut Fields> {
         None
@@ -90,6 +110,19 @@ impl Sink for Learner<'_> {
     fn list(&mut self, column: usize) {
         self.lists.insert(column);
     }
+
+    fn put(&mut self, _column: usize, _begin: usize) {}
+
+    fn begin_objects(&mut self) {
+        self.depth += 1;
+    }
+
+    fn next_object(&mut self) {}
+
+    fn end_objects(&mut self) -> bool {
+        self.depth -= 1;
+        true
+    }
 }
 
 struct Flattener<'a> {
@@ -97,6 +130,49 @@ struct Flattener<'a> {
     fields: &'a mut Fields,
     /// The column that comes next if this record has the keys of the others in their order.
     next: usize,
+    /// Lists of objects that are open.
+    depth: usize,
+    /// By that depth less one, how many objects have begun since the outermost list did.
+    places: Vec<usize>,
+    /// Leaves of the objects in the outermost list.
+    pieces: Vec<Piece>,
+}
+
+/// A leaf in a list of objects.
+struct Piece {
+    column: usize,
+    /// The number of its object.
+    place: usize,
+    /// Where its text lies.
+    span: (usize, usize),
+}
+
+impl Flattener<'_> {
+    /// Makes one cell of all leaves of each column; `false` when they are too large.
+    fn join_pieces(&mut self) -> bool {
+        let mut pieces = std::mem::take(&mut self.pieces);
+        pieces.sort_by_key(|piece| piece.column);
+        for column in pieces.chunk_by(|a, b| a.column == b.column) {
+            let begin = self.fields.begin();
+            let mut next = 0;
+            for Piece { place, span: (start, end), .. } in column {
+                let text = &mut self.fields.text;
+                let blanks = place.saturating_sub(next);
+                if text.len() + blanks > MOST_TEXT {
+                    return false;
+                }
+                text.resize(text.len() + blanks, LIST_END);
+                text.extend_from_within(*start..*end);
+                // A list within an object has closed its elements already.
+                if text.last() != Some(&LIST_END) {
+                    text.push(LIST_END);
+                }
+                next = place + 1;
+            }
+            self.fields.set(column[0].column, begin);
+        }
+        true
+    }
 }
 
 impl Sink for Flattener<'_> {
@@ -112,11 +188,41 @@ impl Sink for Flattener<'_> {
     }
 
     fn list(&mut self, _column: usize) {}
+
+    fn put(&mut self, column: usize, begin: usize) {
+        let end = self.fields.begin();
+        if self.depth == 0 {
+            self.fields.set(column, begin);
+        } else if begin < end {
+            let place = self.places[self.depth - 1].saturating_sub(1);
+            self.pieces.push(Piece { column, place, span: (begin, end) });
+        }
+    }
+
+    fn begin_objects(&mut self) {
+        self.depth += 1;
+        if self.places.len() < self.depth {
+            self.places.push(0);
+        }
+    }
+
+    fn next_object(&mut self) {
+        self.places[self.depth - 1] += 1;
+    }
+
+    fn end_objects(&mut self) -> bool {
+        self.depth -= 1;
+        if self.depth > 0 {
+            return true;
+        }
+        self.places.clear();
+        self.join_pieces()
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{block::LIST_END, json_parser::Broken};
+    use super::super::json_parser::Broken;
     use super::*;
     use proptest::prelude::*;
     use serde_json::Value;
@@ -150,7 +256,8 @@ mod tests {
             ("details.size.w", "1.50"),
             ("price", ""),
             ("new", "true"),
-            ("tags", "a, b|2|{\"x\": [1]}|"),
+            ("tags", "a, b|2|"),
+            ("tags.x", "|||1|"),
             ("none", ""),
         ];
         assert_eq!(found(record), pairs(&expected));
@@ -164,8 +271,31 @@ mod tests {
             ("item", "p1"),
             ("fields.color", "red|blue|"),
             ("fields.price", "10.5"),
-            ("other", "{\"name\": \"x\"}|"),
+            ("other.name", "x|"),
         ];
+        assert_eq!(found(record), pairs(&expected));
+    }
+
+    #[test]
+    fn lists_of_objects_are_lists_by_key() {
+        let record = r#"{"o": 1, "items": [{"sku": "A", "n": 2, "of": {"w": 1}}, {"sku": "B"}, null,
+            {"sku": "C", "n": 1, "tax": [{"r": 7}, {"r": 8}]}, {"tax": [{"r": 9}], "t": ["x", "y"]}]}"#;
+        let expected = [
+            ("o", "1"),
+            ("items.sku", "A|B||C|"),
+            ("items.n", "2|||1|"),
+            ("items.of.w", "1|"),
+            ("items.tax.r", "7|8|9|"),
+            ("items.t", "||||x|y|"),
+        ];
+        assert_eq!(found(record), pairs(&expected));
+        assert_eq!(found(r#"{"a": [[{"b": 1}], [2]]}"#), pairs(&[("a.b", "1|"), ("a", "|2|")]));
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_are_read_as_python_writes_them() {
+        let record = r#"{"a": NaN, "b": Infinity, "c": -Infinity, "d": [NaN, 1]}"#;
+        let expected = [("a", ""), ("b", "Infinity"), ("c", "-Infinity"), ("d", "1|")];
         assert_eq!(found(record), pairs(&expected));
     }
 

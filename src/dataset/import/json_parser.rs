@@ -32,6 +32,18 @@ pub(super) trait Sink {
     fn fields(&mut self) -> Option<&mut Fields>;
 
     fn list(&mut self, column: usize);
+
+    /// Ends the cell of a leaf that begins at `begin` of the fields.
+    fn put(&mut self, column: usize, begin: usize);
+
+    /// A list of objects begins.
+    fn begin_objects(&mut self);
+
+    /// Its next element begins.
+    fn next_object(&mut self);
+
+    /// It ends; `false` when its cells are too large.
+    fn end_objects(&mut self) -> bool;
 }
 
 /// Gives all leaves of a record to a sink.
@@ -156,6 +168,9 @@ impl<'a> Parser<'a> {
         match self.peek() {
             Some(b'{') => return self.object(path, sink, depth + 1),
             Some(b'[') if self.is_pairs(depth + 1) => return self.pairs(path, sink, depth + 1),
+            Some(b'[') if self.holds_objects(depth + 1) => {
+                return self.objects(path, sink, depth + 1);
+            }
             _ => {}
         }
         let Some(column) = sink.column(path) else { return self.skip(depth) };
@@ -165,7 +180,7 @@ impl<'a> Parser<'a> {
         let Some(fields) = sink.fields() else { return self.skip(depth) };
         let begin = fields.begin();
         self.write(&mut fields.text, depth)?;
-        fields.set(column, begin);
+        sink.put(column, begin);
         Ok(())
     }
 
@@ -184,7 +199,40 @@ impl<'a> Parser<'a> {
         })
     }
 
-    /// Writes what is no list; a list or an object inside a list is written as its JSON text.
+    /// Whether the list that begins here, or a list in it, holds an object.
+    fn holds_objects(&self, depth: usize) -> bool {
+        let mut ahead = Self { text: self.text, at: self.at };
+        let mut found = false;
+        // What is broken is found when the list is read.
+        let _ = ahead.elements(depth, |parser| {
+            found = match parser.peek() {
+                Some(b'{') => true,
+                Some(b'[') => parser.holds_objects(depth + 1),
+                _ => false,
+            };
+            if found { Err(parser.broken("an object")) } else { parser.skip(depth) }
+        });
+        found
+    }
+
+    /// Reads a list of objects: each of their keys is a column that holds a list, and the text of
+    /// an object is nobody's value. What is no object has the name of the list.
+    fn objects(&mut self, path: &mut String, sink: &mut impl Sink, depth: usize) -> Parsed<()> {
+        sink.begin_objects();
+        self.elements(depth, |parser| {
+            sink.next_object();
+            match parser.peek() {
+                Some(b'n') => parser.skip(depth),
+                _ => parser.value(path, sink, depth),
+            }
+        })?;
+        match sink.end_objects() {
+            true => Ok(()),
+            false => Err(self.broken("a list of too many objects with different keys")),
+        }
+    }
+
+    /// Writes what is no list; a list inside a list is written as its JSON text.
     fn write_scalar(&mut self, out: &mut Vec<u8>, depth: usize) -> Parsed<()> {
         if self.peek() == Some(b'"') {
             let token = self.string()?;
@@ -193,7 +241,8 @@ impl<'a> Parser<'a> {
         let start = self.at;
         self.skip(depth)?;
         let text = &self.text.as_bytes()[start..self.at];
-        if text != b"null" {
+        // Python writes NaN for a number that is missing.
+        if text != b"null" && text != b"NaN" {
             out.extend_from_slice(text);
         }
         Ok(())
@@ -250,8 +299,9 @@ impl<'a> Parser<'a> {
             Some(b'{') => self.members(depth + 1, |parser, _| parser.skip(depth + 1)),
             Some(b'[') => self.elements(depth + 1, |parser| parser.skip(depth + 1)),
             Some(b'"') => self.string().map(drop),
-            Some(b'-' | b'0'..=b'9') => self.number(),
-            _ => match ["true", "false", "null"]
+            Some(b'-' | b'0'..=b'9') if !self.text[self.at..].starts_with("-I") => self.number(),
+            // The last three are no JSON, but what Python makes of numbers that are not finite.
+            _ => match ["true", "false", "null", "NaN", "Infinity", "-Infinity"]
                 .into_iter()
                 .find(|word| self.text[self.at..].starts_with(word))
             {

@@ -108,12 +108,17 @@ struct Levels {
     /// The definition level of a value that is there.
     present: i16,
     is_list: bool,
+    /// Whether the elements of a list are no lists themselves, so that each has one place.
+    is_flat: bool,
 }
 
 impl ColumnReader {
     pub fn new(reader: AnyReader, column: &Column) -> Self {
-        let levels =
-            Levels { present: column.descriptor.max_def_level(), is_list: column.is_list() };
+        let levels = Levels {
+            present: column.descriptor.max_def_level(),
+            is_list: column.is_list(),
+            is_flat: column.descriptor.max_rep_level() == 1,
+        };
         Self { reader, meaning: column.meaning, levels }
     }
 
@@ -182,16 +187,25 @@ impl Levels {
                 cells.end();
             }
         } else {
+            // Elements without a value keep their place before one that has a value, so that the
+            // columns of one list of objects stay beside each other.
+            let mut blanks = 0;
             for (i, (level, repeated)) in present.iter().zip(&repeated).enumerate() {
                 // Level 0: a new row begins, so the one before is complete.
                 if *repeated == 0 && i > 0 {
                     cells.end();
+                    blanks = 0;
                 }
                 if *level == self.present
                     && let Some(value) = values.next()
                 {
+                    let places = if self.is_flat { blanks } else { 0 };
+                    cells.text.resize(cells.text.len() + places, LIST_END);
                     write(&mut cells.text, value);
                     cells.text.push(LIST_END);
+                    blanks = 0;
+                } else {
+                    blanks += 1;
                 }
             }
             if !present.is_empty() {

@@ -21,6 +21,8 @@ pub(super) struct Column {
     pub rows: usize,
     /// Rows with a value.
     pub filled: usize,
+    /// Values: more than `filled` where cells hold lists.
+    count: usize,
     pub distinct: usize,
     /// Hashes of the values.
     pub values: HashSet<u64>,
@@ -48,6 +50,8 @@ pub(super) struct Column {
     /// Values in the form of Amazon's and books' numbers.
     pub asins: usize,
     pub emails: usize,
+    /// Values that are the text of an object or of a list of objects.
+    objects: usize,
     /// The notation of times that fits every value.
     pub notation: Option<Notation>,
     pub list: Option<List>,
@@ -75,26 +79,27 @@ impl Column {
         let mut lists = ListDetector::default();
         for cell in cells {
             column.rows += 1;
-            let cell = cell.trim();
-            if is_missing(cell) {
-                continue;
+            let before = column.count;
+            let values = cell.split(|c| typed_list && c == LIST_END).map(str::trim);
+            for value in values.filter(|value| !is_missing(value)) {
+                column.add(value);
+                detector.add(value);
+                lists.add(value);
+                if counts.len() <= MOST_COUNTED {
+                    *counts.entry(value).or_default() += 1;
+                }
             }
-            column.add(cell);
-            detector.add(cell);
-            lists.add(cell);
-            if counts.len() <= MOST_COUNTED {
-                *counts.entry(cell).or_default() += 1;
-            }
+            column.filled += usize::from(column.count > before);
         }
         column.distinct = column.values.len();
-        column.length /= column.filled.max(1) as f64;
+        column.length /= column.count.max(1) as f64;
         if counts.len() <= MOST_COUNTED {
             column.frequent =
                 counts.into_iter().map(|(value, count)| (value.to_owned(), count)).collect();
             column.frequent.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         }
         column.notation = detector.finish(day_first);
-        column.list = lists.finish(column.filled);
+        column.list = lists.finish(column.filled).filter(|_| !typed_list);
         column
     }
 
@@ -103,6 +108,7 @@ impl Column {
             name: name.to_owned(),
             rows: 0,
             filled: 0,
+            count: 0,
             distinct: 0,
             values: HashSet::new(),
             frequent: Vec::new(),
@@ -122,6 +128,7 @@ impl Column {
             clocks: 0,
             asins: 0,
             emails: 0,
+            objects: 0,
             notation: None,
             list: None,
             typed_list,
@@ -129,7 +136,7 @@ impl Column {
     }
 
     fn add(&mut self, cell: &str) {
-        self.filled += 1;
+        self.count += 1;
         if self.values.len() < MOST_VALUES {
             self.values.insert(hash(cell));
         }
@@ -138,6 +145,7 @@ impl Column {
         self.links += usize::from(cell.starts_with("http://") || cell.starts_with("https://"));
         self.clocks += usize::from(moment::is_clock(cell));
         self.asins += usize::from(is_asin(cell));
+        self.objects += usize::from(is_object(cell));
         self.emails += usize::from(cell.contains('@') && cell.contains('.') && !cell.contains(' '));
         if let Some(nobody) = NOBODY.iter().find(|nobody| cell.eq_ignore_ascii_case(nobody)) {
             match self.nobody.iter_mut().find(|(known, _)| known == nobody) {
@@ -174,12 +182,13 @@ impl Column {
 
     /// Share of the values that meet a count.
     pub fn share(&self, count: usize) -> f64 {
-        count as f64 / self.filled.max(1) as f64
+        count as f64 / self.count.max(1) as f64
     }
 
     /// Whether (nearly) no two rows have the same value.
     pub fn is_unique(&self) -> bool {
         self.filled > 0
+            && !self.typed_list
             && self.coverage() > 0.98
             && self.distinct as f64 >= 0.999 * self.filled as f64
     }
@@ -207,6 +216,17 @@ impl Column {
             .filter(|(_, count)| many(*count))
             .map(|(value, _)| (*value).to_owned())
             .collect()
+    }
+
+    /// Whether the values are texts of objects, which nothing is called by.
+    pub fn holds_objects(&self) -> bool {
+        self.share(self.objects) > 0.5
+    }
+
+    /// The list of objects that the values are a key of; `None` where they are no lists.
+    pub fn list_of_objects(&self) -> Option<&str> {
+        let list = self.name.rsplit_once('.').filter(|_| self.typed_list);
+        list.map(|(list, _)| list)
     }
 
     /// Text of the kind that is read, not counted.
@@ -242,6 +262,11 @@ pub(super) fn has_decimal_commas(columns: &[Column], separated: bool) -> bool {
     let grouped = numbers().any(|column| column.point_groups > 0);
     let fractions = numbers().any(|column| column.point_fractions > 0);
     !separated && commas > 1 || grouped && !fractions
+}
+
+fn is_object(cell: &str) -> bool {
+    let inside = cell.strip_prefix('[').unwrap_or(cell).trim_start();
+    inside.strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with(['"', '\'', '}']))
 }
 
 fn is_asin(cell: &str) -> bool {
@@ -298,11 +323,6 @@ impl ListDetector {
         (repeats && share(self.json) < 0.5)
             .then(|| List { separator: SEPARATORS[best].to_owned(), quantity })
     }
-}
-
-/// The elements of a cell that a typed file gives as a list.
-pub(super) fn list_text(cell: &str) -> String {
-    cell.trim_end_matches(LIST_END).replace(LIST_END, "|")
 }
 
 #[cfg(test)]

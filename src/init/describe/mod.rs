@@ -85,7 +85,8 @@ pub fn describe(dir: &Path) -> Result<Layout, InitError> {
     notes.extend(tables.iter().filter(|table| table.broken > 0).map(|table| {
         let (rows, broken) = (table.rows.len(), table.broken);
         format!(
-            "{}: {broken} of {} rows looked at are not as long as the header",
+            "{}: {broken} of {} rows looked at cannot be read: they are broken, or not as long as the \
+             header",
             table.file(),
             rows + broken
         )

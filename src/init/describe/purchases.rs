@@ -1,6 +1,6 @@
 //! Which table holds the purchases, and what its columns mean.
 
-use super::column::Column;
+use super::column::{Column, List};
 use super::moment::{self, Notation};
 use super::table::Table;
 use super::words::{Action, Role, Words, action, file_says, is_void, says};
@@ -83,7 +83,7 @@ pub(super) struct Purchases {
     /// order.
     pub fill_down: Option<(Place, Vec<Place>)>,
     pub missing: Vec<String>,
-    pub split: Option<super::column::List>,
+    pub split: Option<List>,
     score: f64,
 }
 
@@ -123,6 +123,7 @@ impl Reading<'_> {
                     .filter(|place| place.column != join.right),
             );
         }
+        self.places = self.readable(found.article);
         found.customer = self.customer(found.article);
         if found.article.is_none() || found.customer.is_none() {
             let (article, customer) = self.unnamed(table, found.article, found.customer);
@@ -155,6 +156,20 @@ impl Reading<'_> {
         self.gaps(&mut found);
         found.score = self.score(&found);
         found
+    }
+
+    /// The columns that have one value for each purchase: no lists, but for keys of the list of
+    /// objects that the articles are a key of, which is split.
+    fn readable(&self, article: Option<Place>) -> Vec<Place> {
+        let list =
+            |place: Place| self.column(place).list_of_objects().map(|list| (place.table, list));
+        let split = article.and_then(list);
+        let is_readable = |&place: &Place| {
+            !self.column(place).typed_list
+                || Some(place) == article
+                || split.is_some() && list(place) == split
+        };
+        self.places.iter().copied().filter(is_readable).collect()
     }
 
     /// The column that says a role most clearly; `fits` is 0 for those that cannot have it, else at
@@ -196,6 +211,7 @@ impl Reading<'_> {
             let few = column.distinct < 3 && column.rows > 100;
             if column.filled == 0
                 || one_each
+                || column.holds_objects()
                 || few
                 || column.notation.as_ref().is_some_and(|n| !n.number)
             {
@@ -224,7 +240,9 @@ impl Reading<'_> {
         free.best(Role::Customer, |column| {
             // A customer id that every row has anew is an id of the row.
             let anew = column.is_unique() && column.rows > 50;
-            let prose = column.is_prose() || column.notation.as_ref().is_some_and(|n| !n.number);
+            let prose = column.is_prose()
+                || column.holds_objects()
+                || column.notation.as_ref().is_some_and(|n| !n.number);
             if column.distinct < 2 && column.rows > 50 || prose {
                 return 0.0;
             }
@@ -497,8 +515,11 @@ impl Reading<'_> {
     fn gaps(&self, found: &mut Purchases) {
         if let Some(article) = found.article {
             let column = self.column(article);
-            found.split =
-                column.list.clone().filter(|list| list.quantity.is_some() && !column.typed_list);
+            found.split = match column.typed_list {
+                // The file itself tells the items apart, whatever the separator.
+                true => Some(List { separator: ",".to_owned(), quantity: None }),
+                false => column.list.clone().filter(|list| list.quantity.is_some()),
+            };
         }
         let Some(customer) = found.customer else { return };
         found.missing = self.column(customer).placeholders();

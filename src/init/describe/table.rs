@@ -1,6 +1,6 @@
 //! The tables of a folder: files with the same columns, and a sample of their rows.
 
-use super::column::{Column, has_decimal_commas, list_text};
+use super::column::{Column, has_decimal_commas};
 use super::text;
 use super::words::Words;
 use crate::dataset::{
@@ -141,11 +141,7 @@ impl Group {
             let cells = rows.iter().map(|row: &csv::StringRecord| row.get(at).unwrap_or(""));
             let typed =
                 lists.contains(&at) || rows.iter().take(100).any(|row| row[at].contains(LIST_END));
-            if !typed {
-                return Column::of(name, false, cells, day_first);
-            }
-            let texts: Vec<String> = cells.map(list_text).collect();
-            Column::of(name, true, texts.iter().map(String::as_str), day_first)
+            Column::of(name, typed, cells, day_first)
         };
         let profiles: Vec<Column> = columns.iter().enumerate().map(profile).collect();
         let decimal_comma = has_decimal_commas(&profiles, options.delimiter == ",");

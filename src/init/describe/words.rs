@@ -213,8 +213,9 @@ pub(super) fn is_void(status: &str) -> bool {
 
 /// How clearly a name says a role: 0 (not at all) to 3 (it can hardly be anything else).
 pub(super) fn says(name: &str, role: Role) -> u32 {
-    // Of a nested key such as `details.brand` the last part tells.
-    let words = Words::of(name.rsplit('.').next().unwrap_or(name));
+    // Of a nested key such as `details.brand` the last part tells, but not `$date`, which MongoDB
+    // puts below a key for the type of its value.
+    let words = Words::of(name.rsplit('.').find(|part| !part.starts_with('$')).unwrap_or(name));
     let joined = words.joined();
     let joined = joined.as_str();
     match role {

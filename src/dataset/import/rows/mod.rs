@@ -18,7 +18,7 @@ pub(super) use join::{JoinPlan, Joined, read_joined};
 pub(super) use split::{SplitPlan, elements};
 pub(super) use tally::{NotCounted, Tally, Unused};
 
-use super::block::{self, Block};
+use super::block::{self, Block, LIST_END};
 use super::error::{DatasetError, Fault, Place, Reason, shortened};
 use super::files::TableFile;
 use super::layout::Layout;
@@ -103,6 +103,8 @@ pub(super) struct Rows<'t> {
     cells: &'t CellRules,
     fill_down: Option<FillDown>,
     split: Option<(usize, &'t SplitPlan)>,
+    /// Columns of the file whose lists are split along with that column.
+    beside: Vec<usize>,
     join: Option<(usize, &'t Joined)>,
     filter: Vec<(usize, &'t Condition)>,
 }
@@ -121,6 +123,7 @@ impl<'t> Rows<'t> {
             cells: &plan.cells,
             fill_down: None,
             split: None,
+            beside: Vec::new(),
             join: None,
             filter: Vec::new(),
         };
@@ -136,6 +139,10 @@ impl<'t> Rows<'t> {
             rows.added.push((split.column.clone(), rows.origin(column)));
             rows.added.push((split.quantity_column(), rows.origin(column)));
             rows.split = Some((column, split));
+            let names = &layout.columns;
+            let lists = layout.lists.iter().copied();
+            rows.beside = lists.filter(|&list| split.is_beside(&names[list])).collect();
+            rows.added.extend(rows.beside.iter().map(|&list| (names[list].clone(), Some(list))));
         }
         if let Some(joined) = joined {
             rows.join = Some((rows.column(&joined.left)?, joined));
@@ -162,6 +169,12 @@ impl<'t> Rows<'t> {
             Some(index) => Ok(index),
             None => Err(self.missing(name)),
         }
+    }
+
+    /// Whether the lists of a column of the file are split into rows.
+    pub fn splits(&self, column: usize) -> bool {
+        self.beside.contains(&column)
+            || self.split.is_some_and(|(split, _)| self.origin(split) == Some(column))
     }
 
     /// The error for a column that is not there.
@@ -301,10 +314,23 @@ impl<'t> Rows<'t> {
             Ok(cell) => cell.into_owned(),
             Err(fault) => return vec![Err(Unused::Rejected(fault))],
         };
-        let rows = split.items(&cell).into_iter().map(|(item, quantity)| {
+        let beside: Result<Vec<Vec<&str>>, Fault> = self
+            .beside
+            .iter()
+            .map(|&list| record.text(list).map(|cell| cell.split(LIST_END as char).collect()))
+            .collect();
+        let (beside, places) = match beside {
+            Ok(beside) if !beside.is_empty() => (beside, SplitPlan::places(&cell)),
+            Ok(_) => (Vec::new(), Vec::new()),
+            Err(fault) => return vec![Err(Unused::Rejected(fault))],
+        };
+        let rows = split.items(&cell).into_iter().enumerate().map(|(at, (item, quantity))| {
             let mut cells = cells.clone();
             cells.push(Cow::Owned(item.into_owned()));
             cells.push(Cow::Owned(quantity.into_owned()));
+            let place = places.get(at).copied().unwrap_or(at);
+            let of_item = |list: &Vec<&'r str>| list.get(place).copied().unwrap_or_default();
+            cells.extend(beside.iter().map(|list| Cow::Borrowed(of_item(list))));
             self.with_joined(record, cells)
         });
         rows.collect()

@@ -25,6 +25,19 @@ impl SplitPlan {
         elements(cell, &self.separator).into_iter().map(|item| self.with_quantity(item)).collect()
     }
 
+    /// The places of the items in the list of a cell.
+    pub fn places(cell: &str) -> Vec<usize> {
+        let parts = cell.split(LIST_END as char).enumerate();
+        parts.filter(|(_, part)| !part.trim().is_empty()).map(|(place, _)| place).collect()
+    }
+
+    /// Whether a column holds keys of the same list of objects as the one that is split, such as
+    /// the prices of the items.
+    pub fn is_beside(&self, column: &str) -> bool {
+        let list = |name: &str| name.rsplit_once('.').map(|(list, _)| list.to_owned());
+        column != self.column && list(column).is_some() && list(column) == list(&self.column)
+    }
+
     fn with_quantity<'a>(&self, item: Cow<'a, str>) -> (Cow<'a, str>, Cow<'a, str>) {
         match item {
             Cow::Borrowed(text) => {
@@ -64,6 +77,8 @@ pub(in crate::dataset::import) fn elements<'a>(
     };
     match json(cell) {
         Some(elements) => elements,
+        // An object's text is nobody's value.
+        None if inside.trim_start().starts_with('{') => Vec::new(),
         None if inside.starts_with('\'') => python(inside),
         None => plain(cell, separator),
     }
@@ -147,6 +162,7 @@ mod tests {
         }
         assert_eq!(elements("[]", "|"), [""; 0]);
         assert_eq!(elements("[Untitled] song", " "), ["[Untitled]", "song"]);
+        assert_eq!(elements("[{\"sku\": \"a\"}, {\"sku\": \"b\"}]", ","), [""; 0]);
         assert_eq!(elements("[\"a, b\", null, \" \"]", "|"), ["a, b"]);
     }
 }

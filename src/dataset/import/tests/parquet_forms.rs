@@ -142,7 +142,8 @@ fn groups_and_lists_become_columns() {
         assert_eq!(
             table.rows,
             [
-                ["a", "x", "1", &format!("p{end}q{end}"), "", ""],
+                // The element without a value keeps its place.
+                ["a", "x", "1", &format!("p{end}{end}q{end}"), "", ""],
                 ["b", "", "2", "", &format!("7{end}"), &format!("5{end}6{end}")],
                 ["c", "", "", "", &format!("8{end}"), ""],
             ]
