@@ -3,7 +3,7 @@
 use super::block::{Block, ReadAhead, read_ahead};
 use super::columns::{ColumnBuilder, ColumnType, EntitiesBuilder};
 use super::error::{DatasetError, Fault, Reason, shown};
-use super::ids::IdStyle;
+use super::ids::{IdStyle, WholeIds};
 use super::layout::Layout;
 use super::plan::{Duplicates, EntityPlan, Header};
 use super::presets;
@@ -79,7 +79,8 @@ fn read_file(
     source.want(&rows.wanted(&[&[reader.id], &reader.attributes[..]].concat()))?;
     let progress = session.progress(&layout.file, source.expected());
     let mut blocks = read_ahead(source).peekable();
-    reader.id_style = style_of(&mut blocks, &rows, reader.id);
+    let sampled = style_of(&mut blocks, &rows, reader.id);
+    reader.id_style = WholeIds::style(session.reads_whole_ids(), sampled);
     let mut above = Above::default();
     let mut count = 0;
     for block in blocks {

@@ -45,6 +45,35 @@ impl IdStyle {
     }
 }
 
+/// Whether ids of whole numbers stand in a table as floats as well, `7` beside `7.0`: then the floats
+/// began behind the rows that [`IdStyle::of`] saw. At least one of the two is in row `from` or
+/// behind it.
+pub(super) fn are_doubled(ids: &IdTable, from: usize) -> bool {
+    let mut is_doubled = false;
+    for (row, id) in ids.iter().enumerate() {
+        let Some((whole, zeros)) = id.split_once('.') else { continue };
+        if !is_digits(whole) || !is_zeros(zeros) {
+            return false;
+        }
+        is_doubled |= ids.find(whole).is_some_and(|other| row.max(other as usize) >= from);
+    }
+    is_doubled
+}
+
+/// The tables whose ids are whole numbers, however they are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct WholeIds {
+    pub articles: bool,
+    pub customers: bool,
+}
+
+impl WholeIds {
+    /// How the ids of a table are read; by `sampled` where nothing is known yet.
+    pub fn style(is_whole: bool, sampled: IdStyle) -> IdStyle {
+        if is_whole { IdStyle::Floats } else { sampled }
+    }
+}
+
 fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
@@ -112,6 +141,20 @@ mod tests {
         assert_eq!(IdStyle::Floats.clean("007"), "007");
         assert_eq!(IdStyle::Text.clean("\t1.0\u{a0}"), "1.0");
         assert_eq!(IdStyle::Text.clean("é a"), "é a");
+    }
+
+    #[test]
+    fn floats_beside_whole_numbers_are_doubled_ids() {
+        for (ids, from, expected) in [
+            (&["7", "8", "7.0"][..], 0, true),
+            (&["7", "7.0", "8"], 2, false),
+            (&["7", "SKU-1", "7.0"], 2, true),
+            (&["7", "7.0", "7.5"], 0, false),
+            (&["7", "8.0"], 0, false),
+        ] {
+            let table: IdTable = ids.iter().copied().collect();
+            assert_eq!(are_doubled(&table, from), expected, "{ids:?}");
+        }
     }
 
     #[test]

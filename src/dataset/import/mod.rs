@@ -60,7 +60,8 @@ use super::{Dataset, TimeUnit};
 use crate::domain::Timestamp;
 use columns::EntitiesBuilder;
 use description::Description;
-use plan::{EntityPlan, Plan};
+use ids::WholeIds;
+use plan::{Duplicates, EntityPlan, Plan};
 use presets::Preset;
 use purchases::{PurchaseReader, Side};
 use session::Session;
@@ -103,26 +104,45 @@ fn load_in_blocks(
     options: &LoadOptions,
     block: usize,
 ) -> Result<(Dataset, ImportReport), DatasetError> {
-    let mut session = Session::new(options, block);
-    let input = Input::find(dir, options, &mut session)?;
+    let mut whole_ids = WholeIds::default();
+    loop {
+        let mut session = Session::new(options, block);
+        session.whole_ids = whole_ids;
+        let dataset = load_once(dir, options, &mut session)?;
+        // Only all ids together show that some are whole numbers written as floats. That is rare
+        // enough to read the files again.
+        if session.whole_ids == whole_ids {
+            return Ok((dataset, session.finish()?));
+        }
+        whole_ids = session.whole_ids;
+    }
+}
+
+/// Reads everything once. Where ids turn out to be doubled, `session` says so afterwards.
+fn load_once(
+    dir: &Path,
+    options: &LoadOptions,
+    session: &mut Session,
+) -> Result<Dataset, DatasetError> {
+    let input = Input::find(dir, options, session)?;
     if let Some(rejects) = &options.rejects {
         input.refuse_to_overwrite(rejects)?;
     }
     let dataset = match input {
-        Input::Tables(plan) => read_tables(*plan, &mut session)?,
+        Input::Tables(plan) => read_tables(*plan, session)?,
         Input::Sequences { file, attributes } => {
             session.report.kind = "sequences".to_owned();
-            sequences::read_sequences(&file, attributes.as_deref(), &mut session)?
+            sequences::read_sequences(&file, attributes.as_deref(), session)?
         }
         Input::Rentals { file } => {
             session.report.kind = "rent-the-runway".to_owned();
-            rentals::read_rentals(&file, &mut session)?
+            rentals::read_rentals(&file, session)?
         }
     };
     session.report.articles = dataset.articles.len();
     session.report.customers = dataset.customers.len();
     session.report.purchases = dataset.purchases.len();
-    Ok((dataset, session.finish()?))
+    Ok(dataset)
 }
 
 /// What there is to read.
@@ -212,6 +232,25 @@ fn read_tables(plan: Plan, session: &mut Session) -> Result<Dataset, DatasetErro
     order::sort_by_time(&mut reader.purchases);
     reader.finish(session)?;
     let PurchaseReader { articles, customers, purchases, time_unit, .. } = reader;
+    // In a table of its own a repeated id is a fault of that table, and told as such.
+    let own = |plan: &Option<EntityPlan>, known: usize| {
+        let is_own = |plan: &EntityPlan| plan.duplicates == Duplicates::Reject;
+        if plan.as_ref().is_some_and(is_own) { known } else { 0 }
+    };
+    let sides = [
+        ("articles", &articles.table.ids, own(&plan.articles, known.0)),
+        ("customers", &customers.table.ids, own(&plan.customers, known.1)),
+    ];
+    let WholeIds { articles: whole_articles, customers: whole_customers } = &mut session.whole_ids;
+    for ((name, ids, from), is_whole) in sides.into_iter().zip([whole_articles, whole_customers]) {
+        if *is_whole {
+            session.report.notes.push(format!(
+                "some ids of {name} are written as floats, `7.0` for `7`; all are read as whole \
+                 numbers"
+            ));
+        }
+        *is_whole |= ids::are_doubled(ids, from);
+    }
     session.report.added_articles = articles.table.ids.len() - known.0;
     session.report.added_customers = customers.table.ids.len() - known.1;
     let notes = &mut session.report.notes;

@@ -4,6 +4,7 @@
 use super::LoadOptions;
 use super::block::Expected;
 use super::error::{DatasetError, FileName, Reject};
+use super::ids::WholeIds;
 use super::limit::MaxRejects;
 use super::report::{FileReport, ImportReport, RejectLog, TableReport};
 use super::rows::{NotCounted, Tally};
@@ -17,6 +18,7 @@ pub(super) struct Session {
     pub block: usize,
     /// The moment after which times lie in the future.
     pub now: Timestamp,
+    pub whole_ids: WholeIds,
     /// Of the command line, then of the description.
     limit: Option<MaxRejects>,
     /// The table that is being read.
@@ -31,6 +33,7 @@ impl Session {
             report: ImportReport::default(),
             block,
             now: options.now.unwrap_or_else(clock),
+            whole_ids: WholeIds::default(),
             limit: options.max_rejects,
             table: TableReport::default(),
             progress: options.progress,
@@ -45,6 +48,14 @@ impl Session {
     /// Begins the account of a table.
     pub fn begin_table(&mut self, name: &str) {
         self.table = TableReport { name: name.to_owned(), ..TableReport::default() };
+    }
+
+    /// Whether the ids of the table that is being read are known to be whole numbers.
+    pub fn reads_whole_ids(&self) -> bool {
+        match self.table.name.as_str() {
+            "articles" => self.whole_ids.articles,
+            _ => self.whole_ids.customers,
+        }
     }
 
     /// Adds what became of the rows of a block.

@@ -7,11 +7,12 @@ use crate::{
             block::{Block, ReadAhead},
             entities::sample,
             error::{DatasetError, FileName, shown},
-            ids::IdStyle,
+            ids::{IdStyle, WholeIds},
             layout::Layout,
             moment::{TimeFormat, TimePlan, TimeReader, detect},
             plan::PurchasePlan,
             rows::{Above, Rows},
+            session::Session,
         },
     },
     domain::Timestamp,
@@ -87,8 +88,10 @@ impl<'p> PurchaseFile<'p> {
         rows: Rows<'p>,
         columns: PurchaseColumns,
         plan: &'p PurchasePlan,
-        now: Timestamp,
+        session: &Session,
     ) -> Result<Self, DatasetError> {
+        let (now, whole) = (session.now, session.whole_ids);
+        let style = |ids: &[Vec<String>], at: usize| IdStyle::of(ids.iter().map(|row| &*row[at]));
         let (ids, times) = match blocks.peek() {
             Some(Ok(block)) => (
                 sample(&rows, block, &[columns.article, columns.customer]),
@@ -109,8 +112,8 @@ impl<'p> PurchaseFile<'p> {
             },
             time_unit: time.as_ref().map(TimePlan::unit),
             time: time.map(|time| time.reader()),
-            article_style: IdStyle::of(ids.iter().map(|row| row[0].as_str())),
-            customer_style: IdStyle::of(ids.iter().map(|row| row[1].as_str())),
+            article_style: WholeIds::style(whole.articles, style(&ids, 0)),
+            customer_style: WholeIds::style(whole.customers, style(&ids, 1)),
             is_weighted: plan.is_weighted(),
             plan,
             rows,

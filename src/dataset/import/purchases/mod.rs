@@ -86,7 +86,7 @@ impl PurchaseReader {
         let expected = source.expected();
         let progress = session.progress(&layout.file, expected);
         let mut blocks = read_ahead(source).peekable();
-        let file = PurchaseFile::look_at(&mut blocks, &layout, rows, columns, plan, session.now)?;
+        let file = PurchaseFile::look_at(&mut blocks, &layout, rows, columns, plan, session)?;
         self.add_unit(file.time_unit);
         let mut above = Above::default();
         let mut count = 0;

@@ -81,6 +81,14 @@ impl RowReader<'_> {
         if self.file.plan.table.cells.missing.holds(id) {
             return Err(Unused::at(column, Reason::NoId(shown(id))));
         }
+        // Floats that begin behind the first rows: `7.0` where only `7` is known.
+        let whole = IdStyle::Floats.clean(id);
+        if !side.open
+            && whole.len() < id.len()
+            && let Some(row) = side.table.ids.find(whole)
+        {
+            return Ok(Found::Known(row));
+        }
         ArticleId::parse(id).map_err(|fault| Unused::at(column, Reason::Id(fault)))?;
         if side.open {
             return Ok(Found::New(id));

@@ -229,6 +229,29 @@ fn ids_are_the_same_however_they_are_written() {
 }
 
 #[test]
+fn floats_that_begin_behind_the_first_rows_are_the_same_ids() {
+    let rows = |at: usize| match at {
+        0..2_500 => format!("A{},{}\n", at % 7, at % 50),
+        _ => format!("A{},{}.0\n", at % 7, at % 50),
+    };
+    let text = format!("a,c\n{}", (0..5_000).map(rows).collect::<String>());
+    let (dataset, report) = orders("", &text, &[]).unwrap();
+    assert_eq!((dataset.customers.len(), dataset.purchases.len()), (50, 5_000), "{report}");
+    assert!(report.to_string().contains("ids of customers are written as floats"), "{report}");
+    // A table of its own tells which ids there are, and that some are no whole numbers.
+    let customers = format!("[customers]\nfiles = [\"c.csv\"]\nid = \"id\"\n{ORDERS}");
+    for (ids, known) in [("7\n8\n", 2), ("7\n7.0\n7.5\n", 3)] {
+        let dir = folder(&[
+            ("dataset.toml", &customers),
+            ("c.csv", &format!("id\n{ids}")),
+            ("p.csv", "a,c\nlamp,7\nlamp,7.0\n"),
+        ]);
+        let (dataset, report) = load_plain(&dir).unwrap();
+        assert_eq!((dataset.customers.len(), report.rejected()), (known, 0), "{report}");
+    }
+}
+
+#[test]
 fn unknown_articles_can_be_added() {
     let description =
         format!("[articles]\nfiles = [\"a.csv\"]\nid = \"id\"\nunknown = \"add\"\n{ORDERS}");
