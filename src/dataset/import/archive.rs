@@ -17,6 +17,7 @@ use std::{
 use zip::{CompressionMethod, ZipArchive};
 
 /// A zip archive and those of its members that are read.
+#[derive(Debug)]
 pub(super) struct Archive {
     path: PathBuf,
     members: Vec<Member>,
@@ -92,68 +93,87 @@ impl Archive {
     /// The names of the members that can be read.
     #[cfg(feature = "trainer")]
     pub fn tables(&self) -> Vec<String> {
-        let names = self.members.iter().map(|member| member.name.clone());
-        names.filter(|name| is_table(name)).collect()
+        self.readable().into_iter().map(|member| member.name).collect()
     }
 
-    /// The bytes of the member of this name.
+    /// The names of the first members, for messages.
+    pub fn names(&self) -> String {
+        let names: Vec<&str> =
+            self.members.iter().take(10).map(|member| member.name.as_str()).collect();
+        format!("{}{}", names.join(", "), if self.members.len() > 10 { ", …" } else { "" })
+    }
+
+    /// The index of the member of this name.
     #[cfg(feature = "trainer")]
-    pub fn table(&self, name: &str) -> Result<Option<Input>, DatasetError> {
-        self.members
-            .iter()
-            .position(|member| member.name == name)
-            .map(|index| self.input(index))
-            .transpose()
+    pub fn index(&self, name: &str) -> Option<usize> {
+        self.members.binary_search_by(|member| member.name.as_str().cmp(name)).ok()
     }
 
-    /// Leaves only the members that a description wants: those of its pattern, else all that can be
-    /// read.
-    fn select(&mut self, pattern: Option<&str>) -> Result<(), DatasetError> {
-        let unsupported =
-            |detail| DatasetError::Unsupported { file: self.path.as_path().into(), detail };
-        let names = || {
-            let names: Vec<&str> =
-                self.members.iter().take(10).map(|member| member.name.as_str()).collect();
-            format!("{}{}", names.join(", "), if self.members.len() > 10 { ", …" } else { "" })
-        };
-        let Some(pattern) = pattern else {
-            let found: Vec<Member> =
-                self.members.iter().filter(|member| is_table(&member.name)).cloned().collect();
-            if found.is_empty() {
-                return Err(unsupported(format!(
-                    "the archive has no file that can be read; it has {}",
-                    names()
-                )));
+    /// The members that hold a table by their names.
+    fn readable(&self) -> Vec<Member> {
+        let mut found: Vec<Member> =
+            self.members.iter().filter(|member| is_table(&member.name)).cloned().collect();
+        files::without_prose(&mut found, |member| Path::new(&member.name));
+        found
+    }
+
+    /// Leaves only the members that a description wants: those of its patterns, else all that can
+    /// be read.
+    fn select(&mut self, patterns: &[String]) -> Result<(), DatasetError> {
+        if !patterns.is_empty() {
+            let mut found: Vec<Member> = Vec::new();
+            for pattern in patterns {
+                found.extend(self.matching(pattern)?);
             }
-            if let [first, second, ..] =
-                &files::kinds(found.iter().map(|member| Path::new(&member.name)))[..]
-            {
-                let detail = format!(
-                    "the archive has files of several formats ({first}, {second}); choose those of one table with \
-                     `member = \"*.{first}\"`"
-                );
-                return Err(unsupported(detail));
-            }
+            found.sort_by(|a, b| a.name.cmp(&b.name));
+            found.dedup_by(|a, b| a.name == b.name);
             self.members = found;
             return Ok(());
-        };
-        let glob = glob::Pattern::new(pattern).map_err(|error| {
-            unsupported(format!("the pattern `{pattern}` of `member` is wrong: {}", error.msg))
-        })?;
-        let wanted = |name: &str| {
-            glob.matches(name) || glob.matches(name.rsplit('/').next().unwrap_or(name))
-        };
-        let found: Vec<Member> =
-            self.members.iter().filter(|member| wanted(&member.name)).cloned().collect();
+        }
+        let unsupported =
+            |detail| DatasetError::Unsupported { file: self.path.as_path().into(), detail };
+        let found = self.readable();
         if found.is_empty() {
+            return Err(unsupported(format!(
+                "the archive has no file that can be read; it has {}",
+                self.names()
+            )));
+        }
+        if let [first, second, ..] =
+            &files::kinds(found.iter().map(|member| Path::new(&member.name)))[..]
+        {
             let detail = format!(
-                "no file in the archive matches `member = \"{pattern}\"`; it has {}",
-                names()
+                "the archive has files of several formats ({first}, {second}); choose those of one table with \
+                 `member = \"*.{first}\"`"
             );
             return Err(unsupported(detail));
         }
         self.members = found;
         Ok(())
+    }
+
+    /// The members of this name or pattern; a name without folders stands for that file in any
+    /// folder, unless there is one outside of them.
+    fn matching(&self, pattern: &str) -> Result<Vec<Member>, DatasetError> {
+        let unsupported =
+            |detail| DatasetError::Unsupported { file: self.path.as_path().into(), detail };
+        let glob = glob::Pattern::new(pattern).map_err(|error| {
+            unsupported(format!("the pattern `{pattern}` of `member` is wrong: {}", error.msg))
+        })?;
+        let that = |part: fn(&str) -> &str| -> Vec<Member> {
+            self.members.iter().filter(|member| glob.matches(part(&member.name))).cloned().collect()
+        };
+        let mut found = that(|name| name);
+        if found.is_empty() {
+            found = that(|name| name.rsplit('/').next().unwrap_or(name));
+        }
+        if found.is_empty() {
+            let names = self.names();
+            let detail =
+                format!("no file in the archive matches `member = \"{pattern}\"`; it has {names}");
+            return Err(unsupported(detail));
+        }
+        Ok(found)
     }
 
     fn file_name(&self, member: &Member) -> FileName {
@@ -191,12 +211,12 @@ impl Archive {
         }))
     }
 
-    fn input(&self, index: usize) -> Result<Input, DatasetError> {
+    pub fn input(&self, index: usize) -> Result<Input, DatasetError> {
         let member = &self.members[index];
         Input::expand(self.file_name(member), self.reader(member)?, member.size, 1)
     }
 
-    fn open_member(
+    pub fn open_member(
         &self,
         index: usize,
         table: &TableFile,
@@ -260,7 +280,7 @@ impl Members {
         table: &TableFile,
         block: usize,
     ) -> Result<Self, DatasetError> {
-        archive.select(table.options.member.as_deref())?;
+        archive.select(&table.options.members)?;
         let current = archive.open_member(0, table, block)?;
         Ok(Self {
             layout: current.layout().clone(),

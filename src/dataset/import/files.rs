@@ -25,10 +25,10 @@ pub(crate) struct FileOptions {
     pub columns: Vec<String>,
     /// Lines to leave out before the header.
     pub skip_lines: usize,
-    /// The sheet of a workbook; `None`: the first.
-    pub sheet: Option<String>,
-    /// A pattern for the members of an archive to read; `None`: all that can be read.
-    pub member: Option<String>,
+    /// The sheets of a workbook, one behind the other; empty: the first.
+    pub sheets: Vec<String>,
+    /// Patterns for the members of an archive to read; empty: all that can be read.
+    pub members: Vec<String>,
 }
 
 impl Default for FileOptions {
@@ -41,8 +41,8 @@ impl Default for FileOptions {
             header: true,
             columns: Vec::new(),
             skip_lines: 0,
-            sheet: None,
-            member: None,
+            sheets: Vec::new(),
+            members: Vec::new(),
         }
     }
 }
@@ -143,6 +143,7 @@ fn expand_one(dir: &Path, file: &Path, needed_for: &str) -> Result<Vec<PathBuf>,
 fn folder(dir: &Path, needed_for: &str) -> Result<Vec<PathBuf>, DatasetError> {
     let mut found = Vec::new();
     add_readable(dir, &mut found).map_err(|(path, source)| DatasetError::Io { path, source })?;
+    without_prose(&mut found, |path| path.as_path());
     found.sort();
     let kinds = kinds(found.iter().map(PathBuf::as_path));
     if let [first, second, ..] = &kinds[..] {
@@ -180,6 +181,22 @@ pub(crate) fn format_of_extension(extension: &str) -> Option<Format> {
         "parquet" | "pq" => Some(Format::Parquet),
         "xlsx" | "xlsm" => Some(Format::Xlsx),
         _ => None,
+    }
+}
+
+/// Whether a file is about the data, not data: what stands beside a table in folders and archives.
+fn is_prose(path: &Path) -> bool {
+    const PROSE: [&str; 8] =
+        ["readme", "license", "licence", "notes", "changelog", "liesmich", "lisezmoi", "leeme"];
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let (stem, extension) = name.split_once('.').unwrap_or((&name, ""));
+    PROSE.contains(&stem) && ["", "txt", "md"].contains(&extension)
+}
+
+/// Leaves out the files about the data, unless there are no others.
+pub(super) fn without_prose<T>(files: &mut Vec<T>, path: impl Fn(&T) -> &Path) {
+    if files.iter().any(|file| !is_prose(path(file))) {
+        files.retain(|file| !is_prose(path(file)));
     }
 }
 
@@ -338,6 +355,13 @@ mod tests {
         assert_eq!(found(&["*.csv"]), ["a.csv"]);
         assert_eq!(found(&["**/*.csv"]), ["a.csv", "o/part-10.csv", "p/b[1].csv"]);
         assert_eq!(found(&["p/b[1].csv", "a.csv"]), ["p/b[1].csv", "a.csv"]);
+    }
+
+    #[test]
+    fn what_is_about_the_data_is_no_part_of_a_folder() {
+        let dir = with(&["o/a.csv", "o/README.txt", "o/notes.csv", "p/readme.txt"]);
+        assert_eq!(expanded(&dir, &["o"]).unwrap(), ["o/a.csv", "o/notes.csv"]);
+        assert_eq!(expanded(&dir, &["p"]).unwrap(), ["p/readme.txt"]);
     }
 
     #[test]

@@ -4,12 +4,14 @@
 use super::archive::Archive;
 use super::block::Block;
 use super::error::DatasetError;
-use super::files::TableFile;
+use super::files::{FileOptions, TableFile};
 pub(crate) use super::files::{format_extension, format_of_extension};
 use super::input::Input;
 use super::moment::TimeFormat;
 use super::presets;
 use super::signature::{self, Signature};
+use super::xlsx;
+pub(crate) use super::xlsx::SheetHead;
 use std::{fs::File, io::Read, path::Path};
 
 /// Rows of a file as texts.
@@ -40,9 +42,9 @@ const END: usize = 48 << 20;
 #[derive(Debug)]
 pub(crate) enum Content {
     Parquet,
-    Workbook,
-    /// The members that can be read.
-    Archive(Vec<String>),
+    /// The first rows of its sheets.
+    Workbook(Vec<SheetHead>),
+    Archive(Archived),
     /// Text, decompressed, perhaps not in UTF-8: its first bytes.
     Text(Vec<u8>),
 }
@@ -63,23 +65,49 @@ pub(crate) fn content(path: &Path, most: usize) -> Result<Content, DatasetError>
         Some(Signature::Parquet) => Ok(Content::Parquet),
         Some(Signature::Zip) => {
             let archive = Archive::open(path)?;
-            Ok(if archive.is_workbook() {
-                Content::Workbook
-            } else {
-                Content::Archive(archive.tables())
-            })
+            if !archive.is_workbook() {
+                return Ok(Content::Archive(Archived(archive)));
+            }
+            archive.check()?;
+            Ok(Content::Workbook(xlsx::heads(File::open(path).map_err(io)?, path.into())?))
         }
         _ => Ok(Content::Text(Input::open(path)?.head(most))),
     }
 }
 
-/// The first bytes of a member of an archive, decompressed, at most `most`.
-///
-/// # Errors
-/// An archive that cannot be read.
-pub(crate) fn member(path: &Path, name: &str, most: usize) -> Result<Vec<u8>, DatasetError> {
-    let input = Archive::open(path)?.table(name)?;
-    Ok(input.map(|input| input.head(most)).unwrap_or_default())
+/// An archive whose members are looked at one after the other; its directory is read once.
+#[derive(Debug)]
+pub(crate) struct Archived(Archive);
+
+impl Archived {
+    /// The names of the members that can be read.
+    pub fn members(&self) -> Vec<String> {
+        self.0.tables()
+    }
+
+    /// The names of all members, as a message shows them.
+    pub fn names(&self) -> String {
+        self.0.names()
+    }
+
+    /// The first bytes of a member, decompressed, at most `most`.
+    ///
+    /// # Errors
+    /// A member that cannot be read.
+    pub fn head(&self, name: &str, most: usize) -> Result<Vec<u8>, DatasetError> {
+        let input = self.0.index(name).map(|index| self.0.input(index)).transpose()?;
+        Ok(input.map(|input| input.head(most)).unwrap_or_default())
+    }
+
+    /// The names of a member's columns.
+    ///
+    /// # Errors
+    /// A member that cannot be read as the options say.
+    pub fn columns(&self, name: &str, options: &FileOptions) -> Result<Vec<String>, DatasetError> {
+        let table = TableFile::new(name.into(), options.clone());
+        let Some(index) = self.0.index(name) else { return Ok(Vec::new()) };
+        Ok(self.0.open_member(index, &table, 1 << 16)?.layout().columns.clone())
+    }
 }
 
 /// The names of a file's columns.

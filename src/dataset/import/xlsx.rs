@@ -1,6 +1,6 @@
-//! A sheet of an Excel workbook as blocks of cells.
+//! Sheets of an Excel workbook as blocks of cells.
 //!
-//! A sheet has at most about a million rows, so it is held in memory, but never more than
+//! A sheet has at most about a million rows, so sheets are held in memory, but never more than
 //! [`LARGEST`] bytes of text. Times come out as `2020-09-22 10:00:00`, whole numbers without a
 //! point.
 
@@ -26,10 +26,11 @@ const BLOCK: usize = 16_384;
 /// Up to where Excel's numbers are exact.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
+/// Sheets of a workbook, one behind the other.
 pub(super) struct Workbook {
+    /// That of the first sheet.
     layout: Arc<Layout>,
-    /// The row number of the first row of each block, and its cells.
-    blocks: VecDeque<(u64, Cells)>,
+    blocks: VecDeque<Block>,
     rows: u64,
 }
 
@@ -40,38 +41,155 @@ impl Workbook {
         options: &FileOptions,
         partition: &[(String, String)],
     ) -> Result<Self, DatasetError> {
-        let damaged = |error: calamine::XlsxError| DatasetError::Damaged {
-            file: name.clone(),
-            detail: format!("{error}; save the workbook again, or as CSV"),
-        };
-        let mut book = Xlsx::new(BufReader::new(file)).map_err(damaged)?;
-        let sheet = sheet(&book.sheet_names(), options.sheet.as_deref(), &name)?;
-        let mut cells = book.worksheet_cells_reader(&sheet).map_err(damaged)?;
-        let mut table = Table::new(options);
-        while let Some(cell) = cells.next_cell().map_err(damaged)? {
-            let (row, column) = cell.get_position();
-            table.add(row as usize, column as usize, cell.get_value());
-            if table.size > LARGEST {
-                let what = "the sheet holds more than 1 GiB of text; save it as CSV";
-                return Err(DatasetError::TooLarge { file: name, what });
+        let mut book = open(file, &name)?;
+        let sheets = sheets(&book.sheet_names(), &options.sheets, &name)?;
+        let several = sheets.len() > 1;
+        let (mut whole, mut size): (Option<Self>, usize) = (None, 0);
+        for sheet in sheets {
+            let file = if several { in_book(&name, &sheet) } else { name.clone() };
+            let mut cells =
+                book.worksheet_cells_reader(&sheet).map_err(|error| damaged(error, &name))?;
+            let mut table = Table::new(options);
+            while let Some(cell) = cells.next_cell().map_err(|error| damaged(error, &name))? {
+                let (row, column) = cell.get_position();
+                table.add(row as usize, column as usize, cell.get_value());
+                if size + table.size > LARGEST {
+                    let what = "the sheets hold more than 1 GiB of text; save them as CSV";
+                    return Err(DatasetError::TooLarge { file, what });
+                }
+            }
+            size += table.size;
+            let next = table.finish(file, partition)?;
+            match &mut whole {
+                None => whole = Some(next),
+                Some(whole) => whole.append(next)?,
             }
         }
-        table.finish(name, partition)
+        whole.ok_or_else(|| DatasetError::NoRows {
+            file: name,
+            detail: ": the workbook has no sheet".to_owned(),
+        })
+    }
+
+    /// Adds the rows of a sheet with the same columns, in any order.
+    fn append(&mut self, next: Self) -> Result<(), DatasetError> {
+        let Self { layout, blocks, rows } = next;
+        let width = self.layout.width();
+        let place = |name: &String| layout.columns.iter().position(|other| other == name);
+        let places: Option<Vec<usize>> = if layout.columns == self.layout.columns {
+            Some((0..width).collect())
+        } else {
+            self.layout.columns[..width].iter().map(place).collect()
+        };
+        let Some(places) = places.filter(|places| {
+            // Each column once; a name that stands twice tells no place.
+            layout.width() == width && (0..width).all(|column| places.contains(&column))
+        }) else {
+            let detail = format!(
+                "the columns are not those of {}, the first sheet; choose the sheets of one table with \
+                 `sheet = [\"…\"]`",
+                self.layout.file.last_part()
+            );
+            return Err(DatasetError::Unsupported { file: layout.file.clone(), detail });
+        };
+        let moved = |(column, exact): &(usize, f64)| {
+            Some((places.iter().position(|place| place == column)?, *exact))
+        };
+        let mut same = Layout::new(layout.file.clone(), self.layout.columns.clone(), layout.names);
+        same.constants.clone_from(&layout.constants);
+        same.numbering = layout.numbering;
+        same.inexact = layout.inexact.iter().filter_map(moved).collect();
+        let same = Arc::new(same);
+        for Block { rows, first, .. } in blocks {
+            let rows = match rows {
+                Rows::Cells(mut cells) => {
+                    cells.columns =
+                        places.iter().map(|&place| cells.columns[place].take()).collect();
+                    Rows::Cells(cells)
+                }
+                other => other,
+            };
+            self.blocks.push_back(Block { rows, first, layout: same.clone() });
+        }
+        self.rows += rows;
+        Ok(())
     }
 }
 
-/// The sheet to read.
-fn sheet(sheets: &[String], wanted: Option<&str>, file: &FileName) -> Result<String, DatasetError> {
-    let found = match wanted {
-        Some(wanted) => sheets.iter().find(|sheet| *sheet == wanted),
-        None => sheets.first(),
-    };
-    found.cloned().ok_or_else(|| {
-        let wanted =
-            wanted.map_or_else(|| "any sheet".to_owned(), |wanted| format!("a sheet `{wanted}`"));
-        let detail = format!("the workbook does not have {wanted}; it has {}", sheets.join(", "));
+fn open(file: File, name: &FileName) -> Result<Xlsx<BufReader<File>>, DatasetError> {
+    Xlsx::new(BufReader::new(file)).map_err(|error| damaged(error, name))
+}
+
+fn damaged(error: calamine::XlsxError, name: &FileName) -> DatasetError {
+    DatasetError::Damaged {
+        file: name.clone(),
+        detail: format!("{error}; save the workbook again, or as CSV"),
+    }
+}
+
+/// What messages call a sheet of a workbook.
+fn in_book(name: &FileName, sheet: &str) -> FileName {
+    std::path::Path::new(&name.to_string()).join(sheet).as_path().into()
+}
+
+/// The sheets to read.
+fn sheets(
+    sheets: &[String],
+    wanted: &[String],
+    file: &FileName,
+) -> Result<Vec<String>, DatasetError> {
+    let missing = |what: &str| {
+        let detail = format!("the workbook does not have {what}; it has {}", sheets.join(", "));
         DatasetError::Unsupported { file: file.clone(), detail }
-    })
+    };
+    if wanted.is_empty() {
+        return sheets.first().map(|first| vec![first.clone()]).ok_or_else(|| missing("any sheet"));
+    }
+    match wanted.iter().find(|sheet| !sheets.contains(sheet)) {
+        Some(sheet) => Err(missing(&format!("a sheet `{sheet}`"))),
+        None => Ok(wanted.to_vec()),
+    }
+}
+
+/// The first rows of a sheet that hold anything.
+#[cfg(feature = "trainer")]
+#[derive(Debug)]
+pub(crate) struct SheetHead {
+    pub name: String,
+    /// The number of the row, counted from 0, and its cells.
+    pub rows: Vec<(usize, Vec<String>)>,
+}
+
+/// The first rows of all sheets of a workbook.
+#[cfg(feature = "trainer")]
+pub(super) fn heads(file: File, name: FileName) -> Result<Vec<SheetHead>, DatasetError> {
+    const ROWS: usize = 50;
+    let mut book = open(file, &name)?;
+    let mut heads = Vec::new();
+    for sheet in book.sheet_names() {
+        let mut cells =
+            book.worksheet_cells_reader(&sheet).map_err(|error| damaged(error, &name))?;
+        let mut rows: Vec<(usize, Vec<String>)> = Vec::new();
+        while let Some(cell) = cells.next_cell().map_err(|error| damaged(error, &name))? {
+            let ((row, column), mut text) = (cell.get_position(), Vec::new());
+            let (row, column) = (row as usize, column as usize);
+            write(&mut text, cell.get_value());
+            if text.is_empty() || column >= MOST_COLUMNS {
+                continue;
+            }
+            if rows.last().is_none_or(|(last, _)| *last != row) {
+                if rows.len() == ROWS {
+                    break;
+                }
+                rows.push((row, Vec::new()));
+            }
+            let Some((_, cells)) = rows.last_mut() else { continue };
+            cells.resize(cells.len().max(column + 1), String::new());
+            cells[column] = String::from_utf8_lossy(&text).into_owned();
+        }
+        heads.push(SheetHead { name: sheet, rows });
+    }
+    Ok(heads)
 }
 
 /// A sheet under construction: cells come row by row, empty ones not at all.
@@ -185,7 +303,11 @@ impl<'a> Table<'a> {
         let mut layout = Layout::new(name, columns, names).with_partition(partition);
         layout.numbering = super::Numbering::Row;
         layout.inexact = self.inexact;
-        Ok(Workbook { layout: Arc::new(layout), blocks: self.blocks, rows: self.rows })
+        let layout = Arc::new(layout);
+        let block =
+            |(first, cells)| Block { rows: Rows::Cells(cells), first, layout: layout.clone() };
+        let blocks = self.blocks.into_iter().map(block).collect();
+        Ok(Workbook { layout: layout.clone(), blocks, rows: self.rows })
     }
 }
 
@@ -199,12 +321,7 @@ impl BlockSource for Workbook {
     }
 
     fn next_block(&mut self) -> Result<Option<Block>, DatasetError> {
-        let next = self.blocks.pop_front();
-        Ok(next.map(|(first, cells)| Block {
-            rows: Rows::Cells(cells),
-            first,
-            layout: self.layout.clone(),
-        }))
+        Ok(self.blocks.pop_front())
     }
 }
 

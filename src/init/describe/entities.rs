@@ -3,7 +3,7 @@
 use super::column::Column;
 use super::purchases::{Place, Purchases};
 use super::table::Table;
-use super::words::{Role, Words, file_says, says};
+use super::words::{Role, Words, says, says_void};
 use std::collections::HashMap;
 
 /// A section `[articles]` or `[customers]`.
@@ -17,6 +17,8 @@ pub(super) struct Entities {
     pub shared: bool,
     /// Ids come again in rows that add nothing but what the first left out.
     pub repeated: bool,
+    /// Ids come again in rows that say something else: the latest holds.
+    pub restated: bool,
     pub attributes: Vec<Attribute>,
     pub price: Option<usize>,
     pub image: Option<usize>,
@@ -62,21 +64,24 @@ fn own_table(tables: &[Table], found: &Purchases, id: Place, role: Role) -> Opti
             let coverage = if found.split.is_some() { 1.0 } else { key.within(candidate) };
             let named = f64::from(says(&candidate.name, role))
                 + f64::from(u8::from(candidate.name == key.name)) * 2.0;
-            let file = match file_says(&table.stem()) {
+            let file = match table.says() {
                 Some(other) if other == role => 2.0,
                 Some(_) => -1.0,
                 None => 0.0,
             };
             let first = f64::from(u8::from(column == 0)) * 0.5;
             let repeated = !candidate.is_unique();
+            let continuing = repeated && continues(table, column);
+            let restated = repeated && !continuing && file >= 2.0 && is_restated(candidate);
             // A catalogue of the right name may list what nobody bought yet.
             let sure = candidate.name == key.name && file >= 2.0;
             let fits = (coverage > 0.05 || sure)
                 && named + file >= 2.0
-                && (!repeated || continues(table, column));
+                && (!repeated || continuing || restated);
             let score = named + file + first + 4.0 * coverage - f64::from(u8::from(repeated));
             if fits && best.as_ref().is_none_or(|(before, _)| score > *before) {
-                best = Some((score, described(table, at, column, coverage, repeated, role)));
+                let entities = described(table, at, column, coverage, repeated, role);
+                best = Some((score, Entities { restated, ..entities }));
             }
         }
     }
@@ -88,6 +93,11 @@ impl Entities {
     fn is_bare(&self) -> bool {
         self.attributes.is_empty() && self.price.is_none() && self.image.is_none()
     }
+}
+
+/// Whether some ids of a table of customers or articles come again, as where one moved house.
+fn is_restated(id: &Column) -> bool {
+    id.coverage() > 0.98 && id.distinct * 2 >= id.filled
 }
 
 /// Whether ids come again in rows that leave most cells empty, as the further variants of a product
@@ -124,6 +134,7 @@ fn described(
         coverage,
         shared: false,
         repeated,
+        restated: false,
         attributes: Vec::new(),
         price: None,
         image: None,
@@ -149,6 +160,8 @@ fn shared(tables: &[Table], found: &Purchases, id: Place, role: Role) -> Option<
             || found.time.as_ref().is_some_and(|time| {
                 time.column == place || time.clock.is_some_and(|(clock, _)| clock == place)
             })
+            || found.conditions.iter().any(|condition| condition.place() == place)
+            || says_void(&table.columns[column].name)
             || says(&table.columns[column].name, Role::Order) >= 2
             || of_the_row(&table.columns[column].name)
     };

@@ -15,6 +15,10 @@ mod table;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_layouts;
+#[cfg(test)]
+mod tests_returns;
+#[cfg(test)]
 mod tests_times;
 #[cfg(test)]
 mod tests_values;
@@ -29,7 +33,7 @@ use entities::Entities;
 use purchases::Purchases;
 use std::path::Path;
 use table::{Table, Unread};
-use words::{Role, says};
+use words::{Holds, Role, says};
 
 /// What a folder holds, in the words of a `dataset.toml`.
 #[derive(Debug, Clone)]
@@ -81,6 +85,8 @@ pub fn describe(dir: &Path) -> Result<Layout, InitError> {
         sections.extend(entities::entities(&tables, &found, role).map(|entities| (role, entities)));
     }
     let mut notes = times::notes(&tables, &found);
+    notes.extend(found.doubts.iter().cloned());
+    notes.extend(repeated(&tables, &found, &sections));
     notes.extend(unused(&tables, &found, &sections));
     notes.extend(tables.iter().filter(|table| table.broken > 0).map(|table| {
         let (rows, broken) = (table.rows.len(), table.broken);
@@ -92,7 +98,10 @@ pub fn describe(dir: &Path) -> Result<Layout, InitError> {
         )
     }));
     notes.extend(
-        unread.iter().map(|Unread { file, why }| format!("{} is not read: {why}", file.display())),
+        unread
+            .iter()
+            .filter(|unread| !unread.minor)
+            .map(|Unread { file, why, .. }| format!("{file} is not read: {why}")),
     );
     let findings = findings(&tables, &found, &sections, &notes);
     let text =
@@ -100,14 +109,80 @@ pub fn describe(dir: &Path) -> Result<Layout, InitError> {
     Ok(Layout::Guessed(Described { text, findings }))
 }
 
+/// What was made of tables that name something twice.
+fn repeated(tables: &[Table], found: &Purchases, sections: &[(Role, Entities)]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (at, table) in tables.iter().enumerate() {
+        if table.renamed.is_some() && is_used(at, found, sections) {
+            notes.push(format!(
+                "{}: the header names columns twice; the second of a name has a number here, and \
+                 the first is read where one is meant",
+                table.file()
+            ));
+        }
+    }
+    for join in &found.joins {
+        let table = &tables[join.table];
+        let key = table.column(join.right);
+        if !key.is_unique() {
+            notes.push(format!(
+                "{}: `{}` comes again ({} different in {} rows); the first row of each counts",
+                table.file(),
+                key.name,
+                key.distinct,
+                key.filled
+            ));
+        }
+    }
+    for (_, entities) in sections.iter().filter(|(_, entities)| entities.restated) {
+        let table = &tables[entities.table];
+        let id = table.column(entities.id);
+        notes.push(format!(
+            "{}: `{}` comes again ({} different in {} rows); the last row of each counts",
+            table.file(),
+            id.name,
+            id.distinct,
+            id.filled
+        ));
+    }
+    notes
+}
+
+fn is_used(at: usize, found: &Purchases, sections: &[(Role, Entities)]) -> bool {
+    at == found.table
+        || found.joins.iter().any(|join| join.table == at)
+        || sections.iter().any(|(_, entities)| entities.table == at)
+}
+
+/// The tables that are not read, and why.
 fn unused(tables: &[Table], found: &Purchases, sections: &[(Role, Entities)]) -> Vec<String> {
-    let used = |at: usize| {
-        at == found.table
-            || found.joins.iter().any(|join| join.table == at)
-            || sections.iter().any(|(_, entities)| entities.table == at)
+    let used = |at: usize| is_used(at, found, sections);
+    let note = |(at, table): (usize, &Table)| {
+        let same = (0..tables.len())
+            .filter(|other| used(*other))
+            .find_map(|other| Some((other, table.differs(&tables[other])?)));
+        let (file, size) = (table.file(), table.size());
+        match same {
+            Some((other, why)) => {
+                let other = tables[other].file();
+                format!("{file} is left out, {size}: the same columns as {other}, but {why}")
+            }
+            None if found.rivals.contains(&at) => {
+                let chosen = &tables[found.table];
+                let why = match (table.holds, chosen.holds) {
+                    (Holds::Returns, _) => "its name speaks of returns".to_owned(),
+                    (Holds::Views, _) => "its name speaks of views or carts".to_owned(),
+                    (_, Holds::Purchases) => {
+                        format!("the name of {} speaks of purchases", chosen.file())
+                    }
+                    _ => format!("{} says more", chosen.file()),
+                };
+                format!("{file} is left out, {size}, though it has customers and articles: {why}")
+            }
+            None => format!("{file} is not read: no column needs it"),
+        }
     };
-    let unused = tables.iter().enumerate().filter(|(at, _)| !used(*at));
-    unused.map(|(_, table)| format!("{} is not read: no column needs it", table.file())).collect()
+    tables.iter().enumerate().filter(|(at, _)| !used(*at)).map(note).collect()
 }
 
 fn findings(
@@ -172,18 +247,37 @@ fn seen(tables: &[Table], unread: &[Unread], found: &Purchases) -> String {
             }
         }
     }
-    for Unread { file, why } in unread.iter().take(12) {
-        seen.push_str(&format!("\n  {}: {why}", file.display()));
+    for Unread { file, why, .. } in unread.iter().take(12) {
+        seen.push_str(&format!("\n  {file}: {why}"));
     }
-    if tables.is_empty() && unread.is_empty() {
-        seen.push_str(
-            "\n  there is no table: no csv, json, parquet or xlsx file, compressed or not",
-        );
+    if tables.is_empty() {
+        seen.push_str("\n  there is no table: no csv, json, parquet or xlsx file with columns");
     }
+    let column = |at: usize, role| {
+        let columns = tables[at].columns.iter().filter(|column| column.filled > 0);
+        columns
+            .max_by_key(|column| says(&column.name, role))
+            .filter(|column| says(&column.name, role) > 1)
+    };
+    let with = |role, without| {
+        (0..tables.len()).find(|&at| column(at, role).is_some() && column(at, without).is_none())
+    };
     let lacks = match (found.customer, found.article) {
-        (None, None) => "neither a column of customers nor one of articles",
-        (None, _) => "no column of customers",
-        _ => "no column of articles",
+        (None, None) => "neither a column of customers nor one of articles".to_owned(),
+        (customer, _) => {
+            let who = with(Role::Customer, Role::Article);
+            let what = with(Role::Article, Role::Customer);
+            match (who, what) {
+                (Some(who), Some(what)) => format!(
+                    "{} has customers and {} has articles, but no column joins their rows: one \
+                     with the same values in both, each once in the first",
+                    tables[who].file(),
+                    tables[what].file()
+                ),
+                _ if customer.is_none() => "no column of customers".to_owned(),
+                _ => "no column of articles".to_owned(),
+            }
+        }
     };
     seen.push_str(&format!(
         "\nNo table of purchases was found: {lacks}. Write a dataset.toml that names them:\n  [purchases]\n  files = \

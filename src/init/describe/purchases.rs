@@ -3,7 +3,9 @@
 use super::column::{Column, List};
 use super::moment::{self, Notation};
 use super::table::Table;
-use super::words::{Action, Role, Words, action, file_says, is_void, says};
+use super::words::{
+    Action, Holds, Role, Words, action, is_void, says, says_void, says_when_or_why, yes_or_no,
+};
 use std::collections::BTreeMap;
 
 /// A column of the purchases' rows: of the table itself or of one that is joined to it.
@@ -60,6 +62,16 @@ const PART: &str = "\
 pub(super) enum Condition {
     Above0(Place),
     Not(Place, Vec<String>),
+    /// The cell is empty.
+    Absent(Place),
+}
+
+impl Condition {
+    pub fn place(&self) -> Place {
+        match self {
+            Self::Above0(place) | Self::Not(place, _) | Self::Absent(place) => *place,
+        }
+    }
 }
 
 /// What was found.
@@ -84,18 +96,47 @@ pub(super) struct Purchases {
     pub fill_down: Option<(Place, Vec<Place>)>,
     pub missing: Vec<String>,
     pub split: Option<List>,
+    /// Other tables that say who bought what.
+    pub rivals: Vec<usize>,
+    /// What a person has to decide.
+    pub doubts: Vec<String>,
     score: f64,
 }
 
 /// How much an event counts; `None`: it does not.
 pub(super) type Weight = Option<f32>;
 
-/// The best reading of the tables, and whether it says who bought what.
+/// The best reading of the tables, and whether it says who bought what. Where a table is called
+/// orders, one of events is none of purchases, however many rows it has.
 pub(super) fn purchases(tables: &[Table]) -> Purchases {
-    let candidates = (0..tables.len())
-        .map(|table| Reading { tables, places: places(tables, table) }.purchases(table));
-    let best = candidates.max_by(|a, b| a.score.total_cmp(&b.score));
-    best.unwrap_or_default()
+    let candidates: Vec<Purchases> = (0..tables.len())
+        .map(|table| Reading { tables, places: places(tables, table) }.purchases(table))
+        .collect();
+    let holds = |found: &Purchases| tables[found.table].holds;
+    let lesser = |found: &Purchases| matches!(holds(found), Holds::Views | Holds::Returns);
+    let complete = || candidates.iter().filter(|found| found.is_complete());
+    let orders = complete().any(|found| holds(found) == Holds::Purchases);
+    let others = complete().any(|found| !lesser(found));
+    let eligible =
+        |found: &&Purchases| !(others && lesser(found) || orders && holds(found) == Holds::Events);
+    let best = candidates.iter().filter(eligible).max_by(|a, b| a.score.total_cmp(&b.score));
+    let mut best = best.cloned().unwrap_or_default();
+    best.rivals =
+        complete().map(|found| found.table).filter(|table| *table != best.table).collect();
+    best
+}
+
+impl Purchases {
+    /// Whether a column has another meaning already.
+    fn has(&self, place: Place) -> bool {
+        let time = self.time.as_ref().map(|time| time.column);
+        let event = self.event.as_ref().map(|(event, _)| *event);
+        [self.customer, self.article, self.order, time, event].contains(&Some(place))
+    }
+
+    fn is_complete(&self) -> bool {
+        self.customer.is_some() && self.article.is_some()
+    }
 }
 
 fn places(tables: &[Table], table: usize) -> Vec<Place> {
@@ -221,7 +262,11 @@ impl Reading<'_> {
                 at != table
                     && other.columns.iter().any(|key| key.name == column.name && key.is_unique())
             });
-            column.coverage()
+            // An item that is called by a title has a better id in another column, if any.
+            let reads = column.spaced * 2 > column.filled && column.list.is_none();
+            let titled = if reads && !column.typed_list { 0.75 } else { 1.0 };
+            titled
+                * column.coverage()
                 * if !is_key_elsewhere(column) {
                     0.8
                 } else if named_elsewhere {
@@ -290,8 +335,13 @@ impl Reading<'_> {
                 self.tables.iter().enumerate().filter(|(at, _)| !without.contains(at))
             {
                 for (right, column) in joined.columns.iter().enumerate() {
-                    let named = column.name == key.name || says(&column.name, role) >= 2;
+                    let same = column.name == key.name;
                     let within = key.within(column);
+                    // Where a table is called orders, its `id` is that of an order.
+                    let plain = Words::of(&column.name).joined() == "id"
+                        && joined.says() == Some(role)
+                        && within > 0.9;
+                    let named = same || plain || says(&column.name, role) >= 2;
                     let useful = joined.columns.iter().enumerate().any(|(at, column)| {
                         at != right
                             && (says(&column.name, Role::Customer) >= 1
@@ -299,9 +349,9 @@ impl Reading<'_> {
                     });
                     let fits = named
                         && useful
-                        && column.is_unique()
+                        && (column.is_unique() || repeats_itself(joined, right))
                         && (within > 0.5 || !joined.whole && within > 0.0);
-                    let score = within + f64::from(u8::from(column.name == key.name));
+                    let score = within + f64::from(u8::from(same));
                     if fits && best.as_ref().is_none_or(|(before, _)| score > *before) {
                         best = Some((score, Join { table: other, left, right }));
                     }
@@ -507,24 +557,74 @@ impl Reading<'_> {
                 && column.frequent.len() <= 30
             {
                 found.conditions.push(Condition::Not(place, void));
+            } else if says_void(&column.name) && !found.has(place) {
+                self.taken_back(place, found);
             }
         }
+    }
+
+    /// What a column says of purchases that were taken back: yes or no, or when and why.
+    fn taken_back(&self, place: Place, found: &mut Purchases) {
+        let column = self.column(place);
+        if column.filled == 0 {
+            return;
+        }
+        let answers: Option<Vec<bool>> =
+            column.frequent.iter().map(|(value, _)| yes_or_no(value)).collect();
+        if let Some(answers) = answers.filter(|answers| (1..=6).contains(&answers.len())) {
+            let yes = || column.frequent.iter().zip(&answers).filter(|(_, yes)| **yes);
+            let rows: usize = yes().map(|((_, count), _)| count).sum();
+            if rows * 2 <= column.rows {
+                let values: Vec<String> = yes().map(|((value, _), _)| value.clone()).collect();
+                if !values.is_empty() {
+                    found.conditions.push(Condition::Not(place, values));
+                }
+                return;
+            }
+        }
+        if says_when_or_why(&column.name) && column.coverage() <= 0.5 {
+            found.conditions.push(Condition::Absent(place));
+            return;
+        }
+        let above = column.numbers.saturating_sub(column.zero + column.negative);
+        if column.is_number() && above == 0 {
+            return;
+        }
+        let (name, rows) = (&column.name, column.rows);
+        let (count, what) = match column.is_number() {
+            true => (above, "is above 0"),
+            false => (column.filled, "has a value"),
+        };
+        let example = column.frequent.first().map_or("", |(value, _)| value.as_str());
+        found.doubts.push(format!(
+            "`{name}` may tell what was taken back: it {what} in {count} of {rows} rows (such as \
+             {example:?}), which count as purchases; `where` can leave them out"
+        ));
     }
 
     /// What stands for no customer, cells that continue the row above, items in one cell.
     fn gaps(&self, found: &mut Purchases) {
         if let Some(article) = found.article {
             let column = self.column(article);
+            // The file itself tells the items apart, whatever the separator.
+            let typed = || List { separator: ",".to_owned(), quantity: None };
             found.split = match column.typed_list {
-                // The file itself tells the items apart, whatever the separator.
-                true => Some(List { separator: ",".to_owned(), quantity: None }),
+                true => Some(typed()),
                 false => column.list.clone().filter(|list| list.quantity.is_some()),
             };
         }
         let Some(customer) = found.customer else { return };
         found.missing = self.column(customer).placeholders();
         let table = customer.table;
+        let conditions: Vec<Place> = found.conditions.iter().map(Condition::place).collect();
+        let conditions = || conditions.iter().copied().filter(|place| place.table == table);
         if self.column(customer).coverage() > 0.999 {
+            let Some(order) = found.order.filter(|order| order.table == table) else { return };
+            let columns: Vec<Place> =
+                conditions().filter(|place| self.first_only(*place, order)).collect();
+            if !columns.is_empty() {
+                found.fill_down = Some((order, columns));
+            }
             return;
         }
         // The number of an order stands in each of its lines, under whatever name.
@@ -539,8 +639,42 @@ impl Reading<'_> {
         };
         let time = found.time.as_ref().map(|time| time.column).filter(|place| place.table == table);
         let columns = [Some(customer), time].into_iter().flatten();
-        found.fill_down =
-            Some((order, columns.filter(|&place| self.continues(place, order)).collect()));
+        let filled = columns.filter(|&place| self.continues(place, order));
+        // What is said of the order must hold for its further lines as well.
+        let said = conditions().filter(|&place| self.said_first(place, order));
+        found.fill_down = Some((order, filled.chain(said).collect()));
+    }
+
+    /// Whether a value stands in the first line of an order alone, where there is one.
+    fn said_first(&self, place: Place, order: Place) -> bool {
+        let lines = self.lines(place, order);
+        lines.further_filled == 0 && lines.further_below_value > 0
+    }
+
+    /// Whether every order has a value in its first line, and none in the others.
+    fn first_only(&self, place: Place, order: Place) -> bool {
+        let lines = self.lines(place, order);
+        lines.first_empty == 0 && lines.further_filled == 0 && lines.further_below_value > 0
+    }
+
+    /// Where in the orders a column has values.
+    fn lines(&self, place: Place, order: Place) -> Lines {
+        let table = &self.tables[place.table];
+        let (mut lines, mut told) = (Lines::default(), None);
+        for row in 0..table.rows.len() {
+            let value = table.cell(row, place.column);
+            let further =
+                row > 0 && table.cell(row, order.column) == table.cell(row - 1, order.column);
+            if !further {
+                told = value;
+                lines.first_empty += usize::from(value.is_none());
+            } else if value.is_some() && value != told {
+                lines.further_filled += 1;
+            } else if value.is_none() && told.is_some() {
+                lines.further_below_value += 1;
+            }
+        }
+        lines
     }
 
     /// Whether the empty cells of a column stand in further rows of an order whose first row has
@@ -613,7 +747,7 @@ impl Reading<'_> {
         };
         let table = &self.tables[found.table];
         let there = |there: bool| f64::from(u8::from(there));
-        let file = match file_says(&table.stem()) {
+        let file = match table.says() {
             Some(Role::Order) => 4.0,
             Some(_) => -6.0,
             None => 0.0,
@@ -628,6 +762,33 @@ impl Reading<'_> {
             - there(!found.joins.is_empty())
             + (table.rows.len() as f64).log10()
     }
+}
+
+/// Whether the rows of a table that have the same key say the same of the customer, as those of an
+/// export that overlaps another do. The first row of each counts.
+fn repeats_itself(table: &Table, key: usize) -> bool {
+    let column = table.column(key);
+    let customer = table.columns.iter().position(|column| says(&column.name, Role::Customer) >= 2);
+    let Some(customer) = customer.filter(|customer| *customer != key) else { return false };
+    if column.coverage() < 0.98 || column.distinct * 2 < column.filled {
+        return false;
+    }
+    let mut first = BTreeMap::new();
+    (0..table.rows.len()).all(|row| {
+        let Some(id) = table.cell(row, key) else { return true };
+        let customer = table.cell(row, customer);
+        *first.entry(id).or_insert(customer) == customer
+    })
+}
+
+/// In which lines of orders a column has values.
+#[derive(Default)]
+struct Lines {
+    first_empty: usize,
+    /// Further lines with a value that the first line does not have.
+    further_filled: usize,
+    /// Further lines without a value, below a first line that has one.
+    further_below_value: usize,
 }
 
 /// Share of the values that are events.

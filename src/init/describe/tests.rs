@@ -23,7 +23,7 @@ fn gzip(text: &str) -> Vec<u8> {
 }
 
 /// A description that was made up, as text and parsed.
-fn described(dir: &TempDir) -> (String, toml::Table) {
+pub(super) fn described(dir: &TempDir) -> (String, toml::Table) {
     match describe(dir.path()) {
         Ok(Layout::Guessed(described)) => {
             let table = described

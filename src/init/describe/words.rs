@@ -113,7 +113,8 @@ const CUSTOMER_EXACT: &str = "\
 const EMAIL: &str = "email mail correo courriel";
 const ARTICLE: &str = "\
     article item product prod sku stock movie book game song track artikel art produkt ware \
-    produit producto articulo produto artigo goods asin isbn variant anime recipe lineitem";
+    produit producto articulo produto artigo goods asin isbn variant anime recipe lineitem \
+    listing";
 const ARTICLE_EXACT: &str = "\
     articleid itemid productid sku stockcode asin parentasin isbn movieid bookid gameid \
     artikelnummer artikelnr artnr artikelid produktid produktnummer idproducto productoid \
@@ -147,14 +148,15 @@ const TIME_GOOD: &str = "\
 const TIME_BAD: &str = "\
     birth dob birthday geburtsdatum updated modified shipping shipped delivery delivered \
     estimated approved expiry expires limit release cancelled canceled fulfilled signup \
-    registered registration join joined since paid carrier versand lieferdatum";
+    registered registration join joined since paid carrier versand lieferdatum returned return \
+    refunded refund deleted voided";
 const PRICE: &str = "\
     price amount revenue preis betrag umsatz prix montant precio importe preco valor cost total \
     sales value";
 const PRICE_PARTS: &str = "preis price";
 const PRICE_BAD: &str = "\
-    freight discount disc compare shipping tax taxes refunded outstanding shipped fee currency \
-    versand deposit";
+    freight discount disc compare shipping tax taxes outstanding shipped fee fees currency \
+    versand deposit tip tips";
 const QUANTITY: &str = "\
     quantity qty units pieces menge anzahl stuck stueck quantite qte cantidad unidades \
     quantidade qtd qtde";
@@ -203,19 +205,60 @@ pub(super) fn action(value: &str) -> Option<Action> {
     }
 }
 
-/// Whether the status of an order says that nothing was bought.
+/// Whether the status of an order says that nothing was bought, or that it came back.
 pub(super) fn is_void(status: &str) -> bool {
     const VOID: &str = "\
-        cancel storn void refund unavailable annul rembours fail reject abgebrochen";
+        cancel storn void refund unavailable annul anul rembours reembols rimbors fail reject \
+        abgebrochen abgelehnt fehlgeschlagen return retour rto ruckgabe ruckerstatt zuruckge \
+        gutschrift erstattet devol devuelt chargeback declined denied expired abandon";
     let joined = Words::of(status).joined();
     VOID.split_ascii_whitespace().any(|part| joined.starts_with(part))
 }
 
+/// Words of columns that tell of purchases that were taken back.
+const VOIDED: &str = "\
+    cancelled canceled cancel cancellation cancelation return returned returns refunded refund \
+    refunds void voided annule annulee annulation anulado anulada cancelado cancelada devuelto \
+    devuelta devolvido devolucion devolucao rembourse remboursement reembolso reembolsado \
+    chargeback fraud fraudulent deleted rejected rto";
+const VOIDED_PARTS: &str = "storn retour ruckgabe erstattung erstattet gutschrift";
+/// A name with one of these tells of what may be, not of what was.
+const NOT_VOIDED: &str = "\
+    able accepted allowed eligible window policy days rate deadline until before by address \
+    group variant customer user rates possible label";
+
+/// Whether a column tells whether a purchase was taken back, or was only a test.
+pub(super) fn says_void(name: &str) -> bool {
+    const TESTS: &str = "test istest testorder istestorder testbestellung";
+    let words = Words::of(name.rsplit('.').next().unwrap_or(name));
+    let taken_back = words.has(VOIDED) || words.touches(VOIDED_PARTS);
+    taken_back && !words.has(NOT_VOIDED) || lists(TESTS, &words.joined())
+}
+
+/// Whether a column says when or why something happened, so that an empty cell says that it did
+/// not.
+pub(super) fn says_when_or_why(name: &str) -> bool {
+    let words = Words::of(name);
+    words.has(TIME)
+        || words.touches(TIME_PARTS)
+        || words.has("reason reasons grund motivo raison motif razon")
+}
+
+/// Yes or no; `None` for everything else.
+pub(super) fn yes_or_no(value: &str) -> Option<bool> {
+    const YES: &str = "true yes y t 1 1.0 ja j wahr oui o vrai si s sim x verdadero";
+    const NO: &str = "false no n f 0 0.0 nein falsch non faux nao falso";
+    let plain = value.trim().to_lowercase().replace('í', "i").replace('ã', "a");
+    match (lists(YES, &plain), lists(NO, &plain)) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        _ => None,
+    }
+}
+
 /// How clearly a name says a role: 0 (not at all) to 3 (it can hardly be anything else).
 pub(super) fn says(name: &str, role: Role) -> u32 {
-    // Of a nested key such as `details.brand` the last part tells, but not `$date`, which MongoDB
-    // puts below a key for the type of its value.
-    let words = Words::of(name.rsplit('.').find(|part| !part.starts_with('$')).unwrap_or(name));
+    let words = Words::of(telling(name));
     let joined = words.joined();
     let joined = joined.as_str();
     match role {
@@ -226,7 +269,8 @@ pub(super) fn says(name: &str, role: Role) -> u32 {
         Role::Order if words.touches(ORDER) && words.has(KEY) => 2,
         Role::Order => 0,
         Role::Time => time(&words),
-        Role::Price if words.has(PRICE_BAD) => 0,
+        Role::Price if words.has(PRICE_BAD) || words.has(VOIDED) => 0,
+        Role::Price if words.touches(VOIDED_PARTS) => 0,
         Role::Price if words.has("price preis prix precio preco") || words.touches(PRICE_PARTS) => {
             3
         }
@@ -255,6 +299,19 @@ pub(super) fn says(name: &str, role: Role) -> u32 {
             _ => 0,
         },
     }
+}
+
+/// Of a nested key such as `details.brand` the last part tells, of `customer.id` the last two do.
+/// `$date`, which MongoDB puts below a key for the type of its value, tells nothing.
+fn telling(name: &str) -> &str {
+    const BARE: &str = "id ids key uuid guid hash nr no number code ref";
+    let name = name.find(".$").map_or(name, |dollar| &name[..dollar]);
+    let Some((before, last)) = name.rsplit_once('.') else { return name };
+    if !lists(BARE, &Words::of(last).joined()) {
+        return last;
+    }
+    let start = before.rfind('.').map_or(0, |dot| dot + 1);
+    &name[start..]
 }
 
 fn customer(words: &Words, joined: &str) -> u32 {
@@ -301,10 +358,65 @@ fn time(words: &Words) -> u32 {
     if !(words.has(TIME) || words.touches(TIME_PARTS)) || words.has("zone total spent") {
         return 0;
     }
-    match (words.has(TIME_BAD) || words.touches("geburt liefer"), words.touches(TIME_GOOD)) {
+    match (
+        words.has(TIME_BAD) || words.touches("geburt liefer storn retour ruckgabe"),
+        words.touches(TIME_GOOD),
+    ) {
         (true, _) => 1,
         (_, true) => 3,
         _ => 2,
+    }
+}
+
+/// What a table of customers and articles holds, by the name of its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// Orders, sales.
+    Purchases,
+    Unknown,
+    /// All kinds of events, perhaps purchases among them.
+    Events,
+    /// Clicks, carts.
+    Views,
+    /// Returns, refunds.
+    Returns,
+}
+
+impl Holds {
+    /// Whether files of these names may be parts of one table, where they have the same columns.
+    pub fn goes_with(self, other: Self) -> bool {
+        let unclear = |holds| holds == Self::Unknown;
+        let apart = |holds| matches!(holds, Self::Views | Self::Returns);
+        self == other || (unclear(self) || unclear(other)) && !apart(self) && !apart(other)
+    }
+}
+
+const SALES: &str = "\
+    orders order transactions transaction purchases purchase sales buys invoices bestellungen \
+    rechnungen verkaufe commandes achats ventes pedidos compras ventas vendas lines";
+
+pub(super) fn file_holds(stem: &str) -> Holds {
+    const RETURNS: &str = "\
+        returns return returned refunds refund refunded cancellations cancelled canceled retouren \
+        retoure rucksendungen gutschriften storno stornos retours remboursements devoluciones \
+        reembolsos devolucoes chargebacks";
+    const VIEWS: &str = "\
+        clicks click views view viewed visits pageviews impressions carts cart warenkorb wishlist \
+        wishlists favorites favourites likes searches";
+    const EVENTS: &str = "\
+        events event interactions behaviour behaviours behavior behaviors activity activities log \
+        logs ratings reviews";
+    let words = Words::of(stem);
+    if words.has(RETURNS) {
+        Holds::Returns
+    } else if words.has(SALES) {
+        Holds::Purchases
+    } else if words.has(VIEWS) {
+        Holds::Views
+    } else if words.has(EVENTS) {
+        Holds::Events
+    } else {
+        Holds::Unknown
     }
 }
 
@@ -318,11 +430,9 @@ pub(super) fn file_says(stem: &str) -> Option<Role> {
     const CUSTOMERS: &str = "\
         customers customer users user clients members demographics kunden kundenstamm clientes \
         usuarios utilisateurs households people profiles";
-    const PURCHASES: &str = "\
-        orders order transactions transaction events purchases sales interactions ratings \
-        reviews clicks bestellungen verkaufe commandes ventes pedidos ventas vendas lines";
+    const EVENTS: &str = "events interactions ratings reviews clicks";
     // "order_products" and "order_items" are lines of orders.
-    if words.has(PURCHASES) {
+    if words.has(SALES) || words.has(EVENTS) {
         Some(Role::Order)
     } else if words.has(CUSTOMERS) {
         Some(Role::Customer)

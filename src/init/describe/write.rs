@@ -51,6 +51,14 @@ fn list<'t>(texts: impl IntoIterator<Item = &'t str>) -> String {
     format!("[{}]", texts.join(", "))
 }
 
+/// A single text, or the list of several.
+fn one_or_list(texts: &[String]) -> String {
+    match texts {
+        [one] => quoted(one),
+        many => list(many.iter().map(String::as_str)),
+    }
+}
+
 /// A key that TOML takes without quotes stays without them.
 fn key(text: &str) -> String {
     let bare = !text.is_empty()
@@ -105,10 +113,22 @@ impl Text<'_> {
             String::new()
         };
         section.line("files", &list(files.iter().map(String::as_str)), &why);
-        let FileOptions { format, delimiter, quote, encoding, header, skip_lines, member, .. } =
-            &table.options;
-        if let Some(member) = member {
-            section.line("member", &quoted(member), "of the archive");
+        let FileOptions {
+            format,
+            delimiter,
+            quote,
+            encoding,
+            header,
+            skip_lines,
+            members,
+            sheets,
+            ..
+        } = &table.options;
+        if !members.is_empty() {
+            section.line("member", &one_or_list(members), "of the archive");
+        }
+        if !sheets.is_empty() {
+            section.line("sheet", &one_or_list(sheets), "of the workbook");
         }
         if let Some(format) = format {
             section.line(
@@ -130,16 +150,24 @@ impl Text<'_> {
             Some(quote) => section.line("quoted", &quoted(&char::from(*quote).to_string()), ""),
         }
         if let Some(encoding) = encoding {
-            section.line("encoding", &quoted(encoding), "a guess: check letters such as ä or ш");
+            let certain = encoding.starts_with("UTF-16");
+            let why = if certain { "" } else { "a guess: check letters such as ä or ш" };
+            section.line("encoding", &quoted(encoding), why);
         }
-        if *skip_lines > 0 {
-            section.line("skip_lines", &skip_lines.to_string(), "lines above the header");
+        // A header that names a column twice cannot be read by its names.
+        let skipped = table.renamed.map_or(*skip_lines, |above| above + 1);
+        if skipped > 0 {
+            let why = if table.renamed.is_some() { "and the header" } else { "above the header" };
+            section.line("skip_lines", &skipped.to_string(), &format!("lines {why}"));
         }
-        if !header {
+        let names = self.names(at);
+        let names = || list(names.iter().map(String::as_str));
+        if table.renamed.is_some() {
+            section.line("header", "false", "it names columns twice");
+            section.line("columns", &names(), "the names of the header, numbered: check them");
+        } else if !header {
             section.line("header", "false", "the first line looks like data");
-            let names = self.names(at);
-            let names = list(names.iter().map(String::as_str));
-            section.line("columns", &names, "names made up from the values: check them");
+            section.line("columns", &names(), "names made up from the values: check them");
         }
         if table.decimal_comma {
             section.line("decimal", &quoted(","), "numbers such as 1.234,56");
@@ -157,6 +185,7 @@ impl Text<'_> {
         let table = &self.tables[entities.table];
         let why = match entities.shared {
             true => String::new(),
+            false if entities.restated => "it comes again in some rows".to_owned(),
             false if entities.repeated => {
                 "it comes again in rows that continue the one above".to_owned()
             }
@@ -191,6 +220,8 @@ impl Text<'_> {
         }
         if entities.shared {
             section.line("duplicates", &quoted("last"), "the latest value holds");
+        } else if entities.restated {
+            section.line("duplicates", &quoted("last"), "the last row of an id holds");
         } else if entities.repeated {
             section.line("duplicates", &quoted("first"), "");
         }
@@ -363,12 +394,11 @@ impl Text<'_> {
     fn condition(&self, condition: &Condition) -> String {
         match condition {
             Condition::Above0(place) => format!("{} = {{ above = 0 }}", key(&self.name(*place))),
+            Condition::Absent(place) => {
+                format!("{} = {{ exists = false }}", key(&self.name(*place)))
+            }
             Condition::Not(place, values) => {
-                let value = match values.as_slice() {
-                    [one] => quoted(one),
-                    many => list(many.iter().map(String::as_str)),
-                };
-                format!("{} = {{ not = {value} }}", key(&self.name(*place)))
+                format!("{} = {{ not = {} }}", key(&self.name(*place)), one_or_list(values))
             }
         }
     }

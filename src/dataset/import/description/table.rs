@@ -1,7 +1,7 @@
 //! From the keys of a section to the plan of a table.
 
 use super::Wrong;
-use super::sections::{FillDownKey, OnKey, QuotedKey, SplitKey, TableKeys};
+use super::sections::{FillDownKey, OnKey, OneOrMore, QuotedKey, SplitKey, TableKeys};
 use crate::dataset::import::{
     error::DatasetError,
     files::{FileOptions, table_files},
@@ -135,7 +135,7 @@ fn options(keys: TableKeys) -> Result<FileOptions, String> {
         header: keys.header.unwrap_or(usual.header),
         columns,
         skip_lines: keys.skip_lines.unwrap_or(usual.skip_lines),
-        sheet: keys.sheet,
-        member: keys.member,
+        sheets: keys.sheet.map_or_else(Vec::new, OneOrMore::into_vec),
+        members: keys.member.map_or_else(Vec::new, OneOrMore::into_vec),
     })
 }

@@ -52,7 +52,7 @@ fn members_of_an_archive_are_one_table() {
         [("p/2.csv", second.as_bytes()), ("p/1.csv", CSV.as_bytes()), ("other.csv", b"a,b\n1,2\n")];
     let dir = with_file("a.zip", &zip(&members));
     let chosen =
-        |member: &str| FileOptions { member: Some(member.to_owned()), ..FileOptions::default() };
+        |member: &str| FileOptions { members: vec![member.to_owned()], ..FileOptions::default() };
     let table = read(&dir, "a.zip", chosen("p/*.csv")).unwrap();
     assert_eq!(
         table.rows.iter().map(|row| row[0].as_str()).collect::<Vec<_>>(),
@@ -319,7 +319,7 @@ fn a_sheet_of_a_workbook_is_a_table() {
     );
     assert_eq!(read(&dir, "a.xlsx", FileOptions::default()), Ok(expected.clone()));
     let named =
-        |sheet: &str| FileOptions { sheet: Some(sheet.to_owned()), ..FileOptions::default() };
+        |sheet: &str| FileOptions { sheets: vec![sheet.to_owned()], ..FileOptions::default() };
     assert_eq!(read(&dir, "a.xlsx", named("Orders")), Ok(expected));
     let message = read(&dir, "a.xlsx", named("Customers")).unwrap_err();
     assert!(message.contains("does not have a sheet `Customers`; it has Orders"), "{message}");
