@@ -377,7 +377,7 @@ impl Table {
                 format!("its encoding is {}, not {}", encoding(own), encoding(others))
             }
             _ if own.format != others.format => "it is of another format".to_owned(),
-            _ if own.quoted != others.quoted => "it uses double quotes otherwise".to_owned(),
+            _ if own.quote != others.quote => "its quotes are others".to_owned(),
             _ if own.skip_lines != others.skip_lines => {
                 "another number of lines stands above its header".to_owned()
             }
