@@ -6,6 +6,7 @@ use super::table::Table;
 use super::words::{
     Action, Holds, Role, Words, action, is_void, says, says_void, says_when_or_why, yes_or_no,
 };
+use crate::dataset::number_in_any_notation as number;
 use std::collections::BTreeMap;
 
 /// A column of the purchases' rows: of the table itself or of one that is joined to it.
@@ -595,7 +596,9 @@ impl Reading<'_> {
             true => (above, "is above 0"),
             false => (column.filled, "has a value"),
         };
-        let example = column.frequent.first().map_or("", |(value, _)| value.as_str());
+        let telling = |value: &str| number(value).is_none_or(|number| number > 0.0);
+        let examples = column.frequent.iter().map(|(value, _)| value.as_str());
+        let example = examples.into_iter().find(|value| telling(value)).unwrap_or_default();
         found.doubts.push(format!(
             "`{name}` may tell what was taken back: it {what} in {count} of {rows} rows (such as \
              {example:?}), which count as purchases; `where` can leave them out"

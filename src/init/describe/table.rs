@@ -85,11 +85,21 @@ pub(super) fn tables(dir: &Path) -> Result<(Vec<Table>, Vec<Unread>), DatasetErr
     for path in files {
         let foreign = look::format_extension(&path);
         if NO_DATA.contains(&foreign.as_str()) {
-            left.push(unread(&path, &format!("a .{foreign} file is no table"), true));
+            left.push(unread(
+                &path,
+                &format!(
+                    "data in .{foreign} files is not read; save it as CSV, JSON, Parquet or .xlsx"
+                ),
+                true,
+            ));
             continue;
         }
         let file = path.strip_prefix(dir).unwrap_or(&path).to_owned();
         let Opened { parts, skipped } = opened(&path);
+        if let Some(hint) = way_out(&foreign).filter(|_| parts.is_empty()) {
+            left.push(unread(&path, hint, false));
+            continue;
+        }
         for Skipped { part, why, minor } in skipped {
             let name = part.map_or_else(|| name(&path), |part| format!("{}/{part}", name(&path)));
             left.push(Unread { file: name, why, minor });
@@ -108,7 +118,9 @@ pub(super) fn tables(dir: &Path) -> Result<(Vec<Table>, Vec<Unread>), DatasetErr
             Ok(table) if table.rows.is_empty() => {
                 let why = match table.broken {
                     0 => "it has no rows".to_owned(),
-                    broken => format!("none of its {broken} rows is text as long as the header"),
+                    broken => {
+                        format!("none of its {broken} rows is text with a cell for each column")
+                    }
                 };
                 left.push(Unread { file: first, why, minor: false });
             }
@@ -118,6 +130,16 @@ pub(super) fn tables(dir: &Path) -> Result<(Vec<Table>, Vec<Unread>), DatasetErr
     }
     tables.sort_by_key(|table| std::cmp::Reverse(table.rows.len()));
     Ok((tables, left))
+}
+
+/// What to do with data in a form that is not read, by its extension.
+fn way_out(extension: &str) -> Option<&'static str> {
+    Some(match extension {
+        "ods" | "numbers" => "this kind of workbook is not read; save it as .xlsx or CSV",
+        "tar" | "tgz" => "tar archives are not read; unpack it",
+        "orc" | "sas7bdat" | "dta" | "sav" => "this format is not read; save it as Parquet or CSV",
+        _ => return None,
+    })
 }
 
 /// Removes the files whose content another one has, such as `orders (1).csv`: each with the one

@@ -160,8 +160,9 @@ fn a_header_that_names_a_column_twice_can_be_read() {
 
 #[test]
 fn files_without_a_table_are_named_with_the_reason() {
-    let cases: [(&str, &[u8], &str); 4] = [
-        ("o.xml", b"<orders/>", "o.xml: a .xml file is no table"),
+    let cases: [(&str, &[u8], &str); 5] = [
+        ("o.xml", b"<orders/>", "o.xml: data in .xml files is not read; save it as CSV"),
+        ("o.tar", &[0; 2048], "o.tar: tar archives are not read; unpack it"),
         ("o.csv", b"one\ntwo\n", "o.csv: "),
         ("o.csv", b"a,b\x00\x00\x00\n", "o.csv, line 1, column `1`: the name holds zero bytes"),
         ("o.zip", &zip(&[("in.zip", b"PK")]), "no file that can be read; it has in.zip"),
@@ -223,4 +224,15 @@ fn an_archive_of_many_members_is_looked_at_once() {
     let (text, table) = described(&dir);
     assert!(text.contains("2000 rows") && !text.contains("not read"), "{text}");
     assert!(table["purchases"].get("member").is_none(), "{text}");
+}
+
+#[test]
+fn a_list_of_articles_is_cut_into_items() {
+    let order = |at: usize| {
+        let (first, second) = (at % 11, 11 + at % 9);
+        format!(r#"{{"customer_id": "C{}", "skus": ["A{first}", "A{second}"]}}"#, at % 30)
+    };
+    let (text, dataset, _) = loaded(&folder(&[("orders.jsonl", rows(200, order).as_bytes())]));
+    assert!(text.contains("split = { column = \"skus\""), "{text}");
+    assert_eq!((dataset.purchases.len(), dataset.articles.len()), (400, 20), "{text}");
 }

@@ -157,8 +157,11 @@ impl Text<'_> {
         // A header that names a column twice cannot be read by its names.
         let skipped = table.renamed.map_or(*skip_lines, |above| above + 1);
         if skipped > 0 {
-            let why = if table.renamed.is_some() { "and the header" } else { "above the header" };
-            section.line("skip_lines", &skipped.to_string(), &format!("lines {why}"));
+            let why = match table.renamed {
+                Some(_) => "the header is left out",
+                None => "lines above the header",
+            };
+            section.line("skip_lines", &skipped.to_string(), why);
         }
         let names = self.names(at);
         let names = || list(names.iter().map(String::as_str));
