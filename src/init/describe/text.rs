@@ -171,7 +171,7 @@ fn delimiter(lines: &[&str], records: &[String], quote: char) -> Option<(String,
 /// A sign of the first line that shops seldom separate fields by, such as `^`, or that comes in
 /// groups only, such as `||`.
 fn unusual_delimiter(lines: &[&str]) -> Option<String> {
-    const IN_NAMES: [char; 10] = ['_', '-', '.', ' ', '"', '\'', '(', ')', '/', '#'];
+    const IN_NAMES: [char; 11] = ['_', '-', '.', ' ', '"', '\'', '(', ')', '/', '#', '\0'];
     let is_sign =
         |c: char| (c.is_ascii_punctuation() || c.is_ascii_control()) && !IN_NAMES.contains(&c);
     let first = lines.first()?;
