@@ -184,7 +184,9 @@ impl Reading<'_> {
             self.places.iter().copied().filter(|&place| !taken(&found, place)).collect();
         let free = Reading { tables: self.tables, places: free };
         found.price = free.best(Role::Price, |c| {
-            f64::from(u8::from(c.is_number() && c.min >= 0.0)) * c.coverage()
+            // A few refunds below 0 are no prices and count as missing.
+            let few = c.negative * 20 <= c.filled;
+            f64::from(u8::from(c.is_number() && few)) * c.coverage()
         });
         found.quantity =
             free.best(Role::Quantity, |c| f64::from(u8::from(c.is_number())) * c.coverage());
@@ -437,18 +439,19 @@ impl Reading<'_> {
         })
     }
 
-    /// Columns that say when, at least as clearly as the chosen one, in values that no format
-    /// reads.
+    /// Columns that say when, more clearly than the chosen one, in values that no format reads.
     fn unread_times(&self, chosen: Option<&Times>) -> Vec<Place> {
         let is_chosen = |place: Place| chosen.is_some_and(|time| time.has(place));
         // A count of days is no match for a column that is called like a date.
         let dated = chosen.filter(|time| time.formats != ["day-number"]);
-        let rank = dated.map_or(2, |time| says(&self.column(time.column).name, Role::Time).max(2));
+        let rank = dated.map_or(1, |time| says(&self.column(time.column).name, Role::Time).max(1));
         let is_unread = |&place: &Place| {
             let column = self.column(place);
-            // Hours, days of the week and durations are numbers, but no moments.
-            let part = column.is_number() && Words::of(&column.name).has(PART);
-            let named = says(&column.name, Role::Time) >= rank && !part;
+            // Hours, days of the week, clocks such as 1807 and durations are numbers, but no
+            // moments.
+            let small = column.max < 2_400.0 || Words::of(&column.name).has(PART);
+            let part = column.is_number() && small;
+            let named = says(&column.name, Role::Time) > rank && !part;
             // Under a name that nobody knows, only values tell.
             let alike = || dated.is_none() && self.looks_like_times(place);
             column.coverage() > 0.5
