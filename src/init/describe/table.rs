@@ -661,10 +661,7 @@ fn of_text(
         options.format = (by_name != Some(format)).then_some(format);
         return columns(options, None);
     }
-    let unknown = "no delimiter cuts its lines into columns";
-    let Some(dialect) = text::dialect(head, head.len() < HEAD) else {
-        return Err((unknown.to_owned(), minor));
-    };
+    let dialect = text::dialect(head, head.len() < HEAD).map_err(|why| (why.to_owned(), minor))?;
     // Binary files have bytes that no text has; one or two are a fault of the export.
     let marked = head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]);
     let wide = marked || dialect.encoding.is_some_and(|label| label.starts_with("UTF-16"));

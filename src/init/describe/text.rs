@@ -22,9 +22,12 @@ const DELIMITERS: [&str; 6] = ["\t", "::", ";", "|", ",", " "];
 /// Lines that are looked at.
 const LINES: usize = 200;
 
-/// The dialect of a table; `None` when the lines have no common form. `whole`: the bytes are the
-/// whole file.
-pub(super) fn dialect(bytes: &[u8], whole: bool) -> Option<Dialect> {
+/// The dialect of a table. `whole`: the bytes are the whole file.
+///
+/// # Errors
+/// Why the lines have no common form.
+pub(super) fn dialect(bytes: &[u8], whole: bool) -> Result<Dialect, &'static str> {
+    const UNKNOWN: &str = "no delimiter cuts its lines into columns";
     let encoding = encoding(bytes);
     let (text, ..) = encoding.unwrap_or(UTF_8).decode(bytes);
     let mut lines: Vec<&str> =
@@ -34,13 +37,19 @@ pub(super) fn dialect(bytes: &[u8], whole: bool) -> Option<Dialect> {
         lines.pop();
     }
     lines.truncate(LINES);
+    if are_quoted_whole(&lines) {
+        return Err(
+            "each line is in quotes as a whole, which hide the delimiters: export it again, \
+                    or remove the quotes at both ends of the lines",
+        );
+    }
     let usual = quote(&lines);
     let records = records(&lines, usual);
-    let (delimiter, quoted) = delimiter(&lines, &records, usual)?;
+    let (delimiter, quoted) = delimiter(&lines, &records, usual).ok_or(UNKNOWN)?;
     let quote = quoted.then_some(usual);
     let fields: Vec<Vec<String>> =
         records.iter().map(|record| cut(record, &delimiter, quote)).collect();
-    let width = width(&fields)?;
+    let width = width(&fields).ok_or(UNKNOWN)?;
     let fits = |record: &&Vec<String>| has_width(record, width);
     let skip_lines = fields.iter().take(10).take_while(|record| !fits(record)).count();
     let skip_lines = if skip_lines < fields.len() && skip_lines < 10 { skip_lines } else { 0 };
@@ -48,7 +57,7 @@ pub(super) fn dialect(bytes: &[u8], whole: bool) -> Option<Dialect> {
         fields[skip_lines..].iter().filter(fits).map(|record| record[..width].to_vec()).collect();
     let header = has_header(&rest.iter().collect::<Vec<_>>());
     let encoding = encoding.map(Encoding::name);
-    Some(Dialect { encoding, delimiter, quote: quote.map(|c| c as u8), skip_lines, header })
+    Ok(Dialect { encoding, delimiter, quote: quote.map(|c| c as u8), skip_lines, header })
 }
 
 /// The encoding where it must be said: UTF-8 and what a byte order mark names need none.
@@ -89,6 +98,18 @@ fn legacy(bytes: &[u8]) -> &'static Encoding {
         encoding if encoding == GBK => GB18030,
         encoding => encoding,
     }
+}
+
+/// Whether each line is one quoted field with delimiters inside, which a program makes that takes
+/// the lines of a table for its cells.
+fn are_quoted_whole(lines: &[&str]) -> bool {
+    let whole = |line: &&&str| {
+        let inside = line.trim().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        inside.is_some_and(|text| {
+            !text.replace("\"\"", "").contains('"') && text.contains([',', ';'])
+        })
+    };
+    lines.len() > 1 && lines.iter().filter(whole).count() * 10 >= lines.len() * 9
 }
 
 /// What quotes fields: single quotes where nearly every line begins and ends with one.
@@ -362,6 +383,16 @@ mod tests {
     }
 
     #[test]
+    fn lines_in_quotes_as_a_whole_are_said() {
+        let refused = |text: &str| dialect(text.as_bytes(), true).unwrap_err();
+        assert!(
+            refused("\"sku,title\"\n\"1,\"\"it\"\"\"\n\"2,b\"\n").contains("in quotes as a whole")
+        );
+        assert!(refused("one, two\nthree; four\nfive\n").contains("no delimiter"));
+        assert_eq!(of("\"sku\",\"title\"\n\"1\",\"a, b\"\n\"2\",\"c\"\n").delimiter, ",");
+    }
+
+    #[test]
     fn encodings_are_told_by_their_letters() {
         for (text, name) in [
             ("Äpfel", "windows-1252"),
@@ -386,7 +417,11 @@ mod tests {
             "sku,client,,\n1,c,,\n2,d,,\n3,e,,\n",
         ] {
             let found = of(text);
-            assert_eq!((&*found.delimiter, found.header, found.skip_lines), (",", true, 0), "{text}");
+            assert_eq!(
+                (&*found.delimiter, found.header, found.skip_lines),
+                (",", true, 0),
+                "{text}"
+            );
         }
     }
 
