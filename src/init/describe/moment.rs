@@ -104,6 +104,8 @@ enum Unit {
     Micros,
     Nanos,
     Days,
+    /// Days as spreadsheets count them.
+    Serial,
     Other,
 }
 
@@ -449,6 +451,7 @@ impl Shape {
             DateShape::Number(Unit::Millis) => "unix-millis",
             DateShape::Number(Unit::Micros) => "unix-micros",
             DateShape::Number(Unit::Nanos) => "unix-nanos",
+            DateShape::Number(Unit::Serial) => "excel",
             _ => return None,
         };
         Some(format.to_owned())
@@ -516,7 +519,8 @@ impl Value {
     }
 }
 
-/// What a number may count. Moments are those from 1990 on: smaller numbers are counters.
+/// What a number may count. Moments are those from 1990 on, in a spreadsheet those from 2009 on:
+/// smaller numbers are counters.
 fn unit(number: f64) -> Unit {
     let within = |unit: f64| number >= 631_152_000.0 * unit && number <= f64::from(u32::MAX) * unit;
     match number {
@@ -525,6 +529,7 @@ fn unit(number: f64) -> Unit {
         _ if within(1e6) => Unit::Micros,
         _ if within(1e9) => Unit::Nanos,
         _ if (0.0..40_000.0).contains(&number) => Unit::Days,
+        _ if (40_000.0..60_000.0).contains(&number) => Unit::Serial,
         _ => Unit::Other,
     }
 }
@@ -848,10 +853,11 @@ mod tests {
             (&["2023-01-05, 16:32"], "%Y-%m-%d, %H:%M"),
             (&["2023-01-05T16:32:34,123"], "auto"),
             (&["1672936354000000000"], "unix-nanos"),
+            (&["44931.42091", "45001"], "excel"),
         ] {
             assert_eq!(notation(values).unwrap().formats, [format], "{values:?}");
         }
-        for value in ["5. Januar 2023", "2023-W01-4", "44931.5", "2023-01", "2023-01-05 1:00 CET"] {
+        for value in ["5. Januar 2023", "2023-W01-4", "2023-01", "2023-01-05 1:00 CET"] {
             assert_eq!(notation(&[value]), None, "{value}");
         }
     }

@@ -81,7 +81,6 @@ fn a_time_that_cannot_be_read_is_named_with_an_example() {
     for (header, value) in [
         ("order_date", "5. Januar 2023"),
         ("order_date", "2023-W01-4"),
-        ("order_date", "44931.5"),
         ("zeitpunkt", "2023-01"),
         ("created", "2023-01-05 10:00:00 CET"),
     ] {

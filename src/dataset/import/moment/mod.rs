@@ -34,6 +34,8 @@ pub(super) enum TimeFormat {
     UnixMillis,
     UnixMicros,
     UnixNanos,
+    /// How spreadsheets store times: days since 1899-12-30, the fraction is the time of day.
+    Excel,
     /// A number of days from a start that nobody knows.
     DayNumber,
     /// Like that of `strptime`, such as `%m/%d/%Y %H:%M`.
@@ -75,7 +77,7 @@ enum Parsed {
 }
 
 /// The names of the formats that have one.
-static NAMES: [(&str, TimeFormat); 14] = [
+static NAMES: [(&str, TimeFormat); 15] = [
     ("date", TimeFormat::Date),
     ("long-date", TimeFormat::LongDate),
     ("compact-date", TimeFormat::CompactDate),
@@ -85,6 +87,7 @@ static NAMES: [(&str, TimeFormat); 14] = [
     ("unix-millis", TimeFormat::UnixMillis),
     ("unix-micros", TimeFormat::UnixMicros),
     ("unix-nanos", TimeFormat::UnixNanos),
+    ("excel", TimeFormat::Excel),
     ("day-number", TimeFormat::DayNumber),
     ("auto", TimeFormat::Auto),
     ("clock", TimeFormat::Clock),
@@ -145,6 +148,7 @@ impl TimeFormat {
             Self::UnixMillis => units(text, 1_000).map(Parsed::Utc),
             Self::UnixMicros => units(text, 1_000_000).map(Parsed::Utc),
             Self::UnixNanos => units(text, 1_000_000_000).map(Parsed::Utc),
+            Self::Excel => excel(text).map(Parsed::Local),
             Self::DayNumber => {
                 let day = text.trim().parse::<f64>().ok().filter(|day| day.fract() == 0.0)?;
                 (0.0..=49_710.0).contains(&day).then(|| Parsed::Utc(day as i64 * iso::DAY))
@@ -171,6 +175,7 @@ impl TimeFormat {
             Self::UnixMillis => "a moment between 1970 and 2106 in milliseconds since 1970",
             Self::UnixMicros => "a moment between 1970 and 2106 in microseconds since 1970",
             Self::UnixNanos => "a moment between 1970 and 2106 in nanoseconds since 1970",
+            Self::Excel => "a day of a spreadsheet (44931.42) between 1970 and 2106",
             Self::DayNumber => "a whole number of days from 0 to 49710",
             Self::Pattern(pattern) => {
                 return Cow::Owned(format!("a time like {} between 1970 and 2106", pattern.0));
@@ -255,6 +260,13 @@ impl AnyOf {
             })
         })
     }
+}
+
+/// `44931.42091`: milliseconds of the nearest second.
+fn excel(text: &str) -> Option<i64> {
+    const BEGINNING_OF_1970: f64 = 25_569.0;
+    let day = text.trim().parse::<f64>().ok()? - BEGINNING_OF_1970;
+    (0.0..=49_710.0).contains(&day).then(|| (day * 86_400.0).round() as i64 * 1_000)
 }
 
 /// `20200922`, and `20200922.0`, which is how a data frame writes it beside missing values.
@@ -382,6 +394,9 @@ mod tests {
             (TimeFormat::DayNumber, "18527", Some(midnight)),
             (TimeFormat::DayNumber, "0", Some(Timestamp(0))),
             (TimeFormat::DayNumber, "1.5", None),
+            (TimeFormat::Excel, "44931.42091", Timestamp::parse("2023-01-05T10:06:07Z").ok()),
+            (TimeFormat::Excel, "25569", Some(Timestamp(0))),
+            (TimeFormat::Excel, "1.5", None),
             (TimeFormat::DayNumber, "-1", None),
         ] {
             assert_eq!(format.parse(text), expected, "{format:?} {text}");
