@@ -1,8 +1,7 @@
 //! From a folder of exports to a `dataset.toml`.
 //!
-//! [`table`] finds the files and how they are written, [`column`] and [`moment`] measure the values
-//! of each column,
-//! [`words`] knows what people call things, [`purchases`] and [`entities`] decide, and [`write`]
+//! [`opened`] looks into a file, [`table`] puts files together, [`column`] and [`moment`] measure the
+//! values of each column, [`words`] knows what people call things, [`purchases`] and [`entities`] decide, and [`write`]
 //! puts it down with the reasons. A column gets a role by its name and its values together; where
 //! the values allow two readings the description says so.
 
@@ -10,6 +9,7 @@ mod column;
 mod entities;
 mod moment;
 mod names;
+mod opened;
 mod purchases;
 mod table;
 #[cfg(test)]

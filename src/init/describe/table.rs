@@ -1,14 +1,10 @@
 //! The tables of a folder: files with the same columns, and a sample of their rows.
 
 use super::column::{Column, has_decimal_commas};
-use super::text;
-use super::words::{Holds, Role, Words, file_holds, file_says};
-use crate::dataset::{
-    DatasetError, FileFormat, FileOptions, LIST_END, TableFile, is_missing,
-    look::{self, Archived, Content, SheetHead},
-};
+use super::opened::{Form, NoTable, Opened, Part, Skipped, opened, same_names, stem};
+use super::words::{Holds, Role, Words, file_says};
+use crate::dataset::{DatasetError, FileOptions, LIST_END, TableFile, is_missing, look};
 use std::{
-    collections::HashSet,
     fs::{self, File},
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
@@ -47,12 +43,8 @@ pub(super) struct Unread {
 
 /// Folders below the one that is named, at most.
 const DEPTH: usize = 4;
-/// Different tables of one file that are looked at.
-const MOST_TABLES: usize = 50;
 /// Files of one table that are sampled.
 const SAMPLED: usize = 3;
-/// Bytes by which a text file is recognised.
-const HEAD: usize = 256 << 10;
 /// What no shop keeps its data in.
 const NO_DATA: [&str; 33] = [
     "md", "toml", "py", "ipynb", "sh", "html", "htm", "xml", "pdf", "png", "jpg", "jpeg", "gif",
@@ -100,7 +92,7 @@ pub(super) fn tables(dir: &Path) -> Result<(Vec<Table>, Vec<Unread>), DatasetErr
             left.push(unread(&path, hint, false));
             continue;
         }
-        for Skipped { part, why, minor } in skipped {
+        for Skipped { part, no_table: NoTable { why, minor } } in skipped {
             let name = part.map_or_else(|| name(&path), |part| format!("{}/{part}", name(&path)));
             left.push(Unread { file: name, why, minor });
         }
@@ -202,37 +194,26 @@ fn without_copies(files: &mut Vec<PathBuf>) -> Vec<PathBuf> {
     copies
 }
 
-/// A table of one file: of several members or sheets where they have the same columns.
-struct Part {
-    names: Vec<String>,
-    holds: Holds,
-    options: FileOptions,
-    columns: Vec<String>,
-    /// Lines above the header of a text or a sheet; `None` for typed files.
-    header: Option<usize>,
-}
-
 /// Files whose columns are the same.
 struct Group {
     files: Vec<PathBuf>,
     names: Vec<String>,
     holds: Holds,
-    options: FileOptions,
-    columns: Vec<String>,
-    header: Option<usize>,
+    form: Form,
 }
 
 impl Group {
     fn of(file: PathBuf, part: Part) -> Self {
-        let Part { names, holds, options, columns, header } = part;
+        let Part { names, holds, form } = part;
         let names = under(&file, names);
-        Self { files: vec![file], names, holds, options, columns, header }
+        Self { files: vec![file], names, holds, form }
     }
 
     fn add(&mut self, file: PathBuf, part: Part) {
         if self.holds == Holds::Unknown {
             self.holds = part.holds;
         }
+        self.form.join(&part.form);
         self.names.extend(under(&file, part.names));
         self.files.push(file);
     }
@@ -240,15 +221,17 @@ impl Group {
     /// Whether another file is read in the same way. The order of the columns does not matter where
     /// each has a name of its own.
     fn takes(&self, file: &PathBuf, part: &Part) -> bool {
-        let named = self.options.header && same_names(&self.columns, &part.columns);
+        let (own, other) = (&self.form.columns, &part.form.columns);
+        let named = self.form.options.header && same_names(own, other);
         !self.files.contains(file)
-            && self.options == part.options
+            && self.form.goes_with(&part.form)
             && self.holds.goes_with(part.holds)
-            && (self.columns == part.columns || named)
+            && (own == other || named)
     }
 
     fn table(self, dir: &Path) -> Result<Table, DatasetError> {
-        let Self { files, names, holds, options, columns, header } = self;
+        let Self { files, names, holds, form } = self;
+        let Form { options, columns, header, .. } = form;
         // The first, the last and one between: parts are often in order of time.
         let mut sampled = vec![0, files.len() / 2, files.len() - 1];
         sampled.dedup();
@@ -314,13 +297,6 @@ fn under(file: &Path, parts: Vec<String>) -> Vec<String> {
         true => vec![file],
         false => parts.iter().map(|part| format!("{file}/{part}")).collect(),
     }
-}
-
-/// Whether two headers have the same names, each once.
-pub(super) fn same_names(one: &[String], other: &[String]) -> bool {
-    let set = |names: &[String]| names.iter().cloned().collect::<HashSet<String>>();
-    let (left, right) = (set(one), set(other));
-    left.len() == one.len() && right.len() == other.len() && left == right
 }
 
 /// Names that each stand once, numbered where the header repeats one, and those that it repeats.
@@ -419,12 +395,6 @@ impl Table {
     }
 }
 
-/// A file's name without folders and extensions.
-fn stem(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    name.split('.').next().unwrap_or_default().to_owned()
-}
-
 fn collect(dir: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), DatasetError> {
     let io = |source| DatasetError::Io { path: dir.to_owned(), source };
     for entry in fs::read_dir(dir).map_err(io)? {
@@ -447,245 +417,6 @@ fn collect(dir: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Dat
         }
     }
     Ok(())
-}
-
-/// What is in a file: several tables where it is an archive or a workbook.
-#[derive(Default)]
-struct Opened {
-    parts: Vec<Part>,
-    skipped: Vec<Skipped>,
-}
-
-/// What is no table, and why.
-struct Skipped {
-    /// The member or sheet; `None`: the whole file.
-    part: Option<String>,
-    why: String,
-    minor: bool,
-}
-
-/// How a text is read, its columns, and the lines above its header.
-type Read = (FileOptions, Vec<String>, Option<usize>);
-
-impl Opened {
-    fn skip(&mut self, part: Option<&str>, why: impl Into<String>, minor: bool) {
-        self.skipped.push(Skipped { part: part.map(str::to_owned), why: why.into(), minor });
-    }
-
-    /// Adds a part, or makes it one with a part of the same columns.
-    fn add(&mut self, name: &str, holds: Holds, read: Read, fits: impl Fn(&Part) -> bool) {
-        let (options, columns, header) = read;
-        let alike = |part: &&mut Part| {
-            part.options == options
-                && part.holds.goes_with(holds)
-                && part.header == header
-                && fits(part)
-        };
-        match self.parts.iter_mut().find(alike) {
-            Some(part) => part.names.push(name.to_owned()),
-            None => {
-                let names = vec![name.to_owned()];
-                self.parts.push(Part { names, holds, options, columns, header });
-            }
-        }
-    }
-
-    /// Leaves out what no person would read on.
-    fn bounded(mut self) -> Self {
-        if self.parts.len() > MOST_TABLES {
-            let more = self.parts.len() - MOST_TABLES;
-            self.parts.truncate(MOST_TABLES);
-            let why = format!("{more} more tables of other columns in it were not looked at");
-            self.skip(None, why, false);
-        }
-        self
-    }
-}
-
-/// The tables of a file.
-fn opened(path: &Path) -> Opened {
-    let holds = file_holds(&stem(path));
-    let typed = |format| {
-        // Another extension than the usual one must be said.
-        let told = look::format_of_extension(&look::format_extension(path)) == Some(format);
-        FileOptions { format: (!told).then_some(format), ..FileOptions::default() }
-    };
-    let columns =
-        |options: &FileOptions| look::columns(&TableFile::new(path.to_owned(), options.clone()));
-    let read = match look::content(path, HEAD) {
-        Ok(Content::Workbook(sheets)) => {
-            return of_workbook(path, &typed(FileFormat::Xlsx), sheets);
-        }
-        Ok(Content::Archive(archive)) => return of_archive(path, &archive),
-        Ok(Content::Parquet) => {
-            let options = typed(FileFormat::Parquet);
-            columns(&options)
-                .map(|columns| (options, columns, None))
-                .map_err(|error| (error.to_string(), false))
-        }
-        Ok(Content::Text(head)) => of_text(path, &head, columns),
-        Err(error) => Err((error.to_string(), false)),
-    };
-    let mut opened = Opened::default();
-    match read.and_then(|read| with_columns(path, read)) {
-        Ok((options, columns, header)) => {
-            opened.parts.push(Part { names: Vec::new(), holds, options, columns, header });
-        }
-        Err((why, minor)) => opened.skip(None, why, minor),
-    }
-    opened
-}
-
-/// The tables of an archive: members with the same columns are one.
-fn of_archive(path: &Path, archive: &Archived) -> Opened {
-    let mut opened = Opened::default();
-    let members = archive.members();
-    if members.is_empty() {
-        let why = format!("the archive has no file that can be read; it has {}", archive.names());
-        opened.skip(None, why, false);
-    }
-    for name in &members {
-        let columns = |options: &FileOptions| archive.columns(name, options);
-        let read = archive
-            .head(name, HEAD)
-            .map_err(|error| (error.to_string(), false))
-            .and_then(|head| of_text(Path::new(name), &head, columns))
-            .and_then(|read| with_columns(Path::new(name), read));
-        match read {
-            // Members are read one behind the other, by the header of the first.
-            Ok(read) => {
-                let columns = read.1.clone();
-                let holds = match file_holds(&stem(Path::new(name))) {
-                    Holds::Unknown => file_holds(&stem(path)),
-                    told => told,
-                };
-                opened.add(name, holds, read, |part| part.columns == columns);
-            }
-            Err((why, minor)) => opened.skip(Some(name), why, minor),
-        }
-    }
-    for part in &mut opened.parts {
-        if part.names.len() < members.len() {
-            part.options.members = patterns(&part.names, &members);
-        } else if members.len() == 1 {
-            part.names.clear();
-        }
-    }
-    opened.bounded()
-}
-
-/// Patterns for some members of an archive.
-fn patterns(wanted: &[String], members: &[String]) -> Vec<String> {
-    let escaped = || wanted.iter().map(|name| glob::Pattern::escape(name)).collect();
-    let (Some(first), Some(last)) = (wanted.first(), wanted.last()) else { return Vec::new() };
-    // The names are sorted, so what the first and the last share is what all share.
-    let shared = first.chars().zip(last.chars()).take_while(|(a, b)| a == b);
-    let start: String = shared.map(|(c, _)| c).collect();
-    let end = format!(".{}", look::format_extension(Path::new(first)));
-    let fits = |name: &String| name.starts_with(&start) && name.ends_with(&end);
-    let only = members.iter().filter(|name| fits(name)).count() == wanted.len();
-    if wanted.len() > 8 && only && wanted.iter().all(fits) {
-        return vec![format!("{}*{end}", glob::Pattern::escape(&start))];
-    }
-    escaped()
-}
-
-/// The tables of a workbook: sheets with the same columns are one.
-fn of_workbook(path: &Path, options: &FileOptions, sheets: Vec<SheetHead>) -> Opened {
-    let mut opened = Opened::default();
-    let first = sheets.first().map(|sheet| sheet.name.clone()).unwrap_or_default();
-    for SheetHead { name, rows } in sheets {
-        let Some((line, columns)) = header(rows) else {
-            opened.skip(Some(&name), "the sheet holds no table", true);
-            continue;
-        };
-        // A title above the names of the columns.
-        let skip_lines = if line.1 { line.0 } else { 0 };
-        let options = FileOptions { skip_lines, ..options.clone() };
-        let holds = match file_holds(&name) {
-            Holds::Unknown => file_holds(&stem(path)),
-            told => told,
-        };
-        let read = (options, columns.clone(), Some(line.0));
-        opened.add(&name, holds, read, |part| {
-            part.columns == columns || same_names(&part.columns, &columns)
-        });
-    }
-    for part in &mut opened.parts {
-        match part.names.as_slice() {
-            [only] if *only == first => part.names.clear(),
-            names => part.options.sheets = names.to_vec(),
-        }
-    }
-    opened.bounded()
-}
-
-/// The row of a sheet that names its columns, whether rows stand above it, and the names.
-fn header(rows: Vec<(usize, Vec<String>)>) -> Option<((usize, bool), Vec<String>)> {
-    let filled = |row: &[String]| row.iter().filter(|cell| !cell.trim().is_empty()).count();
-    let most = rows.iter().map(|(_, row)| filled(row)).max().filter(|most| *most > 1)?;
-    // A first row of several cells is the header, as every reader takes it.
-    let titled = rows.first().is_some_and(|(_, row)| filled(row) < 2);
-    let least = if titled { most.div_ceil(2).max(2) } else { 2 };
-    let (line, names) = rows.into_iter().find(|(_, row)| filled(row) >= least)?;
-    Some(((line, titled), names))
-}
-
-/// Why there is no table, and whether there probably never was one.
-type Why = (String, bool);
-
-fn with_columns(name: &Path, read: Read) -> Result<Read, Why> {
-    if read.1.len() > 1 {
-        return Ok(read);
-    }
-    let minor = look::format_of_extension(&look::format_extension(name)).is_none();
-    Err(("it has one column only; is its delimiter an unusual one?".to_owned(), minor))
-}
-
-/// A text by its first bytes; `name` has the extension that tells its format.
-fn of_text(
-    name: &Path,
-    head: &[u8],
-    columns: impl Fn(&FileOptions) -> Result<Vec<String>, DatasetError>,
-) -> Result<Read, Why> {
-    let mut options = FileOptions::default();
-    let by_name = look::format_of_extension(&look::format_extension(name));
-    // What is called like data and is none must be told.
-    let minor = by_name.is_none();
-    let columns = |options: FileOptions, header: Option<usize>| match columns(&options) {
-        Ok(columns) => Ok((options, columns, header)),
-        Err(error) => Err((error.to_string(), false)),
-    };
-    let format = by_name.filter(|format| *format != FileFormat::Csv).or_else(|| format_of(head));
-    if let Some(format) = format {
-        options.format = (by_name != Some(format)).then_some(format);
-        return columns(options, None);
-    }
-    let dialect = text::dialect(head, head.len() < HEAD).map_err(|why| (why.to_owned(), minor))?;
-    // Binary files have bytes that no text has; one or two are a fault of the export.
-    let marked = head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]);
-    let wide = marked || dialect.encoding.is_some_and(|label| label.starts_with("UTF-16"));
-    let zeros = head.iter().filter(|byte| **byte == 0).count();
-    if !wide && zeros * 200 > head.len() {
-        return Err(("it is no text".to_owned(), minor));
-    }
-    options.format = by_name.is_none().then_some(FileFormat::Csv);
-    options.delimiter = dialect.delimiter;
-    options.encoding = dialect.encoding.map(str::to_owned);
-    options.quote = dialect.quote;
-    options.skip_lines = dialect.skip_lines;
-    options.header = dialect.header;
-    columns(options, Some(dialect.skip_lines))
-}
-
-/// The format that the first bytes tell; `None`: perhaps delimited text.
-fn format_of(bytes: &[u8]) -> Option<FileFormat> {
-    if bytes.starts_with(b"PAR1") {
-        return Some(FileFormat::Parquet);
-    }
-    let text = bytes.strip_prefix(&[0xef, 0xbb, 0xbf]).unwrap_or(bytes);
-    matches!(text.trim_ascii_start(), [b'{', ..] | [b'[', b'{' | b' ' | b'\n' | b'\r', ..])
-        .then_some(FileFormat::Json)
 }
 
 /// Whether a day stands before its month where both are at most 12: how most of the world writes,

@@ -236,3 +236,20 @@ fn a_list_of_articles_is_cut_into_items() {
     assert!(text.contains("split = { column = \"skus\""), "{text}");
     assert_eq!((dataset.purchases.len(), dataset.articles.len()), (400, 20), "{text}");
 }
+
+#[test]
+fn a_part_in_plain_letters_goes_with_one_that_has_others() {
+    let plain = part(0, 300);
+    let latin: Vec<u8> = part(300, 300).replace("A5,", "\u{1},").into_bytes();
+    let latin: Vec<u8> = latin.into_iter().map(|b| if b == 1 { 0xe4 } else { b }).collect();
+    for (first, last) in [(plain.as_bytes(), &latin[..]), (&latin[..], plain.as_bytes())] {
+        let (text, dataset, _) = loaded(&folder(&[("o1.csv", first), ("o2.csv", last)]));
+        assert!(text.contains(r#"encoding = "windows-1252""#), "{text}");
+        assert_eq!(dataset.purchases.len(), 600, "{text}");
+        assert!(dataset.articles.ids.find("ä").is_some(), "{text}");
+    }
+    // UTF-8 with letters of its own is no part of it.
+    let other = part(600, 300).replace("A5,", "ü,");
+    let dir = folder(&[("o1.csv", &latin), ("o2.csv", other.as_bytes())]);
+    assert!(loaded(&dir).0.contains("is left out, 300 rows"));
+}
