@@ -29,7 +29,7 @@ pub use import::{
 };
 #[cfg(feature = "trainer")]
 pub(crate) use import::{
-    Decimal, FileFormat, FileOptions, TableFile, is_missing, look, look::LIST_END,
+    Decimal, FileFormat, FileOptions, TableFile, is_missing, look, look::LIST_END, nobody,
     number_in_any_notation,
 };
 #[cfg(feature = "database")]

@@ -50,6 +50,8 @@ pub(crate) use files::{FileOptions, Format as FileFormat, TableFile};
 pub use limit::{InvalidLimit, MaxRejects};
 #[cfg(feature = "database")]
 pub(crate) use moment::Moment;
+#[cfg(feature = "trainer")]
+pub(crate) use outliers::nobody;
 pub use report::{FileReport, ImportReport, RejectGroup, TableReport};
 #[cfg(feature = "database")]
 pub(crate) use returns::{Return, cancel};

@@ -17,21 +17,14 @@ const FAR: u32 = 180 * Timestamp::DAY;
 /// an export writes one date, such as the first of 1970 or today, for all that have none.
 const REPEATED: usize = 2;
 
-/// Ids that often stand for "no customer".
-const NOBODY: [&str; 12] = [
-    "0",
-    "-1",
-    "00000",
-    "guest",
-    "Guest",
-    "unknown",
-    "Unknown",
-    "anonymous",
-    "Anonymous",
-    "undefined",
-    "(not set)",
-    "(null)",
-];
+/// Ids that often stand for "no customer". Case does not count.
+const NOBODY: [&str; 10] =
+    ["0", "00000", "-1", "guest", "gast", "anonymous", "anon", "unknown", "undefined", "(not set)"];
+
+/// The spelling of "no customer" that an id is.
+pub(crate) fn nobody(id: &str) -> Option<&'static str> {
+    NOBODY.into_iter().find(|nobody| id.eq_ignore_ascii_case(nobody))
+}
 
 /// Purchases from which on such an id is told.
 const MANY: usize = 20;
@@ -59,20 +52,19 @@ fn customers(dataset: &Dataset) -> Vec<String> {
         }
     }
     let count = |row: u32| counts.get(row as usize).copied().unwrap_or(0);
-    let named = NOBODY.iter().filter_map(|id| dataset.customers.ids.find(id));
-    let mut nobody: Vec<u32> = named.filter(|&row| count(row) >= MANY).collect();
+    let is_named = |&row: &u32| nobody(dataset.customers.ids.get(row)).is_some();
+    let (mut found, mut others): (Vec<u32>, Vec<u32>) = (0..dataset.customers.ids.len() as u32)
+        .partition(|row| count(*row) >= MANY && is_named(row));
     // Whatever spelling a shop has for "no customer", no person buys so much more than all others.
-    let mut others: Vec<u32> =
-        (0..dataset.customers.ids.len() as u32).filter(|row| !nobody.contains(row)).collect();
     others.sort_by_key(|&row| std::cmp::Reverse(count(row)));
     for pair in others.windows(2) {
         let (most, next) = (count(pair[0]), count(pair[1]));
         if most < CROWD || most * SHARE < dataset.purchases.len() || most < next * TIMES_NEXT {
             break;
         }
-        nobody.push(pair[0]);
+        found.push(pair[0]);
     }
-    nobody.into_iter().map(|row| note_of_nobody(dataset, row, count(row))).collect()
+    found.into_iter().map(|row| note_of_nobody(dataset, row, count(row))).collect()
 }
 
 fn note_of_nobody(dataset: &Dataset, row: u32, count: usize) -> String {

@@ -1,7 +1,7 @@
 //! What the values of a column are like.
 
 use super::moment::{self, Detector, Notation};
-use crate::dataset::{Decimal, LIST_END, is_missing, number_in_any_notation as number};
+use crate::dataset::{Decimal, LIST_END, is_missing, nobody, number_in_any_notation as number};
 use std::collections::{HashMap, HashSet, hash_map::DefaultHasher};
 use std::hash::{Hash, Hasher};
 
@@ -9,10 +9,6 @@ use std::hash::{Hash, Hasher};
 const MOST_VALUES: usize = 200_000;
 /// Different values whose counts are kept.
 const MOST_COUNTED: usize = 400;
-
-/// What some shops write where there is no customer.
-const NOBODY: [&str; 9] =
-    ["0", "-1", "guest", "anonymous", "anon", "unknown", "gast", "undefined", "(not set)"];
 
 /// A column of a table, measured over a sample of its rows.
 #[derive(Debug)]
@@ -147,8 +143,8 @@ impl Column {
         self.asins += usize::from(is_asin(cell));
         self.objects += usize::from(is_object(cell));
         self.emails += usize::from(cell.contains('@') && cell.contains('.') && !cell.contains(' '));
-        if let Some(nobody) = NOBODY.iter().find(|nobody| cell.eq_ignore_ascii_case(nobody)) {
-            match self.nobody.iter_mut().find(|(known, _)| known == nobody) {
+        if let Some(nobody) = nobody(cell) {
+            match self.nobody.iter_mut().find(|(known, _)| *known == nobody) {
                 Some((_, count)) => *count += 1,
                 None => self.nobody.push((nobody, 1)),
             }
