@@ -115,8 +115,8 @@ fn repeated(tables: &[Table], found: &Purchases, sections: &[(Role, Entities)]) 
     for (at, table) in tables.iter().enumerate() {
         if table.renamed.is_some() && is_used(at, found, sections) {
             notes.push(format!(
-                "{}: the header names columns twice; the second of a name has a number here, and \
-                 the first is read where one is meant",
+                "{}: the header has a name twice; the second column is called by the name and a \
+                 number here",
                 table.file()
             ));
         }
@@ -126,7 +126,7 @@ fn repeated(tables: &[Table], found: &Purchases, sections: &[(Role, Entities)]) 
         let key = table.column(join.right);
         if !key.is_unique() {
             notes.push(format!(
-                "{}: `{}` comes again ({} different in {} rows); the first row of each counts",
+                "{}: `{}` has {} different values in {} rows; the first row of each counts",
                 table.file(),
                 key.name,
                 key.distinct,
@@ -138,7 +138,7 @@ fn repeated(tables: &[Table], found: &Purchases, sections: &[(Role, Entities)]) 
         let table = &tables[entities.table];
         let id = table.column(entities.id);
         notes.push(format!(
-            "{}: `{}` comes again ({} different in {} rows); the last row of each counts",
+            "{}: `{}` has {} different values in {} rows; the last row of each counts",
             table.file(),
             id.name,
             id.distinct,
@@ -169,13 +169,12 @@ fn unused(tables: &[Table], found: &Purchases, sections: &[(Role, Entities)]) ->
             }
             None if found.rivals.contains(&at) => {
                 let chosen = &tables[found.table];
-                let why = match (table.holds, chosen.holds) {
-                    (Holds::Returns, _) => "its name speaks of returns".to_owned(),
-                    (Holds::Views, _) => "its name speaks of views or carts".to_owned(),
-                    (_, Holds::Purchases) => {
-                        format!("the name of {} speaks of purchases", chosen.file())
+                let why = match (table.holds.no_purchases(), chosen.holds) {
+                    (Some(why), _) => why.to_owned(),
+                    (None, Holds::Purchases) => {
+                        format!("{} is taken for the purchases by its name", chosen.file())
                     }
-                    _ => format!("{} says more", chosen.file()),
+                    (None, _) => format!("{} fits better as the purchases", chosen.file()),
                 };
                 format!("{file} is left out, {size}, though it has customers and articles: {why}")
             }

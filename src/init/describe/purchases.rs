@@ -114,7 +114,7 @@ pub(super) fn purchases(tables: &[Table]) -> Purchases {
         .map(|table| Reading { tables, places: places(tables, table) }.purchases(table))
         .collect();
     let holds = |found: &Purchases| tables[found.table].holds;
-    let lesser = |found: &Purchases| matches!(holds(found), Holds::Views | Holds::Returns);
+    let lesser = |found: &Purchases| holds(found).no_purchases().is_some();
     let complete = || candidates.iter().filter(|found| found.is_complete());
     let orders = complete().any(|found| holds(found) == Holds::Purchases);
     let others = complete().any(|found| !lesser(found));

@@ -365,26 +365,22 @@ impl Table {
         let delimiter = |options: &FileOptions| format!("{:?}", options.delimiter);
         let encoding =
             |options: &FileOptions| options.encoding.clone().unwrap_or_else(|| "UTF-8".to_owned());
-        Some(match self.holds {
-            Holds::Returns => "its name speaks of returns".to_owned(),
-            Holds::Views => "its name speaks of views or carts".to_owned(),
-            _ if own.delimiter != others.delimiter => {
-                format!("its delimiter is {}, not {}", delimiter(own), delimiter(others))
-            }
-            _ if own.encoding != others.encoding => {
-                format!("its encoding is {}, not {}", encoding(own), encoding(others))
-            }
-            _ if own.format != others.format => "it is of another format".to_owned(),
-            _ if own.quote != others.quote => "its quotes are others".to_owned(),
-            _ if own.skip_lines != others.skip_lines => {
-                "another number of lines stands above its header".to_owned()
-            }
-            _ if !self.holds.goes_with(other.holds) => {
-                "its name speaks of something else".to_owned()
-            }
-            _ => {
-                "it is in another archive or workbook, or its columns have another order".to_owned()
-            }
+        Some(if let Some(why) = self.holds.no_purchases() {
+            why.to_owned()
+        } else if own.delimiter != others.delimiter {
+            format!("its delimiter is {}, not {}", delimiter(own), delimiter(others))
+        } else if own.encoding != others.encoding {
+            format!("its encoding is {}, not {}", encoding(own), encoding(others))
+        } else if own.format != others.format {
+            "it is of another format".to_owned()
+        } else if own.quote != others.quote {
+            "it uses other quotes".to_owned()
+        } else if own.skip_lines != others.skip_lines {
+            "another number of lines stands above its header".to_owned()
+        } else if !self.holds.goes_with(other.holds) {
+            "its name says that it holds something else".to_owned()
+        } else {
+            "it is in another archive or workbook, or its columns have another order".to_owned()
         })
     }
 

@@ -127,8 +127,16 @@ fn what_is_left_out_is_said_with_its_rows() {
             headless,
             "left out, 200 rows: the same columns as o1.csv, but it has no header",
         ),
-        ("returns.csv", &second, "the same columns as o1.csv, but its name speaks of returns"),
-        ("clicks.csv", &part(0, 2_000), "the same columns as o1.csv, but its name speaks of views"),
+        (
+            "returns.csv",
+            &second,
+            "the same columns as o1.csv, but its name says that it holds returns",
+        ),
+        (
+            "clicks.csv",
+            &part(0, 2_000),
+            "the same columns as o1.csv, but its name says that it holds views",
+        ),
         ("o1 (1).csv", &first, "is not read: it has the same content as o1.csv"),
         ("o1.csv.bak", &first, "is not read: it has the same content as o1.csv"),
     ] {
@@ -187,7 +195,7 @@ fn orders_are_joined_by_their_id_and_may_repeat_it() {
     };
     for (header, count, says) in [
         ("id,customer_id,created_at", 200, r#"on = { left = "order_id", right = "id" }"#),
-        ("order_id,customer_id,order_date", 250, "`order_id` comes again (200 different in 250"),
+        ("order_id,customer_id,order_date", 250, "`order_id` has 200 different values in 250 rows"),
     ] {
         let orders = format!("{header}\n{}", rows(count, order));
         let dir =
@@ -210,7 +218,7 @@ fn customers_that_come_again_are_kept_by_their_last_row() {
         folder(&[("orders.csv", part(0, 300).as_bytes()), ("customers.csv", people.as_bytes())]);
     let (text, dataset, _) = loaded(&dir);
     assert!(text.contains(r#"duplicates = "last""#), "{text}");
-    assert!(text.contains("`customer_id` comes again (50 different in 60 rows)"), "{text}");
+    assert!(text.contains("`customer_id` has 50 different values in 60 rows"), "{text}");
     assert_eq!(dataset.customers.columns.len(), 2, "{text}");
 }
 

@@ -118,7 +118,7 @@ fn values_that_are_no_times_are_counted() {
     });
     let findings = findings(&dir).join("\n");
     assert!(
-        findings.contains("1 of 300 values of `order_date` are no times, such as `0000-00-00`"),
+        findings.contains("`order_date` holds no time in 1 of 300 rows, such as `0000-00-00`: such a row is rejected"),
         "{findings}"
     );
     assert_eq!(loaded(&dir).1.purchases.len(), 299);

@@ -29,12 +29,12 @@ fn unread(tables: &[Table], place: Place, chosen: Option<&Times>) -> String {
                 tables[time.column.table].column(time.column.column).name
             )
         }
-        None => "until then the order of the rows counts, which is wrong if the newest stand first"
+        None => "until then the rows count in their order in the file, which is wrong if the newest come first"
             .to_owned(),
     };
     format!(
-        "CHECK: `{}` of {} looks like a time, but is not read: no format of `time_format` was found for values such \
-         as {}. Name the column and its format in [purchases], or write the times in another way; {instead}",
+        "CHECK: `{}` of {} looks like a time, but no `time_format` reads values such as {}. Export the times in \
+         another notation, or name the column and a pattern in [purchases]; {instead}",
         column.name,
         table.file(),
         examples.join(", "),
@@ -44,9 +44,13 @@ fn unread(tables: &[Table], place: Place, chosen: Option<&Times>) -> String {
 fn odd(tables: &[Table], time: &Times) -> Option<String> {
     let (count, example) = time.odd.as_ref()?;
     let column = tables[time.column.table].column(time.column.column);
+    let fate = match example.parse::<f64>() {
+        Ok(number) if number >= 0.0 => "is dated 1970",
+        _ => "is rejected",
+    };
     let example = if example.is_empty() { String::new() } else { format!(", such as `{example}`") };
     Some(format!(
-        "{count} of {} values of `{}` are no times{example}: such rows are rejected, or dated 1970",
-        column.filled, column.name
+        "`{}` holds no time in {count} of {} rows{example}: such a row {fate}",
+        column.name, column.filled
     ))
 }

@@ -389,6 +389,15 @@ impl Holds {
         let apart = |holds| matches!(holds, Self::Views | Self::Returns);
         self == other || (unclear(self) || unclear(other)) && !apart(self) && !apart(other)
     }
+
+    /// Why a file of such a name holds no purchases; `None` where it may.
+    pub fn no_purchases(self) -> Option<&'static str> {
+        match self {
+            Self::Returns => Some("its name says that it holds returns"),
+            Self::Views => Some("its name says that it holds views or carts"),
+            Self::Purchases | Self::Unknown | Self::Events => None,
+        }
+    }
 }
 
 const SALES: &str = "\
