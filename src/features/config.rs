@@ -63,6 +63,11 @@ pub enum EncodingSpec {
         length: usize,
         buckets: usize,
     },
+    /// Left out of data without dates.
+    SequenceGaps {
+        dim: usize,
+        length: usize,
+    },
     Number,
     Vector,
     CyclicMonth,
@@ -130,6 +135,9 @@ enum Kind {
     /// The ages of the latest purchases in classes, for sequence models. Takes `dim`, `length`,
     /// `buckets`.
     SequenceDays,
+    /// The times between the latest purchases in classes, for sequence models. Takes `dim`,
+    /// `length`. Left out of data without dates.
+    SequenceGaps,
     /// A number, scaled by the mean and deviation of the training purchases.
     Number,
     /// A vector that the data holds for each article, such as that of its texts.
@@ -147,7 +155,7 @@ impl Kind {
             Self::Bucket => &["min", "width"],
             Self::MultiHot => &["min_count"],
             Self::History => &["dim", "length", "decay"],
-            Self::Sequence => &["dim", "length"],
+            Self::Sequence | Self::SequenceGaps => &["dim", "length"],
             Self::SequenceDays => &["dim", "length", "buckets"],
             Self::Number | Self::Vector | Self::CyclicMonth => &[],
         }
@@ -201,6 +209,10 @@ impl TryFrom<Entry> for FeatureSpec {
                 dim: needs("dim", dim)?,
                 length: needs("length", length)?,
                 buckets: needs("buckets", buckets)?,
+            },
+            Kind::SequenceGaps => EncodingSpec::SequenceGaps {
+                dim: needs("dim", dim)?,
+                length: needs("length", length)?,
             },
             Kind::Number => EncodingSpec::Number,
             Kind::Vector => EncodingSpec::Vector,
@@ -258,6 +270,10 @@ impl From<FeatureSpec> for Entry {
             EncodingSpec::SequenceDays { dim, length, buckets } => {
                 (entry.encoding, entry.dim) = (Kind::SequenceDays, Some(dim));
                 (entry.length, entry.buckets) = (Some(length), Some(buckets));
+            }
+            EncodingSpec::SequenceGaps { dim, length } => {
+                (entry.encoding, entry.dim, entry.length) =
+                    (Kind::SequenceGaps, Some(dim), Some(length));
             }
             EncodingSpec::Number => {}
             EncodingSpec::Vector => entry.encoding = Kind::Vector,

@@ -1,8 +1,8 @@
 //! Turns a customer at a moment, or an article, into a row of tower inputs.
 
 use super::{
-    AgeClasses, Attributes, Encoding, Feature, FeatureError, FeatureSchema, TowerSchema,
-    Vocabularies, source, validate,
+    AgeClasses, Attributes, Encoding, Feature, FeatureError, FeatureSchema, GapClasses,
+    TowerSchema, Vocabularies, source, validate,
 };
 use crate::domain::{IdTable, Timestamp};
 use std::{f32::consts::TAU, sync::Arc};
@@ -203,6 +203,12 @@ enum MomentStep {
         ages: AgeClasses,
         unknown: u32,
     },
+    Gaps {
+        at: usize,
+        length: usize,
+        gaps: GapClasses,
+        unknown: u32,
+    },
 }
 
 /// The days of a validated vocabulary, ascending, with their rows.
@@ -227,6 +233,9 @@ impl Plan {
     fn of(schema: &TowerSchema, id: &str, vocabularies: &Vocabularies) -> Self {
         let (mut lasting, mut moment) = (Vec::new(), Vec::new());
         let (mut index, mut number) = (0, 0);
+        // The row of articles that the vocabulary lacks.
+        let unknown =
+            || vocabularies.get(source::ARTICLE_ID).map_or(0, |articles| articles.len() as u32);
         for Feature { source, encoding, .. } in &schema.features {
             let column = source.clone();
             let table = |name: &str| {
@@ -278,10 +287,11 @@ impl Plan {
                     index += length;
                 }
                 &Encoding::SequenceDays { ages, length, .. } => {
-                    let unknown = vocabularies
-                        .get(source::ARTICLE_ID)
-                        .map_or(0, |articles| articles.len() as u32);
-                    moment.push(MomentStep::Ages { at: index, length, ages, unknown });
+                    moment.push(MomentStep::Ages { at: index, length, ages, unknown: unknown() });
+                    index += length;
+                }
+                &Encoding::SequenceGaps { gaps, length, .. } => {
+                    moment.push(MomentStep::Gaps { at: index, length, gaps, unknown: unknown() });
                     index += length;
                 }
             }
@@ -374,6 +384,20 @@ impl Plan {
                         .map(|(_, at)| ages.class(at));
                     let classes = classes.chain(std::iter::repeat(ages.classes));
                     for (slot, class) in indices[at..at + length].iter_mut().zip(classes) {
+                        *slot = i64::from(class);
+                    }
+                }
+                MomentStep::Gaps { at: position, length, gaps, unknown } => {
+                    let bought = history.clone().filter(|&(item, _)| item < unknown);
+                    let mut next = at;
+                    let classes = bought.map(|(_, at)| {
+                        let class = gaps.class(at, next);
+                        next = at;
+                        class
+                    });
+                    let classes = classes.chain(std::iter::repeat(gaps.classes));
+                    let slots = &mut indices[position..position + length];
+                    for (slot, class) in slots.iter_mut().zip(classes) {
                         *slot = i64::from(class);
                     }
                 }

@@ -4,10 +4,10 @@ use super::attributes::Attributes;
 use super::vocabularies::is_value;
 use super::{
     AgeClasses, Encoder, Encoding, EncodingSpec, EntityRow, Feature, FeatureConfig, FeatureError,
-    FeatureSchema, FeatureSpec, Tower, TowerSchema, Vocabularies, source,
+    FeatureSchema, FeatureSpec, GapClasses, Tower, TowerSchema, Vocabularies, source,
 };
 use crate::{
-    dataset::{Column, Dataset, Entities, MISSING, Values},
+    dataset::{Column, Dataset, Entities, MISSING, TimeUnit, Values},
     domain::{IdTable, Timestamp},
 };
 use std::collections::BTreeMap;
@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 /// * The days of `at` are those with a training purchase.
 /// * A bucket's groups reach to the largest number of a training purchase, `max`, and to that of
 ///   missing ones, which count as `max + min / 2`.
+/// * Gaps are as exact as the purchases' moments; the last class is that of the longest thousandth.
 /// * A number's mean and (population) standard deviation are taken over training purchases that
 ///   have it.
 ///
@@ -42,6 +43,7 @@ pub fn fit(
     for time in times() {
         *query.days.entry(time.day()).or_default() += 1;
     }
+    query.gaps = gap_classes(dataset, train_rows);
     let query = query.tower(&config.query, &mut vocabularies)?;
     let item = Fit::new(Tower::Item, &dataset.articles, &purchases.article, train_rows, span)
         .tower(&config.item, &mut vocabularies)?;
@@ -60,6 +62,37 @@ struct Fit<'a> {
     span: (Timestamp, Timestamp),
     /// Training purchases of every day that has one; of the query tower.
     days: BTreeMap<u32, u32>,
+    /// Of the query tower, where purchases are dated.
+    gaps: Option<GapClasses>,
+}
+
+/// Classes of the times between a customer's purchases; `None` where they have no dates. Classes
+/// that few gaps fall into would be learnt from few: they are one with the class below.
+fn gap_classes(dataset: &Dataset, train_rows: &[u32]) -> Option<GapClasses> {
+    let unit = match dataset.time_unit {
+        TimeUnit::Second => 1,
+        TimeUnit::Day => Timestamp::DAY,
+        TimeUnit::Position => return None,
+    };
+    let all = GapClasses { unit, classes: GapClasses::MOST };
+    let purchases = &dataset.purchases;
+    let mut latest: Vec<Option<Timestamp>> = vec![None; dataset.customers.len()];
+    let mut counts = [0usize; GapClasses::MOST as usize];
+    for &row in train_rows {
+        let time = purchases.time[row as usize];
+        let latest = &mut latest[purchases.customer[row as usize] as usize];
+        if let Some(before) = latest.replace(time) {
+            counts[all.class(before, time) as usize] += 1;
+        }
+    }
+    let total: usize = counts.iter().sum();
+    let mut classes = GapClasses::MOST as usize;
+    let mut longest = 0;
+    while classes > 1 && (longest + counts[classes - 1]) * 1_000 < total.max(1) {
+        classes -= 1;
+        longest += counts[classes];
+    }
+    Some(GapClasses { unit, classes: classes as u32 })
 }
 
 impl<'a> Fit<'a> {
@@ -74,7 +107,7 @@ impl<'a> Fit<'a> {
         for &row in train_rows {
             purchases[of_purchase[row as usize] as usize] += 1;
         }
-        Self { tower, entities, purchases, span, days: BTreeMap::new() }
+        Self { tower, entities, purchases, span, days: BTreeMap::new(), gaps: None }
     }
 
     fn tower(
@@ -84,13 +117,17 @@ impl<'a> Fit<'a> {
     ) -> Result<TowerSchema, FeatureError> {
         let features = specs
             .iter()
-            .filter(|spec| spec.enabled)
+            .filter(|spec| spec.enabled && !self.lacks_dates_for(spec))
             .map(|spec| {
                 let encoding = self.encoding(spec, vocabularies)?;
                 Ok(Feature { name: spec.name.clone(), source: spec.source.clone(), encoding })
             })
             .collect::<Result<_, FeatureError>>()?;
         Ok(TowerSchema { features })
+    }
+
+    fn lacks_dates_for(&self, spec: &FeatureSpec) -> bool {
+        matches!(spec.encoding, EncodingSpec::SequenceGaps { .. }) && self.gaps.is_none()
     }
 
     fn encoding(
@@ -139,6 +176,10 @@ impl<'a> Fit<'a> {
                     dim,
                     length,
                 }
+            }
+            EncodingSpec::SequenceGaps { dim, length } => {
+                let gaps = self.gaps.unwrap_or(GapClasses { unit: 1, classes: 1 });
+                Encoding::SequenceGaps { gaps, rows: gaps.classes as usize + 1, dim, length }
             }
             EncodingSpec::Number => self.number(spec)?,
             EncodingSpec::Vector => match self.entities.vectors(&spec.source) {
@@ -343,6 +384,38 @@ mod tests {
             fit(&dataset, &[0, 1, 2], &twice).unwrap().1.get("customer_id").unwrap().len(),
             1
         );
+    }
+
+    #[test]
+    fn gaps_reach_as_far_as_those_of_training() {
+        let gaps = r#"{ source = "history", encoding = "sequence-gaps", dim = 2, length = 3 }"#;
+        let fitted = |unit, days: &[u32]| {
+            let mut dataset = testing::shop(1, 6, 4, 0, unit);
+            for &day in days {
+                dataset.purchases.customer.push(day % 2);
+                dataset.purchases.article.push(0);
+                dataset.purchases.time.push(Timestamp(day * Timestamp::DAY));
+            }
+            let rows: Vec<u32> = (0..days.len() as u32).collect();
+            let config = config(&format!("{CUSTOMER}, {gaps}"), ID);
+            let (schema, _) = fit(&dataset, &rows, &config).unwrap();
+            schema.query.features.into_iter().find_map(|feature| match feature.encoding {
+                Encoding::SequenceGaps { gaps, rows, .. } => {
+                    Some((gaps.unit, gaps.classes, rows as u32 - gaps.classes))
+                }
+                _ => None,
+            })
+        };
+        // Two customers with gaps of 4 days: classes of 0, 1, 2 to 3 and 4 to 7 days.
+        let days = [10, 11, 14, 15, 18, 19];
+        assert_eq!(fitted(TimeUnit::Day, &days), Some((Timestamp::DAY, 4, 1)));
+        assert_eq!(fitted(TimeUnit::Second, &days), Some((1, 20, 1)));
+        assert_eq!(fitted(TimeUnit::Position, &days), None);
+        assert_eq!(fitted(TimeUnit::Day, &[10]), Some((Timestamp::DAY, 1, 1)));
+        // One gap of a year among 1,100 of two days is none to learn from.
+        let mut many: Vec<u32> = (0..1_100).map(|n| 2 * n).collect();
+        many.push(2_800);
+        assert_eq!(fitted(TimeUnit::Day, &many), Some((Timestamp::DAY, 3, 1)));
     }
 
     #[test]

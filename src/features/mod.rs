@@ -28,7 +28,7 @@ pub use encoded::{EncodedCustomers, EncodedItems, Moment};
 pub use encoder::{ArticleView, CustomerView, Encoder};
 pub use error::{FeatureError, Tower};
 pub use fit::fit;
-pub use schema::{AgeClasses, Encoding, Feature, FeatureSchema, Slot, TowerSchema};
+pub use schema::{AgeClasses, Encoding, Feature, FeatureSchema, GapClasses, Slot, TowerSchema};
 pub use vocabularies::Vocabularies;
 
 /// Names of the sources that are no columns.

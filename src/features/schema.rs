@@ -61,6 +61,10 @@ pub enum Encoding {
     /// How long ago each article of the sequence was bought: a trained row for each class of age,
     /// the row after the last where the position is empty.
     SequenceDays { ages: AgeClasses, rows: usize, dim: usize, length: usize },
+    /// The time from each article of the sequence to the next one, and from the latest to the moment
+    /// of the query: a trained row for each class of [`GapClasses`], the row after the last where
+    /// the position is empty.
+    SequenceGaps { gaps: GapClasses, rows: usize, dim: usize, length: usize },
     /// `(x − mean) / std`; 0 where missing. What lies outside `range`, the smallest and largest
     /// number of training, is cut to it: a model says nothing sensible about numbers far beyond
     /// those it learnt from.
@@ -95,6 +99,28 @@ impl AgeClasses {
         let age = self.end.day().saturating_sub(at.day());
         let class = u64::from(age) * u64::from(self.classes) / u64::from(self.days.max(1));
         class.min(u64::from(self.classes.saturating_sub(1))) as u32
+    }
+}
+
+/// Times between two moments, in classes that double in width: 0, 1, 2 to 3, 4 to 7 … units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GapClasses {
+    /// Seconds of a unit, as exactly as moments are known: 1, or 86,400 where only days are.
+    pub unit: u32,
+    /// Longer times fall into the last class.
+    pub classes: u32,
+}
+
+impl GapClasses {
+    /// As many classes as moments can be apart.
+    pub const MOST: u32 = u32::BITS + 1;
+
+    /// The class of the time from one moment to another, below `classes`.
+    pub fn class(&self, from: Timestamp, to: Timestamp) -> u32 {
+        let unit = self.unit.max(1);
+        let gap = (to.0 / unit).saturating_sub(from.0 / unit);
+        (u32::BITS - gap.leading_zeros()).min(self.classes.saturating_sub(1))
     }
 }
 
@@ -157,7 +183,8 @@ impl TowerSchema {
                     Slot::History { name, rows, dim, at: index - length, length, decay }
                 }
                 Encoding::Sequence { rows, dim, length, .. }
-                | Encoding::SequenceDays { rows, dim, length, .. } => {
+                | Encoding::SequenceDays { rows, dim, length, .. }
+                | Encoding::SequenceGaps { rows, dim, length, .. } => {
                     index += length;
                     Slot::Sequence { name, rows, dim, at: index - length, length }
                 }
@@ -194,5 +221,26 @@ impl TowerSchema {
     /// Columns of the first layer's input.
     pub fn input_width(&self) -> usize {
         self.slots().iter().map(Slot::width).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gaps_fall_into_classes_that_double() {
+        let class = |unit, classes, from, to| {
+            GapClasses { unit, classes }.class(Timestamp(from), Timestamp(to))
+        };
+        let seconds = |gap: u32| class(1, GapClasses::MOST, 5, 5 + gap);
+        assert_eq!([0, 1, 2, 3, 4, 7, 8].map(seconds), [0, 1, 2, 2, 3, 3, 4]);
+        assert_eq!(class(1, GapClasses::MOST, 0, u32::MAX), GapClasses::MOST - 1);
+        assert_eq!(class(1, 4, 0, 1_000), 3, "longer than all of training");
+        assert_eq!(class(1, 4, 9, 2), 0, "backwards");
+        let day = Timestamp::DAY;
+        let days = |from, to| class(day, GapClasses::MOST, from, to);
+        assert_eq!(days(day, 2 * day - 1), 0, "two moments of one day");
+        assert_eq!([days(2 * day - 1, 2 * day), days(0, 2 * day), days(3, 4 * day)], [1, 2, 3]);
     }
 }

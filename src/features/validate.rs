@@ -1,7 +1,8 @@
 //! Checks of a schema, be it freshly fitted or read from a bundle of unknown origin.
 
 use super::{
-    Encoding, Feature, FeatureError, FeatureSchema, Tower, TowerSchema, Vocabularies, source,
+    Encoding, Feature, FeatureError, FeatureSchema, GapClasses, Tower, TowerSchema, Vocabularies,
+    source,
 };
 use crate::domain::Timestamp;
 use std::collections::HashSet;
@@ -85,11 +86,13 @@ fn encoding_fits_source(tower: Tower, feature: &Feature) -> Result<(), String> {
         {
             Ok(())
         }
-        (Tower::Query, source::HISTORY, E::SequenceDays { .. }) => Ok(()),
+        (Tower::Query, source::HISTORY, E::SequenceDays { .. } | E::SequenceGaps { .. }) => Ok(()),
         (Tower::Query, source::HISTORY, E::History { .. } | E::Sequence { .. }) => {
             Err("a history needs the vocabulary `article_id`".into())
         }
-        (Tower::Query, source::HISTORY, _) => takes("`history`, `sequence` or `sequence-days`"),
+        (Tower::Query, source::HISTORY, _) => {
+            takes("`history`, `sequence`, `sequence-days` or `sequence-gaps`")
+        }
         (
             Tower::Item,
             source::ARTICLE_ID,
@@ -105,9 +108,14 @@ fn encoding_fits_source(tower: Tower, feature: &Feature) -> Result<(), String> {
         (_, _, E::CyclicMonth) => {
             Err("encoding `cyclic-month` takes the source `at` of the query tower only".into())
         }
-        (_, _, E::History { .. } | E::Sequence { .. } | E::SequenceDays { .. }) => {
-            Err("a history takes the source `history` of the query tower only".into())
-        }
+        (
+            _,
+            _,
+            E::History { .. }
+            | E::Sequence { .. }
+            | E::SequenceDays { .. }
+            | E::SequenceGaps { .. },
+        ) => Err("a history takes the source `history` of the query tower only".into()),
         _ => Ok(()),
     }
 }
@@ -140,13 +148,14 @@ fn parameters(encoding: &Encoding) -> Result<(), String> {
             in_range("dim", dim, MAX_DIM)?;
             in_range("length", length, MAX_LENGTH)?;
             in_range("buckets", ages.classes as usize, MAX_CLASSES)?;
-            if rows != ages.classes as usize + 1 {
-                return Err(format!(
-                    "{} classes of age make {} rows, not {rows}",
-                    ages.classes,
-                    ages.classes + 1
-                ));
-            }
+            rows_of_classes(ages.classes, rows)?;
+        }
+        Encoding::SequenceGaps { gaps, rows, dim, length } => {
+            in_range("dim", dim, MAX_DIM)?;
+            in_range("length", length, MAX_LENGTH)?;
+            in_range("unit", gaps.unit as usize, Timestamp::DAY as usize)?;
+            in_range("classes", gaps.classes as usize, GapClasses::MOST as usize)?;
+            rows_of_classes(gaps.classes, rows)?;
         }
         Encoding::Number { mean, std, range } => {
             // `clamp` panics on an empty range and on NaN.
@@ -178,6 +187,15 @@ fn parameters(encoding: &Encoding) -> Result<(), String> {
         Encoding::MultiHot { .. } | Encoding::CyclicMonth => {}
     }
     Ok(())
+}
+
+/// One row for each class, and one for an empty position.
+fn rows_of_classes(classes: u32, rows: usize) -> Result<(), String> {
+    let expected = classes as usize + 1;
+    match rows == expected {
+        true => Ok(()),
+        false => Err(format!("{classes} classes make {expected} rows, not {rows}")),
+    }
 }
 
 fn dropout_in_range(dropout: f32) -> Result<(), String> {
@@ -217,6 +235,7 @@ fn rows<'a>(encoding: &'a Encoding, vocabularies: &Vocabularies) -> Result<(), (
         | Encoding::Sequence { vocabulary, rows, .. } => (vocabulary, *rows, 1),
         Encoding::MultiHot { vocabulary, rows } => (vocabulary, *rows, 0),
         Encoding::SequenceDays { .. }
+        | Encoding::SequenceGaps { .. }
         | Encoding::Number { .. }
         | Encoding::Vector { .. }
         | Encoding::Bucket { .. }

@@ -57,8 +57,8 @@ pub use masked::{MaskedBatch, MaskedModel};
 pub use pairs::{LossKind, PairBatch};
 pub use ranker::ListRanker;
 pub use sequence_model::{
-    Candidates, DrawnNegatives, SequenceBatch, SequenceModel, SequenceModelConfig, SharedColumns,
-    Tokens,
+    AgeTable, Candidates, DrawnNegatives, SequenceBatch, SequenceModel, SequenceModelConfig,
+    SharedColumns, Tokens,
 };
 pub use softmax::{SoftmaxBatch, SoftmaxWorkspace};
 pub use table::{Scatter, Table};

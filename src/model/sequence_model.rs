@@ -37,12 +37,38 @@ pub struct SequenceModelConfig {
     pub bias: bool,
     /// Every sequence begins with the boundary token.
     pub sos: bool,
-    /// Rows (classes and one for an empty position) and width of the ages that follow the item in a
-    /// token.
-    pub ages: Option<(usize, usize)>,
+    pub ages: Option<AgeTable>,
     pub temperature: f32,
     /// Of the softmax that a batch shares; see [`super::SoftmaxBatch`].
     pub smoothing: f32,
+}
+
+/// What a token says of time. The rows are classes, and one more for an empty position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AgeTable {
+    /// A row of this width follows the item's.
+    Following { rows: usize, dim: usize },
+    /// A row as wide as the item's token is added to it.
+    Added { rows: usize },
+}
+
+impl SequenceModelConfig {
+    /// Width of a token.
+    pub fn input_width(&self) -> usize {
+        match self.ages {
+            Some(AgeTable::Following { dim, .. }) => self.item_dim + dim,
+            Some(AgeTable::Added { .. }) | None => self.item_dim,
+        }
+    }
+
+    /// The columns of a token that an age fills.
+    pub(super) fn age_columns(&self) -> std::ops::Range<usize> {
+        match self.ages {
+            Some(AgeTable::Following { .. }) => self.item_dim..self.input_width(),
+            Some(AgeTable::Added { .. }) => 0..self.item_dim,
+            None => 0..0,
+        }
+    }
 }
 
 /// A trained or training model.
@@ -149,7 +175,7 @@ impl SequenceModel {
     pub fn new(config: &SequenceModelConfig, seed: u64) -> Result<Self, SequenceError> {
         let seed = |part: u64| seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(part);
         let SequenceModelConfig { items, length, item_dim, tied, bias, sos, ages, .. } = *config;
-        let input = item_dim + ages.map_or(0, |(_, dim)| dim);
+        let input = config.input_width();
         let encoder =
             SequenceEncoder::new(&config.encoder, input, length + usize::from(sos), seed(0))?;
         let width = encoder.output_width() + usize::from(bias);
@@ -158,7 +184,10 @@ impl SequenceModel {
             table.weights.iter_mut().skip(width - 1).step_by(width).for_each(|bias| *bias = 0.0);
         }
         let tokens = (!tied).then(|| Table::new(items + 1, item_dim, seed(2)));
-        let ages = ages.map(|(rows, dim)| Table::new(rows, dim, seed(3)));
+        let ages = ages.map(|ages| match ages {
+            AgeTable::Following { rows, dim } => Table::new(rows, dim, seed(3)),
+            AgeTable::Added { rows } => Table::new(rows, item_dim, seed(3)),
+        });
         let scatter = |table: &Table| Scatter::new(table.rows(), table.dim);
         let scatters = Scatters {
             items: Some(scatter(&table)),
@@ -332,7 +361,7 @@ impl SequenceModel {
         }
     }
 
-    /// The input matrix of tokens: item rows, then ages.
+    /// The input matrix of tokens: item rows with their ages.
     fn gather<'a>(
         &'a self,
         tokens: &Tokens,
@@ -342,9 +371,15 @@ impl SequenceModel {
         let (items, width) = (self.token_table(), self.config.item_dim);
         out.clear();
         for (at, &item) in tokens.items.iter().enumerate() {
+            let start = out.len();
             out.extend_from_slice(&row(items, item as usize)[..width]);
-            if let Some(ages) = &self.ages {
-                out.extend_from_slice(row(ages, tokens.ages[at] as usize));
+            let Some(ages) = &self.ages else { continue };
+            let age = row(ages, tokens.ages[at] as usize);
+            match self.config.ages {
+                Some(AgeTable::Added { .. }) => {
+                    out[start..].iter_mut().zip(age).for_each(|(x, age)| *x += age)
+                }
+                _ => out.extend_from_slice(age),
             }
         }
     }
@@ -368,7 +403,8 @@ impl SequenceModel {
                 (None, None) => {}
             }
             if let Some(ages) = ages.as_mut() {
-                ages.add(batch.tokens.ages[at] as usize, 1.0, &gradient[width..]);
+                let age = &gradient[self.config.age_columns()];
+                ages.add(batch.tokens.ages[at] as usize, 1.0, age);
             }
         }
     }
@@ -419,7 +455,8 @@ impl SequenceModel {
         vectors.par_chunks(SCORED_TOGETHER * dim).flat_map_iter(block).collect()
     }
 
-    fn tokens_of<'a>(&self, rows: impl Iterator<Item = &'a [i64]>) -> Tokens {
+    /// The sequences of query rows.
+    pub(crate) fn tokens_of<'a>(&self, rows: impl Iterator<Item = &'a [i64]>) -> Tokens {
         let (boundary, length) = (self.config.items as u32, self.config.length);
         let empty_age = self.ages.as_ref().map(|ages| ages.rows() as u32 - 1);
         let mut tokens = Tokens::default();

@@ -8,9 +8,9 @@ use vitrine::{
     bundle::Tower,
     domain::Timestamp,
     families::{ExportedTables, query_graph},
-    features::{AgeClasses, Encoding, Feature, TowerSchema},
+    features::{AgeClasses, Encoding, Feature, GapClasses, TowerSchema},
     model::{
-        Inputs, SequenceModel, SequenceModelConfig,
+        AgeTable, Inputs, SequenceModel, SequenceModelConfig,
         sequence::{Activation, DecoderConfig, EncoderConfig, LstmConfig, Positions},
     },
     onnx::QueryGraph,
@@ -109,19 +109,23 @@ fn cases() -> Vec<Case> {
     }
     let decoder = EncoderConfig::Decoder(DecoderConfig { heads: 4, ..DecoderConfig::default() });
     let aged = SequenceModelConfig {
-        ages: Some((CLASSES as usize + 1, 4)),
+        ages: Some(AgeTable::Following { rows: CLASSES as usize + 1, dim: 4 }),
         tied: false,
         sos: true,
         ..plain(decoder.clone(), 17)
     };
     cases.push(case("decoder with ages", &aged));
+    let added = Some(AgeTable::Added { rows: CLASSES as usize + 1 });
+    let gaps = SequenceModelConfig { ages: added, bias: true, ..plain(decoder.clone(), 17) };
+    cases.push(case("decoder with gaps", &gaps));
+    cases.push(case("decoder with gaps and a start", &SequenceModelConfig { sos: true, ..gaps }));
     cases.push(case("decoder of one position", &plain(decoder, 1)));
     for (batch_norm, attention) in [(false, false), (true, false), (true, true), (false, true)] {
         let lstm = LstmConfig { hidden: vec![12, 8], batch_norm, attention, dropout: 0.0 };
         let config = SequenceModelConfig {
             tied: false,
             bias: attention,
-            ages: batch_norm.then_some((CLASSES as usize + 1, 4)),
+            ages: batch_norm.then_some(AgeTable::Following { rows: CLASSES as usize + 1, dim: 4 }),
             ..plain(EncoderConfig::Lstm(lstm), 11)
         };
         cases.push(case(&format!("lstm norm {batch_norm} attention {attention}"), &config));
@@ -145,9 +149,16 @@ impl Case {
             length,
         };
         let mut features = vec![feature("items", items)];
-        if let Some((rows, dim)) = config.ages {
-            let ages = AgeClasses { end: Timestamp(0), days: 1, classes: CLASSES };
-            features.push(feature("days", Encoding::SequenceDays { ages, rows, dim, length }));
+        match config.ages {
+            Some(AgeTable::Following { rows, dim }) => {
+                let ages = AgeClasses { end: Timestamp(0), days: 1, classes: CLASSES };
+                features.push(feature("days", Encoding::SequenceDays { ages, rows, dim, length }));
+            }
+            Some(AgeTable::Added { rows }) => {
+                let (gaps, dim) = (GapClasses { unit: 1, classes: CLASSES }, config.item_dim);
+                features.push(feature("gaps", Encoding::SequenceGaps { gaps, rows, dim, length }));
+            }
+            None => {}
         }
         TowerSchema { features }
     }

@@ -4,9 +4,9 @@
 use crate::training::WITHOUT_CUDA;
 use crate::{
     families::{ModelFamily, Registered, registered},
-    features::{EncodingSpec, FeatureConfig, FeatureSpec, source},
+    features::{Encoder, Encoding, EncodingSpec, FeatureConfig, FeatureSpec, source},
     model::{
-        SequenceModel, SequenceModelConfig,
+        AgeTable, SequenceModel, SequenceModelConfig,
         sequence::{DecoderConfig, EncoderConfig, LstmConfig, Positions},
     },
     training::{ComputeDevice, ConfigError, Outcome, Trainer, TrainingConfig, TrainingError},
@@ -56,6 +56,10 @@ pub struct SequenceConfig {
     /// Items are read with their age.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub days: Option<DaysConfig>,
+    /// To what an item is read by is added how long it was to the next one, or from the latest to
+    /// the moment of the question: a trained row for each doubling of the time. Purchases without
+    /// dates are read without.
+    pub gaps: bool,
     pub windows: Windows,
     /// Purchases that a step asks for, on average: as many windows as that takes, few where
     /// histories are long and many where they are short. In place of `training.batch_size`.
@@ -128,6 +132,7 @@ impl Default for SequenceConfig {
             sos: false,
             eos: false,
             days: None,
+            gaps: false,
             windows: Windows::Consecutive,
             batch_purchases: None,
             negatives: None,
@@ -185,19 +190,23 @@ fn is_lstm(config: &TrainingConfig) -> bool {
     config.model.family.name() == LSTM.name
 }
 
-/// The shape of a model over so many items; `None` for other families.
-pub(super) fn shape(config: &TrainingConfig, items: usize) -> Option<SequenceModelConfig> {
-    let encoder = config.family.get::<SequenceFamily>()?.encoder(config);
+/// The shape of a model of this encoder's features; `None` for other families.
+pub(super) fn shape(config: &TrainingConfig, encoder: &Encoder) -> Option<SequenceModelConfig> {
     let sequence = SequenceConfig::of(config);
+    let ages = encoder.schema().query.features.iter().find_map(|feature| match feature.encoding {
+        Encoding::SequenceDays { rows, dim, .. } => Some(AgeTable::Following { rows, dim }),
+        Encoding::SequenceGaps { rows, .. } => Some(AgeTable::Added { rows }),
+        _ => None,
+    });
     Some(SequenceModelConfig {
-        encoder,
-        items,
+        encoder: config.family.get::<SequenceFamily>()?.encoder(config),
+        items: encoder.items(),
         length: sequence.length,
         item_dim: sequence.item_dim(config.model.dim),
         tied: sequence.tied,
         bias: sequence.bias,
         sos: sequence.sos,
-        ages: sequence.days.map(|days| (days.buckets + 1, days.dim)),
+        ages,
         temperature: config.loss.temperature,
         smoothing: config.loss.label_smoothing,
     })
@@ -267,6 +276,16 @@ impl ModelFamily for SequenceFamily {
                 "needs 1 to 100000 `buckets` and a `dim` of 1 to 4096",
             ),
             (
+                "sequence.gaps",
+                !(sequence.gaps && sequence.days.is_some()),
+                "and `[sequence.days]` tell the same times: leave out one of the two",
+            ),
+            (
+                "sequence.gaps",
+                !(sequence.gaps && sequence.eos),
+                "needs a next purchase, and the end has none: set `sequence.eos = false`",
+            ),
+            (
                 "sequence.tied",
                 !sequence.tied || sequence.item_dim(dim) == dim,
                 "needs tokens of the width of items: leave out `item_dim` and `days`, or set it to false",
@@ -304,6 +323,10 @@ impl ModelFamily for SequenceFamily {
                 source::HISTORY,
                 EncodingSpec::SequenceDays { dim, length, buckets },
             ));
+        }
+        if sequence.gaps {
+            let encoding = EncodingSpec::SequenceGaps { dim, length };
+            query.push(feature("gaps", source::HISTORY, encoding));
         }
         let dim = config.model.dim + usize::from(sequence.bias);
         let row = EncodingSpec::Embedding { dim, dropout: 0.0, min_count: 1 };

@@ -6,7 +6,7 @@ use crate::{
     evaluation::Measured,
     families::TrainedModel,
     model::{
-        SequenceModel, Table,
+        AgeTable, SequenceModel, Table,
         sequence::{
             Activation, DecoderConfig, EncoderConfig, LstmConfig, Parameter, Positions, sinusoids,
         },
@@ -89,6 +89,7 @@ pub fn query_graph<'a>(
             .as_ref()
             .zip(tables.ages.as_ref())
             .map(|(table, values)| of(table, values, table.dim)),
+        ages_added: matches!(config.ages, Some(AgeTable::Added { .. })),
         sos: config.sos,
         encoder: match &config.encoder {
             EncoderConfig::Decoder(decoder) => {

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     dataset::{Dataset, Histories, TimeUnit},
     families::TrainedModel,
-    features::{AgeClasses, EncodedCustomers, Encoder, Encoding, Moment},
+    features::{AgeClasses, EncodedCustomers, Encoder, Encoding, GapClasses, Moment},
     model::{
         Candidates, DrawnNegatives, Inputs, SequenceBatch, SequenceModel, SharedColumns, Tokens,
     },
@@ -37,7 +37,7 @@ pub struct Sequences<'a> {
     /// Windows that are not trained on.
     held_out: Vec<Window>,
     sequence: SequenceConfig,
-    ages: Option<AgeClasses>,
+    ages: Option<Ages>,
     query_width: usize,
     /// What all windows ask for.
     targets: usize,
@@ -47,6 +47,33 @@ pub struct Sequences<'a> {
     negatives: usize,
     shuffle: Shuffle,
     seed: u64,
+}
+
+/// What a token says of time.
+#[derive(Debug, Clone, Copy)]
+enum Ages {
+    /// How long before the end of the training data it was bought.
+    Days(AgeClasses),
+    /// How long it was to the next purchase.
+    Gaps(GapClasses),
+}
+
+impl Ages {
+    fn of(encoding: &Encoding) -> Option<Self> {
+        match *encoding {
+            Encoding::SequenceDays { ages, .. } => Some(Self::Days(ages)),
+            Encoding::SequenceGaps { gaps, .. } => Some(Self::Gaps(gaps)),
+            _ => None,
+        }
+    }
+
+    /// The row of an empty position.
+    fn empty(self) -> u32 {
+        match self {
+            Self::Days(ages) => ages.classes,
+            Self::Gaps(gaps) => gaps.classes,
+        }
+    }
 }
 
 /// Purchases `first..end` of the rows.
@@ -85,11 +112,8 @@ impl<'a> Sequences<'a> {
         };
         let shuffle = Shuffle::new(windows.len(), batch_size, config.training.seed);
         let times = rows.iter().map(|&row| dataset.purchases.time[row as usize]);
-        let ages =
-            encoder.schema().query.features.iter().find_map(|feature| match feature.encoding {
-                Encoding::SequenceDays { ages, .. } => Some(ages),
-                _ => None,
-            });
+        let features = &encoder.schema().query.features;
+        let ages = features.iter().find_map(|feature| Ages::of(&feature.encoding));
         let mut sequences = Self {
             customers: EncodedCustomers::new(encoder, dataset, histories),
             dataset,
@@ -153,15 +177,20 @@ impl<'a> Sequences<'a> {
         rows
     }
 
-    /// Appends one sequence of these purchases to what is read.
-    fn read(&self, rows: &[u32], tokens: &mut Tokens) {
+    /// Appends one sequence of the first `read` of these purchases to what is read.
+    fn read(&self, rows: &[u32], read: usize, tokens: &mut Tokens) {
         let (begin, purchases) = (self.sequence.sos, &self.dataset.purchases);
         let before = tokens.items.len();
         tokens.items.extend(begin.then_some(self.boundary()));
-        tokens.items.extend(rows.iter().map(|&row| purchases.article[row as usize]));
+        tokens.items.extend(rows[..read].iter().map(|&row| purchases.article[row as usize]));
         if let Some(ages) = self.ages {
-            tokens.ages.extend(begin.then_some(ages.classes));
-            tokens.ages.extend(rows.iter().map(|&row| ages.class(purchases.time[row as usize])));
+            let time = |at: usize| purchases.time[rows[at] as usize];
+            tokens.ages.extend(begin.then_some(ages.empty()));
+            tokens.ages.extend((0..read).map(|at| match ages {
+                Ages::Days(ages) => ages.class(time(at)),
+                // What is asked for stands after the last that is read.
+                Ages::Gaps(gaps) => gaps.class(time(at), time(at + 1)),
+            }));
         }
         tokens.packed.push(tokens.items.len() - before);
     }
@@ -173,7 +202,7 @@ impl<'a> Sequences<'a> {
         for window in windows {
             let rows = &self.rows[window.first as usize..window.end as usize];
             for asked in usize::from(!self.sequence.sos)..rows.len() {
-                self.read(&rows[..asked], &mut tokens);
+                self.read(rows, asked, &mut tokens);
                 wanted.push(self.dataset.purchases.article[rows[asked] as usize]);
             }
         }
@@ -237,7 +266,7 @@ impl Batches<SequenceBatch> for Sequences<'_> {
             let rows = self.ordered(window, rng);
             let read = if self.ends(window) { rows.len() } else { rows.len() - 1 };
             let asked = if self.sequence.sos { &rows[..] } else { &rows[1..] };
-            self.read(&rows[..read], &mut tokens);
+            self.read(&rows, read, &mut tokens);
             wanted.extend(asked.iter().map(|&row| article(row)));
             weights.extend(asked.iter().map(|&row| self.weight(row)));
             if self.ends(window) {
@@ -320,7 +349,7 @@ impl Learner for SequenceModel {
         dataset: &Dataset,
         config: &TrainingConfig,
     ) -> Result<Self, TrainingError> {
-        let shape = shape(config, encoder.items()).ok_or(TrainingError::Family)?;
+        let shape = shape(config, encoder).ok_or(TrainingError::Family)?;
         let mut model = Self::new(&shape, config.training.seed)?;
         if SequenceConfig::of(config).tokens == TokenSource::Text {
             let texts = dataset.articles.vectors(text::NAME).ok_or(TrainingError::NoTexts)?;
@@ -429,6 +458,10 @@ impl Learner for SequenceModel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        families::sequence::tests::{GAPS, config},
+        features::{fit, testing},
+    };
 
     fn cuts(items: u32, sequence: &SequenceConfig) -> Vec<(u32, u32, bool)> {
         let mut windows = Vec::new();
@@ -461,6 +494,34 @@ mod tests {
                     );
                     assert_eq!(ends, u32::from(eos));
                 }
+            }
+        }
+    }
+
+    /// What a position reads in training is what the encoder reads when it is asked at the moment of
+    /// the purchase that followed.
+    #[test]
+    fn training_and_serving_read_the_same() {
+        for unit in [TimeUnit::Second, TimeUnit::Day] {
+            let dataset = testing::shop(3, 9, 12, 300, unit);
+            let histories = Histories::of(&dataset);
+            let rows: Vec<u32> = (0..300).collect();
+            let config = config(GAPS, &[]);
+            let (schema, vocabularies) = fit(&dataset, &rows, &config.schema_features()).unwrap();
+            let encoder = Encoder::new(schema, vocabularies).unwrap();
+            let sequences = Sequences::new(&encoder, &dataset, &histories, &rows, &config);
+            let model = SequenceModel::new(&shape(&config, &encoder).unwrap(), 1).unwrap();
+            for window in &sequences.windows {
+                let rows = &sequences.rows[window.first as usize..window.end as usize];
+                let mut read = Tokens::default();
+                sequences.read(rows, rows.len() - 1, &mut read);
+                let asked = *rows.last().unwrap();
+                let customer = dataset.purchases.customer[asked as usize];
+                let at = dataset.purchases.time[asked as usize];
+                let known = histories.of_customer(customer);
+                let known = known.iter().position(|&row| row == asked).unwrap() as u32;
+                let served = sequences.query_rows([Moment { customer, at, known }].into_iter());
+                assert_eq!(model.tokens_of(served.indices.chunks_exact(12)), read);
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::WINDOW_ACCURACY;
 use crate::{
     bundle::Bundle,
-    dataset::{Dataset, TimeUnit},
+    dataset::{Dataset, Ties, TimeUnit},
     domain::{ArticleId, Timestamp, TopK},
     features::testing,
     model::SequenceModel,
@@ -41,6 +41,15 @@ pub(super) const AVERAGED: &str = "model = { name = \"small\", family = \"decode
     training = { epochs = 4, batch_size = 8, threads = 1, patience = 0 }
     split = { protocol = \"leave-one-out\" }";
 
+/// With the times between purchases.
+pub(super) const GAPS: &str = "model = { name = \"small\", family = \"decoder\", dim = 8 }
+    sequence = { length = 6, gaps = true, sos = true }
+    decoder = { layers = 2, heads = 2, feed_forward = 16, positions = \"rotary\", dropout = 0.1 }
+    loss = { uniform_negatives = 100 }
+    optimizer = { learning_rate = 0.02 }
+    training = { epochs = 4, batch_size = 8, threads = 1, patience = 0 }
+    split = { protocol = \"leave-one-out\" }";
+
 pub(super) const LSTM: &str = "model = { name = \"small\", family = \"lstm\", dim = 8 }
     sequence = { length = 5, tied = false, bias = true, item_dim = 6, days = { buckets = 10, dim = 3 }, windows = \"sliding\", min_items = 3 }
     lstm = { hidden = [12, 8] }
@@ -68,6 +77,7 @@ fn a_resumed_run_ends_in_the_same_bits() {
         ),
         (GATED, &[], &[5]),
         (AVERAGED, &["training.patience=2"], &[2, 13]),
+        (GAPS, &[], &[5]),
         (LSTM, &[], &[5]),
     ] {
         let config = config(base, changes);
@@ -262,6 +272,57 @@ fn inner_products_of_a_bundle_are_the_logits() {
     });
 }
 
+/// 160 customers who buy article 10 an hour after a purchase, or article 11 a week after it.
+fn told_by_the_gap(unit: TimeUnit) -> Dataset {
+    let mut dataset = testing::shop(0, 12, 160, 0, unit);
+    let mut rows = Vec::new();
+    for customer in 0..160 {
+        let (mut time, mut article) = (1_000_000, customer % 10);
+        for turn in 0..9u64 {
+            rows.push((time, customer, article));
+            let soon = Ties::of(turn, "").place(&customer.to_string()) % 2 == 0;
+            (time, article) = match soon {
+                true => (time + 3_600, 10),
+                false => (time + 7 * Timestamp::DAY, 11),
+            };
+        }
+    }
+    rows.sort_unstable();
+    for (time, customer, article) in rows {
+        dataset.purchases.time.push(Timestamp(time));
+        dataset.purchases.customer.push(customer);
+        dataset.purchases.article.push(article);
+    }
+    dataset
+}
+
+#[test]
+fn the_time_since_the_last_purchase_tells_what_is_next() {
+    let found = |unit, gaps: &str| {
+        let changes = ["training.epochs=15", "split.repeats=keep", gaps];
+        let config = config(GAPS, &changes);
+        let directory = tempfile::tempdir().unwrap();
+        with_data(&told_by_the_gap(unit), &config, directory.path(), &|| false, |trainer| {
+            let trained = finished(trainer.train(false));
+            let row = trainer.test(&trained).unwrap();
+            // The export compares its graph with the kernels over the golden requests.
+            let bundle = trainer.export(&trained, &[row.clone()], directory.path()).unwrap();
+            assert_eq!(
+                Bundle::open(&bundle).unwrap().encoder().schema().query.features.len(),
+                if sequence(&trained).ages.is_some() { 2 } else { 1 }
+            );
+            (sequence(&trained).ages.is_some(), row.metrics["ndcg@10"])
+        })
+    };
+    let (read, with) = found(TimeUnit::Second, "sequence.gaps=true");
+    assert!(read && with > 0.98, "{with}");
+    let (read, without) = found(TimeUnit::Second, "sequence.gaps=false");
+    assert!(!read && without < 0.9, "{without}");
+    // Purchases without dates have no gaps.
+    let (read, without) = found(TimeUnit::Position, "sequence.gaps=true");
+    assert!(!read && without < 0.9, "{without}");
+}
+
 fn snapshot(bundle: Bundle) -> Snapshot {
     let mut catalogue = CatalogueBuilder::default();
     (0..20).for_each(|n| catalogue.push(&format!("a{n}"), true, []));
@@ -311,6 +372,8 @@ fn impossible_configurations_are_named() {
         (LSTM, "sequence.held_out_windows=1", "`sequence.held_out_windows` must be a share"),
         (LSTM, "sequence.batch_purchases=0", "`sequence.batch_purchases` must be 1 to 1048576"),
         (LSTM, "sequence.sos=true", "`sequence.sos` is for the decoder"),
+        (DECODER, "sequence.gaps=true", "set `sequence.eos = false`"),
+        (LSTM, "sequence.gaps=true", "`sequence.gaps` and `[sequence.days]` tell the same times"),
     ] {
         let error = configure(base, &[sets]).unwrap_err().to_string();
         assert!(error.contains(part), "{sets}: {error}");

@@ -50,7 +50,9 @@ impl ModelFamily for TwoTowerFamily {
         let sequences = |spec: &FeatureSpec| {
             matches!(
                 spec.encoding,
-                EncodingSpec::Sequence { .. } | EncodingSpec::SequenceDays { .. }
+                EncodingSpec::Sequence { .. }
+                    | EncodingSpec::SequenceDays { .. }
+                    | EncodingSpec::SequenceGaps { .. }
             )
         };
         let some = |features: &[FeatureSpec]| features.iter().any(|feature| feature.enabled);

@@ -189,7 +189,8 @@ impl Side {
                 Encoding::Bucket { .. } => at += 1,
                 Encoding::History { length, .. }
                 | Encoding::Sequence { length, .. }
-                | Encoding::SequenceDays { length, .. } => at += length,
+                | Encoding::SequenceDays { length, .. }
+                | Encoding::SequenceGaps { length, .. } => at += length,
                 Encoding::MultiHot { .. }
                 | Encoding::Number { .. }
                 | Encoding::Vector { .. }

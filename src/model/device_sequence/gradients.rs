@@ -150,9 +150,10 @@ pub(super) fn table_gradients(
         None if config.tied => vec![by_tokens],
         by_items => vec![by_items, by_tokens],
     };
-    if let Some((_, dim)) = config.ages {
+    if config.ages.is_some() {
         let rows = tokens.ages.iter().enumerate().map(|(at, &age)| (age, at)).collect();
-        tables.push(summed(by_input.narrow(1, width, dim), rows));
+        let columns = config.age_columns();
+        tables.push(summed(by_input.narrow(1, columns.start, columns.len()), rows));
     }
     tables
 }

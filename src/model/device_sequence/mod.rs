@@ -15,7 +15,7 @@ use super::{
     adamw::AdamW,
     burn_sequence::{BurnEncoder, Padded, Statistics, matrix},
     sequence::SequenceEncoder,
-    sequence_model::{SequenceBatch, SequenceModel},
+    sequence_model::{AgeTable, SequenceBatch, SequenceModel},
 };
 use adam::{Adam, Step};
 use burn::tensor::{Device, Tensor, TensorData, Transaction};
@@ -215,13 +215,16 @@ impl Resident {
         Pass { loss: value.reshape([1]), encoder: by_encoder, statistics, tables }
     }
 
-    /// Packed tokens: item rows, then ages.
+    /// Packed tokens: item rows with their ages.
     fn input(&self, model: &SequenceModel, batch: &SequenceBatch) -> Tensor<2> {
         let config = model.config();
         let items = &self.tables[usize::from(!config.tied)];
         let rows = items.rows(&batch.tokens.items).narrow(1, 0, config.item_dim);
         match (config.ages, self.tables.last()) {
-            (Some(_), Some(ages)) => Tensor::cat(vec![rows, ages.rows(&batch.tokens.ages)], 1),
+            (Some(AgeTable::Following { .. }), Some(ages)) => {
+                Tensor::cat(vec![rows, ages.rows(&batch.tokens.ages)], 1)
+            }
+            (Some(AgeTable::Added { .. }), Some(ages)) => rows + ages.rows(&batch.tokens.ages),
             _ => rows,
         }
     }

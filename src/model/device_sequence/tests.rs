@@ -4,7 +4,9 @@ use super::{
     super::{
         burn_sequence::embed,
         sequence::{Activation, DecoderConfig, EncoderConfig, LstmConfig, Packed, Positions},
-        sequence_model::{Candidates, DrawnNegatives, SequenceModelConfig, SharedColumns, Tokens},
+        sequence_model::{
+            AgeTable, Candidates, DrawnNegatives, SequenceModelConfig, SharedColumns, Tokens,
+        },
     },
     gradients::summed,
     *,
@@ -45,12 +47,13 @@ fn shapes() -> Vec<SequenceModelConfig> {
             sos: true,
             bias: true,
             smoothing: 0.2,
+            ages: Some(AgeTable::Added { rows: 7 }),
             ..shape(EncoderConfig::Decoder(decoder()))
         },
         SequenceModelConfig {
             tied: false,
             item_dim: 8,
-            ages: Some((7, 4)),
+            ages: Some(AgeTable::Following { rows: 7, dim: 4 }),
             ..shape(EncoderConfig::Decoder(DecoderConfig {
                 activation: Activation::Elu,
                 positions: Positions::Sinusoidal,
@@ -102,7 +105,8 @@ fn batch(
     let count = packed.tokens();
     let items =
         (0..count).map(|_| rng.random_range(0..=ITEMS as u32) / rng.random_range(1..=9)).collect();
-    let ages = config.ages.map_or_else(Vec::new, |(rows, _)| {
+    let ages = config.ages.map_or_else(Vec::new, |ages| {
+        let (AgeTable::Following { rows, .. } | AgeTable::Added { rows }) = ages;
         (0..count).map(|_| rng.random_range(0..rows as u32)).collect()
     });
     let columns = if softmax == Softmax::All { ITEMS + 1 } else { 25 };

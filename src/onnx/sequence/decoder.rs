@@ -132,10 +132,12 @@ impl<'a> Graph<'a> {
             let last_row = |table: &TokenTable<'a>| {
                 table.table[(table.rows - 1) * table.width..][..table.dim].to_vec()
             };
-            let row: Vec<f32> = std::iter::once(&sequence.tokens)
-                .chain(&sequence.ages)
-                .flat_map(last_row)
-                .collect();
+            let mut row = last_row(&sequence.tokens);
+            let age = sequence.ages.as_ref().map(last_row).unwrap_or_default();
+            match sequence.ages_added {
+                true => row.iter_mut().zip(age).for_each(|(x, age)| *x += age),
+                false => row.extend(age),
+            }
             let start = self.constant_like("start_token", &first, vec![1, 1, width as i64], row);
             x = self.node("Concat", "with_start", &[&x, &start], vec![int("axis", 1)]);
             let seen = self.cut("seen", &mask, 1, 0..1);

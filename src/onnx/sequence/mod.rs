@@ -28,6 +28,8 @@ pub struct SequenceGraph<'a> {
     pub length: usize,
     pub tokens: TokenTable<'a>,
     pub ages: Option<TokenTable<'a>>,
+    /// Ages are added to the tokens; otherwise they follow them.
+    pub ages_added: bool,
     /// Every history begins with the last row of the tables (decoders only).
     pub sos: bool,
     pub encoder: EncoderGraph<'a>,
@@ -57,7 +59,8 @@ impl SequenceGraph<'_> {
     }
 
     fn input_width(&self) -> usize {
-        self.tokens.dim + self.ages.map_or(0, |ages| ages.dim)
+        let following = self.ages.filter(|_| !self.ages_added);
+        self.tokens.dim + following.map_or(0, |ages| ages.dim)
     }
 
     fn encoder_width(&self) -> usize {
@@ -85,6 +88,13 @@ impl SequenceGraph<'_> {
                 ));
             }
             super::finite(table, "table")?;
+        }
+        if let Some(ages) = self.ages.filter(|ages| self.ages_added && ages.dim != self.tokens.dim)
+        {
+            return Err(format!(
+                "ages {} wide cannot be added to tokens {} wide",
+                ages.dim, self.tokens.dim
+            ));
         }
         match &self.encoder {
             EncoderGraph::Decoder(decoder)
@@ -143,7 +153,11 @@ impl<'a> Graph<'a> {
         let item_ages = self.part("age_columns", INDICES, 1, &slots, &columns);
         let item_rows = self.rows_of("item", &sequence.tokens, &items);
         let age_rows = self.rows_of("age", ages, &item_ages);
-        let tokens = self.node("Concat", "tokens", &[&item_rows, &age_rows], vec![int("axis", -1)]);
+        let rows = [item_rows.as_str(), &age_rows];
+        let tokens = match sequence.ages_added {
+            true => self.node("Add", "tokens", &rows, vec![]),
+            false => self.node("Concat", "tokens", &rows, vec![int("axis", -1)]),
+        };
         History { items, tokens, slots }
     }
 
