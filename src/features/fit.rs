@@ -43,7 +43,9 @@ pub fn fit(
     for time in times() {
         *query.days.entry(time.day()).or_default() += 1;
     }
-    query.gaps = gap_classes(dataset, train_rows);
+    if config.query.iter().any(reads_gaps) {
+        query.gaps = gap_classes(dataset, train_rows);
+    }
     let query = query.tower(&config.query, &mut vocabularies)?;
     let item = Fit::new(Tower::Item, &dataset.articles, &purchases.article, train_rows, span)
         .tower(&config.item, &mut vocabularies)?;
@@ -64,6 +66,10 @@ struct Fit<'a> {
     days: BTreeMap<u32, u32>,
     /// Of the query tower, where purchases are dated.
     gaps: Option<GapClasses>,
+}
+
+fn reads_gaps(spec: &FeatureSpec) -> bool {
+    matches!(spec.encoding, EncodingSpec::SequenceGaps { .. })
 }
 
 /// Classes of the times between a customer's purchases; `None` where they have no dates. Classes
@@ -127,7 +133,7 @@ impl<'a> Fit<'a> {
     }
 
     fn lacks_dates_for(&self, spec: &FeatureSpec) -> bool {
-        matches!(spec.encoding, EncodingSpec::SequenceGaps { .. }) && self.gaps.is_none()
+        reads_gaps(spec) && self.gaps.is_none()
     }
 
     fn encoding(

@@ -1,4 +1,5 @@
 use super::{Proposal, Wanted, does_not_fit, fits, percent, training};
+use crate::dataset::TimeUnit;
 use std::fmt::Write;
 
 const FAMILY: &str = "decoder";
@@ -46,12 +47,19 @@ fn config(wanted: &Wanted<'_>, why: &str) -> String {
     let length = if long { 100 } else { 50 };
     let (layers, heads, dropout) = if long { (2, 2, "0.2") } else { (1, 1, "0.5") };
     let negatives = shop.articles.clamp(256, 4_096);
+    let gaps = match shop.time_unit {
+        TimeUnit::Second | TimeUnit::Day => {
+            "# Purchases are read with the time to the next one, the latest with the time to now.\n\
+             gaps = true\n"
+        }
+        TimeUnit::Position => "",
+    };
     let mut text = format!(
         "# A decoder transformer over a customer's purchases in their order; models/configs/decoder-modern.toml, sized to\n\
          # this shop.\n# {why}.\n\n\
          [model]\nname = \"{FAMILY}\"\nfamily = \"{FAMILY}\"\ndim = {dim}\n\n\
          [sequence]\nlength = {length}\n# Few customers a step where histories are long, many where they are short.\n\
-         batch_purchases = 1536\ntied = true\n# Items bought after the same others start near each other.\n\
+         batch_purchases = 1536\ntied = true\n{gaps}# Items bought after the same others start near each other.\n\
          init = \"neighbours\"\n\n\
          [decoder]\nlayers = {layers}\nheads = {heads}\nfeed_forward = {}\nactivation = \"gelu\"\n\
          positions = \"rotary\"\n# Where histories are short, much is dropped.\ndropout = {dropout}\n\n\

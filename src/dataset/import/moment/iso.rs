@@ -85,10 +85,11 @@ pub(super) fn days_since_1970(year: i64, month: i64, day: i64) -> Option<i64> {
 }
 
 fn of_day(hour: i64, minute: i64, second: i64) -> Option<i64> {
-    // A leap second counts as the second before it.
+    // A leap second counts as the second before it, and 24:00 as 0:00 of the next day.
     let is_clock =
         (0..24).contains(&hour) && (0..60).contains(&minute) && (0..=60).contains(&second);
-    is_clock.then(|| ((hour * 60 + minute) * 60 + second.min(59)) * 1000)
+    let ends_the_day = (hour, minute, second) == (24, 0, 0);
+    (is_clock || ends_the_day).then(|| ((hour * 60 + minute) * 60 + second.min(59)) * 1000)
 }
 
 /// What is left of a text.
@@ -240,6 +241,8 @@ mod tests {
             ("180730", at(18, 7, 30)),
             ("6:07 pm", at(18, 7, 0)),
             ("12:00 AM", at(0, 0, 0)),
+            ("24:00", at(24, 0, 0)),
+            ("24:01", None),
             ("2500", None),
             ("-5", None),
             ("noon", None),
