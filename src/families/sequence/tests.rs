@@ -280,7 +280,8 @@ fn told_by_the_gap(unit: TimeUnit) -> Dataset {
         let (mut time, mut article) = (1_000_000, customer % 10);
         for turn in 0..9u64 {
             rows.push((time, customer, article));
-            let soon = Ties::of(turn, "").place(&customer.to_string()) % 2 == 0;
+            let drawn = Ties::of(turn, "").place(&customer.to_string());
+            let soon = drawn.is_multiple_of(2);
             (time, article) = match soon {
                 true => (time + 3_600, 10),
                 false => (time + 7 * Timestamp::DAY, 11),
@@ -306,7 +307,8 @@ fn the_time_since_the_last_purchase_tells_what_is_next() {
             let trained = finished(trainer.train(false));
             let row = trainer.test(&trained).unwrap();
             // The export compares its graph with the kernels over the golden requests.
-            let bundle = trainer.export(&trained, &[row.clone()], directory.path()).unwrap();
+            let bundle =
+                trainer.export(&trained, std::slice::from_ref(&row), directory.path()).unwrap();
             assert_eq!(
                 Bundle::open(&bundle).unwrap().encoder().schema().query.features.len(),
                 if sequence(&trained).ages.is_some() { 2 } else { 1 }
