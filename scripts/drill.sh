@@ -8,6 +8,7 @@
 #                                        and 10 s without Postgres
 # DATA is a folder in the H&M schema (default ../shared/data/hm-sample). Prints what happened; fails when a request failed.
 # The database is SQLite, but for faults; with DRILL_DATABASE=postgres it is a Postgres server of the drill's own.
+# DRILL_EVENTS is how many events a second the drill of events offers (5000).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 drill=${1:?reload, faults, attack, articles or events}
@@ -110,7 +111,7 @@ if [ "$drill" = events ]; then
     load --seconds 20 --no-compare >"$home/load.json" &
     loader=$!
     events=$("$bin_dir/examples/load" --url "http://127.0.0.1:$port/v1/events" --events-key "$key" \
-        --connections 8 --seconds 20) || failed=yes
+        --rate "${DRILL_EVENTS:-5000}" --connections 8 --seconds 20) || failed=yes
     echo "events: $events"
     wait "$loader" || failed=yes
     echo "beside:  $(cat "$home/load.json")"
