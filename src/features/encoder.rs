@@ -519,6 +519,27 @@ mod tests {
     }
 
     #[test]
+    fn gaps_are_those_between_known_articles_and_to_now() {
+        let (mut schema, vocabularies) = encoder().into_parts();
+        let gaps = GapClasses { unit: 1, classes: 9 };
+        let encoding = Encoding::SequenceGaps { gaps, rows: 10, dim: 2, length: 4 };
+        let gaps = Feature { name: "gaps".into(), source: source::HISTORY.into(), encoding };
+        schema.query.features = vec![gaps];
+        let encoder = Encoder::new(schema, vocabularies).unwrap();
+        let gaps = |times: &[Timestamp]| {
+            let mut indices = [99; 4];
+            // Articles 0 and 1 are known, 7 is not.
+            let (at, history) = (Timestamp(1_000), &[0, 7, 1][..]);
+            let view = CustomerView { id: None, attributes: &NoAttributes, at, history, times };
+            encoder.encode_query(&view, &mut indices, &mut []);
+            indices
+        };
+        // 5 s to now, then 40 s over the unknown article; the other slots are empty.
+        assert_eq!(gaps(&[995, 990, 955].map(Timestamp)), [3, 6, 9, 9]);
+        assert_eq!(gaps(&[]), [0, 0, 9, 9], "articles of a visit are of this moment");
+    }
+
+    #[test]
     fn numbers_beyond_those_of_training_are_cut_to_them() {
         let age = |text| {
             let attributes = &Record(vec![("age", text)]);

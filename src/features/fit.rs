@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 /// * The days of `at` are those with a training purchase.
 /// * A bucket's groups reach to the largest number of a training purchase, `max`, and to that of
 ///   missing ones, which count as `max + min / 2`.
-/// * Gaps are as exact as the purchases' moments; the last class is that of the longest thousandth.
+/// * Gaps are counted in seconds, or in days where only days are known.
 /// * A number's mean and (population) standard deviation are taken over training purchases that
 ///   have it.
 ///
@@ -72,8 +72,9 @@ fn reads_gaps(spec: &FeatureSpec) -> bool {
     matches!(spec.encoding, EncodingSpec::SequenceGaps { .. })
 }
 
-/// Classes of the times between a customer's purchases; `None` where they have no dates. Classes
-/// that few gaps fall into would be learnt from few: they are one with the class below.
+/// Classes of the times between a customer's purchases; `None` where they have no dates. The last
+/// class starts at the longest gaps that a thousandth of all gaps reach: rarer ones would be learnt
+/// from too few purchases.
 fn gap_classes(dataset: &Dataset, train_rows: &[u32]) -> Option<GapClasses> {
     let unit = match dataset.time_unit {
         TimeUnit::Second => 1,

@@ -291,6 +291,12 @@ mod tests {
             length,
             decay,
         };
+        let gaps = |unit, classes, rows, length| Encoding::SequenceGaps {
+            gaps: GapClasses { unit, classes },
+            rows,
+            dim: 4,
+            length,
+        };
         type Change = Box<dyn FnOnce(&mut FeatureSchema)>;
         let cases: Vec<(Change, &str)> = vec![
             (Box::new(|s| s.item.features.clear()), "the item tower has no features"),
@@ -341,6 +347,11 @@ mod tests {
             (Box::new(set(2, history("article_id", 21, usize::MAX, 0.5))), "`length` is"),
             (Box::new(set(2, history("article_id", 21, 5, f32::NAN))), "`decay` is NaN"),
             (Box::new(set(2, history("article_id", 0, 5, 0.5))), "which makes 21 rows"),
+            (Box::new(set(1, gaps(1, 4, 5, 5))), "takes the source `history`"),
+            (Box::new(set(2, gaps(0, 4, 5, 5))), "`unit` is 0"),
+            (Box::new(set(2, gaps(1, u32::MAX, 5, 5))), "`classes` is"),
+            (Box::new(set(2, gaps(1, 4, 4, 5))), "4 classes make 5 rows, not 4"),
+            (Box::new(set(2, gaps(1, 4, 5, usize::MAX))), "`length` is"),
             (
                 Box::new(|s| {
                     s.item.features[1].encoding =

@@ -188,7 +188,7 @@ impl<'a> Sequences<'a> {
             tokens.ages.extend(begin.then_some(ages.empty()));
             tokens.ages.extend((0..read).map(|at| match ages {
                 Ages::Days(ages) => ages.class(time(at)),
-                // What is asked for stands after the last that is read.
+                // The purchase after the last one read is the one asked for.
                 Ages::Gaps(gaps) => gaps.class(time(at), time(at + 1)),
             }));
         }
