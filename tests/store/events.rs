@@ -194,6 +194,28 @@ pub async fn told_and_imported_purchases_make_one_history(db: &Database) {
     assert_eq!(log.purchases[0].customer, log.purchases[1].customer);
 }
 
+/// A server asks in whole seconds, and events have milliseconds.
+pub async fn what_was_told_in_this_second_is_not_yet_to_come(db: &Database) {
+    support::execute(&db.url, ARTICLES).await;
+    let now = Millis::now().timestamp();
+    let late_in_this_second = Millis(i64::from(now.0) * 1_000 + 900);
+    let told = [
+        ago(event("1", "purchase", Some("c"), &["a"]), 24),
+        NewEvent { at: late_in_this_second, ..event("2", "purchase", Some("c"), &["b"]) },
+        NewEvent { at: late_in_this_second, ..event("3", "view", Some("c"), &["a"]) },
+    ];
+    add(db, &told).await;
+    let window = SalesWindow { half_life_days: 1.0, days: 1_000, now };
+    let mut counted = db.store.sales(window).await.unwrap();
+    counted.sort_by(|one, other| one.article.cmp(&other.article));
+    let counted: Vec<f32> = counted.iter().map(|article| article.sales).collect();
+    assert!((counted[0] - 0.5).abs() < 0.005 && counted[1] == 1.0, "{counted:?}");
+    let log = db.store.purchases(window).await.unwrap();
+    let latest = log.purchases.iter().map(|purchase| purchase.at).max();
+    assert_eq!((latest, log.until), (Some(now), Timestamp(now.0 + 1)));
+    assert_eq!(log.views.iter().map(|view| view.at).collect::<Vec<_>>(), [now]);
+}
+
 pub async fn an_article_counts_when_the_catalogue_gets_it(db: &Database) {
     add(db, &[event("1", "purchase", Some("c"), &["a"])]).await;
     assert_eq!(sales(db).await, []);

@@ -58,7 +58,8 @@ on_both_databases! {
         an_event_is_written_once events_read_back_behind_a_revision an_order_counts_once_whoever_tells_it
         two_pieces_are_a_quantity_or_two_lines a_return_takes_a_purchase_back
         told_and_imported_purchases_make_one_history an_article_counts_when_the_catalogue_gets_it
-        a_visitor_who_logs_in_brings_the_visit_along nobody_fills_a_counter_alone an_erased_person_is_gone_for_good
+        a_visitor_who_logs_in_brings_the_visit_along nobody_fills_a_counter_alone
+        what_was_told_in_this_second_is_not_yet_to_come an_erased_person_is_gone_for_good
         everything_of_a_customer_is_exported customers_are_told old_events_are_dropped_by_retention
         writers_of_events_at_once_lose_nothing a_secret_is_the_same_for_all
         recommendations_are_credited_with_what_came_of_them;

@@ -70,7 +70,7 @@ impl Reader {
 #[async_trait]
 impl Source for Reader {
     async fn moment(&mut self) -> Result<Timestamp, StoreError> {
-        let query = sqlx::query_scalar("SELECT extract(epoch FROM now())::int8");
+        let query = sqlx::query_scalar("SELECT floor(extract(epoch FROM now()))::int8");
         let now: i64 = query.fetch_one(&mut self.connection).await?;
         Ok(Timestamp(u32::try_from(now).unwrap_or(u32::MAX)))
     }

@@ -10,7 +10,8 @@ use futures_util::TryStreamExt;
 use sqlx::{Executor, Row};
 use std::time::Duration;
 
-/// The moment that ages are counted to; see [`SalesWindow::now`]. It reads `told`.
+/// The moment that ages are counted to; see [`SalesWindow::now`]. It reads `told`, whose moments are
+/// whole seconds as `now` is: what was bought in this second is not yet to come.
 macro_rules! latest {
     () => {
         "newest AS (
@@ -32,7 +33,7 @@ macro_rules! latest {
 const SALES: &str = concat!(
     "
     WITH told AS (
-        SELECT e.at, a.key AS article, e.counts
+        SELECT date_trunc('second', e.at) AS at, a.key AS article, e.counts
         FROM events e JOIN articles a ON a.id = e.article
         WHERE e.retention = 0 AND e.counts <> 0 AND NOT e.imported
     ),
@@ -62,7 +63,7 @@ const ARTICLES: &str = "SELECT key, id FROM articles ORDER BY key";
 const PURCHASES: &str = concat!(
     "
     WITH told AS (
-        SELECT e.customer, e.visitor, a.key AS article, e.at, e.counts
+        SELECT e.customer, e.visitor, a.key AS article, date_trunc('second', e.at) AS at, e.counts
         FROM events e JOIN articles a ON a.id = e.article
         WHERE e.retention = 0 AND e.counts <> 0 AND NOT e.imported
     ),
@@ -78,10 +79,10 @@ const PURCHASES: &str = concat!(
 );
 
 const VIEWS: &str = "
-    SELECT e.customer, e.visitor, a.key, extract(epoch FROM e.at)::int8
+    SELECT e.customer, e.visitor, a.key, extract(epoch FROM date_trunc('second', e.at))::int8
     FROM events e JOIN articles a ON a.id = e.article
     WHERE e.retention = 1 AND e.type IN ('view', 'click') AND coalesce(e.customer, e.visitor) IS NOT NULL
-        AND e.at BETWEEN to_timestamp($1) - make_interval(secs => $2) AND to_timestamp($1)
+        AND e.at >= to_timestamp($1) - make_interval(secs => $2) AND e.at < to_timestamp($1 + 1)
     ORDER BY e.revision DESC LIMIT $3";
 
 /// A transaction that may read for long.

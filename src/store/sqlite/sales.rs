@@ -68,7 +68,7 @@ const VIEWS: &str = "
     SELECT e.customer, e.visitor, a.key, e.at / 1000
     FROM events e JOIN articles a ON a.id = e.article
     WHERE e.retention = 1 AND e.type IN ('view', 'click') AND coalesce(e.customer, e.visitor) IS NOT NULL
-        AND e.at BETWEEN ($1 - $2) * 1000 AND $1 * 1000
+        AND e.at >= ($1 - $2) * 1000 AND e.at < ($1 + 1) * 1000
     ORDER BY e.revision DESC LIMIT $3";
 
 pub(super) async fn purchases(
