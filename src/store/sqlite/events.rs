@@ -1,6 +1,6 @@
 //! Events on SQLite. Writers hold the file's write lock.
 
-use super::{Sqlite, advance_revision};
+use super::Sqlite;
 use crate::{
     domain::{ArticleId, CustomerId, InvalidId, Timestamp, VisitorId},
     store::{
@@ -34,15 +34,24 @@ const VISITOR: &str = "
 pub(super) async fn add(store: &Sqlite, events: &[NewEvent]) -> Result<Vec<Verdict>, StoreError> {
     let salt = secret(store, ERASURE_SALT).await?;
     let mut transaction = store.begin().await?;
-    let revision = revision(&mut transaction).await? + 1;
+    let revision = next_revision(&mut transaction).await?;
     let now = Millis::now();
     let verdicts =
         ledger::write(&mut Writer(&mut transaction), events, &salt, revision, now).await?;
     if verdicts.contains(&Verdict::Accepted) {
-        advance_revision(&mut transaction, "events").await?;
+        store.commit(transaction).await?;
+    } else {
+        // All are known: by their ids, or by lines of orders, which will be asked again.
+        transaction.rollback().await?;
     }
-    store.commit(transaction).await?;
     Ok(verdicts)
+}
+
+/// Counts the revision that is written now.
+async fn next_revision(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+    const ADVANCE: &str =
+        "UPDATE revisions SET value = value + 1 WHERE name = 'events' RETURNING value";
+    sqlx::query_scalar(ADVANCE).fetch_one(connection).await
 }
 
 pub(super) async fn revision(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {

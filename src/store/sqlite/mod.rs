@@ -143,8 +143,14 @@ impl Sqlite {
             checked: AtomicBool::new(false),
             customers: pool(options.max_connections).connect_lazy_with(reading()),
             readers: pool(StoreOptions::OTHER_CONNECTIONS).connect_lazy_with(reading()),
-            // An event that was accepted outlives a power cut.
-            writer: pool(1).connect_lazy_with(configured.synchronous(SqliteSynchronous::Full)),
+            writer: pool(1).connect_lazy_with(
+                configured
+                    // An event that was accepted outlives a power cut.
+                    .synchronous(SqliteSynchronous::Full)
+                    // What undoes one statement of several rows is kept in memory: as a file it is
+                    // written as often as the log.
+                    .pragma("temp_store", "MEMORY"),
+            ),
             changed: Notify::new(),
             limits: options.catalogue,
             secrets: Secrets::default(),
