@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{recommend::Placement, serving::Expected};
 use axum::{
-    body::to_bytes,
+    body::{Bytes, to_bytes},
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{header, request::Parts},
 };
@@ -38,6 +38,50 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for BeaconBody<T> {
     }
 }
 
+/// No body: a route that takes none would ignore what a caller asks for in one.
+pub(super) struct NoBody;
+
+/// Neither a body nor a query string.
+pub(super) struct NoInput;
+
+impl<S: Send + Sync> FromRequest<S> for NoBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
+        let body = read_body(request).await?;
+        let body = body.trim_ascii();
+        // Some clients send an object without members where there is nothing to say.
+        if body.is_empty() || body == b"{}" {
+            return Ok(Self);
+        }
+        let body = short(&String::from_utf8_lossy(body));
+        Err(ApiError::invalid(format!(
+            "this route takes no body, and nothing was done: leave out `{body}`"
+        )))
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for NoInput {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        if let Some(query) = request.uri().query().filter(|query| !query.is_empty()) {
+            let query = short(query);
+            return Err(ApiError::invalid(format!(
+                "this route takes no parameters, and nothing was done: leave out `?{query}`"
+            )));
+        }
+        NoBody::from_request(request, state).await.map(|NoBody| Self)
+    }
+}
+
+async fn read_body(request: Request) -> Result<Bytes, ApiError> {
+    // Read before (see `admission`), within its limits.
+    to_bytes(request.into_body(), usize::MAX)
+        .await
+        .map_err(|_| ApiError::invalid("the body could not be read to its end"))
+}
+
 async fn read_json<T: DeserializeOwned>(request: Request, kinds: &[&str]) -> Result<T, ApiError> {
     let kind = request
         .headers()
@@ -51,10 +95,7 @@ async fn read_json<T: DeserializeOwned>(request: Request, kinds: &[&str]) -> Res
             format!("the body must be JSON: send `content-type: application/json`, not `{kind}`");
         return Err(ApiError::new(ErrorCode::UnsupportedMediaType, detail));
     }
-    // Read before (see `admission`), within its limits.
-    let body = to_bytes(request.into_body(), usize::MAX)
-        .await
-        .map_err(|_| ApiError::invalid("the body could not be read to its end"))?;
+    let body = read_body(request).await?;
     serde_json::from_slice(&body)
         .map(|ObjectOf(value)| value)
         .map_err(|error| refusal::<ObjectOf<T>>(&body, &error))

@@ -58,6 +58,37 @@ async fn what_is_wrong_is_said() {
     assert_eq!(served(&api).await, api.versions[0]);
 }
 
+/// What a caller asks for where nothing can be asked must not be done as something else.
+#[tokio::test]
+async fn a_route_without_a_body_refuses_one_and_does_nothing() {
+    let api = Api::start().await;
+    let [old, new] = &api.versions;
+    change(&api, "activate", Some(json!({"version": new}))).await.json();
+    let wanted = json!({"version": new});
+    let of_models = ["reload", "rollback", "deactivate"]
+        .map(|what| (Method::POST, format!("/admin/v1/models/{MODEL}/{what}")));
+    let others = ["keys/none", "customers/customer_id1", "visitors/v", "articles/article_id1"]
+        .map(|what| (Method::DELETE, format!("/admin/v1/{what}")));
+    let of_placements = [
+        (Method::DELETE, "/admin/v1/placements/home".to_owned()),
+        (Method::POST, "/admin/v1/placements/home/rollback".to_owned()),
+    ];
+    for (method, path) in of_models.iter().chain(&others).chain(&of_placements) {
+        let reply = api.operate(method.clone(), path, Some(wanted.clone())).await;
+        let detail = reply.problem(400, "invalid_request");
+        assert!(detail.contains("no body") && detail.contains(new.as_str()), "{path}: {detail}");
+    }
+    for (method, path) in of_models.iter().chain(&others) {
+        let reply = api.operate(method.clone(), &format!("{path}?version={new}"), None).await;
+        let detail = reply.problem(400, "invalid_request");
+        assert!(detail.contains("no parameters"), "{path}: {detail}");
+    }
+    assert_eq!(&served(&api).await, new);
+    assert_eq!(api.get("/v1/articles/article_id1").await.status, 200);
+    let rolled_back = change(&api, "rollback", Some(json!({}))).await;
+    assert_eq!(rolled_back.json()["version"], json!(old), "an empty object asks for nothing");
+}
+
 /// Waits until this version answers.
 async fn until_served(api: &Api, version: &str) {
     while served(api).await != version {

@@ -5,7 +5,7 @@ use crate::{
     domain::{ArticleId, AttributeKind},
     http::{
         ApiError, App, ErrorCode, answer,
-        extract::{JsonBody, PathVariable},
+        extract::{JsonBody, NoInput, PathVariable},
         schema::{Attributes as AttributesBody, Id, ObjectOf},
     },
     serving::{Caller, ServeError},
@@ -164,6 +164,7 @@ async fn delete_article(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     PathVariable(id): PathVariable<ArticleId>,
+    _: NoInput,
 ) -> Result<Response, ApiError> {
     let ids = [id];
     let [id] = &ids;

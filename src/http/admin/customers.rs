@@ -10,7 +10,7 @@ use crate::{
         ApiError, App, ErrorCode,
         answer::json,
         ask::at_most,
-        extract::{JsonBody, PathVariable},
+        extract::{JsonBody, NoInput, PathVariable},
         schema::{Attributes as AttributesBody, Id, ObjectOf},
     },
     serving::{BundleMention, Caller},
@@ -177,6 +177,7 @@ async fn erase_customer(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     PathVariable(id): PathVariable<CustomerId>,
+    _: NoInput,
 ) -> Result<Response, ApiError> {
     let subject = store::pseudonym(id.as_str());
     erase(&app, &caller, &Person::Customer(id), "customers.erase", &subject).await
@@ -191,6 +192,7 @@ async fn erase_visitor(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     PathVariable(id): PathVariable<VisitorId>,
+    _: NoInput,
 ) -> Result<Response, ApiError> {
     erase(&app, &caller, &Person::Visitor(id), "visitors.erase", "a visitor").await
 }

@@ -5,7 +5,7 @@ use crate::{
     http::{
         ApiError, App, ErrorCode,
         answer::json,
-        extract::{JsonBody, PathVariable},
+        extract::{JsonBody, NoInput, PathVariable},
         schema::Whole,
     },
     serving::{Caller, Scope, ServeError, hash_secret, key_name_problem, new_secret},
@@ -133,6 +133,7 @@ async fn withdraw_key(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     PathVariable(name): PathVariable<String>,
+    _: NoInput,
 ) -> Result<StatusCode, ApiError> {
     let store = app.service().store();
     let Some(key) =

@@ -4,7 +4,7 @@ use super::audited;
 use crate::{
     http::{
         ApiError, App, answer,
-        extract::{JsonBody, PathVariable},
+        extract::{JsonBody, NoInput, PathVariable},
     },
     serving::Caller,
     store::Change,
@@ -103,6 +103,7 @@ async fn reload_model(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     PathVariable(name): PathVariable<String>,
+    _: NoInput,
 ) -> Result<Response, ApiError> {
     let change = Change { actor: "", action: "models.reload", subject: &name, before: None };
     let work = async {
@@ -147,6 +148,7 @@ async fn rollback_model(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     PathVariable(name): PathVariable<String>,
+    _: NoInput,
 ) -> Result<Response, ApiError> {
     let before = active_version(&app, &name).await?;
     let change = Change { actor: "", action: "models.rollback", subject: &name, before };
@@ -169,6 +171,7 @@ async fn deactivate_model(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     PathVariable(name): PathVariable<String>,
+    _: NoInput,
 ) -> Result<Response, ApiError> {
     let before = active_version(&app, &name).await?;
     let change = Change { actor: "", action: "models.deactivate", subject: &name, before };

@@ -6,7 +6,7 @@ use crate::{
         ApiError, App, ErrorCode,
         answer::{RecommendationResponse, columns, json, response},
         edge::Context,
-        extract::{JsonBody, Params, PathVariable, read_definition},
+        extract::{JsonBody, NoBody, Params, PathVariable, read_definition},
         placement_schema::PlacementDefinition,
         placements::PlacementRequest,
         schema::ObjectOf,
@@ -207,6 +207,7 @@ async fn delete_placement(
     Extension(caller): Extension<Caller>,
     PathVariable(name): PathVariable<String>,
     Params(Expected { version }): Params<Expected>,
+    _: NoBody,
 ) -> Result<StatusCode, ApiError> {
     let service = app.service();
     if find(service, &name).await?.version == 0 {
@@ -255,6 +256,7 @@ async fn rollback_placement(
     Extension(caller): Extension<Caller>,
     PathVariable(name): PathVariable<String>,
     Params(Expected { version }): Params<Expected>,
+    _: NoBody,
 ) -> Result<Response, ApiError> {
     let service = app.service();
     if service.store().placement_versions(&name, 1).await?.is_empty() {
