@@ -38,10 +38,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for BeaconBody<T> {
     }
 }
 
-/// No body: a route that takes none would ignore what a caller asks for in one.
+/// Refuses a body. A route that takes none would ignore it and do something else than was asked.
 pub(super) struct NoBody;
 
-/// Neither a body nor a query string.
+/// Refuses a body and a query string.
 pub(super) struct NoInput;
 
 impl<S: Send + Sync> FromRequest<S> for NoBody {
@@ -50,7 +50,7 @@ impl<S: Send + Sync> FromRequest<S> for NoBody {
     async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
         let body = read_body(request).await?;
         let body = body.trim_ascii();
-        // Some clients send an object without members where there is nothing to say.
+        // Some clients send an empty object where there is nothing to say.
         if body.is_empty() || body == b"{}" {
             return Ok(Self);
         }

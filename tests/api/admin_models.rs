@@ -58,7 +58,7 @@ async fn what_is_wrong_is_said() {
     assert_eq!(served(&api).await, api.versions[0]);
 }
 
-/// What a caller asks for where nothing can be asked must not be done as something else.
+/// Otherwise a rollback "to" a version would silently go to another one.
 #[tokio::test]
 async fn a_route_without_a_body_refuses_one_and_does_nothing() {
     let api = Api::start().await;

@@ -27,7 +27,8 @@ const LINES: usize = 200;
 /// # Errors
 /// Why the lines have no common form.
 pub(super) fn dialect(bytes: &[u8], whole: bool) -> Result<Dialect, &'static str> {
-    const UNKNOWN: &str = "no delimiter cuts its lines into columns";
+    const UNKNOWN: &str =
+        "no delimiter cuts nearly all of its lines into the same number of columns";
     let encoding = encoding(bytes);
     let (text, ..) = encoding.unwrap_or(UTF_8).decode(bytes);
     let mut lines: Vec<&str> =

@@ -79,7 +79,7 @@ const PURCHASES: &str = concat!(
 );
 
 const VIEWS: &str = "
-    SELECT e.customer, e.visitor, a.key, extract(epoch FROM date_trunc('second', e.at))::int8
+    SELECT e.customer, e.visitor, a.key, floor(extract(epoch FROM e.at))::int8
     FROM events e JOIN articles a ON a.id = e.article
     WHERE e.retention = 1 AND e.type IN ('view', 'click') AND coalesce(e.customer, e.visitor) IS NOT NULL
         AND e.at >= to_timestamp($1) - make_interval(secs => $2) AND e.at < to_timestamp($1 + 1)

@@ -41,13 +41,13 @@ pub(super) async fn add(store: &Sqlite, events: &[NewEvent]) -> Result<Vec<Verdi
     if verdicts.contains(&Verdict::Accepted) {
         store.commit(transaction).await?;
     } else {
-        // All are known: by their ids, or by lines of orders, which will be asked again.
+        // Every event is known already, by its id or by its order lines: no new revision.
         transaction.rollback().await?;
     }
     Ok(verdicts)
 }
 
-/// Counts the revision that is written now.
+/// Advances the revision of events and answers the new one, under which the batch is written.
 async fn next_revision(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
     const ADVANCE: &str =
         "UPDATE revisions SET value = value + 1 WHERE name = 'events' RETURNING value";

@@ -147,8 +147,8 @@ impl Sqlite {
                 configured
                     // An event that was accepted outlives a power cut.
                     .synchronous(SqliteSynchronous::Full)
-                    // What undoes one statement of several rows is kept in memory: as a file it is
-                    // written as often as the log.
+                    // Keeps the statement journal, which undoes a failed statement, in memory. In a
+                    // file it costs as many writes as the write-ahead log.
                     .pragma("temp_store", "MEMORY"),
             ),
             changed: Notify::new(),
