@@ -24,6 +24,8 @@
 //!
 //! `http` and `training` never meet: the features `server` and `trainer` build alone.
 
+#[cfg(feature = "trainer")]
+mod algebra;
 pub mod bundle;
 pub mod counters;
 pub mod dataset;

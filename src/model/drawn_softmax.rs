@@ -7,11 +7,11 @@
 //! negatives are gathered once and serve all its positions as one small matrix.
 
 use super::{
-    matrix::{View, multiply},
     sequence::Packed,
     simd::{PADDING, Simd, add_scaled, dot, softmax_row},
     table::{Scatter, Table},
 };
+use crate::algebra::matrix::{View, multiply};
 use rayon::prelude::*;
 use std::ops::Range;
 

@@ -35,7 +35,6 @@ mod drawn_softmax;
 mod elsa;
 mod list_loss;
 mod masked;
-pub(crate) mod matrix;
 mod pairs;
 mod ranker;
 mod sequence_model;

@@ -9,11 +9,11 @@ use super::{
     adamw::AdamW,
     assembly::Inputs,
     drawn_softmax::{DrawnSoftmax, DrawnWorkspace},
-    matrix::{View, multiply},
     sequence::{EncoderConfig, Mode, Packed, SequenceEncoder, SequenceError},
     softmax::{SoftmaxBatch, SoftmaxWorkspace},
     table::{Scatter, Table},
 };
+use crate::algebra::matrix::{View, multiply};
 use rayon::prelude::*;
 
 /// Sequences embedded at a time outside training, so that memory stays bounded.

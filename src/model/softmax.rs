@@ -3,10 +3,8 @@
 //! Logits are never kept whole: a block of rows is multiplied (gemm), exponentiated in place, and
 //! multiplied back into both gradients while it is still in the cache.
 
-use super::{
-    matrix::{View, multiply},
-    simd::{PADDING, Simd, softmax_row},
-};
+use super::simd::{PADDING, Simd, softmax_row};
+use crate::algebra::matrix::{View, multiply};
 use rayon::prelude::*;
 
 /// Logits computed at a time: a block of rows that stays within the cache (2 MiB).

@@ -6,9 +6,9 @@
 
 use super::{
     adamw::{AdamW, Moments},
-    matrix::{View, multiply},
     simd::{Simd, bias_and_relu, relu_backward},
 };
+use crate::algebra::matrix::{View, multiply};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;

@@ -4,7 +4,7 @@
 //! over all tokens at once and none is wasted. Each layer normalises behind its two residual sums.
 
 use super::weights::Weights;
-use crate::model::matrix::{View, multiply};
+use crate::algebra::matrix::{View, multiply};
 use serde::Deserialize;
 
 /// `config.json`, as far as it matters; DistilBERT has names of its own.

@@ -1,5 +1,6 @@
-use super::{Known, cholesky, interactions::Interactions, tuning::Tunable};
+use super::{Known, interactions::Interactions, tuning::Tunable};
 use crate::{
+    algebra::cholesky,
     bundle::RowKind,
     dataset::Case,
     evaluation::{EvaluationError, Scorer},

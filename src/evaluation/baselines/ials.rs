@@ -1,9 +1,9 @@
 use super::{Known, interactions::Interactions, tuning::Tunable};
 use crate::{
+    algebra::matrix::{View, multiply},
     bundle::RowKind,
     dataset::Case,
     evaluation::{EvaluationError, Scorer},
-    model::matrix::{View, multiply},
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

@@ -1,7 +1,6 @@
 //! The rankings a model must beat, as the field uses them. Those with settings choose them on
 //! validation purchases.
 
-mod cholesky;
 mod ease;
 mod ials;
 mod interactions;

@@ -30,10 +30,10 @@ pub use batch::ElsaBatch;
 
 use super::{
     adamw::AdamW,
-    matrix::{View, multiply},
     simd::{AdamStep, Simd, adamw, add_scaled, dot},
     tower::piece_rows,
 };
+use crate::algebra::matrix::{View, multiply};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;

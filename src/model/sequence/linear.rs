@@ -1,13 +1,11 @@
 //! A dense layer's place among the parameters, forward and backward on one thread.
 
 use super::{
-    super::{
-        matrix::{View, multiply},
-        simd::{Simd, bias_and_relu},
-    },
+    super::simd::{Simd, bias_and_relu},
     kernels::add_rows,
     parameters::{Parameters, Start},
 };
+use crate::algebra::matrix::{View, multiply};
 use std::ops::Range;
 
 /// `y = x·weight + bias`.

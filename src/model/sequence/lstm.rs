@@ -8,7 +8,6 @@
 
 use super::{
     super::{
-        matrix::{View, multiply},
         simd::{Simd, bias_and_relu},
         tower::piece_rows,
     },
@@ -22,6 +21,7 @@ use super::{
     product::transpose,
     time_major::{Steps, TimeMajor},
 };
+use crate::algebra::matrix::{View, multiply};
 use rayon::prelude::*;
 use std::ops::Range;
 

@@ -3,7 +3,7 @@
 //! Blocked Cholesky: A = L·Lᵀ, then M = L⁻¹, then A⁻¹ = Mᵀ·M. All of the work but the diagonal
 //! blocks is in matrix products; together about n³ operations. Only the lower triangle is read.
 
-use crate::model::matrix::{View, multiply};
+use super::matrix::{View, multiply};
 use rayon::prelude::*;
 
 /// Rows and columns of a block: large enough for fast products, small enough that diagonal blocks
@@ -12,7 +12,7 @@ const BLOCK: usize = 128;
 
 /// The matrix has a pivot that is not above 0, so it is not positive definite.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct NotPositiveDefinite;
+pub(crate) struct NotPositiveDefinite;
 
 /// Puts the inverse of `matrix` (`n × n`, row-major) in its place, both triangles.
 ///
@@ -21,7 +21,7 @@ pub(super) struct NotPositiveDefinite;
 ///
 /// # Panics
 /// When `matrix` has not `n · n` numbers.
-pub(super) fn invert(matrix: &mut [f32], n: usize) -> Result<(), NotPositiveDefinite> {
+pub(crate) fn invert(matrix: &mut [f32], n: usize) -> Result<(), NotPositiveDefinite> {
     assert_eq!(matrix.len(), n * n, "a square matrix");
     let inverses = factorise(matrix, n)?;
     invert_factor(matrix, n, &inverses);
