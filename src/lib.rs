@@ -24,7 +24,6 @@
 //!
 //! `http` and `training` never meet: the features `server` and `trainer` build alone.
 
-#[cfg(feature = "trainer")]
 mod algebra;
 pub mod bundle;
 pub mod counters;

@@ -3,6 +3,7 @@
 //! ranker, when a server answers and when lists of past moments are made for training.
 
 mod articles;
+pub(crate) mod ease;
 mod neighbours;
 
 pub use articles::ArticleStatistics;
@@ -34,6 +35,9 @@ pub struct Statistics {
     pub together: Arc<Neighbours>,
     /// Articles bought by the same customers.
     pub similar: Arc<Neighbours>,
+    /// What customers buy who bought an article, by the weights of EASE; only the articles that most
+    /// customers bought have any.
+    pub ease: Arc<Neighbours>,
     /// Articles that customers buy next, as shares of all that they buy then.
     pub following: Arc<Neighbours>,
     /// Articles viewed by one person on one day.
@@ -59,6 +63,7 @@ impl Statistics {
         let since = at.minus_days(Self::DAYS);
         purchases.retain(|purchase| purchase.at >= since);
         let similar = neighbours::by_customer(articles, &purchases).into();
+        let ease = ease::by_customer(articles, &purchases).into();
         purchases.sort_unstable_by_key(|purchase| {
             (purchase.customer, purchase.at.day(), purchase.article)
         });
@@ -73,6 +78,7 @@ impl Statistics {
             mean_gap,
             together,
             similar,
+            ease,
             following,
             viewed: Arc::default(),
         }

@@ -33,11 +33,24 @@ const SHRINKAGE: f32 = 10.0;
 const PAIR: f32 = 2.0;
 const ARTICLE: usize = 5;
 /// Articles of one customer that count: the most bought.
-const OF_CUSTOMER: usize = 150;
+pub(super) const OF_CUSTOMER: usize = 150;
 /// Articles of one day that count: a wholesaler's order says little about each pair in it.
 const OF_DAY: usize = 100;
 
 impl Neighbours {
+    /// Of no article yet.
+    pub(super) fn empty() -> Self {
+        Self { starts: vec![0], near: Vec::new() }
+    }
+
+    /// The neighbours of the next article, the nearest first.
+    pub(super) fn push(&mut self, near: &[(u32, f32)]) {
+        let near =
+            near.iter().map(|&(article, similarity)| NearestArticles { article, similarity });
+        self.near.extend(near);
+        self.starts.push(self.near.len() as u32);
+    }
+
     /// The neighbours of an article, the nearest first; none for an article that is not counted.
     pub fn of(&self, article: u32) -> &[NearestArticles] {
         let at = article as usize;
@@ -95,7 +108,7 @@ impl Neighbours {
 }
 
 /// Keeps the best `want`, best first.
-fn best(found: &mut Vec<(u32, f32)>, want: usize) {
+pub(super) fn best(found: &mut Vec<(u32, f32)>, want: usize) {
     let order = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
     if want == 0 {
         found.clear();
@@ -126,7 +139,7 @@ pub(super) fn following(articles: usize, purchases: &[Purchase]) -> Neighbours {
     for (position, purchase) in purchases.iter().enumerate() {
         positions[purchase.article as usize].push(position as u32);
     }
-    let mut all = Neighbours { starts: vec![0], near: Vec::new() };
+    let mut all = Neighbours::empty();
     let mut counts = vec![0f32; articles];
     let (mut touched, mut near): (Vec<u32>, Vec<(u32, f32)>) = (Vec::new(), Vec::new());
     for positions in positions {
@@ -149,10 +162,7 @@ pub(super) fn following(articles: usize, purchases: &[Purchase]) -> Neighbours {
             touched.iter().map(|&next| (next, std::mem::take(&mut counts[next as usize]) / total)),
         );
         best(&mut near, FOLLOWERS);
-        all.near.extend(
-            near.iter().map(|&(article, similarity)| NearestArticles { article, similarity }),
-        );
-        all.starts.push(all.near.len() as u32);
+        all.push(&near);
     }
     all.near.shrink_to_fit();
     all
@@ -160,14 +170,14 @@ pub(super) fn following(articles: usize, purchases: &[Purchase]) -> Neighbours {
 
 /// Lists of numbers, one after the other.
 #[derive(Default)]
-struct Groups {
+pub(super) struct Groups {
     starts: Vec<u32>,
     members: Vec<u32>,
 }
 
 impl Groups {
     /// The distinct articles of each group of two or more; of large groups the most bought.
-    fn of<'a>(groups: impl Iterator<Item = &'a [Purchase]>, most: usize) -> Self {
+    pub(super) fn of<'a>(groups: impl Iterator<Item = &'a [Purchase]>, most: usize) -> Self {
         let mut all = Self { starts: vec![0], members: Vec::new() };
         let mut counted: Vec<(u32, f32)> = Vec::new();
         for group in groups {
@@ -188,12 +198,12 @@ impl Groups {
         self.starts.len() - 1
     }
 
-    fn get(&self, group: usize) -> &[u32] {
+    pub(super) fn get(&self, group: usize) -> &[u32] {
         &self.members[self.starts[group] as usize..self.starts[group + 1] as usize]
     }
 
     /// By member the groups that hold it.
-    fn transposed(&self, members: usize) -> Self {
+    pub(super) fn transposed(&self, members: usize) -> Self {
         let mut starts = vec![0u32; members + 1];
         self.members.iter().for_each(|&member| starts[member as usize + 1] += 1);
         for at in 0..members {
@@ -235,7 +245,7 @@ fn neighbours(articles: usize, groups: &Groups) -> Neighbours {
     let norms: Vec<f32> =
         (0..articles).map(|article| (holders.get(article).len() as f32).sqrt()).collect();
     let counts = |article: u32| holders.get(article as usize).len() >= rules.article;
-    let mut all = Neighbours { starts: vec![0], near: Vec::new() };
+    let mut all = Neighbours::empty();
     let mut both = vec![0f32; articles];
     let (mut touched, mut near): (Vec<u32>, Vec<(u32, f32)>) = (Vec::new(), Vec::new());
     for article in 0..articles as u32 {
@@ -259,10 +269,7 @@ fn neighbours(articles: usize, groups: &Groups) -> Neighbours {
             }
         }
         best(&mut near, KEPT);
-        all.near.extend(
-            near.iter().map(|&(article, similarity)| NearestArticles { article, similarity }),
-        );
-        all.starts.push(all.near.len() as u32);
+        all.push(&near);
     }
     all.near.shrink_to_fit();
     all

@@ -59,6 +59,33 @@ fn days_and_customers_make_different_neighbours() {
 }
 
 #[test]
+fn ease_divides_what_is_bought_together_by_what_is_bought() {
+    // 0 by three customers, 1 by two of them, 2 by nobody.
+    let purchases = vec![
+        purchase(0, 0, 10),
+        purchase(0, 1, 20),
+        purchase(1, 0, 10),
+        purchase(1, 0, 11),
+        purchase(1, 1, 20),
+        purchase(2, 0, 10),
+        purchase(2, 3, 10),
+    ];
+    let counted = Statistics::count(4, purchases, Timestamp(30 * Timestamp::DAY));
+    let weights = |article| -> Vec<(u32, f32)> {
+        counted.ease.of(article).iter().map(|near| (near.article, near.similarity)).collect()
+    };
+    // Of the inverse of [[53, 2, 1], [2, 52, 0], [1, 0, 51]], −P_ij / P_jj.
+    let expected = [(1, 2.0 * 51.0 / (53.0 * 51.0 - 1.0)), (3, 52.0 / (53.0 * 52.0 - 4.0))];
+    for ((article, weight), (expected_article, expected)) in weights(0).into_iter().zip(expected) {
+        assert_eq!(article, expected_article);
+        assert!((weight - expected).abs() < 1e-6, "{article}: {weight}, not {expected}");
+    }
+    assert_eq!((weights(0).len(), weights(2)), (2, Vec::new()));
+    // 1 and 3 have no customer in common, and 0 explains both: the weight is below 0 and not kept.
+    assert_eq!(weights(1).iter().map(|weight| weight.0).collect::<Vec<_>>(), [0]);
+}
+
+#[test]
 fn what_follows_counts_less_the_later_it_comes() {
     // 0 → 1 → 2 by one customer, 0 → 2 by another.
     let purchases = vec![

@@ -1,16 +1,13 @@
 use super::{Known, interactions::Interactions, tuning::Tunable};
 use crate::{
-    algebra::cholesky,
     bundle::RowKind,
     dataset::Case,
     evaluation::{EvaluationError, Scorer},
+    statistics::ease,
 };
 use rayon::prelude::*;
 
-/// Embarrassingly shallow autoencoder (Steck 2019, arXiv:1905.03375): the linear model that best
-/// rebuilds every customer's purchases from the others of the same customer. With G = XᵀX and P =
-/// (G + λI)⁻¹, article j scores the sum over the articles i of a history of B_ij = −P_ij / P_jj;
-/// B_jj is 0.
+/// The embarrassingly shallow autoencoder with all its weights; see [`ease::weights`].
 pub struct Ease<'a> {
     known: Known<'a>,
     lambda: f32,
@@ -46,17 +43,9 @@ impl<'a> Ease<'a> {
         }
         let n = articles.len();
         let mut weights = products(&articles, &bought, &buyers);
-        (0..n).for_each(|at| weights[at * n + at] += lambda);
-        match cholesky::invert(&mut weights, n) {
-            Ok(()) => {
-                let diagonal: Vec<f32> = (0..n).map(|at| weights[at * n + at]).collect();
-                weights.par_chunks_mut(n.max(1)).enumerate().for_each(|(i, row)| {
-                    row.iter_mut().zip(&diagonal).for_each(|(value, diagonal)| *value /= -diagonal);
-                    row[i] = 0.0;
-                });
-            }
-            // Only when rounding ate λ; it then recommends nothing, and another λ is chosen.
-            Err(cholesky::NotPositiveDefinite) => weights.fill(0.0),
+        if ease::weights(&mut weights, n, lambda).is_err() {
+            // It then recommends nothing, and another λ is chosen.
+            weights.fill(0.0);
         }
         Self { known, lambda, articles, weights }
     }

@@ -22,7 +22,8 @@ pub(in crate::families) const REGISTERED: Registered = registered::<RankerFamily
 pub struct RankerConfig {
     /// The sources of candidates, as a request or placement writes them. None: the customer's own
     /// articles, what sells in general and among the values that the customer buys, what is bought
-    /// together, what customers of the same taste buy; with leave-one-out also what is bought next.
+    /// together, what customers of the same taste buy; with leave-one-out also what is bought next
+    /// and what EASE expects.
     pub sources: Vec<Map<String, Value>>,
     /// Attributes whose purchases are counted by value, such as a category. None: up to three,
     /// whose number of values is nearest to the root of the number of articles.

@@ -337,7 +337,8 @@ fn unfit(problem: String) -> TrainingError {
 }
 
 /// The sources where the configuration names none. Where the very next purchase is asked for, what
-/// follows the latest ones in the purchases of others finds more of it than any other source.
+/// follows the latest ones in the purchases of others and what EASE expects find more of it than
+/// counts of all purchases do.
 fn default_sources(attributes: &[String], protocol: Protocol) -> Vec<Map<String, Value>> {
     let mut sources = vec![
         json!({"source": "buy_again", "limit": 150}),
@@ -353,6 +354,7 @@ fn default_sources(attributes: &[String], protocol: Protocol) -> Vec<Map<String,
             json!({"source": "bought_together", "limit": 100}),
             json!({"source": "similar_taste", "limit": 200}),
             json!({"source": "bought_next", "limit": 100}),
+            json!({"source": "ease", "limit": 200}),
         ],
     });
     sources.extend(

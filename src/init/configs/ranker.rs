@@ -80,7 +80,9 @@ fn sources(wanted: &Wanted<'_>) -> String {
     });
     let next = match wanted.is_time() {
         true => "",
-        false => "    { source = \"bought_next\", limit = 100 },\n",
+        false => {
+            "    { source = \"bought_next\", limit = 100 },\n    { source = \"ease\", limit = 200 },\n"
+        }
     };
     format!(
         "# Four weeks have {month} purchases: too few to tell what sells, so best-sellers are counted over a quarter.\n\

@@ -3,7 +3,7 @@
 
 use super::super::{
     Bought, Candidates, Catalogue, Context, Group, RecommendError, SalesByValue, Signals,
-    sources::neighbours::{lately, tastes},
+    sources::neighbours::{Ease, lately, tastes},
 };
 use crate::{
     domain::Timestamp,
@@ -85,6 +85,8 @@ const OF_ARTICLE: [&str; 48] = [
     "similar",
     "article.found_by",
 ];
+/// How much EASE expects the article; a feature where it is among the sources.
+const EASE: &str = "ease";
 /// Features of each attribute: what the customer bought of the article's value, then how the
 /// value sells, and the article within it.
 const OF_ATTRIBUTE: [&str; 9] = [
@@ -105,6 +107,7 @@ impl FeatureSet {
     /// The name of every feature, in their order.
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = OF_ARTICLE.map(str::to_owned).into();
+        names.extend(self.has_ease().then(|| EASE.to_owned()));
         for attribute in &self.attributes {
             names.extend(OF_ATTRIBUTE.map(|feature| format!("{attribute}.{feature}")));
         }
@@ -116,7 +119,14 @@ impl FeatureSet {
 
     /// How many numbers a candidate has.
     pub fn width(&self) -> usize {
-        OF_ARTICLE.len() + OF_ATTRIBUTE.len() * self.attributes.len() + self.sources.len()
+        OF_ARTICLE.len()
+            + usize::from(self.has_ease())
+            + OF_ATTRIBUTE.len() * self.attributes.len()
+            + self.sources.len()
+    }
+
+    fn has_ease(&self) -> bool {
+        self.sources.iter().any(|source| source == Ease::NAME)
     }
 
     /// A row of numbers for every candidate, in their order; all finite.
@@ -132,7 +142,9 @@ impl FeatureSet {
         let customer = Customer::of(context.history(), context.request.at);
         let tables = &signals.statistics();
         let together = affinities(signals, &tables.together, &lately(context), candidates);
-        let similar = affinities(signals, &tables.similar, &tastes(context), candidates);
+        let tastes = tastes(context);
+        let similar = affinities(signals, &tables.similar, &tastes, candidates);
+        let ease = self.has_ease().then(|| affinities(signals, &tables.ease, &tastes, candidates));
         let choices = context.choices();
         let attributes: Vec<ByValue<'_>> = self
             .attributes
@@ -149,6 +161,7 @@ impl FeatureSet {
             let found = candidates.found(candidate);
             let near = [together[place], similar[place], found.iter().flatten().count() as f32];
             customer.describe(signals, candidate.row, most, near, &mut rows);
+            rows.extend(ease.iter().map(|ease| ease[place]));
             let own = customer.articles.get(&candidate.row);
             for name in &self.attributes {
                 let by_value = attributes.iter().find(|by_value| by_value.name == name);
@@ -200,6 +213,7 @@ impl FeatureSet {
     pub(super) fn aspects(&self) -> Vec<Option<(Aspect, Option<&str>)>> {
         let mut aspects: Vec<_> =
             OF_ARTICLE.iter().map(|name| aspect(name).map(|aspect| (aspect, None))).collect();
+        aspects.extend(self.has_ease().then_some(Some((Aspect::SimilarTaste, None))));
         for attribute in &self.attributes {
             aspects
                 .extend(OF_ATTRIBUTE.map(|_| Some((Aspect::Attribute, Some(attribute.as_str())))));

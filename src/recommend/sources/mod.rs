@@ -83,6 +83,7 @@ pub const REGISTRY: &[Registered] = &[
     popular::TRENDING,
     neighbours::TOGETHER,
     neighbours::SIMILAR,
+    neighbours::EASE,
     neighbours::NEXT,
     neighbours::VIEWED,
     arrivals::NEW,

@@ -97,6 +97,8 @@ fn each_source_can_be_asked_alone() {
     assert_eq!(found(&snapshot, json!({"source": "popular", "days": 7, "limit": 1}))[0], "a101");
     let similar = found(&snapshot, json!({"source": "similar_taste"}));
     assert_eq!(similar[0], "a101", "bought by all who bought a102: {similar:?}");
+    let expected = found(&snapshot, json!({"source": "ease"}));
+    assert_eq!(expected[..2], ["a201", "a101"], "bought by all who bought a102");
     let model = found(&snapshot, json!({"source": "model"}));
     assert_eq!(model[0], "a77");
 }
