@@ -7,7 +7,7 @@ use super::error::DatasetError;
 use super::files::{FileOptions, TableFile};
 pub(crate) use super::files::{format_extension, format_of_extension};
 use super::input::Input;
-use super::moment::TimeFormat;
+use super::moment::{TimeFormat, months::month_of, offset_of};
 use super::presets;
 use super::signature::{self, Signature};
 use super::xlsx;
@@ -129,6 +129,16 @@ pub(crate) fn preset(dir: &Path) -> Result<Option<&'static str>, DatasetError> {
 /// Whether a `time_format` reads a text.
 pub(crate) fn reads_time(format: &str, text: &str) -> bool {
     TimeFormat::try_from(format.to_owned()).is_ok_and(|format| format.parse(text).is_some())
+}
+
+/// Whether a word is the name of a month, in any language that is read.
+pub(crate) fn is_month(word: &str) -> bool {
+    month_of(word).is_some()
+}
+
+/// Whether a word is a time zone's abbreviation that is read.
+pub(crate) fn is_zone(word: &str) -> bool {
+    offset_of(word).is_some()
 }
 
 /// The first rows of a file and some from further on.

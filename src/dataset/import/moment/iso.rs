@@ -1,6 +1,8 @@
 //! Dates and clocks in the order of ISO 8601, read by hand: the format of most files and of most
 //! rows.
 
+use super::offset_of;
+
 /// Milliseconds of a day.
 pub(super) const DAY: i64 = 86_400_000;
 
@@ -14,7 +16,7 @@ pub(super) struct Written {
     pub offset: Option<i64>,
 }
 
-/// Reads `2020-09-22`, `2020/9/22 8:26`, `2020-09-22T10:00:00.123+02:00`, `… 10:00:00 UTC` and the
+/// Reads `2020-09-22`, `2020/9/22 8:26`, `2020-09-22T10:00:00.123+02:00`, `… 10:00:00 CEST` and the
 /// like.
 pub(super) fn parse(text: &str) -> Option<Written> {
     let mut rest = Scanner(text.trim().as_bytes());
@@ -31,6 +33,10 @@ pub(super) fn parse(text: &str) -> Option<Written> {
     rest.skip_blanks();
     let clock = rest.clock()?;
     rest.skip_blanks();
+    let named = str::from_utf8(rest.0).ok().and_then(offset_of);
+    if named.is_some() {
+        return Some(Written { local: date + clock, has_clock: true, offset: named });
+    }
     let offset = if rest.is_empty() { None } else { Some(rest.offset()?) };
     rest.is_empty().then_some(Written { local: date + clock, has_clock: true, offset })
 }
@@ -201,6 +207,8 @@ mod tests {
             ("2020-09-22T10:05:00", written(Some(clock), None)),
             ("2020-09-22T10:05:00.1239Z", written(Some(clock + 123), Some(0))),
             ("2020-09-22 10:05:00 UTC", written(Some(clock), Some(0))),
+            ("2020-09-22 10:05:00 CEST", written(Some(clock), Some(7_200_000))),
+            ("2020-09-22 10:05 PDT", written(Some(clock), Some(-25_200_000))),
             ("2020-09-22 10:05:00+00", written(Some(clock), Some(0))),
             ("2020-09-22 10:05:00 +0530", written(Some(clock), Some(19_800_000))),
             ("2020-09-22T10:05:00-02:00", written(Some(clock), Some(-7_200_000))),
@@ -222,6 +230,7 @@ mod tests {
         }
         for text in [
             "2020-09-22 10:05:00 x",
+            "2020-09-22 10:05:00 IST",
             "2020-09-22 13:05 PM",
             "2020-09-22 10:05:00+99",
             "2020-09-22 10:05:00.",

@@ -6,11 +6,12 @@
 
 pub(super) mod detect;
 mod iso;
+pub(super) mod months;
 mod reader;
 mod zone;
 
 pub(super) use reader::{TimePlan, TimeReader};
-pub(super) use zone::Zone;
+pub(super) use zone::{Zone, offset_of};
 
 use crate::{dataset::TimeUnit, domain::Timestamp};
 use jiff::fmt::strtime::{self, BrokenDownTime};
@@ -301,19 +302,24 @@ impl Pattern {
         let wrong = |why: String| format!("the time pattern \"{text}\" cannot be used: {why}");
         let pattern = Self(text.to_owned());
         let written = pattern.example(13).map_err(|error| wrong(error.to_string()))?;
-        let parsed =
-            BrokenDownTime::parse(text, &written).map_err(|error| wrong(error.to_string()))?;
+        let parsed = BrokenDownTime::parse(pattern.local(), &written)
+            .map_err(|error| wrong(error.to_string()))?;
         if parsed.timestamp().is_none() && parsed.to_date().is_err() {
             return Err(wrong("it needs a year, a month and a day".to_owned()));
         }
         Ok(pattern)
     }
 
+    /// The pattern without a zone's abbreviation at its end.
+    fn local(&self) -> &str {
+        self.0.strip_suffix("%Z").map_or(&self.0, str::trim_end)
+    }
+
     /// A day in 2020 at this hour, written by the pattern.
     fn example(&self, hour: i8) -> Result<String, jiff::Error> {
         let moment =
             jiff::civil::date(2020, 9, 22).at(hour, 0, 0, 0).to_zoned(jiff::tz::TimeZone::UTC)?;
-        strtime::format(&self.0, &moment)
+        strtime::format(self.local(), &moment)
     }
 
     fn has_clock(&self) -> bool {
@@ -326,7 +332,25 @@ impl Pattern {
     }
 
     fn parsed(&self, text: &str) -> Option<Parsed> {
-        let parsed = BrokenDownTime::parse(&self.0, text.trim()).ok()?;
+        let text = text.trim();
+        if !self.0.ends_with("%Z") {
+            return self.shown(text);
+        }
+        let shown = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let offset = offset_of(&text[shown.len()..])?;
+        let (Parsed::Local(millis) | Parsed::Utc(millis)) = self.shown(shown.trim_end())?;
+        Some(Parsed::Utc(millis - offset))
+    }
+
+    /// What a text without a zone's abbreviation says, its month perhaps in another language.
+    fn shown(&self, text: &str) -> Option<Parsed> {
+        let pattern = self.local();
+        let parsed = BrokenDownTime::parse(pattern, text).ok().or_else(|| {
+            let long = pattern.contains("%B");
+            let named = long || pattern.contains("%b");
+            let text = named.then(|| months::in_english(text, long))??;
+            BrokenDownTime::parse(pattern, text).ok()
+        })?;
         if let Some(moment) = parsed.timestamp() {
             return Some(Parsed::Utc(moment.as_millisecond()));
         }
@@ -427,9 +451,29 @@ mod tests {
         {
             assert!(matches!(pattern(utc).parsed(text), Some(Parsed::Utc(_))), "{utc}");
         }
-        for (wrong, says) in
-            [("%H:%M", "year"), ("%Y-%m-%q", "%Y-%m-%q"), ("yesterday", "one of date")]
-        {
+        // Berlin's clocks are two hours ahead of UTC in summer, and one in winter.
+        let berlin = pattern("%d.%m.%Y %H:%M %Z");
+        assert_eq!(berlin.parse("02.09.2020 12:05 CEST"), Some(ten));
+        assert_eq!(berlin.parse("02.09.2020 11:05 cet"), Some(ten));
+        assert_eq!(berlin.parse("02.09.2020 11:05 IST"), None, "of India, Israel or Ireland");
+        assert_eq!(berlin.parse("02.09.2020 11:05"), None);
+        for (format, text) in [
+            ("%d. %B %Y", "2. September 2020"),
+            ("%d %B %Y", "02 septembre 2020"),
+            ("%d de %B de %Y", "2 de septiembre de 2020"),
+            ("%d %b %Y", "2 sept. 2020"),
+            ("%d %b %Y", "2 Sep 2020"),
+        ] {
+            let day = Timestamp::parse("2020-09-02").ok();
+            assert_eq!(pattern(format).parse(text), day, "{format} {text}");
+        }
+        for (wrong, says) in [
+            ("%H:%M", "year"),
+            ("%d.%m. %Z", "year"),
+            ("%Z", "year"),
+            ("%Y-%m-%q", "%Y-%m-%q"),
+            ("yesterday", "one of date"),
+        ] {
             let error = TimeFormat::try_from(wrong.to_owned()).unwrap_err();
             assert!(error.contains(says), "{wrong}: {error}");
         }

@@ -2,6 +2,48 @@
 
 use jiff::tz::TimeZone;
 
+/// Minutes that a zone is ahead of UTC, by its abbreviation: those of RFC 2822 and others that mean
+/// one zone wherever shops write them. `IST` is that of India, Israel or Ireland, so it is none.
+const ABBREVIATIONS: [(&str, i64); 31] = [
+    ("UTC", 0),
+    ("GMT", 0),
+    ("Z", 0),
+    ("WET", 0),
+    ("WEST", 60),
+    ("BST", 60),
+    ("CET", 60),
+    ("MEZ", 60),
+    ("CEST", 120),
+    ("MESZ", 120),
+    ("EET", 120),
+    ("SAST", 120),
+    ("EEST", 180),
+    ("MSK", 180),
+    ("HKT", 480),
+    ("SGT", 480),
+    ("AWST", 480),
+    ("JST", 540),
+    ("KST", 540),
+    ("AEST", 600),
+    ("AEDT", 660),
+    ("NZST", 720),
+    ("NZDT", 780),
+    ("EST", -300),
+    ("EDT", -240),
+    ("CST", -360),
+    ("CDT", -300),
+    ("MST", -420),
+    ("MDT", -360),
+    ("PST", -480),
+    ("PDT", -420),
+];
+
+/// Milliseconds that the zone of an abbreviation such as `CEST` is ahead of UTC.
+pub(in crate::dataset) fn offset_of(abbreviation: &str) -> Option<i64> {
+    let known = ABBREVIATIONS.iter().find(|(name, _)| name.eq_ignore_ascii_case(abbreviation));
+    known.map(|(_, minutes)| minutes * 60_000)
+}
+
 /// A zone of the tz database, or a fixed offset from UTC.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::dataset::import) enum Zone {

@@ -1,7 +1,7 @@
 //! One time as people write it, taken apart: what stands where, in which order and with which
 //! separators.
 
-use crate::domain::Timestamp;
+use crate::{dataset::look, domain::Timestamp};
 
 /// How one value is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +76,7 @@ pub(super) enum Zone {
     None,
     /// `Z` or `+02:00`, as a pattern says them.
     Rfc(&'static str),
-    /// ` UTC`, `+0200`, `+02`, as a pattern says them.
+    /// ` UTC`, `+0200`, `+02`, ` CEST`, as a pattern says them.
     Other(&'static str),
     /// No zone but a word behind the clock: ` Uhr`.
     Word(&'static str),
@@ -278,7 +278,7 @@ impl Date {
         Some((date, rest))
     }
 
-    /// `September 22, 2020`, `Sep 22 2020`, `22 Sep 2020`, `22-Sep-20`.
+    /// `September 22, 2020`, `Sep 22 2020`, `22 Sep 2020`, `22-Sep-20`, `22. März 2020`.
     fn with_month_name(text: &str) -> Option<(Self, &str)> {
         let named = |before: String, month, behind: String| Self {
             shape: DateShape::Named { before, month, behind },
@@ -287,29 +287,49 @@ impl Date {
         if text.starts_with(|c: char| c.is_alphabetic()) {
             let end = text.find(|c: char| !c.is_alphabetic())?;
             let month = month(&text[..end])?;
-            let (_, rest) = digits(text[end..].strip_prefix(' ')?)?;
+            let (_, rest) = digits(without_dot(&text[end..]).strip_prefix(' ')?)?;
             let comma = if rest.starts_with(", ") { ", " } else { " " };
             let (year, rest) = digits(rest.strip_prefix(comma)?)?;
             return (year.len() == 4)
                 .then(|| (named(String::new(), month, format!(" %d{comma}%Y")), rest));
         }
         let (day, rest) = digits(text)?;
-        let separator = rest.chars().next().filter(|c| matches!(c, ' ' | '-' | '/'))?;
-        let rest = &rest[1..];
+        let (joint, ends) = JOINTS.iter().find(|(joint, _)| rest.starts_with(joint))?;
+        let rest = &rest[joint.len()..];
         let end = rest.find(|c: char| !c.is_alphabetic())?;
         let month = month(&rest[..end])?;
-        let (year, rest) = digits(rest[end..].strip_prefix(separator)?)?;
+        let rest = without_dot(&rest[end..]);
+        let (end, rest) = ends.iter().find_map(|end| Some((end, rest.strip_prefix(end)?)))?;
+        let (year, rest) = digits(rest)?;
         let year = match year.len() {
             4 => "%Y",
             2 => "%y",
             _ => return None,
         };
-        let (before, behind) = (format!("%d{separator}"), format!("{separator}{year}"));
+        // French writes `1er` for the first of a month and plain numbers for the others.
+        let before = joint.trim_start_matches("er");
+        let (before, behind) = (format!("%d{before}"), format!("{end}{year}"));
         (day.len() <= 2).then(|| (named(before, month, behind), rest))
     }
 }
 
-/// How a word writes a month's English name; `None` for another word.
+/// What joins a day to the name of its month, and the month to the year.
+const JOINTS: [(&str, &[&str]); 6] = [
+    (" de ", &[" de ", " "]),
+    (". ", &[" "]),
+    ("er ", &[" "]),
+    (" ", &[" "]),
+    ("-", &["-"]),
+    ("/", &["/"]),
+];
+
+/// What stands behind an abbreviation's dot.
+fn without_dot(text: &str) -> &str {
+    text.strip_prefix('.').unwrap_or(text)
+}
+
+/// How a word writes a month's name; `None` for another word. Names in other languages than English
+/// are read by both patterns.
 fn month(word: &str) -> Option<Month> {
     const MONTHS: [&str; 12] = [
         "january",
@@ -326,12 +346,13 @@ fn month(word: &str) -> Option<Month> {
         "december",
     ];
     let word = word.to_lowercase();
-    MONTHS.iter().find_map(|month| match (word == *month, word == month[..3]) {
+    let english = MONTHS.iter().find_map(|month| match (word == *month, word == month[..3]) {
         (true, true) => Some(Month::Either),
         (true, false) => Some(Month::Long),
         (false, true) => Some(Month::Short),
         (false, false) => None,
-    })
+    });
+    english.or_else(|| look::is_month(&word).then_some(Month::Either))
 }
 
 /// The digits at the start of a text, at least one, and what stands behind them.
@@ -397,6 +418,7 @@ fn zone_of(text: &str) -> Option<Zone> {
             (false, true) => Zone::Other(" %z"),
             (false, false) => Zone::Other("%z"),
         },
+        _ if look::is_zone(offset) => Zone::Other(if has_blank { " %Z" } else { "%Z" }),
         _ => return None,
     })
 }
