@@ -25,6 +25,7 @@ impl<'a> View<'a> {
         Self::strided(data, rows, columns, columns)
     }
 
+    #[cfg(feature = "trainer")]
     pub(crate) fn columns(&self) -> usize {
         self.columns
     }
