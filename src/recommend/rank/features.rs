@@ -501,3 +501,25 @@ impl<'a> ByValue<'a> {
 fn missing() -> [f32; 6] {
     [0.0, 0.0, 0.0, NEVER, NEVER, 0.0]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_feature_has_a_name_and_an_aspect() {
+        for sources in [vec!["popular"], vec!["ease", "popular"]] {
+            let sources: Vec<String> = sources.into_iter().map(str::to_owned).collect();
+            let set = FeatureSet { attributes: vec!["category".to_owned()], sources };
+            let (names, aspects) = (set.names(), set.aspects());
+            assert_eq!((names.len(), aspects.len()), (set.width(), set.width()));
+            let of = |name: &str| aspects[names.iter().position(|known| known == name).unwrap()];
+            assert_eq!(of("similar"), Some((Aspect::SimilarTaste, None)));
+            assert_eq!(of("category.share"), Some((Aspect::Attribute, Some("category"))));
+            assert_eq!(of(names.last().unwrap()), Some((Aspect::Sources, None)));
+            if names.contains(&EASE.to_owned()) {
+                assert_eq!(of(EASE), Some((Aspect::SimilarTaste, None)));
+            }
+        }
+    }
+}
