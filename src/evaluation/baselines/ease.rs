@@ -7,7 +7,9 @@ use crate::{
 };
 use rayon::prelude::*;
 
-/// The embarrassingly shallow autoencoder with all its weights; see [`ease::weights`].
+/// The embarrassingly shallow autoencoder (Steck 2019, arXiv:1905.03375): the linear model that best
+/// rebuilds every customer's purchases from the others of the same customer. With P = (XᵀX + λI)⁻¹,
+/// article j scores the sum over the articles i of a history of B_ij = −P_ij / P_jj; B_jj is 0.
 pub struct Ease<'a> {
     known: Known<'a>,
     lambda: f32,
