@@ -42,17 +42,8 @@ pub(super) fn by_customer(articles: usize, purchases: &[Purchase]) -> Neighbours
     let mut place = vec![usize::MAX; articles];
     counted.iter().enumerate().for_each(|(at, &article)| place[article as usize] = at);
 
-    let mut weights_of = vec![0f32; n * n];
-    weights_of.par_chunks_mut(n.max(1)).zip(&counted).for_each(|(row, &article)| {
-        for &customer in buyers.get(article as usize) {
-            for &other in customers.get(customer as usize) {
-                if let Some(count) = row.get_mut(place[other as usize]) {
-                    *count += 1.0;
-                }
-            }
-        }
-    });
-    if weights(&mut weights_of, n, LAMBDA).is_err() {
+    let mut matrix = common_customers(&counted, &place, &customers, &buyers);
+    if weights(&mut matrix, n, LAMBDA).is_err() {
         return Neighbours::default();
     }
     let highest = |row: &[f32]| {
@@ -61,12 +52,34 @@ pub(super) fn by_customer(articles: usize, purchases: &[Purchase]) -> Neighbours
         best(&mut near, KEPT);
         near
     };
-    let highest: Vec<Vec<(u32, f32)>> = weights_of.par_chunks(n.max(1)).map(highest).collect();
+    let highest: Vec<Vec<(u32, f32)>> = matrix.par_chunks(n.max(1)).map(highest).collect();
     let mut all = Neighbours::empty();
     for at in place {
         all.push(highest.get(at).map_or(&[], Vec::as_slice));
     }
     all
+}
+
+/// XᵀX of the counted articles: how many customers bought both. `place` is that of each article
+/// among them.
+fn common_customers(
+    counted: &[u32],
+    place: &[usize],
+    customers: &Groups,
+    buyers: &Groups,
+) -> Vec<f32> {
+    let n = counted.len();
+    let mut matrix = vec![0f32; n * n];
+    matrix.par_chunks_mut(n.max(1)).zip(counted).for_each(|(row, &article)| {
+        for &customer in buyers.get(article as usize) {
+            for &other in customers.get(customer as usize) {
+                if let Some(count) = row.get_mut(place[other as usize]) {
+                    *count += 1.0;
+                }
+            }
+        }
+    });
+    matrix
 }
 
 /// The articles that most customers bought, rising.
