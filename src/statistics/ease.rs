@@ -9,8 +9,8 @@ use crate::algebra::cholesky::{self, NotPositiveDefinite};
 use rayon::prelude::*;
 
 /// Articles that have weights: those that most customers bought. The inverse costs the cube of
-/// their number, about a second for so many, and 64 MB while it is computed.
-const ARTICLES: usize = 4_000;
+/// their number and a matrix of its square, which a small container must have room for.
+const ARTICLES: usize = 2_000;
 /// Weights of one article that are kept: the highest.
 const KEPT: usize = 200;
 const LAMBDA: f32 = 50.0;

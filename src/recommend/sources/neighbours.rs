@@ -22,7 +22,7 @@ pub(super) const SIMILAR: Registered = registered::<SimilarTaste>(
 pub(super) const EASE: Registered = registered::<Ease>(
     Ease::NAME,
     "What the linear model EASE expects from the cart, the visit and all purchases, old ones counting half after 90 \
-     days. It knows the 4,000 articles that most customers bought in 180 days, and finds what `similar_taste` misses \
+     days. It knows the 2,000 articles that most customers bought in 180 days, and finds what `similar_taste` misses \
      in a small shop.",
 );
 pub(super) const NEXT: Registered = registered::<BoughtNext>(

@@ -109,7 +109,7 @@ A source of candidates. Its kind may want parameters of its own.
 * `trending`: What sold more in the last 7 days than in a usual week of the last 28.
 * `bought_together`: What customers buy on the same day as the articles of the cart, of the visit, or else of this customer's last week of purchases.
 * `similar_taste`: What customers buy who bought the same articles (item-based collaborative filtering), by the cart, the visit and all purchases, old ones counting half after 90 days.
-* `ease`: What the linear model EASE expects from the cart, the visit and all purchases, old ones counting half after 90 days. It knows the 4,000 articles that most customers bought in 180 days, and finds what `similar_taste` misses in a small shop.
+* `ease`: What the linear model EASE expects from the cart, the visit and all purchases, old ones counting half after 90 days. It knows the 2,000 articles that most customers bought in 180 days, and finds what `similar_taste` misses in a small shop.
 * `bought_next`: What customers buy next after the articles of the visit or the latest purchases; each article counts `decay` (0.8 if not given) of the next newer one.
 * `viewed_together`: What people view on the same day as the articles of the visit, of the cart, or else what this person viewed last (co-visitation), as `POST /v1/events` told in the last 28 days.
 * `new_arrivals`: Articles first sold in the last `days` (28 if not given), the newest first; with `attribute`, by the date or Unix time that it holds.
