@@ -25,7 +25,6 @@ impl<'a> View<'a> {
         Self::strided(data, rows, columns, columns)
     }
 
-    #[cfg(feature = "trainer")]
     pub(crate) fn columns(&self) -> usize {
         self.columns
     }
@@ -60,7 +59,7 @@ pub(crate) fn multiply(
     b: View<'_>,
 ) {
     assert_eq!(a.columns, b.rows, "matrices that do not fit");
-    let (rows, columns) = (a.rows, b.columns);
+    let (rows, columns) = (a.rows, b.columns());
     assert!(
         columns <= stride && (rows == 0 || (rows - 1) * stride + columns <= out.len()),
         "a product out of bounds"

@@ -4,6 +4,7 @@ use super::{Drawn, Registered, Source, registered};
 use crate::{
     domain::Timestamp,
     recommend::{Bought, Context, RecommendError},
+    statistics::{Neighbours, Statistics},
 };
 use hashbrown::HashMap;
 use serde::Deserialize;
@@ -82,7 +83,6 @@ impl Source for BoughtNext {
     }
 
     fn find(&self, context: &Context<'_>, want: usize) -> Result<Drawn, RecommendError> {
-        let signals = context.shop.signals()?;
         let decay = self.decay.clamp(0.0, 1.0);
         let mut seeds: Vec<(u32, f32)> = Vec::new();
         let mut weight = 1.0;
@@ -95,10 +95,21 @@ impl Source for BoughtNext {
                 weight *= decay;
             }
         }
-        let table = &signals.statistics().following;
-        let articles = signals.near(table, &seeds, want, |row| context.eligible.rows.contains(row));
-        Ok(Drawn { articles, ..Drawn::default() })
+        near(context, want, |statistics| &statistics.following, &seeds)
     }
+}
+
+/// The best `want` eligible articles near to `seeds` by one of the tables.
+fn near(
+    context: &Context<'_>,
+    want: usize,
+    table: fn(&Statistics) -> &Neighbours,
+    seeds: &[(u32, f32)],
+) -> Result<Drawn, RecommendError> {
+    let signals = context.shop.signals()?;
+    let eligible = |row| context.eligible.rows.contains(row);
+    let articles = signals.near(table(signals.statistics()), seeds, want, eligible);
+    Ok(Drawn { articles, ..Drawn::default() })
 }
 
 /// Articles by how lately the customer showed interest, the latest first: visit, cart, other
@@ -127,11 +138,7 @@ impl Source for BoughtTogether {
     }
 
     fn find(&self, context: &Context<'_>, want: usize) -> Result<Drawn, RecommendError> {
-        let signals = context.shop.signals()?;
-        let table = &signals.statistics().together;
-        let seeds = lately(context);
-        let articles = signals.near(table, &seeds, want, |row| context.eligible.rows.contains(row));
-        Ok(Drawn { articles, ..Drawn::default() })
+        near(context, want, |statistics| &statistics.together, &lately(context))
     }
 }
 
@@ -145,11 +152,7 @@ impl Source for ViewedTogether {
     }
 
     fn find(&self, context: &Context<'_>, want: usize) -> Result<Drawn, RecommendError> {
-        let signals = context.shop.signals()?;
-        let table = &signals.statistics().viewed;
-        let seeds = lately(context);
-        let articles = signals.near(table, &seeds, want, |row| context.eligible.rows.contains(row));
-        Ok(Drawn { articles, ..Drawn::default() })
+        near(context, want, |statistics| &statistics.viewed, &lately(context))
     }
 }
 
@@ -159,11 +162,7 @@ impl Source for SimilarTaste {
     }
 
     fn find(&self, context: &Context<'_>, want: usize) -> Result<Drawn, RecommendError> {
-        let signals = context.shop.signals()?;
-        let table = &signals.statistics().similar;
-        let seeds = tastes(context);
-        let articles = signals.near(table, &seeds, want, |row| context.eligible.rows.contains(row));
-        Ok(Drawn { articles, ..Drawn::default() })
+        near(context, want, |statistics| &statistics.similar, &tastes(context))
     }
 }
 
@@ -173,11 +172,7 @@ impl Source for Ease {
     }
 
     fn find(&self, context: &Context<'_>, want: usize) -> Result<Drawn, RecommendError> {
-        let signals = context.shop.signals()?;
-        let table = &signals.statistics().ease;
-        let seeds = tastes(context);
-        let articles = signals.near(table, &seeds, want, |row| context.eligible.rows.contains(row));
-        Ok(Drawn { articles, ..Drawn::default() })
+        near(context, want, |statistics| &statistics.ease, &tastes(context))
     }
 }
 
